@@ -1,0 +1,68 @@
+"""Everything a user can set: environment variables MINUTEHAND_*, nested by a double underscore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel, Field, NonNegativeInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import UserError
+from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
+from tasks.lake import LakeConfig
+
+PREFIX = "MINUTEHAND_"
+
+
+class SettingsError(UserError):
+    """A MINUTEHAND_* variable is unknown or has an impossible value."""
+
+
+class Settings(BaseSettings):
+    """The settings of one installation; built by flows, serving and cli only."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+    home: Path = Field(Path(".minutehand"), description="Folder of everything that is written; deleting it is a full reset")
+    seed: NonNegativeInt = Field(7, description="Seed of every random choice")
+    threads: NonNegativeInt = Field(0, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
+    lake: LakeConfig = LakeConfig()
+    ingest: IngestConfig = IngestConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    model: RecommenderConfig = RecommenderConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    publish: PublishConfig = PublishConfig()
+    registry: RegistryConfig = RegistryConfig()
+    server: ServerConfig = ServerConfig()
+
+
+def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[tuple[str, object, str]]:
+    """Every variable with its default and description, in the order of the fields."""
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from variables(field.annotation, f"{variable}__")
+        else:
+            yield variable, field.default, field.description or ""
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises SettingsError for a misspelt MINUTEHAND_* variable (pydantic-settings does not see those) and for an
+    impossible value.
+    """
+    known = {name for name, _, _ in variables()}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "README lists every setting"
+            raise SettingsError(f"unknown setting {name}; {hint}")
+    try:
+        return Settings()
+    except ValueError as error:
+        raise SettingsError(f"a setting has an impossible value: {error}") from error

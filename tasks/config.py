@@ -1,0 +1,54 @@
+"""What can be set about the adapters; light to import."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+
+EVENT_WEIGHTS = {
+    "view": 1.0,
+    "click": 1.0,
+    "cart": 1.0,
+    "purchase": 1.0,
+    "rating": 1.0,
+    "search": 0.0,
+    "return": 0.0,
+}
+
+
+class IngestConfig(BaseModel):
+    """How input rows become events and items."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    event_weights: dict[str, NonNegativeFloat] = Field(
+        EVENT_WEIGHTS, description="Weight of each event type in training and popularity, as JSON; 0 keeps the event but learns nothing from it; other types weigh 1"
+    )
+    max_text_chars: PositiveInt = Field(2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary")
+    future_tolerance_hours: NonNegativeFloat = Field(24.0, description="Events later than now by more than this are refused")
+    landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
+
+
+class PublishConfig(BaseModel):
+    """What is written to recs.*."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    n_recommendations: PositiveInt = Field(100, description="Items in each user's list")
+    n_similar: PositiveInt = Field(50, description="Neighbours of each item")
+    approximate_above: PositiveInt = Field(200_000, description="Catalogue size above which neighbours are searched approximately")
+
+
+class RegistryConfig(BaseModel):
+    """Where model versions are kept, and what makes one the champion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    tracking_uri: str = Field("", description="MLflow tracking URI; empty for SQLite under the home folder")
+    model_name: str = Field("minutehand", description="Name of the registered model and of the experiment")
+    gate_tolerance: NonNegativeFloat = Field(0.02, description="Share of the champion's hold-out NDCG that a challenger may fall short of")
+
+
+class ServerConfig(BaseModel):
+    """Where `minutehand up` listens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    host: str = Field("127.0.0.1", description="Address of the Prefect server and the MLflow UI")
+    prefect_port: PositiveInt = Field(4200, le=65535, description="Port of the Prefect server")
+    mlflow_port: PositiveInt = Field(5000, le=65535, description="Port of the MLflow UI")

@@ -1,0 +1,74 @@
+# Every target sets up what it needs: on a fresh machine, `make demo` or `make test` is the first command.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+MINUTEHAND_HOME ?= .minutehand
+export MINUTEHAND_HOME
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
+DEMO_USERS := "select user_id from features.user_histories order by n_events desc, user_id limit 3"
+
+.PHONY: help setup demo test test-all check format bench constraints clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Create .venv and install; again only when the dependencies change
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(or $(PYTHON),false) -c '$(FITS)' || { \
+		echo "error: minutehand needs Python 3.11 or 3.12, found: $$($(or $(PYTHON),python3) --version 2>&1); install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show what came out
+	$(BIN)/minutehand simulate
+	$(BIN)/minutehand ingest items $(MINUTEHAND_HOME)/shop/items.parquet
+	$(BIN)/minutehand ingest events $(MINUTEHAND_HOME)/shop/events.parquet
+	$(BIN)/minutehand nightly
+	@set -euo pipefail; \
+	users=$$($(BIN)/minutehand sql --json $(DEMO_USERS) | $(BIN)/python -c 'import json, sys; print(*(row["user_id"] for row in json.load(sys.stdin)))'); \
+	for user in $$users; do $(BIN)/minutehand recommend "$$user" -k 5; done
+	$(BIN)/minutehand status
+	@echo
+	@echo "Everything is in $(MINUTEHAND_HOME). Where to look next:"
+	@echo "  $(BIN)/minutehand up      Prefect and MLflow in the browser, the schedule running"
+	@echo "  $(BIN)/minutehand sql \"from recs.recommendations where rank = 1 limit 10\""
+	@echo "  $(BIN)/minutehand --help"
+
+test: $(STAMP)  ## Run the tests
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)  ## Run the slow tests and those against PostgreSQL as well
+	$(BIN)/python -m pytest -m ''
+
+check: $(STAMP)  ## Lint, types, import contracts, SQL style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+
+format: $(STAMP)  ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## Run every measurement in bench/ (minutes)
+	@set -e; for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
+
+constraints: $(STAMP)  ## Write the installed versions to constraints.txt
+	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean:  ## Delete .venv and caches; MINUTEHAND_HOME stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

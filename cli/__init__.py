@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import ingest
+from cli import ingest, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ingest.app, name="ingest")
+app.command()(up.up)
 
 
 def main() -> None:

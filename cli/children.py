@@ -1,0 +1,75 @@
+"""Child processes that are started, watched and stopped together, each with its whole process group."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import UserError
+
+
+class ChildError(UserError):
+    """A child process died or did not come up; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One child; the leader of its own process group, so that Ctrl-C in the terminal reaches only its parent."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def demand_alive(self) -> None:
+        """Raise ChildError if the child has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise ChildError(f"{self.name} ended with code {code}; the end of {self.log}:\n{tail(self.log)}")
+
+
+def start(name: str, command: Sequence[str], logs: Path, folder: Path) -> Child:
+    """Start a child that writes to logs/<name>.log, anew with each start."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name.lower().replace(' ', '-')}.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return Child(name, process, log)
+
+
+def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
+    """SIGTERM to each child's group, SIGKILL to what is left after the patience; returns when all are gone."""
+    for child in children:
+        signal_group(child.pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience_s
+    for child in children:
+        try:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        signal_group(child.pid, signal.SIGKILL)
+        child.process.wait()
+
+
+def signal_group(leader: int, number: signal.Signals) -> None:
+    """Send a signal to a process group, if there still is one."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return
+
+
+def tail(log: Path, n_lines: int = 12) -> str:
+    """The last lines of a log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    return "\n".join(f"    {line}" for line in lines[-n_lines:])

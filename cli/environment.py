@@ -1,0 +1,123 @@
+"""The process environment of one home: what Prefect, MLflow and torch read when they are imported.
+
+Nothing is written outside the home folder, and nothing calls out to the network unless the settings ask for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from settings import Settings
+
+BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
+
+
+@dataclass(frozen=True)
+class Up:
+    """What a running `minutehand up` wrote down about itself."""
+
+    pid: int
+    prefect_url: str
+    mlflow_url: str | None
+    children: dict[str, int]
+
+    @property
+    def api_url(self) -> str:
+        return f"{self.prefect_url}/api"
+
+
+def prepare(settings: Settings) -> None:
+    """Set the environment of this process and of its children; call it before prefect, mlflow or torch are imported."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    os.environ.update(forced(settings))
+    for name, value in defaults(settings).items():
+        os.environ.setdefault(name, value)
+    running = find_up(settings.home)
+    if running is not None:
+        os.environ.setdefault("PREFECT_API_URL", running.api_url)
+
+
+def forced(settings: Settings) -> Mapping[str, str]:
+    """The variables that make a home independent of any other installation on this machine."""
+    home = settings.home.resolve()
+    (home / "mlflow").mkdir(parents=True, exist_ok=True)
+    return {
+        "MINUTEHAND_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),
+        "MLFLOW_TRACKING_URI": tracking_uri(settings),
+    }
+
+
+def defaults(settings: Settings) -> Mapping[str, str]:
+    """The variables that a user may set otherwise."""
+    return {
+        "DO_NOT_TRACK": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "0" if wants_hub(settings) else "1",
+        "HF_HOME": str(settings.home.resolve() / "huggingface"),
+        "MPLCONFIGDIR": str(settings.home.resolve() / "matplotlib"),
+        "OMP_WAIT_POLICY": "PASSIVE",  # torch and faiss bring an OpenMP each, and they would spin against each other
+    }
+
+
+def tracking_uri(settings: Settings) -> str:
+    """Where MLflow keeps its runs."""
+    return settings.registry.tracking_uri or f"sqlite:///{settings.home.resolve() / 'mlflow' / 'mlflow.db'}"
+
+
+def wants_hub(settings: Settings) -> bool:
+    """Whether the encoder is neither the bundled one nor a folder, so that it has to come from the hub."""
+    name = settings.encoder.name
+    return name not in BUNDLED_ENCODERS and not Path(name).exists()
+
+
+def up_lock(home: Path) -> FileLock:
+    """Held by `minutehand up` for as long as it lives, however it dies."""
+    home.mkdir(parents=True, exist_ok=True)
+    return FileLock(home.resolve() / "up.lock")
+
+
+def up_file(home: Path) -> Path:
+    return home.resolve() / "up.json"
+
+
+def write_up(home: Path, up: Up) -> None:
+    """Leave word where this home's servers are."""
+    fresh = up_file(home).with_suffix(".json.tmp")
+    fresh.write_text(json.dumps(asdict(up), indent=2), encoding="utf-8")
+    fresh.replace(up_file(home))
+
+
+def read_up(home: Path) -> Up | None:
+    """What the last `minutehand up` of this home wrote, alive or dead; None if it left nothing readable."""
+    try:
+        return Up(**json.loads(up_file(home).read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def find_up(home: Path) -> Up | None:
+    """The living `minutehand up` of this home, or None."""
+    if not up_file(home).exists():
+        return None
+    try:
+        with up_lock(home).acquire(timeout=0):
+            return None
+    except Timeout:
+        return read_up(home)

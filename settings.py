@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -10,8 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, Field, NonNegativeInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.errors import UserError
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.errors import UserError
 from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
 from tasks.lake import LakeConfig
 
@@ -50,6 +51,15 @@ def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterat
             yield variable, field.default, field.description or ""
 
 
+def table() -> str:
+    """The settings as README shows them: a Markdown table of variable, default and meaning."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, default, description in variables():
+        text = json.dumps(default) if isinstance(default, dict) else str(default)
+        rows.append(f"| `{name}` | {f'`{text}`' if text else ''} | {description} |")
+    return "\n".join(rows)
+
+
 def load() -> Settings:
     """The settings of this process.
 
@@ -66,3 +76,7 @@ def load() -> Settings:
         return Settings()
     except ValueError as error:
         raise SettingsError(f"a setting has an impossible value: {error}") from error
+
+
+if __name__ == "__main__":
+    print(table())

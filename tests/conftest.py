@@ -1,0 +1,52 @@
+"""What every test stands on: shapes and types of models/ are checked, and no test sees the settings of the shell."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parent.parent
+FOREIGN = ("MINUTEHAND_", "PREFECT_", "MLFLOW_")
+
+install_import_hook("models", "beartype.beartype")  # before anything imports models
+
+for name in list(os.environ):
+    if name.startswith(FOREIGN):
+        del os.environ[name]
+os.environ.update(
+    DO_NOT_TRACK="true",
+    HF_HUB_OFFLINE="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    OMP_WAIT_POLICY="PASSIVE",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home folder of the test's own, named by MINUTEHAND_HOME; what a command puts into the environment goes with it."""
+    folder = tmp_path / "home"
+    before = dict(os.environ)
+    for name in ("PREFECT_HOME", "PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MINUTEHAND_HOME", str(folder))
+    yield folder
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that gives a port nobody listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find

@@ -1,0 +1,127 @@
+"""The schedule fires: with the wrong SQLAlchemy everything else looks fine, and nothing ever runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.environment import read_up
+from cli.ports import is_free
+from tasks.lake import LakeConfig, locate, reading
+
+MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")
+PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A `minutehand up` and its API."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    port: int
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/{path}",
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"content-type": "application/json"},
+            method=method,
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def logs(self) -> str:
+        return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in (self.home / "logs").glob("*.log"))
+
+
+@pytest.fixture
+def running(home: Path, free_port: Callable[[], int], tmp_path: Path) -> Iterator[Running]:
+    port = free_port()
+    out = (tmp_path / "up.out").open("w+")
+    process = subprocess.Popen(
+        [*MINUTEHAND, "up", "--port", str(port), "--no-mlflow"], stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path, text=True
+    )
+    up = Running(process, home, port)
+    try:
+        _until(lambda: "is up" in (tmp_path / "up.out").read_text() or process.poll() is not None, up)
+        assert process.poll() is None, (tmp_path / "up.out").read_text()
+        yield up
+    finally:
+        process.terminate()
+        process.wait(60)
+        out.close()
+
+
+def test_a_scheduled_run_takes_in_a_dropped_file_and_ctrl_c_leaves_no_process(running: Running) -> None:
+    drop = running.home / "landing" / "events"
+    drop.mkdir(parents=True, exist_ok=True)
+    (drop / "events.csv").write_text("user_id,item_id,event_type,occurred_at\nanna,lamp,view,2026-01-01T10:00:00Z\nben,rug,cart,2026-01-01T11:00:00Z\n")
+    old = time.time() - 60
+    os.utime(drop / "events.csv", (old, old))
+    _run_every(running, "ingest/ingest", seconds=5)
+
+    _until(lambda: _n_events(running.home) == 2, running)
+    _until(lambda: "COMPLETED" in _scheduled_states(running), running)
+
+    pids = list(_children(running.home).values())
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0
+    assert [pid for pid in pids if _group_lives(pid)] == []
+    assert is_free("127.0.0.1", running.port)
+    assert read_up(running.home) is None
+
+
+def _run_every(running: Running, deployment: str, seconds: int) -> None:
+    found = running.call("GET", f"deployments/name/{deployment}")
+    (schedule,) = found["schedules"]
+    running.call("PATCH", f"deployments/{found['id']}/schedules/{schedule['id']}", {"schedule": {"interval": seconds}})
+
+
+def _scheduled_states(running: Running) -> set[str]:
+    """States of the runs that the scheduler itself created."""
+    runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
+    return {run["state_type"] for run in runs if run["auto_scheduled"]}
+
+
+def _n_events(home: Path) -> int:
+    lake = locate(LakeConfig(), home)
+    if not Path(lake.catalog.removeprefix("sqlite:")).exists():
+        return 0
+    with reading(lake) as con:
+        (exists,) = con.execute("select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'events'").fetchone() or (0,)
+        (n_events,) = (con.execute("select count(*) from raw.events").fetchone() if exists else None) or (0,)
+    return int(n_events)
+
+
+def _children(home: Path) -> dict[str, int]:
+    up = read_up(home)
+    assert up is not None
+    return up.children
+
+
+def _group_lives(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _until(condition: Callable[[], bool], running: Running) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain\n{running.logs() if running.home.exists() else ''}"
+        time.sleep(0.3)

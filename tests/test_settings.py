@@ -1,0 +1,48 @@
+"""Settings: what README shows is what there is, and a slip of the pen is found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from settings import SettingsError, load, table, variables
+from tests.conftest import ROOT
+
+
+def test_readme_shows_every_setting_with_its_default() -> None:
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README.md yet")
+    shown = [line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("| `MINUTEHAND_")]
+    assert shown == table().splitlines()[2:], "`python -m settings` prints the table to paste"
+
+
+def test_python_m_settings_prints_the_table() -> None:
+    printed = subprocess.run([sys.executable, "-m", "settings"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == table()
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, _, description in variables() if not description] == []
+
+
+def test_a_misspelt_variable_is_an_error_that_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINUTEHAND_TRAIN__MAX_EPOCH", "3")
+    with pytest.raises(SettingsError, match="MINUTEHAND_TRAIN__MAX_EPOCH; did you mean MINUTEHAND_TRAIN__MAX_EPOCHS"):
+        load()
+
+
+def test_an_impossible_value_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINUTEHAND_SERVER__PREFECT_PORT", "70000")
+    with pytest.raises(SettingsError, match="prefect_port"):
+        load()
+
+
+def test_a_nested_variable_reaches_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINUTEHAND_PUBLISH__N_RECOMMENDATIONS", "12")
+    monkeypatch.setenv("MINUTEHAND_INGEST__EVENT_WEIGHTS", '{"view": 0.5}')
+    settings = load()
+    assert settings.publish.n_recommendations == 12
+    assert settings.ingest.event_weights == {"view": 0.5}

@@ -1,0 +1,95 @@
+"""Text vectors of items, cached in the lake: what changed is encoded, the rest is not."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+import numpy as np
+import polars as pl
+import torch
+
+from models.config import EncoderConfig
+from models.encoder import find_encoder, load_encoder
+from tasks.lake import Lake, reading, statement, writing
+
+logger = logging.getLogger("minutehand.encoding")
+
+CHUNK_ITEMS = 20_000
+
+
+@dataclass(frozen=True)
+class EncodingSummary:
+    """What a call encoded and what it could leave alone."""
+
+    n_items: int
+    n_encoded: int
+    n_cached: int
+    n_without_text: int
+    encoder: str
+    seconds: float
+
+
+def encode_changed_items(
+    lake: Lake, config: EncoderConfig, device_name: str = "cpu", *, progress: bool = True, chunk_items: int = CHUNK_ITEMS
+) -> EncodingSummary:
+    """Encode the items whose text this encoder has not seen; the weights are loaded only if there are any.
+
+    Every chunk is committed by itself: a run that is killed keeps what it has done, and the next one goes on from there.
+    """
+    started = time.perf_counter()
+    key = find_encoder(config).key
+    with reading(lake) as con:
+        con.execute(statement("encoding/define_item_text"))
+        n_items, n_without_text, n_stale = con.execute(statement("encoding/count_items"), {"encoder": key}).fetchone() or (0, 0, 0)
+        changed = con.execute(statement("encoding/select_changed_texts"), {"encoder": key}).pl()
+    if n_stale:
+        _forget_stale(lake, key)
+    if changed.height:
+        encoder = load_encoder(config, torch.device(device_name))
+        for chunk in changed.iter_slices(chunk_items):
+            _keep(lake, key, chunk, encoder.encode(chunk["text"].to_list(), progress=progress))
+    summary = EncodingSummary(
+        n_items=n_items,
+        n_encoded=changed.height,
+        n_cached=n_items - n_without_text - changed.height,
+        n_without_text=n_without_text,
+        encoder=key,
+        seconds=round(time.perf_counter() - started, 2),
+    )
+    logger.info(
+        "%d of %d items encoded by %s in %.1f s; %d unchanged, %d without text",
+        summary.n_encoded,
+        n_items,
+        key,
+        summary.seconds,
+        summary.n_cached,
+        n_without_text,
+    )
+    return summary
+
+
+def text_vectors(con: duckdb.DuckDBPyConnection, encoder_key: str) -> tuple[pl.Series, np.ndarray]:
+    """Item ids (strings, sorted) and their text vectors under one encoder, float32 [n, dim]; [0, 0] where there are none."""
+    found = con.execute(statement("encoding/select_vectors"), {"encoder": encoder_key}).pl()
+    if found.is_empty():
+        return found["item_id"], np.empty((0, 0), dtype=np.float32)
+    vectors = found["vector"].list.to_array(len(found["vector"][0])).to_numpy()
+    return found["item_id"], np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _keep(lake: Lake, key: str, chunk: pl.DataFrame, vectors: np.ndarray) -> None:
+    fresh = chunk.select("item_id", "text_hash", pl.Series("vector", vectors)).to_arrow()
+    with writing(lake) as con:
+        con.register("fresh", fresh)
+        con.execute(statement("encoding/delete_superseded"), {"encoder": key})
+        con.execute(statement("encoding/insert_embeddings"), {"encoder": key, "encoded_at": datetime.now(UTC).replace(tzinfo=None)})
+
+
+def _forget_stale(lake: Lake, key: str) -> None:
+    with writing(lake) as con:
+        con.execute(statement("encoding/define_item_text"))
+        con.execute(statement("encoding/delete_stale"), {"encoder": key})

@@ -24,6 +24,7 @@ class IngestConfig(BaseModel):
     )
     max_text_chars: PositiveInt = Field(2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary")
     future_tolerance_hours: NonNegativeFloat = Field(24.0, description="Events later than now by more than this are refused")
+    memory_mb: PositiveInt = Field(1024, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk")
     landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from models.errors import UserError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_SIGNS = (
+    "no space left", "disk is full", "disk i/o error", "file too large", "quota exceeded", "could not write all bytes", "max_temp_directory_size"
+)
+MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 SQL = Path(__file__).resolve().parent.parent / "sql"
 
 
@@ -113,7 +119,8 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         con.close()
         raise LakeError(f"cannot open the lake at {lake.catalog}: {error}; `minutehand doctor` looks into it") from error
     con.execute("use lake")
-    con.execute("set timezone = 'UTC'") if _has_icu(con) else None
+    if _has_icu(con):
+        con.execute("set timezone = 'UTC'")
     return con
 
 
@@ -123,11 +130,27 @@ def _has_icu(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 @contextmanager
+def explained() -> Iterator[None]:
+    """Turns a full disk, whoever met it, into a message that says what to do; the lake stays as it was."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise LakeError(f"{error}; {MAKE_ROOM}") from error
+    except duckdb.Error as error:
+        if not any(sign in str(error).lower() for sign in DISK_FULL_SIGNS):
+            raise
+        raise LakeError(f"{str(error).strip().splitlines()[0]}; {MAKE_ROOM}") from error
+
+
+@contextmanager
 def reading(lake: Lake, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, pinned to a snapshot if one is given. Takes no lock."""
     con = connect(lake, read_only=True, snapshot=snapshot)
     try:
-        yield con
+        with explained():
+            yield con
     finally:
         con.close()
 
@@ -136,7 +159,7 @@ def reading(lake: Lake, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPy
 def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """One write transaction under the writer lock: all of it is committed, or none."""
     try:
-        with FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+        with explained(), FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
             con = connect(lake)
             try:
                 con.begin()
@@ -161,10 +184,8 @@ def current_snapshot(con: duckdb.DuckDBPyConnection) -> int:
 def migrate(lake: Lake) -> list[str]:
     """Apply the numbered statements of sql/schema that this lake has not seen; names what was applied."""
     files = sorted((SQL / "schema").glob("*.sql"))
-    if lake.is_sqlite and Path(lake.catalog.removeprefix("sqlite:")).exists():
-        with reading(lake) as con:
-            if len(_applied(con)) == len(files):
-                return []
+    if _migrations_seen(lake) == {file.stem for file in files}:
+        return []
     with writing(lake) as con:
         for schema in ("raw", "features", "recs", "eval", "ops"):
             con.execute(f"create schema if not exists {schema}")
@@ -175,6 +196,17 @@ def migrate(lake: Lake) -> list[str]:
             con.execute(file.read_text(encoding="utf-8"))
             con.execute(statement("lake/record_migration"), {"name": file.stem})
     return [file.stem for file in fresh]
+
+
+def _migrations_seen(lake: Lake) -> set[str]:
+    """What a reader sees; nothing where there is no lake yet, or only one whose creation was killed."""
+    if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+        return set()
+    try:
+        with reading(lake) as con:
+            return _applied(con)
+    except LakeError:
+        return set()
 
 
 def _applied(con: duckdb.DuckDBPyConnection) -> set[str]:

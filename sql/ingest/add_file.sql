@@ -1,0 +1,11 @@
+-- Notes where the rows of a file begin.
+--
+-- params:  $file_no (integer), $source (varchar)
+-- reads:   staged
+-- writes:  files
+insert into files by name
+select
+    $file_no as file_no,
+    $source as source,
+    count(*) as first_row
+from staged

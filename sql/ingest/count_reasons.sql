@@ -1,0 +1,13 @@
+-- Why rows were refused, the most frequent rules first.
+--
+-- grain:   one row per rule
+-- params:  $n (integer)
+-- reads:   refused
+-- returns: rule, n_rows
+select
+    rule,
+    count(*) as n_rows
+from refused
+group by rule
+order by n_rows desc, rule
+limit $n

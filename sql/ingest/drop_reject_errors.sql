@@ -1,0 +1,2 @@
+-- Forgets the malformed lines of the file before.
+drop table if exists reject_errors

@@ -1,0 +1,19 @@
+-- The refused rows that the lake has not noted before; nulls count as equal.
+--
+-- grain:   one row per refused row or value
+-- reads:   refused, raw.rejected
+create or replace temp table unnoted as
+select
+    source,
+    line,
+    reason,
+    row_json
+from refused
+except
+select
+    source,
+    line,
+    reason,
+    row_json
+from raw.rejected
+where source in (select refused.source from refused)

@@ -1,0 +1,9 @@
+-- A category text that holds a separator, if there is one.
+--
+-- reads:   staged
+-- returns: category
+select categories[1] as category
+from staged
+where len(categories) = 1
+    and contains(categories[1], '|')
+limit 1

@@ -1,0 +1,18 @@
+-- The refused rows that the lake has not noted before.
+--
+-- grain:   one row per refused row or value
+-- reads:   unnoted
+-- writes:  raw.rejected
+insert into raw.rejected by name
+select
+    *,
+    now()::timestamp as rejected_at
+from (
+    select
+        source,
+        line,
+        reason,
+        row_json
+    from unnoted
+)
+order by source, line, reason

@@ -1,0 +1,23 @@
+-- Value, rule and remedy of a refused row or value; null where no rule is broken.
+create or replace temp macro explain(rule, value) as case
+    when rule is not null then concat(
+        rule,
+        case when value is not null then concat(' (', left(replace(value, chr(0), '\0'), 60), ')') end,
+        '; ',
+        case
+            when rule = 'the line is not a JSON object' then 'write one JSON object a line'
+            when rule = 'the row does not satisfy --where' then 'change the predicate if it is wanted'
+            when rule = 'a search has no query' then 'fill the query, or map it with --map query=COLUMN'
+            when ends_with(rule, 'is empty') then concat('fill it, or map another column with --map ', split_part(rule, ' ', 1), '=COLUMN')
+            when ends_with(rule, 'NUL byte') then 'remove the byte: ids are text'
+            when ends_with(rule, '512 characters') then 'shorten it: ids and types are short text'
+            when ends_with(rule, 'is not a time') then 'write ISO 8601 or unix seconds, or name the format with --time-format'
+            when ends_with(rule, 'in the future') then 'correct the clock, or raise MINUTEHAND_INGEST__FUTURE_TOLERANCE_HOURS'
+            when starts_with(rule, 'value') then 'write a finite number, or leave it empty'
+            when starts_with(rule, 'price') then 'write a finite number of 0 or more; the item was taken in without it'
+            when starts_with(rule, 'is_available') then 'write true or false; the item was taken in without it'
+            when starts_with(rule, 'context') then 'write an object, or collect columns with --context COLUMN'
+            when starts_with(rule, 'event_id') then 'give every event an id of its own, or leave event_id out'
+        end
+    )
+end

@@ -1,0 +1,10 @@
+-- What became of the input rows; duplicates are the rest.
+--
+-- returns: n_read, n_new, n_changed, n_rejected, n_values, n_cut
+select
+    (select count(*) from staging.staged) + (select count(*) from staging.malformed) as n_read,
+    (select count(*) from incoming where is_new) as n_new,
+    (select count(*) from incoming where is_changed) as n_changed,
+    (select count(*) from refused where is_row) as n_rejected,
+    (select count(*) from refused where not is_row) as n_values,
+    (select coalesce(sum(n_cut), 0)::bigint from staging.staged) as n_cut

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import ingest, up
+from cli import doctor, ingest, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(ingest.app, name="ingest")
 app.command()(up.up)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from models.errors import UserError
 from settings import Settings
 
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
@@ -34,7 +35,10 @@ class Up:
 
 def prepare(settings: Settings) -> None:
     """Set the environment of this process and of its children; call it before prefect, mlflow or torch are imported."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        (settings.home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to") from error
     os.environ.update(forced(settings))
     for name, value in defaults(settings).items():
         os.environ.setdefault(name, value)
@@ -46,7 +50,6 @@ def prepare(settings: Settings) -> None:
 def forced(settings: Settings) -> Mapping[str, str]:
     """The variables that make a home independent of any other installation on this machine."""
     home = settings.home.resolve()
-    (home / "mlflow").mkdir(parents=True, exist_ok=True)
     return {
         "MINUTEHAND_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),

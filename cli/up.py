@@ -38,6 +38,7 @@ def up(
     settings = settings.model_copy(update={"server": server})
     try:
         with up_lock(settings.home).acquire(timeout=3):
+            _sweep(settings)
             prepare(settings)
             _run(settings, with_mlflow=mlflow)
     except Timeout as error:
@@ -52,7 +53,6 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    _sweep(settings)
     _demand_ports(settings, with_mlflow=with_mlflow)
     children: list[Child] = []
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,11 +21,14 @@ install_import_hook("models", "beartype.beartype")  # before anything imports mo
 for name in list(os.environ):
     if name.startswith(FOREIGN):
         del os.environ[name]
+elsewhere = tempfile.mkdtemp(prefix="minutehand-tests-")  # for what Prefect writes when it is imported
+atexit.register(shutil.rmtree, elsewhere, ignore_errors=True)
 os.environ.update(
     DO_NOT_TRACK="true",
     HF_HUB_OFFLINE="1",
     MLFLOW_DISABLE_TELEMETRY="true",
     OMP_WAIT_POLICY="PASSIVE",
+    PREFECT_HOME=f"{elsewhere}/prefect",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
 )
 
@@ -32,8 +38,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home folder of the test's own, named by MINUTEHAND_HOME; what a command puts into the environment goes with it."""
     folder = tmp_path / "home"
     before = dict(os.environ)
-    for name in ("PREFECT_HOME", "PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MINUTEHAND_HOME", str(folder))
     yield folder
     os.environ.clear()

@@ -1,0 +1,272 @@
+"""`minutehand doctor`: what is wrong with this installation, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+GIB = 1 << 30
+WHY = {
+    "duckdb": "the extension wheels fit exactly one version",
+    "fastapi": "Prefect's server does not start with later versions",
+    "sqlalchemy": "with 2.1 no Prefect schedule ever fires",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    check: str
+    state: Literal["ok", "warn", "bad"]
+    found: str
+    remedy: str = ""
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects")] = False) -> None:
+    """Look into versions, extensions, encoder, threads, ports, disk and stores: what is wrong and how to mend it."""
+    from cli.environment import prepare
+    from cli.output import show
+    from settings import load
+
+    settings = load()
+    writable = check_home(settings)
+    findings = [writable]
+    if writable.state != "bad":
+        prepare(settings)
+    for check in CHECKS if writable.state == "bad" else (*CHECKS, *CHECKS_OF_HOME):
+        try:
+            findings += check(settings)
+        except ImportError as error:
+            findings.append(Finding(check.__name__.removeprefix("check_"), "bad", str(error), "make setup"))
+    show([asdict(finding) for finding in findings], as_json=as_json)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def check_home(settings: Settings) -> Finding:
+    """Whether the home folder can be written to."""
+    import tempfile
+
+    home = settings.home.resolve()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        remedy = "make it writable for you, or set MINUTEHAND_HOME to a folder that is"
+        return Finding("home", "bad", f"{home}: {error.strerror or error}", remedy)
+    return Finding("home", "ok", str(home))
+
+
+def check_python(settings: Settings) -> Iterator[Finding]:
+    import platform
+    import sys
+
+    fits = (3, 11) <= sys.version_info[:2] < (3, 13)
+    yield Finding("python", "ok" if fits else "bad", platform.python_version(), "" if fits else "make setup PYTHON=/path/to/python3.11")
+
+
+def check_packages(settings: Settings) -> Iterator[Finding]:
+    """The installed versions against the bounds in pyproject.toml; one line if all fit, else one for each that does not."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    from packaging.requirements import Requirement
+
+    try:
+        wanted = [Requirement(line) for line in requires("minutehand") or () if "extra ==" not in line]
+    except PackageNotFoundError:
+        yield Finding("packages", "bad", "minutehand is not installed", "make setup")
+        return
+    found = {}
+    for requirement in wanted:
+        try:
+            found[requirement.name] = version(requirement.name)
+        except PackageNotFoundError:
+            yield Finding(f"package {requirement.name}", "bad", "not installed", f"pip install '{requirement}'")
+    misfits = [need for need in wanted if need.name in found and not need.specifier.contains(found[need.name], prereleases=True)]
+    for need in misfits:
+        why = f" ({WHY[need.name]})" if need.name in WHY else ""
+        yield Finding(f"package {need.name}", "bad", found[need.name], f"pip install '{need}'{why}")
+    if not misfits and len(found) == len(wanted):
+        shown = ", ".join(f"{name} {found[name]}" for name in ("duckdb", "prefect", "mlflow", "torch", "fastapi", "sqlalchemy"))
+        yield Finding("packages", "ok", f"{len(wanted)} within bounds: {shown}")
+
+
+def check_extensions(settings: Settings) -> Iterator[Finding]:
+    import duckdb
+
+    from tasks.lake import LakeError, extension_path, load_extension
+
+    catalog = "postgres_scanner" if settings.lake.catalog.startswith("postgres") else "sqlite_scanner"
+    for name in ("ducklake", catalog):
+        con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+        try:
+            load_extension(con, name)
+            yield Finding(f"duckdb {name}", "ok", "from its wheel" if extension_path(name) else "installed by DuckDB")
+        except LakeError as error:
+            yield Finding(f"duckdb {name}", "bad", *_split(str(error)))
+        finally:
+            con.close()
+
+
+def check_encoder(settings: Settings) -> Iterator[Finding]:
+    """Whether the encoder is on this machine and is what it claims to be; fetches nothing."""
+    from cli.environment import wants_hub
+    from models.encoder import BUNDLED, EncoderError, check_weights, find_encoder
+
+    name = settings.encoder.name
+    if wants_hub(settings):
+        yield Finding("encoder", "warn", f"{name}, from the Hugging Face hub", "the first night fetches it; a local folder needs no network")
+        return
+    try:
+        files = find_encoder(settings.encoder)
+        if name == BUNDLED:
+            check_weights(files.folder)
+    except EncoderError as error:
+        yield Finding("encoder", "bad", *_split(str(error)))
+        return
+    yield Finding("encoder", "ok", f"{files.key}, sha256 as expected" if name == BUNDLED else f"{files.key} in {files.folder}")
+
+
+def check_compute(settings: Settings) -> Iterator[Finding]:
+    """Threads, bfloat16 and CUDA."""
+    import torch
+
+    from models.encoder import has_fast_bf16
+
+    n_processors = _n_processors()
+    n_threads = settings.threads or n_processors
+    crowded = n_threads > n_processors
+    remedy = "set MINUTEHAND_THREADS to 0 or at most the number of processors" if crowded else ""
+    yield Finding("threads", "warn" if crowded else "ok", f"{n_threads} of {n_processors} processors", remedy)
+    fast = has_fast_bf16(torch.device("cpu"))
+    yield Finding("bfloat16", "ok", "this processor computes in it" if fast else "not on this processor: float32, about four times slower")
+    if torch.cuda.is_available():
+        yield Finding("cuda", "ok", torch.cuda.get_device_name())
+    elif settings.train.device == "cuda":
+        yield Finding("cuda", "bad", "none, but MINUTEHAND_TRAIN__DEVICE=cuda", "set it to auto, or install a driver and a CUDA build of torch")
+    else:
+        yield Finding("cuda", "ok", "none; the CPU will do")
+
+
+def check_up(settings: Settings) -> Iterator[Finding]:
+    """Whether the schedule runs, and whether its ports are free or its own."""
+    from cli.environment import find_up, read_up
+    from cli.ports import holder, is_free
+
+    running = find_up(settings.home)
+    left = read_up(settings.home)
+    if running:
+        yield Finding("up", "ok", f"process {running.pid}: Prefect at {running.prefect_url}, MLflow at {running.mlflow_url or 'no address'}")
+    elif left:
+        remedy = "the next `minutehand up` stops what is left of it and starts anew"
+        yield Finding("up", "warn", f"was killed without warning as process {left.pid}", remedy)
+    else:
+        yield Finding("up", "ok", "not running; `minutehand up` starts the schedule")
+    own = {running.prefect_url, running.mlflow_url} if running else set()
+    server = settings.server
+    for name, port in (("prefect_port", server.prefect_port), ("mlflow_port", server.mlflow_port)):
+        if any(url and url.endswith(f":{port}") for url in own):
+            yield Finding(f"port {port}", "ok", "held by this home's `minutehand up`")
+        elif is_free(server.host, port):
+            yield Finding(f"port {port}", "ok", "free")
+        else:
+            yield Finding(f"port {port}", "warn", f"held by {holder(port)}", f"stop that, or set MINUTEHAND_SERVER__{name.upper()}")
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    import shutil
+
+    home = settings.home.resolve()
+    free = shutil.disk_usage(home).free / GIB
+    state: Literal["ok", "warn", "bad"] = "ok" if free >= 5 else "warn" if free >= 1 else "bad"
+    yield Finding("disk", state, f"{free:,.1f} GiB free", "" if state == "ok" else "make room, or set MINUTEHAND_HOME to a larger disk")
+
+
+def check_lake(settings: Settings) -> Iterator[Finding]:
+    """Whether the lake opens and has all migrations."""
+    from pathlib import Path
+
+    import duckdb
+
+    from tasks.lake import SQL, LakeError, locate, reading
+
+    try:
+        lake = locate(settings.lake, settings.home)
+        if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+            yield Finding("lake", "ok", "not there yet; the first ingest makes it")
+            return
+        with reading(lake) as con:
+            applied = {name for (name,) in con.execute("select name from ops.migrations").fetchall()}
+            (n_events,) = con.execute("select count(*) from raw.events").fetchone() or (0,)
+    except duckdb.CatalogException:
+        yield Finding("lake", "warn", "without tables: its first writer was stopped", "the next ingest makes them")
+        return
+    except (LakeError, OSError, duckdb.Error) as error:
+        yield Finding("lake", "bad", *_split(str(error), "look at the message; a lake beyond repair is reset by deleting the folder lake/"))
+        return
+    pending = sorted({file.stem for file in (SQL / "schema").glob("*.sql")} - applied)
+    unknown = sorted(applied - {file.stem for file in (SQL / "schema").glob("*.sql")})
+    if unknown:
+        yield Finding("lake", "bad", f"made by a newer version: {', '.join(unknown)}", "update minutehand")
+    elif pending:
+        yield Finding("lake", "warn", f"without migrations {', '.join(pending)}", "the next ingest or nightly applies them")
+    else:
+        yield Finding("lake", "ok", f"{n_events:,} events, all {len(applied)} migrations")
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    """Whether the store of runs and models opens."""
+    import sqlite3
+    from pathlib import Path
+
+    from cli.environment import tracking_uri
+
+    uri = tracking_uri(settings)
+    if not uri.startswith("sqlite:///"):
+        yield Finding("mlflow store", "ok", f"{uri}, not looked into")
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not path.exists() or path.stat().st_size == 0:
+        yield Finding("mlflow store", "ok", "not there yet; the first night makes it")
+        return
+    try:
+        con = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        try:
+            (made,) = con.execute("select count(*) from sqlite_master where name = 'runs'").fetchone()
+            n_runs = con.execute("select count(*) from runs").fetchone()[0] if made else 0
+        finally:
+            con.close()
+    except sqlite3.Error as error:
+        yield Finding("mlflow store", "bad", f"{path}: {error}", "restore it from a backup, or delete it: the next night registers a first model")
+        return
+    yield Finding("mlflow store", "ok", f"{n_runs} runs")
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    check_python,
+    check_packages,
+    check_extensions,
+    check_encoder,
+    check_compute,
+)
+CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_up, check_disk, check_lake, check_models)
+
+
+def _n_processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _split(message: str, remedy: str = "") -> tuple[str, str]:
+    """What was found and its remedy, from a message that says both."""
+    found, _, told = message.rpartition("; ")
+    return (found, told) if found else (message, remedy)

@@ -59,14 +59,31 @@ def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
             pass
         signal_group(child.pid, signal.SIGKILL)
         child.process.wait()
+    while any(group_lives(child.pid) for child in children) and time.monotonic() < deadline + patience_s:
+        time.sleep(0.02)  # a killed grandchild holds its ports for a moment more
 
 
-def signal_group(leader: int, number: signal.Signals) -> None:
-    """Send a signal to a process group, if there still is one."""
+def signal_group(leader: int, number: int) -> bool:
+    """Send a signal to a process group; whether there was one."""
     try:
         os.killpg(leader, number)
-    except ProcessLookupError:
-        return
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def group_lives(leader: int) -> bool:
+    """Whether a process of the group still runs; a dead one that nobody has waited for does not count."""
+    if not Path("/proc/self/stat").exists():
+        return signal_group(leader, 0)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue  # it ended while we looked
+        if int(group) == leader and state not in "ZX":
+            return True
+    return False
 
 
 def tail(log: Path, n_lines: int = 12) -> str:

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from cli.children import ChildError, start, stop
+from cli.children import ChildError, group_lives, start, stop
 from cli.environment import Up, find_up, prepare, read_up, up_lock, write_up
 from cli.ports import holder, is_free
 from models.errors import UserError
@@ -24,14 +24,6 @@ from settings import load
 
 SLEEPER = (sys.executable, "-c", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])")
 STUBBORN = (sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('set', flush=True); time.sleep(600)")
-
-
-def _alive(leader: int) -> bool:
-    try:
-        os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -92,7 +84,7 @@ def test_stopping_ends_grandchildren_and_children_that_ignore_sigterm(tmp_path: 
     began = time.monotonic()
     stop(children, patience_s=0.5)
     assert time.monotonic() - began < 5
-    assert [child.name for child in children if _alive(child.pid)] == []
+    assert [child.name for child in children if group_lives(child.pid)] == []
 
 
 def test_a_child_that_died_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -112,7 +104,7 @@ def test_what_a_killed_up_left_behind_is_stopped_by_the_next(home: Path, tmp_pat
         write_up(home, Up(1, "http://127.0.0.1:1", None, {"Prefect worker": orphan.pid, "MLflow UI": stranger.pid}))
         _sweep(load())
         assert orphan.process.wait(10) == -signal.SIGKILL
-        assert _alive(stranger.pid), "a process that is not ours keeps running, even if it has the number that one of ours had"
+        assert group_lives(stranger.pid), "a process that is not ours keeps running, even if it has the number that one of ours had"
         assert read_up(home) is None
     finally:
         stop([orphan, stranger], patience_s=1)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from cli.children import group_lives
 from cli.environment import read_up
 from cli.ports import is_free
 from tasks.lake import LakeConfig, locate, reading
@@ -79,7 +80,7 @@ def test_a_scheduled_run_takes_in_a_dropped_file_and_ctrl_c_leaves_no_process(ru
     pids = list(_children(running.home).values())
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(60) == 0
-    assert [pid for pid in pids if _group_lives(pid)] == []
+    assert [pid for pid in pids if group_lives(pid)] == []
     assert is_free("127.0.0.1", running.port)
     assert read_up(running.home) is None
 
@@ -110,14 +111,6 @@ def _children(home: Path) -> dict[str, int]:
     up = read_up(home)
     assert up is not None
     return up.children
-
-
-def _group_lives(leader: int) -> bool:
-    try:
-        os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _until(condition: Callable[[], bool], running: Running) -> None:

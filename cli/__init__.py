@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import doctor, ingest, up
+from cli import doctor, ingest, simulate, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(ingest.app, name="ingest")
 app.command()(up.up)
 app.command()(doctor.doctor)
+app.command()(simulate.simulate)
 
 
 def main() -> None:

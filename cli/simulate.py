@@ -1,0 +1,82 @@
+"""`minutehand simulate`: a shop to try everything on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from models.shop import Shop
+
+
+def simulate(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to; shop under the home folder if not given", show_default=False)
+    ] = None,
+    users: Annotated[int, typer.Option("--users", min=1, help="Users who ever come")] = 1000,
+    items: Annotated[int, typer.Option("--items", min=1, help="Items ever launched")] = 1200,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days simulated, up to 2026-11-01")] = 60,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Another seed is another shop; MINUTEHAND_SEED if not given", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """Write the items and events of a simulated shop, and the truth behind them, as Parquet files."""
+    from cli.output import show
+    from models.shop import ShopConfig
+    from models.shop import simulate as run
+    from settings import load
+
+    settings = load()
+    folder = out or settings.home / "shop"
+    shop = run(ShopConfig(n_users=users, n_items=items, n_days=days), settings.seed if seed is None else seed)
+    files = write(shop, folder)
+    show(_summary(shop, files), as_json=as_json, title="A simulated shop")
+    if not as_json:
+        typer.echo(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
+
+
+def write(shop: Shop, folder: Path) -> dict[str, Path]:
+    """Write the tables of a shop into a folder; each file is there in full or not at all."""
+    from models.errors import UserError
+
+    tables = {
+        "items": shop.items,
+        "events": shop.events,
+        "truth_interests": shop.truth.interests,
+        "truth_items": shop.truth.items,
+    }
+    files = {name: folder / f"{name}.parquet" for name in tables}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            unfinished = folder / f".{name}.parquet.tmp"
+            table.write_parquet(unfinished)
+            unfinished.replace(files[name])
+    except OSError as error:
+        raise UserError(
+            f"cannot write the shop to {folder}: {error.strerror or error}; name a folder that can be written with --out"
+        ) from error
+    return files
+
+
+def _summary(shop: Shop, files: dict[str, Path]) -> list[dict[str, object]]:
+    kinds = shop.events["event_type"].value_counts(sort=True, name="n").sort("n", "event_type", descending=[True, False])
+    since, until = (shop.events["occurred_at"].dt.date().sort()[end] for end in (0, -1))
+    counted = ", ".join(f"{n:,} {kind}" for kind, n in kinds.iter_rows())
+    about = {
+        "items": f"{shop.events['item_id'].drop_nulls().n_unique():,} of them with events",
+        "events": f"{shop.events['user_id'].n_unique():,} users, {since} to {until}: {counted}",
+        "truth_interests": "in which leaf a user's sessions start, over time",
+        "truth_items": "the leaf of each item, and the item that browsing goes on to",
+    }
+    rows = {"items": shop.items, "events": shop.events, "truth_interests": shop.truth.interests, "truth_items": shop.truth.items}
+    return [{"file": str(files[name]), "rows": rows[name].height, "about": text} for name, text in about.items()]
+
+
+def _shown(path: Path) -> str:
+    from shlex import quote
+
+    return quote(str(path))

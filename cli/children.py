@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,41 @@ def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
         child.process.wait()
     while any(group_lives(child.pid) for child in children) and time.monotonic() < deadline + patience_s:
         time.sleep(0.02)  # a killed grandchild holds its ports for a moment more
+
+
+def with_environment(*variables: str) -> list[int]:
+    """Processes whose environment holds all of these NAME=VALUE; none where the system does not tell (it takes Linux)."""
+    wanted = {variable.encode() for variable in variables}
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if wanted <= set(environ.read_bytes().split(b"\0")):
+                found.append(int(environ.parent.name))
+        except OSError:
+            continue  # it ended while we looked, or is another user's
+    return found
+
+
+def end(find: Callable[[], list[int]], patience_s: float = 10.0) -> None:
+    """SIGTERM to the processes found, SIGKILL to those that are still found after the patience."""
+    deadline = time.monotonic() + patience_s
+    asked: set[tuple[int, int]] = set()
+    while left := find():
+        if time.monotonic() > deadline + patience_s:
+            return
+        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+        for pid in left:
+            if (pid, number) not in asked:
+                asked.add((pid, number))
+                _signal(pid, number)
+        time.sleep(0.05)
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
 
 
 def signal_group(leader: int, number: int) -> bool:

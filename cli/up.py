@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 POOL = "minutehand"
+WORKER = "minutehand-up"
 START_TIMEOUT_S = 180.0
 
 
@@ -63,7 +64,7 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        _stop(children)
+        _stop(settings, children)
         up_file(settings.home).unlink(missing_ok=True)
 
 
@@ -97,7 +98,7 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     orchestration.crash_unfinished_runs(POOL, "the worker that ran it is gone")
     orchestration.skip_overdue_runs(POOL)
     orchestration.crash_silent_runs()
-    launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", f"minutehand-{os.getpid()}")
+    launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER)
     deploy = processes.start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT)
     if deploy.process.wait(START_TIMEOUT_S) != 0:
         raise processes.ChildError(f"prefect.yaml could not be deployed; the end of {deploy.log}:\n{processes.tail(deploy.log)}")
@@ -161,18 +162,26 @@ def _watch(children: list[Child]) -> None:
         time.sleep(0.5)
 
 
-def _stop(children: list[Child]) -> None:
+def _stop(settings: Settings, children: list[Child]) -> None:
     """The worker and its runs first, so that the server can still be told what became of them."""
     from cli import children as processes
 
     workers = [child for child in children if child.name == "Prefect worker"]
     servers = [child for child in children if child not in workers]
     processes.stop(workers)
+    processes.end(lambda: _run_processes(settings))
     if workers and all(child.process.poll() is None for child in servers):
         from cli import orchestration
 
         orchestration.crash_unfinished_runs(POOL, "minutehand up was stopped while it ran")
     processes.stop(servers)
+
+
+def _run_processes(settings: Settings) -> list[int]:
+    """The flow runs that this home's worker started; Prefect puts each into a session of its own."""
+    from cli.children import with_environment
+
+    return with_environment(f"MINUTEHAND_HOME={settings.home.resolve()}", f"PREFECT__WORKER_NAME={WORKER}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -181,15 +190,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _sweep(settings: Settings) -> None:
     """Stop the children that an `up` killed without warning left behind."""
-    from cli.children import signal_group
+    from cli.children import end, group_lives, signal_group
     from cli.environment import read_up, up_file
     from cli.ports import command_line
 
     left = read_up(settings.home)
+    killed: list[int] = []
     for name, pid in left.children.items() if left else ():
         if name.split()[0].lower() in command_line(pid):
             typer.echo(f"stopping {name} (process {pid}), left behind by a `minutehand up` that was killed", err=True)
             signal_group(pid, signal.SIGKILL)
+            killed.append(pid)
+    end(lambda: [pid for pid in killed if group_lives(pid)] + _run_processes(settings))
     up_file(settings.home).unlink(missing_ok=True)
 
 

@@ -62,11 +62,9 @@ def main() -> None:
     ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    print("run     rows       new        MB     seconds  rows/s    peak MB of both")
+    print("".join(f"{name:>16}" for name in rows[0]))
     for row in rows:
-        print(
-            f"{row['run']:<7} {row['rows']:<10} {row['new']:<10} {row['csv_mb']:<6} {row['seconds']:<8} {row['rows_per_second']:<9} {row['peak_mb']}"
-        )
+        print("".join(f"{value:>16}" for value in row.values()))
     print(f"{seconds:.1f} s in all; written to {RESULTS}")
 
 

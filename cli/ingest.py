@@ -11,10 +11,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Take files into the lake.", no_args_is_help=True)
 
-Paths = Annotated[list[str], typer.Argument(help="Files, globs or folders: .csv .tsv .jsonl .ndjson .json (also .gz), .parquet", show_default=False)]
-Map = Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column a field is; repeat. An empty column leaves the field out")]
+Paths = Annotated[
+    list[str], typer.Argument(help="Files, globs or folders: .csv .tsv .jsonl .ndjson .json (also .gz), .parquet", show_default=False)
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Which column a field is; repeat. An empty column leaves the field out"),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The same value for every row; repeat")]
-Where = Annotated[str | None, typer.Option("--where", metavar="SQL", help="Predicate on the file's columns; rows that fail it go to raw.rejected")]
+Where = Annotated[
+    str | None, typer.Option("--where", metavar="SQL", help="Predicate on the file's columns; rows that fail it go to raw.rejected")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
 
@@ -24,9 +31,13 @@ def events(
     map_: Map = None,
     set_: Set = None,
     event_type: Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")] = None,
-    context: Annotated[list[str] | None, typer.Option("--context", metavar="COLUMN", help="Keep this column as JSON in context; repeat")] = None,
+    context: Annotated[
+        list[str] | None, typer.Option("--context", metavar="COLUMN", help="Keep this column as JSON in context; repeat")
+    ] = None,
     where: Where = None,
-    time_format: Annotated[str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")] = None,
+    time_format: Annotated[
+        str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take in what users did: user_id, item_id, occurred_at, and event_type, value, query, event_id where there."""
@@ -39,7 +50,9 @@ def items(
     paths: Paths,
     map_: Map = None,
     set_: Set = None,
-    split: Annotated[str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")
+    ] = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
@@ -93,7 +106,9 @@ def _print(summary: Summary, *, as_json: bool) -> None:
         return
     for note in summary.notes:
         typer.echo(note)
-    numbers = {name: value for name, value in summary.row().items() if name != "kind" and (value or name not in ("changed", "values_refused"))}
+    numbers = {
+        name: value for name, value in summary.row().items() if name != "kind" and (value or name not in ("changed", "values_refused"))
+    }
     show([numbers], as_json=False, title=f"ingest {summary.kind}")
     if summary.reasons:
         show(summary.reasons, as_json=False, title="refused, in raw.rejected: the most frequent reasons")

@@ -188,13 +188,16 @@ def map_columns(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, chos
     is_object = duckdb.FunctionExpression("is_json_object", document) if is_json else duckdb.ConstantExpression(True)
     whole_row = document if is_json else as_json(source, list(source.columns))
     predicate = duckdb.SQLExpression(f"try({mapping.predicate})") if mapping.predicate else duckdb.ConstantExpression(True)
+    verdicts = [is_object.alias("is_document"), predicate.alias("passes"), whole_row.cast("varchar").alias("row_json")]
     try:
-        rows.select(*fields, is_object.alias("is_document"), predicate.alias("passes"), whole_row.cast("varchar").alias("row_json")).create_view(
-            "mapped", replace=True
-        )
+        rows.select(*fields, *verdicts).create_view("mapped", replace=True)
     except duckdb.Error as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(f"--where {mapping.predicate!r} does not fit {source.path.name}: {first_line}; its columns are {', '.join(source.columns)}") from error
+        columns = ", ".join(source.columns) + (
+            "" if source.format == "parquet" else "; all are text: compare numbers as in price::double > 5"
+        )
+        raise UserError(
+            f"--where {mapping.predicate!r} does not fit {source.path.name}: {str(error).splitlines()[0]}; its columns are {columns}"
+        ) from error
 
 
 def as_text(column: str, kind: str) -> duckdb.Expression:
@@ -217,7 +220,9 @@ def as_json(source: Source, columns: Sequence[str]) -> duckdb.Expression:
     return duckdb.FunctionExpression("json_object", *parts)
 
 
-def _stage_file(con: duckdb.DuckDBPyConnection, kind: Kind, number: int, source: Source, mapping: ColumnMapping, config: IngestConfig) -> None:
+def _stage_file(
+    con: duckdb.DuckDBPyConnection, kind: Kind, number: int, source: Source, mapping: ColumnMapping, config: IngestConfig
+) -> None:
     con.execute(statement("ingest/add_file"), {"file_no": number, "source": str(source.path)})
     params = {"file_no": number, "predicate": mapping.predicate, "max_chars": config.max_text_chars}
     if kind == "events":
@@ -228,7 +233,9 @@ def _stage_file(con: duckdb.DuckDBPyConnection, kind: Kind, number: int, source:
         con.execute(statement(f"ingest/stage_{kind}"), params)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         if mapping.time_format and "format" in str(error).lower():
-            raise UserError(f"--time-format {mapping.time_format!r} is no strptime format: {error}; an example is '%m/%d/%Y %H:%M'") from error
+            raise UserError(
+                f"--time-format {mapping.time_format!r} is no strptime format: {error}; an example is '%m/%d/%Y %H:%M'"
+            ) from error
         raise unreadable(source.path, error) from error
     if source.format in ("text", "json_lines"):
         con.execute(statement("ingest/add_malformed"), {"file_no": number, "n_header": int(source.format == "text")})

@@ -18,7 +18,13 @@ from models.errors import UserError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_FULL_SIGNS = (
-    "no space left", "disk is full", "disk i/o error", "file too large", "quota exceeded", "could not write all bytes", "max_temp_directory_size"
+    "no space left",
+    "disk is full",
+    "disk i/o error",
+    "file too large",
+    "quota exceeded",
+    "could not write all bytes",
+    "max_temp_directory_size",
 )
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 SQL = Path(__file__).resolve().parent.parent / "sql"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import gzip
@@ -161,18 +162,15 @@ def _set(con: duckdb.DuckDBPyConnection, name: str, value: object) -> None:
     con.execute(statement(f"ingest/variables/{name}"), {"value": value})
 
 
-def _open_text(path: Path) -> IO[str]:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _open_bytes(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _inspect_text(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
-    with _open_text(path) as lines:
-        first_line = lines.readline()
-        tab_separated = _suffix(path) == ".tsv"
-        delimiter = "\t" if tab_separated else max(DELIMITERS, key=first_line.count)
-        header = next(csv.reader([first_line], delimiter=delimiter), [])
+    with _open_bytes(path) as lines:
+        first_line = lines.readline().decode("utf-8-sig")
+    delimiter = "\t" if _suffix(path) == ".tsv" else max(DELIMITERS, key=first_line.count)
+    header = next(csv.reader([first_line], delimiter=delimiter), [])
     if not first_line.strip():
         raise UserError(f"{path.name} has no header; its first line must name the columns")
     columns = dict.fromkeys([name.strip() or f"column{place}" for place, name in enumerate(header)], "VARCHAR")
@@ -193,9 +191,8 @@ def _read_lines(con: duckdb.DuckDBPyConnection, columns: Mapping[str, str], deli
 
 
 def _inspect_json(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
-    with _open_text(path) as text:
-        start = text.read(4096).lstrip()
-    is_array = start.startswith("[")
+    with _open_bytes(path) as text:
+        is_array = text.read(4096).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     if is_array:
         con.execute(statement("ingest/read_json_array"))
     else:
@@ -205,8 +202,11 @@ def _inspect_json(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
     _must_differ(path, keys, columns)
     document = duckdb.ColumnExpression("document")
     parsed = duckdb.FunctionExpression("json_or_null", document)
-    fields = [duckdb.FunctionExpression("json_extract_string", parsed, duckdb.ConstantExpression(_pointer(name))).alias(name) for name in keys]
-    con.view("source_rows").select(*fields, document.alias(DOCUMENT)).create_view("source_documents", replace=True)
+    pointers = [duckdb.ConstantExpression(_pointer(name)) for name in keys]
+    fields = [duckdb.FunctionExpression("json_extract_string", parsed, pointer) for pointer in pointers]
+    named = [expression.alias(name) for expression, name in zip(fields, keys, strict=True)]
+    is_blank = duckdb.FunctionExpression("tidy", document).isnull()
+    con.view("source_rows").filter(~is_blank).select(*named, document.alias(DOCUMENT)).create_view("source_documents", replace=True)
     return Source(path, "json_array" if is_array else "json_lines", columns)
 
 
@@ -223,7 +223,8 @@ def check_fields(mapping: ColumnMapping, aliases: Aliases, kind: str) -> None:
     for name in (*mapping.columns, *mapping.constants):
         if name not in aliases:
             near = get_close_matches(name, aliases, n=1)
-            raise UserError(f"{kind} have no field {name!r} (they have {', '.join(aliases)})" + (f"; did you mean {near[0]}?" if near else ""))
+            hint = f"did you mean {near[0]}?" if near else f"keep other columns of events with --context {name}"
+            raise UserError(f"{kind} have no field {name!r} (they have {', '.join(aliases)}); {hint}")
     for name in mapping.columns.keys() & mapping.constants.keys():
         raise UserError(f"{name} is given by --map and by --set; keep one")
     if "context" in mapping.columns and mapping.context:

@@ -32,12 +32,21 @@ placed as (
     where broken.rule is not null
 ),
 
+numbered as (
+    select
+        file_no,
+        line,
+        row_number() over (partition by file_no order by line) as n_before
+    from staging.malformed
+),
+
 shifts as (
     select
         file_no,
-        row_number() over (partition by file_no order by line) as n_before,
-        line - row_number() over (partition by file_no order by line) + 1 as place
-    from staging.malformed
+        line - n_before + 1 as place,
+        max(n_before) as n_before
+    from numbered
+    group by file_no, line - n_before + 1
 )
 
 select

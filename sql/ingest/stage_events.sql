@@ -1,7 +1,7 @@
 -- The rows of one file as events, each with the first rule that it breaks, if any.
 --
 -- grain:   one row per input row
--- params:  $file_no (integer), $predicate, $time_format (varchar), $max_chars (integer), $latest (timestamp, UTC)
+-- params:  $file_no (integer), $predicate (varchar), $max_chars (integer), $latest (timestamp, UTC)
 -- reads:   mapped
 -- writes:  staged
 insert into staged by name

@@ -3,7 +3,7 @@
 create or replace temp macro as_time(text, format) as case
     when text is null then null
     when format is not null then try_strptime(text, format::varchar)::timestamp
-    when length(text) = 8 and try_strptime(text, '%Y%m%d') between timestamp '1900-01-01' and timestamp '2100-01-01'
+    when length(text) = 8 and try_cast(text as integer) between 19000101 and 21001231 and try_strptime(text, '%Y%m%d') is not null
         then try_strptime(text, '%Y%m%d')
     when try_cast(text as double) is not null then try(case
         when not isfinite(text::double) then null

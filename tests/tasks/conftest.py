@@ -1,0 +1,93 @@
+"""A lake under either catalog: SQLite always, PostgreSQL where the marker is asked for and the machine has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.lake import Lake, LakeConfig, locate, migrate
+
+
+@pytest.fixture(scope="session")
+def postgres_port() -> Iterator[int]:
+    """The port of a PostgreSQL server that lives as long as the tests."""
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL on this machine (initdb neither on PATH nor in /usr/lib/postgresql)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    folder = Path(tempfile.mkdtemp(prefix="minutehand-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres" if _has_user("postgres") else "nobody")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    try:
+        _as_server(binaries / "initdb", "-D", folder / "db", "-U", "minutehand", "--auth=trust", "--no-sync")
+        _as_server(binaries / "pg_ctl", "-D", folder / "db", "-w", "-o", options, "-l", folder / "log", "start")
+        yield port
+    finally:
+        if (folder / "db" / "postmaster.pid").exists():
+            _as_server(binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgres_binaries() -> Path | None:
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent if (Path(on_path).resolve().parent / "pg_ctl").exists() else Path(on_path).parent
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+def _has_user(name: str) -> bool:
+    return subprocess.run(["id", name], capture_output=True, check=False).returncode == 0
+
+
+def _as_server(*command: str | Path) -> None:
+    """Run as a user that PostgreSQL accepts: it refuses root."""
+    words = [str(word) for word in command]
+    if os.geteuid() == 0:
+        words = ["runuser", "-u", "postgres" if _has_user("postgres") else "nobody", "--", *words]
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, cwd="/")
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def lake_config(request: pytest.FixtureRequest, tmp_path: Path) -> LakeConfig:
+    """Where the lake of one test is: a file, or a database of its own."""
+    if request.param == "sqlite":
+        return LakeConfig()
+    port = request.getfixturevalue("postgres_port")
+    name = f"lake_{abs(hash(str(tmp_path)))}"
+    server = f"host=127.0.0.1 port={port} user=minutehand"
+    subprocess.run(["psql", "-q", f"{server} dbname=postgres", "-c", f"create database {name}"], check=True)
+    return LakeConfig(catalog=f"postgres:{server} dbname={name}")
+
+
+@pytest.fixture
+def lake(lake_config: LakeConfig, home: Path) -> Lake:
+    """An empty lake with all its tables."""
+    lake = locate(lake_config, home)
+    migrate(lake)
+    return lake
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], str]:
+    """A function that writes a text file and gives its path."""
+
+    def write_file(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+        return str(path)
+
+    return write_file

@@ -1,0 +1,154 @@
+"""The lake under both catalogs: who sees what, when."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tasks.lake import SQL, Lake, LakeConfig, LakeError, connect, current_snapshot, explained, locate, migrate, reading, statement, writing
+
+ADD = "insert into raw.rejected values ($source, 1, 'test', null, now()::timestamp)"
+SOURCES = "select source from raw.rejected order by source"
+
+
+def add(lake: Lake, source: str) -> None:
+    with writing(lake) as con:
+        con.execute(ADD, {"source": source})
+
+
+def sources(lake: Lake, snapshot: int | None = None) -> list[str]:
+    with reading(lake, snapshot) as con:
+        return [source for (source,) in con.execute(SOURCES).fetchall()]
+
+
+def snapshot_of(lake: Lake) -> int:
+    with reading(lake) as con:
+        return current_snapshot(con)
+
+
+def test_migrating_twice_applies_nothing_and_leaves_no_snapshot(lake_config: LakeConfig, home: Path) -> None:
+    lake = locate(lake_config, home)
+    applied = migrate(lake)
+    before = snapshot_of(lake)
+    assert applied == [file.stem for file in sorted((SQL / "schema").glob("*.sql"))]
+    assert migrate(lake) == []
+    assert snapshot_of(lake) == before
+
+
+def test_every_table_and_column_explains_itself(lake: Lake) -> None:
+    with reading(lake) as con:
+        tables = con.execute("select schema_name, table_name, comment from duckdb_tables() where database_name = 'lake'").fetchall()
+        columns = con.execute(
+            "select schema_name, table_name, column_name, comment from duckdb_columns() where database_name = 'lake'"
+        ).fetchall()
+    ours = {(schema, table) for schema, table, _ in tables if (schema, table) != ("ops", "migrations")}
+    assert len(ours) == len(list((SQL / "schema").glob("*.sql")))
+    assert [row for row in tables if row[:2] in ours and not row[-1]] == []
+    assert [row for row in columns if row[:2] in ours and not row[-1]] == []
+
+
+def test_a_pinned_snapshot_reads_the_old_state(lake: Lake) -> None:
+    add(lake, "old")
+    pinned = snapshot_of(lake)
+    add(lake, "new")
+    assert sources(lake, pinned) == ["old"]
+    assert sources(lake) == ["new", "old"]
+
+
+def test_a_failed_write_leaves_nothing(lake: Lake) -> None:
+    def fail() -> None:
+        with writing(lake) as con:
+            con.execute(ADD, {"source": "half"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert sources(lake) == []
+
+
+def test_a_write_of_nothing_leaves_no_snapshot(lake: Lake) -> None:
+    before = snapshot_of(lake)
+    with writing(lake):
+        pass
+    assert snapshot_of(lake) == before
+
+
+def test_a_reader_cannot_write(lake: Lake) -> None:
+    with reading(lake) as con, pytest.raises(duckdb.Error, match="read-only"):
+        con.execute(ADD, {"source": "x"})
+
+
+def test_readers_in_another_process_take_no_lock_and_see_the_old_state_until_the_commit(lake: Lake) -> None:
+    add(lake, "old")
+    script = (
+        "import sys; from pathlib import Path; from tasks.lake import Lake; from tests.tasks.test_lake import sources; "
+        "catalog, data_path, lock_path = sys.argv[1:]; print(sources(Lake(catalog, data_path, Path(lock_path), 5000, 60)))"
+    )
+
+    def read_elsewhere() -> str:
+        command = [sys.executable, "-c", script, lake.catalog, lake.data_path, str(lake.lock_path)]
+        return subprocess.run(command, capture_output=True, check=True, timeout=60, text=True).stdout.strip()
+
+    with writing(lake) as con:
+        con.execute(ADD, {"source": "new"})
+        assert read_elsewhere() == "['old']"
+    assert read_elsewhere() == "['new', 'old']"
+
+
+def test_writers_at_once_all_succeed(lake: Lake) -> None:
+    names = ["a", "b", "c"]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=add, args=(lake, name)) for name in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert sources(lake) == names
+
+
+def test_a_writer_that_waits_too_long_says_for_whom(lake: Lake) -> None:
+    impatient = Lake(lake.catalog, lake.data_path, lake.lock_path, lake.busy_timeout_ms, lock_timeout_s=1)
+
+    def wait() -> None:
+        with writing(impatient):
+            pass
+
+    with writing(lake), pytest.raises(LakeError, match=r"another writer has held .*LOCK_TIMEOUT_S"):
+        wait()
+
+
+def test_a_catalog_whose_creation_was_killed_is_created_anew(home: Path) -> None:
+    lake = locate(LakeConfig(), home)
+    Path(lake.catalog.removeprefix("sqlite:")).touch()
+    assert migrate(lake)
+    add(lake, "a")
+    assert sources(lake) == ["a"]
+
+
+def test_reading_before_there_is_a_lake_says_what_to_do(home: Path) -> None:
+    with pytest.raises(LakeError, match=r"cannot open the lake at .*doctor"):
+        connect(locate(LakeConfig(), home), read_only=True)
+
+
+def test_a_full_disk_is_told_as_one() -> None:
+    def fail(error: Exception) -> None:
+        with explained():
+            raise error
+
+    with pytest.raises(LakeError, match="the disk is full: nothing was changed"):
+        fail(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(LakeError, match="the disk is full: nothing was changed"):
+        fail(duckdb.IOException('IO Error: Could not write file "x": No space left on device'))
+    with pytest.raises(FileNotFoundError):
+        fail(FileNotFoundError("x"))
+
+
+def test_statements_are_found_by_name() -> None:
+    assert "create table" in statement("schema/001_raw_events")

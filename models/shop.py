@@ -140,8 +140,9 @@ def _items(config: ShopConfig, stock: _Stock, rng: np.random.Generator) -> pl.Da
 
 
 def _describe(leaf: Leaf, position: int, rng: np.random.Generator) -> dict[str, object]:
+    """The words of one item. Makes and sizes step together; as their numbers share no divisor, every pair comes up once."""
     series, noun = position // SERIES, leaf.nouns[position % SERIES]
-    make, size = leaf.makes[series % len(leaf.makes)], leaf.sizes[series // len(leaf.makes) % len(leaf.sizes)]
+    make, size = leaf.makes[series % len(leaf.makes)], leaf.sizes[(series + len(leaf.name)) % len(leaf.sizes)]
     variant = series // (len(leaf.makes) * len(leaf.sizes))
     is_book = leaf.department == "Books"
     title = f"{make} {noun}, {size}"

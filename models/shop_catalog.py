@@ -65,12 +65,12 @@ Vegetable seeds | tomato seeds, bean seeds, squash seeds, lettuce seeds | kitche
 Flower seeds | wildflower mix, sunflower seeds, sweet pea seeds, poppy seeds | bees, borders, cut flowers, meadows
 Seedling care | propagator, seed tray, heat mat, dibber set | sowing, germination, windowsills, pricking out
 Soil and compost | potting soil, compost bin, worm farm, leaf mulch | healthy soil, kitchen scraps, repotting, mulching
-# Garden | Watering | galvanised, self-draining, brass-fitted, recycled, weatherproof | 5 litres, 10 litres, 15 litres, 20 litres | 29
+# Garden | Watering | galvanised, self-draining, brass-fitted, recycled, weatherproof | small, medium, large, extra large | 29
 Watering cans | watering can, mister, indoor can, rose head | thirsty pots, seedlings, ferns, patios
 Hoses | garden hose, hose reel, spray gun, hose connector | long beds, washing down, lawns, reaching corners
 Irrigation | drip kit, soaker hose, watering timer, olla pot | holidays, dry summers, steady moisture, greenhouses
 Rain collecting | rain barrel, downpipe filter, barrel stand, barrel tap | saving rain, roofs, dry weeks, soft water
-# Garden | Outdoor living | teak, powder-coated, woven, terracotta, folding | for two, for four, for six, for eight | 95
+# Garden | Outdoor living | teak, powder-coated, woven, terracotta, rustic | small, medium, large, extra large | 95
 Garden furniture | garden bench, patio table, lounge chair, hammock | terraces, lazy afternoons, garden parties, shade
 Barbecue | charcoal grill, smoker, grill tongs, chimney starter | ribs, grilling, embers, summer evenings
 Pots and planters | planter, hanging pot, trough, plant stand | balconies, geraniums, herbs, doorsteps
@@ -80,7 +80,7 @@ Tents | dome tent, tunnel tent, trekking tent, tarp | wild camping, rainy nights
 Sleeping bags | sleeping bag, bag liner, camping quilt, bivy sack | cold nights, frost, huts, warm dreams
 Sleeping mats | sleeping mat, foam pad, air bed, camp pillow | rocky ground, side sleepers, insulation, comfort
 Camp furniture | camp chair, camp table, cot, camp stool | campfires, fishing trips, long evenings, base camps
-# Outdoors | Camp cooking | titanium, hard-anodised, wind-proof, stackable, insulated | solo, duo, trio, family | 42
+# Outdoors | Camp cooking | ultralight, compact, rugged, stackable, insulated | solo, duo, trio, family | 42
 Camp stoves | gas stove, spirit burner, wood stove, stove windshield | boiling water, alpine meals, snow melting, quick suppers
 Camp cookware | mess kit, camp kettle, billy can, spork set | one-pot dinners, trail coffee, noodles, oats
 Water treatment | water filter, purifier bottle, water bag, steriliser pen | streams, clean water, travel, desert tracks
@@ -175,7 +175,7 @@ Floor care | broom, floor mop, dustpan, floor soap | wooden floors, pet hair, ti
 Laundry | drying rack, clothes pegs, ironing board, wool wash | delicate wool, small flats, shirts, line drying
 Bathroom cleaning | bath scrubber, squeegee, limescale remover, toilet brush | shiny taps, limescale, showers, grout
 Dish washing | dish brush, draining rack, dish cloth, bottle brush | greasy pans, glasses, daily dishes, plastic-free kitchens
-# Crafts and play | Yarn crafts | merino, alpaca, mohair, cotton, recycled wool | 50 g, 100 g, 150 g, 200 g | 15
+# Crafts and play | Yarn crafts | beginner, natural, Nordic, vintage, studio | mini, classic, large, extra large | 15
 Knitting | sock yarn, knitting needles, stitch markers, chunky yarn | socks, jumpers, cables, long evenings
 Crochet | crochet hook, amigurumi kit, crochet thread, granny square kit | toys, blankets, lace, lazy weekends
 Weaving | lap loom, weaving shuttle, warp thread, tapestry kit | wall hangings, scarves, texture, patterns

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from math import gcd
 
 import numpy as np
 import polars as pl
 import pytest
 
 from models.shop import Shop, ShopConfig, simulate
+from models.shop_catalog import leaves
 
 CONFIG = ShopConfig(n_users=300, n_items=600, n_days=40)
+
+
+def test_makes_and_sizes_of_every_leaf_share_no_divisor() -> None:
+    assert [leaf.name for leaf in leaves() if gcd(len(leaf.makes), len(leaf.sizes)) > 1] == []
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +112,8 @@ def test_browsing_goes_on_to_the_next_item_of_the_leaf_far_more_often_than_back(
 
 
 def test_who_has_bought_goes_on_to_the_neighbouring_leaf(shop: Shop) -> None:
-    leaves = list(dict.fromkeys(shop.truth.items["leaf"]))
-    after = dict(zip(leaves, leaves[1:] + leaves[:1], strict=True))
+    names = list(dict.fromkeys(shop.truth.items["leaf"]))
+    after = dict(zip(names, names[1:] + names[:1], strict=True))
     bought = shop.events.filter(pl.col("event_type") == "purchase").select(
         "item_id", pl.col("context").str.json_path_match("$.session").alias("session"), bought=pl.lit(True)
     )

@@ -1,0 +1,71 @@
+"""`minutehand ingest` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+
+def minutehand(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "MINUTEHAND_HOME": str(home), "COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, "-c", "from cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_first_ingest_creates_the_lake_and_tells_what_got_in(home: Path, tmp_path: Path) -> None:
+    ratings = tmp_path / "ratings.csv"
+    ratings.write_text("userId,movieId,rating,timestamp\n1,10,4,1706695200\n,10,4,1706695200\n", encoding="utf-8")
+    words = ("--map", "user_id=userId", "--map", "item_id=movieId", "--map", "occurred_at=timestamp", "--event-type", "rating")
+    done = minutehand("ingest", "events", str(ratings), *words, home=home)
+    assert done.returncode == 0, done.stderr
+    assert "ingest events" in done.stdout
+    assert "ratings.csv: took column rating as value" in done.stdout
+    assert "user_id is empty" in done.stdout
+    assert (home / "lake" / "catalog.sqlite").exists()
+
+
+def test_json_is_an_array_of_objects(home: Path, tmp_path: Path) -> None:
+    items = tmp_path / "movies.csv"
+    items.write_text("movieId,title,genres\n1,Heat,Crime|Drama\n", encoding="utf-8")
+    done = minutehand("ingest", "items", str(items), "--map", "categories=genres", "--split", "|", "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    (summary,) = json.loads(done.stdout)
+    assert (summary["kind"], summary["read"], summary["new"], summary["reasons"]) == ("items", 1, 1, [])
+
+
+def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(home: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "events.csv"
+    wrong.write_text("CustomerID,StockCode,ts\n1,2,3\n", encoding="utf-8")
+    table = tmp_path / "t.parquet"
+    duckdb.sql("select 1 as x").write_parquet(str(table))
+    cases = {
+        ("events", str(tmp_path / "nothing.csv")): "no file",
+        ("events", str(wrong), "--map", "user_id=Customer"): "map it with --map user_id=CustomerID",
+        ("events", str(wrong), "--map", "user_id"): "not of the form FIELD=",
+        ("events", str(wrong), "--set", "colour=red"): "events have no field 'colour'",
+        ("items", str(table)): "no column 'item_id' in t.parquet (found: x)",
+    }
+    for words, message in cases.items():
+        done = minutehand("ingest", *words, home=home)
+        assert done.returncode == 1, words
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_help_is_there_without_a_lake(home: Path) -> None:
+    done = minutehand("ingest", "events", "--help", home=home)
+    assert done.returncode == 0
+    assert "--event-type" in done.stdout
+    assert not home.exists()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +54,8 @@ def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
         signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + patience_s
     for child in children:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
         signal_group(child.pid, signal.SIGKILL)
         child.process.wait()
     while any(group_lives(child.pid) for child in children) and time.monotonic() < deadline + patience_s:

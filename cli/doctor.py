@@ -123,7 +123,9 @@ def check_encoder(settings: Settings) -> Iterator[Finding]:
 
     name = settings.encoder.name
     if wants_hub(settings):
-        yield Finding("encoder", "warn", f"{name}, from the Hugging Face hub", "the first night fetches it; a local folder needs no network")
+        yield Finding(
+            "encoder", "warn", f"{name}, from the Hugging Face hub", "the first night fetches it; a local folder needs no network"
+        )
         return
     try:
         files = find_encoder(settings.encoder)
@@ -151,7 +153,9 @@ def check_compute(settings: Settings) -> Iterator[Finding]:
     if torch.cuda.is_available():
         yield Finding("cuda", "ok", torch.cuda.get_device_name())
     elif settings.train.device == "cuda":
-        yield Finding("cuda", "bad", "none, but MINUTEHAND_TRAIN__DEVICE=cuda", "set it to auto, or install a driver and a CUDA build of torch")
+        yield Finding(
+            "cuda", "bad", "none, but MINUTEHAND_TRAIN__DEVICE=cuda", "set it to auto, or install a driver and a CUDA build of torch"
+        )
     else:
         yield Finding("cuda", "ok", "none; the CPU will do")
 
@@ -164,7 +168,9 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     running = find_up(settings.home)
     left = read_up(settings.home)
     if running:
-        yield Finding("up", "ok", f"process {running.pid}: Prefect at {running.prefect_url}, MLflow at {running.mlflow_url or 'no address'}")
+        yield Finding(
+            "up", "ok", f"process {running.pid}: Prefect at {running.prefect_url}, MLflow at {running.mlflow_url or 'no address'}"
+        )
     elif left:
         remedy = "the next `minutehand up` stops what is left of it and starts anew"
         yield Finding("up", "warn", f"was killed without warning as process {left.pid}", remedy)
@@ -245,7 +251,9 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         finally:
             con.close()
     except sqlite3.Error as error:
-        yield Finding("mlflow store", "bad", f"{path}: {error}", "restore it from a backup, or delete it: the next night registers a first model")
+        yield Finding(
+            "mlflow store", "bad", f"{path}: {error}", "restore it from a backup, or delete it: the next night registers a first model"
+        )
         return
     yield Finding("mlflow store", "ok", f"{n_runs} runs")
 

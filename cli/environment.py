@@ -38,7 +38,9 @@ def prepare(settings: Settings) -> None:
     try:
         (settings.home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to") from error
+        raise UserError(
+            f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to"
+        ) from error
     os.environ.update(forced(settings))
     for name, value in defaults(settings).items():
         os.environ.setdefault(name, value)

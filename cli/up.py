@@ -22,8 +22,8 @@ START_TIMEOUT_S = 180.0
 
 
 def up(
-    port: Annotated[int | None, typer.Option(help="Port of the Prefect server [MINUTEHAND_SERVER__PREFECT_PORT]", min=1, max=65535)] = None,
-    mlflow_port: Annotated[int | None, typer.Option(help="Port of the MLflow UI [MINUTEHAND_SERVER__MLFLOW_PORT]", min=1, max=65535)] = None,
+    port: Annotated[int | None, typer.Option(help="Port of Prefect [MINUTEHAND_SERVER__PREFECT_PORT]", min=1, max=65535)] = None,
+    mlflow_port: Annotated[int | None, typer.Option(help="Port of MLflow [MINUTEHAND_SERVER__MLFLOW_PORT]", min=1, max=65535)] = None,
     mlflow: Annotated[bool, typer.Option(help="Start the MLflow UI as well")] = True,
 ) -> None:
     """Start the schedule: Prefect server, worker and deployments, and the MLflow UI. Ctrl-C stops everything."""
@@ -49,7 +49,6 @@ def up(
 
 
 def _run(settings: Settings, *, with_mlflow: bool) -> None:
-    from cli.children import ChildError, stop
     from cli.environment import up_file
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -87,6 +86,7 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
         write_up(settings.home, Up(os.getpid(), prefect_url, mlflow_url, {child.name: child.pid for child in children}))
         return child
 
+    os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
     typer.echo("starting (logs are in " + str(logs) + ") ...", err=True)
     prefect = launch("Prefect server", "prefect", "server", "start", "--host", server.host, "--port", str(server.prefect_port))
     ui = launch("MLflow UI", *_mlflow_command(settings)) if with_mlflow else None
@@ -107,6 +107,15 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     rows = [{"what": "Prefect", "where": prefect_url}, {"what": "MLflow", "where": mlflow_url or "off"}]
     show([*rows, {"what": "home", "where": str(settings.home.resolve())}], as_json=False, title="minutehand is up; Ctrl-C stops it")
     sys.stdout.flush()
+
+
+def _fresh_folder(path: Path) -> str:
+    """The folder, empty: runs that were killed leave their temporary files behind."""
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return str(path)
 
 
 def _mlflow_command(settings: Settings) -> tuple[str, ...]:

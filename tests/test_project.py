@@ -84,7 +84,7 @@ def test_make_alone_lists_every_target() -> None:
 
 def test_make_refuses_a_python_that_does_not_fit_with_a_clear_error(tmp_path: Any) -> None:
     old = tmp_path / "python"
-    old.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo Python 3.8.0 && exit 0\nexit 1\n")
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.0 && exit 0\nexit 1\n')
     old.chmod(0o755)
     made = subprocess.run(
         ["make", "setup", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"], cwd=ROOT, capture_output=True, text=True, check=False

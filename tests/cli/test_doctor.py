@@ -26,7 +26,9 @@ def _examine() -> tuple[int, dict[str, dict[str, str]]]:
 def test_a_sound_installation_has_nothing_bad_and_exits_with_0() -> None:
     code, rows = _examine()
     assert code == 0, rows
-    assert {"home", "python", "packages", "duckdb ducklake", "encoder", "threads", "cuda", "up", "disk", "lake", "mlflow store"} <= set(rows)
+    assert {"home", "python", "packages", "duckdb ducklake", "encoder", "threads", "cuda", "up", "disk", "lake", "mlflow store"} <= set(
+        rows
+    )
     assert {row["state"] for row in rows.values()} <= {"ok", "warn"}
     assert all(row["remedy"] for row in rows.values() if row["state"] != "ok")
 

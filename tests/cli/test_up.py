@@ -23,7 +23,11 @@ from models.errors import UserError
 from settings import load
 
 SLEEPER = (sys.executable, "-c", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])")
-STUBBORN = (sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('set', flush=True); time.sleep(600)")
+STUBBORN = (
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('set', flush=True); time.sleep(600)",
+)
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -151,7 +155,7 @@ def test_a_home_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path,
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
-    heavy = "prefect mlflow torch duckdb polars pydantic numpy".split()
+    heavy = ["prefect", "mlflow", "torch", "duckdb", "polars", "pydantic", "numpy"]
     script = f"import sys, json, cli; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert json.loads(printed) == []

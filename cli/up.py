@@ -90,10 +90,9 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     typer.echo("starting (logs are in " + str(logs) + ") ...", err=True)
     prefect = launch("Prefect server", "prefect", "server", "start", "--host", server.host, "--port", str(server.prefect_port))
     ui = launch("MLflow UI", *_mlflow_command(settings)) if with_mlflow else None
+    from cli import orchestration  # imports prefect, while the server starts
+
     _wait_for(f"{prefect_url}/api/health", prefect)
-
-    from cli import orchestration
-
     orchestration.create_pool(POOL)
     orchestration.crash_unfinished_runs(POOL, "the worker that ran it is gone")
     orchestration.skip_overdue_runs(POOL)

@@ -5,7 +5,7 @@ create table features.item_embeddings (
     item_id varchar not null,
     encoder varchar not null,
     text_hash varchar not null,
-    vector float [] not null,
+    vector float[] not null,
     encoded_at timestamp not null
 );
 comment on table features.item_embeddings is 'The text vector of each item under each encoder';

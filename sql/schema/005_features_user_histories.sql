@@ -3,9 +3,9 @@
 -- grain:   one row per user
 create table features.user_histories (
     user_id varchar not null,
-    item_ids varchar [] not null,
-    event_types varchar [] not null,
-    occurred_at timestamp [] not null,
+    item_ids varchar[] not null,
+    event_types varchar[] not null,
+    occurred_at timestamp[] not null,
     n_events bigint not null,
     updated_at timestamp not null
 );

@@ -22,7 +22,7 @@ comment on column eval.offline.model_version is 'The registered version that the
 comment on column eval.offline.data_snapshot is 'The lake snapshot that was read';
 comment on column eval.offline.model is 'minutehand, champion, most_popular, recent_popular or item_knn';
 comment on column eval.offline.segment is 'all, or warm/cold user x warm/cold item';
-comment on column eval.offline.metric is 'ndcg_at_10, hr_at_10, mrr, coverage_at_10 or ndcg_at_10_lift: the difference to the best baseline';
+comment on column eval.offline.metric is 'ndcg_at_10, hr_at_10, mrr, coverage_at_10 or ndcg_at_10_lift, the gain on the best baseline';
 comment on column eval.offline.value is 'The metric; null where the segment has no events';
 comment on column eval.offline.low is 'Lower end of the 95 % bootstrap interval over users, where one is given';
 comment on column eval.offline.high is 'Upper end of it';

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +53,8 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
     from cli.environment import up_file
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, _interrupt)
     _demand_ports(settings, with_mlflow=with_mlflow)
     children: list[Child] = []
     try:
@@ -78,7 +80,8 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     reachable = "127.0.0.1" if server.host == "0.0.0.0" else server.host
     prefect_url = f"http://{reachable}:{server.prefect_port}"
     mlflow_url = f"http://{reachable}:{server.mlflow_port}" if with_mlflow else None
-    os.environ["PREFECT_API_URL"] = os.environ["PREFECT_SERVER_UI_API_URL"] = f"{prefect_url}/api"
+    os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
+    os.environ["PREFECT_SERVER_UI_API_URL"] = f"{prefect_url}/api" if reachable == server.host else "/api"
 
     def launch(name: str, *command: str) -> Child:
         child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT)
@@ -98,14 +101,29 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     orchestration.skip_overdue_runs(POOL)
     orchestration.crash_silent_runs()
     launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER)
-    deploy = processes.start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT)
-    if deploy.process.wait(START_TIMEOUT_S) != 0:
-        raise processes.ChildError(f"prefect.yaml could not be deployed; the end of {deploy.log}:\n{processes.tail(deploy.log)}")
+    _deploy(logs)
     if ui is not None:
         _wait_for(f"{mlflow_url}/health", ui)
     rows = [{"what": "Prefect", "where": prefect_url}, {"what": "MLflow", "where": mlflow_url or "off"}]
     show([*rows, {"what": "home", "where": str(settings.home.resolve())}], as_json=False, title="minutehand is up; Ctrl-C stops it")
     sys.stdout.flush()
+
+
+def _deploy(logs: Path) -> None:
+    """Tell the server what prefect.yaml says; ChildError if it does not want it."""
+    from subprocess import TimeoutExpired
+
+    from cli.children import ChildError, start, stop, tail
+
+    deploy = start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT)
+    try:
+        code = deploy.process.wait(START_TIMEOUT_S)
+    except TimeoutExpired:
+        code = -1
+    finally:
+        stop([deploy])
+    if code != 0:
+        raise ChildError(f"prefect.yaml could not be deployed; the end of {deploy.log}:\n{tail(deploy.log)}")
 
 
 def _fresh_folder(path: Path) -> str:
@@ -178,11 +196,16 @@ def _stop(settings: Settings, children: list[Child]) -> None:
     servers = [child for child in children if child not in workers]
     processes.stop(workers)
     processes.end(lambda: _run_processes(settings))
-    if workers and all(child.process.poll() is None for child in servers):
-        from cli import orchestration
+    try:
+        if workers and all(child.process.poll() is None for child in servers):
+            from httpx import HTTPError
 
-        orchestration.crash_unfinished_runs(POOL, "minutehand up was stopped while it ran")
-    processes.stop(servers)
+            from cli import orchestration
+
+            with suppress(HTTPError):  # then the next start does it
+                orchestration.crash_unfinished_runs(POOL, "minutehand up was stopped while it ran")
+    finally:
+        processes.stop(servers)
 
 
 def _run_processes(settings: Settings) -> list[int]:

@@ -24,7 +24,7 @@ from tasks.lake import LakeConfig, locate, reading
 
 MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")
 PATIENCE_S = 120.0
-IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1"}
+IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from settings import load
 from tasks import landing
 from tasks.lake import locate, migrate
 
-take_in = task(
-    landing.take_in, name="take-in", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE, task_run_name="take-in-{kind}-{file.name}"
-)
+as_task = task(name="take-in", task_run_name="take-in-{kind}-{file.name}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
+take_in = as_task(landing.take_in)
 
 
 @flow(name="ingest", description=__doc__)

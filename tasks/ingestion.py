@@ -224,7 +224,7 @@ def _stage_file(
     con: duckdb.DuckDBPyConnection, kind: Kind, number: int, source: Source, mapping: ColumnMapping, config: IngestConfig
 ) -> None:
     con.execute(statement("ingest/add_file"), {"file_no": number, "source": str(source.path)})
-    params = {"file_no": number, "predicate": mapping.predicate, "max_chars": config.max_text_chars}
+    params: dict[str, object] = {"file_no": number, "predicate": mapping.predicate, "max_chars": config.max_text_chars}
     if kind == "events":
         params["latest"] = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=config.future_tolerance_hours)
     con.execute(statement("ingest/drop_reject_errors"))

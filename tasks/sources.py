@@ -162,7 +162,7 @@ def _set(con: duckdb.DuckDBPyConnection, name: str, value: object) -> None:
     con.execute(statement(f"ingest/variables/{name}"), {"value": value})
 
 
-def _open_bytes(path: Path) -> IO[bytes]:
+def _open_bytes(path: Path) -> IO[bytes] | gzip.GzipFile:
     return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 

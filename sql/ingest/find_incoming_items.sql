@@ -75,7 +75,14 @@ merged as (
         coalesce(described.tags, items.tags) as tags,
         coalesce(described.price, items.price) as price,
         coalesce(described.is_available, items.is_available, true) as is_available,
-        [items.title, items.description, items.categories::varchar, items.tags::varchar, items.price::varchar, items.is_available::varchar] as before
+        [
+            items.title,
+            items.description,
+            items.categories::varchar,
+            items.tags::varchar,
+            items.price::varchar,
+            items.is_available::varchar
+        ] as before
     from firsts
     left join described on firsts.item_id = described.item_id
     left join raw.items as items on firsts.item_id = items.item_id

@@ -6,4 +6,5 @@ select categories[1] as category
 from staged
 where len(categories) = 1
     and contains(categories[1], '|')
+order by rowid
 limit 1

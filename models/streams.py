@@ -1,0 +1,72 @@
+"""Padded batches of windows, cut from the flat arrays by index arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.dataset import Events, Ints, Windows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokens [batch, time] and what is asked of them; padding at the end of each row."""
+
+    item: Tensor
+    kind: Tensor
+    event_time: Tensor
+    query_time: Tensor
+    is_start: Tensor
+    rows: Tensor
+    is_target: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+def make_batch(events: Events, windows: Windows, which: Ints, now: int = 0) -> Batch:
+    """The batch of some windows; a window may end one past a user's last event, which asks for the next event at `now`.
+
+    rows: the event that each state predicts; is_target: whether that prediction counts.
+    """
+    start, stop = windows.start[which], windows.stop[which]
+    time = int((stop - start).max())
+    row = start[:, None] + np.arange(time)
+    valid = row < stop[:, None]
+    user_start = events.offsets[np.searchsorted(events.offsets, start, side="right") - 1] if len(events) else start
+    is_start = row == user_start[:, None]
+    last = len(events) - 1
+    token = np.clip(row - 1, 0, last)
+    target = np.minimum(row, last)
+    is_asked = row >= events.offsets[np.searchsorted(events.offsets, start, side="right")][:, None]
+    query_time = np.where(is_asked, now, events.time[target])
+    event_time = np.where(is_start, query_time, events.time[token])
+    return Batch(
+        item=torch.from_numpy(events.item[token]),
+        kind=torch.from_numpy(events.kind[token]),
+        event_time=torch.from_numpy(event_time),
+        query_time=torch.from_numpy(query_time),
+        is_start=torch.from_numpy(is_start),
+        rows=torch.from_numpy(target),
+        is_target=torch.from_numpy(valid & (row >= windows.target[which][:, None])),
+    )
+
+
+def bucketed(length: Ints, batch_events: int, rng: np.random.Generator | None = None) -> Iterator[Ints]:
+    """Groups of windows of like length, each of at most batch_events tokens with padding; shuffled where a generator is given."""
+    noise = rng.random(len(length)) if rng is not None else np.zeros(len(length))
+    order = np.lexsort((noise, length))
+    longest = length[order]
+    groups: list[Ints] = []
+    stop = len(order)
+    while stop > 0:
+        size = max(batch_events // max(int(longest[stop - 1]), 1), 1)
+        groups.append(order[max(stop - size, 0) : stop])
+        stop -= size
+    if rng is not None:
+        rng.shuffle(groups)
+    yield from groups

@@ -1,0 +1,173 @@
+"""Training of the sequence model: epochs over windows, judged on the events of a later period."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import math
+import time as clock
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.config import RecommenderConfig, TrainConfig
+from models.dataset import Events, Floats, Ints, training_windows
+from models.loss import catalog_cross_entropy
+from models.recommender import Recommender
+from models.streams import bucketed, make_batch
+
+log = logging.getLogger("minutehand.training")
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """What is added to the logits of a training event: the log prior of its slot, -inf for items yet to come."""
+
+    prior: Tensor
+    slot: Ints
+
+
+@dataclass
+class Curve:
+    """One row per epoch."""
+
+    loss: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1; 0 if no epoch was judged."""
+        return int(np.argmax(self.validation)) + 1 if self.validation else len(self.loss)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a setting: auto, cpu or cuda."""
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether matrix products in bf16 run on units made for them."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bf16 where it is fast, otherwise nothing."""
+    if has_fast_bf16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def train(
+    model: Recommender,
+    events: Events,
+    offsets: Offsets,
+    config: TrainConfig,
+    *,
+    seed: int,
+    n_epochs: int | None = None,
+    judge: Callable[[Recommender], float] | None = None,
+    on_epoch: Callable[[int, float, float | None], None] | None = None,
+) -> Curve:
+    """Fit the model to the events in place; with a judge, keep the weights of the best epoch and stop when none follows.
+
+    n_epochs fixes the number of epochs (the refit on all events); otherwise config.max_epochs, patience and minutes
+    bound it. The learning rate warms up over the first steps and falls as a cosine over the planned epochs.
+    """
+    device = next(model.parameters()).device
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    windows = training_windows(events, model.config.max_events)
+    optimizer = make_optimizer(model, config)
+    planned = n_epochs or config.max_epochs
+    steps_per_epoch = sum(1 for _ in bucketed(windows.length, config.batch_events))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps_per_epoch * planned, steps_per_epoch))
+    curve, best = Curve(), None
+    started = clock.monotonic()
+    for epoch in range(1, planned + 1):
+        begun = clock.monotonic()
+        model.train()
+        losses = []
+        for which in bucketed(windows.length, config.batch_events, rng):
+            batch = make_batch(events, windows, which)
+            loss = step_loss(model, batch, events, offsets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        curve.loss.append(float(np.mean(losses)))
+        model.eval()
+        if judge is not None:
+            curve.validation.append(judge(model))
+            if curve.best_epoch == epoch:
+                best = copy.deepcopy(model.state_dict())
+        curve.seconds.append(clock.monotonic() - begun)
+        if on_epoch is not None:
+            on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None)
+        spent = clock.monotonic() - started
+        if n_epochs is None and (epoch - curve.best_epoch >= config.patience or spent + curve.seconds[-1] > config.minutes * 60):
+            break
+    if best is not None:
+        model.load_state_dict(best)
+    return curve
+
+
+def _rate(step: int, n_steps: int, warm_up: int) -> float:
+    warm = min((step + 1) / max(min(warm_up, 200), 1), 1.0)
+    return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(step / max(n_steps, 1), 1.0))))
+
+
+def make_optimizer(model: Recommender, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; biases, norms, temperatures and deltas are not decayed (the deltas are bounded instead)."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "bias" not in name and name != "items.delta"]
+    ids = {id(p) for p in decayed}
+    rest = [p for p in model.parameters() if id(p) not in ids]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def step_loss(model: Recommender, batch, events: Events, offsets: Offsets) -> Tensor:
+    """The loss of one batch of windows."""
+    device = next(model.parameters()).device
+    rows = batch.rows[batch.is_target]
+    on_device = batch.to(device)
+    with autocast(device):
+        items = model.items()
+        items_low = items.to(torch.get_autocast_dtype(device.type)) if has_fast_bf16(device) else items
+        states = model.encode(items, on_device.item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
+        queries = states[on_device.is_target].to(items_low.dtype)
+        row = rows.numpy()
+        return catalog_cross_entropy(
+            queries,
+            items_low,
+            torch.from_numpy(events.item[row]).to(device),
+            torch.from_numpy(events.weight[row]).to(device),
+            offsets.prior,
+            torch.from_numpy(offsets.slot[row]).to(device),
+        )
+
+
+@torch.inference_mode()
+def user_vectors(model: Recommender, events: Events, windows, batch_events: int = 16384, now: int = 0) -> tuple[Tensor, Ints]:
+    """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows."""
+    device = next(model.parameters()).device
+    model.eval()
+    states, rows = [], []
+    with autocast(device):
+        items = model.items()
+        for which in bucketed(windows.length, batch_events):
+            batch = make_batch(events, windows, which, now).to(device)
+            out = model.encode(items, batch.item, batch.kind, batch.event_time, batch.query_time, batch.is_start)
+            states.append(out[batch.is_target].float().cpu())
+            rows.append(batch.rows[batch.is_target].cpu().numpy())
+    row = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    order = np.argsort(row, kind="stable")
+    return torch.cat(states)[torch.from_numpy(order)], row[order]

@@ -1,0 +1,21 @@
+-- The new lists, in the order they come: by user and rank, so that a reader of one user skips most row groups.
+--
+-- grain:   one row per user and rank
+-- params:  $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $generated_at (timestamp, UTC)
+-- reads:   lists (registered: user_id, rank, item_id, score, probability, source, reason)
+-- writes:  recs.recommendations
+insert into recs.recommendations by name
+select
+    lists.user_id as user_id,
+    lists.rank as rank,
+    lists.item_id as item_id,
+    lists.score as score,
+    lists.probability as probability,
+    lists.source as source,
+    lists.reason as reason,
+    $model_version as model_version,
+    $mlflow_run_id as mlflow_run_id,
+    $flow_run_id as flow_run_id,
+    $data_snapshot as data_snapshot,
+    $generated_at as generated_at
+from lists

@@ -1,0 +1,342 @@
+"""What a night worked out becomes tables: replaced in one lake transaction, so that a reader sees the old lists or the new."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from models.results import MetricRow, Neighbours, RankedLists
+from tasks.lake import Lake, statement, writing
+
+logger = logging.getLogger("minutehand.publishing")
+
+ANYONE = "*"
+POPULAR = "popular right now"
+CHANGED_DEPTH = 10
+BLOCK_USERS = 4096
+OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which model, run and data a table row comes from; generated_at is UTC without a zone."""
+
+    model_version: str
+    mlflow_run_id: str
+    flow_run_id: str
+    data_snapshot: int
+    generated_at: datetime
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a publish did."""
+
+    publication_id: str
+    n_users: int
+    n_users_changed: int
+    n_items: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MaintenanceSummary:
+    """What upkeep did to the files of the lake."""
+
+    rows_flushed: int
+    snapshots_expired: int
+    files_rewritten: int
+    files_merged: int
+    files_deleted: int
+    orphans_deleted: int
+    seconds: float
+
+
+def publish(
+    lake: Lake,
+    catalog_item_ids: Sequence[str],
+    lists: RankedLists,
+    fallback: RankedLists,
+    neighbours: Neighbours,
+    max_events: int,
+    provenance: Provenance,
+    *,
+    event_weights: Mapping[str, float],
+    cadence: str = "nightly",
+) -> Publication:
+    """Replace the lists of all users, the list for anyone, the neighbours and the histories, and note the publication.
+
+    All of it is one transaction: killed at any point, the old tables stay whole. The same publish again (same run, model
+    and time) replaces itself. The histories are read from provenance.data_snapshot and hold each user's last max_events
+    events of types that weigh more than 0. Raises ValueError for lists that must not be shown: not finite, or of unknown items.
+    """
+    started = time.perf_counter()
+    _check(lists, len(catalog_item_ids))
+    _check(fallback, len(catalog_item_ids))
+    item_ids = pa.array(catalog_item_ids, pa.string())
+    publication_id = _publication_id(provenance, cadence)
+    with writing(lake) as con:
+        con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _replace_lists(con, item_ids, lists, fallback, provenance)
+        _replace_neighbours(con, item_ids, neighbours, provenance)
+        _replace_histories(con, event_weights, max_events, provenance)
+        n_users, n_users_changed = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
+        _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
+    seconds = round(time.perf_counter() - started, 2)
+    logger.info("published %d users (%d changed) and %d items in %.1f s", n_users, n_users_changed, len(item_ids), seconds)
+    return Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds)
+
+
+def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:
+    """Note the figures of one night in eval.offline; a second call of the same flow run replaces the first.
+
+    versions: which registered version a model name stands for; `minutehand` is provenance's, others have none.
+    """
+    known = {"minutehand": provenance.model_version, **(versions or {})}
+    columns = {
+        "model_version": pa.array([known.get(row.model) for row in rows], pa.string()),
+        "model": pa.array([row.model for row in rows], pa.string()),
+        "segment": pa.array([row.segment for row in rows], pa.string()),
+        "metric": pa.array([row.metric for row in rows], pa.string()),
+        "value": _figures([row.value for row in rows]),
+        "low": _figures([row.low for row in rows]),
+        "high": _figures([row.high for row in rows]),
+        "n_events": pa.array([row.n_events for row in rows], pa.int64()),
+    }
+    with writing(lake) as con:
+        con.execute(statement("publish/delete_offline"), {"flow_run_id": provenance.flow_run_id})
+        con.register("metrics", pa.table(columns))
+        con.execute(
+            statement("publish/insert_offline"),
+            {
+                "flow_run_id": provenance.flow_run_id,
+                "mlflow_run_id": provenance.mlflow_run_id,
+                "data_snapshot": provenance.data_snapshot,
+                "evaluated_at": provenance.generated_at,
+            },
+        )
+
+
+def maintain(
+    lake: Lake,
+    keep_publications: int = 7,
+    *,
+    spare: Collection[int] = (),
+    keep_hours: float = 24.0,
+    grace_hours: float = 1.0,
+    now: datetime | None = None,
+) -> MaintenanceSummary:
+    """Keep files few and large, and let go of snapshots that nobody needs: flush, expire, rewrite, merge, clean up.
+
+    Kept are the newest snapshot, those of the last keep_hours (a run may be pinned to one), those that the newest
+    publications name, and those in spare. Files that a reader may still have open are deleted a run later. Each step is a
+    transaction of its own; a killed one is done by the next run.
+    """
+    started = time.perf_counter()
+    clock = (now or datetime.now(UTC)).replace(tzinfo=None)
+    flushed = _run(lake, "flush")
+    expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare)
+    rewritten = _run(lake, "rewrite")
+    merged = _run(lake, "merge")
+    deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
+    orphans = _delete_orphans(lake, clock - timedelta(hours=grace_hours))
+    summary = MaintenanceSummary(
+        rows_flushed=sum(row["rows_flushed"] for row in flushed),
+        snapshots_expired=expired,
+        files_rewritten=sum(row["files_processed"] for row in rewritten),
+        files_merged=sum(row["files_processed"] for row in merged),
+        files_deleted=len(deleted),
+        orphans_deleted=orphans,
+        seconds=round(time.perf_counter() - started, 2),
+    )
+    logger.info("upkeep of the lake: %s", asdict(summary))
+    return summary
+
+
+def _replace_lists(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, provenance: Provenance
+) -> None:
+    reasons = _reasons(con, item_ids, provenance.data_snapshot)
+    con.execute(statement("publish/remember_lists"), {"depth": CHANGED_DEPTH})
+    con.execute(statement("publish/delete_recommendations"))
+    batches = _list_batches(item_ids, reasons, lists, fallback)
+    con.register("lists", pa.RecordBatchReader.from_batches(LISTS, batches))
+    con.execute(statement("publish/insert_recommendations"), asdict(provenance))
+
+
+def _replace_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, neighbours: Neighbours, provenance: Provenance) -> None:
+    con.execute(statement("publish/delete_similar_items"))
+    con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, _neighbour_batches(item_ids, neighbours)))
+    names = ("model_version", "data_snapshot", "generated_at")
+    con.execute(statement("publish/insert_similar_items"), {name: getattr(provenance, name) for name in names})
+
+
+def _replace_histories(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], max_events: int, provenance: Provenance) -> None:
+    con.execute(statement("publish/delete_histories"))
+    con.execute(
+        statement("publish/insert_histories"),
+        {
+            "snapshot": provenance.data_snapshot,
+            "ignored_types": [name for name, weight in event_weights.items() if not weight > 0],
+            "max_events": max_events,
+            "updated_at": provenance.generated_at,
+        },
+    )
+
+
+def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str) -> None:
+    origin = {name: value for name, value in asdict(provenance).items() if name != "generated_at"}
+    counts = {"n_users": done.n_users, "n_users_changed": done.n_users_changed, "n_items": done.n_items}
+    con.execute(statement("publish/delete_publication"), {"publication_id": done.publication_id})
+    con.execute(
+        statement("publish/insert_publication"),
+        {**origin, **counts, "publication_id": done.publication_id, "cadence": cadence, "published_at": _now()},
+    )
+
+
+def _reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, snapshot: int) -> pa.Array:
+    """A phrase per catalog row, and POPULAR after the last one: where -1 points."""
+    con.register("catalog", pa.table({"position": np.arange(len(item_ids)), "item_id": item_ids}))
+    phrases = con.execute(statement("publish/select_reasons"), {"snapshot": snapshot}).to_arrow_table()["reason"]
+    return pa.concat_arrays([phrases.combine_chunks().cast(pa.string()), pa.array([POPULAR])])
+
+
+def _coded(values: pa.DataType) -> pa.DataType:
+    return pa.dictionary(pa.int32(), values)
+
+
+LISTS = pa.schema(
+    {
+        "user_id": _coded(pa.string()),
+        "rank": pa.int32(),
+        "item_id": _coded(pa.string()),
+        "score": pa.float32(),
+        "probability": pa.float32(),
+        "source": _coded(pa.string()),
+        "reason": _coded(pa.string()),
+    }
+)
+NEIGHBOURS = pa.schema(
+    {"item_id": _coded(pa.string()), "rank": pa.int32(), "similar_item_id": _coded(pa.string()), "similarity": pa.float32()}
+)
+
+
+def _list_batches(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, fallback: RankedLists) -> Iterator[pa.RecordBatch]:
+    """The rows of recs.recommendations in blocks of users, by user and rank; ids and words stay codes of dictionaries."""
+    anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, np.full_like(fallback.because, -1))
+    yield _list_batch(item_ids, reasons, anyone, np.array([0]), "popular")
+    in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
+    for start in range(0, len(in_order), BLOCK_USERS):
+        yield _list_batch(item_ids, reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), "model")
+
+
+def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, source: str) -> pa.RecordBatch:
+    item = lists.item[rows]
+    user, column = np.nonzero(item >= 0)
+    because = lists.because[rows][user, column]
+    columns = [
+        _codes(user, pa.array([lists.user_ids[row] for row in rows], pa.string())),
+        _ranks(item >= 0),
+        _codes(item[user, column], item_ids),
+        pa.array(lists.score[rows][user, column], pa.float32()),
+        pa.array(lists.probability[rows][user, column], pa.float32()),
+        _codes(np.zeros(len(user)), pa.array([source])),
+        _codes(np.where(because < 0, len(reasons) - 1, because), reasons),
+    ]
+    return pa.record_batch(columns, schema=LISTS)
+
+
+def _neighbour_batches(item_ids: pa.Array, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:
+    in_order = np.array(sorted(range(len(item_ids)), key=item_ids.to_pylist().__getitem__), dtype=np.int64)
+    for start in range(0, len(in_order), BLOCK_USERS):
+        rows = in_order[start : start + BLOCK_USERS]
+        near = neighbours.item[rows]
+        item, column = np.nonzero(near >= 0)
+        similarity = neighbours.similarity[rows][item, column]
+        columns = [
+            _codes(rows[item], item_ids),
+            _ranks(near >= 0),
+            _codes(near[item, column], item_ids),
+            pa.array(similarity, pa.float32()),
+        ]
+        yield pa.record_batch(columns, schema=NEIGHBOURS)
+
+
+def _codes(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), words)
+
+
+def _ranks(is_there: np.ndarray) -> pa.Array:
+    """1, 2, ... within each row, over the places that are there."""
+    return pa.array(np.cumsum(is_there, axis=1, dtype=np.int32)[is_there])
+
+
+def _check(lists: RankedLists, n_items: int) -> None:
+    is_there = lists.item >= 0
+    if len(set(lists.user_ids)) != len(lists.user_ids) or len(lists.user_ids) != len(lists.item):
+        raise ValueError(f"{len(lists.item)} lists for {len(set(lists.user_ids))} users: each user needs exactly one")
+    if max(lists.item.max(initial=-1), lists.because.max(initial=-1)) >= n_items:
+        raise ValueError(f"a list names catalog row {max(lists.item.max(), lists.because.max())} of {n_items} items")
+    if not (np.isfinite(lists.score[is_there]).all() and np.isfinite(lists.probability[is_there]).all()):
+        raise ValueError("a list has a score or a probability that is not finite; nothing was published")
+
+
+def _publication_id(provenance: Provenance, cadence: str) -> str:
+    key = f"{cadence}|{provenance.flow_run_id}|{provenance.model_version}|{provenance.data_snapshot}|{provenance.generated_at.isoformat()}"
+    return md5(key.encode(), usedforsecurity=False).hexdigest()
+
+
+def _figures(values: Sequence[float | None]) -> pa.Array:
+    return pa.array([None if value is None or np.isnan(value) else float(value) for value in values], pa.float64())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _expire(lake: Lake, keep_publications: int, keep_since: datetime, spare: Collection[int]) -> int:
+    with writing(lake) as con:
+        found = con.execute(
+            statement("maintain/find_expired"),
+            {"keep_publications": keep_publications, "keep_since": keep_since, "spared": list(spare)},
+        ).fetchall()
+        if found:  # DuckLake refuses an empty list
+            con.execute(statement("maintain/expire"), {"versions": [snapshot for (snapshot,) in found]}).fetchall()
+    return len(found)
+
+
+def _before_midnight(moment: datetime) -> datetime:
+    """The last microsecond of the day before.
+
+    A SQLite catalog compares these times as texts of unlike form, whose order is right by the day only: a file given up
+    today would go at once, whatever the hour.
+    """
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(microseconds=1)
+
+
+def _delete_orphans(lake: Lake, older_than: datetime) -> int:
+    """Delete what killed writers left, unless somebody else's files lie under the data path: DuckLake would take those too."""
+    paths = [row["path"] for row in _run(lake, "find_orphans", {"older_than": older_than})]
+    foreign = [path for path in paths if not OWN_FILE.fullmatch(re.split(r"[/\\]", path)[-1])]
+    if foreign:
+        logger.warning("%d files under %s are not the lake's, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0])
+        return 0
+    return len(_run(lake, "delete_orphans", {"older_than": older_than})) if paths else 0
+
+
+def _run(lake: Lake, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of one statement of sql/maintain, in a transaction of its own."""
+    with writing(lake) as con:
+        cursor = con.execute(statement(f"maintain/{name}"), parameters or {})
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

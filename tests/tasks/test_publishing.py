@@ -1,0 +1,174 @@
+"""Publishing: all or nothing, in the right order, with every row's origin; upkeep that changes no content."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from models.results import MetricRow, Neighbours, RankedLists
+from tasks.lake import Lake, connect, current_snapshot, reading, writing
+from tasks.publishing import Provenance, Publication, maintain, publish, write_offline_metrics
+
+CATALOG = ("a", "b", "c", "d")
+WEIGHTS = {"view": 1.0, "search": 0.0, "return": 0.0}
+
+
+def add_item(lake: Lake, item_id: str, title: str | None) -> None:
+    with writing(lake) as con:
+        con.execute(
+            "insert into raw.items values ($id, $title, null, [], [], null, true, now()::timestamp, now()::timestamp)",
+            {"id": item_id, "title": title},
+        )
+
+
+def add_events(lake: Lake, *events: tuple[str, str | None, str, int]) -> None:
+    """Events as (user, item, type, seconds)."""
+    with writing(lake) as con:
+        (n,) = con.execute("select count(*) from raw.events").fetchone() or (0,)
+        con.executemany(
+            "insert into raw.events values (?, ?, ?, ?, null, null, make_timestamp(? * 1000000), now()::timestamp, null)",
+            [(f"e{n + number}", *event) for number, event in enumerate(events)],
+        )
+
+
+def snapshot_of(lake: Lake) -> int:
+    with reading(lake) as con:
+        return current_snapshot(con)
+
+
+def provenance(lake: Lake, version: str = "1", snapshot: int | None = None) -> Provenance:
+    return Provenance(version, f"mlflow-{version}", f"flow-{version}", snapshot or snapshot_of(lake), datetime(2026, 1, 2, 3, 4, 5))
+
+
+def ranked(users: dict[str, Sequence[int]], because: int = 0) -> RankedLists:
+    item = np.array(list(users.values()), dtype=np.int64)
+    score = np.tile(np.linspace(1, 0, item.shape[1], dtype=np.float32), (len(item), 1))
+    return RankedLists(tuple(users), item, score, score / 2, np.full_like(item, because))
+
+
+ANYONE = ranked({"*": [0, 1]})
+NEIGHBOURS = Neighbours(
+    np.array([[1, 2], [0, -1], [0, 1], [-1, -1]]), np.array([[0.9, 0.5], [0.9, 0], [0.5, 0.1], [0, 0]], dtype=np.float32)
+)
+
+
+def put(lake: Lake, lists: RankedLists, version: str = "1", **options: Any) -> Publication:
+    return publish(
+        lake, CATALOG, lists, ANYONE, NEIGHBOURS, options.pop("max_events", 10), provenance(lake, version), event_weights=WEIGHTS, **options
+    )
+
+
+def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
+    with reading(lake) as con:
+        return con.execute(sql).fetchall()
+
+
+def test_every_user_and_anyone_get_their_list_in_order_with_reasons_and_origin(lake: Lake) -> None:
+    add_item(lake, "a", "Alpha")
+    add_item(lake, "b", None)
+    snapshot = snapshot_of(lake)
+    done = put(lake, ranked({"u2": [1, 0], "u1": [2, -1]}, because=0))
+    assert (done.n_users, done.n_users_changed, done.n_items) == (2, 2, 4)
+    assert rows(lake, "select user_id, rank, item_id, source, reason from recs.recommendations order by rowid") == [
+        ("*", 1, "a", "popular", "popular right now"),
+        ("*", 2, "b", "popular", "popular right now"),
+        ("u1", 1, "c", "model", "because of Alpha"),
+        ("u2", 1, "b", "model", "because of Alpha"),
+        ("u2", 2, "a", "model", "because of Alpha"),
+    ]
+    assert rows(
+        lake, "select distinct model_version, mlflow_run_id, flow_run_id, data_snapshot, generated_at from recs.recommendations"
+    ) == [("1", "mlflow-1", "flow-1", snapshot, datetime(2026, 1, 2, 3, 4, 5))]
+    assert rows(lake, "select score, probability from recs.recommendations where user_id = 'u2' order by rank") == [(1.0, 0.5), (0.0, 0.0)]
+
+
+@pytest.mark.parametrize(("because", "reason"), [(1, "because of b"), (-1, "popular right now")])
+def test_a_reason_is_the_item_id_where_there_is_no_title_and_popularity_where_no_item_speaks(lake: Lake, because: int, reason: str) -> None:
+    put(lake, ranked({"u": [2]}, because=because))
+    assert rows(lake, "select reason from recs.recommendations where user_id = 'u'") == [(reason,)]
+
+
+def test_neighbours_end_where_there_are_fewer(lake: Lake) -> None:
+    put(lake, ranked({"u": [0]}))
+    found = rows(lake, "select item_id, rank, similar_item_id from recs.similar_items order by item_id, rank")
+    assert found == [("a", 1, "b"), ("a", 2, "c"), ("b", 1, "a"), ("c", 1, "a"), ("c", 2, "b")]
+
+
+def test_histories_are_those_of_the_pinned_snapshot_the_last_events_oldest_first_without_weightless_types(lake: Lake) -> None:
+    add_events(
+        lake,
+        ("u", "a", "view", 3),
+        ("u", "b", "view", 1),
+        ("u", "c", "view", 3),
+        ("u", "d", "return", 4),
+        ("v", None, "search", 5),
+        ("w", "a", "odd", 1),
+    )
+    pinned = provenance(lake)
+    add_events(lake, ("u", "d", "view", 9), ("x", "d", "view", 9))
+    publish(lake, CATALOG, ranked({"u": [0]}), ANYONE, NEIGHBOURS, 2, pinned, event_weights=WEIGHTS)
+    assert rows(lake, "select user_id, item_ids, event_types, n_events from features.user_histories order by user_id") == [
+        ("u", ["a", "c"], ["view", "view"], 3),
+        ("w", ["a"], ["odd"], 1),
+    ]
+
+
+def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"same": [0, 1], "swapped": [0, 1], "gone": [0, 1]}), "1")
+    done = put(lake, ranked({"same": [0, 1], "swapped": [1, 0], "new": [0, 1]}), "2")
+    assert (done.n_users, done.n_users_changed) == (3, 2)
+    assert rows(lake, "select count(*) from recs.recommendations where user_id = 'gone'") == [(0,)]
+    published = rows(lake, "select model_version, cadence, n_users, n_users_changed, n_items from recs.publications order by model_version")
+    assert published == [("1", "nightly", 3, 3, 4), ("2", "nightly", 3, 2, 4)]
+
+
+def test_the_same_publish_again_doubles_nothing(lake: Lake) -> None:
+    origin = provenance(lake)
+    for _ in range(2):
+        publish(lake, CATALOG, ranked({"u": [0, 1]}), ANYONE, NEIGHBOURS, 10, origin, event_weights=WEIGHTS)
+    assert rows(lake, "select count(*) from recs.publications") == [(1,)]
+    assert rows(lake, "select count(*) from recs.recommendations") == [(4,)]
+
+
+def test_a_lake_without_users_still_gets_the_list_for_anyone(lake: Lake) -> None:
+    nobody = RankedLists((), *(np.empty((0, 5), dtype=kind) for kind in (np.int64, np.float32, np.float32, np.int64)))
+    done = put(lake, nobody)
+    assert (done.n_users, done.n_users_changed) == (0, 0)
+    assert rows(lake, "select user_id, count(*) from recs.recommendations group by all") == [("*", 2)]
+
+
+def test_a_user_called_star_does_not_mix_with_the_list_for_anyone(lake: Lake) -> None:
+    put(lake, ranked({"*": [3, 2], "u": [0, 1]}))
+    assert rows(lake, "select item_id from recs.recommendations where user_id = '*' order by rank") == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+def test_lists_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake, score: float) -> None:
+    put(lake, ranked({"u": [0, 1]}), "1")
+    good = ranked({"u": [1, 0]})
+    bad = RankedLists(good.user_ids, good.item, np.full_like(good.score, score), good.probability, good.because)
+    with pytest.raises(ValueError, match="not finite"):
+        put(lake, bad, "2")
+    assert rows(lake, "select distinct model_version from recs.recommendations") == [("1",)]
+
+
+def test_lists_come_in_the_order_of_user_and_rank_across_blocks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.publishing.BLOCK_USERS", 7)
+    users = {f"u{number}": [number % 4, (number + 1) % 4] for number in range(40)}
+    put(lake, ranked(users))
+    found = rows(lake, "select user_id, rank, item_id from recs.recommendations order by rowid")
+    assert found == sorted(found)
+    assert {(user, item) for user, rank, item in found if rank == 1 and user != "*"} == {
+        (user, CATALOG[items[0]]) for user, items in users.items()
+    }

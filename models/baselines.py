@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import scipy.sparse as sparse
 
@@ -28,14 +30,18 @@ class ItemKnn:
         self.neighbours = _nearest(seen.T.tocsr(), counts, shrinkage)
         self.popularity = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
 
+    def with_decay(self, decay: float) -> ItemKnn:
+        """The same neighbours with another decay per event of history."""
+        other = copy.copy(self)
+        other.decay = decay
+        return other
+
     def score(self, events: Events, rows: Ints) -> Floats:
         """[rows, items]: votes of the events before each row; popularity decides ties and where there is no history."""
         start = np.maximum(rows - 50, events.offsets[events.user[rows]])
         number, history = ragged_rows(start, rows)
         age = rows[number] - 1 - history
-        votes = sparse.csr_matrix(
-            ((self.decay**age).astype(np.float32), (number, events.item[history])), shape=(len(rows), events.n_items)
-        )
+        votes = sparse.csr_matrix(((self.decay**age).astype(np.float32), (number, events.item[history])), shape=(len(rows), events.n_items))
         return (votes @ self.neighbours).toarray() + self.popularity * np.float32(1e-9)
 
 

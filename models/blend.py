@@ -1,4 +1,10 @@
-"""P(i | u, t): the sequence model, the popularity prior and a pull to items of before, weighed on the newest events."""
+"""P(i | u, t): sequence model, popularities and a pull to items of before, weighed by what kind of user is asking.
+
+log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i + n(u) unseen_i + r . repeats(u, i) - log Z
+
+Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
+of his history were when he came to them: followers of trends and diggers in the back catalogue want other popularities.
+"""
 
 from __future__ import annotations
 
@@ -10,81 +16,212 @@ from torch import Tensor
 
 from models.dataset import Events, Floats, Ints, ragged_rows
 from models.optimise import minimise
-from models.prior import N_PARAMETERS, log_prior
+from models.prior import HALF_LIVES_H, N_SHARES, Slots, walk
 
+N_USER_FEATURES = 5
+GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
 N_REPEAT_FEATURES = 3
 REPEAT_HISTORY = 100
+TREND_HISTORY = 10
+TREND_ROW = HALF_LIVES_H.index(24.0)
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Weights of log P = sequence * (U . C) + prior_scale * log_prior(i, t) + repeat . features(i, history) - log Z."""
+    """mixture: [user features, shares]; gate: [user features, GATES]; repeat: [3]; trend: mean and deviation of trendiness."""
 
-    sequence: float
-    prior: Floats
+    mixture: Floats
+    gate: Floats
     repeat: Floats
-    prior_scale: float = 1.0
+    trend: Floats
 
-    def scores(self, sequence: Tensor, prior: Tensor, slot: Tensor, repeats: Repeats | None) -> Tensor:
-        """[rows, items] from U . C [rows, items], prior features [slots, items, features] and the slot of each row."""
-        total = sequence * self.sequence + prior[slot]
-        if repeats is not None:
-            total[repeats.row, repeats.item] += repeats.features @ torch.from_numpy(self.repeat)
-        return total
+    def scaled(self, sequence: float, popularity: float) -> Blend:
+        """The same with the sequence model or the popularity made stronger or weaker."""
+        share = np.array([popularity, sequence, sequence, popularity, sequence, popularity, popularity], np.float32)
+        return replace(self, gate=self.gate * share)
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """Which items of the catalogue a user had before, sparse: one entry per row and distinct item of its history."""
+    """Which items a user had before, sparse: one entry per row and distinct item of its history."""
 
     row: Tensor
     item: Tensor
     features: Tensor
 
 
-def find_repeats(events: Events, start: Ints, stop: Ints) -> Repeats:
-    """The distinct items of histories given as half-open ranges of rows: present, log count, log age in events."""
+def starting_blend(trend: Floats, sequence: float = 1.0) -> Blend:
+    """The sequence model next to an even mixture of popularities, the same for every user."""
+    mixture = np.zeros((N_USER_FEATURES, N_SHARES), np.float32)
+    gate = np.zeros((N_USER_FEATURES, len(GATES)), np.float32)
+    gate[0, :3] = [1.0, sequence, sequence]
+    return Blend(mixture, gate, np.zeros(N_REPEAT_FEATURES, np.float32), trend)
+
+
+def popularity_only(row: int, trend: Floats) -> Blend:
+    """One popularity alone: a row of the half-lives, or len(HALF_LIVES_H) for all time."""
+    blend = starting_blend(trend, sequence=0.0)
+    blend.mixture[0] = -30.0
+    blend.mixture[0, row], blend.mixture[0, N_SHARES - 1] = 0.0, -20.0
+    return blend
+
+
+def trendiness(events: Events, slots: Slots) -> Floats:
+    """Log decayed count (half-life a day) of each event's item when its slot began."""
+    slot = slots.of(events.time)
+    order = np.argsort(slot, kind="stable")
+    wanted, begin = np.unique(slot[order], return_index=True)
+    out = np.empty(len(events), np.float32)
+    for (_, popularity), rows in zip(walk(events, slots, wanted), np.split(order, begin[1:]), strict=True):
+        out[rows] = np.log(popularity.counts[TREND_ROW][events.item[rows]] + 0.1)
+    return out
+
+
+def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats) -> Tensor:
+    """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event."""
+    n = stop - start
+    total = np.concatenate([[0.0], np.cumsum(trend, dtype=np.float64)])
+    recent = np.minimum(n, TREND_HISTORY)
+    mean = (total[stop] - total[stop - recent]) / np.maximum(recent, 1)
+    has = n > 0
+    return torch.from_numpy(
+        np.stack(
+            [
+                np.ones(len(n)),
+                ~has,
+                np.log1p(n) / 3,
+                np.where(has, (mean - scale[0]) / scale[1], 0),
+                np.where(has, np.log1p(np.maximum(gap_s, 0) / 3600) / 3, 0),
+            ],
+            axis=1,
+        ).astype(np.float32)
+    )
+
+
+def find_repeats(item: Ints, n_items: int, start: Ints, stop: Ints) -> Repeats:
+    """The distinct items of histories given as half-open ranges of events: present, log count, log age in events."""
     start = np.maximum(start, stop - REPEAT_HISTORY)
     number, row = ragged_rows(start, stop)
-    key = number * events.n_items + events.item[row]
+    key = number * n_items + item[row]
     distinct, first_from_end = np.unique(key[::-1], return_index=True)
     last = row[::-1][first_from_end]
     count = np.bincount(np.searchsorted(distinct, key), minlength=len(distinct))
-    number = distinct // events.n_items
-    age = stop[number] - last
-    features = np.stack([np.ones(len(distinct)), np.log(count), np.log(age)], 1).astype(np.float32)
-    return Repeats(torch.from_numpy(number), torch.from_numpy(distinct % events.n_items), torch.from_numpy(features))
+    number = distinct // n_items
+    features = np.stack([np.ones(len(distinct)), np.log(count), np.log(stop[number] - last)], 1).astype(np.float32)
+    return Repeats(torch.from_numpy(number), torch.from_numpy(distinct % n_items), torch.from_numpy(features))
 
 
-def fit_blend(
-    sequence: Tensor, prior: Tensor, slot: Tensor, repeats: Repeats | None, blocked: tuple[Ints, Ints] | None, item: Tensor, weight: Tensor, start: Blend
-) -> Blend:
-    """The blend under which the items of some rows are most likely, from `start`.
+@dataclass(frozen=True)
+class ItemState:
+    """What the blend knows of every item at one time: popularity features, mean sequence score, whether the model never saw it."""
 
-    sequence: U . C [rows, items]; prior: features [slots, items, features]; blocked: (row, item) pairs that are no candidates.
+    popularity: Tensor
+    mean_score: Tensor
+    is_cold: Tensor
+
+
+def combine(blend: Blend, users: Tensor, sequence: Tensor, items: ItemState, repeats: Repeats | None) -> Tensor:
+    """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES] and U . C [rows, items]."""
+    weights = (users @ torch.from_numpy(blend.mixture)).softmax(1)
+    gate = users @ torch.from_numpy(blend.gate)
+    mixture = (weights @ items.popularity[:, :N_SHARES].T).clamp_min_(1e-12).log_()
+    cold, warm = items.is_cold, 1 - items.is_cold
+    per_item = torch.stack([warm * items.mean_score, cold, items.popularity[:, N_SHARES], items.popularity[:, N_SHARES + 1]])
+    total = mixture.mul_(gate[:, :1]).addmm_(gate[:, [4, 3, 5, 6]], per_item)
+    total += sequence * torch.where(cold[None] > 0, gate[:, 2:3], gate[:, 1:2])
+    if repeats is not None:
+        total[repeats.row, repeats.item] += repeats.features @ torch.from_numpy(blend.repeat)
+    return total
+
+
+@dataclass
+class Candidates:
+    """For some events, the few items that could be in their first ten; tensors [rows, candidates, ..]."""
+
+    popularity: Tensor
+    sequence: Tensor
+    mean_score: Tensor
+    is_cold: Tensor
+    repeats: Tensor
+    is_out: Tensor
+    is_target: Tensor
+    users: Tensor
+
+    @staticmethod
+    def join(parts: list[Candidates]) -> Candidates:
+        return Candidates(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+
+def pick_candidates(
+    users: Tensor,
+    sequence: Tensor,
+    items: ItemState,
+    repeats: Repeats | None,
+    seen: tuple[Ints, Ints] | None,
+    target: Tensor,
+    n_each: int = 80,
+) -> Candidates:
+    """The best items by the sequence model, by each of some popularities, by both, and those of the history.
+
+    seen: (row, item) pairs that are no candidates, unless they are the target.
     """
-    rows = torch.arange(len(item))
-    mask = torch.zeros_like(sequence)
-    if blocked is not None:
-        mask[torch.from_numpy(blocked[0]), torch.from_numpy(blocked[1])] = -torch.inf
-        mask[rows, item] = 0.0
-    n_repeat = N_REPEAT_FEATURES if repeats is not None else 0
-    origin = torch.cat([torch.tensor([start.sequence]), torch.from_numpy(start.prior), torch.from_numpy(start.repeat[:n_repeat])])
+    rows, n_items = sequence.shape
+    n_each = min(n_each, n_items)
+    pulls = torch.zeros(rows, n_items, N_REPEAT_FEATURES)
+    is_seen = torch.zeros(rows, n_items, dtype=torch.bool)
+    both = sequence + items.popularity[:, :N_SHARES].mean(1).clamp_min(1e-9).log()
+    sequence_first = sequence.clone()
+    if seen is not None:
+        is_seen[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = True
+        both.masked_fill_(is_seen, -torch.inf)
+        sequence_first.masked_fill_(is_seen, -torch.inf)
+        is_seen[torch.arange(rows), target] = False
+    picks = [score.topk(n_each, 1).indices for score in (both, sequence_first)]
+    picks += [items.popularity[:, k].topk(n_each).indices.expand(rows, -1) for k in range(1, N_SHARES - 1)]
+    if repeats is not None:
+        pulls[repeats.row, repeats.item] = repeats.features
+        picks.append((pulls[:, :, 0] * 1e6 - pulls[:, :, 2]).topk(min(n_each, n_items), 1).indices)
+    item = torch.cat(picks, 1).sort(1).values
+    is_copy = torch.zeros_like(item, dtype=torch.bool)
+    is_copy[:, 1:] = item[:, 1:] == item[:, :-1]
+    is_out = is_copy | is_seen.gather(1, item)
+    return Candidates(
+        popularity=items.popularity[item],
+        sequence=sequence.gather(1, item),
+        mean_score=items.mean_score[item],
+        is_cold=items.is_cold[item],
+        repeats=pulls.gather(1, item[..., None].expand(-1, -1, N_REPEAT_FEATURES)),
+        is_out=is_out,
+        is_target=(item == target[:, None]) & ~is_out,
+        users=users,
+    )
 
-    def loss(w: Tensor) -> Tensor:
-        total = sequence * w[0] + log_prior(prior, w[1 : 1 + N_PARAMETERS])[slot] + mask
-        if repeats is not None:
-            total = total.index_put((repeats.row, repeats.item), repeats.features @ w[1 + N_PARAMETERS :], accumulate=True)
-        nll = total.logsumexp(1) - total[rows, item]
-        return (nll * weight).sum() / weight.sum() + 1e-3 * ((w - origin) ** 2).sum()
 
-    w = minimise(loss, origin)
-    repeat = w[1 + N_PARAMETERS :].numpy() if n_repeat else np.zeros(N_REPEAT_FEATURES, np.float32)
-    return Blend(float(w[0]), w[1 : 1 + N_PARAMETERS].numpy(), repeat)
+def fit_blend(candidates: Candidates, start: Blend, weight_decay: float = 1e-3) -> Blend:
+    """The blend under which the targets are most likely among their candidates, from `start`.
 
+    Events whose item is no candidate would be missed under any blend, and are left out: what decides over a list is
+    the order among the items that could be on it.
+    """
+    hit = candidates.is_target.any(1)
+    if not hit.any():
+        return start
+    c = Candidates(**{name: value[hit] for name, value in vars(candidates).items()})
+    shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    origin = torch.cat([torch.from_numpy(part).flatten() for part in (start.mixture, start.gate, start.repeat)])
+    pull = torch.cat([torch.full((sizes[0],), 0.3), torch.ones(sizes[1] + sizes[2])])
 
-def candidates(blend: Blend) -> list[Blend]:
-    """The blend, its parts, and the blend with more or less of the sequence model."""
-    alone = replace(blend, prior_scale=0.0)
-    scaled = [replace(blend, sequence=blend.sequence * share) for share in (0.5, 0.75, 1.25, 1.5)]
-    return [blend, *scaled, replace(blend, sequence=0.0), alone]
+    def loss(parameters: Tensor) -> Tensor:
+        mixture, gate, repeat = (part.view(shape) for part, shape in zip(parameters.split(sizes), shapes, strict=True))
+        g = (c.users @ gate)[:, :, None]
+        mix = torch.einsum("nck,nk->nc", c.popularity[..., :N_SHARES], (c.users @ mixture).softmax(1)).clamp_min(1e-12).log()
+        logits = mix * g[:, 0] + c.sequence * torch.where(c.is_cold > 0, g[:, 2], g[:, 1]) + c.is_cold * g[:, 3]
+        logits = logits + c.mean_score * (1 - c.is_cold) * g[:, 4] + c.repeats @ repeat
+        logits = logits + c.popularity[..., N_SHARES] * g[:, 5] + c.popularity[..., N_SHARES + 1] * g[:, 6]
+        nll = -(logits.masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
+        return nll.mean() + weight_decay * (pull * (parameters - origin) ** 2).sum()
+
+    found = minimise(loss, origin, max_iterations=60).split(sizes)
+    mixture, gate, repeat = (part.view(shape).numpy() for part, shape in zip(found, shapes, strict=True))
+    return replace(start, mixture=mixture, gate=gate, repeat=repeat)

@@ -24,7 +24,7 @@ class RecommenderConfig(BaseModel):
     n_blocks: PositiveInt = Field(2, description="Transformer blocks")
     n_heads: PositiveInt = Field(2, description="Attention heads")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout of inputs, attention output and feed-forward")
-    max_events: PositiveInt = Field(100, description="Events of a user's history that the model sees")
+    max_events: int = Field(100, ge=2, description="Events of a user's history that the model sees")
     delta_bound: NonNegativeFloat = Field(2.0, description="Longest learnt delta of an item, in lengths of a text vector")
 
 
@@ -34,7 +34,9 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     max_epochs: PositiveInt = Field(30, description="Passes over the training events at most")
     patience: PositiveInt = Field(3, description="Epochs without a better validation NDCG before training stops")
-    minutes: PositiveFloat = Field(10.0, description="Wall-clock budget of the evaluated training; the refit on all events costs about as much again")
+    minutes: PositiveFloat = Field(
+        10.0, description="Wall-clock budget of the evaluated training; the refit on all events costs about as much again"
+    )
     learning_rate: PositiveFloat = Field(1e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
     batch_events: PositiveInt = Field(4096, description="Events a training step sees")
@@ -46,7 +48,9 @@ class EvaluationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     train_share: float = Field(0.8, gt=0, lt=1, description="Quantile of time up to which events are training")
-    validation_share: float = Field(0.1, gt=0, lt=1, description="Share of events after it that choose epochs and blend; the rest is the test")
+    validation_share: float = Field(
+        0.1, gt=0, lt=1, description="Share of events after it that choose epochs and blend; the rest is the test"
+    )
     max_events: PositiveInt = Field(100_000, description="Held-out events scored at most, drawn evenly")
     n_bootstrap: PositiveInt = Field(1000, description="Resamples of users behind each 95 % interval")
     seen_items: Literal["auto", "hide", "show"] = Field(

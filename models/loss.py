@@ -13,7 +13,9 @@ class _CatalogCrossEntropy(torch.autograd.Function):
     """Computes the gradients chunk by chunk on the way forward: three matrix products a chunk, memory for one chunk."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, items: Tensor, target: Tensor, weight: Tensor, prior: Tensor, slot: Tensor, chunk: int) -> Tensor:
+    def forward(
+        ctx: Any, queries: Tensor, items: Tensor, target: Tensor, weight: Tensor, prior: Tensor, slot: Tensor, chunk: int
+    ) -> Tensor:
         grad_queries = torch.empty_like(queries)
         grad_items = torch.zeros(items.shape, dtype=torch.float32, device=items.device)
         total = torch.zeros((), dtype=torch.float32, device=items.device)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from models.dataset import Events, Floats, Ints, ragged_rows
+from models.dataset import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -31,33 +31,32 @@ class Ranking:
     def mrr(self) -> Floats:
         return (1 / self.rank).astype(np.float32)
 
+    @staticmethod
+    def join(parts: list[Ranking]) -> Ranking:
+        """One after the other."""
+        if not parts:
+            return Ranking(np.empty(0, np.int64), np.empty((0, 10), np.int64))
+        return Ranking(np.concatenate([part.rank for part in parts]), np.concatenate([part.top for part in parts]))
+
+    def of(self, keep: NDArray[np.bool_]) -> Ranking:
+        """The events that a mask keeps."""
+        return Ranking(self.rank[keep], self.top[keep])
+
     def coverage_at_10(self, n_items: int) -> float:
         """Share of the catalogue that is in anyone's ten first."""
         return len(np.unique(self.top)) / n_items
 
 
-def rank_events(
-    events: Events, rows: Ints, score: Callable[[Ints], Tensor], *, hide_seen: bool, block_cells: int = 20_000_000
-) -> Ranking:
-    """Rank the item of each row among all items by `score(rows) -> [rows, items]`, called on blocks of rows.
+def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> Ranking:
+    """Rank item [rows] among scores [rows, items], which are changed in place.
 
-    With hide_seen, items that the user had before the row are left out; a row whose own item is one of them is a miss.
+    seen: (row, item) pairs that are left out; a row whose own item is one of them is a miss.
     """
-    block = max(block_cells // events.n_items, 1)
-    ranks, tops = [], []
-    for begin in range(0, len(rows), block):
-        part = rows[begin : begin + block]
-        scores = score(part)
-        if hide_seen:
-            number, history = ragged_rows(events.offsets[events.user[part]], part)
-            scores[torch.from_numpy(number), torch.from_numpy(events.item[history])] = -torch.inf
-        target = scores[torch.arange(len(part)), torch.from_numpy(events.item[part])]
-        rank = (scores >= target[:, None]).sum(1)
-        ranks.append(torch.where(target.isfinite(), rank, events.n_items).numpy())
-        tops.append(scores.topk(min(10, events.n_items), dim=1).indices.numpy())
-    if not ranks:
-        return Ranking(np.empty(0, np.int64), np.empty((0, 10), np.int64))
-    return Ranking(np.concatenate(ranks), np.concatenate(tops))
+    if seen is not None:
+        scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
+    target = scores[torch.arange(len(item)), torch.from_numpy(item)]
+    rank = torch.where(target.isfinite(), (scores >= target[:, None]).sum(1), scores.shape[1])
+    return Ranking(rank.numpy(), scores.topk(min(10, scores.shape[1]), dim=1).indices.numpy())
 
 
 def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int) -> tuple[float, float]:

@@ -31,7 +31,8 @@ class Batch:
 def make_batch(events: Events, windows: Windows, which: Ints, now: int = 0) -> Batch:
     """The batch of some windows; a window may end one past a user's last event, which asks for the next event at `now`.
 
-    rows: the event that each state predicts; is_target: whether that prediction counts.
+    rows: the event that each state predicts, one past the user's last where the next event is asked for; is_target:
+    whether that prediction counts.
     """
     start, stop = windows.start[which], windows.stop[which]
     time = int((stop - start).max())
@@ -51,7 +52,7 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int = 0) -> B
         event_time=torch.from_numpy(event_time),
         query_time=torch.from_numpy(query_time),
         is_start=torch.from_numpy(is_start),
-        rows=torch.from_numpy(target),
+        rows=torch.from_numpy(row),
         is_target=torch.from_numpy(valid & (row >= windows.target[which][:, None])),
     )
 

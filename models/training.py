@@ -7,18 +7,19 @@ import copy
 import logging
 import math
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.config import RecommenderConfig, TrainConfig
-from models.dataset import Events, Floats, Ints, training_windows
+from models.config import TrainConfig
+from models.dataset import Events, Ints, Windows, training_windows
+from models.encoder import has_fast_bf16
 from models.loss import catalog_cross_entropy
 from models.recommender import Recommender
-from models.streams import bucketed, make_batch
+from models.streams import Batch, bucketed, make_batch
 
 log = logging.getLogger("minutehand.training")
 
@@ -50,13 +51,6 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether matrix products in bf16 run on units made for them."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """bf16 where it is fast, otherwise nothing."""
     if has_fast_bf16(device):
@@ -80,7 +74,6 @@ def train(
     n_epochs fixes the number of epochs (the refit on all events); otherwise config.max_epochs, patience and minutes
     bound it. The learning rate warms up over the first steps and falls as a cosine over the planned epochs.
     """
-    device = next(model.parameters()).device
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     windows = training_windows(events, model.config.max_events)
@@ -134,17 +127,16 @@ def make_optimizer(model: Recommender, config: TrainConfig) -> torch.optim.AdamW
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
-def step_loss(model: Recommender, batch, events: Events, offsets: Offsets) -> Tensor:
+def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets) -> Tensor:
     """The loss of one batch of windows."""
     device = next(model.parameters()).device
-    rows = batch.rows[batch.is_target]
+    row = batch.rows[batch.is_target].numpy()
     on_device = batch.to(device)
     with autocast(device):
         items = model.items()
         items_low = items.to(torch.get_autocast_dtype(device.type)) if has_fast_bf16(device) else items
         states = model.encode(items, on_device.item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
         queries = states[on_device.is_target].to(items_low.dtype)
-        row = rows.numpy()
         return catalog_cross_entropy(
             queries,
             items_low,
@@ -156,7 +148,7 @@ def step_loss(model: Recommender, batch, events: Events, offsets: Offsets) -> Te
 
 
 @torch.inference_mode()
-def user_vectors(model: Recommender, events: Events, windows, batch_events: int = 16384, now: int = 0) -> tuple[Tensor, Ints]:
+def user_vectors(model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int = 0) -> tuple[Tensor, Ints]:
     """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows."""
     device = next(model.parameters()).device
     model.eval()

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.dataset import Floats
 
 
-def whiten(text: Floats, dim: int, fit_on: NDArray[np.bool_], shrinkage: float = 0.1) -> Floats:
-    """Project text [items, text_dim] onto its `dim` strongest directions, each scaled by its shrunk deviation; unit rows.
+@dataclass(frozen=True)
+class Whitening:
+    """A centre [text_dim] and a projection [text_dim, dim]; found once, applied to every later text."""
 
-    The directions are found on the rows of `fit_on` that have text (all rows with text where those are fewer than
-    two). Rows without text stay zero; missing directions are zero columns.
-    """
-    out = np.zeros((len(text), dim), np.float32)
-    has_text = np.abs(text).sum(1) > 0
-    known = has_text & fit_on if (has_text & fit_on).sum() > 1 else has_text
-    if known.sum() < 2:
-        return out
-    mean = text[known].mean(0)
-    centred = (text - mean)[has_text].astype(np.float64)
-    variance, directions = np.linalg.eigh(np.cov(text[known].astype(np.float64), rowvar=False))
-    keep = np.argsort(variance)[::-1][: min(dim, text.shape[1])]
-    scale = 1 / np.sqrt(np.maximum(variance[keep], 0) + shrinkage * variance[keep].mean() + 1e-12)
-    projected = (centred @ directions[:, keep]) * scale
-    projected /= np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-6)
-    out[np.flatnonzero(has_text)[:, None], np.arange(len(keep))] = projected
-    return out
+    centre: Floats
+    projection: Floats
+
+    @staticmethod
+    def fit(text: Floats, dim: int, fit_on: NDArray[np.bool_], shrinkage: float = 0.1) -> Whitening:
+        """The `dim` strongest directions of the rows of `fit_on` that have text, each scaled by its shrunk deviation.
+
+        All rows with text serve where those are fewer than two.
+        """
+        has_text = np.abs(text).sum(1) > 0
+        known = has_text & fit_on if (has_text & fit_on).sum() > 1 else has_text
+        projection = np.zeros((text.shape[1], dim), np.float32)
+        if known.sum() < 2:
+            return Whitening(np.zeros(text.shape[1], np.float32), projection)
+        variance, directions = np.linalg.eigh(np.cov(text[known].astype(np.float64), rowvar=False))
+        keep = np.argsort(variance)[::-1][: min(dim, text.shape[1])]
+        scale = 1 / np.sqrt(np.maximum(variance[keep], 0) + shrinkage * max(variance[keep].mean(), 0) + 1e-12)
+        projection[:, : len(keep)] = directions[:, keep] * scale
+        return Whitening(text[known].mean(0), projection)
+
+    def apply(self, text: Floats) -> Floats:
+        """Unit rows [items, dim]; rows without text are zero."""
+        has_text = np.abs(text).sum(1, keepdims=True) > 0
+        projected = np.where(has_text, (text - self.centre) @ self.projection, 0.0)
+        return (projected / np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-6)).astype(np.float32)

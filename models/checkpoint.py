@@ -1,0 +1,172 @@
+"""A model version as one folder: weights, config, item catalog, encoder fingerprint and blend; safetensors and JSON only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.blend import Blend
+from models.config import RecommenderConfig
+from models.dataset import Catalog, Events, Floats
+from models.errors import UserError
+from models.fitting import Weights
+from models.recommender import Recommender
+from models.serving import Scorer
+from models.whitening import Whitening
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """live serves; past is the same recipe trained before the hold-out, kept so that a later night can judge it fairly.
+
+    popularity: [items, features] at as_of, the moment after the newest event (unix seconds).
+    """
+
+    catalog: Catalog
+    kinds: tuple[str, ...]
+    encoder: str
+    hide_seen: bool
+    as_of: int
+    popularity: Floats
+    blend: Blend
+    prior: Floats
+    whitening: Whitening
+    live: Weights
+    past: Weights
+
+    def scorer(self) -> Scorer:
+        """What ranks items for users."""
+        return Scorer(self.live, self.blend, torch.from_numpy(self.popularity), self.catalog.is_available, self.hide_seen, self.as_of)
+
+    def recommend(self, histories: Sequence[dict[str, Any]], now: datetime | None = None, k: int = 10) -> list[list[tuple[str, float]]]:
+        """(item_id, probability) pairs, best first, for histories given oldest event first.
+
+        A history has item_ids and, if known, event_types and occurred_at (UTC) of the same length; without times the
+        events count as just past. Unknown items are passed over.
+        """
+        asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
+        row = {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
+        kind = {name: n for n, name in enumerate(self.kinds)}
+        columns: list[tuple[int, int, int, int]] = []
+        for user, history in enumerate(histories):
+            items = list(history["item_ids"])
+            types = list(history.get("event_types") or [None] * len(items))
+            times = list(history.get("occurred_at") or [asked] * len(items))
+            if not len(items) == len(types) == len(times):
+                raise UserError(
+                    f"history {user} has {len(items)} items, {len(types)} event types and {len(times)} times; give one of each per event"
+                )
+            columns += [(user, row[i], kind.get(t or "", 0), _seconds(s)) for i, t, s in zip(items, types, times, strict=True) if i in row]
+        user, item, types, times = (
+            (np.array(column, np.int64) for column in zip(*columns, strict=True)) if columns else (np.empty(0, np.int64),) * 4
+        )
+        events = Events.build(user, item, types, times, np.ones(len(user), np.float32), n_items=len(row), n_kinds=len(self.kinds))
+        lists = self.scorer().rank(events, len(histories), k, now=asked)
+        return [
+            [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
+            for items, probabilities in zip(lists.item, lists.probability, strict=True)
+        ]
+
+
+def _seconds(time: Any) -> int:
+    if isinstance(time, datetime):
+        return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
+    if isinstance(time, str):
+        return _seconds(datetime.fromisoformat(time))
+    return int(time)
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the folder; it is complete when checkpoint.json is there, which comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("live", "past"):
+        weights: Weights = getattr(checkpoint, name)
+        tensors = {key: value.detach().cpu().contiguous() for key, value in weights.model.state_dict().items()}
+        save_file(tensors | {"mean_vector": weights.mean_vector, "is_cold": weights.is_cold}, folder / f"{name}.safetensors")
+    arrays = {
+        "popularity": checkpoint.popularity,
+        "prior": checkpoint.prior,
+        "whitening.centre": checkpoint.whitening.centre,
+        "whitening.projection": checkpoint.whitening.projection,
+        **{f"blend.{field.name}": getattr(checkpoint.blend, field.name) for field in fields(Blend)},
+    }
+    save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}, folder / "state.safetensors")
+    described = {
+        "format": FORMAT,
+        "model": checkpoint.live.model.config.model_dump(),
+        "item_ids": checkpoint.catalog.item_ids,
+        "is_available": checkpoint.catalog.is_available.tolist(),
+        "kinds": checkpoint.kinds,
+        "encoder": checkpoint.encoder,
+        "hide_seen": checkpoint.hide_seen,
+        "as_of": checkpoint.as_of,
+    }
+    (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
+
+
+def load(folder: Path) -> Checkpoint:
+    """The checkpoint of a folder, as it was saved. Raises UserError where the folder is not one."""
+    try:
+        described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
+        ) from error
+    if described["format"] != FORMAT:
+        raise UserError(
+            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly` again"
+        )
+    config = RecommenderConfig(**described["model"])
+    state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
+    return Checkpoint(
+        catalog=Catalog(tuple(described["item_ids"]), np.array(described["is_available"], dtype=bool)),
+        kinds=tuple(described["kinds"]),
+        encoder=described["encoder"],
+        hide_seen=described["hide_seen"],
+        as_of=described["as_of"],
+        popularity=state["popularity"],
+        prior=state["prior"],
+        blend=Blend(**{field.name: state[f"blend.{field.name}"] for field in fields(Blend)}),
+        whitening=Whitening(state["whitening.centre"], state["whitening.projection"]),
+        live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
+        past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])),
+    )
+
+
+def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:
+    tensors = load_file(file)
+    mean_vector, is_cold = tensors.pop("mean_vector"), tensors.pop("is_cold")
+    model = Recommender(config, torch.zeros_like(tensors["items.text"]), n_kinds, torch.Generator())
+    model.load_state_dict(tensors)
+    return Weights(model.eval(), mean_vector, is_cold)
+
+
+def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats) -> Weights:
+    """The weights with the item rows of another catalog: known items keep theirs, new ones start at their text.
+
+    text: whitened with the checkpoint's own whitening, [new items, dim].
+    """
+    row = {item_id: n for n, item_id in enumerate(old)}
+    place = torch.tensor([row.get(item_id, -1) for item_id in new])
+    known = place >= 0
+    state = dict(weights.model.state_dict())
+    for name, start in (("items.text", torch.from_numpy(text)), ("items.delta", torch.zeros(len(new), text.shape[1]))):
+        grown: Tensor = start.clone()
+        grown[known] = state[name].cpu()[place[known]]
+        state[name] = grown
+    model = Recommender(weights.model.config, state["items.text"], weights.model.kind.num_embeddings, torch.Generator())
+    model.load_state_dict(state)
+    is_cold = torch.ones(len(new))
+    is_cold[known] = weights.is_cold[place[known]]
+    return Weights(model.eval(), weights.mean_vector, is_cold)

@@ -1,0 +1,122 @@
+"""Held-out events predicted one by one from what came before them; full catalogue, ties count against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.baselines import ItemKnn
+from models.blend import Blend, Candidates, ItemState, Repeats, combine, find_repeats, pick_candidates, trendiness, user_features
+from models.dataset import Events, Floats, Ints, ragged_rows
+from models.metrics import Ranking, rank_events
+from models.prior import Slots, walk
+
+BLOCK_CELLS = 10_000_000
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """The events, and the two rules that every model is judged by: the slots of time and whether seen items are hidden."""
+
+    events: Events
+    slots: Slots
+    hide_seen: bool
+
+    @cached_property
+    def trend(self) -> Floats:
+        """Trendiness of every event."""
+        return trendiness(self.events, self.slots)
+
+    def trend_scale(self, until: int) -> Floats:
+        """Mean and deviation of trendiness before a time."""
+        known = self.trend[self.events.time < until]
+        return np.array([known.mean() if len(known) else 0.0, max(known.std(), 1e-3) if len(known) else 1.0], np.float32)
+
+    def with_kinds(self, kind: Ints, n_kinds: int) -> Evaluator:
+        """The same events under another numbering of event types."""
+        return replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds))
+
+    def histories(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The events of the same user before each row, as half-open ranges."""
+        return self.events.offsets[self.events.user[rows]], rows
+
+    def users(self, rows: Ints, blend: Blend) -> Tensor:
+        """User features at the time of each row."""
+        start, stop = self.histories(rows)
+        gap = self.events.time[rows] - self.events.time[np.maximum(rows - 1, 0)]
+        return user_features(self.trend, start, stop, gap, blend.trend)
+
+    def repeats(self, rows: Ints) -> Repeats | None:
+        """Items of before, where they may be shown."""
+        return None if self.hide_seen else find_repeats(self.events.item, self.events.n_items, *self.histories(rows))
+
+    def seen(self, rows: Ints) -> tuple[Ints, Ints] | None:
+        """(row, item) pairs that may not be shown."""
+        if not self.hide_seen:
+            return None
+        number, history = ragged_rows(*self.histories(rows))
+        return number, self.events.item[history]
+
+    def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Tensor]]:
+        """Rows of one slot at a time, in order of time, with the popularity features as known when the slot began."""
+        slot = self.slots.of(self.events.time[rows])
+        order = np.argsort(slot, kind="stable")
+        wanted, begin = np.unique(slot[order], return_index=True)
+        block = max(BLOCK_CELLS // self.events.n_items, 1)
+        for (_, popularity), members in zip(walk(self.events, self.slots, wanted), np.split(rows[order], begin[1:]), strict=True):
+            features = torch.from_numpy(popularity.features())
+            for first in range(0, len(members), block):
+                yield members[first : first + block], features
+
+    def rank(self, scores: Iterator[tuple[Ints, Tensor]]) -> tuple[Ranking, Ints]:
+        """Ranks of blocks of rows, and the rows."""
+        parts, rows = [], []
+        for members, score in scores:
+            parts.append(rank_events(score, self.events.item[members], self.seen(members)))
+            rows.append(members)
+        return Ranking.join(parts), np.concatenate(rows) if rows else np.empty(0, np.int64)
+
+    def rank_popularity(self, rows: Ints, column: int) -> Ranking:
+        """One popularity: a row of the half-lives, or len(HALF_LIVES_H) for all time; in the order of `rows`."""
+        scores = ((members, features[:, column].expand(len(members), -1).clone()) for members, features in self.blocks(rows))
+        return self.in_order(rows, *self.rank(scores))
+
+    def rank_item_knn(self, rows: Ints, knn: ItemKnn) -> Ranking:
+        """Item-kNN with its neighbours as trained and the histories as they grow."""
+        block = max(BLOCK_CELLS // self.events.n_items, 1)
+        parts = (rows[first : first + block] for first in range(0, len(rows), block))
+        return self.in_order(rows, *self.rank((part, torch.from_numpy(knn.score(self.events, part))) for part in parts))
+
+    def rank_blend(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Ranking:
+        """The recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
+
+        def scores() -> Iterator[tuple[Ints, Tensor]]:
+            for members, features in self.blocks(rows):
+                sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
+                state = ItemState(features, mean_score, is_cold)
+                yield members, combine(blend, self.users(members, blend), sequence, state, self.repeats(members))
+
+        return self.in_order(rows, *self.rank(scores()))
+
+    def candidates(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Candidates:
+        """What `fit_blend` learns from."""
+        parts = []
+        for members, features in self.blocks(rows):
+            sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
+            state = ItemState(features, mean_score, is_cold)
+            target = torch.from_numpy(self.events.item[members])
+            users = self.users(members, blend)
+            parts.append(pick_candidates(users, sequence, state, self.repeats(members), self.seen(members), target))
+        return Candidates.join(parts)
+
+    @staticmethod
+    def in_order(rows: Ints, ranking: Ranking, ranked: Ints) -> Ranking:
+        """The ranking in the order of `rows`, which are sorted."""
+        order = np.argsort(ranked, kind="stable")
+        assert np.array_equal(ranked[order], rows), "every row is ranked once"
+        return Ranking(ranking.rank[order], ranking.top[order])

@@ -1,0 +1,182 @@
+"""One night of learning: fit on the past, choose on a later period, judge on the newest, then learn everything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.blend import Blend, fit_blend, popularity_only, starting_blend
+from models.config import EvaluationConfig, RecommenderConfig, TrainConfig
+from models.dataset import Events, Floats, Ints, TemporalSplit, target_windows
+from models.evaluation import Evaluator
+from models.metrics import rank_events
+from models.prior import HALF_LIVES_H, Slots, fit_prior, slot_log_prior
+from models.recommender import Recommender
+from models.training import Curve, Offsets, pick_device, train, user_vectors
+from models.whitening import Whitening
+
+log = logging.getLogger("minutehand.fitting")
+
+REPEATS_ARE_COMMON = 0.05
+MAX_JUDGE_ROWS = 2000
+MAX_BLEND_ROWS = 6000
+MAX_CHOICE_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained sequence model and what the blend needs to know of it: mean user vector, items it never saw in training."""
+
+    model: Recommender
+    mean_vector: Tensor
+    is_cold: Tensor
+
+    @torch.inference_mode()
+    def item_vectors(self) -> Tensor:
+        """C, float32 [items, dim] on the CPU."""
+        self.model.eval()
+        return self.model.items().float().cpu()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training on the past and choosing on the validation period gave."""
+
+    weights: Weights
+    blend: Blend
+    whitening: Whitening
+    curve: Curve
+    prior: Floats
+
+
+def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
+    """The rules of the hold-out; whether seen items are hidden is decided by how often users come back to items."""
+    distinct = len(np.unique(events.user * events.n_items + events.item))
+    comes_back = 1 - distinct / max(len(events), 1) >= REPEATS_ARE_COMMON
+    hide = config.seen_items == "hide" or (config.seen_items == "auto" and not comes_back)
+    return Evaluator(events, Slots.over(events.time), hide)
+
+
+def held_out(events: Events, split: TemporalSplit, max_events: int, seed: int) -> tuple[Ints, Ints]:
+    """Rows of the validation and of the test period, sorted; evenly drawn where there are more than max_events."""
+    validation = np.flatnonzero((events.time >= split.validation_from) & (events.time < split.test_from))
+    return sample(validation, max_events, seed), sample(np.flatnonzero(events.time >= split.test_from), max_events, seed)
+
+
+def sample(rows: Ints, n: int, seed: int) -> Ints:
+    """At most n rows, drawn evenly, sorted."""
+    return rows if len(rows) <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
+
+
+def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.device) -> Offsets:
+    """The log prior of each training slot; items whose first event is still to come are taken out."""
+    wanted, place = np.unique(slots.of(events.time), return_inverse=True)
+    first_seen = np.full(events.n_items, np.iinfo(np.int64).max)
+    np.minimum.at(first_seen, events.item, events.time)
+    table = slot_log_prior(events, slots, wanted, prior)
+    for row, slot in enumerate(wanted):
+        table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
+    return Offsets(table.to(device), place)
+
+
+def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:
+    """An untrained model on whitened text [items, dim]."""
+    return Recommender(config, torch.from_numpy(text), n_kinds, torch.Generator().manual_seed(seed)).to(device)
+
+
+def target_vectors(weights_model: Recommender, events: Events, rows: Ints) -> Tensor:
+    """User vectors [rows, dim] at the time of each (sorted) row, from what came before it."""
+    windows = target_windows(events, rows, weights_model.config.max_events)
+    vectors, covered = user_vectors(weights_model, events, windows)
+    return vectors[torch.from_numpy(np.searchsorted(covered, rows))]
+
+
+def finish(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
+    """The trained model with the mean user vector over some rows."""
+    vectors = target_vectors(model, events, rows) if len(rows) else torch.zeros(1, model.config.dim)
+    return Weights(model, vectors.mean(0), torch.from_numpy((n_trained == 0).astype(np.float32)))
+
+
+def fit_past(
+    evaluator: Evaluator,
+    split: TemporalSplit,
+    validation: Ints,
+    text: Floats,
+    model_config: RecommenderConfig,
+    train_config: TrainConfig,
+    seed: int,
+    on_epoch: Callable[[int, float, float | None], None] | None = None,
+) -> Fit:
+    """Train on events before the validation period; choose epochs and blend on it."""
+    events, slots = evaluator.events, evaluator.slots
+    past = events.before(split.validation_from)
+    device = pick_device(train_config.device)
+    n_trained = np.bincount(past.item, minlength=events.n_items)
+    whitening = Whitening.fit(text, model_config.dim, n_trained > 0)
+    model = new_model(model_config, whitening.apply(text), events.n_kinds, device, seed)
+    prior = fit_prior(past, slots)
+    judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior) if len(validation) else None
+    offsets = training_offsets(past, slots, prior, device)
+    curve = train(model, past, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
+    weights = finish(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
+    blend = choose_blend(evaluator, weights, validation, split.validation_from, seed)
+    return Fit(weights, blend, whitening, curve, prior)
+
+
+def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
+    """Validation NDCG@10 of a model under the prior alone: cheap enough for every epoch."""
+    events, slots = evaluator.events, evaluator.slots
+    wanted, place = np.unique(slots.of(events.time[rows]), return_inverse=True)
+    if len(wanted) * events.n_items > 50_000_000:
+        wanted = wanted[: max(50_000_000 // events.n_items, 1)]
+        rows, place = rows[place < len(wanted)], place[place < len(wanted)]
+    table = slot_log_prior(events, slots, wanted, prior)
+
+    def judge(model: Recommender) -> float:
+        vectors, items = target_vectors(model, events, rows), model.items().detach().float().cpu()
+        total = 0.0
+        for first in range(0, len(rows), 500):
+            part = slice(first, first + 500)
+            scores = vectors[part] @ items.T + table[torch.from_numpy(place[part])]
+            total += float(rank_events(scores, events.item[rows[part]], evaluator.seen(rows[part])).ndcg_at_10.sum())
+        return total / max(len(rows), 1)
+
+    return judge
+
+
+def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int, seed: int) -> Blend:
+    """The best on validation of: the fitted blend, it with more or less of either part, and each popularity alone."""
+    scale = evaluator.trend_scale(until)
+    start = starting_blend(scale)
+    if not len(validation):
+        return start
+    items, mean_score = weights.item_vectors(), None
+    mean_score = items @ weights.mean_vector
+    rows = sample(validation, MAX_BLEND_ROWS, seed)
+    vectors = target_vectors(weights.model, evaluator.events, rows)
+    candidates = evaluator.candidates(rows, vectors, items, start, mean_score, weights.is_cold)
+    fitted = fit_blend(candidates, start)
+    options = [fitted, fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
+    options += [popularity_only(row, scale) for row in range(len(HALF_LIVES_H) + 1)]
+    choice = sample(rows, MAX_CHOICE_ROWS, seed)
+    chosen = vectors[torch.from_numpy(np.searchsorted(rows, choice))]
+    quality = [
+        float(evaluator.rank_blend(choice, chosen, items, option, mean_score, weights.is_cold).ndcg_at_10.mean()) for option in options
+    ]
+    log.info("validation NDCG@10 of the blends: %s", ", ".join(f"{value:.4f}" for value in quality))
+    return options[int(np.argmax(quality))]
+
+
+def refit(evaluator: Evaluator, fit: Fit, text: Floats, model_config: RecommenderConfig, train_config: TrainConfig, seed: int) -> Weights:
+    """The same recipe on all events, for as many epochs as were best."""
+    events = evaluator.events
+    model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
+    offsets = training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device))
+    train(model, events, offsets, train_config, seed=seed, n_epochs=max(fit.curve.best_epoch, 1))
+    newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
+    return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items))

@@ -1,0 +1,171 @@
+"""Lists for users and neighbours for items, by exact search in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.blend import Blend, ItemState, combine, find_repeats, user_features
+from models.dataset import Events, Floats, Ints, Windows, ragged_rows
+from models.fitting import Weights
+from models.prior import HALF_LIVES_H
+from models.results import Neighbours, RankedLists
+from models.training import user_vectors
+
+BLOCK_CELLS = 10_000_000
+EXPLAINING_EVENTS = 20
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Ranks items for users at one moment."""
+
+    weights: Weights
+    blend: Blend
+    popularity: Tensor
+    is_available: NDArray[np.bool_]
+    hide_seen: bool
+    as_of: int
+
+    def rank(self, events: Events, n_users: int, k: int, *, now: int | None = None, trend: Floats | None = None) -> RankedLists:
+        """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
+
+        trend: trendiness of every event; by default that of its item at as_of.
+        """
+        parts = list(self.blocks(events, n_users, k, now=now, trend=trend))
+        names = ("item", "score", "probability", "because")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return RankedLists(user_ids=(), **joined)
+
+    def blocks(self, events: Events, n_users: int, k: int, *, now: int | None, trend: Floats | None) -> Iterator[RankedLists]:
+        """The lists of `rank` in blocks of users."""
+        now = self.as_of if now is None else now
+        n_items = len(self.is_available)
+        offsets = np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])
+        start, stop = offsets[:n_users], offsets[1 : n_users + 1]
+        trend = self._trend_now(events) if trend is None else trend
+        vectors = self._vectors(events, start, stop, now)
+        items = self.weights.item_vectors()
+        state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
+        gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
+        users = user_features(trend, start, stop, gap, self.blend.trend)
+        block = max(BLOCK_CELLS // n_items, 1)
+        for first in range(0, n_users, block):
+            part = slice(first, first + block)
+            sequence = vectors[part] @ items.T
+            repeats = None if self.hide_seen else find_repeats(events.item, n_items, start[part], stop[part])
+            scores = combine(self.blend, users[part], sequence, state, repeats)
+            scores[:, torch.from_numpy(~self.is_available)] = -torch.inf
+            if self.hide_seen:
+                number, row = ragged_rows(start[part], stop[part])
+                scores[torch.from_numpy(number), torch.from_numpy(events.item[row])] = -torch.inf
+            best = scores.topk(min(k, n_items), 1)
+            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
+            item = torch.where(best.values.isfinite(), best.indices, -1)
+            personal = sequence.gather(1, best.indices) - state.mean_score[best.indices]
+            because = self._explain(items, best.indices, personal, events, start[part], stop[part])
+            yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
+
+    def _trend_now(self, events: Events) -> Floats:
+        """Without times of their own, events count as being as trendy as their item is now on average."""
+        return np.full(len(events), self.blend.trend[0], np.float32)
+
+    def _vectors(self, events: Events, start: Ints, stop: Ints, now: int) -> Tensor:
+        """The state after each user's last event, [users, dim]; users without events share the start state."""
+        if not len(events):
+            lone = Events.build(
+                np.zeros(1, np.int64), *[np.zeros(1, np.int64)] * 3, np.ones(1, np.float32), n_items=events.n_items, n_kinds=events.n_kinds
+            )
+            return user_vectors(self.weights.model, lone, Windows(*[np.zeros(1, np.int64)] * 2, np.ones(1, np.int64)), now=now)[0].expand(
+                len(start), -1
+            )
+        length = self.weights.model.config.max_events
+        after = stop + 1
+        has = stop > start
+        windows = Windows(np.maximum(after - length, start)[has], stop[has], after[has])
+        out = torch.empty(len(start), self.weights.model.config.dim)
+        if has.any():
+            out[torch.from_numpy(has)] = last_vectors(self.weights, events, windows, now)
+        if not has.all():
+            first = Windows(events.offsets[:1], events.offsets[:1], events.offsets[:1] + 1)
+            out[torch.from_numpy(~has)] = user_vectors(self.weights.model, events, first, now=now)[0][:1]
+        return out
+
+    def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
+        """For each recommended item the nearest of the user's last items, or -1 where the user does not care more than most."""
+        if not len(events):
+            return np.full(best.shape, -1)
+        back = stop[:, None] - 1 - np.arange(EXPLAINING_EVENTS)
+        is_real = torch.from_numpy(back >= start[:, None])
+        history = torch.from_numpy(events.item[np.clip(back, 0, len(events) - 1)])
+        out = np.empty(best.shape, np.int64)
+        for first in range(0, len(best), 256):
+            part = slice(first, first + 256)
+            alike = torch.einsum("nkd,nhd->nkh", items[best[part]], items[history[part]])
+            alike.masked_fill_(~is_real[part, None, :] | (best[part, :, None] == history[part, None, :]), -torch.inf)
+            nearest = alike.max(2)
+            reason = history[part].gather(1, nearest.indices)
+            out[part] = torch.where(nearest.values.isfinite() & (personal[part] > 0), reason, -1).numpy()
+        return out
+
+
+def last_vectors(weights: Weights, events: Events, windows: Windows, now: int) -> Tensor:
+    """The vectors of windows with one target each, in the order of the windows."""
+    order = np.argsort(windows.target, kind="stable")
+    vectors, _ = user_vectors(weights.model, events, windows, now=now)
+    out = torch.empty_like(vectors)
+    out[torch.from_numpy(order)] = vectors
+    return out
+
+
+def anybody(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
+    """The list for users nobody has met: one popularity, as a share of all events."""
+    share = np.where(is_available, popularity[:, column], -1.0)
+    item = np.argsort(-share, kind="stable")[:k]
+    kept = share[item].clip(0)
+    return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
+
+
+def best_popularity_column(blend: Blend) -> int:
+    """The popularity with the greatest weight for a user without history, of those with a memory of a day or more."""
+    return int(np.argmax((blend.mixture[0] + blend.mixture[1])[2 : len(HALF_LIVES_H)])) + 2
+
+
+def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approximate_above: int) -> Neighbours:
+    """The k available items nearest to each item by cosine; by HNSW above a catalogue size, else exact."""
+    vectors = F.normalize(items, dim=1).contiguous()
+    n_items = len(vectors)
+    k = min(k, n_items - 1)
+    if n_items > approximate_above:
+        return _approximate_neighbours(vectors, is_available, k)
+    found, similarity = np.full((n_items, k), -1, np.int64), np.zeros((n_items, k), np.float32)
+    block = max(BLOCK_CELLS // n_items, 1)
+    for first in range(0, n_items, block):
+        cosine = vectors[first : first + block] @ vectors.T
+        cosine[torch.arange(len(cosine)), first + torch.arange(len(cosine))] = -torch.inf
+        cosine[:, torch.from_numpy(~is_available)] = -torch.inf
+        best = cosine.topk(k, 1)
+        found[first : first + block] = torch.where(best.values.isfinite(), best.indices, -1).numpy()
+        similarity[first : first + block] = best.values.nan_to_num(neginf=0.0).numpy()
+    return Neighbours(found, similarity)
+
+
+def _approximate_neighbours(vectors: Tensor, is_available: NDArray[np.bool_], k: int) -> Neighbours:
+    """Malkov and Yashunin 2018, hierarchical navigable small world graphs."""
+    import faiss
+
+    index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    rows = np.flatnonzero(is_available)
+    index.add(vectors.numpy()[rows])
+    index.hnsw.efSearch = max(2 * k, 64)
+    similarity, place = index.search(vectors.numpy(), k + 1)
+    item = np.where(place >= 0, rows[np.maximum(place, 0)], -1)
+    is_self = item == np.arange(len(vectors))[:, None]
+    order = np.argsort(is_self | (item < 0), axis=1, kind="stable")[:, :k]
+    return Neighbours(np.take_along_axis(item, order, 1), np.take_along_axis(similarity, order, 1))

@@ -1,0 +1,52 @@
+-- Events on items that teach something, oldest first, with row numbers in place of ids.
+--
+-- grain:   one row per event
+-- params:  $event_types (varchar[]), $weights (double[])
+-- reads:   raw.events
+-- returns: user_row, item_row, kind, time_s, weight
+with weighed as (
+    select
+        e.user_id,
+        e.item_id,
+        e.event_type,
+        e.occurred_at,
+        e.rowid as lake_order,
+        coalesce($weights[list_position($event_types, e.event_type)], 1.0) as weight
+    from raw.events as e
+    where e.item_id is not null
+),
+
+taught as (
+    select *
+    from weighed
+    where weight > 0
+),
+
+users as (
+    select
+        user_id,
+        row_number() over (order by user_id) - 1 as user_row
+    from (select distinct user_id from taught)
+),
+
+items as (
+    select
+        item_id,
+        row_number() over (order by item_id) - 1 as item_row
+    from (
+        select item_id from taught
+        union
+        select item_id from raw.items
+    )
+)
+
+select
+    u.user_row,
+    i.item_row,
+    t.event_type as kind,
+    epoch(t.occurred_at)::bigint as time_s,
+    t.weight::float as weight
+from taught as t
+inner join users as u on t.user_id = u.user_id
+inner join items as i on t.item_id = i.item_id
+order by t.occurred_at, t.lake_order

@@ -1,0 +1,11 @@
+-- The users of the events that teach something; the place of each is its row number.
+--
+-- grain:   one row per user
+-- params:  $event_types (varchar[]), $weights (double[])
+-- reads:   raw.events
+-- returns: user_id
+select distinct e.user_id
+from raw.events as e
+where e.item_id is not null
+    and coalesce($weights[list_position($event_types, e.event_type)], 1.0) > 0
+order by e.user_id

@@ -1,0 +1,168 @@
+"""The learning of one night, between the lake and the registry: fit, judge, refit, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from models import checkpoint as checkpoints
+from models.checkpoint import Checkpoint
+from models.config import EvaluationConfig, RecommenderConfig, TrainConfig
+from models.dataset import Ints, TemporalSplit
+from models.evaluation import Evaluator
+from models.fitting import Fit, fit_past, held_out, make_evaluator, refit
+from models.holdout import best_baseline, metric_rows, rank_baselines, rank_recommender
+from models.metrics import Ranking
+from models.prior import Popularity
+from models.results import MetricRow, Neighbours, RankedLists
+from models.serving import anybody, best_popularity_column, neighbours
+from tasks.config import PublishConfig
+from tasks.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model trained on the past, and the rows that it is judged on."""
+
+    evaluator: Evaluator
+    split: TemporalSplit
+    validation: Ints
+    test: Ints
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The table of the night."""
+
+    rows: list[MetricRow]
+    ndcg: float
+    champion_ndcg: float | None
+    best_baseline: str
+    best_baseline_ndcg: float
+
+
+def learn(
+    dataset: Dataset,
+    model: RecommenderConfig,
+    train: TrainConfig,
+    evaluation: EvaluationConfig,
+    seed: int,
+    on_epoch: Callable[[int, float, float | None], None] | None = None,
+) -> Learnt:
+    """Train on the events before the validation period and choose epochs and blend on it."""
+    evaluator = make_evaluator(dataset.events, evaluation)
+    split = TemporalSplit.by_quantile(dataset.events.time, evaluation.train_share, evaluation.validation_share)
+    validation, test = held_out(dataset.events, split, evaluation.max_events, seed)
+    fit = fit_past(evaluator, split, validation, dataset.text, model, train, seed, on_epoch)
+    return Learnt(evaluator, split, validation, test, fit)
+
+
+def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
+    """The recommender, the champion (trained before its own hold-out) and the baselines on the same test events."""
+    evaluator, test = learnt.evaluator, learnt.test
+    rankings = {"minutehand": rank_recommender(evaluator, learnt.fit.weights, learnt.fit.blend, test)}
+    if champion is not None:
+        rankings["champion"] = rank_champion(dataset, evaluator, champion, test)
+    rankings |= rank_baselines(evaluator, learnt.split, learnt.validation, test)
+    best = best_baseline(rankings)
+    return Judged(
+        rows=list(metric_rows(evaluator, learnt.split, test, rankings, evaluation, seed)),
+        ndcg=_mean(rankings["minutehand"]),
+        champion_ndcg=_mean(rankings["champion"]) if champion is not None else None,
+        best_baseline=best,
+        best_baseline_ndcg=_mean(rankings[best]),
+    )
+
+
+def _mean(ranking: Ranking) -> float:
+    return float(ranking.ndcg_at_10.mean()) if len(ranking.rank) else 0.0
+
+
+def rank_champion(dataset: Dataset, evaluator: Evaluator, folder: Path, rows: Ints) -> Ranking:
+    """An older version on today's catalog: items that it does not know start at their text."""
+    old = checkpoints.load(folder)
+    known = evaluator.with_kinds(*in_kinds_of(old, dataset))
+    weights = checkpoints.align(old.past, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
+    return rank_recommender(known, weights, old.blend, rows)
+
+
+def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
+    """Today's texts whitened as the checkpoint does; zero where the encoder is another one."""
+    if dataset.encoder != old.encoder or dataset.text.shape[1] != len(old.whitening.centre):
+        return np.zeros((len(dataset.catalog), old.whitening.projection.shape[1]), np.float32)
+    return old.whitening.apply(dataset.text)
+
+
+def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
+    """The event types of today's events as numbered in the checkpoint, and how many it has; its first is any other type."""
+    number = {name: n for n, name in enumerate(old.kinds)}
+    table = np.array([number.get(name, 0) for name in dataset.kinds])
+    return table[dataset.events.kind], len(old.kinds)
+
+
+def complete(dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, seed: int, folder: Path) -> Checkpoint:
+    """Refit the recipe on all events, and save the version."""
+    live = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed)
+    version = Checkpoint(
+        catalog=dataset.catalog,
+        kinds=dataset.kinds,
+        encoder=dataset.encoder,
+        hide_seen=learnt.evaluator.hide_seen,
+        as_of=as_of(dataset),
+        popularity=popularity_now(dataset),
+        blend=learnt.fit.blend,
+        prior=learnt.fit.prior,
+        whitening=learnt.fit.whitening,
+        live=live,
+        past=learnt.fit.weights,
+    )
+    checkpoints.save(version, folder)
+    return version
+
+
+def as_of(dataset: Dataset) -> int:
+    """The moment after the newest event: the time for which lists are made, also for data of years ago."""
+    return int(dataset.events.time.max()) + 1
+
+
+def popularity_now(dataset: Dataset) -> np.ndarray:
+    """Popularity features [items, features] at as_of."""
+    events = dataset.events
+    popularity = Popularity(events.n_items)
+    popularity.advance(as_of(dataset), events.item, events.time, events.weight)
+    return popularity.features()
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Everything that a publish writes."""
+
+    users: RankedLists
+    fallback: RankedLists
+    neighbours: Neighbours
+
+
+def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig) -> Lists:
+    """The lists of every user with a history by the version in a folder, on today's events and catalog."""
+    version = checkpoints.load(folder)
+    current = renewed(version, dataset)
+    kind, n_kinds = in_kinds_of(version, dataset)
+    events = replace(dataset.events, kind=kind, n_kinds=n_kinds)
+    ranked = current.scorer().rank(events, dataset.events.n_users, publish.n_recommendations, trend=trend)
+    users = RankedLists(dataset.user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    column = best_popularity_column(current.blend)
+    return Lists(
+        users=users,
+        fallback=anybody(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
+        neighbours=neighbours(current.live.item_vectors(), dataset.catalog.is_available, publish.n_similar, publish.approximate_above),
+    )
+
+
+def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
+    """A version with today's catalog and popularity."""
+    live = checkpoints.align(version.live, version.catalog.item_ids, dataset.catalog.item_ids, _text_for(version, dataset))
+    return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset), live=live)

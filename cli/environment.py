@@ -72,6 +72,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "0" if wants_hub(settings) else "1",
@@ -83,7 +84,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
 
 def tracking_uri(settings: Settings) -> str:
     """Where MLflow keeps its runs."""
-    return settings.registry.tracking_uri or f"sqlite:///{settings.home.resolve() / 'mlflow' / 'mlflow.db'}"
+    return settings.tracking_uri
 
 
 def wants_hub(settings: Settings) -> bool:

@@ -1,0 +1,89 @@
+"""The figures of a night, drawn without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from models.results import MetricRow
+
+MINE = "#0b6e4f"
+OTHERS = ("#e8871e", "#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
+INK = "#333333"
+
+
+def training_curve(loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> Figure:
+    """Loss and validation NDCG@10 by epoch, the best epoch marked; an epoch that was not validated has no point."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    left = figure.subplots()
+    epochs = range(1, len(loss) + 1)
+    left.plot(epochs, loss, color=OTHERS[1], marker="o", markersize=4, linewidth=1.8)
+    left.set_xlabel("epoch")
+    left.set_ylabel("training loss", color=OTHERS[1])
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _clean(left)
+    scored = [(epoch, value) for epoch, value in zip(epochs, validation_ndcg, strict=True) if value is not None and isfinite(value)]
+    if scored:
+        _draw_validation(left.twinx(), scored)
+    left.set_title("Training", loc="left", fontweight="bold", color=INK)
+    return figure
+
+
+def _draw_validation(right: Axes, scored: Sequence[tuple[int, float]]) -> None:
+    right.plot(*zip(*scored, strict=True), color=MINE, marker="o", markersize=4, linewidth=1.8)
+    right.set_ylabel("validation NDCG@10", color=MINE)
+    epoch, value = max(scored, key=lambda point: point[1])
+    right.plot([epoch], [value], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=MINE, markeredgewidth=1.8)
+    right.annotate(f"{value:.4f}", (epoch, value), xytext=(0, 10), textcoords="offset points", ha="center", color=MINE, fontsize=9)
+    right.margins(y=0.15)
+    _clean(right)
+
+
+def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10", title: str = "NDCG@10 on the held-out events") -> Figure:
+    """One group of bars a segment and one bar a model, in the order of the rows, with intervals where there are any."""
+    shown = [row for row in rows if row.metric == metric and row.value is not None and isfinite(row.value)]
+    segments = list(dict.fromkeys(row.segment for row in shown))
+    models = list(dict.fromkeys(row.model for row in shown))
+    figure = Figure(figsize=(max(6.0, 1.2 + 1.9 * len(segments)), 4.8), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / max(len(models), 1)
+    for number, model in enumerate(models):
+        color = MINE if number == 0 else OTHERS[(number - 1) % len(OTHERS)]
+        bars = [(segments.index(row.segment), row) for row in shown if row.model == model]
+        places = [place + (number - (len(models) - 1) / 2) * width for place, _ in bars]
+        axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=color, label=model.replace("_", " "))
+        _draw_intervals(axes, places, [row for _, row in bars])
+    axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
+    axes.set_title(title, loc="left", fontweight="bold", color=INK)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(axis="x", length=0)
+    _clean(axes)
+    if models:
+        figure.legend(loc="outside lower center", ncols=min(len(models), 6), frameon=False, fontsize=9, labelcolor=INK)
+    else:
+        axes.text(0.5, 0.5, "nothing was held out", transform=axes.transAxes, ha="center", color=INK)
+    return figure
+
+
+def _draw_intervals(axes: Axes, places: Sequence[float], rows: Sequence[MetricRow]) -> None:
+    for place, row in zip(places, rows, strict=True):
+        if row.low is not None and row.high is not None:
+            axes.plot([place, place], [row.low, row.high], color=INK, linewidth=1.2, solid_capstyle="butt")
+
+
+def _segment_label(segment: str, rows: Sequence[MetricRow]) -> str:
+    n_events = max(row.n_events for row in rows if row.segment == segment)
+    words = segment.replace("_", " ").replace(" x ", ",\n").replace(" user ", " user,\n")
+    return f"{words}\n{n_events:,} events"
+
+
+def _clean(axes: Axes) -> None:
+    axes.spines[["top", "left", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color("#bbbbbb")
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, labelsize=9, left=False, right=False)

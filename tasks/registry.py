@@ -1,0 +1,581 @@
+"""Model versions and the runs that made them, in MLflow.
+
+The alias `champion` says which version is meant to be live, the newest row of recs.publications says which one is. A
+night that was killed leaves one of these, and `reconcile` at the start of the next one mends it:
+
+| killed                        | left behind                            | mended by                                        |
+| ----------------------------- | -------------------------------------- | ------------------------------------------------ |
+| while training                | a run that claims to be running        | the run is ended as KILLED                       |
+| while the model was saved     | a logged model without a version       | it is deleted, files included                    |
+| before the gate               | a version with the alias `challenger`  | the next version takes the alias; `prune`        |
+| within or after the promotion | a champion that nobody published       | `Reconciled.unpublished` says so: publish it     |
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from math import isfinite, isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import mlflow
+import mlflow.artifacts
+import mlflow.pyfunc
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, Run, RunTag, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.entities import PagedList
+from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from models.errors import UserError
+from models.results import MetricRow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Found = TypeVar("Found")
+ROOT = Path(__file__).resolve().parent.parent
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+MINE = "minutehand"
+REQUIREMENTS = ("jaxtyping", "mlflow", "numpy", "pandas", "polars", "pydantic", "rich", "safetensors", "scipy", "torch")
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(Array(DataType.string), "item_ids"),
+            ColSpec(Array(DataType.string), "event_types", required=False),
+            ColSpec(Array(AnyType()), "occurred_at", required=False),
+        ]
+    ),
+    outputs=Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")]),
+    params=ParamSchema([ParamSpec("k", DataType.long, 10), ParamSpec("now", DataType.string, "")]),
+)
+LONGEST_PARAM, LONGEST_NOTE, LARGEST_BATCH = 500, 4500, 90
+DEAD_AFTER_HOURS = 24
+SECRET = re.compile(r"(password\s*=\s*)('[^']*'|\S+)|(://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE)
+
+
+class RegistryError(UserError):
+    """The registry cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An address, not a connection: safe to pass to tasks and processes."""
+
+    tracking_uri: str
+    model_name: str
+    experiment_id: str
+    downloads: Path
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.tracking_uri, self.tracking_uri)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version; checkpoint_folder is on this machine."""
+
+    version: str
+    run_id: str
+    checkpoint_folder: Path
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate said; beats_baseline is True too where no baseline could be measured."""
+
+    promoted: bool
+    beats_baseline: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What killed nights had left behind; unpublished is the champion if it is not what is live."""
+
+    ended_runs: tuple[str, ...]
+    deleted_models: tuple[str, ...]
+    unpublished: str | None
+
+
+@dataclass(frozen=True)
+class Night:
+    """The MLflow run of one night, as an address; every method writes at once."""
+
+    registry: Registry
+    run_id: str
+    run_name: str
+    snapshot: int
+
+    @property
+    def page(self) -> str:
+        """The run's page, to be put behind the address of an MLflow UI."""
+        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}"
+
+    def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
+        """One point of each training curve."""
+        values = {"train/loss": loss, "validation/ndcg_at_10": validation_ndcg, "train/epoch_seconds": seconds}
+        self._log(values, step=epoch)
+
+    def stage_seconds(self, stage: str, seconds: float) -> None:
+        """How long a stage of the flow took."""
+        self._log({f"seconds/{_slug(stage)}": seconds})
+
+    def metrics(self, rows: Sequence[MetricRow]) -> None:
+        """The evaluation, as `model/metric` over all events and `model/metric_segment` within a segment."""
+        self._log(_named(rows))
+
+    def figures(self, figures: Mapping[str, Figure]) -> None:
+        """Figures by name, as PNG."""
+        for name, figure in figures.items():
+            self.registry.client.log_figure(self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 130})
+
+    def report(self, markdown: str) -> None:
+        """The report as an artifact and, cut to what fits there, as the run's description."""
+        client = self.registry.client
+        client.log_text(self.run_id, markdown, "report.md")
+        client.set_tag(self.run_id, "mlflow.note.content", _shorten_lines(markdown, LONGEST_NOTE))
+
+    def tag(self, tags: Mapping[str, object]) -> None:
+        """More about the run, under `minutehand.`."""
+        self.registry.client.log_batch(self.run_id, tags=[RunTag(f"{MINE}.{name}", str(value)) for name, value in tags.items()])
+
+    def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
+        now = _now_ms()
+        metrics = [
+            Metric(name, value, now, step, model_id=model_id, run_id=self.run_id if model_id else None)
+            for name, value in values.items()
+            if value is not None
+        ]
+        for begin in range(0, len(metrics), LARGEST_BATCH):
+            self.registry.client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
+
+
+def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None = None) -> Registry:
+    """The registry at an MLflow tracking URI, with its experiment and registered model.
+
+    artifact_root: folder for the artifacts of a new experiment; an MLflow server (http) knows its own. Models of such a
+    server are downloaded under it, or under the folder for temporary files where none is given.
+    """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    downloads = (artifact_root or Path(tempfile.gettempdir()) / MINE).resolve() / "downloads"
+    try:
+        _write_ahead(tracking_uri)
+        client = MlflowClient(tracking_uri, tracking_uri)
+        is_server = tracking_uri.startswith(("http:", "https:"))
+        experiment_id = _open_experiment(client, model_name, None if is_server else artifact_root)
+        _open_model(client, model_name)
+    except (MlflowException, sqlite3.Error, OSError) as error:
+        raise RegistryError(
+            f"cannot open the MLflow store at {SECRET.sub(_starred, tracking_uri)}: {error}; "
+            "check MINUTEHAND_REGISTRY__TRACKING_URI, and whether the store is up and of this MLflow version"
+        ) from error
+    return Registry(tracking_uri, model_name, experiment_id, downloads)
+
+
+def _write_ahead(uri: str) -> None:
+    """Readers of a SQLite store, such as the UI, do not wait for its writer, nor it for them."""
+    if uri.startswith("sqlite:///"):
+        path = Path(uri.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as con:
+            con.execute("pragma journal_mode = wal")
+
+
+def _open_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = artifact_root.resolve().as_uri() if artifact_root else None
+        try:
+            client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"})
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
+                raise
+        found = client.get_experiment_by_name(name)
+    if found is None:
+        raise RegistryError(f"MLflow created no experiment {name!r}; choose another name by MINUTEHAND_REGISTRY__MODEL_NAME")
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _open_model(client: MlflowClient, name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'", max_results=1):
+        try:
+            client.create_registered_model(name, description="Ranks the items a user may want next; `champion` is the live one.")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+@contextmanager
+def start_night(
+    registry: Registry,
+    run_name: str,
+    params: Mapping[str, Any],
+    snapshot: int,
+    git_revision: str | None,
+    dataset: Mapping[str, Any],
+    *,
+    flow_run_id: str | None = None,
+    lake_uri: str = "lake",
+) -> Iterator[Night]:
+    """The run of one night: FINISHED at the end of the block, FAILED after an error, KILLED after an interruption.
+
+    params: settings, nested as they are. dataset: n_events, n_users, n_items, since, until of the snapshot.
+    """
+    end_dead_runs(registry)
+    client = registry.client
+    tags = {
+        "mlflow.source.name": MINE,
+        "mlflow.source.type": "JOB",
+        f"{MINE}.cadence": "nightly",
+        f"{MINE}.snapshot": snapshot,
+        f"{MINE}.process": _this_process(),
+        f"{MINE}.flow_run_id": flow_run_id,
+        "mlflow.source.git.commit": git_revision,
+    }
+    known = {name: str(value) for name, value in tags.items() if value is not None}
+    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    status = "FAILED"
+    try:
+        _log_params(client, run_id, flatten(params))
+        client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
+        yield Night(registry, run_id, run_name, snapshot)
+        status = "FINISHED"
+    except Exception as error:
+        client.set_tag(run_id, f"{MINE}.error", f"{type(error).__name__}: {error}"[:LONGEST_PARAM])
+        raise
+    except BaseException:
+        status = "KILLED"
+        raise
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `outer.inner` -> text, without passwords, cut to a length that reads well in a table."""
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value and all(isinstance(key, str) for key in value):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            text = SECRET.sub(_starred, value if isinstance(value, str) else json.dumps(value, default=str))
+            flat[f"{prefix}{name}"] = text if len(text) <= LONGEST_PARAM else f"{text[: LONGEST_PARAM - 1]}…"
+    return flat
+
+
+def _starred(match: re.Match[str]) -> str:
+    return f"{match[1] or match[3]}***"
+
+
+def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
+    known = [Param(name, text) for name, text in params.items()]
+    for begin in range(0, len(known), LARGEST_BATCH):
+        client.log_batch(run_id, params=known[begin : begin + LARGEST_BATCH])
+
+
+def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> DatasetInput:
+    """The snapshot as an MLflow dataset whose digest is its number."""
+    source = {"uri": SECRET.sub(_starred, lake_uri), "snapshot": snapshot, "read with": f"raw.events at (version => {snapshot})"}
+    entity = DatasetEntity("raw.events", str(snapshot), "ducklake", json.dumps(source), profile=json.dumps(dict(dataset), default=str))
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def end_dead_runs(registry: Registry) -> tuple[str, ...]:
+    """End the nights whose process is gone as KILLED; gives their names."""
+    tag = f"{MINE}.process"
+    dead = [run for run in _running(registry) if tag in run.data.tags and _is_dead(run.data.tags[tag], run.info.start_time)]
+    for run in dead:
+        registry.client.set_terminated(run.info.run_id, "KILLED")
+    return tuple(run.info.run_name for run in dead)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks; tells it from a later one of the same number. Empty where the system does not say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _is_dead(process: str, start_ms: int) -> bool:
+    """Whether a run's process is gone; one of another machine is believed for a day."""
+    host, pid, started = process.rsplit(":", 2)
+    if host != socket.gethostname():
+        return _now_ms() - start_ms > DEAD_AFTER_HOURS * 3_600_000
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return _started(int(pid)) != started
+
+
+def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], example: Sequence[Mapping[str, Any]]) -> str:
+    """Put a checkpoint into the registry as the new `challenger`; gives its version.
+
+    rows: the evaluation; the model's own figures over all events become tags of the version. example: two histories of
+    item_ids, event_types and occurred_at, kept beside the model as its input example.
+    """
+    registry, client = night.registry, night.registry.client
+    own = [row for row in rows if row.model == MINE]
+    overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
+    tags = {"snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
+    model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
+    with tempfile.TemporaryDirectory(prefix=MINE) as folder:
+        packed = Path(folder) / "model"
+        _pack(model, night, checkpoint_folder, example, packed)
+        client.log_model_artifacts(model.model_id, str(packed))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    night._log(_named(own), model_id=model.model_id)
+    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
+    version = client.create_model_version(
+        *(registry.model_name, f"models:/{model.model_id}", night.run_id), tags=tags, model_id=model.model_id
+    ).version
+    client.set_registered_model_alias(registry.model_name, CHALLENGER, version)
+    return str(version)
+
+
+def _pack(model: LoggedModel, night: Night, checkpoint_folder: Path, example: Sequence[Mapping[str, Any]], target: Path) -> None:
+    """The model as MLflow serves it: code and checkpoint, no pickle."""
+    mlflow.pyfunc.save_model(
+        target,
+        python_model=str(ROOT / "tasks" / "pyfunc_model.py"),
+        code_paths=[str(ROOT / "models")],
+        artifacts={"checkpoint": str(checkpoint_folder.resolve())},
+        signature=SIGNATURE,
+        input_example=_example_frame(example),
+        pip_requirements=[f"{name}=={installed_version(name).partition('+')[0]}" for name in REQUIREMENTS],
+        mlflow_model=Model(artifact_path=model.artifact_location, run_id=night.run_id, model_uuid=model.model_id, model_id=model.model_id),
+    )
+
+
+def _example_frame(histories: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Histories as the model takes them, times as text; a column that any of them lacks is left out."""
+    columns = {"item_ids": [list(history["item_ids"]) for history in histories]}
+    if all(history.get("event_types") is not None for history in histories):
+        columns["event_types"] = [list(history["event_types"]) for history in histories]
+    if all(history.get("occurred_at") is not None for history in histories):
+        columns["occurred_at"] = [[pd.Timestamp(time).isoformat() for time in history["occurred_at"]] for history in histories]
+    frame = pd.DataFrame(columns)
+    frame.columns = frame.columns.astype(object)  # MLflow compares them with a range, which pandas' own strings warn about
+    return frame
+
+
+def aliases(registry: Registry) -> dict[str, str]:
+    """The version behind each alias."""
+    return {alias: str(version) for alias, version in registry.client.get_registered_model(registry.model_name).aliases.items()}
+
+
+def champion(registry: Registry) -> Version | None:
+    """The version that is meant to be live, its checkpoint on this machine; None before the first promotion."""
+    version = aliases(registry).get(CHAMPION)
+    return None if version is None else find_version(registry, version)
+
+
+def find_version(registry: Registry, version: str) -> Version:
+    """A version with its checkpoint: where it lies if the artifacts are on this machine, else downloaded once."""
+    known = {str(found.version): found for found in _versions(registry)}
+    if version not in known:
+        there = ", ".join(sorted(known, key=int)) or "none yet"
+        raise RegistryError(f"no version {version!r} of {registry.model_name} (found: {there}); `minutehand status` names the live one")
+    found = known[version]
+    uri = registry.client.get_model_version_download_uri(registry.model_name, version)
+    model = Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else _download(registry, found, uri)
+    return Version(version, str(found.run_id), model / _checkpoint_in(model, found), dict(found.tags))
+
+
+def _checkpoint_in(model: Path, found: ModelVersion) -> str:
+    """Where the checkpoint lies within the files of a model."""
+    what = f"{found.name} version {found.version}"
+    if not (model / "MLmodel").is_file():
+        raise RegistryError(f"the files of {what} are not in {model}; bring that folder back, or delete the version in MLflow")
+    artifacts = Model.load(str(model)).flavors.get("python_function", {}).get("artifacts") or {}
+    if "checkpoint" not in artifacts:
+        raise RegistryError(f"{what} is no model of minutehand (no checkpoint in {model}); set the alias to another version in MLflow")
+    return str(artifacts["checkpoint"]["path"])
+
+
+def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
+    """The model's files, named by the model, so that a version number used again finds no stranger's; whole or absent."""
+    target = registry.downloads / _model_id(found).replace("/", "-")
+    if not target.exists():
+        registry.downloads.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=registry.downloads) as folder:
+            path = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=registry.tracking_uri)
+            Path(path).rename(target)
+    return target
+
+
+def promote(registry: Registry, version: str, reason: str = "") -> None:
+    """Make a version the champion and the champion before it `previous`; there is a champion at every moment."""
+    client, name, now = registry.client, registry.model_name, aliases(registry)
+    if CHAMPION in now and now[CHAMPION] != version:
+        client.set_registered_model_alias(name, PREVIOUS, now[CHAMPION])
+    client.set_registered_model_alias(name, CHAMPION, version)
+    if now.get(CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    _note(registry, version, "promoted", reason)
+
+
+def refuse(registry: Registry, version: str, reason: str) -> None:
+    """Note on a version why it did not become the champion; it stays the challenger until the next one."""
+    _note(registry, version, "refused", reason)
+
+
+def _note(registry: Registry, version: str, outcome: str, reason: str) -> None:
+    client = registry.client
+    client.set_model_version_tag(registry.model_name, version, "gate", outcome)
+    client.update_model_version(registry.model_name, version, f"{outcome}: {reason}" if reason else outcome)
+
+
+def decide(challenger_ndcg: float | None, champion_ndcg: float | None, best_baseline_ndcg: float | None, tolerance: float) -> Decision:
+    """Whether a challenger becomes the champion; all figures are NDCG@10 on the same held-out events.
+
+    None is a figure that could not be measured, because no event was held out or there is no champion. A NaN is a broken
+    model and never gets through.
+    """
+    if challenger_ndcg is not None and not isfinite(challenger_ndcg):
+        return Decision(False, False, f"its NDCG@10 is {challenger_ndcg}: the model is broken")
+    if challenger_ndcg is None:
+        first = "no event was held out to measure it on; it goes live because there is no other"
+        later = "no event was held out to measure it on; the champion stays"
+        return Decision(champion_ndcg is None, True, first if champion_ndcg is None else later)
+    beats = best_baseline_ndcg is None or isnan(best_baseline_ndcg) or challenger_ndcg > best_baseline_ndcg
+    if champion_ndcg is None or isnan(champion_ndcg):
+        behind = "" if beats else f", though it does not beat the best baseline ({best_baseline_ndcg:.4f})"
+        return Decision(True, beats, f"NDCG@10 {challenger_ndcg:.4f}, and no champion to compare with{behind}")
+    floor = champion_ndcg * (1 - tolerance)
+    promoted = challenger_ndcg >= floor
+    verdict = "is not below" if promoted else "is below"
+    reason = f"NDCG@10 {challenger_ndcg:.4f} {verdict} {floor:.4f} (the champion's {champion_ndcg:.4f} less {tolerance:.0%})"
+    return Decision(promoted, beats, reason)
+
+
+def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
+    """Mend what killed nights left behind.
+
+    live_version: the model version of the newest row of recs.publications. Where the champion alias was lost, the live
+    version gets it back.
+    """
+    ended = end_dead_runs(registry)
+    deleted = _delete_unregistered(registry)
+    now = aliases(registry).get(CHAMPION)
+    if now is None and live_version is not None and live_version in {str(found.version) for found in _versions(registry)}:
+        registry.client.set_registered_model_alias(registry.model_name, CHAMPION, live_version)
+        now = live_version
+    return Reconciled(ended, deleted, now if now != live_version else None)
+
+
+def _delete_unregistered(registry: Registry) -> tuple[str, ...]:
+    """Delete logged models that no version names, unless their run still goes on."""
+    running = {run.info.run_id for run in _running(registry)}
+    named = {_model_id(found) for found in _versions(registry)}
+    orphans = [model for model in _logged_models(registry) if model.model_id not in named and model.source_run_id not in running]
+    for model in orphans:
+        _delete_model(registry.client, model)
+    return tuple(model.model_id for model in orphans)
+
+
+def prune(registry: Registry, keep: int, spare: Collection[str] = ()) -> list[str]:
+    """Delete versions without an alias, files included, but for the newest `keep` and those to spare; gives the deleted.
+
+    The files go first: killed in between, the next prune still finds the version.
+    """
+    held = {*aliases(registry).values(), *spare}
+    newest_first = sorted(_versions(registry), key=lambda found: int(found.version), reverse=True)
+    doomed = [found for found in newest_first[keep:] if str(found.version) not in held]
+    models = {model.model_id: model for model in _logged_models(registry)} if doomed else {}
+    for found in doomed:
+        if _model_id(found) in models:
+            _delete_model(registry.client, models[_model_id(found)])
+        registry.client.delete_model_version(registry.model_name, str(found.version))
+    return [str(found.version) for found in doomed]
+
+
+def _delete_model(client: MlflowClient, model: LoggedModel) -> None:
+    get_artifact_repository(model.artifact_location, client.tracking_uri).delete_artifacts()
+    client.delete_logged_model(model.model_id)
+
+
+def _model_id(found: ModelVersion) -> str:
+    """The logged model behind a version, which MLflow names in its source only."""
+    return str(found.source).removeprefix("models:/")
+
+
+def _versions(registry: Registry) -> list[ModelVersion]:
+    client, query = registry.client, f"name = '{registry.model_name}'"
+    return _every(lambda token: client.search_model_versions(query, max_results=1000, page_token=token))
+
+
+def _logged_models(registry: Registry) -> list[LoggedModel]:
+    client = registry.client
+    return _every(lambda token: client.search_logged_models([registry.experiment_id], page_token=token))
+
+
+def _running(registry: Registry) -> list[Run]:
+    client, query = registry.client, "attributes.status = 'RUNNING'"
+    return _every(lambda token: client.search_runs([registry.experiment_id], query, ViewType.ALL, page_token=token))
+
+
+def _every(search: Callable[[str | None], PagedList[Found]]) -> list[Found]:
+    """All pages of a search."""
+    page = search(None)
+    found = list(page)
+    while page.token:
+        page = search(page.token)
+        found += page
+    return found
+
+
+def _named(rows: Sequence[MetricRow]) -> dict[str, float | None]:
+    """Figures under names that MLflow takes; the ends of an interval only over all events, so that charts stay few."""
+    values: dict[str, float | None] = {}
+    for row in rows:
+        name = f"{_slug(row.model)}/{_slug(row.metric)}"
+        if row.segment == "all":
+            values |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
+        else:
+            values[f"{name}_{_slug(row.segment)}"] = row.value
+    return values
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower().replace(" x ", " ").replace("@", " at ")).strip("_")
+
+
+def _shorten_lines(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    return text[:longest].rpartition("\n")[0] + "\n\n… the rest is in the artifact `report.md`"
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

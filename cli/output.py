@@ -23,7 +23,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None 
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console().print(table)
+    Console(markup=False, emoji=False, highlight=False).print(table)  # a title such as "[REC] :x:" is not markup
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,18 @@
+-- What is live: the newest publish.
+--
+-- grain:   one row, or none
+-- reads:   recs.publications
+-- returns: cadence, model_version, mlflow_run_id, flow_run_id, data_snapshot, n_users, n_users_changed, n_items, published_at
+select
+    cadence,
+    model_version,
+    mlflow_run_id,
+    flow_run_id,
+    data_snapshot,
+    n_users,
+    n_users_changed,
+    n_items,
+    published_at
+from recs.publications
+order by published_at desc, publication_id desc
+limit 1

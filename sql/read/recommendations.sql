@@ -1,0 +1,23 @@
+-- The best items of one user's list, with their titles as they are now.
+--
+-- grain:   one row per rank
+-- params:  $user_id (* for anyone), $k
+-- reads:   recs.recommendations, raw.items
+-- returns: rank, item_id, title, score, probability, reason, source, model_version, data_snapshot, generated_at
+select
+    lists.rank as rank,
+    lists.item_id as item_id,
+    items.title as title,
+    lists.score as score,
+    lists.probability as probability,
+    lists.reason as reason,
+    lists.source as source,
+    lists.model_version as model_version,
+    lists.data_snapshot as data_snapshot,
+    lists.generated_at as generated_at
+from recs.recommendations as lists
+left join raw.items as items
+    on lists.item_id = items.item_id
+where lists.user_id = $user_id
+    and lists.rank <= $k
+order by lists.rank

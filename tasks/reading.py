@@ -1,0 +1,214 @@
+"""What people ask the lake: lists, neighbours, how things stand, and any SQL; one read-only snapshot per question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from models.errors import UserError
+from tasks.lake import Lake, current_snapshot, reading, statement
+
+ANYONE = "*"
+N_HINTS = 3
+METRIC = "ndcg_at_10"
+TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
+TRAIN = "minutehand nightly trains a model and publishes lists"
+UNITS = (("year", 31_557_600), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of a query; is_cut where there were more than asked for."""
+
+    rows: list[Row]
+    is_cut: bool
+
+
+@dataclass(frozen=True)
+class UserList:
+    """What one user should see; note says why, where it is the list for anyone."""
+
+    user_id: str
+    rows: list[Row]
+    note: str | None
+
+
+def recommendations(lake: Lake, user_id: str, k: int) -> list[Row]:
+    """The best k items of a user, best first; of a user without a list, the list for anyone, whose source is 'popular'.
+
+    Raises UserError where nothing has been published yet; the message says which command comes next.
+    """
+    return lists_of(lake, [user_id], k)[0].rows
+
+
+def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
+    """The recommendations of several users, all as of one moment."""
+    with _asking(lake) as con:
+        return [_list_of(con, user_id, k) for user_id in user_ids]
+
+
+def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
+    """The nearest k items of an item, nearest first.
+
+    Raises UserError for an item without neighbours: nothing published yet, too new for the published model, or unknown, with
+    the ids that may have been meant.
+    """
+    with _asking(lake) as con:
+        found = _rows(con, "similar_items", {"item_id": item_id, "k": k})
+        if found:
+            return found
+        if not _rows(con, "last_publication"):
+            raise _nothing_published(con)
+        if _rows(con, "find_item", {"item_id": item_id})[0]["is_known"]:
+            raise UserError(
+                f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` takes it in"
+            )
+        near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": item_id, "n": N_HINTS}))
+        hint = f"did you mean {near}?" if near else 'their ids: minutehand sql "select item_id, title from raw.items limit 10"'
+        raise UserError(f"no item {item_id!r}; {hint}")
+
+
+def status(lake: Lake, now: datetime | None = None) -> list[Row]:
+    """How things stand, as rows of what and value: the contents of the lake, the live model, its age and its quality."""
+    clock = (now or datetime.now(UTC)).replace(tzinfo=None)
+    with _asking(lake) as con:
+        counts = _rows(con, "count_lake")[0]
+        live = next(iter(_rows(con, "last_publication")), None)
+        facts = {
+            "events": counts["n_events"],
+            "users": counts["n_users"],
+            "items": counts["n_items"],
+            "newest event": _when(counts["newest_event"], clock),
+            "rejected rows": counts["n_rejected"],
+            "embeddings": counts["n_embeddings"],
+            "snapshot": current_snapshot(con),
+            **(_live(live, clock) | _quality(con, live["model_version"]) if live else {"live model": None}),
+        }
+        if not live:
+            facts["next"] = TRAIN if counts["n_events"] else TAKE_IN
+    return [{"what": what, "value": value} for what, value in facts.items()]
+
+
+def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
+    """The rows of a SQL statement, which cannot change the lake; columns of one name are told apart by a number.
+
+    Raises UserError with DuckDB's message, in one line, for SQL that it refuses.
+    """
+    with _asking(lake) as con:
+        try:
+            cursor = con.execute(sql)
+            if cursor is None:  # only blanks and comments
+                raise UserError(f'no statement in {sql!r}; try: minutehand sql "from raw.items limit 5"')
+            found = cursor.fetchall() if max_rows is None else cursor.fetchmany(max_rows + 1)
+        except (duckdb.Error, RuntimeError) as error:
+            raise UserError(one_line(str(error))) from error
+        names = _distinct([column[0] for column in cursor.description or []])
+    rows = [dict(zip(names, row, strict=True)) for row in found[:max_rows]]
+    return Answer(rows, is_cut=max_rows is not None and len(found) > max_rows)
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, in words, in the largest unit that fits."""
+    seconds = (now - moment).total_seconds()
+    unit, length = next(((unit, length) for unit, length in UNITS if abs(seconds) >= length), ("second", 1))
+    n = int(abs(seconds) // length)
+    words = f"{n} {unit}{'' if n == 1 else 's'}"
+    return f"{words} ago" if seconds >= 0 else f"in {words}"
+
+
+def one_line(message: str) -> str:
+    """DuckDB's message without the copy of the statement below it."""
+    told = message.split("\n\nLINE ")[0]
+    return " ".join(told.split())
+
+
+def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
+    own = _rows(con, "recommendations", {"user_id": user_id, "k": k})
+    if own:
+        return UserList(user_id, [{"user_id": user_id, **row} for row in own], None)
+    anyone = _rows(con, "recommendations", {"user_id": ANYONE, "k": k})
+    if not anyone and not _rows(con, "last_publication"):
+        raise _nothing_published(con)
+    has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
+    why = f"user {user_id} has events, but no list yet" if has_events else f"nobody called {user_id} has history"
+    return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
+
+
+@contextmanager
+def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection that sees one snapshot throughout."""
+    if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+        raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
+    with reading(lake) as con:
+        con.begin()
+        try:
+            yield con
+        except duckdb.CatalogException as error:
+            raise UserError(
+                f"{one_line(str(error))}: the tables of this lake are not all there; any minutehand ingest adds them"
+            ) from error
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: Row | None = None) -> list[Row]:
+    cursor = con.execute(statement(f"read/{name}"), parameters or {})
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _nothing_published(con: duckdb.DuckDBPyConnection) -> UserError:
+    if not _rows(con, "count_lake")[0]["n_events"]:
+        return UserError(f"the lake is empty; {TAKE_IN}")
+    return UserError(f"nothing has been published yet; {TRAIN}")
+
+
+def _live(live: Row, clock: datetime) -> Row:
+    return {
+        "live model": f"version {live['model_version']}",
+        "MLflow run": live["mlflow_run_id"],
+        "trained on snapshot": live["data_snapshot"],
+        "published": _when(live["published_at"], clock),
+        "users with a list": live["n_users"],
+        "lists changed": live["n_users_changed"],
+    }
+
+
+def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:
+    """The live model's figure and the best baseline's on the same events; empty where it was never measured."""
+    figures = _rows(con, "quality", {"model_version": version, "metric": METRIC})
+    own = [_figure(row) for row in figures if row["model_version"] == version]
+    baselines = [f"{row['model']} {_figure(row)}" for row in figures if row["is_baseline"]]
+    named = {"hold-out NDCG@10": own, "best baseline": baselines}
+    return {what: found[0] for what, found in named.items() if found}
+
+
+def _figure(row: Row) -> str:
+    interval = f" ({row['low']:.4f} to {row['high']:.4f})" if row["low"] is not None and row["high"] is not None else ""
+    return f"{row['value']:.4f}{interval}"
+
+
+def _when(moment: datetime | None, clock: datetime) -> str | None:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC, {age(moment, clock)}" if moment else None
+
+
+def _named(row: Row) -> str:
+    return f"{row['item_id']} ({row['title']})" if row["title"] else str(row["item_id"])
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names as they are, but a, a_1, a_2 for a, a, a."""
+    taken: list[str] = []
+    for name in names:
+        fresh, n = name, 0
+        while fresh in taken:
+            n += 1
+            fresh = f"{name}_{n}"
+        taken.append(fresh)
+    return taken

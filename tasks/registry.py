@@ -109,6 +109,15 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What is live after the gate, and how loudly to say why."""
+
+    live: Version
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Reconciled:
     """What killed nights had left behind; unpublished is the champion if it is not what is live."""
 
@@ -344,6 +353,10 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
     item_ids, event_types and occurred_at, kept beside the model as its input example.
     """
     registry, client = night.registry, night.registry.client
+    before = [str(found.version) for found in _versions(registry) if found.run_id == night.run_id]
+    if before:  # a second try, after the first lost its way behind this point
+        client.set_registered_model_alias(registry.model_name, CHALLENGER, before[0])
+        return before[0]
     own = [row for row in rows if row.model == MINE]
     overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
     tags = {"snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
@@ -479,6 +492,26 @@ def decide(challenger_ndcg: float | None, champion_ndcg: float | None, best_base
     return Decision(promoted, beats, reason)
 
 
+def pass_gate(
+    registry: Registry,
+    version: str,
+    challenger_ndcg: float | None,
+    champion_ndcg: float | None,
+    best_baseline_ndcg: float | None,
+    tolerance: float,
+) -> Verdict:
+    """Promote a version or refuse it, as `decide` says."""
+    decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance)
+    (promote if decision.promoted else refuse)(registry, version, decision.reason)
+    live = champion(registry)
+    if live is None:
+        raise RegistryError(f"version {version} was refused and there is no other: {decision.reason}; nothing was published")
+    is_fine = decision.promoted and decision.beats_baseline
+    outcome = "is the champion" if decision.promoted else f"is refused, version {live.version} stays"
+    warning = "" if decision.beats_baseline else "WARNING: NO BETTER THAN THE BEST BASELINE. "
+    return Verdict(live, logging.INFO if is_fine else logging.WARNING, f"{warning}Version {version} {outcome}: {decision.reason}")
+
+
 def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
     """Mend what killed nights left behind.
 
@@ -521,7 +554,10 @@ def prune(registry: Registry, keep: int, spare: Collection[str] = ()) -> list[st
 
 
 def _delete_model(client: MlflowClient, model: LoggedModel) -> None:
-    get_artifact_repository(model.artifact_location, client.tracking_uri).delete_artifacts()
+    """Files first. They lie in the folder `artifacts` of the model's own folder, which goes too."""
+    own = model.artifact_location.removesuffix("/artifacts")
+    location = own if own.endswith(model.model_id) else model.artifact_location
+    get_artifact_repository(location, client.tracking_uri).delete_artifacts()
     client.delete_logged_model(model.model_id)
 
 

@@ -1,0 +1,58 @@
+"""What the figures show, and that they can be drawn from whatever a night had to say."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from models.results import MetricRow
+from tasks.figures import segment_bars, training_curve
+
+
+def points(line: Line2D) -> list[list[float]]:
+    return np.asarray(line.get_xydata()).tolist()
+
+
+def png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def test_the_curve_has_a_point_for_each_validated_epoch_and_marks_the_best() -> None:
+    figure = training_curve([3.0, 2.0, 1.5, 1.2], [0.1, None, 0.3, 0.2])
+    loss, validation = figure.axes
+    assert points(loss.lines[0]) == [[1, 3.0], [2, 2.0], [3, 1.5], [4, 1.2]]
+    assert points(validation.lines[0]) == [[1, 0.1], [3, 0.3], [4, 0.2]]
+    assert points(validation.lines[1]) == [[3, 0.3]]
+    assert png(figure)
+
+
+def test_a_night_without_validation_or_without_epochs_still_has_a_figure() -> None:
+    assert len(training_curve([2.0, 1.0], [None, math.nan]).axes) == 1
+    assert png(training_curve([], []))
+
+
+def test_every_model_has_one_bar_a_segment_with_its_interval_and_missing_values_have_none() -> None:
+    rows = [
+        MetricRow("minutehand", "all", "ndcg_at_10", 0.12, 100, 0.1, 0.14),
+        MetricRow("item_knn", "all", "ndcg_at_10", 0.08, 100),
+        MetricRow("minutehand", "warm user x cold item", "ndcg_at_10", 0.02, 10),
+        MetricRow("item_knn", "warm user x cold item", "ndcg_at_10", None, 10),
+        MetricRow("minutehand", "all", "mrr", 0.5, 100),
+    ]
+    (axes,) = segment_bars(rows).axes
+    assert [round(bar.get_height(), 2) for bar in axes.patches if isinstance(bar, Rectangle)] == [0.12, 0.02, 0.08]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["all\n100 events", "warm user,\ncold item\n10 events"]
+    assert [[y for _, y in points(line)] for line in axes.lines] == [[0.1, 0.14]]
+
+
+def test_nothing_held_out_is_said_in_the_figure() -> None:
+    figure = segment_bars([])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["nothing was held out"]
+    assert png(figure)

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     registry: RegistryConfig = RegistryConfig()
     server: ServerConfig = ServerConfig()
 
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps its runs."""
+        return self.registry.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
+
 
 def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[tuple[str, object, str]]:
     """Every variable with its default and description, in the order of the fields."""

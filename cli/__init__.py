@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import doctor, ingest, reading, simulate, up
+from cli import doctor, ingest, nightly, reading, simulate, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(ingest.app, name="ingest")
 app.command()(up.up)
 app.command()(doctor.doctor)
 app.command()(simulate.simulate)
+app.command()(nightly.nightly)
 for command in (reading.recommend, reading.similar, reading.status, reading.sql):
     app.command()(command)
 

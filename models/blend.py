@@ -23,6 +23,7 @@ GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", 
 N_REPEAT_FEATURES = 3
 REPEAT_HISTORY = 100
 TREND_HISTORY = 10
+N_CANDIDATES = 80
 TREND_ROW = HALF_LIVES_H.index(24.0)
 
 
@@ -159,7 +160,7 @@ def pick_candidates(
     repeats: Repeats | None,
     seen: tuple[Ints, Ints] | None,
     target: Tensor,
-    n_each: int = 80,
+    n_each: int = N_CANDIDATES,
 ) -> Candidates:
     """The best items by the sequence model, by each of some popularities, by both, and those of the history.
 

@@ -56,6 +56,15 @@ class Checkpoint:
         events count as just past. Unknown items are passed over.
         """
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
+        events = self._events(histories, asked)
+        lists = self.scorer().rank(events, len(histories), k, now=asked)
+        return [
+            [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
+            for items, probabilities in zip(lists.item, lists.probability, strict=True)
+        ]
+
+    def _events(self, histories: Sequence[dict[str, Any]], asked: int) -> Events:
+        """Histories as flat arrays, one user each."""
         row = {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
         kind = {name: n for n, name in enumerate(self.kinds)}
         columns: list[tuple[int, int, int, int]] = []
@@ -64,19 +73,13 @@ class Checkpoint:
             types = list(history.get("event_types") or [None] * len(items))
             times = list(history.get("occurred_at") or [asked] * len(items))
             if not len(items) == len(types) == len(times):
-                raise UserError(
-                    f"history {user} has {len(items)} items, {len(types)} event types and {len(times)} times; give one of each per event"
-                )
-            columns += [(user, row[i], kind.get(t or "", 0), _seconds(s)) for i, t, s in zip(items, types, times, strict=True) if i in row]
-        user, item, types, times = (
-            (np.array(column, np.int64) for column in zip(*columns, strict=True)) if columns else (np.empty(0, np.int64),) * 4
-        )
-        events = Events.build(user, item, types, times, np.ones(len(user), np.float32), n_items=len(row), n_kinds=len(self.kinds))
-        lists = self.scorer().rank(events, len(histories), k, now=asked)
-        return [
-            [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
-            for items, probabilities in zip(lists.item, lists.probability, strict=True)
-        ]
+                found = f"{len(items)} items, {len(types)} event types and {len(times)} times"
+                raise UserError(f"history {user} has {found}; give one of each per event")
+            events = zip(items, types, times, strict=True)
+            columns += [(user, row[item], kind.get(type_ or "", 0), _seconds(time)) for item, type_, time in events if item in row]
+        table = np.array(columns, np.int64).reshape(-1, 4)
+        weight = np.ones(len(table), np.float32)
+        return Events.build(table[:, 0], table[:, 1], table[:, 2], table[:, 3], weight, n_items=len(row), n_kinds=len(self.kinds))
 
 
 def _seconds(time: Any) -> int:

@@ -34,9 +34,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     max_epochs: PositiveInt = Field(30, description="Passes over the training events at most")
     patience: PositiveInt = Field(3, description="Epochs without a better validation NDCG before training stops")
-    minutes: PositiveFloat = Field(
-        10.0, description="Wall-clock budget of the evaluated training; the refit on all events costs about as much again"
-    )
+    minutes: PositiveFloat = Field(10.0, description="Wall-clock budget of training on the past; the refit costs about as much again")
     learning_rate: PositiveFloat = Field(1e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
     batch_events: PositiveInt = Field(4096, description="Events a training step sees")
@@ -48,9 +46,7 @@ class EvaluationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     train_share: float = Field(0.8, gt=0, lt=1, description="Quantile of time up to which events are training")
-    validation_share: float = Field(
-        0.1, gt=0, lt=1, description="Share of events after it that choose epochs and blend; the rest is the test"
-    )
+    validation_share: float = Field(0.1, gt=0, lt=1, description="Share of events after it that choose epochs and blend; the rest tests")
     max_events: PositiveInt = Field(100_000, description="Held-out events scored at most, drawn evenly")
     n_bootstrap: PositiveInt = Field(1000, description="Resamples of users behind each 95 % interval")
     seen_items: Literal["auto", "hide", "show"] = Field(

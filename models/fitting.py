@@ -17,7 +17,7 @@ from models.evaluation import Evaluator
 from models.metrics import rank_events
 from models.prior import HALF_LIVES_H, Slots, fit_prior, slot_log_prior
 from models.recommender import Recommender
-from models.training import Curve, Offsets, pick_device, train, user_vectors
+from models.training import Curve, Offsets, OnEpoch, pick_device, train, user_vectors
 from models.whitening import Whitening
 
 log = logging.getLogger("minutehand.fitting")
@@ -110,7 +110,7 @@ def fit_past(
     model_config: RecommenderConfig,
     train_config: TrainConfig,
     seed: int,
-    on_epoch: Callable[[int, float, float | None], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Fit:
     """Train on events before the validation period; choose epochs and blend on it."""
     events, slots = evaluator.events, evaluator.slots

@@ -55,6 +55,6 @@ def catalog_cross_entropy(
 
     The prior is an offset in log space and receives no gradient; -inf takes an item out of the softmax.
     """
-    loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)
+    loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]
     assert isinstance(loss, Tensor)
     return loss

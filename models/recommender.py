@@ -35,9 +35,10 @@ class ItemTower(nn.Module):
         has_text = text.abs().sum(1, keepdim=True) > 0
         start = torch.randn(n_items, dim, generator=generator) / math.sqrt(dim)
         self.delta = nn.Parameter(torch.where(has_text, 0.1 * start, start))
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim))
-        nn.init.zeros_(self.head[2].weight)
-        nn.init.zeros_(self.head[2].bias)
+        last = nn.Linear(dim, dim)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
 
     def forward(self) -> Float[Tensor, "items dim"]:
         """Unit vectors; the zero vector for an item about which nothing is known."""

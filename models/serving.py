@@ -78,13 +78,10 @@ class Scorer:
 
     def _vectors(self, events: Events, start: Ints, stop: Ints, now: int) -> Tensor:
         """The state after each user's last event, [users, dim]; users without events share the start state."""
+        zero = np.zeros(1, np.int64)
         if not len(events):
-            lone = Events.build(
-                np.zeros(1, np.int64), *[np.zeros(1, np.int64)] * 3, np.ones(1, np.float32), n_items=events.n_items, n_kinds=events.n_kinds
-            )
-            return user_vectors(self.weights.model, lone, Windows(*[np.zeros(1, np.int64)] * 2, np.ones(1, np.int64)), now=now)[0].expand(
-                len(start), -1
-            )
+            lone = Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
+            return user_vectors(self.weights.model, lone, Windows(zero, zero, zero + 1), now=now)[0].expand(len(start), -1)
         length = self.weights.model.config.max_events
         after = stop + 1
         has = stop > start
@@ -93,7 +90,7 @@ class Scorer:
         if has.any():
             out[torch.from_numpy(has)] = last_vectors(self.weights, events, windows, now)
         if not has.all():
-            first = Windows(events.offsets[:1], events.offsets[:1], events.offsets[:1] + 1)
+            first = Windows(zero, zero, zero + 1)
             out[torch.from_numpy(~has)] = user_vectors(self.weights.model, events, first, now=now)[0][:1]
         return out
 

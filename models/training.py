@@ -23,6 +23,9 @@ from models.streams import Batch, bucketed, make_batch
 
 log = logging.getLogger("minutehand.training")
 
+OnEpoch = Callable[[int, float, float | None, float], None]
+"""Called after each epoch with its number, loss, validation NDCG@10 if judged, and seconds."""
+
 
 @dataclass(frozen=True)
 class Offsets:
@@ -39,6 +42,11 @@ class Curve:
     loss: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+
+    @property
+    def points(self) -> tuple[list[float], list[float | None]]:
+        """Loss and validation NDCG@10 of every epoch; None where it was not judged."""
+        return self.loss, [*self.validation, *[None] * (len(self.loss) - len(self.validation))]
 
     @property
     def best_epoch(self) -> int:
@@ -67,7 +75,7 @@ def train(
     seed: int,
     n_epochs: int | None = None,
     judge: Callable[[Recommender], float] | None = None,
-    on_epoch: Callable[[int, float, float | None], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Curve:
     """Fit the model to the events in place; with a judge, keep the weights of the best epoch and stop when none follows.
 
@@ -103,8 +111,10 @@ def train(
             if curve.best_epoch == epoch:
                 best = copy.deepcopy(model.state_dict())
         curve.seconds.append(clock.monotonic() - begun)
+        judged = f", validation NDCG@10 {curve.validation[-1]:.4f}" if curve.validation else ""
+        log.info("epoch %d of at most %d: loss %.4f%s, %.0f s", epoch, planned, curve.loss[-1], judged, curve.seconds[-1])
         if on_epoch is not None:
-            on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None)
+            on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
         spent = clock.monotonic() - started
         if n_epochs is None and (epoch - curve.best_epoch >= config.patience or spent + curve.seconds[-1] > config.minutes * 60):
             break

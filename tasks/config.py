@@ -20,9 +20,12 @@ class IngestConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     event_weights: dict[str, NonNegativeFloat] = Field(
-        EVENT_WEIGHTS, description="Weight of each event type in training and popularity, as JSON; 0 keeps the event but learns nothing from it; other types weigh 1"
+        EVENT_WEIGHTS,
+        description="Weight of each event type in training and popularity, as JSON; 0 keeps the event but learns nothing from it; other types weigh 1",
     )
-    max_text_chars: PositiveInt = Field(2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary")
+    max_text_chars: PositiveInt = Field(
+        2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary"
+    )
     future_tolerance_hours: NonNegativeFloat = Field(24.0, description="Events later than now by more than this are refused")
     memory_mb: PositiveInt = Field(1024, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk")
     landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
@@ -53,3 +56,8 @@ class ServerConfig(BaseModel):
     host: str = Field("127.0.0.1", description="Address of the Prefect server and the MLflow UI")
     prefect_port: PositiveInt = Field(4200, le=65535, description="Port of the Prefect server")
     mlflow_port: PositiveInt = Field(5000, le=65535, description="Port of the MLflow UI")
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where the MLflow UI answers."""
+        return f"http://{self.host}:{self.mlflow_port}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,6 +37,12 @@ class Dataset:
         if self.catalog.text is None:
             return np.zeros((len(self.catalog), TEXT_DIM_WITHOUT_TEXT), np.float32)
         return self.catalog.text
+
+    def describe(self) -> dict[str, Any]:
+        """Its size and reach, for the registry."""
+        time = self.events.time
+        since, until = (datetime.fromtimestamp(int(moment), UTC).isoformat() for moment in (time.min(), time.max()))
+        return {"n_events": len(time), "n_users": len(self.user_ids), "n_items": len(self.catalog), "since": since, "until": until}
 
 
 def load_dataset(lake: Lake, snapshot: int, event_weights: Mapping[str, float], encoder_key: str) -> Dataset:

@@ -187,6 +187,12 @@ def current_snapshot(con: duckdb.DuckDBPyConnection) -> int:
     return int(row[0])
 
 
+def newest_snapshot(lake: Lake) -> int:
+    """The snapshot that a run pins itself to."""
+    with reading(lake) as con:
+        return current_snapshot(con)
+
+
 def migrate(lake: Lake) -> list[str]:
     """Apply the numbered statements of sql/schema that this lake has not seen; names what was applied."""
     files = sorted((SQL / "schema").glob("*.sql"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from models.metrics import Ranking
 from models.prior import Popularity
 from models.results import MetricRow, Neighbours, RankedLists
 from models.serving import anybody, best_popularity_column, neighbours
+from models.training import OnEpoch
 from tasks.config import PublishConfig
 from tasks.dataset import Dataset
 
@@ -51,7 +54,7 @@ def learn(
     train: TrainConfig,
     evaluation: EvaluationConfig,
     seed: int,
-    on_epoch: Callable[[int, float, float | None], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Learnt:
     """Train on the events before the validation period and choose epochs and blend on it."""
     evaluator = make_evaluator(dataset.events, evaluation)
@@ -166,3 +169,29 @@ def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
     """A version with today's catalog and popularity."""
     live = checkpoints.align(version.live, version.catalog.item_ids, dataset.catalog.item_ids, _text_for(version, dataset))
     return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset), live=live)
+
+
+def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:
+    """The newest events of the first two users, as the registered model takes them."""
+    events = dataset.events
+    ends = events.offsets[1:3]
+    return [
+        {
+            "item_ids": [dataset.catalog.item_ids[item] for item in events.item[max(end - n_events, start) : end]],
+            "event_types": [dataset.kinds[kind] for kind in events.kind[max(end - n_events, start) : end]],
+            "occurred_at": [
+                datetime.fromtimestamp(time, UTC).replace(tzinfo=None) for time in events.time[max(end - n_events, start) : end]
+            ],
+        }
+        for start, end in zip(events.offsets[:2], ends, strict=False)
+    ]
+
+
+def git_revision() -> str | None:
+    """The commit of the code, where it is run from a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5)
+    except OSError:
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,78 @@
+"""Retrains the recommender in full on a pinned snapshot, judges it, and publishes a list for every user."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from models.training import pick_device
+from settings import Settings, load
+from tasks import dataset, encoding, figures, lake, night, publishing, registry, report
+
+with_retries = {"retries": 2, "retry_delay_seconds": 5, "cache_policy": NO_CACHE}
+encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed_items)
+load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
+learn = task(name="train", cache_policy=NO_CACHE)(night.learn)
+judge = task(name="evaluate", cache_policy=NO_CACHE)(night.judge)
+complete = task(name="refit", cache_policy=NO_CACHE)(night.complete)
+register = task(name="register", **with_retries)(registry.register)
+make_lists = task(name="rank", cache_policy=NO_CACHE)(night.make_lists)
+publish = task(name="publish", **with_retries)(publishing.publish)
+write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
+maintain = task(name="maintain", **with_retries)(publishing.maintain)
+
+
+@flow(name="nightly", description=__doc__)
+def nightly() -> str:
+    """One night; gives the version that is live after it. Safe to run again after any interruption."""
+    settings = load()
+    torch.set_num_threads(settings.threads or torch.get_num_threads())
+    tables = lake.locate(settings.lake, settings.home)
+    lake.migrate(tables)
+    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    registry.reconcile(models, publishing.live_version(tables))
+    encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
+    data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
+    config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
+    about = {"flow_run_id": run_id, "lake_uri": tables.catalog}
+    with registry.start_night(
+        models, str(runtime.flow_run.name), config, data.snapshot, night.git_revision(), data.describe(), **about
+    ) as run:
+        return learn_and_publish(settings, tables, models, data, run, run_id)
+
+
+def learn_and_publish(
+    settings: Settings, tables: lake.Lake, models: registry.Registry, data: dataset.Dataset, run: registry.Night, flow_run_id: str
+) -> str:
+    """Train, judge, refit, register, pass the gate, publish, report, maintain."""
+    champion = registry.champion(models)
+    learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch)
+    judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
+    run.metrics(judged.rows)
+    run.figures({"training": figures.training_curve(*learnt.fit.curve.points), "segments": figures.segment_bars(judged.rows)})
+    with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
+        complete(data, learnt, settings.model, settings.train, settings.seed, Path(folder))
+        version = register(run, Path(folder), judged.rows, night.example(data))
+    figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
+    verdict = registry.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
+    get_run_logger().log(verdict.level, verdict.text)
+    live = verdict.live
+    now = datetime.now(UTC).replace(tzinfo=None)
+    lists = make_lists(data, learnt.evaluator.trend, live.checkpoint_folder, settings.publish)
+    made = publishing.Provenance(live.version, live.run_id, flow_run_id, data.snapshot, now)
+    weights, depth = settings.ingest.event_weights, settings.model.max_events
+    publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, depth, made, event_weights=weights)
+    judged_as = publishing.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
+    write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
+    text = report.night_report(version, verdict.text, judged, lists.users, data.titles)
+    run.report(text)
+    create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
+    create_link_artifact(link=settings.server.mlflow_url + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
+    maintain(tables)
+    return live.version

@@ -12,35 +12,35 @@ from matplotlib.ticker import MaxNLocator
 from models.results import MetricRow
 
 MINE = "#0b6e4f"
-OTHERS = ("#e8871e", "#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
+CHAMPION = "#e8871e"
+BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
 
 
 def training_curve(loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> Figure:
-    """Loss and validation NDCG@10 by epoch, the best epoch marked; an epoch that was not validated has no point."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    left = figure.subplots()
+    """Loss and validation NDCG@10 by epoch, side by side, the best epoch ringed; an epoch that was not validated has no point."""
+    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
     epochs = range(1, len(loss) + 1)
-    left.plot(epochs, loss, color=OTHERS[1], marker="o", markersize=4, linewidth=1.8)
-    left.set_xlabel("epoch")
-    left.set_ylabel("training loss", color=OTHERS[1])
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _clean(left)
     scored = [(epoch, value) for epoch, value in zip(epochs, validation_ndcg, strict=True) if value is not None and isfinite(value)]
+    _draw_curve(left, "Training loss", list(zip(epochs, loss, strict=True)), BASELINES[0])
+    _draw_curve(right, "Validation NDCG@10", scored, MINE)
     if scored:
-        _draw_validation(left.twinx(), scored)
-    left.set_title("Training", loc="left", fontweight="bold", color=INK)
+        epoch, value = max(scored, key=lambda point: point[1])
+        right.plot([epoch], [value], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=MINE, markeredgewidth=1.6)
+        right.annotate(f"{value:.4f}", (epoch, value), xytext=(0, 11), textcoords="offset points", ha="center", color=MINE, fontsize=9)
     return figure
 
 
-def _draw_validation(right: Axes, scored: Sequence[tuple[int, float]]) -> None:
-    right.plot(*zip(*scored, strict=True), color=MINE, marker="o", markersize=4, linewidth=1.8)
-    right.set_ylabel("validation NDCG@10", color=MINE)
-    epoch, value = max(scored, key=lambda point: point[1])
-    right.plot([epoch], [value], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=MINE, markeredgewidth=1.8)
-    right.annotate(f"{value:.4f}", (epoch, value), xytext=(0, 10), textcoords="offset points", ha="center", color=MINE, fontsize=9)
-    right.margins(y=0.15)
-    _clean(right)
+def _draw_curve(axes: Axes, title: str, points: Sequence[tuple[int, float]], color: str) -> None:
+    axes.plot([epoch for epoch, _ in points], [value for _, value in points], color=color, marker="o", markersize=4, linewidth=1.8)
+    axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_xlabel("epoch", color=INK, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.18)
+    _clean(axes)
+    if not points:
+        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=INK)
 
 
 def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10", title: str = "NDCG@10 on the held-out events") -> Figure:
@@ -50,23 +50,31 @@ def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10", title: s
     models = list(dict.fromkeys(row.model for row in shown))
     figure = Figure(figsize=(max(6.0, 1.2 + 1.9 * len(segments)), 4.8), layout="constrained")
     axes = figure.subplots()
-    width = 0.8 / max(len(models), 1)
+    colors = _colors(models)
+    width = min(0.8 / max(len(models), 1), 0.25)
     for number, model in enumerate(models):
-        color = MINE if number == 0 else OTHERS[(number - 1) % len(OTHERS)]
         bars = [(segments.index(row.segment), row) for row in shown if row.model == model]
         places = [place + (number - (len(models) - 1) / 2) * width for place, _ in bars]
-        axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=color, label=model.replace("_", " "))
+        axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=colors[model], label=model.replace("_", " "))
         _draw_intervals(axes, places, [row for _, row in bars])
     axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
     axes.set_title(title, loc="left", fontweight="bold", color=INK)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", length=0)
     _clean(axes)
+    axes.set_xlim(-0.5, max(len(segments), 1) - 0.5)
     if models:
         figure.legend(loc="outside lower center", ncols=min(len(models), 6), frameon=False, fontsize=9, labelcolor=INK)
     else:
         axes.text(0.5, 0.5, "nothing was held out", transform=axes.transAxes, ha="center", color=INK)
     return figure
+
+
+def _colors(models: Sequence[str]) -> dict[str, str]:
+    """A model looks the same whether or not there is a champion beside it."""
+    known = {"minutehand": MINE, "champion": CHAMPION}
+    others = [model for model in models if model not in known]
+    return known | {model: BASELINES[number % len(BASELINES)] for number, model in enumerate(others)}
 
 
 def _draw_intervals(axes: Axes, places: Sequence[float], rows: Sequence[MetricRow]) -> None:

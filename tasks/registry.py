@@ -137,8 +137,8 @@ class Night:
 
     @property
     def page(self) -> str:
-        """The run's page, to be put behind the address of an MLflow UI."""
-        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}"
+        """The run's page, to be put behind the address of an MLflow UI; without the word at its end the menu is that for chatbots."""
+        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
         """One point of each training curve."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.results import MetricRow, Neighbours, RankedLists
-from tasks.lake import Lake, statement, writing
+from tasks.lake import Lake, reading, statement, writing
 
 logger = logging.getLogger("minutehand.publishing")
 
@@ -97,6 +97,13 @@ def publish(
     return Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds)
 
 
+def live_version(lake: Lake) -> str | None:
+    """The model version of the newest publication; None before the first."""
+    with reading(lake) as con:
+        row = con.execute(statement("publish/live_version")).fetchone()
+    return None if row is None else str(row[0])
+
+
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:
     """Note the figures of one night in eval.offline; a second call of the same flow run replaces the first.
 
@@ -139,8 +146,8 @@ def maintain(
     """Keep files few and large, and let go of snapshots that nobody needs: flush, expire, rewrite, merge, clean up.
 
     Kept are the newest snapshot, those of the last keep_hours (a run may be pinned to one), those that the newest
-    publications name, and those in spare. Files that a reader may still have open are deleted a run later. Each step is a
-    transaction of its own; a killed one is done by the next run.
+    publications name, and those in spare. Files that a reader may still have open are deleted a day later. Each step is a
+    transaction of its own; what a killed one left is done by the next run.
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from models.errors import UserError
-from tasks.lake import Lake, current_snapshot, reading, statement
+from tasks.lake import Lake, current_snapshot, quote, reading, statement
 
 ANYONE = "*"
 N_HINTS = 3
@@ -157,8 +157,15 @@ def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
             ) from error
 
 
-def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: Row | None = None) -> list[Row]:
-    cursor = con.execute(statement(f"read/{name}"), parameters or {})
+def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str | int] | None = None) -> list[Row]:
+    """The rows of a statement of sql/read.
+
+    Prepared and executed by SQL: binding a Python value imports numpy, pandas and pyarrow, a third of a second that a
+    command at the prompt has no use for.
+    """
+    con.execute(f"prepare asked as {statement(f'read/{name}')}")
+    values = [f"{key} := {quote(value) if isinstance(value, str) else value}" for key, value in (parameters or {}).items()]
+    cursor = con.execute(f"execute asked({', '.join(values)})" if values else "execute asked")
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

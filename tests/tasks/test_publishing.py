@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from models.results import MetricRow, Neighbours, RankedLists
-from tasks.lake import Lake, connect, current_snapshot, reading, writing
+from tasks.lake import Lake, current_snapshot, reading, writing
 from tasks.publishing import Provenance, Publication, maintain, publish, write_offline_metrics
 
 CATALOG = ("a", "b", "c", "d")
@@ -34,10 +35,10 @@ def add_item(lake: Lake, item_id: str, title: str | None) -> None:
 def add_events(lake: Lake, *events: tuple[str, str | None, str, int]) -> None:
     """Events as (user, item, type, seconds)."""
     with writing(lake) as con:
-        (n,) = con.execute("select count(*) from raw.events").fetchone() or (0,)
-        con.executemany(
-            "insert into raw.events values (?, ?, ?, ?, null, null, make_timestamp(? * 1000000), now()::timestamp, null)",
-            [(f"e{n + number}", *event) for number, event in enumerate(events)],
+        con.register("fresh", pa.table(dict(zip(("user_id", "item_id", "event_type", "second"), zip(*events, strict=True), strict=True))))
+        con.execute(
+            "insert into raw.events select uuid()::varchar, user_id, item_id::varchar, event_type, null, null,"
+            " make_timestamp(second * 1000000), now()::timestamp, null from fresh"
         )
 
 
@@ -50,16 +51,14 @@ def provenance(lake: Lake, version: str = "1", snapshot: int | None = None) -> P
     return Provenance(version, f"mlflow-{version}", f"flow-{version}", snapshot or snapshot_of(lake), datetime(2026, 1, 2, 3, 4, 5))
 
 
-def ranked(users: dict[str, Sequence[int]], because: int = 0) -> RankedLists:
+def ranked(users: Mapping[str, Sequence[int]], because: int = 0) -> RankedLists:
     item = np.array(list(users.values()), dtype=np.int64)
-    score = np.tile(np.linspace(1, 0, item.shape[1], dtype=np.float32), (len(item), 1))
-    return RankedLists(tuple(users), item, score, score / 2, np.full_like(item, because))
+    score = np.ascontiguousarray(np.broadcast_to(np.linspace(1, 0, item.shape[1]), item.shape), dtype=np.float32)
+    return RankedLists(tuple(users), item, score, score * np.float32(0.5), np.full_like(item, because))
 
 
 ANYONE = ranked({"*": [0, 1]})
-NEIGHBOURS = Neighbours(
-    np.array([[1, 2], [0, -1], [0, 1], [-1, -1]]), np.array([[0.9, 0.5], [0.9, 0], [0.5, 0.1], [0, 0]], dtype=np.float32)
-)
+NEIGHBOURS = Neighbours(np.array([[1, 2], [0, -1], [0, 1], [-1, -1]]), np.array([[0.9, 0.5], [0.9, 0], [0.5, 0.1], [0, 0]], np.float32))
 
 
 def put(lake: Lake, lists: RankedLists, version: str = "1", **options: Any) -> Publication:
@@ -172,3 +171,189 @@ def test_lists_come_in_the_order_of_user_and_rank_across_blocks(lake: Lake, monk
     assert {(user, item) for user, rank, item in found if rank == 1 and user != "*"} == {
         (user, CATALOG[items[0]]) for user, items in users.items()
     }
+
+
+def test_offline_metrics_name_the_version_and_a_second_write_of_a_run_replaces_the_first(lake: Lake) -> None:
+    measured = [
+        MetricRow("minutehand", "all", "ndcg_at_10", 0.2, 50, 0.1, 0.3),
+        MetricRow("champion", "all", "ndcg_at_10", 0.19, 50),
+        MetricRow("item_knn", "cold user x cold item", "ndcg_at_10", None, 0),
+        MetricRow("most_popular", "all", "mrr", float("nan"), 0),
+    ]
+    origin = provenance(lake, "7")
+    for _ in range(2):
+        write_offline_metrics(lake, measured, origin, {"champion": "6"})
+    columns = "model, model_version, segment, metric, value, low, high, n_events"
+    assert rows(lake, f"select {columns} from eval.offline order by n_events desc, value desc, model") == [
+        ("minutehand", "7", "all", "ndcg_at_10", 0.2, 0.1, 0.3, 50),
+        ("champion", "6", "all", "ndcg_at_10", 0.19, None, None, 50),
+        ("item_knn", None, "cold user x cold item", "ndcg_at_10", None, None, None, 0),
+        ("most_popular", None, "all", "mrr", None, None, None, 0),
+    ]
+
+
+N_MANY, K_MANY = 400, 20
+CONSISTENT = """
+    select
+        count(distinct model_version),
+        any_value(model_version),
+        count(*),
+        (select count(distinct model_version) from recs.similar_items),
+        (select any_value(model_version) from recs.similar_items),
+        (select arg_max(model_version, published_at) from recs.publications)
+    from recs.recommendations
+"""
+
+
+def publish_many(lake: Lake, version: int) -> Publication:
+    """Lists that differ from version to version, of enough users that a publish takes a moment."""
+    catalog = tuple(f"i{number:03d}" for number in range(200))
+    item = (np.arange(N_MANY)[:, None] + np.arange(K_MANY) + version) % len(catalog)
+    figures = np.ones(item.shape, np.float32)
+    lists = RankedLists(tuple(f"u{number}" for number in range(N_MANY)), item, figures, figures, np.full_like(item, -1))
+    near = (np.arange(len(catalog))[:, None] + np.arange(1, 11)) % len(catalog)
+    neighbours = Neighbours(near, np.ones(near.shape, np.float32))
+    origin = Provenance(str(version), "m", "f", snapshot_of(lake), datetime(2026, 1, 1) + timedelta(seconds=version))
+    return publish(lake, catalog, lists, ranked({"*": [0, 1]}), neighbours, 10, origin, event_weights=WEIGHTS)
+
+
+def publish_until_killed(catalog: str, data_path: str, lock_path: str, first: str) -> None:
+    """Run by a process of its own."""
+    lake = Lake(catalog, data_path, Path(lock_path), 5000, 60)
+    print("ready", flush=True)
+    for version in range(int(first), 10**9):
+        publish_many(lake, version)
+
+
+def start_publishing(lake: Lake, first: int) -> subprocess.Popen[str]:
+    script = "import sys; from tests.tasks.test_publishing import publish_until_killed; publish_until_killed(*sys.argv[1:])"
+    words = [sys.executable, "-c", script, lake.catalog, lake.data_path, str(lake.lock_path), str(first)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_publish_leaves_the_old_tables_whole_and_no_reader_ever_sees_a_mixed_state(lake: Lake) -> None:
+    publish_many(lake, 1)
+    seen = {reading_of(lake)}
+    with reading(lake) as reader:
+        for first, n_publishes, then_s in ((100, 0, 0.1), (200, 1, 0.02), (300, 1, 0.15), (400, 2, 0.3)):
+            n_before, deadline, killed_at = len(seen), time.monotonic() + 60, 0.0
+            child = start_publishing(lake, first)
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            while not killed_at or time.monotonic() < killed_at:
+                seen.update(reader.execute(CONSISTENT).fetchall())
+                if not killed_at and (len(seen) >= n_before + n_publishes or time.monotonic() > deadline):
+                    killed_at = time.monotonic() + then_s
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child.stdout.close()
+            seen.update(reader.execute(CONSISTENT).fetchall())
+    assert len(seen) >= 5, "hardly a publish came through"
+    for n_versions, version, n_rows, n_near, near_version, published in seen:
+        assert (n_versions, n_rows, n_near) == (1, N_MANY * K_MANY + 2, 1)
+        assert version == near_version == published
+    publish_many(lake, 1000)
+    before = content(lake)
+    maintain(lake, now=datetime.now(UTC) + timedelta(days=3))
+    assert content(lake) == before
+    assert [path for path in files(lake) if path.name.startswith("ducklake-")] != []
+    assert unknown_files(lake) == []
+
+
+def reading_of(lake: Lake) -> tuple[Any, ...]:
+    return rows(lake, CONSISTENT)[0]
+
+
+def files(lake: Lake) -> list[Path]:
+    return sorted(Path(lake.data_path).rglob("*.parquet"))
+
+
+def unknown_files(lake: Lake) -> list[str]:
+    with writing(lake) as con:
+        found = con.execute("call ducklake_delete_orphaned_files('lake', dry_run => true, cleanup_all => true)").fetchall()
+    return [path for (path,) in found]
+
+
+def content(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
+    tables = ("raw.events", "raw.items", "features.user_histories", "recs.recommendations", "recs.similar_items", "recs.publications")
+    return {table: rows(lake, f"select rowid, * from {table} order by rowid") for table in tables}
+
+
+def busy_lake(lake: Lake) -> tuple[int, int]:
+    """Two publications between many small writes; gives the snapshots that they name."""
+    named = []
+    for night in range(2):
+        for part in range(2):
+            add_events(lake, *[(f"u{number}", "a", "view", 100 * night + part) for number in range(12)])
+            add_events(lake, ("u0", "b", "view", 100 * night + 50 + part))
+        named.append(snapshot_of(lake))
+        put(lake, ranked({"u0": [night, 2]}), str(night))
+    add_events(lake, ("u1", "c", "view", 999))
+    return named[0], named[1]
+
+
+def events_at(lake: Lake, snapshot: int) -> list[tuple[Any, ...]]:
+    with reading(lake) as con:
+        return con.execute("select rowid, * from raw.events at (version => $n) order by rowid", {"n": snapshot}).fetchall()
+
+
+def test_upkeep_changes_no_content_and_no_order_and_spares_what_the_kept_publications_name(lake: Lake) -> None:
+    dropped, spared = busy_lake(lake)
+    before, then = content(lake), events_at(lake, spared)
+    done = maintain(lake, keep_publications=1, keep_hours=0)
+    assert done.rows_flushed > 0
+    assert done.snapshots_expired > 4
+    assert done.files_merged > 1
+    assert content(lake) == before
+    assert events_at(lake, spared) == then
+    with pytest.raises(duckdb.Error):
+        events_at(lake, dropped)
+
+
+def test_upkeep_spares_recent_snapshots_and_those_that_are_named_to_it(lake: Lake) -> None:
+    dropped, _ = busy_lake(lake)
+    assert maintain(lake, keep_publications=1).snapshots_expired == 0
+    maintain(lake, keep_publications=1, keep_hours=0, spare=[dropped])
+    assert len(events_at(lake, dropped)) == 26
+
+
+def test_a_reader_that_was_there_before_the_upkeep_reads_on_and_the_files_go_a_day_later(lake: Lake) -> None:
+    busy_lake(lake)
+    put(lake, ranked({f"u{number}": [3, 2] for number in range(12)}), "9")
+    with reading(lake) as reader:
+        reader.begin()
+        before = reader.execute("select user_id, item_id from recs.recommendations order by all").fetchall()
+        put(lake, ranked({"u0": [2, 3]}), "10")
+        done = maintain(lake, keep_publications=1)
+        assert done.files_deleted == 0
+        assert reader.execute("select user_id, item_id from recs.recommendations order by all").fetchall() == before
+        assert len(reader.execute("from raw.events").fetchall()) == 53
+    n_files, now = len(files(lake)), content(lake)
+    later = maintain(lake, keep_publications=1, now=datetime.now(UTC) + timedelta(days=2))
+    assert later.files_deleted > 0
+    assert len(files(lake)) < n_files
+    assert content(lake) == now
+
+
+def test_upkeep_of_a_tidy_lake_finds_nothing_to_do(lake: Lake) -> None:
+    busy_lake(lake)
+    for days in (2, 4):
+        done = maintain(lake, now=datetime.now(UTC) + timedelta(days=days))
+    assert (done.rows_flushed, done.files_rewritten, done.files_merged, done.files_deleted, done.orphans_deleted) == (0, 0, 0, 0, 0)
+
+
+def test_upkeep_deletes_orphans_but_never_a_foreign_file(lake: Lake) -> None:
+    put(lake, ranked({"u": [0, 1]}))
+    folder = Path(lake.data_path) / "recs" / "recommendations"
+    orphan = folder / "ducklake-019a0000-0000-7000-8000-000000000000.parquet"
+    foreign = Path(lake.data_path) / "mine.parquet"
+    for path in (orphan, foreign):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert maintain(lake, now=later).orphans_deleted == 0
+    assert (orphan.exists(), foreign.exists()) == (True, True)
+    foreign.unlink()
+    assert maintain(lake).orphans_deleted == 0, "it may belong to a writer at work"
+    assert maintain(lake, now=later).orphans_deleted == 1
+    assert not orphan.exists()

@@ -1,0 +1,77 @@
+"""`minutehand recommend`, `similar`, `status` and `sql` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.lake import LakeConfig, locate, migrate
+from tests.cli.test_ingest import minutehand
+from tests.tasks.test_publishing import add_events, add_item, put, ranked
+
+
+@pytest.fixture
+def shop(home: Path) -> Path:
+    """A home with two items, one known user and a publication."""
+    lake = locate(LakeConfig(), home)
+    migrate(lake)
+    add_item(lake, "a", "Alpha [/b] :smile:")
+    add_item(lake, "b", "Beta")
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1, 0]}))
+    return home
+
+
+def test_lists_are_tables_for_people_and_arrays_for_programs(shop: Path) -> None:
+    shown = minutehand("recommend", "u", "stranger", home=shop)
+    assert shown.returncode == 0, shown.stderr
+    assert "Beta" in shown.stdout
+    assert "Alpha [/b] :smile:" in shown.stdout
+    assert "model version 1" in shown.stdout
+    assert shown.stderr == "nobody called stranger has history; this is the list for anyone\n"
+    rows = json.loads(minutehand("recommend", "u", "-k", "1", "--json", home=shop).stdout)
+    assert [(row["user_id"], row["rank"], row["item_id"], row["title"]) for row in rows] == [("u", 1, "b", "Beta")]
+    near = json.loads(minutehand("similar", "a", "--json", home=shop).stdout)
+    assert [(row["similar_to"], row["rank"], row["item_id"]) for row in near] == [("a", 1, "b"), ("a", 2, "c")]
+    told = {row["what"]: row["value"] for row in json.loads(minutehand("status", "--json", home=shop).stdout)}
+    assert (told["events"], told["live model"]) == (1, "version 1")
+
+
+def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:
+    shown = minutehand("sql", "from recs.recommendations where user_id = 'u' order by rank", home=shop)
+    assert shown.returncode == 0, shown.stderr
+    assert "more columns do not fit: " in shown.stderr
+    rows = json.loads(
+        minutehand("sql", "--json", "select 'nan'::double as x, {'k': [1]} as s, timestamp '2026-01-01' as t", home=shop).stdout
+    )
+    assert rows == [{"x": None, "s": {"k": [1]}, "t": "2026-01-01 00:00:00"}]
+    many = minutehand("sql", "from range(1001)", home=shop)
+    assert "only the first 1,000 rows are shown" in many.stderr
+
+
+def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Path, tmp_path: Path) -> None:
+    for words, home, message in (
+        (("recommend", "u"), tmp_path / "none", "there is no lake"),
+        (("status",), tmp_path / "none", "there is no lake"),
+        (("similar", "bet"), shop, "did you mean b (Beta)?"),
+        (("sql", "drop table raw.events"), shop, "read-only"),
+        (("sql", "selec"), shop, "syntax error"),
+    ):
+        done = minutehand(*words, home=home)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr
+
+
+def test_the_reading_commands_start_without_the_heavy_packages(shop: Path) -> None:
+    heavy = "torch", "prefect", "mlflow", "polars", "pandas", "numpy", "pyarrow"
+    script = (
+        "import sys; from cli import app; app(['recommend', 'u', 'x'], standalone_mode=False); app(['status'], standalone_mode=False); "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"

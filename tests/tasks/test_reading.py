@@ -1,0 +1,114 @@
+"""What people are told: their lists, whose list it is otherwise, what comes next, how old and how good."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from models.errors import UserError
+from models.results import MetricRow
+from tasks.lake import Lake, LakeConfig, locate
+from tasks.publishing import write_offline_metrics
+from tasks.reading import age, lists_of, one_line, query, recommendations, similar, status
+from tests.tasks.test_publishing import add_events, add_item, provenance, put, ranked
+
+
+def test_an_empty_lake_and_an_untrained_one_say_which_command_comes_next(home: Path, lake: Lake) -> None:
+    with pytest.raises(UserError, match=r"there is no lake at .* minutehand ingest events FILE"):
+        recommendations(locate(LakeConfig(), home / "elsewhere"), "u", 5)
+    with pytest.raises(UserError, match=r"the lake is empty; .* minutehand ingest events FILE"):
+        recommendations(lake, "u", 5)
+    assert status(lake)[-1] == {
+        "what": "next",
+        "value": "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop",
+    }
+    add_events(lake, ("u", "a", "view", 1))
+    for ask in (recommendations, similar):
+        with pytest.raises(UserError, match="nothing has been published yet; minutehand nightly"):
+            ask(lake, "u", 5)
+    assert "minutehand nightly" in status(lake)[-1]["value"]
+
+
+def test_lists_have_titles_and_unknown_users_get_the_list_for_anyone_with_a_note(lake: Lake) -> None:
+    add_item(lake, "a", "Alpha")
+    add_events(lake, ("u", "a", "view", 1), ("late", "a", "view", 1))
+    put(lake, ranked({"u": [2, 0, 1]}))
+    found = recommendations(lake, "u", 2)
+    assert [(row["rank"], row["item_id"], row["title"], row["source"]) for row in found] == [
+        (1, "c", None, "model"),
+        (2, "a", "Alpha", "model"),
+    ]
+    own, late, nobody = lists_of(lake, ["u", "late", "o'brien"], 1)
+    assert (own.rows, own.note) == (found[:1], None)
+    assert late.note == "user late has events, but no list yet; this is the list for anyone"
+    assert nobody.note == "nobody called o'brien has history; this is the list for anyone"
+    assert [(row["user_id"], row["item_id"], row["source"]) for row in nobody.rows] == [("o'brien", "a", "popular")]
+
+
+def test_neighbours_are_the_nearest_first_and_an_unknown_item_meets_those_that_may_be_meant(lake: Lake) -> None:
+    for item, title in (("a", "The Heat"), ("heat-2", None), ("new", "Newcomer")):
+        add_item(lake, item, title)
+    put(lake, ranked({"u": [0]}))
+    assert [(row["item_id"], row["title"]) for row in similar(lake, "c", 2)] == [("a", "The Heat"), ("b", None)]
+    with pytest.raises(UserError, match=r"no item 'heat'; did you mean a \(The Heat\), heat-2\?"):
+        similar(lake, "heat", 5)
+    with pytest.raises(UserError, match="no item '0'; their ids: minutehand sql"):
+        similar(lake, "0", 5)
+    with pytest.raises(UserError, match="the live model has not seen it"):
+        similar(lake, "new", 5)
+
+
+def test_status_names_the_live_model_and_compares_it_with_the_best_baseline_of_its_own_night(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    live, later = provenance(lake, "1"), provenance(lake, "2")
+    figures = {"minutehand": 0.2, "recent_popular": 0.15, "item_knn": 0.1}
+    write_offline_metrics(lake, [MetricRow(model, "all", "ndcg_at_10", value, 9) for model, value in figures.items()], live)
+    write_offline_metrics(
+        lake, [MetricRow("minutehand", "all", "ndcg_at_10", 0.01, 9), MetricRow("most_popular", "all", "ndcg_at_10", 0.9, 9)], later
+    )
+    put(lake, ranked({"u": [1]}))
+    told = {row["what"]: row["value"] for row in status(lake)}
+    assert (told["events"], told["users"], told["items"], told["live model"], told["users with a list"]) == (1, 1, 0, "version 1", 1)
+    assert live.data_snapshot < told["trained on snapshot"] < told["snapshot"]
+    assert (told["hold-out NDCG@10"], told["best baseline"]) == ("0.2000", "recent_popular 0.1500")
+    assert told["published"].endswith("ago")
+
+
+def test_a_query_starts_with_from_keeps_columns_of_one_name_apart_and_changes_nothing(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 1))
+    assert query(lake, "from raw.events select user_id order by all").rows == [{"user_id": "u"}, {"user_id": "v"}]
+    cut = query(lake, "from raw.events", max_rows=1)
+    assert (len(cut.rows), cut.is_cut) == (1, True)
+    assert not query(lake, "from raw.events", max_rows=2).is_cut
+    assert query(lake, "select 1 as a, 2 as a, 3 as a").rows == [{"a": 1, "a_1": 2, "a_2": 3}]
+    for sql, message in (
+        ("delete from raw.events", "read-only"),
+        ("from raw.nothing", "does not exist"),
+        ("selec", "syntax error"),
+        (" ", "no statement"),
+        ("select cast('x' as int)", "Could not convert"),
+    ):
+        with pytest.raises(UserError, match=message) as refused:
+            query(lake, sql)
+        assert "\n" not in str(refused.value)
+    assert len(query(lake, "from raw.events").rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("ago", "words"),
+    [
+        (timedelta(0), "0 seconds ago"),
+        (timedelta(seconds=61), "1 minute ago"),
+        (timedelta(hours=49), "2 days ago"),
+        (-timedelta(hours=3), "in 3 hours"),
+    ],
+)
+def test_an_age_is_in_the_largest_unit_that_fits(ago: timedelta, words: str) -> None:
+    now = datetime(2026, 1, 1)
+    assert age(now - ago, now) == words
+
+
+def test_a_message_of_duckdb_loses_the_copy_of_the_statement() -> None:
+    assert one_line("Parser Error: no\n\nLINE 1: selec\n        ^") == "Parser Error: no"

@@ -148,6 +148,9 @@ def maintain(
     Kept are the newest snapshot, those of the last keep_hours (a run may be pinned to one), those that the newest
     publications name, and those in spare. Files that a reader may still have open are deleted a day later. Each step is a
     transaction of its own; what a killed one left is done by the next run.
+
+    Readers lose nothing as long as each statement is a transaction of its own, as it is by default. DuckLake 1.0 shows a
+    read transaction that spans several statements too few rows, without an error, once a flush or a merge is committed.
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)

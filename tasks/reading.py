@@ -1,4 +1,4 @@
-"""What people ask the lake: lists, neighbours, how things stand, and any SQL; one read-only snapshot per question."""
+"""What people ask the lake: lists, neighbours, how things stand, and any SQL."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def recommendations(lake: Lake, user_id: str, k: int) -> list[Row]:
 
 
 def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
-    """The recommendations of several users, all as of one moment."""
+    """The recommendations of several users, by one connection."""
     with _asking(lake) as con:
         return [_list_of(con, user_id, k) for user_id in user_ids]
 
@@ -144,11 +144,10 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
 
 @contextmanager
 def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection that sees one snapshot throughout."""
+    """A read-only connection, each statement for itself: a transaction over several would lose rows to upkeep (see maintain)."""
     if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
         raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
     with reading(lake) as con:
-        con.begin()
         try:
             yield con
         except duckdb.CatalogException as error:

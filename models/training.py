@@ -23,6 +23,9 @@ from models.streams import Batch, bucketed, make_batch
 
 log = logging.getLogger("minutehand.training")
 
+LEAST_GAIN = 0.003
+"""Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
+
 OnEpoch = Callable[[int, float, float | None, float], None]
 """Called after each epoch with its number, loss, validation NDCG@10 if judged, and seconds."""
 
@@ -52,6 +55,15 @@ class Curve:
     def best_epoch(self) -> int:
         """Counted from 1; 0 if no epoch was judged."""
         return int(np.argmax(self.validation)) + 1 if self.validation else len(self.loss)
+
+    @property
+    def last_gain(self) -> int:
+        """The last epoch that was better than all before it by more than noise; counted from 1."""
+        best, last = 0.0, 0
+        for epoch, value in enumerate(self.validation, start=1):
+            if value > best * (1 + LEAST_GAIN):
+                best, last = value, epoch
+        return last if self.validation else len(self.loss)
 
 
 def pick_device(name: str) -> torch.device:
@@ -116,7 +128,7 @@ def train(
         if on_epoch is not None:
             on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
         spent = clock.monotonic() - started
-        if n_epochs is None and (epoch - curve.best_epoch >= config.patience or spent + curve.seconds[-1] > config.minutes * 60):
+        if n_epochs is None and (epoch - curve.last_gain >= config.patience or spent + curve.seconds[-1] > config.minutes * 60):
             break
     if best is not None:
         model.load_state_dict(best)

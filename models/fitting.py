@@ -17,7 +17,7 @@ from models.evaluation import Evaluator
 from models.metrics import rank_events
 from models.prior import HALF_LIVES_H, Slots, fit_prior, slot_log_prior
 from models.recommender import Recommender
-from models.training import Curve, Offsets, OnEpoch, pick_device, train, user_vectors
+from models.training import Curve, Offsets, OnEpoch, matmul_dtype, pick_device, train, user_vectors
 from models.whitening import Whitening
 
 log = logging.getLogger("minutehand.fitting")
@@ -81,7 +81,7 @@ def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.
     table = slot_log_prior(events, slots, wanted, prior)
     for row, slot in enumerate(wanted):
         table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
-    return Offsets(table.to(device), place)
+    return Offsets(table.to(device, matmul_dtype(device)), place)
 
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:

@@ -23,14 +23,16 @@ class _CatalogCrossEntropy(torch.autograd.Function):
         for start in range(0, len(queries), chunk):
             part = slice(start, start + chunk)
             rows = torch.arange(len(queries[part]), device=queries.device)
-            logits = (queries[part] @ items.T).float()
-            logits += prior.index_select(0, slot[part])
-            log_normaliser = logits.logsumexp(1)
+            logits = torch.addmm(prior.index_select(0, slot[part]), queries[part], items.T).float()
+            highest = logits.amax(1, keepdim=True)
+            of_target = logits[rows, target[part]] - highest[:, 0]
+            likelihood = logits.sub_(highest).exp_()
+            mass = likelihood.sum(1)
             part_weight = weight[part] * scale
-            total += ((log_normaliser - logits[rows, target[part]]) * part_weight).sum()
-            residual = logits.sub_(log_normaliser[:, None]).exp_()
-            residual[rows, target[part]] -= 1.0
-            residual = residual.mul_(part_weight[:, None]).to(queries.dtype)
+            total += ((mass.log() - of_target) * part_weight).sum()
+            residual = likelihood.mul_((part_weight / mass)[:, None])
+            residual[rows, target[part]] -= part_weight
+            residual = residual.to(queries.dtype)
             grad_queries[part] = residual @ items
             grad_items += residual.T @ queries[part]
         ctx.save_for_backward(grad_queries, grad_items.to(items.dtype))
@@ -49,12 +51,14 @@ def catalog_cross_entropy(
     weight: Float[Tensor, " batch"],
     prior: Float[Tensor, "slots items"],
     slot: Int[Tensor, " batch"],
-    chunk: int = 1024,
+    chunk_cells: int = 2_500_000,
 ) -> Float[Tensor, ""]:
     """Weighted mean of -log softmax(queries . items + prior[slot])[target].
 
-    The prior is an offset in log space and receives no gradient; -inf takes an item out of the softmax.
+    The prior is an offset in log space, in the type of the queries, and receives no gradient; -inf takes an item out of
+    the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
     """
+    chunk = max(chunk_cells // len(items), 16)
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]
     assert isinstance(loss, Tensor)
     return loss

@@ -70,10 +70,10 @@ class Block(nn.Module):
         steps = torch.arange(time, device=x.device)
         distance = (steps[:, None] - steps[None, :]).clamp_min(0)
         bias = (gaps @ self.gap_bias.to(gaps.dtype)).permute(0, 3, 1, 2) + (self.distance_bias[:, distance] + blocked).to(gaps.dtype)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), dropout_p=self.dropout if self.training else 0.0)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         x = x + F.dropout(self.out(attended.transpose(1, 2).reshape(batch, time, dim)), self.dropout, self.training)
         hidden = F.gelu(self.up(self.norm_forward(x)))
-        return x + F.dropout(self.down(F.dropout(hidden, self.dropout, self.training)), self.dropout, self.training)
+        return x + F.dropout(self.down(hidden), self.dropout, self.training)
 
 
 class Recommender(nn.Module):

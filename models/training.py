@@ -71,6 +71,11 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
+def matmul_dtype(device: torch.device) -> torch.dtype:
+    """The type of the large matrix products: bf16 where it is fast, with sums in fp32."""
+    return torch.bfloat16 if has_fast_bf16(device) else torch.float32
+
+
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """bf16 where it is fast, otherwise nothing."""
     if has_fast_bf16(device):
@@ -156,7 +161,7 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
     on_device = batch.to(device)
     with autocast(device):
         items = model.items()
-        items_low = items.to(torch.get_autocast_dtype(device.type)) if has_fast_bf16(device) else items
+        items_low = items.to(matmul_dtype(device))
         states = model.encode(items, on_device.item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
         queries = states[on_device.is_target].to(items_low.dtype)
         return catalog_cross_entropy(

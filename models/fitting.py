@@ -24,6 +24,7 @@ log = logging.getLogger("minutehand.fitting")
 
 REPEATS_ARE_COMMON = 0.05
 MAX_JUDGE_ROWS = 2000
+MAX_PRIOR_CELLS = 100_000_000
 MAX_BLEND_ROWS = 6000
 MAX_CHOICE_ROWS = 5000
 
@@ -59,7 +60,8 @@ def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
     distinct = len(np.unique(events.user * events.n_items + events.item))
     comes_back = 1 - distinct / max(len(events), 1) >= REPEATS_ARE_COMMON
     hide = config.seen_items == "hide" or (config.seen_items == "auto" and not comes_back)
-    return Evaluator(events, Slots.over(events.time), hide)
+    n_slots = min(max(MAX_PRIOR_CELLS // max(events.n_items, 1), 200), 4000)
+    return Evaluator(events, Slots.over(events.time, n_slots), hide)
 
 
 def held_out(events: Events, split: TemporalSplit, max_events: int, seed: int) -> tuple[Ints, Ints]:
@@ -155,7 +157,7 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
     start = starting_blend(scale)
     if not len(validation):
         return start
-    items, mean_score = weights.item_vectors(), None
+    items = weights.item_vectors()
     mean_score = items @ weights.mean_vector
     rows = sample(validation, MAX_BLEND_ROWS, seed)
     vectors = target_vectors(weights.model, evaluator.events, rows)

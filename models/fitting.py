@@ -88,7 +88,8 @@ def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:
     """An untrained model on whitened text [items, dim]."""
-    return Recommender(config, torch.from_numpy(text), n_kinds, torch.Generator().manual_seed(seed)).to(device)
+    generator = torch.manual_seed(seed)  # linear layers draw their start from the global one
+    return Recommender(config, torch.from_numpy(text), n_kinds, generator).to(device)
 
 
 def target_vectors(weights_model: Recommender, events: Events, rows: Ints) -> Tensor:

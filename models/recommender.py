@@ -43,8 +43,9 @@ class ItemTower(nn.Module):
     def forward(self) -> Float[Tensor, "items dim"]:
         """Unit vectors; the zero vector for an item about which nothing is known."""
         length = self.delta.norm(dim=1, keepdim=True)
-        delta = self.delta * (self.bound / length.clamp_min(self.bound))
-        return F.normalize(self.text + self.head(self.text) + delta, dim=1, eps=1e-6)
+        delta = self.delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
+        has_text = self.text.abs().sum(1, keepdim=True) > 0
+        return F.normalize(self.text + self.head(self.text) * has_text + delta, dim=1, eps=1e-6)
 
 
 class Block(nn.Module):

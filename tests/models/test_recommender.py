@@ -1,0 +1,135 @@
+"""The sequence model: what a state may depend on, and what an item may be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.config import RecommenderConfig
+from models.recommender import ItemTower, Recommender, gap_features
+from tests.models.planted import TINY, random_text, shaken
+
+N_ITEMS, TIME = 12, 6
+
+
+def stream(batch: int = 3, time: int = TIME, seed: int = 0) -> dict[str, Tensor]:
+    """Tokens of some streams that begin at their start."""
+    generator = torch.Generator().manual_seed(seed)
+    times = torch.randint(1, 100_000, (batch, time + 1), generator=generator).cumsum(1)
+    is_start = torch.zeros(batch, time, dtype=torch.bool)
+    is_start[:, 0] = True
+    return {
+        "item": torch.randint(0, N_ITEMS, (batch, time), generator=generator),
+        "kind": torch.randint(0, 2, (batch, time), generator=generator),
+        "event_time": torch.where(is_start, times[:, 1:], times[:, :-1]),
+        "query_time": times[:, 1:],
+        "is_start": is_start,
+    }
+
+
+def encode(model: Recommender, tokens: dict[str, Tensor]) -> Tensor:
+    with torch.inference_mode():
+        return model.encode(model.items(), **tokens)
+
+
+@pytest.mark.parametrize("name", ["item", "kind", "event_time", "query_time"])
+def test_changing_a_later_event_leaves_the_states_before_it(name: str) -> None:
+    model, tokens = shaken(N_ITEMS), stream()
+    before = encode(model, tokens)
+    changed = tokens | {name: tokens[name].clone()}
+    changed[name][:, 4:] = (
+        1 - changed[name] if name == "kind" else (changed[name] + 5) % N_ITEMS if name == "item" else changed[name] * 3
+    )[:, 4:]
+    after = encode(model, changed)
+    torch.testing.assert_close(after[:, :4], before[:, :4])
+    assert not torch.allclose(after[:, 4:], before[:, 4:], atol=1e-3), "or the test would show nothing"
+
+
+def test_padding_does_not_change_the_states_before_it() -> None:
+    model, tokens = shaken(N_ITEMS), stream()
+    padded = {name: torch.cat([value, value.flip(1)], 1)[:, :8] for name, value in tokens.items()}
+    torch.testing.assert_close(encode(model, padded)[:, :TIME], encode(model, tokens), atol=1e-5, rtol=1e-5)
+
+
+def test_a_stream_gets_the_same_states_alone_and_among_others() -> None:
+    model, tokens = shaken(N_ITEMS), stream(batch=9)
+    alone = torch.cat([encode(model, {name: value[row : row + 1] for name, value in tokens.items()}) for row in range(9)])
+    torch.testing.assert_close(alone, encode(model, tokens), atol=1e-5, rtol=1e-5)
+
+
+def test_the_item_kind_and_time_of_a_start_token_mean_nothing() -> None:
+    model, tokens = shaken(N_ITEMS), stream()
+    changed = tokens | {"item": tokens["item"].clone(), "kind": tokens["kind"].clone()}
+    changed["item"][:, 0], changed["kind"][:, 0] = (changed["item"][:, 0] + 1) % N_ITEMS, 1 - changed["kind"][:, 0]
+    torch.testing.assert_close(encode(model, changed), encode(model, tokens))
+
+
+def test_the_clock_s_origin_means_nothing_only_gaps_do() -> None:
+    model, tokens = shaken(N_ITEMS), stream()
+    later = tokens | {name: tokens[name] + 1_700_000_000 for name in ("event_time", "query_time")}
+    torch.testing.assert_close(encode(model, later), encode(model, tokens))
+
+
+def test_every_user_vector_has_the_learnt_length() -> None:
+    model = shaken(N_ITEMS)
+    torch.testing.assert_close(encode(model, stream()).norm(dim=2), model.log_scale.exp().expand(3, TIME))
+
+
+def test_gaps_are_small_numbers_that_grow_with_the_gap_and_never_negative() -> None:
+    gaps = gap_features(torch.tensor([-50, 0, 60, 86_400, 10 * 365 * 86_400]))
+    assert gaps.shape == (5, 4)
+    assert gaps[:2].eq(0).all()
+    assert gaps.diff(dim=0)[1:].gt(0).all()
+    assert gaps.max() < 2
+
+
+def test_the_delta_of_an_item_never_outgrows_its_bound() -> None:
+    config = RecommenderConfig(dim=8, n_heads=2, delta_bound=0.5)
+    tower = ItemTower(torch.from_numpy(random_text(5, 8)), config, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        tower.delta *= torch.tensor([0.0, 0.1, 1.0, 100.0, 1e6])[:, None]
+        cosine = (tower() * tower.text).sum(1)
+    assert cosine[0].item() == pytest.approx(1.0)
+    assert (cosine > np.cos(np.arcsin(0.5)) - 1e-4).all(), "half a text vector turns it by at most 30 degrees"
+
+
+def test_a_bound_of_zero_leaves_the_text_alone() -> None:
+    config = RecommenderConfig(dim=8, n_heads=2, delta_bound=0.0)
+    tower = ItemTower(torch.from_numpy(random_text(5, 8)), config, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        tower.delta[2] = 0
+    torch.testing.assert_close(tower().detach(), tower.text)
+
+
+def test_an_item_without_text_or_delta_is_the_zero_vector_also_after_training_and_gives_no_nan() -> None:
+    text = random_text(N_ITEMS, TINY.dim)
+    text[3] = 0
+    model = shaken(N_ITEMS, text=text)
+    with torch.no_grad():
+        model.items.delta[3] = 0
+    items = model.items()
+    assert items[3].eq(0).all()
+    items.pow(2).sum().backward()
+    assert model.items.delta.grad is not None
+    assert model.items.delta.grad.isfinite().all()
+    tokens = stream()
+    tokens["item"][:] = 3
+    assert encode(model, tokens).isfinite().all()
+
+
+def test_items_with_text_start_near_it_and_items_without_start_somewhere_of_their_own() -> None:
+    text = random_text(N_ITEMS, TINY.dim)
+    text[::2] = 0
+    items = Recommender(TINY, torch.from_numpy(text), 2, torch.Generator().manual_seed(0)).items().detach()
+    assert ((items * torch.from_numpy(text)).sum(1)[1::2] > 0.9).all()
+    torch.testing.assert_close(items[::2].norm(dim=1), torch.ones(6))
+    assert (items[::2] @ items[::2].T - torch.eye(6)).abs().max() < 0.95
+
+
+def test_a_model_is_the_same_under_a_seed() -> None:
+    one, again, other = (Recommender(TINY, torch.zeros(N_ITEMS, TINY.dim), 2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.items.delta, again.items.delta)
+    assert torch.equal(one.kind.weight, again.kind.weight)
+    assert not torch.equal(one.items.delta, other.items.delta)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
-from prefect import flow, get_run_logger, runtime, task
+from prefect import Task, flow, get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 
+from flows import logs
+from models.errors import UserError
 from models.training import pick_device
 from settings import Settings, load
-from tasks import dataset, encoding, figures, lake, night, publishing, registry, report
+from tasks import dataset, encoding, figures, lake, night, publishing, registry, report, turn
 
-with_retries = {"retries": 2, "retry_delay_seconds": 5, "cache_policy": NO_CACHE}
+logs.speak()
+
+
+def may_pass(task: Task, run: TaskRun, state: State) -> bool:
+    """Whether an error may be gone in five seconds: a store that did not answer, but nothing that waits for the user."""
+    error = state.data
+    return not isinstance(error, UserError) or isinstance(error, lake.LakeError | registry.RegistryError)
+
+
+with_retries: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": may_pass, "cache_policy": NO_CACHE}
 encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed_items)
 load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
 learn = task(name="train", cache_policy=NO_CACHE)(night.learn)
@@ -25,6 +38,7 @@ register = task(name="register", **with_retries)(registry.register)
 make_lists = task(name="rank", cache_policy=NO_CACHE)(night.make_lists)
 publish = task(name="publish", **with_retries)(publishing.publish)
 write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
+prune = task(name="prune", **with_retries)(registry.prune)
 maintain = task(name="maintain", **with_retries)(publishing.maintain)
 
 
@@ -32,19 +46,22 @@ maintain = task(name="maintain", **with_retries)(publishing.maintain)
 def nightly() -> str:
     """One night; gives the version that is live after it. Safe to run again after any interruption."""
     settings = load()
-    torch.set_num_threads(settings.threads or torch.get_num_threads())
-    tables = lake.locate(settings.lake, settings.home)
-    lake.migrate(tables)
-    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
-    registry.reconcile(models, publishing.live_version(tables))
-    encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
-    data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
-    config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
-    about = {"flow_run_id": run_id, "lake_uri": tables.catalog}
-    with registry.start_night(
-        models, str(runtime.flow_run.name), config, data.snapshot, night.git_revision(), data.describe(), **about
-    ) as run:
-        return learn_and_publish(settings, tables, models, data, run, run_id)
+    with turn.take(settings.home), lake.explained():
+        torch.set_num_threads(settings.threads or torch.get_num_threads())
+        tables = lake.locate(settings.lake, settings.home)
+        lake.migrate(tables)
+        artifacts = settings.home.resolve() / "mlflow" / "artifacts"
+        models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
+        for text in registry.reconcile(models, publishing.live_version(tables)).told:
+            get_run_logger().warning(text)
+        encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
+        data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
+        config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
+        about = {"flow_run_id": run_id, "lake_uri": tables.catalog}
+        with registry.start_night(
+            models, str(runtime.flow_run.name), config, data.snapshot, night.git_revision(), data.describe(), **about
+        ) as run:
+            return learn_and_publish(settings, tables, models, data, run, run_id)
 
 
 def learn_and_publish(
@@ -74,5 +91,6 @@ def learn_and_publish(
     run.report(text)
     create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
     create_link_artifact(link=settings.server.mlflow_url + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
+    prune(models, settings.registry.keep_versions, {live.version})
     maintain(tables)
     return live.version

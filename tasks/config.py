@@ -47,6 +47,7 @@ class RegistryConfig(BaseModel):
     tracking_uri: str = Field("", description="MLflow tracking URI; empty for SQLite under the home folder")
     model_name: str = Field("minutehand", description="Name of the registered model and of the experiment")
     gate_tolerance: NonNegativeFloat = Field(0.02, description="Share of the champion's hold-out NDCG that a challenger may fall short of")
+    keep_versions: PositiveInt = Field(30, description="Newest model versions that are kept, besides those that are live or have an alias")
 
 
 class ServerConfig(BaseModel):

@@ -125,6 +125,16 @@ class Reconciled:
     deleted_models: tuple[str, ...]
     unpublished: str | None
 
+    @property
+    def told(self) -> list[str]:
+        """A sentence for each kind of thing found; empty after a night that came to its end."""
+        found = {
+            f"run {', '.join(self.ended_runs)} was killed; it is ended": self.ended_runs,
+            f"{len(self.deleted_models)} half-saved models are deleted": self.deleted_models,
+            f"version {self.unpublished} became the champion, but was not published; this night publishes": self.unpublished,
+        }
+        return [text for text, is_there in found.items() if is_there]
+
 
 @dataclass(frozen=True)
 class Night:

@@ -56,9 +56,10 @@ class Fit:
 
 
 def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
-    """The rules of the hold-out; whether seen items are hidden is decided by how often users come back to items."""
-    distinct = len(np.unique(events.user * events.n_items + events.item))
-    comes_back = 1 - distinct / max(len(events), 1) >= REPEATS_ARE_COMMON
+    """The rules of the hold-out; whether seen items are hidden is decided by how often users came back in training."""
+    past = events.by_time[: max(int(len(events) * config.train_share), 1)]
+    distinct = len(np.unique(events.user[past] * events.n_items + events.item[past]))
+    comes_back = 1 - distinct / max(len(past), 1) >= REPEATS_ARE_COMMON
     hide = config.seen_items == "hide" or (config.seen_items == "auto" and not comes_back)
     n_slots = min(max(MAX_PRIOR_CELLS // max(events.n_items, 1), 200), 4000)
     return Evaluator(events, Slots.over(events.time, n_slots), hide)

@@ -2,7 +2,7 @@
 --
 -- grain:   one row per event
 -- params:  $event_types (varchar[]), $weights (double[])
--- reads:   raw.events
+-- reads:   raw.events, raw.items
 -- returns: user_row, item_row, kind, time_s, weight
 with weighed as (
     select

@@ -121,8 +121,12 @@ def slot_log_prior(events: Events, slots: Slots, wanted: Ints, parameters: Float
 def fit_prior(events: Events, slots: Slots, max_cells: int = 20_000_000) -> Floats:
     """The parameters under which the given events are most likely, each predicted from the beginning of its slot.
 
-    The newest slots that fit into max_cells (slot x item x feature) are used.
+    The newest slots that fit into max_cells (slot x item x feature) are used. Where there are no events, an even mixture.
     """
+    origin = torch.zeros(N_PARAMETERS)
+    origin[N_SHARES] = 1.0
+    if not events.weight.any():
+        return origin.numpy()
     slot = slots.of(events.time)
     wanted = np.unique(slot)
     wanted = wanted[-max(max_cells // (events.n_items * (N_SHARES + 2)), 1) :]
@@ -131,12 +135,10 @@ def fit_prior(events: Events, slots: Slots, max_cells: int = 20_000_000) -> Floa
     place = torch.from_numpy(np.searchsorted(wanted, slot[used]))
     item, weight = torch.from_numpy(events.item[used]), torch.from_numpy(events.weight[used])
     mass = torch.zeros(len(wanted)).index_add_(0, place, weight)
-    origin = torch.zeros(N_PARAMETERS)
-    origin[N_SHARES] = 1.0
 
     def loss(parameters: Tensor) -> Tensor:
         logits = log_prior(features, parameters)
         observed = (logits[place, item] * weight).sum()
-        return (logits.logsumexp(1) @ mass - observed) / mass.sum() + 1e-4 * ((parameters - origin) ** 2).sum()
+        return (logits.logsumexp(1) @ mass - observed) / mass.sum().clamp_min(1e-12) + 1e-4 * ((parameters - origin) ** 2).sum()
 
     return minimise(loss, origin).numpy()

@@ -64,6 +64,8 @@ class Evaluator:
 
     def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Tensor]]:
         """Rows of one slot at a time, in order of time, with the popularity features as known when the slot began."""
+        if not len(rows):
+            return
         slot = self.slots.of(self.events.time[rows])
         order = np.argsort(slot, kind="stable")
         wanted, begin = np.unique(slot[order], return_index=True)

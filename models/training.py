@@ -97,11 +97,14 @@ def train(
     """Fit the model to the events in place; with a judge, keep the weights of the best epoch and stop when none follows.
 
     n_epochs fixes the number of epochs (the refit on all events); otherwise config.max_epochs, patience and minutes
-    bound it. The learning rate warms up over the first steps and falls as a cosine over the planned epochs.
+    bound it. The learning rate warms up over the first steps and falls as a cosine over the planned epochs. Without
+    events the model stays as it is.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     windows = training_windows(events, model.config.max_events)
+    if not len(windows):
+        return Curve()
     optimizer = make_optimizer(model, config)
     planned = n_epochs or config.max_epochs
     steps_per_epoch = sum(1 for _ in bucketed(windows.length, config.batch_events))

@@ -48,15 +48,16 @@ def random_events(n_users: int = 20, n_events: int = 300, n_items: int = 30, see
 def random_text(n_items: int, dim: int = 16, seed: int = 0) -> Floats:
     """Unit rows."""
     text = np.random.default_rng(seed).normal(size=(n_items, dim)).astype(np.float32)
-    return text / np.linalg.norm(text, axis=1, keepdims=True)
+    unit: Floats = text / np.linalg.norm(text, axis=1, keepdims=True)
+    return unit
 
 
 def shaken(n_items: int, config: RecommenderConfig = TINY, *, text: Floats | None = None, seed: int = 0) -> Recommender:
     """A model none of whose parameters is at its neutral start, so that every path from input to output is open."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.manual_seed(seed)
     rows = random_text(n_items, config.dim, seed) if text is None else text
     model = Recommender(config, torch.from_numpy(rows), 2, generator)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model.eval()

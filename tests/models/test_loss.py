@@ -37,10 +37,14 @@ def plain(queries: Tensor, items: Tensor, target: Tensor, weight: Tensor, prior:
     return (losses * weight).sum() / weight.sum()
 
 
+def ours_of(given: dict[str, Tensor], chunk_cells: int = 2_500_000) -> Tensor:
+    return catalog_cross_entropy(**given, chunk_cells=chunk_cells)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("chunk_cells", [1, 16 * ITEMS, 33 * ITEMS, 2_500_000])
 def test_value_and_gradients_equal_those_of_torch_for_any_chunk(chunk_cells: int) -> None:
     ours, theirs = problem(), problem()
-    loss, expected = catalog_cross_entropy(**ours, chunk_cells=chunk_cells), plain(**theirs)
+    loss, expected = ours_of(ours, chunk_cells=chunk_cells), plain(**theirs)
     (3 * loss).backward()
     (3 * expected).backward()
     torch.testing.assert_close(loss, expected)
@@ -53,7 +57,7 @@ def test_an_item_that_did_not_exist_yet_gets_no_gradient() -> None:
     one["prior"][:, 4] = -torch.inf
     one["target"][one["target"] == 4] = 5
     one["prior"][:, 5] = 0.0
-    catalog_cross_entropy(**one).backward()
+    ours_of(one).backward()
     assert one["items"].grad is not None
     assert one["items"].grad[4].eq(0).all()
     assert one["items"].grad.isfinite().all()
@@ -62,7 +66,7 @@ def test_an_item_that_did_not_exist_yet_gets_no_gradient() -> None:
 def test_an_event_of_weight_zero_teaches_nothing() -> None:
     one = problem()
     one["weight"][::2] = 0
-    catalog_cross_entropy(**one).backward()
+    ours_of(one).backward()
     assert one["queries"].grad is not None
     assert one["queries"].grad[::2].eq(0).all()
     assert one["queries"].grad[1::2].abs().sum(1).gt(0).all()
@@ -71,7 +75,7 @@ def test_an_event_of_weight_zero_teaches_nothing() -> None:
 def test_only_zero_weights_give_a_loss_of_zero_and_no_nan() -> None:
     one = problem()
     one["weight"].zero_()
-    loss = catalog_cross_entropy(**one)
+    loss = ours_of(one)
     loss.backward()
     assert loss.item() == 0
     assert one["items"].grad is not None
@@ -81,7 +85,7 @@ def test_only_zero_weights_give_a_loss_of_zero_and_no_nan() -> None:
 def test_logits_far_from_zero_overflow_nowhere() -> None:
     one = problem()
     one["queries"] = (one["queries"].detach() * 300).requires_grad_()
-    loss = catalog_cross_entropy(**one)
+    loss = ours_of(one)
     loss.backward()
     assert np.isfinite(loss.item())
     assert one["items"].grad is not None
@@ -93,7 +97,7 @@ def test_bf16_agrees_with_fp32_roughly() -> None:
     low = {name: rough[name].detach().bfloat16() for name in ("queries", "items", "prior")}
     for name in ("queries", "items"):
         low[name].requires_grad_()
-    expected, loss = catalog_cross_entropy(**exact), catalog_cross_entropy(**(rough | low))
+    expected, loss = ours_of(exact), ours_of(rough | low)
     expected.backward()
     loss.backward()
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.02)

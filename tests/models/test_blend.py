@@ -95,20 +95,20 @@ def test_combine_is_the_formula() -> None:
     repeats = Repeats(torch.tensor([2]), torch.tensor([7]), torch.tensor([[1.0, 0.5, 2.0]]))
     found = combine(blend, who, sequence, state, repeats)
     row, item = 2, 7
-    gate = dict(zip(GATES, who[row].numpy() @ blend.gate, strict=True))
-    mixture = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[item, :N_SHARES]
+    weight = dict(zip(GATES, who[row].numpy() @ blend.gate, strict=True))
+    share = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[item, :N_SHARES]
     expected = (
-        gate["popularity"] * mixture.log()
-        + gate["sequence"] * sequence[row, item]
-        + gate["item_mean"] * state.mean_score[item]
-        + gate["age"] * state.popularity[item, N_SHARES]
-        + gate["unseen"] * state.popularity[item, N_SHARES + 1]
+        weight["popularity"] * share.log()
+        + weight["sequence"] * sequence[row, item]
+        + weight["item_mean"] * state.mean_score[item]
+        + weight["age"] * state.popularity[item, N_SHARES]
+        + weight["unseen"] * state.popularity[item, N_SHARES + 1]
         + torch.tensor([1.0, 0.5, 2.0]) @ torch.from_numpy(blend.repeat)
     )
     assert found[row, item].item() == pytest.approx(float(expected), rel=1e-4)
-    cold = found[row, 6].item() - gate["sequence_cold"] * sequence[row, 6].item() - gate["cold"]
-    mixture = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[6, :N_SHARES]
-    assert cold == pytest.approx(float(gate["popularity"] * mixture.log() + gate["age"] * state.popularity[6, N_SHARES]), rel=1e-3)
+    cold = found[row, 6].item() - weight["sequence_cold"] * sequence[row, 6].item() - weight["cold"]
+    share = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[6, :N_SHARES]
+    assert cold == pytest.approx(float(weight["popularity"] * share.log() + weight["age"] * state.popularity[6, N_SHARES]), rel=1e-3)
 
 
 def test_what_is_fitted_is_what_is_served() -> None:

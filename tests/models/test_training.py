@@ -1,0 +1,174 @@
+"""Training: finds a planted walk, repeats itself under a seed, keeps its best epoch."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import training
+from models.config import TrainConfig
+from models.dataset import Events, Windows, training_windows
+from models.fitting import new_model, training_offsets
+from models.prior import HALF_LIVES_H, Slots, single
+from models.recommender import Recommender
+from models.streams import make_batch
+from models.training import Curve, make_optimizer, pick_device, step_loss, train, user_vectors
+from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
+
+CPU = torch.device("cpu")
+N_ITEMS = 24
+EVEN = single(len(HALF_LIVES_H))
+
+
+def fresh(seed: int = 0, n_items: int = N_ITEMS) -> Recommender:
+    return new_model(TINY, np.zeros((n_items, TINY.dim), np.float32), 2, CPU, seed)
+
+
+def trained(events: Events, config: TrainConfig = QUICK, seed: int = 0) -> tuple[Recommender, Curve]:
+    model = fresh(seed, events.n_items)
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    return model, train(model, events, offsets, config, seed=seed)
+
+
+def hits(model: Recommender, events: Events) -> float:
+    """How often the best item is the next one, of all events but each user's first."""
+    vectors, rows = user_vectors(model, events, training_windows(events, TINY.max_events))
+    best = (vectors @ model.items().detach().float().T).argmax(1).numpy()
+    later = events.position[rows] > 0
+    return float((best == events.item[rows])[later].mean())
+
+
+@pytest.fixture
+def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without fast bf16."""
+    monkeypatch.setattr(training, "has_fast_bf16", lambda device: False)
+
+
+def test_a_walk_that_no_popularity_can_see_is_learnt_and_holds_for_users_never_trained_on() -> None:
+    model, curve = trained(walks())
+    assert curve.loss[-1] < 0.5 * curve.loss[0]
+    assert hits(model, walks(seed=1)) > 0.9
+
+
+def test_two_trainings_under_one_seed_give_equal_weights_and_another_seed_others() -> None:
+    events, short = walks(n_users=20), QUICK.model_copy(update={"max_epochs": 2})
+    (one, curve), (again, same), (other, _) = (trained(events, short, seed) for seed in (3, 3, 4))
+    assert curve.loss == same.loss
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in one.state_dict().items())
+    assert not torch.equal(one.items.delta, other.items.delta)
+
+
+def test_training_on_no_events_changes_no_weight() -> None:
+    model, curve = trained(make_events([], n_items=N_ITEMS))
+    assert all(torch.equal(value, fresh().state_dict()[name]) for name, value in model.state_dict().items())
+    assert curve.loss == []
+    assert curve.best_epoch == 0
+
+
+def test_events_of_weight_zero_move_no_item() -> None:
+    events = walks(n_users=10)
+    silent = make_events(zip(events.user, events.item, events.time, strict=True), n_items=N_ITEMS, weights=[0.0] * len(events))
+    model, curve = trained(silent, QUICK.model_copy(update={"max_epochs": 2, "weight_decay": 0.0}))
+    assert curve.loss == [0, 0]
+    assert torch.equal(model.items.delta, fresh().items.delta)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training() -> None:
+    quality, kept = iter([0.1, 0.3, 0.2, 0.2, 0.9]), []
+
+    def judge(model: Recommender) -> float:
+        kept.append(copy.deepcopy(model.state_dict()))
+        return next(quality)
+
+    events, model = walks(n_users=10), fresh()
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    told: list[int] = []
+    config = QUICK.model_copy(update={"max_epochs": 9, "patience": 2})
+    curve = train(model, events, offsets, config, seed=0, judge=judge, on_epoch=lambda epoch, *_: told.append(epoch))
+    assert curve.validation == [0.1, 0.3, 0.2, 0.2]
+    assert curve.best_epoch == 2
+    assert told == [1, 2, 3, 4]
+    assert all(torch.equal(value, kept[1][name]) for name, value in model.state_dict().items())
+
+
+def test_a_fixed_number_of_epochs_is_trained_whatever_the_patience() -> None:
+    events, model = walks(n_users=5), fresh()
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    curve = train(model, events, offsets, QUICK.model_copy(update={"patience": 1}), seed=0, n_epochs=4)
+    assert len(curve.loss) == curve.best_epoch == 4
+    assert curve.points == (curve.loss, [None] * 4)
+
+
+def test_a_budget_of_no_time_still_trains_one_epoch() -> None:
+    _, curve = trained(walks(n_users=5), QUICK.model_copy(update={"minutes": 1e-9}))
+    assert len(curve.loss) == 1
+
+
+def test_gains_that_are_noise_are_no_gains() -> None:
+    assert Curve(loss=[1.0] * 4, validation=[0.1, 0.2, 0.2002, 0.2004]).last_gain == 2
+    assert Curve(loss=[1.0] * 3, validation=[0.0, 0.0, 0.0]).last_gain == 0
+
+
+def loss_and_gradient(model: Recommender, events: Events) -> tuple[float, Tensor]:
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    windows = training_windows(events, TINY.max_events)
+    model.zero_grad()
+    loss = step_loss(model, make_batch(events, windows, np.arange(len(windows))), events, offsets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item(), torch.cat([p.grad.float().flatten() for p in model.parameters() if p.grad is not None])
+
+
+def test_bf16_and_fp32_agree_roughly(monkeypatch: pytest.MonkeyPatch) -> None:
+    events, found = walks(n_users=20), []
+    for is_fast in (True, False):
+        monkeypatch.setattr(training, "has_fast_bf16", lambda device, is_fast=is_fast: is_fast)
+        monkeypatch.setattr("models.fitting.matmul_dtype", training.matmul_dtype)
+        found.append(loss_and_gradient(shaken(N_ITEMS), events))
+    (low, low_gradient), (full, full_gradient) = found
+    assert low == pytest.approx(full, rel=0.02)
+    assert torch.nn.functional.cosine_similarity(low_gradient, full_gradient, dim=0) > 0.99
+
+
+@pytest.mark.usefixtures("fp32")
+def test_the_loss_is_the_book_s_over_items_that_exist_with_the_prior_inside() -> None:
+    events = walks(n_users=6, n_steps=5)
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    model = shaken(N_ITEMS)
+    found, _ = loss_and_gradient(model, events)
+    vectors, rows = user_vectors(model, events, training_windows(events, TINY.max_events))
+    logits = vectors @ model.items().detach().T + offsets.prior[torch.from_numpy(offsets.slot[rows])]
+    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(events.item[rows]))
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.usefixtures("fp32")
+def test_user_vectors_come_in_the_order_of_their_rows_and_the_same_in_any_batch() -> None:
+    events, model = walks(n_users=12, n_steps=5), shaken(N_ITEMS)
+    windows = training_windows(events, TINY.max_events)
+    vectors, rows = user_vectors(model, events, windows)
+    assert rows.tolist() == list(range(len(events)))
+    backwards = Windows(windows.start[::-1].copy(), windows.target[::-1].copy(), windows.stop[::-1].copy())
+    small, again = user_vectors(model, events, backwards, batch_events=7)
+    assert again.tolist() == rows.tolist()
+    torch.testing.assert_close(small, vectors, atol=1e-4, rtol=1e-4)
+
+
+def test_deltas_norms_biases_and_temperature_are_not_decayed() -> None:
+    model = Recommender(TINY, torch.from_numpy(random_text(N_ITEMS)), 2, torch.Generator())
+    decayed, rest = make_optimizer(model, QUICK).param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert rest["weight_decay"] == 0
+    assert decayed["weight_decay"] == QUICK.weight_decay
+    free = {names[id(p)] for p in rest["params"]}
+    assert {"items.delta", "log_scale", "start", "norm.weight", "blocks.0.qkv.bias", "blocks.0.distance_bias"} <= free
+    assert {names[id(p)] for p in decayed["params"]} >= {"blocks.0.qkv.weight", "kind.weight", "items.head.0.weight"}
+    assert len(free) + len(decayed["params"]) == len(names)
+
+
+def test_auto_is_a_device_of_this_machine() -> None:
+    assert pick_device("cpu").type == "cpu"
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

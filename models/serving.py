@@ -124,8 +124,8 @@ def last_vectors(weights: Weights, events: Events, windows: Windows, now: int) -
 def anybody(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
     """The list for users nobody has met: one popularity, as a share of all events."""
     share = np.where(is_available, popularity[:, column], -1.0)
-    item = np.argsort(-share, kind="stable")[:k]
-    kept = share[item].clip(0)
+    item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
+    kept = share[item]
     return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
 
 

@@ -1,0 +1,165 @@
+"""A night on data that nobody would choose: whatever is in the lake, every user gets a sane list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.errors import UserError
+from tasks.config import EVENT_WEIGHTS, PublishConfig
+from tasks.dataset import Dataset, load_dataset
+from tasks.encoding import encode_changed_items
+from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
+from tasks.night import Lists, complete, example, judge, learn, make_lists
+from tasks.report import night_report
+from tests.lakes import Event, habits, put
+from tests.models.test_encoder import save_tiny_bert
+
+MODEL = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=8)
+TRAIN = TrainConfig(max_epochs=2, batch_events=256, device="cpu")
+EVALUATION = EvaluationConfig(n_bootstrap=20)
+PUBLISH = PublishConfig(n_recommendations=5, n_similar=3)
+YEAR_H = 24 * 365
+Titles = dict[str, str | None]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderConfig:
+    return EncoderConfig(name=str(save_tiny_bert(tmp_path_factory.mktemp("encoder") / "tiny")))
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One for all tests: each begins by putting its rows in anew."""
+    lake = locate(LakeConfig(), tmp_path_factory.mktemp("home"))
+    migrate(lake)
+    return lake
+
+
+@pytest.fixture
+def pinned(lake: Lake, encoder: EncoderConfig) -> Callable[[], Dataset]:
+    """The lake as a night sees it: texts encoded, snapshot pinned."""
+
+    def load() -> Dataset:
+        encoded = encode_changed_items(lake, encoder, progress=False)
+        return load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, encoded.encoder)
+
+    return load
+
+
+def spend(data: Dataset, folder: Path, champion: Path | None = None, model: RecommenderConfig = MODEL) -> Lists:
+    """A whole night but for registry and tables, all of whose results are sane."""
+    learnt = learn(data, model, TRAIN, EVALUATION, seed=1)
+    judged = judge(data, learnt, champion, EVALUATION, seed=1)
+    complete(data, learnt, model, TRAIN, seed=1, folder=folder)
+    lists = make_lists(data, learnt.evaluator.trend, folder, PUBLISH)
+    assert np.isfinite([judged.ndcg, judged.best_baseline_ndcg]).all()
+    assert all(row.value is None or np.isfinite(row.value) for row in judged.rows)
+    assert night_report("1", "fine", judged, lists.users, data.titles)
+    assert all(history["item_ids"] for history in example(data))
+    check(lists, data)
+    return lists
+
+
+def check(lists: Lists, data: Dataset) -> None:
+    """A list per user and one for anyone: known and available items, none twice, finite, the best first, no gap before the end."""
+    assert lists.users.user_ids == data.user_ids
+    for ranked in (lists.users, lists.fallback):
+        is_there = ranked.item >= 0
+        assert ranked.item.max(initial=-1) < len(data.catalog)
+        assert data.catalog.is_available[ranked.item[is_there]].all()
+        assert np.isfinite(ranked.score).all()
+        assert np.isfinite(ranked.probability).all()
+        assert (ranked.probability >= 0).all()
+        assert (ranked.probability.sum(1) <= 1.001).all()
+        for item, score, there in zip(ranked.item, ranked.score, is_there, strict=True):
+            assert len(set(item[there])) == there.sum()
+            assert (np.diff(score[there]) <= 0).all()
+            assert not there[there.sum() :].any()
+    near = lists.neighbours.item
+    assert near.shape[0] == len(data.catalog)
+    assert data.catalog.is_available[near[near >= 0]].all()
+    assert not (near == np.arange(len(near))[:, None]).any()
+    assert np.isfinite(lists.neighbours.similarity).all()
+
+
+def shown(lists: Lists, data: Dataset, user: str) -> list[str]:
+    row = lists.users.item[data.user_ids.index(user)]
+    return [data.catalog.item_ids[item] for item in row if item >= 0]
+
+
+DESCRIBED: Titles = {f"i{n:02}": "red tent" if n % 2 else "green tent" for n in range(30)}
+FEW: list[Event] = [("ann", "a", 0), ("ann", "b", 1), ("ben", "a", 2), ("ben", "c", 3), ("cat", "b", 5)]
+ODD: dict[str, tuple[list[Event], Titles]] = {
+    "one event": ([("ann", "a", 0)], {"a": "red tent"}),
+    "two events of one user": ([("ann", "a", 0), ("ann", "b", 1)], {"a": "red", "b": "green"}),
+    "one user": ([("ann", f"i{n % 9:02}", n) for n in range(40)], DESCRIBED),
+    "one item": ([(f"u{n % 3}", "a", n) for n in range(30)], {}),
+    "all events at one instant": ([(user, item, 0) for user, item, _ in habits()], DESCRIBED),
+    "no text at all": (habits(), {}),
+    "the same text everywhere": (habits(), dict.fromkeys(DESCRIBED, "red tent")),
+    "text of one item only": (habits(), {**dict.fromkeys(DESCRIBED), "i03": "red tent"}),
+    "titles of 10,000 characters": (FEW, {"a": "tent " * 2000, "b": "x" * 10_000, "c": "帐篷" * 5000}),
+    "emoji, odd letters and control characters": (
+        FEW,
+        {"a": "⛺️🏕️ tent", "b": "t\u0301ent\u200b \u202e", "c": "\x01\x07\x1b[31m", "d": "\ufffd"},
+    ),
+    "events on items that nobody described": (FEW, {"x": "red tent", "y": "green tent"}),
+    "more items without events than with": (FEW, {**dict.fromkeys((f"n{n:03}" for n in range(200)), "red tent"), "a": "green"}),
+    "a user with 5,000 events": ([("ann", f"i{n * n % 30:02}", n / 60) for n in range(5000)] + FEW, DESCRIBED),
+    "events decades apart": ([("ann", "a", -40 * YEAR_H), ("ann", "b", 0), ("ben", "a", 1), ("ben", "b", 20 * YEAR_H)], {"a": "red"}),
+    "events before 1970": ([(user, item, hours - 80 * YEAR_H) for user, item, hours in FEW], {"a": "red"}),
+    "a user named * and one without a name": ([("*", "a", 0), ("", "b", 1), ("ann", "a", 2), ("ann", "c", 3)], {"a": "red"}),
+    "newest period of one event": ([(user, item, hours / 100) for user, item, hours in habits()] + [("new", "new", 9999)], DESCRIBED),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_night_survives(name: str, lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    events, titles = ODD[name]
+    put(lake, events, titles, anew=True)
+    spend(pinned(), tmp_path / "model")
+
+
+def test_where_one_item_is_available_nobody_is_shown_another(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, habits(), DESCRIBED, unavailable=[item for item in DESCRIBED if item != "i04"], anew=True)
+    data = pinned()
+    lists = spend(data, tmp_path / "model")
+    assert {item for user in data.user_ids for item in shown(lists, data, user)} <= {"i04"}
+    assert lists.fallback.item[lists.fallback.item >= 0].tolist() == [data.catalog.item_ids.index("i04")]
+
+
+def test_where_nothing_is_available_lists_are_empty(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, FEW, {"a": "red", "b": "green", "c": "tent"}, unavailable=["a", "b", "c"], anew=True)
+    lists = spend(pinned(), tmp_path / "model")
+    assert (lists.users.item < 0).all()
+    assert (lists.fallback.item < 0).all()
+
+
+def test_no_event_on_an_item_is_an_error_that_says_what_to_do(lake: Lake, pinned: Callable[[], Dataset]) -> None:
+    put(lake, [("ann", None, 0)], {"a": "red tent"}, event_type="search", anew=True)
+    with pytest.raises(UserError, match="minutehand ingest events"):
+        pinned()
+
+
+def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    spend(pinned(), tmp_path / "first")
+    later: list[Event] = [("u00", "z-new", 500), ("stranger", "a-new", 501), ("u01", "never-described", 502)]
+    put(lake, later, {"a-new": "red tent", "z-new": None}, event_type="gift")
+    lists = spend(pinned(), tmp_path / "second", champion=tmp_path / "first")
+    assert "stranger" in lists.users.user_ids
+
+
+def test_a_champion_of_another_shape_and_encoder_is_judged_all_the_same(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
+) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    spend(pinned(), tmp_path / "first", model=MODEL.model_copy(update={"dim": 4, "max_events": 4}))
+    other = encode_changed_items(lake, encoder.model_copy(update={"max_tokens": 3}), progress=False)
+    data = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, other.encoder)
+    spend(data, tmp_path / "second", champion=tmp_path / "first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -135,34 +136,23 @@ def best_popularity_column(blend: Blend) -> int:
 
 
 def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approximate_above: int) -> Neighbours:
-    """The k available items nearest to each item by cosine; by HNSW above a catalogue size, else exact."""
-    vectors = F.normalize(items, dim=1).contiguous()
-    n_items = len(vectors)
-    k = min(k, n_items - 1)
-    if n_items > approximate_above:
-        return _approximate_neighbours(vectors, is_available, k)
-    found, similarity = np.full((n_items, k), -1, np.int64), np.zeros((n_items, k), np.float32)
-    block = max(BLOCK_CELLS // n_items, 1)
-    for first in range(0, n_items, block):
-        cosine = vectors[first : first + block] @ vectors.T
-        cosine[torch.arange(len(cosine)), first + torch.arange(len(cosine))] = -torch.inf
-        cosine[:, torch.from_numpy(~is_available)] = -torch.inf
-        best = cosine.topk(k, 1)
-        found[first : first + block] = torch.where(best.values.isfinite(), best.indices, -1).numpy()
-        similarity[first : first + block] = best.values.nan_to_num(neginf=0.0).numpy()
-    return Neighbours(found, similarity)
+    """The k available items nearest to each item by cosine; by HNSW above a catalogue size, else exact.
 
-
-def _approximate_neighbours(vectors: Tensor, is_available: NDArray[np.bool_], k: int) -> Neighbours:
-    """Malkov and Yashunin 2018, hierarchical navigable small world graphs."""
-    import faiss
-
-    index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    Malkov and Yashunin 2018, hierarchical navigable small world graphs. bench/search.py compares the two.
+    """
+    vectors = F.normalize(items, dim=1).numpy()
     rows = np.flatnonzero(is_available)
-    index.add(vectors.numpy()[rows])
-    index.hnsw.efSearch = max(2 * k, 64)
-    similarity, place = index.search(vectors.numpy(), k + 1)
+    k = min(k, len(vectors) - 1)
+    if not len(rows) or k < 1:
+        return Neighbours(np.full((len(vectors), max(k, 0)), -1), np.zeros((len(vectors), max(k, 0)), np.float32))
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    if len(rows) > approximate_above:
+        index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efSearch = max(2 * k, 64)
+    index.add(vectors[rows])
+    similarity, place = index.search(vectors, k + 1)
     item = np.where(place >= 0, rows[np.maximum(place, 0)], -1)
-    is_self = item == np.arange(len(vectors))[:, None]
-    order = np.argsort(is_self | (item < 0), axis=1, kind="stable")[:, :k]
-    return Neighbours(np.take_along_axis(item, order, 1), np.take_along_axis(similarity, order, 1))
+    is_out = (item < 0) | (item == np.arange(len(vectors))[:, None])
+    order = np.argsort(is_out, axis=1, kind="stable")[:, :k]
+    item, similarity, is_out = (np.take_along_axis(table, order, 1) for table in (item, similarity, is_out))
+    return Neighbours(np.where(is_out, -1, item), np.where(is_out, 0, similarity).astype(np.float32))

@@ -37,7 +37,7 @@ class PublishConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     n_recommendations: PositiveInt = Field(100, description="Items in each user's list")
     n_similar: PositiveInt = Field(50, description="Neighbours of each item")
-    approximate_above: PositiveInt = Field(200_000, description="Catalogue size above which neighbours are searched approximately")
+    approximate_above: PositiveInt = Field(50_000, description="Catalogue size above which neighbours are searched approximately")
 
 
 class RegistryConfig(BaseModel):

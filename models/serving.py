@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -140,15 +139,17 @@ def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approxima
 
     Malkov and Yashunin 2018, hierarchical navigable small world graphs. bench/search.py compares the two.
     """
+    import faiss  # here, because the registered model ranks without it
+
     vectors = F.normalize(items, dim=1).numpy()
     rows = np.flatnonzero(is_available)
     k = min(k, len(vectors) - 1)
     if not len(rows) or k < 1:
         return Neighbours(np.full((len(vectors), max(k, 0)), -1), np.zeros((len(vectors), max(k, 0)), np.float32))
-    index = faiss.IndexFlatIP(vectors.shape[1])
+    index: faiss.Index = faiss.IndexFlatIP(vectors.shape[1])
     if len(rows) > approximate_above:
-        index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efSearch = max(2 * k, 64)
+        index = graph = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efSearch = max(2 * k, 64)
     index.add(vectors[rows])
     similarity, place = index.search(vectors, k + 1)
     item = np.where(place >= 0, rows[np.maximum(place, 0)], -1)

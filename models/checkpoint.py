@@ -55,6 +55,8 @@ class Checkpoint:
         A history has item_ids and, if known, event_types and occurred_at (UTC) of the same length; without times the
         events count as just past. Unknown items are passed over.
         """
+        if k < 1:
+            raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
         events = self._events(histories, asked)
         lists = self.scorer().rank(events, len(histories), k, now=asked)
@@ -69,6 +71,8 @@ class Checkpoint:
         kind = {name: n for n, name in enumerate(self.kinds)}
         columns: list[tuple[int, int, int, int]] = []
         for user, history in enumerate(histories):
+            if history.get("item_ids") is None:
+                raise UserError(f"history {user} has no item_ids (found: {', '.join(history) or 'nothing'}); give its items, oldest first")
             items = list(history["item_ids"])
             types = list(history.get("event_types") or [None] * len(items))
             times = list(history.get("occurred_at") or [asked] * len(items))
@@ -83,11 +87,15 @@ class Checkpoint:
 
 
 def _seconds(time: Any) -> int:
+    """Unix seconds of a datetime, an ISO text or unix seconds; a time without a zone is UTC."""
     if isinstance(time, datetime):
         return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
-    if isinstance(time, str):
-        return _seconds(datetime.fromisoformat(time))
-    return int(time)
+    if isinstance(time, np.datetime64):
+        return int(time.astype("datetime64[s]").astype(np.int64))
+    try:
+        return _seconds(datetime.fromisoformat(time)) if isinstance(time, str) else int(time)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{time!r} is no time; give a datetime, an ISO text such as 2026-11-01T12:00:00 or unix seconds") from error
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:

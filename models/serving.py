@@ -56,7 +56,7 @@ class Scorer:
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
         users = user_features(trend, start, stop, gap, self.blend.trend)
         block = max(BLOCK_CELLS // n_items, 1)
-        for first in range(0, n_users, block):
+        for first in range(0, max(n_users, 1), block):  # also without users one block, which is empty
             part = slice(first, first + block)
             sequence = vectors[part] @ items.T
             repeats = None if self.hide_seen else find_repeats(events.item, n_items, start[part], stop[part])

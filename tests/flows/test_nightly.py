@@ -1,0 +1,229 @@
+"""Whole nights on a tiny shop: what is in the tables and in the registry afterwards, and after a kill."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.errors import UserError
+from settings import load
+from tasks import registry, turn
+from tasks.lake import Lake, locate, migrate, reading
+from tests.conftest import ROOT
+from tests.lakes import habits, put
+from tests.models.test_encoder import save_tiny_bert
+
+TITLES: dict[str, str | None] = {f"i{n:02}": "red tent" if n % 2 else "green tent" for n in range(30)}
+SMALL = {
+    "MINUTEHAND_MODEL__DIM": "8",
+    "MINUTEHAND_MODEL__N_BLOCKS": "1",
+    "MINUTEHAND_MODEL__MAX_EVENTS": "8",
+    "MINUTEHAND_TRAIN__MAX_EPOCHS": "2",
+    "MINUTEHAND_EVALUATION__N_BOOTSTRAP": "20",
+    "MINUTEHAND_PUBLISH__N_RECOMMENDATIONS": "5",
+    "MINUTEHAND_REGISTRY__KEEP_VERSIONS": "2",
+    "MINUTEHAND_THREADS": "1",
+}
+DUPLICATES = {
+    "recs.recommendations": "user_id, rank",
+    "recs.similar_items": "item_id, rank",
+    "features.user_histories": "user_id",
+    "features.item_embeddings": "item_id, encoder",
+    "recs.publications": "publication_id",
+    "eval.offline": "flow_run_id, model, segment, metric",
+}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A home with forty users and thirty items."""
+
+    home: Path
+    lake: Lake
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with reading(self.lake) as con:
+            return con.execute(sql).fetchall()
+
+    def value(self, sql: str) -> Any:
+        return self.ask(sql)[0][0]
+
+    @property
+    def models(self) -> registry.Registry:
+        settings = load()
+        return registry.open_registry(settings.tracking_uri, settings.registry.model_name, self.home / "mlflow" / "artifacts")
+
+    @property
+    def versions(self) -> set[str]:
+        return {str(found.version) for found in self.models.client.search_model_versions(f"name = '{self.models.model_name}'")}
+
+    def spend_night(self) -> str:
+        from flows.nightly import nightly
+
+        return nightly()
+
+    def demand_sound(self) -> None:
+        """What holds after every night, whatever went before."""
+        for table, key in DUPLICATES.items():
+            assert self.value(f"select count(*) from (select {key} from {table} group by all having count(*) > 1)") == 0, table
+        live, run, snapshot = self.ask("select model_version, mlflow_run_id, data_snapshot from recs.publications order by published_at")[
+            -1
+        ]
+        assert registry.aliases(self.models)["champion"] == live
+        origins = self.ask("select distinct model_version, mlflow_run_id, data_snapshot from recs.recommendations")
+        assert origins == [(live, run, snapshot)]
+        assert self.ask("select distinct model_version from recs.similar_items") == [(live,)]
+        assert self.value("select count(distinct user_id) from recs.recommendations") == 41
+        runs = self.models.client.search_runs([self.models.experiment_id])
+        assert [found.info.status for found in runs if found.info.status == "RUNNING"] == []
+        assert list((self.home / "nightly").iterdir()) == [self.home / "nightly" / "lock"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
+    """The shop after its first night; the tests follow each other through the nights after it."""
+    folder = tmp_path_factory.mktemp("nightly")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**SMALL, "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}.items():
+            patch.setenv(name, value)
+        patch.setenv("MINUTEHAND_HOME", str(folder / "home"))
+        settings = load()
+        lake = locate(settings.lake, settings.home)
+        migrate(lake)
+        put(lake, habits(), TITLES)
+        shop = Shop(folder / "home", lake)
+        assert shop.spend_night() == "1"
+        yield shop
+
+
+@pytest.fixture(autouse=True)
+def at_home(shop: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """The home of the shop in place of the test's own."""
+    monkeypatch.setenv("MINUTEHAND_HOME", str(shop.home))
+
+
+def test_the_first_night_registers_a_champion_and_publishes_it(shop: Shop) -> None:
+    assert registry.aliases(shop.models) == {"champion": "1"}
+    assert shop.ask("select model_version, n_users, n_items from recs.publications") == [("1", 40, 30)]
+    shop.demand_sound()
+
+
+def test_every_user_with_a_history_has_a_list_and_so_has_anyone(shop: Shop) -> None:
+    users = {user for (user,) in shop.ask("select distinct user_id from recs.recommendations")}
+    assert users == {user for user, _, _ in habits()} | {"*"}
+    assert shop.value("select count(*) from recs.recommendations where rank = 1") == 41
+    assert shop.value("select count(*) from recs.recommendations where item_id not in (select item_id from raw.items)") == 0
+
+
+def test_the_snapshot_that_every_row_names_can_be_read_again(shop: Shop) -> None:
+    snapshot = shop.value("select data_snapshot from recs.publications order by published_at desc limit 1")
+    with reading(shop.lake, snapshot) as con:
+        assert con.execute("select count(*) from raw.events").fetchone() == (len(habits()),)
+
+
+def test_the_table_of_the_night_holds_the_model_and_three_baselines(shop: Shop) -> None:
+    models = {model for (model,) in shop.ask("select distinct model from eval.offline")}
+    assert models == {"minutehand", "most_popular", "recent_popular", "item_knn"}
+    assert shop.ask("select distinct model_version from eval.offline where model = 'minutehand'") == [("1",)]
+
+
+def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champion(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "minutehand")
+    shop.spend_night()
+    assert "0 of 30 items encoded" in caplog.text
+    assert "epoch 1 of at most 2" in caplog.text
+    assert shop.versions >= {"1", "2"}
+    figures = shop.ask("""
+        select model, model_version, n_events from eval.offline
+        where metric = 'ndcg_at_10' and segment = 'all' and model in ('minutehand', 'champion')
+        order by evaluated_at desc, model limit 2
+    """)
+    assert [(model, version) for model, version, _ in figures] == [("champion", "1"), ("minutehand", "2")]
+    assert figures[0][2] == figures[1][2] > 0
+    shop.demand_sound()
+
+
+def test_a_worse_challenger_is_refused_and_the_champion_goes_on_publishing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import nightly as flow
+
+    live = registry.aliases(shop.models)["champion"]
+    before = shop.value("select count(*) from recs.publications")
+    judge = flow.night.judge
+    monkeypatch.setattr(flow, "judge", lambda *given: _worse(judge(*given)))
+    assert shop.spend_night() == live
+    assert shop.value("select count(*) from recs.publications") == before + 1
+    assert registry.aliases(shop.models)["champion"] == live
+    assert registry.aliases(shop.models)["challenger"] != live
+    shop.demand_sound()
+
+
+def _worse(judged: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(judged, ndcg=judged.champion_ndcg / 2 - 0.01)
+
+
+def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
+    shop.spend_night()
+    held = set(registry.aliases(shop.models).values())
+    assert held <= shop.versions
+    assert len(shop.versions - held) <= 2
+    assert "1" not in shop.versions
+
+
+def test_a_second_night_at_the_same_time_is_refused_with_the_process_that_has_the_turn(shop: Shop) -> None:
+    before = shop.value("select count(*) from recs.publications")
+    with turn.take(shop.home), pytest.raises(UserError, match=rf"a night is under way in .*\(process {os.getpid()}, since 20"):
+        shop.spend_night()
+    assert shop.value("select count(*) from recs.publications") == before
+
+
+KILLERS = {
+    "training": "import tasks.registry as r; r.Night.epoch = die",
+    "saving the model": "import tasks.registry as r; r._example_frame = die",
+    "between saving and the gate": "import tasks.registry as r; r.pass_gate = die",
+    "between the gate and publishing": "import tasks.night as n; n.best_popularity_column = die",
+    "publishing": "import tasks.publishing as p; p._note = die",
+    "upkeep": "import tasks.publishing as p; p._expire = die",
+}
+
+
+def kill(moment: str, prefect_server: str) -> None:
+    """A night in another process that gets SIGKILL at some moment."""
+    code = f"import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n{KILLERS[moment]}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}from flows.nightly import nightly\nnightly()"],
+        env={**os.environ, "PREFECT_API_URL": prefect_server},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+
+
+def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_everything(shop: Shop, prefect_server: str) -> None:
+    before = shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")
+    kill("publishing", prefect_server)
+    assert (shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")) == before
+    live = shop.spend_night()
+    assert shop.ask("select distinct model_version from recs.recommendations") == [(live,)]
+    shop.demand_sound()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [moment for moment in KILLERS if moment != "publishing"])
+def test_a_night_killed_at_any_moment_is_mended_by_the_next(moment: str, shop: Shop, prefect_server: str) -> None:
+    kill(moment, prefect_server)
+    shop.spend_night()
+    shop.demand_sound()

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import BaseModel, Field, NonNegativeInt
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
@@ -79,8 +80,17 @@ def load() -> Settings:
             raise SettingsError(f"unknown setting {name}; {hint}")
     try:
         return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explained(found) for found in error.errors())) from error
     except ValueError as error:
         raise SettingsError(f"a setting has an impossible value: {error}") from error
+
+
+def _explained(found: ErrorDetails) -> str:
+    """One impossible value: the variable, what is wrong, and the value where it is that of a single variable."""
+    name = PREFIX + "__".join(str(part) for part in found["loc"]).upper()
+    value = "" if isinstance(found["input"], dict) else f" (found: {found['input']})"
+    return f"{name} has an impossible value: {found['msg'].removeprefix('Value error, ')}{value}"
 
 
 if __name__ == "__main__":

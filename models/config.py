@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 
 class EncoderConfig(BaseModel):
@@ -26,6 +26,13 @@ class RecommenderConfig(BaseModel):
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout of inputs, attention output and feed-forward")
     max_events: int = Field(100, ge=2, description="Events of a user's history that the model sees")
     delta_bound: NonNegativeFloat = Field(2.0, description="Longest learnt delta of an item, in lengths of a text vector")
+
+    @model_validator(mode="after")
+    def heads_divide_dim(self) -> RecommenderConfig:
+        """Every head gets an equal part of the width."""
+        if self.dim % self.n_heads:
+            raise ValueError(f"dim {self.dim} is not a multiple of n_heads {self.n_heads}; set either so that it is")
+        return self
 
 
 class TrainConfig(BaseModel):
@@ -52,3 +59,13 @@ class EvaluationConfig(BaseModel):
     seen_items: Literal["auto", "hide", "show"] = Field(
         "auto", description="Whether items a user already had stay out of his lists; auto shows them where users come back to items"
     )
+
+    @model_validator(mode="after")
+    def leave_events_to_test_on(self) -> EvaluationConfig:
+        """Training and validation do not take everything."""
+        if self.train_share + self.validation_share >= 1:
+            raise ValueError(
+                f"train_share {self.train_share:g} and validation_share {self.validation_share:g} leave no event to test on; "
+                "their sum has to be below 1"
+            )
+        return self

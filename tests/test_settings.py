@@ -36,7 +36,20 @@ def test_a_misspelt_variable_is_an_error_that_names_the_nearest(monkeypatch: pyt
 
 def test_an_impossible_value_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_SERVER__PREFECT_PORT", "70000")
-    with pytest.raises(SettingsError, match="prefect_port"):
+    with pytest.raises(SettingsError, match=r"MINUTEHAND_SERVER__PREFECT_PORT has an impossible value: .* 65535 \(found: 70000\)"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MINUTEHAND_MODEL__N_HEADS", "3", "MINUTEHAND_MODEL has an impossible value: dim 128 is not a multiple of n_heads 3"),
+        ("MINUTEHAND_EVALUATION__TRAIN_SHARE", "0.9", "train_share 0.9 and validation_share 0.1 leave no event to test on"),
+    ],
+)
+def test_values_that_do_not_go_together_are_an_error(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=message):
         load()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from prefect import Task, flow, get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -47,8 +47,8 @@ def nightly() -> str:
     """One night; gives the version that is live after it. Safe to run again after any interruption."""
     settings = load()
     with turn.take(settings.home), lake.explained():
-        torch.set_num_threads(settings.threads or torch.get_num_threads())
-        tables = lake.locate(settings.lake, settings.home)
+        night.use_threads(settings.threads)
+        tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
         models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)

@@ -21,7 +21,8 @@ class IngestConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     event_weights: dict[str, NonNegativeFloat] = Field(
         EVENT_WEIGHTS,
-        description="Weight of each event type in training and popularity, as JSON; 0 keeps the event but learns nothing from it; other types weigh 1",
+        description="Weight of each event type in training and popularity, as JSON; "
+        "0 keeps the event but learns nothing from it; other types weigh 1",
     )
     max_text_chars: PositiveInt = Field(
         2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary"

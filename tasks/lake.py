@@ -46,13 +46,14 @@ class LakeConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Lake:
-    """An address, not a connection: safe to pass to tasks and processes."""
+    """An address, not a connection: safe to pass to tasks and processes. threads: of each connection, 0 for every processor."""
 
     catalog: str
     data_path: str
     lock_path: Path
     busy_timeout_ms: int
     lock_timeout_s: int
+    threads: int = 0
 
     @property
     def is_sqlite(self) -> bool:
@@ -125,6 +126,8 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         con.close()
         raise LakeError(f"cannot open the lake at {lake.catalog}: {error}; `minutehand doctor` looks into it") from error
     con.execute("use lake")
+    if lake.threads:
+        con.execute(f"set threads = {lake.threads:d}")
     if _has_icu(con):
         con.execute("set timezone = 'UTC'")
     return con

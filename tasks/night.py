@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
+import torch
 
 from models import checkpoint as checkpoints
 from models.checkpoint import Checkpoint
@@ -24,6 +26,13 @@ from models.serving import anybody, best_popularity_column, neighbours
 from models.training import OnEpoch
 from tasks.config import PublishConfig
 from tasks.dataset import Dataset
+
+
+def use_threads(n_threads: int) -> None:
+    """Let torch and faiss, each of which brings its own OpenMP, take this many threads; 0 leaves them every processor."""
+    if n_threads:
+        torch.set_num_threads(n_threads)
+        faiss.omp_set_num_threads(n_threads)
 
 
 @dataclass(frozen=True)

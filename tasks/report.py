@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from models.results import MetricRow, RankedLists
 from tasks.night import Judged
 
+MARKUP = re.compile(r"[\\`*_\[\]<>|#]")
 METRICS = ("ndcg_at_10", "hr_at_10", "mrr", "coverage_at_10")
 SEGMENTS = ("all", "warm_user_warm_item", "warm_user_cold_item", "cold_user_warm_item", "cold_user_cold_item")
 
@@ -14,11 +16,11 @@ SEGMENTS = ("all", "warm_user_warm_item", "warm_user_cold_item", "cold_user_warm
 def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists, titles: Sequence[str]) -> str:
     """The verdict, the table of the night and three users' lists."""
     gain = lift(judged.rows)
-    against = (
-        f"NDCG@10 is {gain.value:+.4f} against {judged.best_baseline}, the best baseline (95 % interval {gain.low:+.4f} to {gain.high:+.4f})."
-        if gain is not None and gain.value is not None
-        else "No event was held out."
-    )
+    if gain is None or gain.value is None:
+        against = "No event was held out."
+    else:
+        interval = f"95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
+        against = f"NDCG@10 is {gain.value:+.4f} against {judged.best_baseline}, the best baseline ({interval})."
     parts = [f"# Version {version}", verdict, against, metrics_table(judged.rows), "## Three users", sample_lists(lists, titles)]
     return "\n\n".join(parts)
 
@@ -44,10 +46,16 @@ def sample_lists(lists: RankedLists, titles: Sequence[str], n_users: int = 3, n_
     step = max(len(lists.user_ids) // n_users, 1)
     chosen = range(0, min(len(lists.user_ids), step * n_users), step)
     return "\n\n".join(
-        f"**{lists.user_ids[user]}**\n\n"
-        + "\n".join(f"{rank}. {titles[item]}" for rank, item in enumerate(lists.item[user, :n_items], start=1) if item >= 0)
+        f"**{_plain(lists.user_ids[user])}**\n\n"
+        + "\n".join(f"{rank}. {_plain(titles[item])}" for rank, item in enumerate(lists.item[user, :n_items], start=1) if item >= 0)
         for user in chosen
     )
+
+
+def _plain(text: str, longest: int = 120) -> str:
+    """A title as one line of text: what markdown or HTML would read as theirs is escaped, what is too long is cut."""
+    line = " ".join(text.split())
+    return MARKUP.sub(r"\\\g<0>", line if len(line) <= longest else f"{line[: longest - 1]}…")
 
 
 def _figure(row: MetricRow | None) -> str:

@@ -1,0 +1,30 @@
+"""`minutehand nightly` as its user sees it when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+def test_an_empty_lake_is_one_error_line_without_a_traceback_and_leaves_no_temporary_file(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from cli import main; main()", "nightly"],
+        env={**os.environ, "MINUTEHAND_THREADS": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == ["error: the lake holds no event on an item to learn from; take some in with: minutehand ingest events FILE"]
+    assert "Traceback" not in done.stderr
+    assert "Retry" not in done.stderr
+    assert "minutehand.encoding - 0 of 0 items encoded" in done.stderr
+    assert done.stdout == ""
+    assert list((home / "nightly").iterdir()) == [home / "nightly" / "lock"]

@@ -37,7 +37,7 @@ def night(events: Events, text: Floats | None = None, seed: int = 0) -> tuple[Ev
 
 
 def test_an_item_that_is_yet_to_come_is_out_of_the_softmax_of_its_past() -> None:
-    events = make_events([(0, 0, 0), (0, 1, 10 * HOUR), (1, 2, 20 * HOUR), (1, 0, 20 * HOUR + 1)], n_items=4)
+    events = make_events([(0, 0, 0), (0, 1, HOUR), (1, 2, 2 * HOUR), (1, 0, 2 * HOUR + 1)], n_items=4)
     offsets = training_offsets(events, Slots(0, HOUR), single(ALL_TIME), CPU)
     there = offsets.prior.isfinite()
     assert there.tolist() == [[True, False, False, False], [True, True, False, False], [True, True, True, False]]

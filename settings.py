@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     registry: RegistryConfig = RegistryConfig()
     server: ServerConfig = ServerConfig()
 
+    def with_minutes(self, minutes: float) -> Settings:
+        """The same with another training budget; raises SettingsError for one that is none."""
+        if not minutes > 0:
+            raise SettingsError(f"a training budget of {minutes} minutes is none; give a number above 0")
+        return self.model_copy(update={"train": self.train.model_copy(update={"minutes": minutes})})
+
     @property
     def tracking_uri(self) -> str:
         """Where MLflow keeps its runs."""

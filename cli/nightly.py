@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 
-def nightly() -> None:
+def nightly(
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Training budget; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False)
+    ] = None,
+) -> None:
     """Retrain in full, judge, register, and publish a list for every user."""
     from cli.environment import prepare
     from settings import load
@@ -15,5 +21,5 @@ def nightly() -> None:
 
     from flows.nightly import nightly as flow
 
-    version = flow()
+    version = flow(minutes)
     typer.echo(f"version {version} is live; next: minutehand status, minutehand recommend USER")

@@ -8,10 +8,12 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.logs import speak
 from settings import load
 from tasks import landing
 from tasks.lake import locate, migrate
 
+speak()
 as_task = task(name="take-in", task_run_name="take-in-{kind}-{file.name}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
 take_in = as_task(landing.take_in)
 

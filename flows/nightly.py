@@ -43,9 +43,12 @@ maintain = task(name="maintain", **with_retries)(publishing.maintain)
 
 
 @flow(name="nightly", description=__doc__)
-def nightly() -> str:
-    """One night; gives the version that is live after it. Safe to run again after any interruption."""
-    settings = load()
+def nightly(minutes: float | None = None) -> str:
+    """One night; gives the version that is live after it. Safe to run again after any interruption.
+
+    minutes: budget of training on the past; MINUTEHAND_TRAIN__MINUTES if none.
+    """
+    settings = load() if minutes is None else load().with_minutes(minutes)
     with turn.take(settings.home), lake.explained():
         night.use_threads(settings.threads)
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
@@ -92,5 +95,5 @@ def learn_and_publish(
     create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
     create_link_artifact(link=settings.server.mlflow_url + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
     prune(models, settings.registry.keep_versions, {live.version})
-    maintain(tables)
+    maintain(tables, spare=registry.snapshots(models))
     return live.version

@@ -547,6 +547,13 @@ def _delete_unregistered(registry: Registry) -> tuple[str, ...]:
     return tuple(model.model_id for model in orphans)
 
 
+def snapshots(registry: Registry) -> set[int]:
+    """The lake snapshots that the versions with an alias were trained on."""
+    held = set(aliases(registry).values())
+    tags = [found.tags.get("snapshot") for found in _versions(registry) if str(found.version) in held]
+    return {int(tag) for tag in tags if tag is not None}
+
+
 def prune(registry: Registry, keep: int, spare: Collection[str] = ()) -> list[str]:
     """Delete versions without an alias, files included, but for the newest `keep` and those to spare; gives the deleted.
 

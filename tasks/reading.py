@@ -179,7 +179,7 @@ def _live(live: Row, clock: datetime) -> Row:
     return {
         "live model": f"version {live['model_version']}",
         "MLflow run": live["mlflow_run_id"],
-        "trained on snapshot": live["data_snapshot"],
+        "lists of snapshot": live["data_snapshot"],
         "published": _when(live["published_at"], clock),
         "users with a list": live["n_users"],
         "lists changed": live["n_users_changed"],

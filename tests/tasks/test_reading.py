@@ -71,7 +71,7 @@ def test_status_names_the_live_model_and_compares_it_with_the_best_baseline_of_i
     put(lake, ranked({"u": [1]}))
     told = {row["what"]: row["value"] for row in status(lake)}
     assert (told["events"], told["users"], told["items"], told["live model"], told["users with a list"]) == (1, 1, 0, "version 1", 1)
-    assert live.data_snapshot < told["trained on snapshot"] < told["snapshot"]
+    assert live.data_snapshot < told["lists of snapshot"] < told["snapshot"]
     assert (told["hold-out NDCG@10"], told["best baseline"]) == ("0.2000", "recent_popular 0.1500")
     assert told["published"].endswith("ago")
 

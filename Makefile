@@ -63,7 +63,7 @@ format: $(STAMP)  ## Let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(STAMP)  ## Run every measurement in bench/ (minutes)
-	@set -e; for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
+	@set -e; for file in bench/ingest.py bench/nightly.py bench/publish.py bench/search.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
 
 constraints: $(STAMP)  ## Write the installed versions to constraints.txt
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new

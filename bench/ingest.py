@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -12,12 +11,12 @@ from pathlib import Path
 
 import duckdb
 
+from bench.table import keep
 from tasks.config import IngestConfig
 from tasks.ingestion import Summary, ingest
 from tasks.lake import LakeConfig, locate, migrate, quote, statement
 from tasks.sources import ColumnMapping
 
-RESULTS = Path(__file__).parent / "results" / "ingest.json"
 MAPPING = ColumnMapping(columns={"user_id": "userId", "item_id": "movieId"}, constants={"event_type": "rating"})
 
 
@@ -60,12 +59,8 @@ def main() -> None:
         }
         for name, summary in runs
     ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    print("".join(f"{name:>16}" for name in rows[0]))
-    for row in rows:
-        print("".join(f"{value:>16}" for value in row.values()))
-    print(f"{seconds:.1f} s in all; written to {RESULTS}")
+    keep("ingest", rows)
+    print(f"{seconds:.1f} s in all")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -14,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.table import keep
 from models.results import Neighbours, RankedLists
 from tasks.config import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, current_snapshot, locate, migrate, reading
 from tasks.publishing import Provenance, publish
 
-RESULTS = Path(__file__).parent / "results" / "publish.json"
 N_RANKS, N_NEAR, N_QUERIES = 100, 50, 200
 QUERY = "select * from recs.recommendations where user_id = ? order by rank"
 
@@ -79,12 +78,7 @@ def main() -> None:
                     "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)),
                 }
             )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    print("".join(f"{name:>14}" for name in rows[0]))
-    for row in rows:
-        print("".join(f"{value:>14}" for value in row.values()))
-    print(f"written to {RESULTS}")
+    keep("publish", rows)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,16 @@ for the 50 nearest of 10,000 items; HNSW with the time to build it, which the ot
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import faiss
 import numpy as np
 import torch
 
+from bench.table import keep
 from models.dataset import Floats
 
-RESULTS = Path(__file__).parent / "results" / "search.json"
 N_QUERIES, N_NEIGHBOURS, DIM = 10_000, 50, 128
 BLOCK_CELLS = 10_000_000
 
@@ -68,12 +66,7 @@ def main() -> None:
         recall = float(np.mean([len(np.intersect1d(a, b)) / N_NEIGHBOURS for a, b in zip(exact[:1000], found[:1000], strict=True)]))
         seconds = {"torch_s": round(torch_s, 2), "flat_s": round(flat_s, 2), "hnsw_s": round(hnsw_s, 2)}
         rows.append({"items": n_items, **seconds, "hnsw_recall": round(recall, 3)})
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(rows, indent=2), encoding="utf-8")
-    print("".join(f"{name:>14}" for name in rows[0]))
-    for row in rows:
-        print("".join(f"{value:>14}" for value in row.values()))
-    print(f"written to {RESULTS}")
+    keep("search", rows)
 
 
 if __name__ == "__main__":

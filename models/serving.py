@@ -36,7 +36,7 @@ class Scorer:
     def rank(self, events: Events, n_users: int, k: int, *, now: int | None = None, trend: Floats | None = None) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
 
-        trend: trendiness of every event; by default that of its item at as_of.
+        trend: trendiness of every event; by default every event counts as being as trendy as most were in training.
         """
         parts = list(self.blocks(events, n_users, k, now=now, trend=trend))
         names = ("item", "score", "probability", "because")
@@ -49,7 +49,7 @@ class Scorer:
         n_items = len(self.is_available)
         offsets = np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])
         start, stop = offsets[:n_users], offsets[1 : n_users + 1]
-        trend = self._trend_now(events) if trend is None else trend
+        trend = self._usual_trend(events) if trend is None else trend
         vectors = self._vectors(events, start, stop, now)
         items = self.weights.item_vectors()
         state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
@@ -72,8 +72,8 @@ class Scorer:
             because = self._explain(items, best.indices, personal, events, start[part], stop[part])
             yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
 
-    def _trend_now(self, events: Events) -> Floats:
-        """Without times of their own, events count as being as trendy as their item is now on average."""
+    def _usual_trend(self, events: Events) -> Floats:
+        """The mean trendiness of training: says nothing about the user."""
         return np.full(len(events), self.blend.trend[0], np.float32)
 
     def _vectors(self, events: Events, start: Ints, stop: Ints, now: int) -> Tensor:

@@ -17,7 +17,7 @@ from flows import logs
 from models.errors import UserError
 from models.training import pick_device
 from settings import Settings, load
-from tasks import dataset, encoding, figures, lake, night, publishing, registry, report, turn
+from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, report, turn
 
 logs.speak()
 
@@ -77,10 +77,10 @@ def learn_and_publish(
     run.metrics(judged.rows)
     run.figures({"training": figures.training_curve(*learnt.fit.curve.points), "segments": figures.segment_bars(judged.rows)})
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
-        complete(data, learnt, settings.model, settings.train, settings.seed, Path(folder))
+        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder))
         version = register(run, Path(folder), judged.rows, night.example(data))
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
-    verdict = registry.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
+    verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
     get_run_logger().log(verdict.level, verdict.text)
     live = verdict.live
     now = datetime.now(UTC).replace(tzinfo=None)

@@ -1,7 +1,8 @@
 """Model versions and the runs that made them, in MLflow.
 
-The alias `champion` says which version is meant to be live, the newest row of recs.publications says which one is. A
-night that was killed leaves one of these, and `reconcile` at the start of the next one mends it:
+The alias `champion` is the winner of the last night. The newest row of recs.publications says which version is live: the
+champion, or an increment that goes back to it (tasks/increments.py); the alias `live` follows that row. A night that was
+killed leaves one of these, and `reconcile` at the start of the next one mends it:
 
 | killed                        | left behind                            | mended by                                        |
 | ----------------------------- | -------------------------------------- | ------------------------------------------------ |
@@ -25,7 +26,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
-from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 ROOT = Path(__file__).resolve().parent.parent
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 MINE = "minutehand"
 REQUIREMENTS = ("jaxtyping", "mlflow", "numpy", "pandas", "polars", "pydantic", "rich", "safetensors", "scipy", "torch")
 SIGNATURE = ModelSignature(
@@ -98,28 +98,15 @@ class Version:
     checkpoint_folder: Path
     tags: Mapping[str, str]
 
-
-@dataclass(frozen=True)
-class Decision:
-    """What the gate said; beats_baseline is True too where no baseline could be measured."""
-
-    promoted: bool
-    beats_baseline: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is live after the gate, and how loudly to say why."""
-
-    live: Version
-    level: int
-    text: str
+    @property
+    def champion(self) -> str:
+        """The night's version that this one goes back to: itself, unless it is an increment."""
+        return self.tags.get(CHAMPION, self.version)
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What killed nights had left behind; unpublished is the champion if it is not what is live."""
+    """What killed nights had left behind; unpublished is the champion if what is live does not go back to it."""
 
     ended_runs: tuple[str, ...]
     deleted_models: tuple[str, ...]
@@ -157,11 +144,11 @@ class Night:
 
     def stage_seconds(self, stage: str, seconds: float) -> None:
         """How long a stage of the flow took."""
-        self._log({f"seconds/{_slug(stage)}": seconds})
+        self._log({f"seconds/{slug(stage)}": seconds})
 
     def metrics(self, rows: Sequence[MetricRow]) -> None:
         """The evaluation, as `model/metric` over all events and `model/metric_segment` within a segment."""
-        self._log(_named(rows))
+        self._log(named(rows))
 
     def figures(self, figures: Mapping[str, Figure]) -> None:
         """Figures by name, as PNG."""
@@ -179,7 +166,7 @@ class Night:
         self.registry.client.log_batch(self.run_id, tags=[RunTag(f"{MINE}.{name}", str(value)) for name, value in tags.items()])
 
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
-        now = _now_ms()
+        now = now_ms()
         metrics = [
             Metric(name, value, now, step, model_id=model_id, run_id=self.run_id if model_id else None)
             for name, value in values.items()
@@ -324,7 +311,7 @@ def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> Dat
 def end_dead_runs(registry: Registry) -> tuple[str, ...]:
     """End the nights whose process is gone as KILLED; gives their names."""
     tag = f"{MINE}.process"
-    dead = [run for run in _running(registry) if tag in run.data.tags and _is_dead(run.data.tags[tag], run.info.start_time)]
+    dead = [run for run in running_runs(registry) if tag in run.data.tags and _is_dead(run.data.tags[tag], run.info.start_time)]
     for run in dead:
         registry.client.set_terminated(run.info.run_id, "KILLED")
     return tuple(run.info.run_name for run in dead)
@@ -346,7 +333,7 @@ def _is_dead(process: str, start_ms: int) -> bool:
     """Whether a run's process is gone; one of another machine is believed for a day."""
     host, pid, started = process.rsplit(":", 2)
     if host != socket.gethostname():
-        return _now_ms() - start_ms > DEAD_AFTER_HOURS * 3_600_000
+        return now_ms() - start_ms > DEAD_AFTER_HOURS * 3_600_000
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -363,7 +350,7 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
     item_ids, event_types and occurred_at, kept beside the model as its input example.
     """
     registry, client = night.registry, night.registry.client
-    before = [str(found.version) for found in _versions(registry) if found.run_id == night.run_id]
+    before = [str(found.version) for found in versions(registry) if found.run_id == night.run_id]
     if before:  # a second try, after the first lost its way behind this point
         client.set_registered_model_alias(registry.model_name, CHALLENGER, before[0])
         return before[0]
@@ -377,7 +364,7 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
         client.log_model_artifacts(model.model_id, str(packed))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    night._log(_named(own), model_id=model.model_id)
+    night._log(named(own), model_id=model.model_id)
     mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
     version = client.create_model_version(
         *(registry.model_name, f"models:/{model.model_id}", night.run_id), tags=tags, model_id=model.model_id
@@ -425,7 +412,7 @@ def champion(registry: Registry) -> Version | None:
 
 def find_version(registry: Registry, version: str) -> Version:
     """A version with its checkpoint: where it lies if the artifacts are on this machine, else downloaded once."""
-    known = {str(found.version): found for found in _versions(registry)}
+    known = {str(found.version): found for found in versions(registry)}
     if version not in known:
         there = ", ".join(sorted(known, key=int)) or "none yet"
         raise RegistryError(f"no version {version!r} of {registry.model_name} (found: {there}); `minutehand status` names the live one")
@@ -448,7 +435,7 @@ def _checkpoint_in(model: Path, found: ModelVersion) -> str:
 
 def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
     """The model's files, named by the model, so that a version number used again finds no stranger's; whole or absent."""
-    target = registry.downloads / _model_id(found).replace("/", "-")
+    target = registry.downloads / model_id_of(found).replace("/", "-")
     if not target.exists():
         registry.downloads.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=registry.downloads) as folder:
@@ -479,98 +466,68 @@ def _note(registry: Registry, version: str, outcome: str, reason: str) -> None:
     client.update_model_version(registry.model_name, version, f"{outcome}: {reason}" if reason else outcome)
 
 
-def decide(challenger_ndcg: float | None, champion_ndcg: float | None, best_baseline_ndcg: float | None, tolerance: float) -> Decision:
-    """Whether a challenger becomes the champion; all figures are NDCG@10 on the same held-out events.
-
-    None is a figure that could not be measured, because no event was held out or there is no champion. A NaN is a broken
-    model and never gets through.
-    """
-    if challenger_ndcg is not None and not isfinite(challenger_ndcg):
-        return Decision(False, False, f"its NDCG@10 is {challenger_ndcg}: the model is broken")
-    if challenger_ndcg is None:
-        first = "no event was held out to measure it on; it goes live because there is no other"
-        later = "no event was held out to measure it on; the champion stays"
-        return Decision(champion_ndcg is None, True, first if champion_ndcg is None else later)
-    beats = best_baseline_ndcg is None or isnan(best_baseline_ndcg) or challenger_ndcg > best_baseline_ndcg
-    if champion_ndcg is None or isnan(champion_ndcg):
-        behind = "" if beats else f", though it does not beat the best baseline ({best_baseline_ndcg:.4f})"
-        return Decision(True, beats, f"NDCG@10 {challenger_ndcg:.4f}, and no champion to compare with{behind}")
-    floor = champion_ndcg * (1 - tolerance)
-    promoted = challenger_ndcg >= floor
-    verdict = "is not below" if promoted else "is below"
-    reason = f"NDCG@10 {challenger_ndcg:.4f} {verdict} {floor:.4f} (the champion's {champion_ndcg:.4f} less {tolerance:.0%})"
-    return Decision(promoted, beats, reason)
-
-
-def pass_gate(
-    registry: Registry,
-    version: str,
-    challenger_ndcg: float | None,
-    champion_ndcg: float | None,
-    best_baseline_ndcg: float | None,
-    tolerance: float,
-) -> Verdict:
-    """Promote a version or refuse it, as `decide` says."""
-    decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance)
-    (promote if decision.promoted else refuse)(registry, version, decision.reason)
-    live = champion(registry)
-    if live is None:
-        raise RegistryError(f"version {version} was refused and there is no other: {decision.reason}; nothing was published")
-    is_fine = decision.promoted and decision.beats_baseline
-    outcome = "is the champion" if decision.promoted else f"is refused, version {live.version} stays"
-    warning = "" if decision.beats_baseline else "WARNING: NO BETTER THAN THE BEST BASELINE. "
-    return Verdict(live, logging.INFO if is_fine else logging.WARNING, f"{warning}Version {version} {outcome}: {decision.reason}")
-
-
 def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
     """Mend what killed nights left behind.
 
-    live_version: the model version of the newest row of recs.publications. Where the champion alias was lost, the live
-    version gets it back.
+    live_version: the model version of the newest row of recs.publications. Where the champion alias was lost, the version
+    that the live one goes back to gets it again.
     """
     ended = end_dead_runs(registry)
     deleted = _delete_unregistered(registry)
     now = aliases(registry).get(CHAMPION)
-    if now is None and live_version is not None and live_version in {str(found.version) for found in _versions(registry)}:
-        registry.client.set_registered_model_alias(registry.model_name, CHAMPION, live_version)
-        now = live_version
-    return Reconciled(ended, deleted, now if now != live_version else None)
+    origins = {str(found.version): found.tags.get(CHAMPION, str(found.version)) for found in versions(registry)}
+    origin = None if live_version is None else origins.get(live_version, live_version)
+    if now is None and origin in origins:
+        registry.client.set_registered_model_alias(registry.model_name, CHAMPION, origin)
+        now = origin
+    return Reconciled(ended, deleted, now if now != origin else None)
 
 
 def _delete_unregistered(registry: Registry) -> tuple[str, ...]:
     """Delete logged models that no version names, unless their run still goes on."""
-    running = {run.info.run_id for run in _running(registry)}
-    named = {_model_id(found) for found in _versions(registry)}
-    orphans = [model for model in _logged_models(registry) if model.model_id not in named and model.source_run_id not in running]
+    running = {run.info.run_id for run in running_runs(registry)}
+    registered = {model_id_of(found) for found in versions(registry)}
+    orphans = [model for model in logged_models(registry) if model.model_id not in registered and model.source_run_id not in running]
     for model in orphans:
-        _delete_model(registry.client, model)
+        delete_model(registry.client, model)
     return tuple(model.model_id for model in orphans)
 
 
 def snapshots(registry: Registry) -> set[int]:
     """The lake snapshots that the versions with an alias were trained on."""
     held = set(aliases(registry).values())
-    tags = [found.tags.get("snapshot") for found in _versions(registry) if str(found.version) in held]
+    tags = [found.tags.get("snapshot") for found in versions(registry) if str(found.version) in held]
     return {int(tag) for tag in tags if tag is not None}
 
 
-def prune(registry: Registry, keep: int, spare: Collection[str] = ()) -> list[str]:
-    """Delete versions without an alias, files included, but for the newest `keep` and those to spare; gives the deleted.
+def prune(registry: Registry, keep: int, spare: Collection[str] = (), *, cadence: str = "nightly") -> list[str]:
+    """Delete versions of a cadence without an alias, files included, but for the newest `keep` and those to spare; gives the deleted.
 
-    The files go first: killed in between, the next prune still finds the version.
+    What a kept version with an alias goes back to is spared too.
     """
-    held = {*aliases(registry).values(), *spare}
-    newest_first = sorted(_versions(registry), key=lambda found: int(found.version), reverse=True)
+    every, named = versions(registry), aliases(registry).values()
+    held = {*named, *spare, *(found.tags.get(CHAMPION) for found in every if str(found.version) in named)}
+    newest_first = sorted((found for found in every if cadence_of(found) == cadence), key=lambda found: int(found.version), reverse=True)
     doomed = [found for found in newest_first[keep:] if str(found.version) not in held]
-    models = {model.model_id: model for model in _logged_models(registry)} if doomed else {}
-    for found in doomed:
-        if _model_id(found) in models:
-            _delete_model(registry.client, models[_model_id(found)])
-        registry.client.delete_model_version(registry.model_name, str(found.version))
+    delete_versions(registry, doomed)
     return [str(found.version) for found in doomed]
 
 
-def _delete_model(client: MlflowClient, model: LoggedModel) -> None:
+def cadence_of(found: ModelVersion) -> str:
+    """What made a version: `nightly` or `minute`."""
+    return str(found.tags.get("cadence", "nightly"))
+
+
+def delete_versions(registry: Registry, doomed: Sequence[ModelVersion]) -> None:
+    """Delete versions, files included. The files go first: killed in between, the next call still finds the version."""
+    models = {model.model_id: model for model in logged_models(registry)} if doomed else {}
+    for found in doomed:
+        if model_id_of(found) in models:
+            delete_model(registry.client, models[model_id_of(found)])
+        registry.client.delete_model_version(registry.model_name, str(found.version))
+
+
+def delete_model(client: MlflowClient, model: LoggedModel) -> None:
     """Files first. They lie in the folder `artifacts` of the model's own folder, which goes too."""
     own = model.artifact_location.removesuffix("/artifacts")
     location = own if own.endswith(model.model_id) else model.artifact_location
@@ -578,27 +535,27 @@ def _delete_model(client: MlflowClient, model: LoggedModel) -> None:
     client.delete_logged_model(model.model_id)
 
 
-def _model_id(found: ModelVersion) -> str:
+def model_id_of(found: ModelVersion) -> str:
     """The logged model behind a version, which MLflow names in its source only."""
     return str(found.source).removeprefix("models:/")
 
 
-def _versions(registry: Registry) -> list[ModelVersion]:
+def versions(registry: Registry) -> list[ModelVersion]:
     client, query = registry.client, f"name = '{registry.model_name}'"
-    return _every(lambda token: client.search_model_versions(query, max_results=1000, page_token=token))
+    return every_page(lambda token: client.search_model_versions(query, max_results=1000, page_token=token))
 
 
-def _logged_models(registry: Registry) -> list[LoggedModel]:
+def logged_models(registry: Registry) -> list[LoggedModel]:
     client = registry.client
-    return _every(lambda token: client.search_logged_models([registry.experiment_id], page_token=token))
+    return every_page(lambda token: client.search_logged_models([registry.experiment_id], page_token=token))
 
 
-def _running(registry: Registry) -> list[Run]:
+def running_runs(registry: Registry) -> list[Run]:
     client, query = registry.client, "attributes.status = 'RUNNING'"
-    return _every(lambda token: client.search_runs([registry.experiment_id], query, ViewType.ALL, page_token=token))
+    return every_page(lambda token: client.search_runs([registry.experiment_id], query, ViewType.ALL, page_token=token))
 
 
-def _every(search: Callable[[str | None], PagedList[Found]]) -> list[Found]:
+def every_page(search: Callable[[str | None], PagedList[Found]]) -> list[Found]:
     """All pages of a search."""
     page = search(None)
     found = list(page)
@@ -608,19 +565,19 @@ def _every(search: Callable[[str | None], PagedList[Found]]) -> list[Found]:
     return found
 
 
-def _named(rows: Sequence[MetricRow]) -> dict[str, float | None]:
+def named(rows: Sequence[MetricRow]) -> dict[str, float | None]:
     """Figures under names that MLflow takes; the ends of an interval only over all events, so that charts stay few."""
     values: dict[str, float | None] = {}
     for row in rows:
-        name = f"{_slug(row.model)}/{_slug(row.metric)}"
+        name = f"{slug(row.model)}/{slug(row.metric)}"
         if row.segment == "all":
             values |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
         else:
-            values[f"{name}_{_slug(row.segment)}"] = row.value
+            values[f"{name}_{slug(row.segment)}"] = row.value
     return values
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower().replace(" x ", " ").replace("@", " at ")).strip("_")
 
 
@@ -630,5 +587,5 @@ def _shorten_lines(text: str, longest: int) -> str:
     return text[:longest].rpartition("\n")[0] + "\n\n… the rest is in the artifact `report.md`"
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
     return int(time.time() * 1000)

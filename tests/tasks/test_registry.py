@@ -32,17 +32,16 @@ from models.recommender import Recommender
 from models.results import MetricRow
 from models.whitening import Whitening
 from tasks import figures
+from tasks.gate import decide, pass_gate
 from tasks.registry import (
     Night,
     Registry,
     RegistryError,
     aliases,
     champion,
-    decide,
     find_version,
     flatten,
     open_registry,
-    pass_gate,
     promote,
     prune,
     reconcile,

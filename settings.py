@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
 from tasks.lake import LakeConfig
@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     encoder: EncoderConfig = EncoderConfig()
     model: RecommenderConfig = RecommenderConfig()
     train: TrainConfig = TrainConfig()
+    increment: IncrementConfig = IncrementConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     publish: PublishConfig = PublishConfig()
     registry: RegistryConfig = RegistryConfig()

@@ -198,8 +198,10 @@ def pick_candidates(
     )
 
 
-def fit_blend(candidates: Candidates, start: Blend, weight_decay: float = 1e-3) -> Blend:
-    """The blend under which the targets are most likely among their candidates, from `start`.
+def fit_blend(
+    candidates: Candidates, start: Blend, weight_decay: float = 1e-3, *, anchor: Blend | None = None, max_iterations: int = 60
+) -> Blend:
+    """The blend under which the targets are most likely among their candidates, from `start` and held near the anchor (or start).
 
     Events whose item is no candidate would be missed under any blend, and are left out: what decides over a list is
     the order among the items that could be on it.
@@ -210,7 +212,7 @@ def fit_blend(candidates: Candidates, start: Blend, weight_decay: float = 1e-3) 
     c = Candidates(**{name: value[hit] for name, value in vars(candidates).items()})
     shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]
     sizes = [int(np.prod(shape)) for shape in shapes]
-    origin = torch.cat([torch.from_numpy(part).flatten() for part in (start.mixture, start.gate, start.repeat)])
+    origin = _flat(anchor or start)
     pull = torch.cat([torch.full((sizes[0],), 0.3), torch.ones(sizes[1] + sizes[2])])
 
     def loss(parameters: Tensor) -> Tensor:
@@ -223,6 +225,10 @@ def fit_blend(candidates: Candidates, start: Blend, weight_decay: float = 1e-3) 
         nll = -(logits.masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
         return nll.mean() + weight_decay * (pull * (parameters - origin) ** 2).sum()
 
-    found = minimise(loss, origin, max_iterations=60).split(sizes)
+    found = minimise(loss, _flat(start), max_iterations).split(sizes)
     mixture, gate, repeat = (part.view(shape).numpy() for part, shape in zip(found, shapes, strict=True))
     return replace(start, mixture=mixture, gate=gate, repeat=repeat)
+
+
+def _flat(blend: Blend) -> Tensor:
+    return torch.cat([torch.from_numpy(part).flatten() for part in (blend.mixture, blend.gate, blend.repeat)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,20 @@ from models.config import RecommenderConfig
 from models.dataset import Catalog, Events, Floats
 from models.errors import UserError
 from models.fitting import Weights
+from models.online import Online
 from models.recommender import Recommender
 from models.serving import Scorer
 from models.whitening import Whitening
 
-FORMAT = 1
+FORMAT, READABLE = 2, (1, 2)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """live serves; past is the same recipe trained before the hold-out, kept so that a later night can judge it fairly.
 
-    popularity: [items, features] at as_of, the moment after the newest event (unix seconds).
+    popularity: [items, features] at as_of, the moment after the newest event (unix seconds). An increment has no `past`;
+    online is None where the version cannot go on learning.
     """
 
     catalog: Catalog
@@ -43,7 +45,8 @@ class Checkpoint:
     prior: Floats
     whitening: Whitening
     live: Weights
-    past: Weights
+    past: Weights | None
+    online: Online | None = None
 
     def scorer(self) -> Scorer:
         """What ranks items for users."""
@@ -102,7 +105,9 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     """Write the folder; it is complete when checkpoint.json is there, which comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("live", "past"):
-        weights: Weights = getattr(checkpoint, name)
+        weights: Weights | None = getattr(checkpoint, name)
+        if weights is None:
+            continue
         tensors = {key: value.detach().cpu().contiguous() for key, value in weights.model.state_dict().items()}
         save_file(tensors | {"mean_vector": weights.mean_vector, "is_cold": weights.is_cold}, folder / f"{name}.safetensors")
     arrays = {
@@ -113,8 +118,11 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         **{f"blend.{field.name}": getattr(checkpoint.blend, field.name) for field in fields(Blend)},
     }
     save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}, folder / "state.safetensors")
+    if checkpoint.online is not None:
+        save_file({name: value.contiguous() for name, value in checkpoint.online.tensors().items()}, folder / "online.safetensors")
     described = {
         "format": FORMAT,
+        "parts": [name for name in ("past", "online") if getattr(checkpoint, name) is not None],
         "model": checkpoint.live.model.config.model_dump(),
         "item_ids": checkpoint.catalog.item_ids,
         "is_available": checkpoint.catalog.is_available.tolist(),
@@ -134,11 +142,11 @@ def load(folder: Path) -> Checkpoint:
         raise UserError(
             f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
         ) from error
-    if described["format"] != FORMAT:
+    if described["format"] not in READABLE:
         raise UserError(
-            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly` again"
+            f"{folder} has checkpoint format {described['format']}, this version reads {READABLE[0]} to {READABLE[-1]}; run `minutehand nightly` again"
         )
-    config = RecommenderConfig(**described["model"])
+    config, parts = RecommenderConfig(**described["model"]), described.get("parts", ["past"])
     state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
     return Checkpoint(
         catalog=Catalog(tuple(described["item_ids"]), np.array(described["is_available"], dtype=bool)),
@@ -151,7 +159,8 @@ def load(folder: Path) -> Checkpoint:
         blend=Blend(**{field.name: state[f"blend.{field.name}"] for field in fields(Blend)}),
         whitening=Whitening(state["whitening.centre"], state["whitening.projection"]),
         live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
-        past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])),
+        past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
+        online=Online.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
     )
 
 
@@ -181,3 +190,28 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
     is_cold = torch.ones(len(new))
     is_cold[known] = weights.is_cold[place[known]]
     return Weights(model.eval(), weights.mean_vector, is_cold)
+
+
+def grown(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
+    """The checkpoint with new items appended; they start at their text, and no row moves.
+
+    text: text vectors as the encoder gave them, [new items, text_dim]; None where there are none.
+    """
+    if not item_ids:
+        return checkpoint
+    old = checkpoint.catalog
+    ids = (*old.item_ids, *item_ids)
+    dim = checkpoint.live.model.config.dim
+    whitened = np.zeros((len(item_ids), dim), np.float32) if text is None else checkpoint.whitening.apply(text)
+    placed = np.concatenate([np.zeros((len(old), dim), np.float32), whitened])
+    unseen = np.zeros((len(item_ids), checkpoint.popularity.shape[1]), np.float32)
+    catalog = Catalog(ids, np.concatenate([old.is_available, np.ones(len(item_ids), bool)]))
+    online = None if checkpoint.online is None else checkpoint.online.grown(len(ids))
+    return replace(
+        checkpoint,
+        catalog=catalog,
+        popularity=np.concatenate([checkpoint.popularity, unseen]) if online is None else online.popularity.features(),
+        live=align(checkpoint.live, old.item_ids, ids, placed),
+        past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
+        online=online,
+    )

@@ -48,6 +48,33 @@ class TrainConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train and encode; auto takes CUDA when there")
 
 
+class IncrementConfig(BaseModel):
+    """How the live model learns what just happened."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    delta_rate: NonNegativeFloat = Field(0.01, description="Step length of the deltas of touched items; 0 leaves them alone")
+    dense_rate: NonNegativeFloat = Field(1e-4, description="Learning rate of all other weights; 0 leaves them alone")
+    passes: PositiveInt = Field(2, description="Times each new event is stepped on, each time beside other replayed events")
+    max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")
+    batch_events: PositiveInt = Field(4096, description="Events a step sees, replay aside")
+    window_events: int = Field(50, ge=2, description="Events of a user that a step sees")
+    replay_per_new: NonNegativeFloat = Field(4.0, description="Replayed events beside each new one")
+    memory_windows: PositiveInt = Field(2000, description="Windows of past events kept for replay")
+    memory_half_life_share: PositiveFloat = Field(
+        0.1, description="Age at which a past event is half as likely to be kept, as a share of the whole time"
+    )
+    anchor_pull: float = Field(0.01, ge=0, lt=1, description="Share of the way back to last night's weights after each step")
+    prior_slots: PositiveInt = Field(16, description="Moments whose popularity is kept for replay")
+    prior_spacing_hours: PositiveFloat = Field(6.0, description="Time between those moments")
+    blend_rows: int = Field(2000, ge=0, description="Newest events that the blend is fitted to again; 0 leaves it as the night chose it")
+    blend_candidates: PositiveInt = Field(20, description="Items from each source among which the blend is fitted")
+    blend_pull: NonNegativeFloat = Field(0.01, description="How strongly the blend is held near last night's")
+    blend_iterations: PositiveInt = Field(10, description="Iterations of that fit")
+    warm_after: PositiveFloat = Field(1.0, description="Events after which an item counts as known to the sequence model")
+    gate_tolerance: NonNegativeFloat = Field(0.05, description="Share of the held-out NDCG that an update may cost")
+    max_drift: PositiveFloat = Field(0.5, description="Distance from last night's weights, as a share of their length, at most")
+
+
 class EvaluationConfig(BaseModel):
     """How the held-out events are chosen and scored."""
 

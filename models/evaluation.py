@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 
 from models.baselines import ItemKnn
-from models.blend import Blend, Candidates, ItemState, Repeats, combine, find_repeats, pick_candidates, trendiness, user_features
+from models.blend import (
+    N_CANDIDATES,
+    Blend,
+    Candidates,
+    ItemState,
+    Repeats,
+    combine,
+    find_repeats,
+    pick_candidates,
+    trendiness,
+    user_features,
+)
 from models.dataset import Events, Floats, Ints, ragged_rows
 from models.metrics import Ranking, rank_events
 from models.prior import Slots, walk
@@ -105,7 +116,9 @@ class Evaluator:
 
         return self.in_order(rows, *self.rank(scores()))
 
-    def candidates(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Candidates:
+    def candidates(
+        self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, n_each: int = N_CANDIDATES
+    ) -> Candidates:
         """What `fit_blend` learns from."""
         parts = []
         for members, features in self.blocks(rows):
@@ -113,7 +126,7 @@ class Evaluator:
             state = ItemState(features, mean_score, is_cold)
             target = torch.from_numpy(self.events.item[members])
             users = self.users(members, blend)
-            parts.append(pick_candidates(users, sequence, state, self.repeats(members), self.seen(members), target))
+            parts.append(pick_candidates(users, sequence, state, self.repeats(members), self.seen(members), target, n_each))
         return Candidates.join(parts)
 
     @staticmethod

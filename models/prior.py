@@ -60,6 +60,12 @@ class Popularity:
             np.minimum.at(self.first_seen, item, time)
         self.now = now
 
+    def grown(self, n_items: int) -> Popularity:
+        """A copy with room for items nobody has had yet."""
+        other, n_old = Popularity(n_items), len(self.first_seen)
+        other.counts[:, :n_old], other.first_seen[:n_old], other.now = self.counts, self.first_seen, self.now
+        return other
+
     def features(self) -> Floats:
         """[items, N_SHARES + 2]: share at each half-life, over all time and uniform; log age in days; whether never seen."""
         n_items = len(self.first_seen)

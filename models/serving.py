@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.blend import Blend, ItemState, combine, find_repeats, user_features
+from models.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
 from models.dataset import Events, Floats, Ints, Windows, ragged_rows
 from models.fitting import Weights
 from models.prior import HALF_LIVES_H
@@ -20,6 +20,20 @@ from models.training import user_vectors
 
 BLOCK_CELLS = 10_000_000
 EXPLAINING_EVENTS = 20
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs."""
+
+    users: slice
+    scores: Tensor
+    sequence: Tensor
+    features: Tensor
+    items: ItemState
+    vectors: Tensor
+    repeats: Repeats | None
+    seen: tuple[Ints, Ints] | None
 
 
 @dataclass(frozen=True)
@@ -33,9 +47,10 @@ class Scorer:
     hide_seen: bool
     as_of: int
 
-    def rank(self, events: Events, n_users: int, k: int, *, now: int | None = None, trend: Floats | None = None) -> RankedLists:
+    def rank(self, events: Events, n_users: int, k: int, *, now: int | Ints | None = None, trend: Floats | None = None) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
 
+        now: when they ask, for all of them or each; as_of where it is None.
         trend: trendiness of every event; by default every event counts as being as trendy as most were in training.
         """
         parts = list(self.blocks(events, n_users, k, now=now, trend=trend))
@@ -43,12 +58,24 @@ class Scorer:
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return RankedLists(user_ids=(), **joined)
 
-    def blocks(self, events: Events, n_users: int, k: int, *, now: int | None, trend: Floats | None) -> Iterator[RankedLists]:
+    def blocks(self, events: Events, n_users: int, k: int, *, now: int | Ints | None, trend: Floats | None) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
+        offsets = offsets_of(events, n_users)
+        for scored in self.scored(events, n_users, now=now, trend=trend):
+            scores, part = scored.scores, scored.users
+            best = scores.topk(min(k, scores.shape[1]), 1)
+            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
+            item = torch.where(best.values.isfinite(), best.indices, -1)
+            personal = scored.sequence.gather(1, best.indices) - scored.items.mean_score[best.indices]
+            because = self._explain(scored.vectors, best.indices, personal, events, offsets[:-1][part], offsets[1:][part])
+            yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
+
+    def scored(self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None) -> Iterator[Scored]:
+        """The scores of every item in blocks of users; -inf for what may not be shown."""
         now = self.as_of if now is None else now
         n_items = len(self.is_available)
-        offsets = np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])
-        start, stop = offsets[:n_users], offsets[1 : n_users + 1]
+        offsets = offsets_of(events, n_users)
+        start, stop = offsets[:-1], offsets[1:]
         trend = self._usual_trend(events) if trend is None else trend
         vectors = self._vectors(events, start, stop, now)
         items = self.weights.item_vectors()
@@ -62,36 +89,30 @@ class Scorer:
             repeats = None if self.hide_seen else find_repeats(events.item, n_items, start[part], stop[part])
             scores = combine(self.blend, users[part], sequence, state, repeats)
             scores[:, torch.from_numpy(~self.is_available)] = -torch.inf
+            seen = None
             if self.hide_seen:
                 number, row = ragged_rows(start[part], stop[part])
+                seen = number, events.item[row]
                 scores[torch.from_numpy(number), torch.from_numpy(events.item[row])] = -torch.inf
-            best = scores.topk(min(k, n_items), 1)
-            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
-            item = torch.where(best.values.isfinite(), best.indices, -1)
-            personal = sequence.gather(1, best.indices) - state.mean_score[best.indices]
-            because = self._explain(items, best.indices, personal, events, start[part], stop[part])
-            yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
+            yield Scored(part, scores, sequence, users[part], state, items, repeats, seen)
 
     def _usual_trend(self, events: Events) -> Floats:
         """The mean trendiness of training: says nothing about the user."""
         return np.full(len(events), self.blend.trend[0], np.float32)
 
-    def _vectors(self, events: Events, start: Ints, stop: Ints, now: int) -> Tensor:
+    def _vectors(self, events: Events, start: Ints, stop: Ints, now: int | Ints) -> Tensor:
         """The state after each user's last event, [users, dim]; users without events share the start state."""
         zero = np.zeros(1, np.int64)
-        if not len(events):
-            lone = Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
-            return user_vectors(self.weights.model, lone, Windows(zero, zero, zero + 1), now=now)[0].expand(len(start), -1)
-        length = self.weights.model.config.max_events
-        after = stop + 1
-        has = stop > start
-        windows = Windows(np.maximum(after - length, start)[has], stop[has], after[has])
+        times = np.broadcast_to(now, len(start))
         out = torch.empty(len(start), self.weights.model.config.dim)
+        has = stop > start
+        if not has.all():  # one moment serves all: the start token has no gap to the moment of asking
+            lone = events if len(events) else Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
+            out[torch.from_numpy(~has)] = user_vectors(self.weights.model, lone, Windows(zero, zero, zero + 1))[0][:1]
         if has.any():
-            out[torch.from_numpy(has)] = last_vectors(self.weights, events, windows, now)
-        if not has.all():
-            first = Windows(zero, zero, zero + 1)
-            out[torch.from_numpy(~has)] = user_vectors(self.weights.model, events, first, now=now)[0][:1]
+            after = stop[has] + 1
+            windows = Windows(np.maximum(after - self.weights.model.config.max_events, start[has]), stop[has], after)
+            out[torch.from_numpy(has)] = last_vectors(self.weights, events, windows, times[has])
         return out
 
     def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
@@ -112,7 +133,12 @@ class Scorer:
         return out
 
 
-def last_vectors(weights: Weights, events: Events, windows: Windows, now: int) -> Tensor:
+def offsets_of(events: Events, n_users: int) -> Ints:
+    """Where each of n_users begins, and the end; users past the last one with events are empty."""
+    return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]
+
+
+def last_vectors(weights: Weights, events: Events, windows: Windows, now: int | Ints) -> Tensor:
     """The vectors of windows with one target each, in the order of the windows."""
     order = np.argsort(windows.target, kind="stable")
     vectors, _ = user_vectors(weights.model, events, windows, now=now)

@@ -28,8 +28,10 @@ class Batch:
         return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
 
 
-def make_batch(events: Events, windows: Windows, which: Ints, now: int = 0) -> Batch:
+def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 0) -> Batch:
     """The batch of some windows; a window may end one past a user's last event, which asks for the next event at `now`.
+
+    now: one moment for all windows, or one a window.
 
     rows: the event that each state predicts, one past the user's last where the next event is asked for; is_target:
     whether that prediction counts.
@@ -44,7 +46,8 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int = 0) -> B
     token = np.clip(row - 1, 0, last)
     target = np.minimum(row, last)
     is_asked = row >= events.offsets[np.searchsorted(events.offsets, start, side="right")][:, None]
-    query_time = np.where(is_asked, now, events.time[target])
+    asked_at = now[which][:, None] if isinstance(now, np.ndarray) else now
+    query_time = np.where(is_asked, asked_at, events.time[target])
     event_time = np.where(is_start, query_time, events.time[token])
     return Batch(
         item=torch.from_numpy(events.item[token]),

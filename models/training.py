@@ -178,7 +178,9 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
 
 
 @torch.inference_mode()
-def user_vectors(model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int = 0) -> tuple[Tensor, Ints]:
+def user_vectors(
+    model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int | Ints = 0
+) -> tuple[Tensor, Ints]:
     """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows."""
     device = next(model.parameters()).device
     model.eval()

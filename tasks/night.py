@@ -14,11 +14,12 @@ import torch
 
 from models import checkpoint as checkpoints
 from models.checkpoint import Checkpoint
-from models.config import EvaluationConfig, RecommenderConfig, TrainConfig
+from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.dataset import Ints, TemporalSplit
 from models.evaluation import Evaluator
 from models.fitting import Fit, fit_past, held_out, make_evaluator, refit
 from models.holdout import best_baseline, metric_rows, rank_baselines, rank_recommender
+from models.increment import begin
 from models.metrics import Ranking
 from models.prior import Popularity
 from models.results import MetricRow, Neighbours, RankedLists
@@ -98,7 +99,7 @@ def rank_champion(dataset: Dataset, evaluator: Evaluator, folder: Path, rows: In
     """An older version on today's catalog: items that it does not know start at their text."""
     old = checkpoints.load(folder)
     known = evaluator.with_kinds(*in_kinds_of(old, dataset))
-    weights = checkpoints.align(old.past, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
+    weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
     return rank_recommender(known, weights, old.blend, rows)
 
 
@@ -116,8 +117,12 @@ def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
     return table[dataset.events.kind], len(old.kinds)
 
 
-def complete(dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, seed: int, folder: Path) -> Checkpoint:
-    """Refit the recipe on all events, and save the version."""
+def complete(
+    dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
+) -> Checkpoint:
+    """Refit the recipe on all events, and save the version with what it needs to go on learning."""
+    popularity = popularity_now(dataset)
+    online = begin(learnt.evaluator, learnt.fit, popularity, increment, seed)
     live = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed)
     version = Checkpoint(
         catalog=dataset.catalog,
@@ -125,12 +130,13 @@ def complete(dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: 
         encoder=dataset.encoder,
         hide_seen=learnt.evaluator.hide_seen,
         as_of=as_of(dataset),
-        popularity=popularity_now(dataset),
+        popularity=popularity.features(),
         blend=learnt.fit.blend,
         prior=learnt.fit.prior,
         whitening=learnt.fit.whitening,
         live=live,
         past=learnt.fit.weights,
+        online=online,
     )
     checkpoints.save(version, folder)
     return version
@@ -141,12 +147,12 @@ def as_of(dataset: Dataset) -> int:
     return int(dataset.events.time.max()) + 1
 
 
-def popularity_now(dataset: Dataset) -> np.ndarray:
-    """Popularity features [items, features] at as_of."""
+def popularity_now(dataset: Dataset) -> Popularity:
+    """What is popular at as_of."""
     events = dataset.events
     popularity = Popularity(events.n_items)
     popularity.advance(as_of(dataset), events.item, events.time, events.weight)
-    return popularity.features()
+    return popularity
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
 def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
     """A version with today's catalog and popularity."""
     live = checkpoints.align(version.live, version.catalog.item_ids, dataset.catalog.item_ids, _text_for(version, dataset))
-    return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset), live=live)
+    return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset).features(), live=live)
 
 
 def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks.config import EVENT_WEIGHTS, PublishConfig
 from tasks.dataset import Dataset, load_dataset
@@ -55,7 +55,7 @@ def spend(data: Dataset, folder: Path, champion: Path | None = None, model: Reco
     """A whole night but for registry and tables, all of whose results are sane."""
     learnt = learn(data, model, TRAIN, EVALUATION, seed=1)
     judged = judge(data, learnt, champion, EVALUATION, seed=1)
-    complete(data, learnt, model, TRAIN, seed=1, folder=folder)
+    complete(data, learnt, model, TRAIN, IncrementConfig(), seed=1, folder=folder)
     lists = make_lists(data, learnt.evaluator.trend, folder, PUBLISH)
     assert np.isfinite([judged.ndcg, judged.best_baseline_ndcg]).all()
     assert all(row.value is None or np.isfinite(row.value) for row in judged.rows)

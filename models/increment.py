@@ -1,0 +1,324 @@
+"""Learning what just happened: predict it first, then a few steps on it among replayed windows, held near the night's weights."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.blend import Candidates, fit_blend, pick_candidates
+from models.checkpoint import Checkpoint
+from models.config import IncrementConfig
+from models.dataset import Events, Floats, Ints, Windows, target_windows
+from models.evaluation import Evaluator
+from models.fitting import Fit, Weights, target_vectors
+from models.memory import Memory, remember
+from models.metrics import Ranking, rank_events
+from models.online import Online, newest
+from models.prior import Popularity, log_prior, slot_log_prior
+from models.recommender import Recommender
+from models.serving import Scorer
+from models.streams import bucketed, make_batch
+from models.training import Offsets, matmul_dtype, step_loss, user_vectors
+
+REPEAT_WINDOW_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Who asks, and what came of it.
+
+    events: the history of query q are the events of user q. now: [queries] when each asks. trend: of every event of the
+    histories. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
+    """
+
+    events: Events
+    now: Ints
+    trend: Floats
+    query: Ints
+    item: Ints
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How each event was ranked before it was learnt, and the items that could have been on the lists."""
+
+    ranking: Ranking
+    candidates: Candidates | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate of an increment says."""
+
+    passed: bool
+    reason: str
+    figures: dict[str, float]
+
+
+def begin(evaluator: Evaluator, fit: Fit, popularity: Popularity, config: IncrementConfig, seed: int) -> Online:
+    """The online state at the end of a night that has learnt all events of the evaluator.
+
+    The blend's newest events are those that the model of the past, which never saw them, predicted.
+    """
+    events, slots = evaluator.events, evaluator.slots
+    rng = np.random.default_rng(seed)
+    first, last = int(events.time.min()), int(events.time.max())
+    half_life = max((last - first) * config.memory_half_life_share, 1.0)
+    sample, is_held_out = remember(events, half_life, config.memory_windows, rng)
+    shares = np.linspace(0, 1, config.prior_slots)
+    moments = np.unique(np.quantile(slots.of(sample.time), shares, method="lower")).astype(np.int64)
+    prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
+    memory = Memory(sample, is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
+    recent = None
+    if config.blend_rows:
+        rows = np.sort(events.by_time[-config.blend_rows :])
+        items = fit.weights.item_vectors()
+        vectors = target_vectors(fit.weights.model, events, rows)
+        mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
+        recent = evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)
+    return Online(popularity, memory, recent, torch.zeros(events.n_items), {}, 0)
+
+
+def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
+    """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
+    rankings, candidates = [], []
+    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=queries.trend):
+        first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
+        place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
+        if n_candidates and len(item):
+            begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
+            if len(begin) == len(scored.scores):
+                target = torch.from_numpy(item[begin])
+                candidates.append(
+                    pick_candidates(scored.features, scored.sequence, scored.items, scored.repeats, scored.seen, target, n_candidates)
+                )
+        for part in np.array_split(np.arange(len(item)), max(len(item) * scored.scores.shape[1] // 20_000_000, 1)):
+            rankings.append(rank_events(scored.scores[torch.from_numpy(place[part])], item[part], None))
+    return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
+
+
+def votes(events: Events) -> Floats:
+    """How much each event says about what is popular: its weight over (1 + n)^2 after n of the same user with the same item within a day.
+
+    However often a bot clicks on an item, all of a day's clicks together weigh less than two.
+    """
+    if not len(events):
+        return events.weight
+    time = events.time - events.time.min()
+    span = int(time.max()) + 1
+    key = (events.user * events.n_items + events.item) * span + time
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    since = np.maximum(ordered - REPEAT_WINDOW_S, ordered - time[order])
+    n_before = np.arange(len(key)) - np.searchsorted(ordered, since, side="left")
+    out = np.empty(len(key), np.float32)
+    out[order] = events.weight[order] / (1 + n_before) ** 2
+    return out
+
+
+def learn(
+    live: Checkpoint,
+    night: Checkpoint,
+    events: Events,
+    is_due: np.ndarray,
+    as_of: int,
+    candidates: Candidates | None,
+    config: IncrementConfig,
+    seed: int,
+) -> tuple[Checkpoint, Verdict]:
+    """The model after the due events, and whether it may go live.
+
+    events: histories and due events of the users at hand (models.step). night: last night's model on the same catalog,
+    the anchor. candidates: what `predict` gave for them. Without due events nothing changes.
+    """
+    online = live.online
+    if online is None:
+        raise ValueError("the checkpoint was saved without its online state; it cannot go on learning")
+    if not is_due.any():
+        return live, Verdict(True, "nothing to learn", {})
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    due = events.where(is_due)
+    by_time = np.argsort(due.time, kind="stable")
+    popularity = online.popularity.grown(len(live.catalog))
+    popularity.advance(as_of, due.item[by_time], due.time[by_time], votes(events)[is_due][by_time])
+    features = popularity.features()
+    memory = _with_moment(online.memory, as_of, log_prior(torch.from_numpy(features), torch.from_numpy(live.prior)), config)
+    tuned = _tune(live.live, night.live, online, memory, popularity.first_seen, events, np.flatnonzero(is_due), config, rng)
+    recent, blend = online.recent, live.blend
+    if candidates is not None:
+        rows = torch.from_numpy(np.sort(rng.permutation(len(candidates.is_out))[: max(config.blend_rows // 4, 1)]))
+        recent = newest(recent, Candidates(**{name: value[rows] for name, value in vars(candidates).items()}), config.blend_rows)
+        if config.blend_rows and len(recent.is_out) >= config.blend_rows // 4:
+            blend = fit_blend(recent, blend, config.blend_pull, anchor=night.blend, max_iterations=config.blend_iterations)
+    is_cold = torch.from_numpy((popularity.counts[-1] < config.warm_after).astype(np.float32)) * live.live.is_cold
+    weights = Weights(tuned.model, live.live.mean_vector, is_cold)
+    verdict = _gate(live.live, night.live, weights, memory, popularity.first_seen, config)
+    learnt = replace(
+        live,
+        as_of=as_of,
+        popularity=features,
+        blend=blend,
+        live=weights,
+        past=None,
+        online=Online(
+            popularity=popularity,
+            memory=memory.added(events, rng, max(config.memory_windows // 100, 1), config.memory_windows),
+            recent=recent,
+            delta_square=tuned.delta_square,
+            moments=tuned.moments,
+            n_steps=online.n_steps + tuned.n_steps,
+        ),
+    )
+    return learnt, verdict
+
+
+def _with_moment(memory: Memory, time: int, prior: Tensor, config: IncrementConfig) -> Memory:
+    return memory.with_slot(time, prior, config.prior_slots, round(config.prior_spacing_hours * 3600))
+
+
+def _offsets(memory: Memory, first_seen: Ints, time: Ints) -> Offsets:
+    """The log prior of the slot of each event; what came into being after the slot is out."""
+    table = memory.prior.to(matmul_dtype(torch.device("cpu")), copy=True)
+    ends = [*memory.slot_time[1:], np.iinfo(np.int64).max]
+    for row, end in enumerate(ends):
+        table[row, torch.from_numpy(first_seen >= end)] = -torch.inf
+    return Offsets(table, memory.slot_of(time))
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    model: Recommender
+    delta_square: Tensor
+    moments: dict[str, Tensor]
+    n_steps: int
+
+
+def _tune(
+    live: Weights,
+    night: Weights,
+    online: Online,
+    memory: Memory,
+    first_seen: Ints,
+    events: Events,
+    due: Ints,
+    config: IncrementConfig,
+    rng: np.random.Generator,
+) -> _Tuned:
+    """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
+    model = copy.deepcopy(live.model)
+    square = online.delta_square.clone()
+    dense = {name: parameter for name, parameter in model.named_parameters() if name != "items.delta"}
+    anchor = dict(night.model.named_parameters())
+    optimizer = torch.optim.AdamW(dense.values(), lr=config.dense_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    for name, parameter in dense.items():
+        if f"{name}.first" in online.moments:
+            optimizer.state[parameter] = {
+                "step": torch.tensor(float(online.n_steps)),
+                "exp_avg": online.moments[f"{name}.first"].clone(),
+                "exp_avg_sq": online.moments[f"{name}.second"].clone(),
+            }
+    now_offsets, replay_offsets = _offsets(memory, first_seen, events.time), _offsets(memory, first_seen, memory.events.time)
+    windows = target_windows(events, due[events.weight[due] > 0], config.window_events)
+    n_steps = 0
+    model.train()
+    if len(windows) and (config.delta_rate or config.dense_rate):
+        for _ in range(config.passes):
+            for which in list(bucketed(windows.length, config.batch_events, rng))[: config.max_steps]:
+                _step(model, optimizer, dense, anchor, square, events, windows, which, now_offsets, memory, replay_offsets, config, rng)
+                n_steps += 1
+    model.eval()
+    moments: dict[str, Tensor] = {}
+    for name, parameter in dense.items():
+        state = optimizer.state.get(parameter)
+        if state:
+            moments |= {f"{name}.first": state["exp_avg"], f"{name}.second": state["exp_avg_sq"]}
+    return _Tuned(model, square, moments, n_steps)
+
+
+def _step(
+    model: Recommender,
+    optimizer: torch.optim.Optimizer,
+    dense: dict[str, torch.nn.Parameter],
+    anchor: dict[str, torch.nn.Parameter],
+    square: Tensor,
+    events: Events,
+    windows: Windows,
+    which: Ints,
+    offsets: Offsets,
+    memory: Memory,
+    replay_offsets: Offsets,
+    config: IncrementConfig,
+    rng: np.random.Generator,
+) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    delta = model.items.delta
+    delta.grad = None
+    batch = make_batch(events, windows, which)
+    rows = batch.rows[batch.is_target].numpy()
+    touched = [events.item[rows]]
+    share = 1.0
+    if config.replay_per_new:
+        share = 1 / (1 + config.replay_per_new)
+        n_windows = max(round(config.replay_per_new * len(rows) / (0.75 * len(memory.events) / max(memory.n_windows, 1))), 8)
+        replayed = memory.windows(memory.draw(n_windows, rng))
+        for part in bucketed(replayed.length, config.batch_events):
+            again = make_batch(memory.events, replayed, part)
+            (step_loss(model, again, memory.events, replay_offsets) * ((1 - share) * len(part) / len(replayed))).backward()
+            touched.append(memory.events.item[again.rows[again.is_target].numpy()])
+    (step_loss(model, batch, events, offsets) * share).backward()
+    torch.nn.utils.clip_grad_norm_(dense.values(), 1.0)
+    if config.dense_rate:
+        optimizer.step()
+    with torch.no_grad():
+        if config.delta_rate and delta.grad is not None:
+            items = torch.from_numpy(np.unique(np.concatenate(touched)))
+            gradient = delta.grad[items]
+            square[items] += gradient.square().mean(1)
+            delta[items] -= config.delta_rate * gradient / (square[items].sqrt() + 1e-10)[:, None]
+            delta[items] = torch.lerp(delta[items], anchor["items.delta"][items], config.anchor_pull)
+        for name, parameter in dense.items():
+            parameter.lerp_(anchor[name], config.anchor_pull)
+
+
+def _gate(live: Weights, night: Weights, tuned: Weights, memory: Memory, first_seen: Ints, config: IncrementConfig) -> Verdict:
+    """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
+    if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
+        return Verdict(False, "a weight is not finite", {})
+    drift = max(_distance(tuned.model, night.model).values())
+    before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
+    figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
+    floor = before * (1 - config.gate_tolerance)
+    if after < floor:
+        return Verdict(False, f"NDCG@10 on the held-out replay fell from {before:.4f} to {after:.4f}, below {floor:.4f}", figures)
+    if drift > config.max_drift:
+        return Verdict(
+            False, f"the weights drifted by {drift:.2f} of their length from last night's, more than {config.max_drift:g}", figures
+        )
+    return Verdict(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
+
+
+def _distance(model: Recommender, anchor: Recommender) -> dict[str, float]:
+    """How far deltas and all other weights are from the anchor's, as a share of the anchor's length."""
+    pairs = [(name, p.detach(), dict(anchor.named_parameters())[name].detach()) for name, p in model.named_parameters()]
+    out = {}
+    for kind, part in (("delta", [p for p in pairs if p[0] == "items.delta"]), ("dense", [p for p in pairs if p[0] != "items.delta"])):
+        moved = sum(float((new - old).square().sum()) for _, new, old in part)
+        out[kind] = (moved / max(sum(float(old.square().sum()) for _, _, old in part), 1e-12)) ** 0.5
+    return out
+
+
+@torch.inference_mode()
+def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
+    """NDCG@10 of the sequence model and the prior on the last event of each held-out window."""
+    held_out = memory.last_events(np.flatnonzero(memory.is_held_out))
+    if not len(held_out):
+        return 0.0
+    vectors, rows = user_vectors(weights.model, memory.events, held_out)
+    offsets = _offsets(memory, first_seen, memory.events.time)
+    scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
+    return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())

@@ -1,0 +1,126 @@
+"""Replay memory: a sample of past windows, recent ones more likely, so that learning the new does not unlearn the old."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.dataset import Events, Ints, Windows, ragged_rows, training_windows
+
+WINDOW_EVENTS = 32
+CONTEXT_EVENTS = 8
+"""Events at the beginning of a window that was cut out of a longer history: they are seen, and teach nothing."""
+HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Windows of users' histories, each as if it were a user's whole stream.
+
+    is_held_out: [windows] kept from training: what the gate measures on. prior: [slots, items] log prior, without what
+    did not exist yet, as known at slot_time (unix seconds, ascending).
+    """
+
+    events: Events
+    is_held_out: NDArray[np.bool_]
+    prior: Tensor
+    slot_time: Ints
+
+    @property
+    def n_windows(self) -> int:
+        return len(self.is_held_out)
+
+    def slot_of(self, time: Ints) -> Ints:
+        """The last slot that had begun; the first for what is older."""
+        return np.maximum(np.searchsorted(self.slot_time, time, side="right") - 1, 0)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Ints:
+        """At most n windows that may be trained on."""
+        free = np.flatnonzero(~self.is_held_out)
+        return rng.choice(free, min(n, len(free)), replace=False)
+
+    def windows(self, which: Ints) -> Windows:
+        """Whole windows."""
+        offsets = self.events.offsets
+        return Windows(offsets[which], offsets[which], offsets[which + 1])
+
+    def last_events(self, which: Ints) -> Windows:
+        """Windows of which only the last event is a target."""
+        offsets = self.events.offsets
+        return Windows(offsets[which], offsets[which + 1] - 1, offsets[which + 1])
+
+    def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int) -> Memory:
+        """With the newest window of at most n users of `events`, in the place of random ones where the memory is full."""
+        newest = newest_windows(events)
+        chosen = np.sort(rng.choice(len(newest), min(n, len(newest)), replace=False))
+        n_excess = max(self.n_windows + len(chosen) - capacity, 0)
+        keep = np.ones(self.n_windows, bool)
+        keep[self.draw(n_excess, rng)] = False
+        kept = self.windows(np.flatnonzero(keep))
+        old, new = cut(self.events, kept), cut(events, Windows(*(part[chosen] for part in (newest.start, newest.target, newest.stop))))
+        held_out = np.concatenate([self.is_held_out[keep], np.zeros(len(chosen), bool)])
+        return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out)
+
+    def with_slot(self, time: int, prior: Tensor, n_slots: int, spacing_s: int) -> Memory:
+        """With the prior of one more moment; the newest is replaced where it is less than the spacing after the one before."""
+        keep = len(self.slot_time)
+        if keep > 1 and self.slot_time[-1] - self.slot_time[-2] < spacing_s:
+            keep -= 1
+        first = max(keep + 1 - n_slots, 0)
+        return replace(
+            self,
+            prior=torch.cat([self.prior[first:keep], prior[None].to(self.prior.dtype)]),
+            slot_time=np.concatenate([self.slot_time[first:keep], [time]]),
+        )
+
+    def grown(self, n_items: int) -> Memory:
+        """With room for items nobody has had yet."""
+        more = n_items - self.events.n_items
+        prior = torch.cat([self.prior, self.prior.new_full((len(self.prior), more), -torch.inf)], 1)
+        return replace(self, events=replace(self.events, n_items=n_items), prior=prior)
+
+
+def newest_windows(events: Events) -> Windows:
+    """The last WINDOW_EVENTS of every user with events; targets are those with enough context."""
+    start, stop = events.offsets[:-1], events.offsets[1:]
+    has = stop > start
+    start, stop = start[has], stop[has]
+    begin = np.maximum(stop - WINDOW_EVENTS, start)
+    return Windows(begin, np.where(begin > start, begin + CONTEXT_EVENTS, begin), stop)
+
+
+def remember(events: Events, half_life_s: float, capacity: int, rng: np.random.Generator) -> tuple[Events, NDArray[np.bool_]]:
+    """A sample of at most `capacity` windows of the events, an event's chance halving with each half-life of age."""
+    windows = training_windows(events, WINDOW_EVENTS)
+    windows = replace(
+        windows, target=np.where(windows.start > events.offsets[events.user[windows.start]], windows.start + CONTEXT_EVENTS, windows.start)
+    )
+    windows = _where(windows, windows.target < windows.stop)
+    last = events.time[windows.stop - 1]
+    log_weight = (last - (last.max() if len(last) else 0)) / half_life_s * np.log(2)
+    picked = np.sort(np.argsort(-(log_weight + rng.gumbel(size=len(windows))))[:capacity])
+    sample = cut(events, _where(windows, picked))
+    held_out = np.zeros(len(picked), bool)
+    held_out[rng.choice(len(picked), int(len(picked) * HELD_OUT_SHARE), replace=False)] = True
+    return sample, held_out
+
+
+def cut(events: Events, windows: Windows) -> Events:
+    """Each window as a user of its own; what comes before its target weighs nothing."""
+    number, row = ragged_rows(windows.start, windows.stop)
+    weight = np.where(row >= windows.target[number], events.weight[row], 0).astype(np.float32)
+    return Events(number, events.item[row], events.kind[row], events.time[row], weight, len(windows), events.n_items, events.n_kinds)
+
+
+def _where(windows: Windows, which: Ints | NDArray[np.bool_]) -> Windows:
+    return Windows(windows.start[which], windows.target[which], windows.stop[which])
+
+
+def _joined(old: Events, new: Events, n_windows: int) -> Events:
+    pairs = {name: np.concatenate([getattr(old, name), getattr(new, name)]) for name in ("item", "kind", "time", "weight")}
+    user = np.concatenate([old.user, new.user + old.n_users])
+    return Events(user=user, **pairs, n_users=n_windows, n_items=new.n_items, n_kinds=new.n_kinds)

@@ -1,0 +1,234 @@
+"""History again, with a simulated clock: what each way of keeping up would have recommended, on the same events."""
+
+from __future__ import annotations
+
+import logging
+import time as clock
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.checkpoint import Checkpoint
+from models.config import IncrementConfig
+from models.dataset import Events, Floats, Ints, ragged_rows
+from models.evaluation import Evaluator
+from models.increment import Predicted, Queries, learn, predict
+from models.metrics import Ranking, rank_events
+from models.prior import Popularity
+from models.serving import Scorer, best_popularity_column
+
+log = logging.getLogger("minutehand.replay")
+
+Train = Callable[[Events, int], Checkpoint]
+"""A night: the model of all given events, for the moment given."""
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """since, until: unix seconds, half open. step_s: time between updates. night_s: time between nights. list_delay_s: how long
+    before a look at it a list was made, where lists are kept fresh."""
+
+    since: int
+    until: int
+    step_s: int
+    night_s: int = 86400
+    list_delay_s: int = 60
+    recent_column: int = 2
+    seed: int = 7
+
+
+@dataclass
+class Policy:
+    """One way of keeping up, and what it cost."""
+
+    name: str
+    has_fresh_lists: bool
+    learns: bool
+    has_nights: bool
+    increment: IncrementConfig | None = None
+    live: Checkpoint | None = None
+    night: Checkpoint | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Ranks of the same events under every policy, in the order of rows; step: the number of each row's step."""
+
+    rows: Ints
+    step: Ints
+    n_steps: int
+    rankings: dict[str, Ranking]
+    seconds: dict[str, float]
+    is_warm_user: NDArray[np.bool_]
+    is_warm_item: NDArray[np.bool_]
+
+
+def usual_policies(increment: IncrementConfig) -> list[Policy]:
+    """What a replay compares, besides recent popularity."""
+    return [
+        Policy("never_updated", has_fresh_lists=False, learns=False, has_nights=False),
+        Policy("nightly_tables", has_fresh_lists=False, learns=False, has_nights=True),
+        Policy("nightly_fresh_lists", has_fresh_lists=True, learns=False, has_nights=True),
+        Policy("nightly_and_increments", has_fresh_lists=True, learns=True, has_nights=True, increment=increment),
+    ]
+
+
+def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: ReplayConfig, first: Checkpoint | None = None) -> Replayed:
+    """Step by step: predict what comes next under every policy, then let those that learn learn it.
+
+    first: the model of what happened before config.since, trained here if None.
+    """
+    events = evaluator.events
+    night = first or train(events.before(config.since), config.since)
+    for policy in policies:
+        policy.live = policy.night = night
+    next_night = config.since + config.night_s
+    night_from = config.since
+    rankings: dict[str, list[Ranking]] = {name: [] for name in (*(policy.name for policy in policies), "recent_popular")}
+    rows_done: list[Ints] = []
+    steps_done: list[Ints] = []
+    warm: dict[str, list[NDArray[np.bool_]]] = {"user": [], "item": []}
+    popularity = _popularity(events.before(config.since), config.since)
+    recent_s = 0.0
+    known = _known(events, config.since)
+    n_steps = 0
+    for begin, rows in _steps(events, config):
+        while begin >= next_night:
+            night, night_from = train(events.before(next_night), next_night), next_night
+            known = _known(events, next_night)
+            for policy in policies:
+                if policy.has_nights:
+                    policy.live = policy.night = night
+            next_night += config.night_s
+        n_steps += 1
+        rows_done.append(rows)
+        steps_done.append(np.full(len(rows), (begin - config.since) // config.step_s))
+        warm["user"].append(known[0][events.user[rows]])
+        warm["item"].append(known[1][events.item[rows]])
+        fresh = _queries(evaluator, rows, np.full(len(rows), begin), config.list_delay_s)
+        for policy in policies:
+            started = clock.monotonic()
+            assert policy.live is not None and policy.night is not None
+            if policy.has_fresh_lists:
+                queries, order = fresh
+            else:
+                since = night_from if policy.has_nights else config.since
+                queries, order = _queries(evaluator, rows, np.full(len(rows), since), None)
+            n_candidates = policy.increment.blend_candidates if policy.increment and policy.increment.blend_rows else 0
+            predicted = predict(policy.live.scorer(), queries, n_candidates)
+            if not policy.has_fresh_lists:
+                predicted = _with_fallback(predicted, policy.live, queries)
+            rankings[policy.name].append(_back(predicted.ranking, order))
+            if policy.learns and policy.increment is not None:
+                policy.live = _learn(evaluator, policy, rows, begin + config.step_s, predicted, config.seed + n_steps)
+            policy.seconds += clock.monotonic() - started
+        started = clock.monotonic()
+        share = torch.from_numpy(popularity.features()[:, config.recent_column])
+        rankings["recent_popular"].append(rank_events(share.expand(len(rows), -1).clone(), events.item[rows], evaluator.seen(rows)))
+        by_time = rows[np.argsort(events.time[rows], kind="stable")]
+        popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.weight[by_time])
+        recent_s += clock.monotonic() - started
+    seconds = {policy.name: policy.seconds / max(n_steps, 1) for policy in policies} | {"recent_popular": recent_s / max(n_steps, 1)}
+    return Replayed(
+        rows=_joined(rows_done),
+        step=_joined(steps_done),
+        n_steps=n_steps,
+        rankings={name: Ranking.join(parts) for name, parts in rankings.items()},
+        seconds=seconds,
+        is_warm_user=np.concatenate(warm["user"]) if rows_done else np.empty(0, bool),
+        is_warm_item=np.concatenate(warm["item"]) if rows_done else np.empty(0, bool),
+    )
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _known(events: Events, before: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks of the users and the items that had an event before a time."""
+    past = events.before(before)
+    return np.bincount(past.user, minlength=events.n_users) > 0, np.bincount(past.item, minlength=events.n_items) > 0
+
+
+def _popularity(events: Events, now: int) -> Popularity:
+    popularity = Popularity(events.n_items)
+    popularity.advance(now, events.item, events.time, events.weight)
+    return popularity
+
+
+def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
+    """The begin of each step that has events, and their rows."""
+    rows = np.flatnonzero((events.time >= config.since) & (events.time < config.until))
+    step = (events.time[rows] - config.since) // config.step_s
+    order = np.argsort(step, kind="stable")
+    numbers, first = np.unique(step[order], return_index=True)
+    for number, members in zip(numbers, np.split(rows[order], first[1:]), strict=True):
+        yield config.since + int(number) * config.step_s, members
+
+
+def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | None) -> tuple[Queries, Ints]:
+    """Who asks for the events of rows, and their order in the queries.
+
+    A list kept fresh (delay_s) knows the user's events up to delay_s before the look at it; another those before made_at.
+    """
+    events = evaluator.events
+    asked = events.time[rows] - delay_s if delay_s is not None else made_at
+    begin = events.offsets[events.user[rows]]
+    key = events.user * (int(events.time.max(initial=0)) + 2) + events.time
+    wanted = events.user[rows] * (int(events.time.max(initial=0)) + 2) + asked
+    stop = np.maximum(np.searchsorted(key, wanted, side="right" if delay_s is not None else "left"), begin)
+    stop = np.minimum(stop, rows)
+    pairs = np.stack([events.user[rows], stop, asked], 1)
+    distinct, query = np.unique(pairs, axis=0, return_inverse=True)
+    order = np.argsort(query, kind="stable")
+    length = 100
+    start = np.maximum(events.offsets[distinct[:, 0]], distinct[:, 1] - length)
+    number, row = ragged_rows(start, distinct[:, 1])
+    histories = Events(
+        number, events.item[row], events.kind[row], events.time[row], events.weight[row], len(distinct), events.n_items, events.n_kinds
+    )
+    trend = evaluator.trend[row]
+    return Queries(histories, distinct[:, 2], trend, query[order], events.item[rows[order]]), order
+
+
+def _back(ranking: Ranking, order: Ints) -> Ranking:
+    """The ranking in the order of the rows."""
+    place = np.argsort(order, kind="stable")
+    return Ranking(ranking.rank[place], ranking.top[place])
+
+
+def _with_fallback(predicted: Predicted, live: Checkpoint, queries: Queries) -> Predicted:
+    """Users without a history when the tables were made get the list for anyone."""
+    nobody = (np.diff(queries.events.offsets, append=len(queries.events))[: len(queries.now)] == 0)[queries.query]
+    if not nobody.any():
+        return predicted
+    share = torch.from_numpy(live.popularity[:, best_popularity_column(live.blend)])
+    fallback = rank_events(share.expand(int(nobody.sum()), -1).clone(), queries.item[nobody], None)
+    ranking = Ranking(predicted.ranking.rank.copy(), predicted.ranking.top.copy())
+    ranking.rank[nobody], ranking.top[nobody] = fallback.rank, fallback.top
+    return replace(predicted, ranking=ranking)
+
+
+def _learn(evaluator: Evaluator, policy: Policy, rows: Ints, as_of: int, predicted: Predicted, seed: int) -> Checkpoint:
+    """The model after the events of a step; the one before where the gate says no."""
+    assert policy.live is not None and policy.night is not None and policy.increment is not None
+    events = evaluator.events
+    users, number = np.unique(events.user[rows], return_inverse=True)
+    last = np.zeros(len(users), np.int64)
+    np.maximum.at(last, number, rows)
+    first = np.full(len(users), len(events))
+    np.minimum.at(first, number, rows)
+    start = np.maximum(events.offsets[users], first - 100)
+    user, row = ragged_rows(start, last + 1)
+    part = Events(
+        user, events.item[row], events.kind[row], events.time[row], events.weight[row], len(users), events.n_items, events.n_kinds
+    )
+    learnt, verdict = learn(policy.live, policy.night, part, np.isin(row, rows), as_of, predicted.candidates, policy.increment, seed)
+    if not verdict.passed:
+        log.warning("update discarded: %s", verdict.reason)
+        return policy.live
+    return learnt

@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import tempfile
@@ -356,7 +357,7 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
         return before[0]
     own = [row for row in rows if row.model == MINE]
     overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
-    tags = {"snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
+    tags = {"cadence": "nightly", "snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
     model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
     with tempfile.TemporaryDirectory(prefix=MINE) as folder:
         packed = Path(folder) / "model"
@@ -435,7 +436,7 @@ def _checkpoint_in(model: Path, found: ModelVersion) -> str:
 
 def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
     """The model's files, named by the model, so that a version number used again finds no stranger's; whole or absent."""
-    target = registry.downloads / model_id_of(found).replace("/", "-")
+    target = registry.downloads / model_id_of(found)
     if not target.exists():
         registry.downloads.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=registry.downloads) as folder:
@@ -525,6 +526,7 @@ def delete_versions(registry: Registry, doomed: Sequence[ModelVersion]) -> None:
         if model_id_of(found) in models:
             delete_model(registry.client, models[model_id_of(found)])
         registry.client.delete_model_version(registry.model_name, str(found.version))
+        shutil.rmtree(registry.downloads / model_id_of(found), ignore_errors=True)
 
 
 def delete_model(client: MlflowClient, model: LoggedModel) -> None:
@@ -569,12 +571,16 @@ def named(rows: Sequence[MetricRow]) -> dict[str, float | None]:
     """Figures under names that MLflow takes; the ends of an interval only over all events, so that charts stay few."""
     values: dict[str, float | None] = {}
     for row in rows:
-        name = f"{slug(row.model)}/{slug(row.metric)}"
+        name = metric_name(row)
         if row.segment == "all":
             values |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
         else:
             values[f"{name}_{slug(row.segment)}"] = row.value
     return values
+
+
+def metric_name(row: MetricRow) -> str:
+    return f"{slug(row.model)}/{slug(row.metric)}"
 
 
 def slug(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A lake under either catalog: SQLite always, PostgreSQL where the marker is asked for and the machine has it."""
+"""A lake under either catalog: SQLite always, PostgreSQL where the marker is asked for and the machine has it; a registry."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.lake import Lake, LakeConfig, locate, migrate
+
+if TYPE_CHECKING:
+    from tasks.registry import Registry
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +95,38 @@ def write(tmp_path: Path) -> Callable[[str, str], str]:
         return str(path)
 
     return write_file
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One MLflow store for all tests, which takes seconds to create; each test has a model of its own in it."""
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture
+def registry(store: Path, request: pytest.FixtureRequest) -> Registry:
+    """A registry of the test's own."""
+    from tasks.registry import open_registry
+
+    return open_registry(f"sqlite:///{store / 'mlflow.db'}", request.node.name, store / request.node.name)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The folder of an untrained recommender of five fruits."""
+    from tests.tasks.fruits import save_checkpoint
+
+    return save_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def register_one(registry: Registry, checkpoint: Path) -> Callable[[], str]:
+    """A function that registers one more version, from a night of its own."""
+    from tasks.registry import register, start_night
+    from tests.tasks.fruits import EXAMPLE, ROWS
+
+    def register_version() -> str:
+        with start_night(registry, "night", {}, 1, None, {}) as night:
+            return register(night, checkpoint, ROWS, EXAMPLE)
+
+    return register_version

@@ -11,26 +11,14 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities import Run
 
 from models import checkpoint as checkpoints
-from models.blend import starting_blend
-from models.checkpoint import Checkpoint
-from models.config import RecommenderConfig
-from models.dataset import Catalog
-from models.fitting import Weights
-from models.prior import N_PARAMETERS, Popularity
-from models.recommender import Recommender
-from models.results import MetricRow
-from models.whitening import Whitening
 from tasks import figures
 from tasks.gate import decide, pass_gate
 from tasks.registry import (
@@ -49,71 +37,9 @@ from tasks.registry import (
     register,
     start_night,
 )
+from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ITEMS = ("apple", "pear", "plum", "fig", "quince")
-EXAMPLE: list[dict[str, Any]] = [
-    {"item_ids": ["apple", "pear"], "event_types": ["view", "view"], "occurred_at": [datetime(2026, 1, 1), datetime(2026, 1, 2)]},
-    {"item_ids": ["fig"], "event_types": ["view"], "occurred_at": [datetime(2026, 1, 3)]},
-]
-ROWS = [
-    MetricRow("minutehand", "all", "ndcg_at_10", 0.12, 100, 0.10, 0.14),
-    MetricRow("minutehand", "warm user x cold item", "ndcg_at_10", 0.03, 9),
-    MetricRow("minutehand", "cold user x cold item", "ndcg_at_10", None, 0),
-    MetricRow("item_knn", "all", "ndcg_at_10", 0.08, 100),
-]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One MLflow store for all tests, which takes seconds to create; each test has a model of its own in it."""
-    return tmp_path_factory.mktemp("mlflow")
-
-
-@pytest.fixture
-def registry(store: Path, request: pytest.FixtureRequest) -> Registry:
-    return open_registry(f"sqlite:///{store / 'mlflow.db'}", request.node.name, store / request.node.name)
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    """The folder of an untrained recommender of five fruits."""
-    config = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=4)
-    text = np.eye(len(ITEMS), 8, dtype=np.float32)
-
-    def weights() -> Weights:
-        model = Recommender(config, torch.from_numpy(text), 1, torch.Generator().manual_seed(7))
-        return Weights(model, torch.zeros(8), torch.zeros(len(ITEMS)))
-
-    folder = tmp_path / "checkpoint"
-    checkpoints.save(
-        Checkpoint(
-            catalog=Catalog(ITEMS, np.ones(len(ITEMS), bool)),
-            kinds=("view",),
-            encoder="none",
-            hide_seen=True,
-            as_of=1_767_225_600,
-            popularity=Popularity(len(ITEMS)).features(),
-            blend=starting_blend(np.array([0, 1], np.float32)),
-            prior=np.zeros(N_PARAMETERS, np.float32),
-            whitening=Whitening(np.zeros(8, np.float32), np.eye(8, dtype=np.float32)),
-            live=weights(),
-            past=weights(),
-        ),
-        folder,
-    )
-    return folder
-
-
-@pytest.fixture
-def register_one(registry: Registry, checkpoint: Path) -> Callable[[], str]:
-    """A function that registers one more version, from a night of its own."""
-
-    def register_version() -> str:
-        with start_night(registry, "night", {}, 1, None, {}) as night:
-            return register(night, checkpoint, ROWS, EXAMPLE)
-
-    return register_version
 
 
 def run_of(registry: Registry, night: Night) -> Run:

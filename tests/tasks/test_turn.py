@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.turn import BusyError, take
+from tasks.turn import BusyError, publishing_turn, take
 from tests.conftest import ROOT
 
 HOLDER = """
@@ -55,3 +55,31 @@ def test_a_killed_process_leaves_the_turn_free_and_its_files_are_swept_away(home
     with take(home) as folder:
         assert list(folder.iterdir()) == []
     assert list((home / "nightly").iterdir()) == [home / "nightly" / "lock"]
+
+
+def test_a_second_publisher_is_told_who_has_the_turn_or_waits_for_it(home: Path) -> None:
+    with publishing_turn(home), pytest.raises(BusyError, match=rf"published in .*home \(process {os.getpid()}, since 20"):  # noqa: SIM117
+        with publishing_turn(home, wait_s=0.1):
+            pass
+    with publishing_turn(home), take(home):
+        pass
+
+
+def test_the_turn_after_one_that_broke_off_is_told_so(home: Path) -> None:
+    with publishing_turn(home) as first:
+        assert first.is_clean
+    with pytest.raises(ZeroDivisionError), publishing_turn(home):
+        1 / 0  # noqa: B018
+    with publishing_turn(home) as second:
+        assert not second.is_clean
+    with publishing_turn(home) as third:
+        assert third.is_clean
+
+
+def test_the_turn_after_a_killed_publisher_is_told_so_and_finds_no_files(home: Path) -> None:
+    holder = HOLDER.replace("import take", "import publishing_turn").replace("with take", "with publishing_turn")
+    done = subprocess.run([sys.executable, "-c", holder, str(home)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with publishing_turn(home) as after:
+        assert not after.is_clean
+        assert list(after.folder.iterdir()) == []

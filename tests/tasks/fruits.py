@@ -1,0 +1,61 @@
+"""A recommender of five fruits that learnt nothing: what tests of the registry register."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models import checkpoint as checkpoints
+from models.blend import starting_blend
+from models.checkpoint import Checkpoint
+from models.config import RecommenderConfig
+from models.dataset import Catalog
+from models.fitting import Weights
+from models.prior import N_PARAMETERS, Popularity
+from models.recommender import Recommender
+from models.results import MetricRow
+from models.whitening import Whitening
+
+ITEMS = ("apple", "pear", "plum", "fig", "quince")
+EXAMPLE: list[dict[str, Any]] = [
+    {"item_ids": ["apple", "pear"], "event_types": ["view", "view"], "occurred_at": [datetime(2026, 1, 1), datetime(2026, 1, 2)]},
+    {"item_ids": ["fig"], "event_types": ["view"], "occurred_at": [datetime(2026, 1, 3)]},
+]
+ROWS = [
+    MetricRow("minutehand", "all", "ndcg_at_10", 0.12, 100, 0.10, 0.14),
+    MetricRow("minutehand", "warm user x cold item", "ndcg_at_10", 0.03, 9),
+    MetricRow("minutehand", "cold user x cold item", "ndcg_at_10", None, 0),
+    MetricRow("item_knn", "all", "ndcg_at_10", 0.08, 100),
+]
+
+
+def save_checkpoint(folder: Path, seed: int = 7) -> Path:
+    """Save the recommender; another seed is another model."""
+    config = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=4)
+    text = np.eye(len(ITEMS), 8, dtype=np.float32)
+
+    def weights() -> Weights:
+        model = Recommender(config, torch.from_numpy(text), 1, torch.Generator().manual_seed(seed))
+        return Weights(model, torch.zeros(8), torch.zeros(len(ITEMS)))
+
+    checkpoints.save(
+        Checkpoint(
+            catalog=Catalog(ITEMS, np.ones(len(ITEMS), bool)),
+            kinds=("view",),
+            encoder="none",
+            hide_seen=True,
+            as_of=1_767_225_600,
+            popularity=Popularity(len(ITEMS)).features(),
+            blend=starting_blend(np.array([0, 1], np.float32)),
+            prior=np.zeros(N_PARAMETERS, np.float32),
+            whitening=Whitening(np.zeros(8, np.float32), np.eye(8, dtype=np.float32)),
+            live=weights(),
+            past=weights(),
+        ),
+        folder,
+    )
+    return folder

@@ -17,7 +17,7 @@ from flows import logs
 from models.errors import UserError
 from models.training import pick_device
 from settings import Settings, load
-from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, report, turn
+from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, report, turn, upkeep
 
 logs.speak()
 
@@ -39,7 +39,7 @@ make_lists = task(name="rank", cache_policy=NO_CACHE)(night.make_lists)
 publish = task(name="publish", **with_retries)(publishing.publish)
 write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
 prune = task(name="prune", **with_retries)(registry.prune)
-maintain = task(name="maintain", **with_retries)(publishing.maintain)
+maintain = task(name="maintain", **with_retries)(upkeep.maintain)
 
 
 @flow(name="nightly", description=__doc__)

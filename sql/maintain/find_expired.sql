@@ -1,20 +1,20 @@
--- Snapshots that nothing needs any more: older than the given time, not the newest, and named by no kept publication.
+-- Snapshots that nothing needs any more: older than the given time and than all watermarks, not the newest, and named by no kept publication.
 --
 -- grain:   one row per snapshot
--- params:  $keep_publications (how many of the newest), $keep_since (timestamp, UTC), $spared (snapshots named elsewhere)
--- reads:   recs.publications
+-- params:  $keep_publications (how many of the newest of each cadence), $keep_since (timestamp, UTC), $spared (snapshots named elsewhere)
+-- reads:   recs.publications, ops.watermarks
 -- returns: snapshot_id
 with kept as (
     select data_snapshot
     from recs.publications
-    order by published_at desc, publication_id desc
-    limit $keep_publications
+    qualify row_number() over (partition by cadence order by published_at desc, publication_id desc) <= $keep_publications
 )
 
 select snapshots.snapshot_id
 from ducklake_snapshots('lake') as snapshots
 where snapshots.snapshot_time::timestamp < $keep_since
     and snapshots.snapshot_id < (select max(newest.snapshot_id) from ducklake_snapshots('lake') as newest)
+    and snapshots.snapshot_id < coalesce((select min(marks.snapshot) from ops.watermarks as marks), snapshots.snapshot_id + 1)
     and snapshots.snapshot_id not in (select kept.data_snapshot from kept)
     and not list_contains($spared::bigint[], snapshots.snapshot_id)
 order by snapshots.snapshot_id

@@ -193,7 +193,7 @@ KILLERS = {
     "between saving and the gate": "import tasks.gate as g; g.pass_gate = die",
     "between the gate and publishing": "import tasks.night as n; n.best_popularity_column = die",
     "publishing": "import tasks.publishing as p; p._note = die",
-    "upkeep": "import tasks.publishing as p; p._expire = die",
+    "upkeep": "import tasks.upkeep as u; u._expire = die",
 }
 
 

@@ -1,0 +1,32 @@
+-- The events that came in after one snapshot and up to another and teach something, oldest first: the change feed of the table of events.
+--
+-- grain:   one row per event
+-- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
+-- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (came in after $published)
+with weighed as (
+    select
+        feed.user_id,
+        feed.item_id,
+        feed.event_type,
+        feed.occurred_at,
+        feed.received_at,
+        feed.snapshot_id as came_in,
+        feed.rowid as lake_order,
+        coalesce($weights[list_position($event_types, feed.event_type)], 1.0) as weight
+    from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as feed
+    where feed.item_id is not null
+        and feed.snapshot_id > $learnt
+)
+
+select
+    user_id,
+    item_id,
+    event_type,
+    occurred_at,
+    epoch(occurred_at)::bigint as time_s,
+    weight::float as weight,
+    received_at,
+    came_in > $published as is_new
+from weighed
+where weighed.weight > 0
+order by occurred_at, lake_order

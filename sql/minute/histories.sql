@@ -1,0 +1,20 @@
+-- What is known of some users: their last events, oldest first.
+--
+-- grain:   one row per user who has a history
+-- params:  $max_events, $event_types (varchar[]), $weights (double[])
+-- reads:   at_hand (registered: user_id), features.user_histories
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, n_events
+select
+    histories.user_id,
+    histories.item_ids[-$max_events:] as item_ids,
+    histories.event_types[-$max_events:] as event_types,
+    histories.occurred_at[-$max_events:] as occurred_at,
+    list_transform(histories.occurred_at[-$max_events:], lambda moment: epoch(moment)::bigint) as times_s,
+    list_transform(
+        histories.event_types[-$max_events:],
+        lambda kind: coalesce($weights[list_position($event_types, kind)], 1.0)::float
+    ) as weights,
+    histories.n_events
+from features.user_histories as histories
+where histories.user_id in (select at_hand.user_id from at_hand)
+order by histories.user_id

@@ -1,0 +1,185 @@
+"""What came into the lake since the last minute, beside what was known of the users it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from models.dataset import Events, Ints
+from models.errors import UserError
+from models.step import Step
+from tasks.lake import Lake, reading, statement
+
+LOOKED_AT = 10
+ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights"]
+EVENT = {"item_ids": "item_id", "event_types": "event_type", "times_s": "time_s", "weights": "weight"}
+ALIKE = ["user_id", "item_id", "event_type", "occurred_at"]
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """Snapshots of the lake: events up to `published` are in histories and lists, those up to `learnt` in the live weights.
+
+    Nothing is learnt before it is published: learnt <= published.
+    """
+
+    published: int
+    learnt: int
+
+
+@dataclass(frozen=True)
+class News:
+    """What came in after the watermarks and up to a snapshot.
+
+    events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, in order of time (ties:
+    the order of the lake). New ones have not been published; the others have, and wait to be learnt.
+    histories: user_id, item_ids, event_types, occurred_at, times_s, weights (lists, oldest first), n_events, of the users of events,
+    as last published: the events that only wait to be learnt are in there too.
+    items: item_id, title, is_available of the items whose description is new or changed.
+    """
+
+    snapshot: int
+    events: pl.DataFrame
+    histories: pl.DataFrame
+    items: pl.DataFrame
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to predict and nothing to encode; what waits to be learnt waits for company."""
+        return not self.events["is_new"].any() and self.items.is_empty()
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Every item that is named, once: described ones first, then as the events and histories name them."""
+        named = [self.items["item_id"], self.events["item_id"], self.histories["item_ids"].explode(empty_as_null=False)]
+        return pl.concat(named).unique(maintain_order=True).to_list()
+
+
+def read_watermarks(lake: Lake) -> Watermarks | None:
+    """How far the work is; None before the first publish."""
+    with reading(lake) as con:
+        return watermarks_of(con)
+
+
+def watermarks_of(con: duckdb.DuckDBPyConnection) -> Watermarks | None:
+    """How far the work is, as a connection sees it."""
+    marks = {str(consumer): int(snapshot) for consumer, snapshot in con.execute(statement("minute/watermarks")).fetchall()}
+    return Watermarks(**marks) if marks else None
+
+
+def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
+    """The events and items in (marks, snapshot], with the last max_events events of their users.
+
+    Reads the change feed and features.user_histories, never the whole of raw.events. Raises UserError where the feed begins at a
+    snapshot that the lake has let go of.
+    """
+    weights = _by_type(event_weights)
+    with reading(lake, snapshot) as con:
+        try:
+            events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
+            items = con.execute(statement("minute/items"), {"published": marks.published, "until": snapshot}).pl()
+        except duckdb.InvalidInputException as error:
+            if "No snapshot found" not in str(error):
+                raise
+            raise UserError(
+                f"the lake has let go of snapshot {marks.learnt + 1}, where the news begin; `minutehand nightly` learns everything anew"
+            ) from error
+        return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items)
+
+
+def read_histories(lake: Lake, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:
+    """The last max_events events of some users, as News.histories; users without any have no row."""
+    with reading(lake) as con:
+        return _histories(con, pl.Series(list(user_ids), dtype=pl.String), _by_type(event_weights), max_events)
+
+
+def _by_type(event_weights: Mapping[str, float]) -> dict[str, list[Any]]:
+    return {"event_types": list(event_weights), "weights": list(event_weights.values())}
+
+
+def _histories(con: duckdb.DuckDBPyConnection, user_ids: pl.Series, weights: Mapping[str, list[Any]], max_events: int) -> pl.DataFrame:
+    con.register("at_hand", pl.DataFrame({"user_id": user_ids}))
+    return con.execute(statement("minute/histories"), {"max_events": max_events, **weights}).pl()
+
+
+def users_to_refresh(
+    lake: Lake, moved_item_ids: Collection[str], limit: int, older_than: datetime, exclude: Collection[str] = ()
+) -> list[str]:
+    """At most limit users whose list should be made anew although they did nothing, oldest list first.
+
+    Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten.
+    """
+    with reading(lake) as con:
+        con.register("excluded", pl.DataFrame({"user_id": pl.Series(list(exclude), dtype=pl.String)}))
+        con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
+        old = con.execute(statement("minute/old_lists"), {"older_than": older_than, "limit": limit}).fetchall()
+        near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "limit": limit}).fetchall() if moved_item_ids else []
+    return list(dict.fromkeys(str(user) for (user,) in old + near))[:limit]
+
+
+def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int, as_of: int) -> Step:
+    """The users of the news, by id, with what was known of them and what is due, merged by time (ties: the order of the lake).
+
+    row_of_item: must know every one of news.item_ids, or ValueError is raised. kinds: event types by number, the first for all others.
+    """
+    known = _not_due(_exploded(news.histories), news.events.filter(~pl.col("is_new")))
+    due = news.events.select(*known.columns, "is_new", is_due=pl.lit(value=True))
+    merged = pl.concat([known.with_columns(is_new=pl.lit(value=False), is_due=pl.lit(value=False)), due]).sort(
+        "user_id", "occurred_at", maintain_order=True
+    )
+    user_ids = merged["user_id"].unique().sort()
+    return Step(
+        events=_events(merged, user_ids, row_of_item, kinds, n_items),
+        is_new=merged["is_new"].to_numpy(),
+        is_due=merged["is_due"].to_numpy(),
+        user_ids=tuple(user_ids),
+        as_of=as_of,
+    )
+
+
+def histories_events(frame: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int) -> Events:
+    """Histories as events: row n of the frame is user n. Items that row_of_item does not know are passed over."""
+    events = _exploded(frame).filter(pl.col("item_id").is_in(list(row_of_item)))
+    return _events(events, frame["user_id"], row_of_item, kinds, n_items)
+
+
+def _exploded(histories: pl.DataFrame) -> pl.DataFrame:
+    """One row per event, oldest first within each user."""
+    return histories.select("user_id", *ARRAYS).explode(ARRAYS, empty_as_null=False).rename(EVENT)
+
+
+def _not_due(known: pl.DataFrame, due: pl.DataFrame) -> pl.DataFrame:
+    """The known events without those that are due, which came in later than all that are alike."""
+    counts = due.group_by(ALIKE).agg(n_due=pl.len())
+    later_alike = pl.int_range(pl.len()).reverse().over(ALIKE)
+    return (
+        known.with_columns(n_later=later_alike)
+        .join(counts, on=ALIKE, how="left", maintain_order="left")
+        .filter(pl.col("n_later") >= pl.col("n_due").fill_null(0))
+        .drop("n_later", "n_due")
+    )
+
+
+def _events(frame: pl.DataFrame, user_ids: pl.Series, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int) -> Events:
+    user = _rows(frame["user_id"], {user: row for row, user in enumerate(user_ids)}, None)
+    item = _rows(frame["item_id"], row_of_item, None)
+    kind = _rows(frame["event_type"], {kind: row for row, kind in enumerate(kinds)}, 0)
+    for name, rows in (("user_id", user), ("item_id", item)):
+        if (rows < 0).any():
+            raise ValueError(f"no row for {name} {frame[name][int(np.argmax(rows < 0))]!r}: grow the catalog by news.item_ids first")
+    time, weight = frame["time_s"].to_numpy(), frame["weight"].to_numpy()
+    return Events.build(user, item, kind, time, weight, n_items=n_items, n_kinds=len(kinds))
+
+
+def _rows(values: pl.Series, row_of: Mapping[str, int], otherwise: int | None) -> Ints:
+    """The row of each value; -1 where it has none and there is no other for it."""
+    distinct = values.unique()
+    default = -1 if otherwise is None else otherwise
+    table = pl.DataFrame({values.name: distinct, "row": pl.Series([row_of.get(value, default) for value in distinct], dtype=pl.Int64)})
+    return pl.DataFrame({values.name: values}).join(table, on=values.name, how="left", maintain_order="left")["row"].to_numpy()

@@ -1,0 +1,93 @@
+"""Upkeep changes no content, spares what is needed, and leaves other people's files alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tasks.lake import Lake, reading
+from tasks.upkeep import maintain
+from tests.tasks.test_publishing import add_events, content, files, put, ranked, snapshot_of
+
+
+def busy_lake(lake: Lake) -> tuple[int, int]:
+    """Two publications between many small writes; gives the snapshots that they name."""
+    named = []
+    for night in range(2):
+        for part in range(2):
+            add_events(lake, *[(f"u{number}", "a", "view", 100 * night + part) for number in range(12)])
+            add_events(lake, ("u0", "b", "view", 100 * night + 50 + part))
+        named.append(snapshot_of(lake))
+        put(lake, ranked({"u0": [night, 2]}), str(night))
+    add_events(lake, ("u1", "c", "view", 999))
+    return named[0], named[1]
+
+
+def events_at(lake: Lake, snapshot: int) -> list[tuple[Any, ...]]:
+    with reading(lake) as con:
+        return con.execute("select rowid, * from raw.events at (version => $n) order by rowid", {"n": snapshot}).fetchall()
+
+
+def test_upkeep_changes_no_content_and_no_order_and_spares_what_the_kept_publications_name(lake: Lake) -> None:
+    dropped, spared = busy_lake(lake)
+    before, then = content(lake), events_at(lake, spared)
+    done = maintain(lake, keep_publications=1, keep_hours=0)
+    assert done.rows_flushed > 0
+    assert done.snapshots_expired > 4
+    assert done.files_merged > 1
+    assert content(lake) == before
+    assert events_at(lake, spared) == then
+    with pytest.raises(duckdb.Error):
+        events_at(lake, dropped)
+
+
+def test_upkeep_spares_recent_snapshots_and_those_that_are_named_to_it(lake: Lake) -> None:
+    dropped, _ = busy_lake(lake)
+    assert maintain(lake, keep_publications=1).snapshots_expired == 0
+    maintain(lake, keep_publications=1, keep_hours=0, spare=[dropped])
+    assert len(events_at(lake, dropped)) == 26
+
+
+def test_readers_that_were_there_before_the_upkeep_read_on_and_the_files_go_a_day_later(lake: Lake) -> None:
+    busy_lake(lake)
+    events = "select rowid, * from raw.events order by rowid"
+    with reading(lake) as newest, reading(lake, snapshot_of(lake)) as pinned:
+        before = newest.execute(events).fetchall()
+        assert pinned.execute(events).fetchall() == before
+        done = maintain(lake, keep_publications=1)
+        assert (done.files_deleted, done.files_merged > 1) == (0, True)
+        assert newest.execute(events).fetchall() == before
+        assert pinned.execute(events).fetchall() == before
+    n_files, now = len(files(lake)), content(lake)
+    later = maintain(lake, keep_publications=1, now=datetime.now(UTC) + timedelta(days=2))
+    assert later.files_deleted > 0
+    assert len(files(lake)) < n_files
+    assert content(lake) == now
+
+
+def test_upkeep_of_a_tidy_lake_finds_nothing_to_do(lake: Lake) -> None:
+    busy_lake(lake)
+    for days in (2, 4):
+        done = maintain(lake, now=datetime.now(UTC) + timedelta(days=days))
+    assert (done.rows_flushed, done.files_rewritten, done.files_merged, done.files_deleted, done.orphans_deleted) == (0, 0, 0, 0, 0)
+
+
+def test_upkeep_deletes_orphans_but_never_a_foreign_file(lake: Lake) -> None:
+    put(lake, ranked({"u": [0, 1]}))
+    folder = Path(lake.data_path) / "recs" / "recommendations"
+    orphan = folder / "ducklake-019a0000-0000-7000-8000-000000000000.parquet"
+    foreign = Path(lake.data_path) / "mine.parquet"
+    for path in (orphan, foreign):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    later = datetime.now(UTC) + timedelta(days=2)
+    assert maintain(lake, now=later).orphans_deleted == 0
+    assert (orphan.exists(), foreign.exists()) == (True, True)
+    foreign.unlink()
+    assert maintain(lake).orphans_deleted == 0, "it may belong to a writer at work"
+    assert maintain(lake, now=later).orphans_deleted == 1
+    assert not orphan.exists()

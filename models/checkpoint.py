@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,7 +144,8 @@ def load(folder: Path) -> Checkpoint:
         ) from error
     if described["format"] not in READABLE:
         raise UserError(
-            f"{folder} has checkpoint format {described['format']}, this version reads {READABLE[0]} to {READABLE[-1]}; run `minutehand nightly` again"
+            f"{folder} has checkpoint format {described['format']}, this version reads {READABLE[0]} to {READABLE[-1]}; "
+            "run `minutehand nightly` again"
         )
     config, parts = RecommenderConfig(**described["model"]), described.get("parts", ["past"])
     state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
@@ -215,3 +216,30 @@ def grown(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) 
         past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
         online=online,
     )
+
+
+def widened(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
+    """An older version on the catalog of one that has grown from it; what it has not met starts at its text."""
+    n_items = len(like.catalog)
+    popularity = np.zeros((n_items, checkpoint.popularity.shape[1]), np.float32)
+    popularity[: len(checkpoint.popularity)] = checkpoint.popularity
+    popularity[len(checkpoint.popularity) :, -1] = 1.0  # never seen
+    text = like.live.model.items.text.numpy()
+    weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
+    online = None if checkpoint.online is None else checkpoint.online.grown(n_items)
+    return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online)
+
+
+def described_anew(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
+    """The checkpoint after items were described again: text vectors and availability by catalog row."""
+    if not text and not is_available:
+        return checkpoint
+    available = checkpoint.catalog.is_available.copy()
+    available[list(is_available)] = list(is_available.values())
+    state = {name: value.clone() for name, value in checkpoint.live.model.state_dict().items()}
+    if text:
+        state["items.text"][list(text)] = torch.from_numpy(checkpoint.whitening.apply(np.stack(list(text.values()))))
+    model = Recommender(checkpoint.live.model.config, state["items.text"], checkpoint.live.model.kind.num_embeddings, torch.Generator())
+    model.load_state_dict(state)
+    live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
+    return replace(checkpoint, catalog=replace(checkpoint.catalog, is_available=available), live=live)

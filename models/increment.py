@@ -32,7 +32,7 @@ class Queries:
     """Who asks, and what came of it.
 
     events: the history of query q are the events of user q. now: [queries] when each asks. trend: of every event of the
-    histories. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
+    histories, NaN where it is not known. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
     """
 
     events: Events
@@ -86,7 +86,8 @@ def begin(evaluator: Evaluator, fit: Fit, popularity: Popularity, config: Increm
 def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
     """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
     rankings, candidates = [], []
-    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=queries.trend):
+    trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
+    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=trend):
         first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
         place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
         if n_candidates and len(item):
@@ -120,6 +121,22 @@ def votes(events: Events) -> Floats:
     return out
 
 
+def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of: int) -> Checkpoint:
+    """The same weights with what is popular after the due events; for lists alone, as it has not learnt them."""
+    if live.online is None:
+        return live
+    popularity = _after(live.online.popularity, len(live.catalog), events, is_due, as_of)
+    return replace(live, as_of=as_of, popularity=popularity.features(), online=None)
+
+
+def _after(popularity: Popularity, n_items: int, events: Events, is_due: np.ndarray, as_of: int) -> Popularity:
+    due = events.where(is_due)
+    by_time = np.argsort(due.time, kind="stable")
+    out = popularity.grown(n_items)
+    out.advance(as_of, due.item[by_time], due.time[by_time], votes(events)[is_due][by_time])
+    return out
+
+
 def learn(
     live: Checkpoint,
     night: Checkpoint,
@@ -142,10 +159,7 @@ def learn(
         return live, Verdict(True, "nothing to learn", {})
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    due = events.where(is_due)
-    by_time = np.argsort(due.time, kind="stable")
-    popularity = online.popularity.grown(len(live.catalog))
-    popularity.advance(as_of, due.item[by_time], due.time[by_time], votes(events)[is_due][by_time])
+    popularity = _after(online.popularity, len(live.catalog), events, is_due, as_of)
     features = popularity.features()
     memory = _with_moment(online.memory, as_of, log_prior(torch.from_numpy(features), torch.from_numpy(live.prior)), config)
     tuned = _tune(live.live, night.live, online, memory, popularity.first_seen, events, np.flatnonzero(is_due), config, rng)

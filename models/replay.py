@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
-from models.dataset import Events, Floats, Ints, ragged_rows
+from models.dataset import Events, Ints, ragged_rows
 from models.evaluation import Evaluator
 from models.increment import Predicted, Queries, learn, predict
 from models.metrics import Ranking, rank_events
 from models.prior import Popularity
-from models.serving import Scorer, best_popularity_column
+from models.serving import best_popularity_column
 
 log = logging.getLogger("minutehand.replay")
 
+MAX_HISTORY = 100
 Train = Callable[[Events, int], Checkpoint]
 """A night: the model of all given events, for the moment given."""
 
@@ -40,18 +41,15 @@ class ReplayConfig:
     seed: int = 7
 
 
-@dataclass
+@dataclass(frozen=True)
 class Policy:
-    """One way of keeping up, and what it cost."""
+    """One way of keeping up."""
 
     name: str
     has_fresh_lists: bool
     learns: bool
     has_nights: bool
     increment: IncrementConfig | None = None
-    live: Checkpoint | None = None
-    night: Checkpoint | None = None
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,9 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
     """
     events = evaluator.events
     night = first or train(events.before(config.since), config.since)
-    for policy in policies:
-        policy.live = policy.night = night
+    live = dict.fromkeys((policy.name for policy in policies), night)
+    nights = dict(live)
+    spent = dict.fromkeys((*live, "recent_popular"), 0.0)
     next_night = config.since + config.night_s
     night_from = config.since
     rankings: dict[str, list[Ranking]] = {name: [] for name in (*(policy.name for policy in policies), "recent_popular")}
@@ -93,7 +92,6 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
     steps_done: list[Ints] = []
     warm: dict[str, list[NDArray[np.bool_]]] = {"user": [], "item": []}
     popularity = _popularity(events.before(config.since), config.since)
-    recent_s = 0.0
     known = _known(events, config.since)
     n_steps = 0
     for begin, rows in _steps(events, config):
@@ -102,7 +100,7 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
             known = _known(events, next_night)
             for policy in policies:
                 if policy.has_nights:
-                    policy.live = policy.night = night
+                    live[policy.name] = nights[policy.name] = night
             next_night += config.night_s
         n_steps += 1
         rows_done.append(rows)
@@ -112,33 +110,40 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
         fresh = _queries(evaluator, rows, np.full(len(rows), begin), config.list_delay_s)
         for policy in policies:
             started = clock.monotonic()
-            assert policy.live is not None and policy.night is not None
             if policy.has_fresh_lists:
                 queries, order = fresh
             else:
                 since = night_from if policy.has_nights else config.since
                 queries, order = _queries(evaluator, rows, np.full(len(rows), since), None)
             n_candidates = policy.increment.blend_candidates if policy.increment and policy.increment.blend_rows else 0
-            predicted = predict(policy.live.scorer(), queries, n_candidates)
+            predicted = predict(live[policy.name].scorer(), queries, n_candidates)
             if not policy.has_fresh_lists:
-                predicted = _with_fallback(predicted, policy.live, queries)
+                predicted = _with_fallback(predicted, live[policy.name], queries)
             rankings[policy.name].append(_back(predicted.ranking, order))
             if policy.learns and policy.increment is not None:
-                policy.live = _learn(evaluator, policy, rows, begin + config.step_s, predicted, config.seed + n_steps)
-            policy.seconds += clock.monotonic() - started
+                live[policy.name] = _learn(
+                    evaluator,
+                    live[policy.name],
+                    nights[policy.name],
+                    rows,
+                    begin + config.step_s,
+                    predicted,
+                    policy.increment,
+                    config.seed + n_steps,
+                )
+            spent[policy.name] += clock.monotonic() - started
         started = clock.monotonic()
         share = torch.from_numpy(popularity.features()[:, config.recent_column])
         rankings["recent_popular"].append(rank_events(share.expand(len(rows), -1).clone(), events.item[rows], evaluator.seen(rows)))
         by_time = rows[np.argsort(events.time[rows], kind="stable")]
         popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.weight[by_time])
-        recent_s += clock.monotonic() - started
-    seconds = {policy.name: policy.seconds / max(n_steps, 1) for policy in policies} | {"recent_popular": recent_s / max(n_steps, 1)}
+        spent["recent_popular"] += clock.monotonic() - started
     return Replayed(
         rows=_joined(rows_done),
         step=_joined(steps_done),
         n_steps=n_steps,
         rankings={name: Ranking.join(parts) for name, parts in rankings.items()},
-        seconds=seconds,
+        seconds={name: value / max(n_steps, 1) for name, value in spent.items()},
         is_warm_user=np.concatenate(warm["user"]) if rows_done else np.empty(0, bool),
         is_warm_item=np.concatenate(warm["item"]) if rows_done else np.empty(0, bool),
     )
@@ -185,8 +190,7 @@ def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | Non
     pairs = np.stack([events.user[rows], stop, asked], 1)
     distinct, query = np.unique(pairs, axis=0, return_inverse=True)
     order = np.argsort(query, kind="stable")
-    length = 100
-    start = np.maximum(events.offsets[distinct[:, 0]], distinct[:, 1] - length)
+    start = np.maximum(events.offsets[distinct[:, 0]], distinct[:, 1] - MAX_HISTORY)
     number, row = ragged_rows(start, distinct[:, 1])
     histories = Events(
         number, events.item[row], events.kind[row], events.time[row], events.weight[row], len(distinct), events.n_items, events.n_kinds
@@ -213,22 +217,29 @@ def _with_fallback(predicted: Predicted, live: Checkpoint, queries: Queries) -> 
     return replace(predicted, ranking=ranking)
 
 
-def _learn(evaluator: Evaluator, policy: Policy, rows: Ints, as_of: int, predicted: Predicted, seed: int) -> Checkpoint:
+def _learn(
+    evaluator: Evaluator,
+    live: Checkpoint,
+    night: Checkpoint,
+    rows: Ints,
+    as_of: int,
+    predicted: Predicted,
+    increment: IncrementConfig,
+    seed: int,
+) -> Checkpoint:
     """The model after the events of a step; the one before where the gate says no."""
-    assert policy.live is not None and policy.night is not None and policy.increment is not None
     events = evaluator.events
     users, number = np.unique(events.user[rows], return_inverse=True)
-    last = np.zeros(len(users), np.int64)
+    last, first = np.zeros(len(users), np.int64), np.full(len(users), len(events))
     np.maximum.at(last, number, rows)
-    first = np.full(len(users), len(events))
     np.minimum.at(first, number, rows)
-    start = np.maximum(events.offsets[users], first - 100)
+    start = np.maximum(events.offsets[users], first - MAX_HISTORY)
     user, row = ragged_rows(start, last + 1)
     part = Events(
         user, events.item[row], events.kind[row], events.time[row], events.weight[row], len(users), events.n_items, events.n_kinds
     )
-    learnt, verdict = learn(policy.live, policy.night, part, np.isin(row, rows), as_of, predicted.candidates, policy.increment, seed)
+    learnt, verdict = learn(live, night, part, np.isin(row, rows), as_of, predicted.candidates, increment, seed)
     if not verdict.passed:
         log.warning("update discarded: %s", verdict.reason)
-        return policy.live
+        return live
     return learnt

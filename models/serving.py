@@ -183,3 +183,24 @@ def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approxima
     order = np.argsort(is_out, axis=1, kind="stable")[:, :k]
     item, similarity, is_out = (np.take_along_axis(table, order, 1) for table in (item, similarity, is_out))
     return Neighbours(np.where(is_out, -1, item), np.where(is_out, 0, similarity).astype(np.float32))
+
+
+def neighbours_of(items: Tensor, rows: Ints, is_available: NDArray[np.bool_], k: int) -> Neighbours:
+    """The k available items nearest to some items by cosine, by exact search: for the few that are new."""
+    unit = F.normalize(items, dim=1)
+    alike = unit[torch.from_numpy(rows)] @ unit.T
+    alike[:, torch.from_numpy(~is_available)] = -torch.inf
+    alike[torch.arange(len(rows)), torch.from_numpy(rows)] = -torch.inf
+    best = alike.topk(min(k, items.shape[0]), 1)
+    is_out = best.values.isinf()
+    return Neighbours(torch.where(is_out, -1, best.indices).numpy(), best.values.masked_fill(is_out, 0.0).numpy())
+
+
+def moved_items(before: Floats, after: Floats, blend: Blend, n_most: int = 50, n_visible: int = 100, factor: float = 2.0) -> Ints:
+    """Items that most users could now see: among the n_visible most popular, and by the factor more so than before; at most n_most."""
+    mixture = torch.from_numpy(blend.mixture[0]).softmax(0).numpy()
+    share = [features[:, : len(mixture)] @ mixture for features in (before, after)]
+    rise = share[1] / np.maximum(share[0], 1e-12)
+    rows = np.argsort(-share[1], kind="stable")[:n_visible]
+    rows = rows[rise[rows] >= factor]
+    return rows[np.argsort(-rise[rows], kind="stable")[:n_most]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.dataset import Events
+from models.dataset import Events, Floats
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Step:
     is_new: [events] not seen before: predicted now. is_due: [events] not learnt yet: all new ones, and those of earlier
     steps whose update was discarded.
     as_of: unix seconds, after the newest event.
+    trend: [events] how trendy each event's item was when it happened (models.blend.trendiness), NaN where that is not known.
     """
 
     events: Events
@@ -26,3 +28,8 @@ class Step:
     is_due: NDArray[np.bool_]
     user_ids: tuple[str, ...]
     as_of: int
+
+    @cached_property
+    def trend(self) -> Floats:
+        """Not known yet."""
+        return np.full(len(self.events), np.nan, np.float32)

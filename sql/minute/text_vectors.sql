@@ -1,0 +1,13 @@
+-- The text vectors of some items under one encoder.
+--
+-- grain:   one row per item that has one
+-- params:  $encoder (name and fingerprint)
+-- reads:   wanted (registered: item_id), features.item_embeddings
+-- returns: item_id, vector
+select
+    embeddings.item_id,
+    embeddings.vector
+from features.item_embeddings as embeddings
+where embeddings.encoder = $encoder
+    and embeddings.item_id in (select wanted.item_id from wanted)
+order by embeddings.item_id

@@ -1,0 +1,198 @@
+"""The learning of one minute, between the lake and the registry: predict what is new, learn it, rank whom it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from models import checkpoint as checkpoints
+from models.checkpoint import Checkpoint
+from models.config import IncrementConfig
+from models.dataset import Events, Floats, Ints
+from models.increment import Predicted, Queries, Verdict, learn, predict, with_popularity
+from models.metrics import Ranking, rank_events
+from models.prior import HALF_LIVES_H
+from models.results import MetricRow, Neighbours, RankedLists
+from models.serving import anybody, best_popularity_column, moved_items, neighbours_of
+from models.step import Step
+from tasks.config import PublishConfig
+from tasks.feed import News, histories_events, make_step
+from tasks.lake import Lake, reading, statement
+
+RECENT = HALF_LIVES_H.index(24.0)
+MAX_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class State:
+    """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute."""
+
+    live: Checkpoint
+    night: Checkpoint
+    step: Step
+    n_known_items: int
+    is_warm_item: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The figures of the new events, by model and segment, and what learning needs of their prediction."""
+
+    rows: list[MetricRow]
+    live: Predicted
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The model after the minute. checkpoint: what makes the lists, with the popularity of now; discarded where not passed."""
+
+    checkpoint: Checkpoint
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class MinuteLists:
+    """What a minute publishes. similar: neighbours of the catalog rows that are new."""
+
+    users: RankedLists
+    fallback: RankedLists
+    new_items: Ints
+    similar: Neighbours
+
+
+def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encoder_key: str) -> State:
+    """Load the live model and last night's, grow both by the items of the news, and number users, items and kinds."""
+    live, night = checkpoints.load(live_folder), checkpoints.load(night_folder)
+    n_known = len(live.catalog)
+    row = {item_id: n for n, item_id in enumerate(live.catalog.item_ids)}
+    new_ids = [item_id for item_id in news.item_ids if item_id not in row]
+    texts = _texts(lake, [*new_ids, *(i for i in news.items["item_id"] if i in row)], encoder_key) if live.encoder == encoder_key else {}
+    live = checkpoints.grown(live, new_ids, _placed(new_ids, texts, len(live.whitening.centre)))
+    row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
+    live = checkpoints.described_anew(live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row))
+    as_of = max(live.as_of, int(news.events["time_s"].max() or 0) + 1)  # type: ignore[arg-type]
+    step = make_step(news, row, live.kinds, len(row), as_of)
+    online = night.online
+    counts = np.zeros(0) if online is None else online.popularity.counts[-1]
+    return State(live, checkpoints.widened(night, live), step, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
+
+
+def _availability(news: News, row: dict[str, int]) -> dict[int, bool]:
+    return {row[item_id]: is_available for item_id, is_available in news.items.select("item_id", "is_available").iter_rows()}
+
+
+def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str) -> dict[str, np.ndarray]:
+    """Text vectors of some items, where they have one."""
+    if not item_ids:
+        return {}
+    with reading(lake) as con:
+        con.register("wanted", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
+        found = con.execute(statement("minute/text_vectors"), {"encoder": encoder_key}).fetchall()
+    return {str(item_id): np.array(vector, np.float32) for item_id, vector in found}
+
+
+def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> Floats:
+    out = np.zeros((len(item_ids), dim), np.float32)
+    for row, item_id in enumerate(item_ids):
+        if item_id in texts:
+            out[row] = texts[item_id]
+    return out
+
+
+def score(state: State, config: IncrementConfig) -> Scored:
+    """Rank the new events, before anything is learnt from them, by the lists as they stood."""
+    step, live = state.step, state.live
+    known = step.events.where(~step.is_new)
+    rows = np.flatnonzero(step.is_new)
+    user, item = step.events.user[rows], step.events.item[rows]
+    now = np.full(len(step.user_ids), live.as_of)
+    queries = Queries(known, now, step.trend[~step.is_new], user, item)
+    by_live = predict(live.scorer(), queries, config.blend_candidates if config.blend_rows else 0)
+    rankings = {
+        "live": by_live.ranking,
+        "nightly": predict(state.night.scorer(), queries).ranking,
+        "recent_popular": _recent(live, known, user, item),
+    }
+    warm_user = np.diff(known.offsets, append=np.full(max(len(step.user_ids) + 1 - len(known.offsets), 0), len(known)))[user] > 0
+    return Scored(_metric_rows(rankings, warm_user, state.is_warm_item[item]), by_live)
+
+
+def _recent(live: Checkpoint, known: Events, user: Ints, item: Ints) -> Ranking:
+    """By decayed popularity alone, half-life a day; without what users had, where that is hidden."""
+    share = torch.from_numpy(live.popularity[:, RECENT])
+    parts = []
+    for part in np.array_split(np.arange(len(user)), max(len(user) * len(share) // 20_000_000, 1)):
+        seen = None
+        if live.hide_seen:
+            pairs = [(n, known.item[known.offsets[u] : known.offsets[u + 1]]) for n, u in enumerate(user[part]) if u < known.n_users]
+            number = np.repeat([n for n, _ in pairs], [len(items) for _, items in pairs]).astype(np.int64)
+            seen = number, np.concatenate([items for _, items in pairs]) if pairs else np.empty(0, np.int64)
+        parts.append(rank_events(share.expand(len(part), -1).clone(), item[part], seen))
+    return Ranking.join(parts)
+
+
+def _metric_rows(rankings: dict[str, Ranking], warm_user: np.ndarray, warm_item: np.ndarray) -> list[MetricRow]:
+    masks = {
+        "all": np.ones(len(warm_user), bool),
+        "warm_user_warm_item": warm_user & warm_item,
+        "warm_user_cold_item": warm_user & ~warm_item,
+        "cold_user_warm_item": ~warm_user & warm_item,
+        "cold_user_cold_item": ~warm_user & ~warm_item,
+    }
+    rows = []
+    for model, ranking in rankings.items():
+        for segment, mask in masks.items():
+            part, n = ranking.of(mask), int(mask.sum())
+            metrics = {"ndcg_at_10": part.ndcg_at_10, "hr_at_10": part.hr_at_10, "mrr": part.mrr} if n else {}
+            rows += [MetricRow(model, segment, metric, float(values.mean()), n) for metric, values in metrics.items()]
+    return rows
+
+
+def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) -> Learnt:
+    """The model after the due events; where the gate discards the update, the one before with the popularity of now."""
+    step = state.step
+    learnt, verdict = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
+    if verdict.passed:
+        return Learnt(learnt, verdict)
+    return Learnt(with_popularity(state.live, step.events, step.is_due, step.as_of), verdict)
+
+
+def moved(state: State, learnt: Learnt) -> list[str]:
+    """Items that are new or have become popular, and their nearest: who has one of them high on his list may want another list."""
+    catalog = state.live.catalog
+    rows = moved_items(state.live.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
+    rows = np.union1d(rows, np.arange(state.n_known_items, len(catalog)))
+    if not len(rows):
+        return []
+    near = neighbours_of(learnt.checkpoint.live.item_vectors(), rows, catalog.is_available, MAX_NEIGHBOURS)
+    return [catalog.item_ids[row] for row in np.union1d(rows, near.item[near.item >= 0])]
+
+
+def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
+    """Lists of the users with news and of others, whose histories are given; the list for anyone; neighbours of new items."""
+    current, step = learnt.checkpoint, state.step
+    catalog = current.catalog
+    scorer = current.scorer()
+    trend = np.where(np.isnan(step.trend), current.blend.trend[0], step.trend).astype(np.float32)
+    row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
+    events = histories_events(others, row, current.kinds, len(catalog))
+    at_hand = scorer.rank(step.events, len(step.user_ids), config.n_recommendations, trend=trend)
+    beside = scorer.rank(events, len(others), config.n_recommendations)
+    users = RankedLists(
+        (*step.user_ids, *others["user_id"]),
+        *(np.concatenate([getattr(part, name) for part in (at_hand, beside)]) for name in ("item", "score", "probability", "because")),
+    )
+    new_items = np.arange(state.n_known_items, len(catalog))
+    similar = neighbours_of(current.live.item_vectors(), new_items, catalog.is_available, config.n_similar)
+    column = best_popularity_column(current.blend)
+    return MinuteLists(users, anybody(current.popularity, catalog.is_available, column, config.n_recommendations), new_items, similar)
+
+
+def save(learnt: Learnt, folder: Path) -> None:
+    """Write the version."""
+    checkpoints.save(learnt.checkpoint, folder)

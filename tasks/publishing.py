@@ -1,19 +1,23 @@
-"""What a night worked out becomes tables: replaced in one lake transaction, so that a reader sees the old lists or the new."""
+"""What a night or a minute worked out becomes tables: in one lake transaction, so that a reader sees the old lists or the new."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import md5
 
 import duckdb
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
+from models.dataset import Ints
+from models.errors import UserError
 from models.results import MetricRow, Neighbours, RankedLists
+from tasks.feed import News, Watermarks, watermarks_of
 from tasks.lake import Lake, reading, statement, writing
 
 logger = logging.getLogger("minutehand.publishing")
@@ -22,6 +26,10 @@ ANYONE = "*"
 POPULAR = "popular right now"
 CHANGED_DEPTH = 10
 BLOCK_USERS = 4096
+
+
+class StaleError(UserError):
+    """Somebody else has published since the news were read."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,19 @@ def publish(
     *,
     event_weights: Mapping[str, float],
     cadence: str = "nightly",
+    watermarks: Watermarks | None = None,
+    news: News | None = None,
+    prequential: Sequence[MetricRow] = (),
+    versions: Mapping[str, str] | None = None,
 ) -> Publication:
     """Replace the lists of all users, the list for anyone, the neighbours and the histories, and note the publication.
 
     All of it is one transaction: killed at any point, the old tables stay whole. The same publish again (same run, model
     and time) replaces itself. The histories are read from provenance.data_snapshot and hold each user's last max_events
     events of types that weigh more than 0. Raises ValueError for lists that must not be shown: not finite, or of unknown items.
+
+    watermarks: how far the work is then; that snapshot for both if none. news: whose waiting ends. prequential, versions: how
+    the new events were predicted, and which registered version each model name stands for.
     """
     started = time.perf_counter()
     _check(lists, len(catalog_item_ids))
@@ -76,9 +91,56 @@ def publish(
         _replace_histories(con, event_weights, max_events, provenance)
         n_users, n_users_changed = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
-    seconds = round(time.perf_counter() - started, 2)
-    logger.info("published %d users (%d changed) and %d items in %.1f s", n_users, n_users_changed, len(item_ids), seconds)
-    return Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds)
+        _note_prequential(con, prequential, versions or {}, provenance)
+        if news is not None:
+            _note_freshness(con, news, publication_id, provenance)
+        _move_watermarks(con, watermarks or Watermarks(provenance.data_snapshot, provenance.data_snapshot), provenance)
+    return _told(Publication(publication_id, n_users, n_users_changed, len(item_ids), round(time.perf_counter() - started, 2)))
+
+
+def publish_minute(
+    lake: Lake,
+    catalog_item_ids: Sequence[str],
+    lists: RankedLists,
+    fallback: RankedLists,
+    neighbours_of: tuple[Ints, Neighbours],
+    news: News,
+    max_events: int,
+    provenance: Provenance,
+    watermarks_before: Watermarks,
+    watermarks_after: Watermarks,
+    *,
+    prequential: Sequence[MetricRow] = (),
+    versions: Mapping[str, str] | None = None,
+    cadence: str = "minute",
+) -> Publication:
+    """Replace the lists of some users and the list for anyone, add the new events to the histories, and note the publication.
+
+    All of it is one transaction. neighbours_of: some catalog rows, and the neighbours of each. prequential, versions: as in
+    publish. Raises StaleError, and changes nothing, where the watermarks are no longer those of before: another run has
+    published, or this one has already.
+    """
+    started = time.perf_counter()
+    _check(lists, len(catalog_item_ids))
+    _check(fallback, len(catalog_item_ids))
+    item_ids = pa.array(catalog_item_ids, pa.string())
+    publication_id = _publication_id(provenance, cadence)
+    with writing(lake) as con:
+        con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _check_watermarks(con, watermarks_before)
+        n_users, n_users_changed = _replace_some_lists(con, item_ids, lists, fallback, provenance)
+        _replace_some_neighbours(con, item_ids, *neighbours_of, provenance)
+        _extend_histories(con, news, max_events, provenance)
+        _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
+        _note_prequential(con, prequential, versions or {}, provenance)
+        _note_freshness(con, news, publication_id, provenance)
+        _move_watermarks(con, watermarks_after, provenance)
+    return _told(Publication(publication_id, n_users, n_users_changed, len(item_ids), round(time.perf_counter() - started, 2)))
+
+
+def _told(done: Publication) -> Publication:
+    logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
+    return done
 
 
 def live_version(lake: Lake) -> str | None:
@@ -93,45 +155,79 @@ def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Pro
 
     versions: which registered version a model name stands for; `minutehand` is provenance's, others have none.
     """
-    known = {"minutehand": provenance.model_version, **(versions or {})}
-    columns = {
-        "model_version": pa.array([known.get(row.model) for row in rows], pa.string()),
-        "model": pa.array([row.model for row in rows], pa.string()),
-        "segment": pa.array([row.segment for row in rows], pa.string()),
-        "metric": pa.array([row.metric for row in rows], pa.string()),
-        "value": _figures([row.value for row in rows]),
-        "low": _figures([row.low for row in rows]),
-        "high": _figures([row.high for row in rows]),
-        "n_events": pa.array([row.n_events for row in rows], pa.int64()),
-    }
+    named = {"minutehand": provenance.model_version, **(versions or {})}
     with writing(lake) as con:
         con.execute(statement("publish/delete_offline"), {"flow_run_id": provenance.flow_run_id})
-        con.register("metrics", pa.table(columns))
-        con.execute(
-            statement("publish/insert_offline"),
-            {
-                "flow_run_id": provenance.flow_run_id,
-                "mlflow_run_id": provenance.mlflow_run_id,
-                "data_snapshot": provenance.data_snapshot,
-                "evaluated_at": provenance.generated_at,
-            },
-        )
+        con.register("metrics", _metrics(rows, named))
+        con.execute(statement("publish/insert_offline"), _evaluation(provenance))
+
+
+def _metrics(rows: Sequence[MetricRow], versions: Mapping[str, str]) -> pa.Table:
+    return pa.table(
+        {
+            "model_version": pa.array([versions.get(row.model) for row in rows], pa.string()),
+            "model": pa.array([row.model for row in rows], pa.string()),
+            "segment": pa.array([row.segment for row in rows], pa.string()),
+            "metric": pa.array([row.metric for row in rows], pa.string()),
+            "value": _figures([row.value for row in rows]),
+            "low": _figures([row.low for row in rows]),
+            "high": _figures([row.high for row in rows]),
+            "n_events": pa.array([row.n_events for row in rows], pa.int64()),
+        }
+    )
+
+
+def _evaluation(provenance: Provenance) -> dict[str, object]:
+    return {
+        "flow_run_id": provenance.flow_run_id,
+        "mlflow_run_id": provenance.mlflow_run_id,
+        "data_snapshot": provenance.data_snapshot,
+        "evaluated_at": provenance.generated_at,
+    }
 
 
 def _replace_lists(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, provenance: Provenance
 ) -> None:
-    reasons = _reasons(con, item_ids, provenance.data_snapshot)
     con.execute(statement("publish/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("publish/delete_recommendations"))
-    batches = _list_batches(item_ids, reasons, lists, fallback)
+    batches = _list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
     con.register("lists", pa.RecordBatchReader.from_batches(LISTS, batches))
     con.execute(statement("publish/insert_recommendations"), asdict(provenance))
 
 
+def _replace_some_lists(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, provenance: Provenance
+) -> tuple[int, int]:
+    """How many users got a list, and how many of them a changed one."""
+    batches = _list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
+    con.register("lists", pa.Table.from_batches(batches, LISTS))
+    con.register("at_hand", pa.table({"user_id": pa.array([*lists.user_ids, ANYONE], pa.string())}))
+    con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
+    con.execute(statement("minute/delete_recommendations"))
+    con.execute(statement("publish/insert_recommendations"), asdict(provenance))
+    return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
+
+
 def _replace_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, neighbours: Neighbours, provenance: Provenance) -> None:
     con.execute(statement("publish/delete_similar_items"))
-    con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, _neighbour_batches(item_ids, neighbours)))
+    _insert_neighbours(con, item_ids, np.arange(len(item_ids)), neighbours, provenance)
+
+
+def _replace_some_neighbours(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, rows: Ints, neighbours: Neighbours, provenance: Provenance
+) -> None:
+    if not len(rows):
+        return
+    con.register("new_items", pa.table({"item_id": item_ids.take(pa.array(rows))}))
+    con.execute(statement("minute/delete_similar_items"))
+    _insert_neighbours(con, item_ids, rows, neighbours, provenance)
+
+
+def _insert_neighbours(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, rows: Ints, neighbours: Neighbours, provenance: Provenance
+) -> None:
+    con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, _neighbour_batches(item_ids, rows, neighbours)))
     names = ("model_version", "data_snapshot", "generated_at")
     con.execute(statement("publish/insert_similar_items"), {name: getattr(provenance, name) for name in names})
 
@@ -149,6 +245,48 @@ def _replace_histories(con: duckdb.DuckDBPyConnection, event_weights: Mapping[st
     )
 
 
+def _extend_histories(con: duckdb.DuckDBPyConnection, news: News, max_events: int, provenance: Provenance) -> None:
+    con.register("fresh", _fresh(news))
+    con.register("histories", news.histories)
+    con.execute(statement("minute/delete_histories"))
+    con.execute(statement("minute/insert_histories"), {"max_events": max_events, "updated_at": provenance.generated_at})
+
+
+def _fresh(news: News) -> pl.DataFrame:
+    """The events that were not published before, numbered in their order."""
+    return news.events.filter("is_new").with_row_index("position")
+
+
+def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:
+    now = watermarks_of(con)
+    if now != before:
+        raise StaleError(
+            f"another run has published since the news were read: the watermarks are {now} and no longer {before}; "
+            "nothing was written, and the next minute goes on from there"
+        )
+
+
+def _move_watermarks(con: duckdb.DuckDBPyConnection, marks: Watermarks, provenance: Provenance) -> None:
+    con.execute(statement("publish/delete_watermarks"))
+    con.execute(statement("publish/insert_watermarks"), {**asdict(marks), "updated_at": provenance.generated_at})
+
+
+def _note_prequential(
+    con: duckdb.DuckDBPyConnection, rows: Sequence[MetricRow], versions: Mapping[str, str], provenance: Provenance
+) -> None:
+    if not rows:
+        return
+    con.execute(statement("publish/delete_prequential"), {"flow_run_id": provenance.flow_run_id})
+    con.register("metrics", _metrics(rows, versions))
+    con.execute(statement("publish/insert_prequential"), _evaluation(provenance))
+
+
+def _note_freshness(con: duckdb.DuckDBPyConnection, news: News, publication_id: str, provenance: Provenance) -> None:
+    con.register("fresh", _fresh(news))
+    con.execute(statement("publish/delete_freshness"), {"publication_id": publication_id})
+    con.execute(statement("publish/insert_freshness"), {"publication_id": publication_id, "generated_at": provenance.generated_at})
+
+
 def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str) -> None:
     origin = {name: value for name, value in asdict(provenance).items() if name != "generated_at"}
     counts = {"n_users": done.n_users, "n_users_changed": done.n_users_changed, "n_items": done.n_items}
@@ -159,11 +297,13 @@ def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provena
     )
 
 
-def _reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, snapshot: int) -> pa.Array:
-    """A phrase per catalog row, and POPULAR after the last one: where -1 points."""
-    con.register("catalog", pa.table({"position": np.arange(len(item_ids)), "item_id": item_ids}))
+def _with_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[RankedLists, pa.Array]:
+    """The lists with a phrase's number in place of the item that speaks for another, and the phrases; POPULAR is the last."""
+    speaking = np.unique(lists.because[lists.because >= 0])
+    con.register("catalog", pa.table({"position": np.arange(len(speaking)), "item_id": item_ids.take(pa.array(speaking))}))
     phrases = con.execute(statement("publish/select_reasons"), {"snapshot": snapshot}).to_arrow_table()["reason"]
-    return pa.concat_arrays([phrases.combine_chunks().cast(pa.string()), pa.array([POPULAR])])
+    number = np.where(lists.because < 0, len(speaking), np.searchsorted(speaking, lists.because))
+    return replace(lists, because=number), pa.concat_arrays([phrases.combine_chunks().cast(pa.string()), pa.array([POPULAR])])
 
 
 def _coded(values: pa.DataType) -> pa.DataType:
@@ -186,9 +326,10 @@ NEIGHBOURS = pa.schema(
 )
 
 
-def _list_batches(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, fallback: RankedLists) -> Iterator[pa.RecordBatch]:
+def _list_batches(item_ids: pa.Array, fallback: RankedLists, lists: RankedLists, reasons: pa.Array) -> Iterator[pa.RecordBatch]:
     """The rows of recs.recommendations in blocks of users, by user and rank; ids and words stay codes of dictionaries."""
-    anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, np.full_like(fallback.because, -1))
+    popular = np.full_like(fallback.because, len(reasons) - 1)
+    anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
     yield _list_batch(item_ids, reasons, anyone, np.array([0]), "popular")
     in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
     for start in range(0, len(in_order), BLOCK_USERS):
@@ -198,7 +339,6 @@ def _list_batches(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, fal
 def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, source: str) -> pa.RecordBatch:
     item = lists.item[rows]
     user, column = np.nonzero(item >= 0)
-    because = lists.because[rows][user, column]
     columns = [
         _codes(user, pa.array([lists.user_ids[row] for row in rows], pa.string())),
         _ranks(item >= 0),
@@ -206,20 +346,22 @@ def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows:
         pa.array(lists.score[rows][user, column], pa.float32()),
         pa.array(lists.probability[rows][user, column], pa.float32()),
         _codes(np.zeros(len(user)), pa.array([source])),
-        _codes(np.where(because < 0, len(reasons) - 1, because), reasons),
+        _codes(lists.because[rows][user, column], reasons),
     ]
     return pa.record_batch(columns, schema=LISTS)
 
 
-def _neighbour_batches(item_ids: pa.Array, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:
-    in_order = np.array(sorted(range(len(item_ids)), key=item_ids.to_pylist().__getitem__), dtype=np.int64)
+def _neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:
+    """The rows of recs.similar_items of some catalog rows in blocks of items, by item and rank."""
+    ids = item_ids.take(pa.array(rows)).to_pylist()
+    in_order = np.array(sorted(range(len(rows)), key=ids.__getitem__), dtype=np.int64)
     for start in range(0, len(in_order), BLOCK_USERS):
-        rows = in_order[start : start + BLOCK_USERS]
-        near = neighbours.item[rows]
+        block = in_order[start : start + BLOCK_USERS]
+        near = neighbours.item[block]
         item, column = np.nonzero(near >= 0)
-        similarity = neighbours.similarity[rows][item, column]
+        similarity = neighbours.similarity[block][item, column]
         columns = [
-            _codes(rows[item], item_ids),
+            _codes(rows[block][item], item_ids),
             _ranks(near >= 0),
             _codes(near[item, column], item_ids),
             pa.array(similarity, pa.float32()),

@@ -1,8 +1,9 @@
--- Note what is being published.
+-- Note what is being published; as the newest publish names the live model, it is newer than all before, whatever the clock says.
 --
 -- grain:   one row
 -- params:  $publication_id, $cadence, $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
 --          $n_items, $published_at (timestamp, UTC)
+-- reads:   recs.publications
 -- writes:  recs.publications
 insert into recs.publications by name
 select
@@ -15,4 +16,4 @@ select
     $n_users as n_users,
     $n_users_changed as n_users_changed,
     $n_items as n_items,
-    $published_at as published_at
+    greatest($published_at, (select max(earlier.published_at) + interval 1 microsecond from recs.publications as earlier)) as published_at

@@ -1,0 +1,22 @@
+-- How many users get a new list, and for how many its top differs from the one before; a new user counts as changed.
+--
+-- grain:   one row
+-- params:  $depth (ranks that count)
+-- reads:   lists (registered: user_id, rank, item_id), lists_before (temporary: user_id, item_ids)
+-- returns: n_users, n_users_changed
+with lists_now as (
+    select
+        lists.user_id as user_id,
+        list(lists.item_id order by lists.rank) as item_ids
+    from lists
+    where lists.rank <= $depth
+        and lists.user_id <> '*'
+    group by lists.user_id
+)
+
+select
+    count(*) as n_users,
+    count(*) filter (where lists_before.item_ids is distinct from lists_now.item_ids) as n_users_changed
+from lists_now
+left join lists_before
+    on lists_now.user_id = lists_before.user_id

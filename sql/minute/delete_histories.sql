@@ -1,0 +1,6 @@
+-- Make room for the new histories of the users with new events.
+--
+-- reads:   fresh (registered: user_id)
+-- writes:  features.user_histories
+delete from features.user_histories
+where user_id in (select fresh.user_id from fresh)

@@ -1,0 +1,40 @@
+-- The last events of some users on items, oldest first, as a snapshot has them; ties in the order of the lake.
+--
+-- grain:   one row per user who has a history
+-- params:  $snapshot (lake snapshot), $max_events, $event_types (varchar[]), $weights (double[])
+-- reads:   at_hand (registered: user_id), raw.events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, n_events
+with weighed as (
+    select
+        events.user_id,
+        events.item_id,
+        events.event_type,
+        events.occurred_at,
+        events.rowid as position,
+        coalesce($weights[list_position($event_types, events.event_type)], 1.0) as weight
+    from raw.events as events at (version => $snapshot)
+    where events.item_id is not null
+        and events.user_id in (select at_hand.user_id from at_hand)
+),
+
+numbered as (
+    select
+        *,
+        count(*) over (partition by user_id) as n_events,
+        row_number() over (partition by user_id order by occurred_at desc, position desc) as age
+    from weighed
+    where weighed.weight > 0
+)
+
+select
+    user_id,
+    list(item_id order by occurred_at, position) as item_ids,
+    list(event_type order by occurred_at, position) as event_types,
+    list(occurred_at order by occurred_at, position) as occurred_at,
+    list(epoch(occurred_at)::bigint order by occurred_at, position) as times_s,
+    list(weight::float order by occurred_at, position) as weights,
+    any_value(n_events) as n_events
+from numbered
+where age <= $max_events
+group by user_id
+order by user_id

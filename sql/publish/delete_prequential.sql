@@ -1,0 +1,6 @@
+-- Forget the metrics of a flow run that is about to note them again.
+--
+-- params:  $flow_run_id
+-- writes:  eval.prequential
+delete from eval.prequential
+where flow_run_id = $flow_run_id

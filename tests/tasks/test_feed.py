@@ -1,0 +1,253 @@
+"""The news of a minute: each event once, exact across upkeep, beside the histories that it goes on from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.errors import UserError
+from models.results import Neighbours, RankedLists
+from models.step import Step
+from tasks.feed import (
+    News,
+    Watermarks,
+    histories_events,
+    make_step,
+    read_histories,
+    read_news,
+    read_watermarks,
+    users_to_refresh,
+)
+from tasks.lake import Lake, writing
+from tasks.publishing import Provenance, Publication, publish, publish_minute
+from tasks.upkeep import maintain
+from tests.tasks.test_publishing import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows, snapshot_of
+
+KINDS = ("other", "view")
+ROWS = {item: row for row, item in enumerate(CATALOG)}
+NO_NEIGHBOURS = (np.empty(0, np.int64), Neighbours(np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)))
+
+
+def news_of(lake: Lake, marks: Watermarks | None = None, snapshot: int | None = None, max_events: int = 4) -> News:
+    marks = marks or read_watermarks(lake)
+    assert marks is not None
+    return read_news(lake, marks, snapshot or snapshot_of(lake), WEIGHTS, max_events)
+
+
+def minute(
+    lake: Lake, version: str = "2", *, learns: bool = True, max_events: int = 4, extra: Sequence[str] = (), **options: Any
+) -> Publication:
+    """One minute run without a model: whoever did something gets the list b, c."""
+    before = read_watermarks(lake)
+    assert before is not None
+    news = news_of(lake, before, max_events=max_events)
+    users = news.events.filter("is_new")["user_id"].unique().sort().to_list()
+    lists = ranked({user: [1, 2] for user in [*users, *extra]}) if users or extra else nobody()
+    after = Watermarks(news.snapshot, news.snapshot if learns else before.learnt)
+    made = Provenance(version, f"mlflow-{version}", f"flow-{version}", news.snapshot, datetime(2026, 1, 2, 4, 5, 6))
+    return publish_minute(
+        lake, CATALOG, lists, ANYONE, options.pop("near", NO_NEIGHBOURS), news, max_events, made, before, after, **options
+    )
+
+
+def nobody() -> RankedLists:
+    return RankedLists((), *(np.empty((0, 2), dtype=kind) for kind in (np.int64, np.float32, np.float32, np.int64)))
+
+
+def told(news: News) -> list[tuple[Any, ...]]:
+    return news.events.select("user_id", "item_id", "event_type", "time_s", "is_new").rows()
+
+
+def of_step(step: Step) -> list[tuple[Any, ...]]:
+    events = step.events
+    columns = (
+        [step.user_ids[row] for row in events.user],
+        [CATALOG[row] for row in events.item],
+        events.time.tolist(),
+        step.is_due.tolist(),
+    )
+    return list(zip(*columns, strict=True))
+
+
+def test_before_the_first_publish_there_is_no_watermark_and_a_night_sets_both_to_its_snapshot(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    assert read_watermarks(lake) is None
+    pinned = provenance(lake)
+    add_events(lake, ("u", "b", "view", 2))
+    publish(
+        lake,
+        CATALOG,
+        ranked({"u": [0]}),
+        ANYONE,
+        Neighbours(np.empty((4, 0), np.int64), np.empty((4, 0), np.float32)),
+        4,
+        pinned,
+        event_weights=WEIGHTS,
+    )
+    assert read_watermarks(lake) == Watermarks(pinned.data_snapshot, pinned.data_snapshot)
+    assert told(news_of(lake)) == [("u", "b", "view", 2, True)]
+
+
+def test_news_are_what_teaches_in_order_of_time_with_the_histories_of_its_users_and_the_items_as_last_described(lake: Lake) -> None:
+    add_item(lake, "a", "Alpha")
+    add_events(lake, ("u", "a", "view", 5), ("v", "a", "view", 6))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 9), ("u", "c", "odd", 7), ("u", None, "search", 8), ("w", "d", "return", 8))
+    add_item(lake, "b", None)
+    add_item(lake, "c", "Gamma")
+    with writing(lake) as con:
+        con.execute("update raw.items set title = 'Gamma ray', is_available = false where item_id = 'c'")
+    pinned = snapshot_of(lake)
+    add_events(lake, ("v", "b", "view", 10))
+    add_item(lake, "d", "Delta")
+    news = news_of(lake, snapshot=pinned)
+    assert told(news) == [("u", "c", "odd", 7, True), ("u", "b", "view", 9, True)]
+    assert news.items.rows() == [("b", "b", True), ("c", "Gamma ray", False)]
+    assert news.histories.select("user_id", "item_ids", "event_types", "times_s", "weights", "n_events").rows() == [
+        ("u", ["a"], ["view"], [5], [1.0], 1)
+    ]
+    assert (news.snapshot, news.is_empty, news.item_ids) == (pinned, False, ["b", "c", "a"])
+
+
+def test_an_update_of_items_alone_is_news_but_searches_and_weightless_types_are_none(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    assert news_of(lake).is_empty
+    add_events(lake, ("u", None, "search", 2), ("v", "a", "return", 3))
+    assert news_of(lake).is_empty
+    add_item(lake, "b", "Beta")
+    assert not news_of(lake).is_empty
+
+
+def test_searches_leave_no_trace_but_the_watermark_passes_them(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", None, "search", 2), ("v", "a", "return", 3), ("w", "b", "view", 4))
+    passed = snapshot_of(lake)
+    assert minute(lake).n_users == 1
+    assert read_watermarks(lake) == Watermarks(passed, passed)
+    assert rows(lake, "select user_id, item_ids, n_events from features.user_histories order by user_id") == [
+        ("u", ["a"], 1),
+        ("w", ["b"], 1),
+    ]
+    assert rows(lake, "select user_id from ops.freshness") == [("w",)]
+
+
+def test_the_news_are_the_same_after_flush_expiry_merge_and_clean_up(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    for part in range(3):
+        add_events(lake, *[(f"u{n}", "a", "view", 20 * part + n) for n in range(12)])
+        add_events(lake, ("u", "b", "view", 20 * part + 15))
+        add_item(lake, f"new{part}", None)
+    marks = read_watermarks(lake)
+    before = news_of(lake)
+    assert len(before.events) == 39
+    done = maintain(lake, keep_publications=0, keep_hours=0, now=datetime.now(UTC) + timedelta(days=3))
+    assert done.rows_flushed > 0
+    assert done.files_merged > 1
+    assert read_watermarks(lake) == marks
+    after = news_of(lake, snapshot=before.snapshot)
+    assert after.events.equals(before.events)
+    assert after.items.equals(before.items)
+    assert minute(lake).n_users == 13
+    maintain(lake, keep_publications=0, keep_hours=0, now=datetime.now(UTC) + timedelta(days=6))
+    assert news_of(lake).is_empty
+
+
+def test_news_that_begin_at_a_snapshot_which_is_gone_say_what_to_do(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    gone = snapshot_of(lake)
+    for second in (2, 3):
+        add_events(lake, ("u", "a", "view", second))
+    maintain(lake, keep_publications=0, keep_hours=0)
+    with pytest.raises(UserError, match=rf"let go of snapshot {gone + 1}.*minutehand nightly"):
+        news_of(lake, Watermarks(gone, gone))
+
+
+def test_a_step_merges_known_and_new_events_by_time_and_knows_every_user(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20), ("v", "a", "view", 10))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "c", "odd", 15), ("u", "d", "view", 20), ("new", "a", "view", 1))
+    step = make_step(news_of(lake), ROWS, KINDS, 4, as_of=21)
+    assert of_step(step) == [
+        ("new", "a", 1, True),
+        ("u", "a", 10, False),
+        ("u", "c", 15, True),
+        ("u", "b", 20, False),
+        ("u", "d", 20, True),
+    ]
+    assert step.events.kind.tolist() == [1, 1, 0, 1, 1]
+    assert (step.is_new == step.is_due).all()
+    assert (step.user_ids, step.events.n_users, step.events.n_items, step.events.n_kinds, step.as_of) == (("new", "u"), 2, 4, 2, 21)
+    with pytest.raises(ValueError, match=r"no row for item_id 'd': grow the catalog"):
+        make_step(news_of(lake), {item: row for item, row in ROWS.items() if item != "d"}, KINDS, 4, as_of=21)
+
+
+def test_what_waits_to_be_learnt_is_due_and_not_doubled(lake: Lake) -> None:
+    """The last three events of u are alike; two of them came in with the update that was discarded."""
+    add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 20), ("u", "b", "view", 20), ("w", "d", "view", 12))
+    minute(lake, learns=False)
+    assert news_of(lake).is_empty, "what is due waits for company"
+    add_events(lake, ("u", "c", "view", 15))
+    news = news_of(lake)
+    assert told(news) == [
+        ("w", "d", "view", 12, False),
+        ("u", "c", "view", 15, True),
+        ("u", "b", "view", 20, False),
+        ("u", "b", "view", 20, False),
+    ]
+    step = make_step(news, ROWS, KINDS, 4, as_of=21)
+    assert of_step(step) == [
+        ("u", "a", 10, False),
+        ("u", "c", 15, True),
+        ("u", "b", 20, False),
+        ("u", "b", 20, True),
+        ("u", "b", 20, True),
+        ("w", "d", 12, True),
+    ]
+    assert step.is_new.tolist() == [False, True, False, False, False, False]
+    minute(lake, "3")
+    assert news_of(lake).events.is_empty()
+    assert rows(lake, "select item_ids, n_events from features.user_histories where user_id = 'u'") == [(["c", "b", "b", "b"], 5)]
+
+
+def test_a_step_of_no_events_is_empty(lake: Lake) -> None:
+    put(lake, ranked({"u": [1]}))
+    add_item(lake, "b", None)
+    step = make_step(news_of(lake), ROWS, KINDS, 4, as_of=1)
+    assert (len(step.events), step.user_ids, step.events.n_users) == (0, (), 0)
+
+
+def test_histories_to_rank_keep_the_order_of_the_frame_and_pass_over_unknown_items(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1), ("u", "z", "view", 2), ("v", "b", "odd", 3), ("w", "z", "view", 3))
+    put(lake, ranked({"u": [1]}))
+    frame = read_histories(lake, ["v", "u", "w", "nobody"], WEIGHTS, 4)
+    assert frame["user_id"].to_list() == ["u", "v", "w"]
+    events = histories_events(frame.reverse(), ROWS, KINDS, 4)
+    assert (events.user.tolist(), events.item.tolist(), events.kind.tolist()) == ([1, 2], [1, 0], [0, 1])
+
+
+def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lake) -> None:
+    put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0]}))
+    minute(lake, extra=["u2"])  # the only list that is newer; it shows b and c
+    made, later = datetime(2026, 1, 2, 3, 4, 5), timedelta(seconds=1)
+    assert users_to_refresh(lake, [], 9, made) == []
+    assert users_to_refresh(lake, [], 2, made + later) == ["u1", "u3"]
+    assert users_to_refresh(lake, ["b"], 9, made) == ["u1", "u4", "u2"]
+    assert users_to_refresh(lake, ["c"], 9, made, exclude=["u2"]) == ["u3"]
+    assert users_to_refresh(lake, ["c"], 4, made + later) == ["u1", "u3", "u4", "u2"]
+
+
+def test_reading_the_news_loads_neither_torch_nor_mlflow() -> None:
+    script = "import sys, tasks.feed; print([name for name in ('torch', 'mlflow', 'prefect') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

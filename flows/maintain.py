@@ -1,0 +1,33 @@
+"""Keeps the files of the lake few and large, and lets go of snapshots that nobody needs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.logs import speak
+from settings import load
+from tasks import registry, upkeep
+from tasks.lake import locate, migrate
+
+speak()
+maintain_lake = task(name="maintain", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)(upkeep.maintain)
+
+
+@flow(name="maintain", description=__doc__)
+def maintain() -> upkeep.MaintenanceSummary:
+    """What was done; safe at any time, beside any other flow."""
+    settings = load()
+    lake = locate(settings.lake, settings.home)
+    migrate(lake)
+    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    done = maintain_lake(lake, spare=registry.snapshots(models))
+    create_table_artifact(table=[asdict(done)], key="maintain", description="What upkeep did to the files of the lake")
+    return done
+
+
+if __name__ == "__main__":
+    maintain()

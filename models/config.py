@@ -52,7 +52,7 @@ class IncrementConfig(BaseModel):
     """How the live model learns what just happened."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    delta_rate: NonNegativeFloat = Field(0.01, description="Step length of the deltas of touched items; 0 leaves them alone")
+    delta_rate: NonNegativeFloat = Field(0.03, description="How far a step usually moves a touched item's delta; 0 leaves them alone")
     dense_rate: NonNegativeFloat = Field(1e-4, description="Learning rate of all other weights; 0 leaves them alone")
     passes: PositiveInt = Field(2, description="Times each new event is stepped on, each time beside other replayed events")
     max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")
@@ -71,7 +71,7 @@ class IncrementConfig(BaseModel):
     blend_pull: NonNegativeFloat = Field(0.01, description="How strongly the blend is held near last night's")
     blend_iterations: PositiveInt = Field(10, description="Iterations of that fit")
     warm_after: PositiveFloat = Field(1.0, description="Events after which an item counts as known to the sequence model")
-    gate_tolerance: NonNegativeFloat = Field(0.05, description="Share of the held-out NDCG that an update may cost")
+    gate_tolerance: NonNegativeFloat = Field(0.2, description="Share of the held-out NDCG that an update may cost")
     max_drift: PositiveFloat = Field(0.5, description="Distance from last night's weights, as a share of their length, at most")
 
 

@@ -15,7 +15,7 @@ from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints, Windows, target_windows
 from models.evaluation import Evaluator
 from models.fitting import Fit, Weights, target_vectors
-from models.memory import Memory, remember
+from models.memory import WINDOW_EVENTS, Memory, remember
 from models.metrics import Ranking, rank_events
 from models.online import Online, newest
 from models.prior import Popularity, log_prior, slot_log_prior
@@ -25,6 +25,7 @@ from models.streams import bucketed, make_batch
 from models.training import Offsets, matmul_dtype, step_loss, user_vectors
 
 REPEAT_WINDOW_S = 24 * 3600
+SQUARE_RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def begin(evaluator: Evaluator, fit: Fit, popularity: Popularity, config: Increm
     rng = np.random.default_rng(seed)
     first, last = int(events.time.min()), int(events.time.max())
     half_life = max((last - first) * config.memory_half_life_share, 1.0)
-    sample, is_held_out = remember(events, half_life, config.memory_windows, rng)
+    sample, is_held_out = remember(events, half_life, config.memory_windows, _window(fit.weights), rng)
     shares = np.linspace(0, 1, config.prior_slots)
     moments = np.unique(np.quantile(slots.of(sample.time), shares, method="lower")).astype(np.int64)
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
@@ -80,7 +81,7 @@ def begin(evaluator: Evaluator, fit: Fit, popularity: Popularity, config: Increm
         vectors = target_vectors(fit.weights.model, events, rows)
         mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
         recent = evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)
-    return Online(popularity, memory, recent, torch.zeros(events.n_items), {}, 0)
+    return Online(popularity, memory, recent, torch.zeros(()), {}, 0)
 
 
 def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
@@ -161,7 +162,8 @@ def learn(
     torch.manual_seed(seed)
     popularity = _after(online.popularity, len(live.catalog), events, is_due, as_of)
     features = popularity.features()
-    memory = _with_moment(online.memory, as_of, log_prior(torch.from_numpy(features), torch.from_numpy(live.prior)), config)
+    before = log_prior(torch.from_numpy(online.popularity.features()), torch.from_numpy(live.prior))
+    memory = online.memory.with_slot(live.as_of, before, config.prior_slots, round(config.prior_spacing_hours * 3600))
     tuned = _tune(live.live, night.live, online, memory, popularity.first_seen, events, np.flatnonzero(is_due), config, rng)
     recent, blend = online.recent, live.blend
     if candidates is not None:
@@ -181,7 +183,7 @@ def learn(
         past=None,
         online=Online(
             popularity=popularity,
-            memory=memory.added(events, rng, max(config.memory_windows // 100, 1), config.memory_windows),
+            memory=memory.added(events, rng, max(config.memory_windows // 100, 1), config.memory_windows, _window(weights)),
             recent=recent,
             delta_square=tuned.delta_square,
             moments=tuned.moments,
@@ -191,13 +193,15 @@ def learn(
     return learnt, verdict
 
 
-def _with_moment(memory: Memory, time: int, prior: Tensor, config: IncrementConfig) -> Memory:
-    return memory.with_slot(time, prior, config.prior_slots, round(config.prior_spacing_hours * 3600))
+def _window(weights: Weights) -> int:
+    return min(WINDOW_EVENTS, weights.model.config.max_events)
 
 
 def _offsets(memory: Memory, first_seen: Ints, time: Ints) -> Offsets:
     """The log prior of the slot of each event; what came into being after the slot is out."""
-    table = memory.prior.to(matmul_dtype(torch.device("cpu")), copy=True)
+    prior = memory.prior.to(matmul_dtype(torch.device("cpu")))
+    least = prior.masked_fill(prior.isinf(), torch.inf).amin(1, keepdim=True)
+    table = torch.where(prior.isinf(), least, prior)  # of a slot before the item was in the catalog, but with a late event on it
     ends = [*memory.slot_time[1:], np.iinfo(np.int64).max]
     for row, end in enumerate(ends):
         table[row, torch.from_numpy(first_seen >= end)] = -torch.inf
@@ -237,7 +241,7 @@ def _tune(
                 "exp_avg_sq": online.moments[f"{name}.second"].clone(),
             }
     now_offsets, replay_offsets = _offsets(memory, first_seen, events.time), _offsets(memory, first_seen, memory.events.time)
-    windows = target_windows(events, due[events.weight[due] > 0], config.window_events)
+    windows = target_windows(events, due[events.weight[due] > 0], min(config.window_events, model.config.max_events))
     n_steps = 0
     model.train()
     if len(windows) and (config.delta_rate or config.dense_rate):
@@ -292,8 +296,9 @@ def _step(
         if config.delta_rate and delta.grad is not None:
             items = torch.from_numpy(np.unique(np.concatenate(touched)))
             gradient = delta.grad[items]
-            square[items] += gradient.square().mean(1)
-            delta[items] -= config.delta_rate * gradient / (square[items].sqrt() + 1e-10)[:, None]
+            usual = gradient.square().sum(1).mean()
+            square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
+            delta[items] -= config.delta_rate * gradient / square.sqrt().clamp_min(1e-12)
             delta[items] = torch.lerp(delta[items], anchor["items.delta"][items], config.anchor_pull)
         for name, parameter in dense.items():
             parameter.lerp_(anchor[name], config.anchor_pull)
@@ -303,7 +308,7 @@ def _gate(live: Weights, night: Weights, tuned: Weights, memory: Memory, first_s
     """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
     if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
         return Verdict(False, "a weight is not finite", {})
-    drift = max(_distance(tuned.model, night.model).values())
+    drift = max(_distance(tuned, night).values())
     before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
     figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
     floor = before * (1 - config.gate_tolerance)
@@ -316,14 +321,14 @@ def _gate(live: Weights, night: Weights, tuned: Weights, memory: Memory, first_s
     return Verdict(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
 
 
-def _distance(model: Recommender, anchor: Recommender) -> dict[str, float]:
-    """How far deltas and all other weights are from the anchor's, as a share of the anchor's length."""
-    pairs = [(name, p.detach(), dict(anchor.named_parameters())[name].detach()) for name, p in model.named_parameters()]
-    out = {}
-    for kind, part in (("delta", [p for p in pairs if p[0] == "items.delta"]), ("dense", [p for p in pairs if p[0] != "items.delta"])):
-        moved = sum(float((new - old).square().sum()) for _, new, old in part)
-        out[kind] = (moved / max(sum(float(old.square().sum()) for _, _, old in part), 1e-12)) ** 0.5
-    return out
+def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
+    """How far item vectors and all other weights are from the night's, as a share of the night's length."""
+    anchor = dict(night.model.named_parameters())
+    dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != "items.delta"]
+    pairs = {"items": [(tuned.item_vectors(), night.item_vectors())], "dense": dense}
+    length = {name: sum(float(old.square().sum()) for _, old in part) for name, part in pairs.items()}
+    moved = {name: sum(float((new - old).square().sum()) for new, old in part) for name, part in pairs.items()}
+    return {name: float((moved[name] / max(length[name], 1e-12)) ** 0.5) for name in pairs}
 
 
 @torch.inference_mode()

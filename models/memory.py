@@ -12,8 +12,8 @@ from torch import Tensor
 from models.dataset import Events, Ints, Windows, ragged_rows, training_windows
 
 WINDOW_EVENTS = 32
-CONTEXT_EVENTS = 8
-"""Events at the beginning of a window that was cut out of a longer history: they are seen, and teach nothing."""
+CONTEXT_SHARE = 4
+"""The first quarter of a window that was cut out of a longer history is seen, and teaches nothing."""
 HELD_OUT_SHARE = 0.1
 
 
@@ -53,9 +53,9 @@ class Memory:
         offsets = self.events.offsets
         return Windows(offsets[which], offsets[which + 1] - 1, offsets[which + 1])
 
-    def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int) -> Memory:
+    def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int, length: int) -> Memory:
         """With the newest window of at most n users of `events`, in the place of random ones where the memory is full."""
-        newest = newest_windows(events)
+        newest = newest_windows(events, length)
         chosen = np.sort(rng.choice(len(newest), min(n, len(newest)), replace=False))
         n_excess = max(self.n_windows + len(chosen) - capacity, 0)
         keep = np.ones(self.n_windows, bool)
@@ -84,20 +84,21 @@ class Memory:
         return replace(self, events=replace(self.events, n_items=n_items), prior=prior)
 
 
-def newest_windows(events: Events) -> Windows:
-    """The last WINDOW_EVENTS of every user with events; targets are those with enough context."""
+def newest_windows(events: Events, length: int) -> Windows:
+    """The last `length` events of every user with events; targets are those with enough context."""
     start, stop = events.offsets[:-1], events.offsets[1:]
     has = stop > start
     start, stop = start[has], stop[has]
-    begin = np.maximum(stop - WINDOW_EVENTS, start)
-    return Windows(begin, np.where(begin > start, begin + CONTEXT_EVENTS, begin), stop)
+    begin = np.maximum(stop - length, start)
+    return Windows(begin, np.where(begin > start, begin + length // CONTEXT_SHARE, begin), stop)
 
 
-def remember(events: Events, half_life_s: float, capacity: int, rng: np.random.Generator) -> tuple[Events, NDArray[np.bool_]]:
-    """A sample of at most `capacity` windows of the events, an event's chance halving with each half-life of age."""
-    windows = training_windows(events, WINDOW_EVENTS)
+def remember(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> tuple[Events, NDArray[np.bool_]]:
+    """A sample of at most `capacity` windows of `length` events, a window's chance halving with each half-life of age."""
+    windows = training_windows(events, length)
     windows = replace(
-        windows, target=np.where(windows.start > events.offsets[events.user[windows.start]], windows.start + CONTEXT_EVENTS, windows.start)
+        windows,
+        target=np.where(windows.start > events.offsets[events.user[windows.start]], windows.start + length // CONTEXT_SHARE, windows.start),
     )
     windows = _where(windows, windows.target < windows.stop)
     last = events.time[windows.stop - 1]

@@ -19,8 +19,8 @@ class Online:
     """The state of an online learner.
 
     popularity: as of the moment after the newest event learnt. recent: the newest events as they were predicted before
-    they were learnt, for the blend; None where there are none yet. delta_square: [items] sums of squared gradients of the
-    deltas (Adagrad, a number a row). moments: AdamW's first and second moments of the other parameters. n_steps: steps
+    they were learnt, for the blend; None where there are none yet. delta_square: how long the gradient of a touched item's
+    delta usually is, squared. moments: AdamW's first and second moments of the other parameters. n_steps: steps
     since the night.
     """
 
@@ -33,12 +33,10 @@ class Online:
 
     def grown(self, n_items: int) -> Online:
         """With room for items nobody has had yet."""
-        more = n_items - len(self.delta_square)
         return replace(
             self,
             popularity=self.popularity.grown(n_items),
             memory=self.memory.grown(n_items),
-            delta_square=torch.cat([self.delta_square, torch.zeros(more)]),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -69,14 +67,14 @@ class Online:
         def group(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-        popularity = Popularity(len(tensors["delta_square"]))
+        popularity = Popularity(len(tensors["popularity.first_seen"]))
         popularity.counts = tensors["popularity.counts"].numpy()
         popularity.first_seen = tensors["popularity.first_seen"].numpy()
         popularity.now = int(tensors["popularity.now"])
         kept, recent = group("memory."), group("recent.")
         columns = {name: kept[name].numpy() for name in ("user", "item", "kind", "time", "weight")}
         n_windows = len(kept["is_held_out"])
-        events = Events(**columns, n_users=n_windows, n_items=len(tensors["delta_square"]), n_kinds=n_kinds)
+        events = Events(**columns, n_users=n_windows, n_items=len(popularity.first_seen), n_kinds=n_kinds)
         return Online(
             popularity=popularity,
             memory=Memory(events, kept["is_held_out"].numpy(), kept["prior"], kept["slot_time"].numpy()),

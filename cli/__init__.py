@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import doctor, ingest, nightly, reading, simulate, up
+from cli import backtest, doctor, ingest, nightly, reading, simulate, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(up.up)
 app.command()(doctor.doctor)
 app.command()(simulate.simulate)
 app.command()(nightly.nightly)
+app.command()(backtest.backtest)
 for command in (reading.recommend, reading.similar, reading.status, reading.sql):
     app.command()(command)
 

@@ -87,6 +87,13 @@ def test_shuffling_the_targets_of_leave_one_out_changes_no_prediction() -> None:
         assert np.array_equal(ranking.top, shuffled[name].top), name
 
 
+def test_the_same_seed_gives_the_same_predictions() -> None:
+    task = leave_one_out(random_events(), CONFIG, seed=0)
+    text = random_text(task.train.n_items)
+    one, two = (rank_all(task, text, seed=5)["minutehand"] for _ in range(2))
+    assert np.array_equal(one.top, two.top)
+
+
 def test_shuffling_validation_items_changes_no_popularity_of_leave_one_out() -> None:
     events = random_events(n_users=25, n_events=400)
     task = leave_one_out(events, CONFIG, seed=0)

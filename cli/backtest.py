@@ -1,0 +1,143 @@
+"""`minutehand backtest`: models compared on a file of events, without a lake and without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.ingest import Map, Set
+from cli.ingest import _pairs as pairs
+
+FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage", "seconds", "peak_mib")
+
+
+def backtest(
+    events: Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")],
+    items: Annotated[
+        str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it nothing has text")
+    ] = None,
+    protocol: Annotated[str, typer.Option("--protocol", help="temporal or leave-one-out")] = "temporal",
+    minutes: Annotated[
+        float, typer.Option("--minutes", help="Budget of each model that is trained: encoding, training and scoring together")
+    ] = 20.0,
+    models: Annotated[
+        str, typer.Option("--models", help="Some of minutehand, idonly, pop, recent, itemknn, with commas")
+    ] = "minutehand,pop,recent,itemknn",
+    out: Annotated[Path | None, typer.Option("--out", help="Write every figure to this JSON file", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)] = None,
+    map_: Map = None,
+    set_: Set = None,
+    event_type: Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="SQL", help="Predicate on the columns of the events; rows that fail it are left out")
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option("--order", metavar="COLUMN", help="Numbers each user's events, for leave-one-out; pos if the file has it"),
+    ] = None,
+    map_items: Annotated[
+        list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="As --map, for the items; repeat")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")] = False,
+) -> None:
+    """Compare models on events that they have not seen."""
+    import json
+    import os
+
+    from cli.environment import defaults
+    from settings import load
+
+    settings = load()
+    settings = settings.with_minutes(minutes)
+    for name, value in defaults(settings).items():  # no home is made: nothing is kept but --out
+        os.environ.setdefault(name, value)
+
+    from tasks.backtest import Recipe, save
+    from tasks.backtest import backtest as run
+    from tasks.backtest_files import Files
+    from tasks.night import use_threads
+    from tasks.sources import ColumnMapping
+
+    use_threads(settings.threads)
+    constants = [*(set_ or []), *([f"event_type={event_type}"] if event_type else [])]
+    mapping = ColumnMapping(pairs(map_, "--map"), pairs(constants, "--set"), predicate=where, time_format=time_format)
+    files = Files(events, items, mapping, ColumnMapping(pairs(map_items, "--map-items"), separator=split or None), order)
+    recipe = Recipe(
+        ingest=settings.ingest,
+        encoder=settings.encoder,
+        model=settings.model,
+        train=settings.train,
+        evaluation=settings.evaluation,
+        seed=settings.seed if seed is None else seed,
+        threads=settings.threads,
+    )
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    result = run(files, protocol, names, recipe, _say, _say_epoch, progress=not as_json)
+    if out is not None:
+        save(result, out)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2, default=str))
+    else:
+        _print(result)
+        if out is not None:
+            typer.echo(f"every figure, the settings and the versions: {out}")
+
+
+def _say(model: str) -> None:
+    typer.echo(f"{model} ...", err=True)
+
+
+def _say_epoch(epoch: int, loss: float, validation: float | None, seconds: float) -> None:
+    judged = "" if validation is None else f", validation NDCG@10 {validation:.4f}"
+    typer.echo(f"  epoch {epoch}: loss {loss:.4f}{judged}, {seconds:.0f} s", err=True)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from cli.output import show
+
+    data, models = result["data"], result["models"]
+    for summary in data["ingest"]:
+        for note in summary["notes"]:
+            typer.echo(note)
+        lost = ", ".join(f"{summary[name]:,} {name}" for name in ("duplicate", "rejected") if summary[name])
+        if lost:
+            reasons = "; ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary["reasons"])
+            typer.echo(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
+    typer.echo(
+        f"{data['n_events']:,} events of {data['n_users']:,} users on {data['n_items']:,} items, {data['since']} to {data['until']}; "
+        f"{data['n_train']:,} to learn from, {data['n_validation']:,} to choose by, {data['n_test']:,} to test on"
+    )
+    rows = [{"model": name, **{figure: found[figure] for figure in FIGURES}} for name, found in models.items()]
+    show(rows, as_json=False, title=f"{result['protocol']}: test events, full catalogue")
+    show(_by_segment(models), as_json=False, title="NDCG@10 by segment (warm: had an event to learn from)")
+    if result["differences"]:
+        best = next((name for name, found in result["differences"].items() if found["is_best_baseline"]), None)
+        show(_differences(result["differences"]), as_json=False, title="NDCG@10 of minutehand less that of ...")
+        if best is not None:
+            found = result["differences"][best]
+            typer.echo(
+                f"against {best}, the best baseline: {found['ndcg_at_10']:+.4f} "
+                f"(95 % interval {found['low']:+.4f} to {found['high']:+.4f}, resampling users)"
+            )
+
+
+def _by_segment(models: dict[str, Any]) -> list[dict[str, Any]]:
+    counts = {segment: found["n_events"] for segment, found in next(iter(models.values()))["segments"].items()}
+    titles = {segment: f"{segment.replace('_', ' ')} ({n:,})" for segment, n in counts.items() if n}
+    return [
+        {"model": name, **{title: found["segments"][segment]["ndcg_at_10"] for segment, title in titles.items()}}
+        for name, found in models.items()
+    ]
+
+
+def _differences(differences: dict[str, Any]) -> list[dict[str, Any]]:
+    columns = {"difference": "ndcg_at_10", "low": "low", "high": "high"}
+    return [{"model": name, **{title: found[key] for title, key in columns.items()}} for name, found in differences.items()]

@@ -1,0 +1,11 @@
+-- The place that each event has in its user's history by the file's own count, which the ingest kept as context.
+--
+-- grain:   one row per event that teaches something, in the order of users, then of time, then of the lake
+-- params:  $event_types (varchar[]), $weights (double[]), $pointer (varchar, a JSON pointer into context)
+-- reads:   raw.events
+-- returns: position, null where it is no number
+select try_cast(json_extract_string(e.context, $pointer) as double) as position
+from raw.events as e
+where e.item_id is not null
+    and coalesce($weights[list_position($event_types, e.event_type)], 1.0) > 0
+order by e.user_id, e.occurred_at, e.rowid

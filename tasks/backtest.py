@@ -1,0 +1,275 @@
+"""Models compared on files of events, within a budget of time."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import platform
+import resource
+import sys
+import time as clock
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.backtest import BASELINES, LEARNERS, PROTOCOLS, Task, differences, figures, fit, make_task, rank_baseline
+from models.blend import starting_blend
+from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.dataset import Ints
+from models.errors import UserError
+from models.fitting import MAX_BLEND_ROWS, MAX_CHOICE_ROWS, new_model, sample, target_vectors
+from models.holdout import rank_recommender
+from models.metrics import Ranking
+from models.prior import HALF_LIVES_H, N_SHARES, fit_prior
+from models.training import OnEpoch, pick_device
+from tasks.backtest_files import Files, Loaded, load
+from tasks.config import IngestConfig
+from tasks.night import git_revision
+
+log = logging.getLogger("minutehand.backtest")
+
+MODELS = (*LEARNERS, *BASELINES)
+RESET = Path("/proc/self/clear_refs")
+PROBE_ROWS = 256
+PROBE_CELLS = 1_000_000
+N_BLENDS = 5 + len(HALF_LIVES_H) + 1
+MARGIN = 1.1
+"""What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to read, learn and judge; train.minutes is the budget of each learner, encoding and scoring included."""
+
+    ingest: IngestConfig
+    encoder: EncoderConfig
+    model: RecommenderConfig
+    train: TrainConfig
+    evaluation: EvaluationConfig
+    seed: int
+    threads: int = 0
+
+    def dump(self) -> dict[str, Any]:
+        """Every setting, for the result."""
+        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("ingest", "encoder", "model", "train", "evaluation")}
+        return {**parts, "seed": self.seed, "threads": self.threads or torch.get_num_threads()}
+
+
+OnModel = Callable[[str], None]
+
+
+def check_choice(protocol: str, models: Sequence[str]) -> None:
+    """Refuses protocols and models that do not exist."""
+    if protocol not in PROTOCOLS:
+        raise UserError(f"no protocol {protocol!r}; {_did_you_mean(protocol, PROTOCOLS)}give one of: {', '.join(PROTOCOLS)}")
+    for name in models:
+        if name not in MODELS:
+            raise UserError(f"no model {name!r}; {_did_you_mean(name, MODELS)}give some of: {','.join(MODELS)}")
+    if not models or len(set(models)) < len(models):
+        raise UserError(f"--models {','.join(models)!r} names no model, or one twice; give some of: {','.join(MODELS)}")
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}? else " if near else ""
+
+
+def backtest(
+    files: Files,
+    protocol: str,
+    models: Sequence[str],
+    recipe: Recipe,
+    on_model: OnModel | None = None,
+    on_epoch: OnEpoch | None = None,
+    *,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Every model on the same held-out events: {protocol, data, models, differences, settings, versions}, ready for JSON.
+
+    Raises UserError for what cannot be read or tested.
+    """
+    check_choice(protocol, models)
+    with_text = files.items is not None and "minutehand" in models
+    loaded = load(
+        files,
+        recipe.ingest,
+        encoder=recipe.encoder if with_text else None,
+        device=pick_device(recipe.train.device).type,
+        by_position=protocol == "leave-one-out",
+        threads=recipe.threads,
+        progress=progress,
+    )
+    dataset = loaded.dataset
+    task = make_task(protocol, dataset.events, recipe.evaluation, recipe.seed)
+    rankings: dict[str, Ranking] = {}
+    results: dict[str, dict[str, Any]] = {}
+    for name in models:
+        if on_model is not None:
+            on_model(name)
+        with peak_memory() as peak_mib:
+            started = clock.monotonic()
+            if name in BASELINES:
+                rankings[name], details = rank_baseline(name, task)
+                encoding_s = 0.0
+            else:
+                text = dataset.text if name == "minutehand" else np.zeros_like(dataset.text)
+                encoding_s = loaded.encoding_s if name == "minutehand" else 0.0
+                deadline = started + recipe.train.minutes * 60 - encoding_s
+                rankings[name], details = rank_learner(task, text, recipe, deadline, on_epoch)
+            seconds = clock.monotonic() - started + encoding_s
+            results[name] = {**figures(task, rankings[name]), "seconds": round(seconds, 2), "peak_mib": round(peak_mib()), **details}
+    return {
+        "protocol": protocol,
+        "data": describe(files, loaded, task),
+        "models": results,
+        "differences": differences(task, rankings, recipe.evaluation, recipe.seed),
+        "settings": recipe.dump(),
+        "versions": versions(),
+    }
+
+
+def rank_learner(
+    task: Task, text: np.ndarray, recipe: Recipe, deadline: float, on_epoch: OnEpoch | None = None
+) -> tuple[Ranking, dict[str, Any]]:
+    """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
+    needed = MARGIN * seconds_beside_training(task, text, recipe)
+    left = max(deadline - clock.monotonic() - needed, 1.0)
+    log.info("%.0f s for training; %.0f s for choosing the blend and scoring", left, needed)
+    begun = clock.monotonic()
+    found = fit(task, text, recipe.model, recipe.train.model_copy(update={"minutes": left / 60}), recipe.seed, on_epoch)
+    fitted = clock.monotonic()
+    ranking = rank_recommender(task.evaluator, found.weights, found.blend, task.test)
+    losses, validation = found.curve.points
+    return ranking, {
+        "epochs": len(losses),
+        "best_epoch": found.curve.best_epoch,
+        "curve": {"loss": losses, "validation_ndcg_at_10": validation, "seconds": found.curve.seconds},
+        "phases_s": {
+            "planned_beside_training": round(needed, 1),
+            "training": round(sum(found.curve.seconds), 1),
+            "beside_training": round(fitted - begun - sum(found.curve.seconds) + clock.monotonic() - fitted, 1),
+        },
+    }
+
+
+def seconds_beside_training(task: Task, text: np.ndarray, recipe: Recipe) -> float:
+    """How long prior, blend and scoring will take, from a few hundred events timed on this machine.
+
+    Ranking costs so much per slot of time and so much per event; two samples of events, one from many slots and one from
+    few, tell the two apart.
+    """
+    evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
+    device = pick_device(recipe.train.device)
+    start = starting_blend(evaluator.trend_scale(int(events.time.max())))
+    model = new_model(recipe.model, np.zeros((events.n_items, recipe.model.dim), np.float32), events.n_kinds, device, recipe.seed)
+    items, nothing = torch.zeros(events.n_items, recipe.model.dim), torch.zeros(events.n_items)
+    pool = np.sort(np.concatenate([task.validation, task.test]))
+    spread = sample(pool, PROBE_ROWS, recipe.seed)
+    by_time = pool[np.argsort(events.time[pool], kind="stable")]
+    dense = np.sort(by_time[len(by_time) // 2 :][:PROBE_ROWS])
+
+    def n_slots(rows: Ints) -> int:
+        return len(np.unique(slots.of(events.time[rows])))
+
+    def timed(work: Callable[[], object]) -> float:
+        seconds = []
+        for _ in range(2):  # the first call pays for what is done once
+            begun = clock.monotonic()
+            work()
+            seconds.append(clock.monotonic() - begun)
+        return min(seconds)
+
+    def rank(rows: Ints) -> float:
+        vectors = torch.zeros(len(rows), recipe.model.dim)
+        return timed(lambda: evaluator.rank_blend(rows, vectors, items, start, nothing, nothing))
+
+    spread_s, dense_s = rank(spread), rank(dense)
+    slot_s = max(spread_s - dense_s, 0.0) / max(n_slots(spread) - n_slots(dense), 1)
+    row_s = max(dense_s - slot_s * n_slots(dense), 0.0) / len(dense)
+    vector_s = timed(lambda: target_vectors(model, events, dense)) / len(dense)
+    pick_s = timed(lambda: evaluator.candidates(dense, torch.zeros(len(dense), recipe.model.dim), items, start, nothing, nothing)) / len(
+        dense
+    )
+    prior_s = timed(lambda: fit_prior(task.train, slots, PROBE_CELLS))
+
+    train_slots = len(np.unique(slots.of(task.train.time)))
+    cells = min(train_slots * events.n_items * (N_SHARES + 2), 20_000_000)
+    blend = sample(task.validation, MAX_BLEND_ROWS, recipe.seed)
+    choice = sample(blend, MAX_CHOICE_ROWS, recipe.seed)
+    n_vectors = 2 * len(blend) + len(task.test)
+    return (
+        prior_s * max(cells / PROBE_CELLS, 1)
+        + 2 * train_slots * slot_s
+        + n_vectors * vector_s
+        + 3 * len(blend) * pick_s
+        + N_BLENDS * (n_slots(choice) * slot_s + len(choice) * row_s)
+        + n_slots(task.test) * slot_s
+        + len(task.test) * row_s
+    )
+
+
+def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:
+    """What was tested on: files, sizes, and what became of the rows."""
+    dataset = loaded.dataset
+    return {
+        "events": files.events,
+        "items": files.items,
+        "order": loaded.order,
+        **dataset.describe(),
+        "n_items_with_text": int((np.abs(dataset.text).sum(1) > 0).sum()),
+        "n_train": len(task.train),
+        "n_validation": len(task.validation),
+        "n_test": len(task.test),
+        "hides_seen_items": task.evaluator.hide_seen,
+        "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """What the figures were made with."""
+    packages = ("minutehand", "torch", "numpy", "scipy", "polars", "duckdb")
+    return {
+        "python": platform.python_version(),
+        "revision": git_revision(),
+        "machine": platform.machine(),
+        **{name: version(name) for name in packages},
+    }
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], float]]:
+    """A function that gives the most memory, in MiB, that this process has had in RAM since the block began.
+
+    Where the system does not let the mark be reset (all but Linux) it is the most since the process began.
+    """
+    gc.collect()
+    with suppress(OSError):
+        RESET.write_text("5")
+    yield _peak_mib
+
+
+def _peak_mib() -> float:
+    try:
+        marks = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(marks["VmHWM"].split()[0]) / 1024
+    except (OSError, KeyError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def save(result: dict[str, Any], file: Path) -> None:
+    """Write a result as JSON; the file is there in full or not at all."""
+    unfinished = file.with_name(f".{file.name}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(result, indent=2, default=str, allow_nan=False), encoding="utf-8")
+        unfinished.replace(file)
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out") from error

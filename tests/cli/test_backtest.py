@@ -1,0 +1,66 @@
+"""`minutehand backtest` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli import app
+from models.errors import UserError
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> str:
+    """Walks round twelve items, with a column name of its own and one bad row."""
+    rows = [f"u{user},i{(5 * user + step) % 12},{1_700_000_000 + 3600 * step + user}" for user in range(30) for step in range(8)]
+    file = tmp_path / "events.csv"
+    file.write_text("\n".join(["user_id,Article,ts", *rows, "u1,,1700000000"]) + "\n", encoding="utf-8")
+    return str(file)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["backtest", *words], env={"COLUMNS": "160"})
+
+
+def test_json_goes_to_stdout_alone_and_to_the_file_and_no_home_is_made(events: str, tmp_path: Path, home: Path) -> None:
+    out = tmp_path / "results" / "result.json"
+    done = run("--events", events, "--protocol", "leave-one-out", "--models", "pop,itemknn", "--json", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result == json.loads(out.read_text(encoding="utf-8"))
+    assert list(result["models"]) == ["pop", "itemknn"]
+    assert result["settings"]["seed"] == 7
+    assert "itemknn ..." in done.stderr
+    assert not home.exists()
+
+
+def test_tables_say_what_was_read_and_how_minutehand_does_against_the_best_baseline(events: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MODEL__DIM", "16"), ("TRAIN__MAX_EPOCHS", "1"), ("TRAIN__DEVICE", "cpu"), ("EVALUATION__N_BOOTSTRAP", "50")):
+        monkeypatch.setenv(f"MINUTEHAND_{name}", value)
+    mapped = ("--map", "item_id=Article", "--protocol", "leave-one-out")
+    done = run("--events", events, *mapped, "--minutes", "1", "--models", "minutehand,itemknn", "--seed", "1")
+    assert done.exit_code == 0, done.output
+    told = ("took column ts as occurred_at", "item_id is empty (1)", "180 to learn from, 30 to choose by, 30 to test on")
+    tables = ("hr_at_10", "warm user warm item (30)", "against itemknn, the best baseline: ", "95 % interval")
+    assert [words for words in (*told, *tables) if words not in done.output] == []
+
+
+def test_what_the_user_can_mend_is_said_with_a_remedy(events: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    cases = {
+        ("--events", events, "--protocol", "random"): "give one of: temporal, leave-one-out",
+        ("--events", events, "--models", "svd"): "give some of: minutehand,idonly,pop",
+        ("--events", events, "--minutes", "0"): "give a number above 0",
+        ("--events", events, "--map", "user_id=who"): "map it with --map user_id=user_id",
+        ("--events", events, "--map", "who"): "not of the form FIELD=",
+        ("--events", str(tmp_path / "empty.csv")): "0 bytes",
+        ("--events", events, "--items", str(tmp_path / "items.csv")): "no file",
+    }
+    for words, message in cases.items():
+        done = run(*words)
+        assert done.exit_code == 1, words
+        assert isinstance(done.exception, UserError)
+        assert message in str(done.exception), words

@@ -6,15 +6,14 @@ import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from prefect import Task, flow, get_run_logger, runtime, task
+from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 
 from flows import logs
-from models.errors import UserError
+from flows.handover import hand_over
+from flows.retries import with_retries
 from models.training import pick_device
 from settings import Settings, load
 from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, report, turn, upkeep
@@ -22,21 +21,12 @@ from tasks import dataset, encoding, figures, gate, lake, night, publishing, reg
 logs.speak()
 
 
-def may_pass(task: Task, run: TaskRun, state: State) -> bool:
-    """Whether an error may be gone in five seconds: a store that did not answer, but nothing that waits for the user."""
-    error = state.data
-    return not isinstance(error, UserError) or isinstance(error, lake.LakeError | registry.RegistryError)
-
-
-with_retries: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": may_pass, "cache_policy": NO_CACHE}
 encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed_items)
 load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
 learn = task(name="train", cache_policy=NO_CACHE)(night.learn)
 judge = task(name="evaluate", cache_policy=NO_CACHE)(night.judge)
 complete = task(name="refit", cache_policy=NO_CACHE)(night.complete)
 register = task(name="register", **with_retries)(registry.register)
-make_lists = task(name="rank", cache_policy=NO_CACHE)(night.make_lists)
-publish = task(name="publish", **with_retries)(publishing.publish)
 write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
 prune = task(name="prune", **with_retries)(registry.prune)
 maintain = task(name="maintain", **with_retries)(upkeep.maintain)
@@ -70,7 +60,7 @@ def nightly(minutes: float | None = None) -> str:
 def learn_and_publish(
     settings: Settings, tables: lake.Lake, models: registry.Registry, data: dataset.Dataset, run: registry.Night, flow_run_id: str
 ) -> str:
-    """Train, judge, refit, register, pass the gate, publish, report, maintain."""
+    """Train, judge, refit, register, pass the gate, hand over, report, maintain."""
     champion = registry.champion(models)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch)
     judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
@@ -82,18 +72,14 @@ def learn_and_publish(
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
     get_run_logger().log(verdict.level, verdict.text)
-    live = verdict.live
+    live, lists = hand_over(settings, tables, models, data, learnt.evaluator.trend, verdict.live, flow_run_id)
     now = datetime.now(UTC).replace(tzinfo=None)
-    lists = make_lists(data, learnt.evaluator.trend, live.checkpoint_folder, settings.publish)
-    made = publishing.Provenance(live.version, live.run_id, flow_run_id, data.snapshot, now)
-    weights, depth = settings.ingest.event_weights, settings.model.max_events
-    publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, depth, made, event_weights=weights)
     judged_as = publishing.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
     write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
-    text = report.night_report(version, verdict.text, judged, lists.users, data.titles)
+    text = report.night_report(version, verdict.text, judged, lists, data.titles)
     run.report(text)
     create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
     create_link_artifact(link=settings.server.mlflow_url + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
-    prune(models, settings.registry.keep_versions, {live.version})
+    prune(models, settings.registry.keep_versions, {live.version, live.champion})
     maintain(tables, spare=registry.snapshots(models))
     return live.version

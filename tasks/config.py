@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 EVENT_WEIGHTS = {
     "view": 1.0,
@@ -38,6 +38,10 @@ class PublishConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     n_recommendations: PositiveInt = Field(100, description="Items in each user's list")
     n_similar: PositiveInt = Field(50, description="Neighbours of each item")
+    refresh_users: NonNegativeInt = Field(500, description="Users without news whose lists a minute makes anew, at most")
+    refresh_after_hours: PositiveFloat = Field(
+        24.0, description="Age at which a minute makes a list anew though nothing happened, if there is room"
+    )
     approximate_above: PositiveInt = Field(50_000, description="Catalogue size above which neighbours are searched approximately")
 
 
@@ -49,6 +53,7 @@ class RegistryConfig(BaseModel):
     model_name: str = Field("minutehand", description="Name of the registered model and of the experiment")
     gate_tolerance: NonNegativeFloat = Field(0.02, description="Share of the champion's hold-out NDCG that a challenger may fall short of")
     keep_versions: PositiveInt = Field(30, description="Newest model versions that are kept, besides those that are live or have an alias")
+    keep_increments: PositiveInt = Field(30, description="Newest versions made by minutes that are kept, besides the live one")
 
 
 class ServerConfig(BaseModel):

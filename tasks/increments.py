@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import mlflow
@@ -25,7 +27,10 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run, RunTag
 from mlflow.models import Model
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from models.increment import Verdict
 from models.results import MetricRow
+from tasks.feed import Watermarks
+from tasks.lake import Lake, reading, statement
 from tasks.registry import (
     CHAMPION,
     LARGEST_BATCH,
@@ -128,6 +133,14 @@ class Mended:
         return [text for text, is_there in found.items() if is_there]
 
 
+def read_minutes(lake: Lake, since: datetime) -> list[Minute]:
+    """What eval.prequential holds of the runs since a moment (UTC), oldest first."""
+    with reading(lake) as con:
+        rows = con.execute(statement("minute/prequential"), {"since": since}).fetchall()
+    by_moment = groupby(rows, key=itemgetter(0))
+    return [Minute(moment, [MetricRow(*row[1:]) for row in found]) for moment, found in by_moment]
+
+
 def open_day(registry: Registry, day: date, champion: str) -> Day:
     """The run of a day, made where there is none; those of earlier days are ended as FINISHED."""
     client, tag = registry.client, f"{MINE}.day"
@@ -174,6 +187,30 @@ def register_increment(
         *(registry.model_name, f"models:/{model.model_id}", day.run_id), tags=texts, model_id=model.model_id
     ).version
     return Version(str(version), day.run_id, target / "artifacts" / "checkpoint", texts)
+
+
+def keep(
+    day: Day, verdict: Verdict, save: Callable[[], None], folder: Path, parent: Version, before: Watermarks, snapshot: int
+) -> tuple[Version, Watermarks]:
+    """Register what was learnt up to a snapshot, which `save` writes to the folder; gives the version to publish with its watermarks.
+
+    Where the gate discards the update, that is the parent, and the events stay due.
+    """
+    if not verdict.passed:
+        figures = "\n".join(f"- {name}: {value:.6g}" for name, value in verdict.figures.items())
+        day.discarded(datetime.now(UTC), f"Version {parent.version} stays, and the events stay due: {verdict.reason}\n\n{figures}\n")
+        return parent, Watermarks(snapshot, before.learnt)
+    save()
+    return register_increment(day, folder, parent, snapshot, verdict.figures), Watermarks(snapshot, snapshot)
+
+
+def told(version: Version, verdict: Verdict, rows: Sequence[MetricRow], n_users: int) -> str:
+    """One run in a line."""
+    overall = [row for row in rows if (row.segment, row.metric) == ("all", "ndcg_at_10") and row.value is not None]
+    figures = ", ".join(f"{row.model} {row.value:.4f}" for row in overall)
+    predicted = f"{overall[0].n_events} new events (NDCG@10 before they were learnt: {figures})" if overall else "no new event"
+    outcome = verdict.reason if verdict.passed else f"THE UPDATE IS DISCARDED: {verdict.reason}"
+    return f"{predicted}; {outcome}; {n_users} lists by version {version.version}"
 
 
 def publish_alias(registry: Registry, version: str) -> str | None:

@@ -8,31 +8,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.errors import UserError
-from settings import load
 from tasks import registry, turn
-from tasks.lake import Lake, locate, migrate, reading
+from tasks.lake import reading
 from tests.conftest import ROOT
-from tests.lakes import habits, put
-from tests.models.test_encoder import save_tiny_bert
+from tests.flows.shop import Shop, open_shop
+from tests.lakes import habits
 
-TITLES: dict[str, str | None] = {f"i{n:02}": "red tent" if n % 2 else "green tent" for n in range(30)}
-SMALL = {
-    "MINUTEHAND_MODEL__DIM": "8",
-    "MINUTEHAND_MODEL__N_BLOCKS": "1",
-    "MINUTEHAND_MODEL__MAX_EVENTS": "8",
-    "MINUTEHAND_TRAIN__MAX_EPOCHS": "2",
-    "MINUTEHAND_EVALUATION__N_BOOTSTRAP": "20",
-    "MINUTEHAND_PUBLISH__N_RECOMMENDATIONS": "5",
-    "MINUTEHAND_REGISTRY__KEEP_VERSIONS": "2",
-    "MINUTEHAND_THREADS": "1",
-}
 DUPLICATES = {
     "recs.recommendations": "user_id, rank",
     "recs.similar_items": "item_id, rank",
@@ -43,64 +30,25 @@ DUPLICATES = {
 }
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A home with forty users and thirty items."""
-
-    home: Path
-    lake: Lake
-
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        with reading(self.lake) as con:
-            return con.execute(sql).fetchall()
-
-    def value(self, sql: str) -> Any:
-        return self.ask(sql)[0][0]
-
-    @property
-    def models(self) -> registry.Registry:
-        settings = load()
-        return registry.open_registry(settings.tracking_uri, settings.registry.model_name, self.home / "mlflow" / "artifacts")
-
-    @property
-    def versions(self) -> set[str]:
-        return {str(found.version) for found in self.models.client.search_model_versions(f"name = '{self.models.model_name}'")}
-
-    def spend_night(self) -> str:
-        from flows.nightly import nightly
-
-        return nightly()
-
-    def demand_sound(self) -> None:
-        """What holds after every night, whatever went before."""
-        for table, key in DUPLICATES.items():
-            assert self.value(f"select count(*) from (select {key} from {table} group by all having count(*) > 1)") == 0, table
-        live, run, snapshot = self.ask("select model_version, mlflow_run_id, data_snapshot from recs.publications order by published_at")[
-            -1
-        ]
-        assert registry.aliases(self.models)["champion"] == live
-        origins = self.ask("select distinct model_version, mlflow_run_id, data_snapshot from recs.recommendations")
-        assert origins == [(live, run, snapshot)]
-        assert self.ask("select distinct model_version from recs.similar_items") == [(live,)]
-        assert self.value("select count(distinct user_id) from recs.recommendations") == 41
-        runs = self.models.client.search_runs([self.models.experiment_id])
-        assert [found.info.status for found in runs if found.info.status == "RUNNING"] == []
-        assert list((self.home / "nightly").iterdir()) == [self.home / "nightly" / "lock"]
+def demand_sound(shop: Shop) -> None:
+    """What holds after every night, whatever went before."""
+    for table, key in DUPLICATES.items():
+        assert shop.value(f"select count(*) from (select {key} from {table} group by all having count(*) > 1)") == 0, table
+    live, run, snapshot = shop.ask("select model_version, mlflow_run_id, data_snapshot from recs.publications order by published_at")[-1]
+    assert registry.aliases(shop.models)["champion"] == live
+    origins = shop.ask("select distinct model_version, mlflow_run_id, data_snapshot from recs.recommendations")
+    assert origins == [(live, run, snapshot)]
+    assert shop.ask("select distinct model_version from recs.similar_items") == [(live,)]
+    assert shop.value("select count(distinct user_id) from recs.recommendations") == 41
+    runs = shop.models.client.search_runs([shop.models.experiment_id])
+    assert [found.info.status for found in runs if found.info.status == "RUNNING"] == []
+    assert list((shop.home / "nightly").iterdir()) == [shop.home / "nightly" / "lock"]
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
     """The shop after its first night; the tests follow each other through the nights after it."""
-    folder = tmp_path_factory.mktemp("nightly")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**SMALL, "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}.items():
-            patch.setenv(name, value)
-        patch.setenv("MINUTEHAND_HOME", str(folder / "home"))
-        settings = load()
-        lake = locate(settings.lake, settings.home)
-        migrate(lake)
-        put(lake, habits(), TITLES)
-        shop = Shop(folder / "home", lake)
+    with open_shop(tmp_path_factory.mktemp("nightly")) as shop:
         assert shop.spend_night() == "1"
         yield shop
 
@@ -112,9 +60,9 @@ def at_home(shop: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 def test_the_first_night_registers_a_champion_and_publishes_it(shop: Shop) -> None:
-    assert registry.aliases(shop.models) == {"champion": "1"}
+    assert registry.aliases(shop.models) == {"champion": "1", "live": "1"}
     assert shop.ask("select model_version, n_users, n_items from recs.publications") == [("1", 40, 30)]
-    shop.demand_sound()
+    demand_sound(shop)
 
 
 def test_every_user_with_a_history_has_a_list_and_so_has_anyone(shop: Shop) -> None:
@@ -149,7 +97,7 @@ def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champ
     """)
     assert [(model, version) for model, version, _ in figures] == [("champion", "1"), ("minutehand", "2")]
     assert figures[0][2] == figures[1][2] > 0
-    shop.demand_sound()
+    demand_sound(shop)
 
 
 def test_a_worse_challenger_is_refused_and_the_champion_goes_on_publishing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +111,7 @@ def test_a_worse_challenger_is_refused_and_the_champion_goes_on_publishing(shop:
     assert shop.value("select count(*) from recs.publications") == before + 1
     assert registry.aliases(shop.models)["champion"] == live
     assert registry.aliases(shop.models)["challenger"] != live
-    shop.demand_sound()
+    demand_sound(shop)
 
 
 def _worse(judged: Any) -> Any:
@@ -218,7 +166,7 @@ def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_ev
     assert (shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")) == before
     live = shop.spend_night()
     assert shop.ask("select distinct model_version from recs.recommendations") == [(live,)]
-    shop.demand_sound()
+    demand_sound(shop)
 
 
 @pytest.mark.slow
@@ -226,4 +174,4 @@ def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_ev
 def test_a_night_killed_at_any_moment_is_mended_by_the_next(moment: str, shop: Shop, prefect_server: str) -> None:
     kill(moment, prefect_server)
     shop.spend_night()
-    shop.demand_sound()
+    demand_sound(shop)

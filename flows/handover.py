@@ -1,0 +1,105 @@
+"""The end of a night: its winner learns what came in meanwhile, and goes live with lists for everybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.retries import with_retries
+from models.encoder import find_encoder
+from models.fitting import make_evaluator
+from models.results import MetricRow, RankedLists
+from settings import Settings
+from tasks import dataset, encoding, feed, handover, increments, lake, night, publishing, registry, turn
+from tasks import minute as steps
+
+PATIENCE_S = 120.0
+
+encode_items = task(name="encode-new-items", **with_retries)(encoding.encode_changed_items)
+load_again = task(name="load-dataset-of-now", **with_retries)(dataset.load_dataset)
+make_lists = task(name="rank", cache_policy=NO_CACHE)(night.make_lists)
+publish = task(name="publish", **with_retries)(publishing.publish)
+
+
+def hand_over(
+    settings: Settings,
+    tables: lake.Lake,
+    models: registry.Registry,
+    data: dataset.Dataset,
+    trend: Any,
+    champion: registry.Version,
+    flow_run_id: str,
+) -> tuple[registry.Version, RankedLists]:
+    """Catch up, rank everybody, publish; gives the live version and its lists. Minutes have to wait for it.
+
+    data, trend: of the night. An event that came in since is predicted by what was live, and learnt by what goes live.
+    """
+    weights, max_events = settings.ingest.event_weights, settings.model.max_events
+    with turn.publishing_turn(settings.home, PATIENCE_S) as mine:
+        live = mend(models, publishing.live_version(tables))
+        encode_items(tables, settings.encoder, progress=False)
+        snapshot, marks = lake.newest_snapshot(tables), feed.read_watermarks(tables)
+        base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
+        waiting = feed.read_news(tables, marks or base.before, snapshot, weights, max_events)
+        rows, by = predict(settings, tables, models, live, waiting)
+        version, after = catch_up(settings, tables, models, mine, base, champion)
+        if handover.has_moved_on(tables, data.snapshot, snapshot, weights, max_events):
+            data = load_again(tables, snapshot, weights, data.encoder)
+            trend = make_evaluator(data.events, settings.evaluation).trend
+        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        made = publishing.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
+        about: dict[str, Any] = {"watermarks": after, "news": waiting, "prequential": rows, "versions": by, "event_weights": weights}
+        publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, max_events, made, **about)
+        increments.publish_alias(models, version.version)
+    return version, lists.users
+
+
+def mend(models: registry.Registry, live: str | None) -> registry.Version | None:
+    """The live version, after what a killed minute left was cleared away; None before the first publish."""
+    if live is None:
+        return None
+    for text in increments.reconcile_live(models, live).told:
+        get_run_logger().warning(text)
+    return registry.find_version(models, live)
+
+
+def predict(
+    settings: Settings, tables: lake.Lake, models: registry.Registry, live: registry.Version | None, waiting: feed.News
+) -> tuple[list[MetricRow], dict[str, str]]:
+    """How well the version that was live predicts what no minute has seen, and which version each name stands for."""
+    if live is None or waiting.is_empty:
+        return [], {}
+    before = registry.find_version(models, live.champion)
+    key = find_encoder(settings.encoder).key
+    state = steps.prepare(tables, live.checkpoint_folder, before.checkpoint_folder, waiting, key)
+    return steps.score(state, settings.increment).rows, {"live": live.version, "nightly": before.version}
+
+
+def catch_up(
+    settings: Settings,
+    tables: lake.Lake,
+    models: registry.Registry,
+    mine: turn.Turn,
+    base: handover.Base,
+    champion: registry.Version,
+) -> tuple[registry.Version, feed.Watermarks]:
+    """An increment of the base that has learnt the news, or the base itself where there are none or the gate discards them."""
+    news = base.news
+    if news.events.is_empty() and news.items.is_empty():
+        return base.version, feed.Watermarks(news.snapshot, news.snapshot)
+    if not news.items.is_empty():  # those that came in since the last look
+        encode_items(tables, settings.encoder, progress=False)
+    key = find_encoder(settings.encoder).key
+    state = steps.prepare(tables, base.version.checkpoint_folder, champion.checkpoint_folder, news, key)
+    scored = steps.score(state, settings.increment)
+    learnt = steps.take_in(state, scored, settings.increment, settings.seed + base.before.learnt)
+    day, folder = increments.open_day(models, datetime.now(UTC).date(), champion.version), mine.folder / "checkpoint"
+    save = partial(steps.save, learnt, folder)
+    version, after = increments.keep(day, learnt.verdict, save, folder, base.version, base.before, news.snapshot)
+    get_run_logger().info("caught up: %s", increments.told(version, learnt.verdict, scored.rows, len(state.step.user_ids)))
+    return version, after

@@ -1,0 +1,127 @@
+"""Learns what just happened and publishes what changed, once a minute; ends at once where nothing happened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows import logs
+from settings import Settings, load
+from tasks import feed, lake, turn
+
+if TYPE_CHECKING:
+    from tasks.increments import Day
+    from tasks.registry import Version
+
+logs.speak()
+
+
+def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """A stage of the run as Prefect shows it; it is not tried again, for the next minute does that."""
+    return task(name=name, cache_policy=NO_CACHE)(work)
+
+
+@flow(name="minute", description=__doc__)
+def minute() -> str | None:
+    """One minute; gives the version that is live after it, None where there was nothing to do.
+
+    Safe to run again after any interruption: events count as learnt once the lists that follow from them are published.
+    """
+    settings = load()
+    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    try:
+        with turn.publishing_turn(settings.home) as mine, lake.explained():
+            lake.migrate(tables)
+            marks = feed.read_watermarks(tables)
+            if marks is None:
+                get_run_logger().info("there are no lists yet to keep up to date; the first night makes them: minutehand nightly")
+                return None
+            news = feed.read_news(tables, marks, lake.newest_snapshot(tables), settings.ingest.event_weights, settings.model.max_events)
+            if news.is_empty and mine.is_clean:
+                return None
+            return learn_and_publish(settings, tables, mine, marks, news)
+    except turn.BusyError as error:
+        get_run_logger().info("%s", error)
+        return None
+
+
+def learn_and_publish(settings: Settings, tables: lake.Lake, mine: turn.Turn, marks: feed.Watermarks, news: feed.News) -> str:
+    """Mend, encode, predict, learn, register, rank, publish, report."""
+    from tasks import increments, night, publishing, registry  # torch and MLflow: a run without news does without
+
+    night.use_threads(settings.threads)
+    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    live = publishing.live_version(tables) or ""
+    for text in increments.reconcile_live(models, live).told:
+        get_run_logger().warning(text)
+    version, champion = increments.find_live(models, live)
+    day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
+    if not news.is_empty:
+        version = update(settings, tables, mine, marks, news, day, version, champion)
+    increments.publish_alias(models, version.version)
+    day.metrics(increments.read_minutes(tables, day.missing_since()))
+    increments.prune_increments(models, settings.registry.keep_increments, version.version)
+    return version.version
+
+
+def update(
+    settings: Settings,
+    tables: lake.Lake,
+    mine: turn.Turn,
+    marks: feed.Watermarks,
+    news: feed.News,
+    day: Day,
+    live: Version,
+    champion: Version,
+) -> Version:
+    """Predict the new events, learn what is due, and publish; gives the version that is live then."""
+    from models.encoder import find_encoder
+    from tasks import encoding, increments, publishing
+    from tasks import minute as steps
+
+    if not news.items.is_empty():
+        stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
+    folders = live.checkpoint_folder, champion.checkpoint_folder
+    state = stage("prepare", steps.prepare)(tables, *folders, news, find_encoder(settings.encoder).key)
+    scored = stage("predict", steps.score)(state, settings.increment)
+    learnt = stage("learn", steps.take_in)(state, scored, settings.increment, settings.seed + marks.learnt)
+    verdict, folder = learnt.verdict, mine.folder / "checkpoint"
+    version, after = stage("register", increments.keep)(
+        day, verdict, partial(steps.save, learnt, folder), folder, live, marks, news.snapshot
+    )
+    now = datetime.now(UTC).replace(tzinfo=None)
+    old = now - timedelta(hours=settings.publish.refresh_after_hours)
+    beside = feed.users_to_refresh(tables, steps.moved(state, learnt), settings.publish.refresh_users, old, exclude=state.step.user_ids)
+    others = feed.read_histories(tables, beside, settings.ingest.event_weights, settings.model.max_events)
+    lists = stage("rank", steps.rank)(state, learnt, others, settings.publish)
+    made = publishing.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, now)
+    stage("publish", publishing.publish_minute)(
+        tables,
+        learnt.checkpoint.catalog.item_ids,
+        lists.users,
+        lists.fallback,
+        (lists.new_items, lists.similar),
+        news,
+        settings.model.max_events,
+        made,
+        watermarks_before=marks,
+        watermarks_after=after,
+        prequential=scored.rows,
+        versions={"live": live.version, "nightly": champion.version},
+    )
+    text = increments.told(version, verdict, scored.rows, len(lists.users.user_ids))
+    get_run_logger().log(logging.INFO if verdict.passed else logging.WARNING, text)
+    create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
+    return version
+
+
+if __name__ == "__main__":
+    minute()

@@ -1,0 +1,61 @@
+"""From the version that a night chose to the one that goes live: what came in since its snapshot must not be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tasks.feed import News, Watermarks, read_news
+from tasks.lake import Lake, reading, statement
+from tasks.registry import Version
+
+
+@dataclass(frozen=True)
+class Base:
+    """What goes live after it has learnt the news; learnt up to before.learnt, with histories up to before.published."""
+
+    version: Version
+    before: Watermarks
+    news: News
+
+
+def find_base(
+    lake: Lake,
+    champion: Version,
+    live: Version | None,
+    marks: Watermarks | None,
+    pinned: int,
+    snapshot: int,
+    event_weights: Mapping[str, float],
+    max_events: int,
+) -> Base:
+    """The live increment where it goes back to the champion, for it knows more; else the champion with all since its own snapshot.
+
+    pinned: the snapshot of the night. snapshot: the newest one.
+    """
+    if live is not None and marks is not None and live.champion == champion.version:
+        return Base(live, marks, read_news(lake, marks, snapshot, event_weights, max_events))
+    before = Watermarks(published=pinned, learnt=int(champion.tags["snapshot"]))
+    news = read_news(lake, before, snapshot, event_weights, max_events)
+    return Base(champion, before, _as_of(lake, news, pinned, event_weights, max_events))
+
+
+def has_moved_on(lake: Lake, since: int, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> bool:
+    """Whether there is anything in a snapshot that an earlier one has not and that matters to lists."""
+    return not read_news(lake, Watermarks(since, since), snapshot, event_weights, max_events).is_empty
+
+
+def _as_of(lake: Lake, news: News, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
+    """The news with the histories of a snapshot in place of those that were published last."""
+    with reading(lake) as con:
+        con.register("at_hand", news.events.select("user_id").unique())
+        histories = con.execute(
+            statement("minute/histories_at"),
+            {
+                "snapshot": snapshot,
+                "max_events": max_events,
+                "event_types": list(event_weights),
+                "weights": list(event_weights.values()),
+            },
+        ).pl()
+    return replace(news, histories=histories)

@@ -1,0 +1,82 @@
+"""A home with a shop of forty users and thirty items, and what tests of flows ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from settings import load
+from tasks import registry
+from tasks.lake import Lake, locate, migrate, reading
+from tests.lakes import habits, put
+from tests.models.test_encoder import save_tiny_bert
+
+TITLES: dict[str, str | None] = {f"i{n:02}": "red tent" if n % 2 else "green tent" for n in range(30)}
+SMALL = {
+    "MINUTEHAND_MODEL__DIM": "8",
+    "MINUTEHAND_MODEL__N_BLOCKS": "1",
+    "MINUTEHAND_MODEL__MAX_EVENTS": "8",
+    "MINUTEHAND_TRAIN__MAX_EPOCHS": "2",
+    "MINUTEHAND_EVALUATION__N_BOOTSTRAP": "20",
+    "MINUTEHAND_PUBLISH__N_RECOMMENDATIONS": "5",
+    "MINUTEHAND_REGISTRY__KEEP_VERSIONS": "2",
+    "MINUTEHAND_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A home, by the settings of the environment."""
+
+    home: Path
+    lake: Lake
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with reading(self.lake) as con:
+            return con.execute(sql).fetchall()
+
+    def value(self, sql: str) -> Any:
+        return self.ask(sql)[0][0]
+
+    @property
+    def models(self) -> registry.Registry:
+        settings = load()
+        return registry.open_registry(settings.tracking_uri, settings.registry.model_name, self.home / "mlflow" / "artifacts")
+
+    @property
+    def versions(self) -> set[str]:
+        return {str(found.version) for found in registry.versions(self.models)}
+
+    @property
+    def live(self) -> str:
+        """The version that the newest publication names."""
+        return str(self.value("select model_version from recs.publications order by published_at desc limit 1"))
+
+    def spend_night(self) -> str:
+        from flows.nightly import nightly
+
+        return nightly()
+
+    def spend_minute(self) -> str | None:
+        from flows.minute import minute
+
+        return minute()
+
+
+@contextmanager
+def open_shop(folder: Path) -> Iterator[Shop]:
+    """The shop in a folder, with its events and items and no night yet; the settings are those of the tests while it is open."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**SMALL, "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}.items():
+            patch.setenv(name, value)
+        patch.setenv("MINUTEHAND_HOME", str(folder / "home"))
+        settings = load()
+        lake = locate(settings.lake, settings.home)
+        migrate(lake)
+        put(lake, habits(), TITLES)
+        yield Shop(folder / "home", lake)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import backtest, doctor, ingest, nightly, reading, simulate, up
+from cli import backtest, doctor, ingest, nightly, reading, replay, simulate, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(doctor.doctor)
 app.command()(simulate.simulate)
 app.command()(nightly.nightly)
 app.command()(backtest.backtest)
+app.command()(replay.replay)
 for command in (reading.recommend, reading.similar, reading.status, reading.sql):
     app.command()(command)
 

@@ -17,14 +17,26 @@ from models.dataset import Events, Ints, ragged_rows
 from models.evaluation import Evaluator
 from models.increment import Predicted, Queries, learn, predict
 from models.metrics import Ranking, rank_events
-from models.prior import Popularity
+from models.prior import HALF_LIVES_H, Popularity
 from models.serving import best_popularity_column
 
 log = logging.getLogger("minutehand.replay")
 
 MAX_HISTORY = 100
+TREND_FACTOR = 2.0
+SEGMENTS = (
+    "all",
+    "warm_user_warm_item",
+    "warm_user_cold_item",
+    "cold_user_warm_item",
+    "cold_user_cold_item",
+    "trending_item",
+    "warm_and_not_trending",
+)
 Train = Callable[[Events, int], Checkpoint]
 """A night: the model of all given events, for the moment given."""
+OnStep = Callable[[int, int], None]
+"""Called after each step with the time it ended and the number of its events."""
 
 
 @dataclass(frozen=True)
@@ -43,39 +55,53 @@ class ReplayConfig:
 
 @dataclass(frozen=True)
 class Policy:
-    """One way of keeping up."""
+    """One way of keeping up. retrains: in full, at every step."""
 
     name: str
     has_fresh_lists: bool
     learns: bool
     has_nights: bool
     increment: IncrementConfig | None = None
+    retrains: bool = False
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """Ranks of the same events under every policy, in the order of rows; step: the number of each row's step."""
+    """Ranks of the same events under every policy, in the order of rows; step: the number of each row's step.
+
+    segments: masks of the rows: all; warm or cold user and item (warm: had an event before the last night); trending items, whose
+    share of a day is at least twice that of six weeks. seconds: of each policy per step, its nights left out.
+    """
 
     rows: Ints
     step: Ints
     n_steps: int
     rankings: dict[str, Ranking]
     seconds: dict[str, float]
-    is_warm_user: NDArray[np.bool_]
-    is_warm_item: NDArray[np.bool_]
+    segments: dict[str, NDArray[np.bool_]]
 
 
-def usual_policies(increment: IncrementConfig) -> list[Policy]:
-    """What a replay compares, besides recent popularity."""
+def known_policies(increment: IncrementConfig) -> list[Policy]:
+    """What a replay can compare, besides recent popularity."""
+    frozen = increment.model_copy(update={"delta_rate": 0.0, "dense_rate": 0.0, "blend_rows": 0})
     return [
         Policy("never_updated", has_fresh_lists=False, learns=False, has_nights=False),
         Policy("nightly_tables", has_fresh_lists=False, learns=False, has_nights=True),
         Policy("nightly_fresh_lists", has_fresh_lists=True, learns=False, has_nights=True),
         Policy("nightly_and_increments", has_fresh_lists=True, learns=True, has_nights=True, increment=increment),
+        Policy("nightly_and_popularity", has_fresh_lists=True, learns=True, has_nights=True, increment=frozen),
+        Policy("retrained_each_step", has_fresh_lists=True, learns=False, has_nights=False, retrains=True),
     ]
 
 
-def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: ReplayConfig, first: Checkpoint | None = None) -> Replayed:
+def replay(
+    evaluator: Evaluator,
+    policies: list[Policy],
+    train: Train,
+    config: ReplayConfig,
+    first: Checkpoint | None = None,
+    on_step: OnStep | None = None,
+) -> Replayed:
     """Step by step: predict what comes next under every policy, then let those that learn learn it.
 
     first: the model of what happened before config.since, trained here if None.
@@ -90,7 +116,7 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
     rankings: dict[str, list[Ranking]] = {name: [] for name in (*(policy.name for policy in policies), "recent_popular")}
     rows_done: list[Ints] = []
     steps_done: list[Ints] = []
-    warm: dict[str, list[NDArray[np.bool_]]] = {"user": [], "item": []}
+    masks: list[dict[str, NDArray[np.bool_]]] = []
     popularity = _popularity(events.before(config.since), config.since)
     known = _known(events, config.since)
     n_steps = 0
@@ -105,11 +131,12 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
         n_steps += 1
         rows_done.append(rows)
         steps_done.append(np.full(len(rows), (begin - config.since) // config.step_s))
-        warm["user"].append(known[0][events.user[rows]])
-        warm["item"].append(known[1][events.item[rows]])
+        masks.append(_segments(known, popularity, events, rows))
         fresh = _queries(evaluator, rows, np.full(len(rows), begin), config.list_delay_s)
         for policy in policies:
             started = clock.monotonic()
+            if policy.retrains:
+                live[policy.name] = train(events.before(begin), begin)
             if policy.has_fresh_lists:
                 queries, order = fresh
             else:
@@ -138,14 +165,15 @@ def replay(evaluator: Evaluator, policies: list[Policy], train: Train, config: R
         by_time = rows[np.argsort(events.time[rows], kind="stable")]
         popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.weight[by_time])
         spent["recent_popular"] += clock.monotonic() - started
+        if on_step is not None:
+            on_step(begin + config.step_s, len(rows))
     return Replayed(
         rows=_joined(rows_done),
         step=_joined(steps_done),
         n_steps=n_steps,
         rankings={name: Ranking.join(parts) for name, parts in rankings.items()},
         seconds={name: value / max(n_steps, 1) for name, value in spent.items()},
-        is_warm_user=np.concatenate(warm["user"]) if rows_done else np.empty(0, bool),
-        is_warm_item=np.concatenate(warm["item"]) if rows_done else np.empty(0, bool),
+        segments={name: np.concatenate([mask[name] for mask in masks]) for name in SEGMENTS} if masks else {},
     )
 
 
@@ -157,6 +185,25 @@ def _known(events: Events, before: int) -> tuple[NDArray[np.bool_], NDArray[np.b
     """Masks of the users and the items that had an event before a time."""
     past = events.before(before)
     return np.bincount(past.user, minlength=events.n_users) > 0, np.bincount(past.item, minlength=events.n_items) > 0
+
+
+def _segments(
+    known: tuple[NDArray[np.bool_], NDArray[np.bool_]], popularity: Popularity, events: Events, rows: Ints
+) -> dict[str, NDArray[np.bool_]]:
+    """Masks of the rows of one step, from what was known when it began."""
+    user, item = known[0][events.user[rows]], known[1][events.item[rows]]
+    share = popularity.features()[events.item[rows]]
+    is_trending = share[:, HALF_LIVES_H.index(24.0)] >= TREND_FACTOR * share[:, HALF_LIVES_H.index(1000.0)]
+    masks = (
+        np.ones(len(rows), bool),
+        user & item,
+        user & ~item,
+        ~user & item,
+        ~user & ~item,
+        is_trending & item,
+        ~is_trending & user & item,
+    )
+    return dict(zip(SEGMENTS, masks, strict=True))
 
 
 def _popularity(events: Events, now: int) -> Popularity:

@@ -1,16 +1,21 @@
-"""The figures of a night, drawn without a screen."""
+"""The figures of a night and of a replay, drawn without a screen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from math import isfinite
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from models.dataset import Floats
 from models.results import MetricRow
 
+OURS = "nightly_and_increments"
 MINE = "#0b6e4f"
 CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
@@ -67,6 +72,29 @@ def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10", title: s
         figure.legend(loc="outside lower center", ncols=min(len(models), 6), frameon=False, fontsize=9, labelcolor=INK)
     else:
         axes.text(0.5, 0.5, "nothing was held out", transform=axes.transAxes, ha="center", color=INK)
+    return figure
+
+
+def replay_curves(time: Sequence[datetime], n_events: Sequence[int], ndcg: Mapping[str, Floats]) -> Figure:
+    """NDCG@10 of each policy over time, up to there (the mean of all events so far) in bold and by stretch faintly."""
+    figure = Figure(figsize=(9.5, 5.0), layout="constrained")
+    axes = figure.subplots()
+    shades = {OURS: MINE, "nightly_fresh_lists": CHAMPION} | {
+        name: BASELINES[number % len(BASELINES)]
+        for number, name in enumerate(name for name in ndcg if name not in {OURS, "nightly_fresh_lists"})
+    }
+    weights = np.asarray(n_events, float)
+    days = date2num(time)
+    for name, values in ndcg.items():
+        so_far = np.cumsum(values * weights) / np.maximum(np.cumsum(weights), 1)
+        axes.plot(days, values, color=shades[name], linewidth=0.8, alpha=0.35)
+        axes.plot(days, so_far, color=shades[name], linewidth=2.4 if name == OURS else 1.6, label=name.replace("_", " "))
+    axes.set_title("NDCG@10 of what came next: so far (bold) and by stretch of time", loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_ylim(bottom=0)
+    axes.xaxis_date(UTC)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+    _clean(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
 

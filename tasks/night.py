@@ -121,10 +121,19 @@ def complete(
     dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
 ) -> Checkpoint:
     """Refit the recipe on all events, and save the version with what it needs to go on learning."""
+    version = completed(dataset, learnt, model, train, increment, seed)
+    checkpoints.save(version, folder)
+    return version
+
+
+def completed(
+    dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int
+) -> Checkpoint:
+    """The version that `complete` saves."""
     popularity = popularity_now(dataset)
     online = begin(learnt.evaluator, learnt.fit, popularity, increment, seed)
     live = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed)
-    version = Checkpoint(
+    return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,
         encoder=dataset.encoder,
@@ -138,8 +147,6 @@ def complete(
         past=learnt.fit.weights,
         online=online,
     )
-    checkpoints.save(version, folder)
-    return version
 
 
 def as_of(dataset: Dataset) -> int:

@@ -266,7 +266,7 @@ def start_night(
     run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
     status = "FAILED"
     try:
-        _log_params(client, run_id, flatten(params))
+        log_params(client, run_id, flatten(params))
         client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
         yield Night(registry, run_id, run_name, snapshot)
         status = "FINISHED"
@@ -296,7 +296,8 @@ def _starred(match: re.Match[str]) -> str:
     return f"{match[1] or match[3]}***"
 
 
-def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
+def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
+    """Log flattened settings, in batches of the size that MLflow takes."""
     known = [Param(name, text) for name, text in params.items()]
     for begin in range(0, len(known), LARGEST_BATCH):
         client.log_batch(run_id, params=known[begin : begin + LARGEST_BATCH])

@@ -1,0 +1,170 @@
+"""`minutehand replay`: history through the same code with a simulated clock. Is it worth it, on your own data?"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.ingest import Map, Set
+from cli.ingest import _pairs as pairs
+from models.errors import UserError
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def replay(
+    events: Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")],
+    items: Annotated[
+        str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it nothing has text")
+    ] = None,
+    since: Annotated[str, typer.Option("--from", help="Share of the events before the replay, which the first night learns")] = "70%",
+    until: Annotated[str, typer.Option("--until", help="Share of the events at which the replay ends")] = "100%",
+    step: Annotated[str, typer.Option("--step", help="Time between updates, such as 60s, 15m, 1h")] = "1h",
+    night: Annotated[str, typer.Option("--night", help="Time between nights, each of which retrains in full")] = "1d",
+    delay: Annotated[str, typer.Option("--delay", help="How old a list is when it is looked at, where lists are kept fresh")] = "60s",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", help="Training budget of each night; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False),
+    ] = None,
+    policies: Annotated[
+        str | None,
+        typer.Option("--policies", help="Some of the policies, with commas; also nightly_and_popularity, retrained_each_step"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write every figure to this JSON file, and the curves beside it as PNG", show_default=False)
+    ] = None,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Log the curves to the MLflow store of this home")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)] = None,
+    map_: Map = None,
+    set_: Set = None,
+    event_type: Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="SQL", help="Predicate on the columns of the events; rows that fail it are left out")
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
+    ] = None,
+    map_items: Annotated[
+        list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="As --map, for the items; repeat")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")] = False,
+) -> None:
+    """What each way of keeping up would have recommended, step by step, before it learnt the step."""
+    import json
+    import os
+
+    from cli.environment import defaults
+    from settings import load
+
+    settings = load() if minutes is None else load().with_minutes(minutes)
+    for name, value in defaults(settings).items():
+        os.environ.setdefault(name, value)
+
+    from tasks import replay as replays
+    from tasks.backtest_files import Files
+    from tasks.night import use_threads
+    from tasks.sources import ColumnMapping
+
+    use_threads(settings.threads)
+    constants = [*(set_ or []), *([f"event_type={event_type}"] if event_type else [])]
+    mapping = ColumnMapping(pairs(map_, "--map"), pairs(constants, "--set"), predicate=where, time_format=time_format)
+    files = Files(events, items, mapping, ColumnMapping(pairs(map_items, "--map-items"), separator=split or None))
+    names = replays.DEFAULT if policies is None else tuple(name.strip() for name in policies.split(",") if name.strip())
+    course = replays.Course(
+        share(since, "--from"), share(until, "--until"), span(step, "--step"), span(night, "--night"), span(delay, "--delay"), names
+    )
+    recipe = replays.Recipe(
+        ingest=settings.ingest,
+        encoder=settings.encoder,
+        model=settings.model,
+        train=settings.train,
+        increment=settings.increment,
+        evaluation=settings.evaluation,
+        seed=settings.seed if seed is None else seed,
+        threads=settings.threads,
+    )
+    result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)
+    plot = None
+    if out is not None:
+        from tasks.figures import replay_curves
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2, default=str), encoding="utf-8")
+        plot = out.with_suffix(".png")
+        replay_curves(curves.time, curves.n_events, curves.ndcg_at_10).savefig(plot, dpi=130)
+    if mlflow:
+        from tasks.curves import log_replay
+
+        page = log_replay(
+            settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", result, curves
+        )
+        typer.echo(f"in MLflow: {settings.server.mlflow_url}{page}", err=True)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2, default=str))
+        return
+    _print(result)
+    if out is not None:
+        typer.echo(f"every figure, the settings and the versions: {out}; the curves: {plot}")
+
+
+def share(text: str, option: str) -> float:
+    """70% or 0.7 as a number from 0 to 1."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    value = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+    if not 0 <= value <= 1:
+        raise UserError(f"{option} {text!r} is no share of the events; give one such as 70% or 0.7")
+    return value
+
+
+def span(text: str, option: str) -> int:
+    """60s, 15m, 1h or 7d in seconds."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", text)
+    if not found:
+        raise UserError(f"{option} {text!r} is no length of time; give one such as 60s, 15m, 1h or 7d")
+    return round(float(found[1]) * UNITS_S[found[2]])
+
+
+class _Progress:
+    """A line on stderr for each simulated day."""
+
+    def __init__(self) -> None:
+        self.day, self.n_events = "", 0
+
+    def __call__(self, until: int, n_events: int) -> None:
+        self.n_events += n_events
+        day = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
+        if day != self.day:
+            typer.echo(f"  {day}: {self.n_events:,} events replayed", err=True)
+            self.day = day
+
+
+def _print(result: dict[str, Any]) -> None:
+    from cli.output import show
+
+    data, policies = result["data"], result["policies"]
+    typer.echo(
+        f"{data['n_replayed']:,} events in {data['n_steps']:,} steps of {data['step_seconds']:,} s, "
+        f"{data['replayed_from']} to {data['replayed_until']}; nights every {data['night_seconds']:,} s"
+    )
+    names = ("ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step")
+    show(
+        [{"policy": name, **{key: found[key] for key in names}} for name, found in policies.items()], as_json=False, title="What came next"
+    )
+    counts = {segment: found["n_events"] for segment, found in next(iter(policies.values()))["segments"].items()}
+    titles = {segment: f"{segment.replace('_', ' ')} ({n:,})" for segment, n in counts.items() if n}
+    rows = [
+        {"policy": name, **{title: found["segments"][segment]["ndcg_at_10"] for segment, title in titles.items()}}
+        for name, found in policies.items()
+    ]
+    show(rows, as_json=False, title="NDCG@10 by segment (warm: known to the last night)")
+    if result["differences"]:
+        columns = ("ndcg_at_10", "low", "high", "ratio")
+        gains = [{"policy": name, **{key: found[key] for key in columns}} for name, found in result["differences"].items()]
+        show(gains, as_json=False, title="NDCG@10 of nightly_and_increments less that of ... (95 % interval, resampling users)")

@@ -1,0 +1,127 @@
+"""History again: the same events for every policy, nothing from the future, and policies that differ as they should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.checkpoint import Checkpoint
+from models.config import EvaluationConfig
+from models.dataset import Events
+from models.evaluation import Evaluator
+from models.fitting import make_evaluator
+from models.replay import Policy, ReplayConfig, Replayed, known_policies, replay
+from tests.models.online import INCREMENT, after_a_night
+from tests.models.planted import HOUR, QUICK, make_events, random_text
+
+SHORT = QUICK.model_copy(update={"max_epochs": 3})
+N_ITEMS = 24
+BEGIN = 100 * HOUR
+
+
+def history(seed: int = 0) -> Events:
+    """Users come one after the other and walk round the catalogue, three steps an hour; late ones follow another order."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(90):
+        start, place = user * 2 * HOUR, int(rng.integers(0, N_ITEMS))
+        stride = 1 if start < BEGIN else 5
+        rows += [(user, (place + stride * step) % N_ITEMS, start + step * 1200) for step in range(6)]
+    return make_events(rows, n_items=N_ITEMS)
+
+
+def evaluator_of(events: Events) -> Evaluator:
+    return make_evaluator(events, EvaluationConfig(seen_items="show"))
+
+
+def night(events: Events, now: int) -> Checkpoint:
+    trained = after_a_night(events, random_text(N_ITEMS), train=SHORT)
+    assert (events.time < now).all()
+    return trained
+
+
+CONFIG = ReplayConfig(BEGIN, BEGIN + 40 * HOUR, 2 * HOUR, night_s=20 * HOUR, list_delay_s=60)
+
+
+@pytest.fixture(scope="module")
+def replayed() -> Replayed:
+    policies = [policy for policy in known_policies(INCREMENT) if policy.name != "retrained_each_step"]
+    return replay(evaluator_of(history()), policies, night, CONFIG)
+
+
+def test_every_policy_ranks_the_same_events_once(replayed: Replayed) -> None:
+    events = history()
+    rows = np.flatnonzero((events.time >= CONFIG.since) & (events.time < CONFIG.until))
+    assert np.array_equal(np.sort(replayed.rows), rows)
+    assert {len(ranking.rank) for ranking in replayed.rankings.values()} == {len(rows)}
+    assert set(replayed.rankings) == set(replayed.seconds)
+    assert replayed.n_steps == 20
+    assert np.array_equal(replayed.step, (events.time[replayed.rows] - CONFIG.since) // CONFIG.step_s)
+
+
+def test_a_frozen_table_gives_all_newcomers_of_a_night_the_same_list(replayed: Replayed) -> None:
+    events = history()
+    is_first_night = events.time[replayed.rows] < CONFIG.since + CONFIG.night_s
+    new = is_first_night & ~replayed.segments["warm_user_warm_item"] & ~replayed.segments["warm_user_cold_item"]
+    top = replayed.rankings["nightly_tables"].top[new]
+    assert (top == top[0]).all()
+    assert len(np.unique(replayed.rankings["nightly_fresh_lists"].top[new], axis=0)) > 1
+
+
+def test_nights_help_where_the_order_changes_and_increments_help_before_the_night(replayed: Replayed) -> None:
+    quality = {name: float(ranking.ndcg_at_10.mean()) for name, ranking in replayed.rankings.items()}
+    assert quality["nightly_and_increments"] > quality["nightly_tables"]
+    assert quality["nightly_and_increments"] > quality["nightly_fresh_lists"]
+
+
+def test_segments_cut_the_events_into_parts(replayed: Replayed) -> None:
+    names = ("warm_user_warm_item", "warm_user_cold_item", "cold_user_warm_item", "cold_user_cold_item")
+    assert np.sum([replayed.segments[name] for name in names], axis=0).tolist() == [1] * len(replayed.rows)
+    assert replayed.segments["all"].all()
+
+
+def test_changing_the_future_changes_no_rank_before_it() -> None:
+    events = history()
+    border = BEGIN + 12 * HOUR
+    changed = replace(events, item=np.where(events.time >= border, (events.item + 7) % N_ITEMS, events.item))
+    policies = [policy for policy in known_policies(INCREMENT) if policy.name in ("nightly_fresh_lists", "nightly_and_increments")]
+    config = replace(CONFIG, until=BEGIN + 16 * HOUR)
+    one, other = (replay(evaluator_of(each), policies, night, config) for each in (events, changed))
+    before = events.time[one.rows] < border
+    assert np.array_equal(one.rows, other.rows)
+    for name, ranking in one.rankings.items():
+        assert np.array_equal(ranking.rank[before], other.rankings[name].rank[before]), name
+        assert not np.array_equal(ranking.rank[~before], other.rankings[name].rank[~before]), name
+
+
+def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
+    """One user, an event every 100 s: with a delay of 250 s the list knows all but the last two before the look at it."""
+    rows = [(user, (user + step) % N_ITEMS, user * HOUR + step * 100) for user in range(40) for step in range(4)]
+    rows += [(40, step, BEGIN + step * 100) for step in range(6)]
+    events = make_events(rows, n_items=N_ITEMS)
+    policies = [Policy("fresh", has_fresh_lists=True, learns=False, has_nights=False)]
+    first = night(events.before(BEGIN), BEGIN)
+    found = []
+    for delay in (250, 10**6):
+        config = ReplayConfig(BEGIN, BEGIN + HOUR, HOUR, 10**9, list_delay_s=delay)
+        done = replay(evaluator_of(events), policies, night, config, first)
+        found.append(done.rankings["fresh"].top)
+    is_first = found[1][0]
+    assert (found[1] == is_first).all()
+    assert (found[0][:3] == is_first).all()
+    assert not (found[0][3:] == is_first).all()
+
+
+def test_a_policy_that_retrains_at_every_step_has_a_night_a_step() -> None:
+    asked = []
+
+    def counting(events: Events, now: int) -> Checkpoint:
+        asked.append(now)
+        return night(events, now)
+
+    policies = [policy for policy in known_policies(INCREMENT) if policy.name == "retrained_each_step"]
+    done = replay(evaluator_of(history()), policies, counting, replace(CONFIG, until=BEGIN + 6 * HOUR, night_s=10**9))
+    assert asked == [BEGIN, BEGIN, BEGIN + 2 * HOUR, BEGIN + 4 * HOUR]
+    assert done.n_steps == 3

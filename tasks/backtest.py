@@ -11,7 +11,7 @@ import sys
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
@@ -39,8 +39,11 @@ log = logging.getLogger("minutehand.backtest")
 MODELS = (*LEARNERS, *BASELINES)
 RESET = Path("/proc/self/clear_refs")
 PROBE_ROWS = 256
-PROBE_CELLS = 1_000_000
+PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
 N_BLENDS = 5 + len(HALF_LIVES_H) + 1
+LEAST_CHOICE = 500
+MOST_BESIDE = 0.5
+"""Share of a budget that may go to what is not training; if it would be more, fewer events choose the blend."""
 MARGIN = 1.1
 """What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
 
@@ -140,9 +143,15 @@ def rank_learner(
     task: Task, text: np.ndarray, recipe: Recipe, deadline: float, on_epoch: OnEpoch | None = None
 ) -> tuple[Ranking, dict[str, Any]]:
     """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
-    needed = MARGIN * seconds_beside_training(task, text, recipe)
-    left = max(deadline - clock.monotonic() - needed, 1.0)
-    log.info("%.0f s for training; %.0f s for choosing the blend and scoring", left, needed)
+    cost = measure(task, recipe)
+    left = deadline - clock.monotonic()
+    n_most = min(MAX_BLEND_ROWS, len(task.validation))
+    n_choice = min(max(int((left * MOST_BESIDE - cost.fixed_s) / cost.choice_s), LEAST_CHOICE), n_most)
+    if n_choice < n_most:
+        task = replace(task, validation=sample(task.validation, n_choice, recipe.seed))
+    needed = cost.fixed_s + n_choice * cost.choice_s
+    left = max(left - needed, 1.0)
+    log.info("%.0f s for training; %.0f s for choosing the blend by %d events and for scoring", left, needed, n_choice)
     begun = clock.monotonic()
     found = fit(task, text, recipe.model, recipe.train.model_copy(update={"minutes": left / 60}), recipe.seed, on_epoch)
     fitted = clock.monotonic()
@@ -151,6 +160,7 @@ def rank_learner(
     return ranking, {
         "epochs": len(losses),
         "best_epoch": found.curve.best_epoch,
+        "n_choice_events": n_choice,
         "curve": {"loss": losses, "validation_ndcg_at_10": validation, "seconds": found.curve.seconds},
         "phases_s": {
             "planned_beside_training": round(needed, 1),
@@ -160,8 +170,16 @@ def rank_learner(
     }
 
 
-def seconds_beside_training(task: Task, text: np.ndarray, recipe: Recipe) -> float:
-    """How long prior, blend and scoring will take, from a few hundred events timed on this machine.
+@dataclass(frozen=True)
+class Cost:
+    """What a learner takes beside training, in seconds: at least, and for each event by which epochs and blend are chosen."""
+
+    fixed_s: float
+    choice_s: float
+
+
+def measure(task: Task, recipe: Recipe) -> Cost:
+    """The cost of prior, blend and scoring, from a few hundred events timed on this machine, and a margin.
 
     Ranking costs so much per slot of time and so much per event; two samples of events, one from many slots and one from
     few, tell the two apart.
@@ -195,24 +213,21 @@ def seconds_beside_training(task: Task, text: np.ndarray, recipe: Recipe) -> flo
     slot_s = max(spread_s - dense_s, 0.0) / max(n_slots(spread) - n_slots(dense), 1)
     row_s = max(dense_s - slot_s * n_slots(dense), 0.0) / len(dense)
     vector_s = timed(lambda: target_vectors(model, events, dense)) / len(dense)
-    pick_s = timed(lambda: evaluator.candidates(dense, torch.zeros(len(dense), recipe.model.dim), items, start, nothing, nothing)) / len(
-        dense
-    )
+    no_vectors = torch.zeros(len(dense), recipe.model.dim)
+    pick_s = timed(lambda: evaluator.candidates(dense, no_vectors, items, start, nothing, nothing)) / len(dense)
     prior_s = timed(lambda: fit_prior(task.train, slots, PROBE_CELLS))
 
     train_slots = len(np.unique(slots.of(task.train.time)))
-    cells = min(train_slots * events.n_items * (N_SHARES + 2), 20_000_000)
-    blend = sample(task.validation, MAX_BLEND_ROWS, recipe.seed)
-    choice = sample(blend, MAX_CHOICE_ROWS, recipe.seed)
-    n_vectors = 2 * len(blend) + len(task.test)
-    return (
-        prior_s * max(cells / PROBE_CELLS, 1)
-        + 2 * train_slots * slot_s
-        + n_vectors * vector_s
-        + 3 * len(blend) * pick_s
-        + N_BLENDS * (n_slots(choice) * slot_s + len(choice) * row_s)
-        + n_slots(task.test) * slot_s
-        + len(task.test) * row_s
+    cells = min(train_slots * events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
+    choice = sample(task.validation, MAX_CHOICE_ROWS, recipe.seed)
+    return Cost(
+        fixed_s=MARGIN
+        * (
+            prior_s * max(cells / PROBE_CELLS, 1)
+            + (2 * train_slots + n_slots(task.test) + N_BLENDS * n_slots(choice)) * slot_s
+            + len(task.test) * (row_s + vector_s)
+        ),
+        choice_s=MARGIN * (2 * vector_s + 3 * pick_s + N_BLENDS * row_s),
     )
 
 

@@ -157,11 +157,15 @@ def _print(result: dict[str, Any]) -> None:
     show(
         [{"policy": name, **{key: found[key] for key in names}} for name, found in policies.items()], as_json=False, title="What came next"
     )
-    counts = {segment: found["n_events"] for segment, found in next(iter(policies.values()))["segments"].items()}
-    titles = {segment: f"{segment.replace('_', ' ')} ({n:,})" for segment, n in counts.items() if n}
+    segments = next(iter(policies.values()))["segments"]
     rows = [
-        {"policy": name, **{title: found["segments"][segment]["ndcg_at_10"] for segment, title in titles.items()}}
-        for name, found in policies.items()
+        {
+            "segment": segment.replace("_", " "),
+            "events": counted["n_events"],
+            **{name: found["segments"][segment].get("ndcg_at_10") for name, found in policies.items()},
+        }
+        for segment, counted in segments.items()
+        if counted["n_events"]
     ]
     show(rows, as_json=False, title="NDCG@10 by segment (warm: known to the last night)")
     if result["differences"]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import backtest, doctor, ingest, nightly, reading, replay, simulate, up
+from cli import backtest, doctor, ingest, minute, nightly, reading, replay, simulate, up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(up.up)
 app.command()(doctor.doctor)
 app.command()(simulate.simulate)
 app.command()(nightly.nightly)
+app.command()(minute.minute)
 app.command()(backtest.backtest)
 app.command()(replay.replay)
 for command in (reading.recommend, reading.similar, reading.status, reading.sql):

@@ -1,0 +1,277 @@
+"""Minutes on a tiny shop: who gets another list, what is learnt and how often, and what a kill, a discard or a night changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import checkpoint as checkpoints
+from tasks import registry, turn
+from tests.conftest import ROOT
+from tests.flows.shop import Shop, open_shop
+from tests.lakes import put
+
+LATE = 12 * 24.0
+"""Hours since the start of the shop, after all its habits."""
+MOMENTS = [
+    "tasks.feed:read_watermarks:after",
+    "tasks.feed:read_news:after",
+    "tasks.registry:open_registry:after",
+    "tasks.increments:reconcile_live:after",
+    "tasks.increments:open_day:after",
+    "tasks.encoding:_keep:before",
+    "tasks.encoding:_keep:after",
+    "tasks.minute:prepare:after",
+    "tasks.minute:score:after",
+    "tasks.minute:take_in:after",
+    "tasks.minute:save:after",
+    "mlflow:MlflowClient.create_logged_model:after",
+    "tasks.increments:_pack:after",
+    "mlflow:MlflowClient.finalize_logged_model:after",
+    "mlflow:MlflowClient.create_model_version:after",
+    "tasks.minute:rank:after",
+    "tasks.publishing:_check_watermarks:after",
+    "tasks.publishing:_replace_some_lists:after",
+    "tasks.publishing:_replace_some_neighbours:after",
+    "tasks.publishing:_extend_histories:after",
+    "tasks.publishing:_note:after",
+    "tasks.publishing:_note_prequential:after",
+    "tasks.publishing:_note_freshness:after",
+    "tasks.publishing:_move_watermarks:after",
+    "tasks.publishing:publish_minute:after",
+    "tasks.increments:Day.metrics:before",
+    "mlflow:MlflowClient.log_batch:after",
+    "tasks.increments:prune_increments:before",
+    "tasks.increments:prune_increments:after",
+]
+QUICK = [
+    "mlflow:MlflowClient.create_model_version:after",
+    "tasks.publishing:_move_watermarks:after",
+    "tasks.publishing:publish_minute:after",
+]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
+    """The shop after its first night, a copy of which lies beside it; the tests follow each other through the minutes after it."""
+    folder = tmp_path_factory.mktemp("minutes")
+    with open_shop(folder) as shop:
+        shop.spend_night()
+        shutil.copytree(shop.home, folder / "copy")
+        yield shop
+
+
+@pytest.fixture(autouse=True)
+def at_home(shop: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """The home of the shop in place of the test's own."""
+    monkeypatch.setenv("MINUTEHAND_HOME", str(shop.home))
+
+
+def list_of(shop: Shop, user: str) -> list[str]:
+    return [item for (item,) in shop.ask(f"select item_id from recs.recommendations where user_id = '{user}' order by rank")]
+
+
+def learnt(shop: Shop) -> dict[str, float]:
+    """How many events of each item the live model has learnt."""
+    loaded = checkpoints.load(registry.find_version(shop.models, shop.live).checkpoint_folder)
+    assert loaded.online is not None
+    return dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
+
+
+def marks(shop: Shop) -> dict[str, int]:
+    return dict(shop.ask("select consumer, snapshot from ops.watermarks"))
+
+
+def test_a_minute_without_news_loads_no_model_and_leaves_no_trace(shop: Shop, prefect_server: str) -> None:
+    snapshots = "select max(snapshot_id) from lake.snapshots()"
+    before = shop.value(snapshots)
+    code = (
+        "import sys; from flows.minute import minute; assert minute() is None; print([m for m in ('torch', 'mlflow') if m in sys.modules])"
+    )
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr[-3000:]
+    assert shop.value(snapshots) == before
+    assert list((shop.home / "minute").iterdir()) == [shop.home / "minute" / "lock"]
+    assert len(shop.models.client.search_runs([shop.models.experiment_id])) == 1
+
+
+def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_is_in_lists_of_others(shop: Shop) -> None:
+    before = learnt(shop)
+    seen = list_of(shop, "u03")[0]
+    put(shop.lake, [("u03", seen, LATE), ("u04", "fresh", LATE), ("novel", "fresh", LATE + 0.1)], {"fresh": "red tent"}, event_type="cart")
+    assert shop.spend_minute() == "2"
+    assert seen not in list_of(shop, "u03")
+    assert "fresh" not in list_of(shop, "u04")
+    assert len(list_of(shop, "novel")) == 5
+    assert {user for (user,) in shop.ask("select user_id from recs.recommendations where item_id = 'fresh'")} > {"*"}
+    assert shop.value("select count(*) from recs.similar_items where item_id = 'fresh'") > 0
+    assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
+
+
+def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop: Shop) -> None:
+    by = "select model, model_version, n_events from eval.prequential where segment = 'all' and metric = 'ndcg_at_10' order by model"
+    assert shop.ask(by) == [("live", "1", 3), ("nightly", "1", 3), ("recent_popular", None, 3)]
+    (run,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'")
+    assert run.info.status == "RUNNING"
+    assert {"live/ndcg_at_10", "nightly/ndcg_at_10", "recent_popular/ndcg_at_10", "live/ndcg_at_10_last_hour"} <= set(run.data.metrics)
+    assert registry.aliases(shop.models) == {"champion": "1", "live": "2"}
+
+
+def test_a_discarded_update_refreshes_the_lists_and_leaves_its_events_to_the_next_minute(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, live = learnt(shop), shop.live
+    seen = list_of(shop, "u05")[0]
+    put(shop.lake, [("u05", seen, LATE + 1)], event_type="click")
+    monkeypatch.setenv("MINUTEHAND_INCREMENT__MAX_DRIFT", "1e-12")
+    assert shop.spend_minute() == live
+    assert seen not in list_of(shop, "u05")
+    assert learnt(shop) == before
+    assert marks(shop)["learnt"] < marks(shop)["published"]
+    monkeypatch.delenv("MINUTEHAND_INCREMENT__MAX_DRIFT")
+    put(shop.lake, [("u06", seen, LATE + 2)], event_type="click")
+    assert shop.spend_minute() != live
+    assert learnt(shop) == {**before, seen: before[seen] + 2}
+    assert marks(shop)["learnt"] == marks(shop)["published"]
+    assert shop.value("select n_events from features.user_histories where user_id = 'u05'") == 13
+
+
+def test_while_another_publishes_a_minute_ends_clean_and_says_so(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    before = marks(shop)
+    put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
+    with turn.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
+        assert shop.spend_minute() is None
+    assert "the next run takes up whatever is new" in caplog.text
+    assert marks(shop) == before
+    assert shop.spend_minute() is not None
+
+
+def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_lists(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import nightly as flow
+
+    before, predicted = learnt(shop), shop.value("select count(distinct evaluated_at) from eval.prequential")
+    live = shop.live
+    judge = flow.judge
+
+    def judge_while_something_happens(*given: Any) -> Any:
+        put(shop.lake, [("u08", "i02", LATE + 4)], event_type="click")
+        assert shop.spend_minute() is not None
+        put(shop.lake, [("u09", "later", LATE + 5)], {"later": "green tent"}, event_type="click")
+        return judge(*given)
+
+    monkeypatch.setattr(flow, "judge", judge_while_something_happens)
+    monkeypatch.setenv("MINUTEHAND_REGISTRY__GATE_TOLERANCE", "1")
+    after = shop.spend_night()
+    champion = registry.aliases(shop.models)["champion"]
+    assert int(after) > int(champion) > int(live)
+    assert registry.aliases(shop.models)["live"] == shop.live == after
+    assert registry.find_version(shop.models, after).champion == champion
+    assert learnt(shop) == {**before, "i02": before["i02"] + 1, "later": 1}
+    assert marks(shop)["learnt"] == marks(shop)["published"] == shop.value("select max(data_snapshot) from recs.recommendations")
+    assert shop.value("select count(distinct evaluated_at) from eval.prequential") == predicted + 2
+    assert "later" not in list_of(shop, "u09")
+    assert shop.value("select count(distinct user_id) from recs.recommendations") == 42
+    put(shop.lake, [("u10", "later", LATE + 6)], event_type="click")
+    shop.spend_minute()
+    assert learnt(shop)["later"] == 2
+
+
+@dataclass(frozen=True)
+class Forker:
+    """Minutes in other processes, each time from the copy of the shop."""
+
+    process: subprocess.Popen[str]
+    home: Path
+
+    def begin(self) -> None:
+        """The shop as it was after its night."""
+        shutil.rmtree(self.home)
+        shutil.copytree(self.home.parent / "copy", self.home)
+
+    def run(self, *orders: dict[str, str]) -> list[int]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(orders), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def state(self) -> dict[str, Any]:
+        file = self.home.parent / "state.json"
+        assert self.run({"state": str(file)}) == [0]
+        return json.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def forker(shop: Shop, prefect_server: str) -> Iterator[Forker]:
+    """From here on no test opens the registry of the shop itself: its database is replaced under it."""
+    command = [sys.executable, "-m", "tests.flows.forker"]
+    environment = {**os.environ, "MINUTEHAND_HOME": str(shop.home), "PREFECT_API_URL": prefect_server}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        forker = Forker(process, shop.home)
+        forker.begin()
+        put(
+            shop.lake,
+            [("u03", "i05", LATE), ("u04", "fresh", LATE), ("novel", "i07", LATE + 0.1)],
+            {"fresh": "red tent"},
+            event_type="cart",
+        )
+        shutil.rmtree(shop.home.parent / "copy")
+        shutil.copytree(shop.home, shop.home.parent / "copy")
+        yield forker
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def unkilled(forker: Forker) -> dict[str, Any]:
+    """What a run leaves that nobody killed."""
+    forker.begin()
+    assert forker.run({}) == [0]
+    return forker.state()
+
+
+def demand_mended(forker: Forker, unkilled: dict[str, Any], moment: str) -> None:
+    forker.begin()
+    assert forker.run({"kill": moment}) == [-signal.SIGKILL], moment
+    assert forker.run({}) == [0], moment
+    state = forker.state()
+    assert {name for name in unkilled if state[name] != unkilled[name]} == set(), moment
+
+
+def test_a_minute_killed_between_two_effects_is_mended_by_the_next(forker: Forker, unkilled: dict[str, Any]) -> None:
+    assert unkilled["learnt"]["fresh"] == 1
+    assert (unkilled["waiting"], unkilled["live is live"], unkilled["versions"], len(unkilled["curve"])) == ([[1]], True, [2, 2], 1)
+    for moment in QUICK:
+        demand_mended(forker, unkilled, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment not in QUICK])
+def test_a_minute_killed_at_any_moment_is_mended_by_the_next(moment: str, forker: Forker, unkilled: dict[str, Any]) -> None:
+    demand_mended(forker, unkilled, moment)
+
+
+@pytest.mark.slow
+def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
+    forker.begin()
+    for moment in ("tasks.publishing:_note:after", "mlflow:MlflowClient.delete_logged_model:before"):
+        assert forker.run({"kill": moment}) == [-signal.SIGKILL]
+    assert forker.run({}) == [0]
+    assert forker.state() == unkilled
+
+
+def test_of_two_minutes_at_once_one_works_and_one_ends_clean(forker: Forker, unkilled: dict[str, Any]) -> None:
+    forker.begin()
+    assert forker.run({}, {}) == [0, 0]
+    assert forker.state() == unkilled

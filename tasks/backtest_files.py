@@ -22,6 +22,7 @@ from tasks.sources import EVENT_ALIASES, ITEM_ALIASES, ColumnMapping, check_fiel
 
 ORDER = "pos"
 NO_ENCODER = "none"
+QUIET: dict[str, str | bool | int | float | list[str]] = {"enable_progress_bar": "false"}  # it would go to stdout, where the result goes
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def check_columns(files: Files) -> None:
     """Refuses files and mappings that no row can be read with, before anything else is done."""
     check_fields(files.event_mapping, EVENT_ALIASES, "events")
     check_fields(files.item_mapping, ITEM_ALIASES, "items")
-    with duckdb.connect() as con:
+    with duckdb.connect(config=QUIET) as con:
         define_macros(con)
         for path in discover([files.events]):
             resolved(inspect(con, path), "events", files.event_mapping)
@@ -106,7 +107,7 @@ def check_columns(files: Files) -> None:
 def find_order(files: Files) -> str | None:
     """The column that numbers each user's events: the one asked for, else `pos` where every file has it."""
     wanted = files.order or ORDER
-    with duckdb.connect() as con:
+    with duckdb.connect(config=QUIET) as con:
         define_macros(con)
         for path in discover([files.events]):
             source = inspect(con, path)
@@ -126,7 +127,7 @@ def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
     The order of such an event is known, and a protocol that goes by the order must not lose it.
     """
     paths = []
-    with duckdb.connect() as con:
+    with duckdb.connect(config=QUIET) as con:
         define_macros(con)
         con.execute("set timezone = 'UTC'")
         for number, path in enumerate(discover([files.events])):

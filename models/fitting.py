@@ -176,11 +176,13 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
     return options[int(np.argmax(quality))]
 
 
-def refit(evaluator: Evaluator, fit: Fit, text: Floats, model_config: RecommenderConfig, train_config: TrainConfig, seed: int) -> Weights:
+def refit(
+    evaluator: Evaluator, fit: Fit, text: Floats, model_config: RecommenderConfig, train_config: TrainConfig, seed: int
+) -> tuple[Weights, Curve]:
     """The same recipe on all events, for as many epochs as were best."""
     events = evaluator.events
     model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
     offsets = training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device))
-    train(model, events, offsets, train_config, seed=seed, n_epochs=max(fit.curve.best_epoch, 1))
+    curve = train(model, events, offsets, train_config, seed=seed, n_epochs=max(fit.curve.best_epoch, 1))
     newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
-    return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items))
+    return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

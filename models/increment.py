@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +26,10 @@ from models.streams import bucketed, make_batch
 from models.training import Offsets, matmul_dtype, step_loss, user_vectors
 
 REPEAT_WINDOW_S = 24 * 3600
+DELTA = "items.delta"
 SQUARE_RATE = 0.05
+SETTLED = 1e6
+"""A number of steps after which AdamW corrects no bias any more: the squares come from the night."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,12 @@ class Verdict:
     figures: dict[str, float]
 
 
-def begin(evaluator: Evaluator, fit: Fit, popularity: Popularity, config: IncrementConfig, seed: int) -> Online:
+def begin(
+    evaluator: Evaluator, fit: Fit, squares: Mapping[str, Tensor], popularity: Popularity, config: IncrementConfig, seed: int
+) -> Online:
     """The online state at the end of a night that has learnt all events of the evaluator.
+
+    squares: AdamW's mean of squared gradients, by parameter: how long a step of an increment may be.
 
     The blend's newest events are those that the model of the past, which never saw them, predicted.
     """
@@ -81,7 +89,7 @@ def begin(evaluator: Evaluator, fit: Fit, popularity: Popularity, config: Increm
         vectors = target_vectors(fit.weights.model, events, rows)
         mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
         recent = evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)
-    return Online(popularity, memory, recent, torch.zeros(()), {}, 0)
+    return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, 0)
 
 
 def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
@@ -186,7 +194,7 @@ def learn(
             memory=memory.added(events, rng, max(config.memory_windows // 100, 1), config.memory_windows, _window(weights)),
             recent=recent,
             delta_square=tuned.delta_square,
-            moments=tuned.moments,
+            squares=tuned.squares or online.squares,
             n_steps=online.n_steps + tuned.n_steps,
         ),
     )
@@ -212,7 +220,7 @@ def _offsets(memory: Memory, first_seen: Ints, time: Ints) -> Offsets:
 class _Tuned:
     model: Recommender
     delta_square: Tensor
-    moments: dict[str, Tensor]
+    squares: dict[str, Tensor]
     n_steps: int
 
 
@@ -230,15 +238,15 @@ def _tune(
     """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
     model = copy.deepcopy(live.model)
     square = online.delta_square.clone()
-    dense = {name: parameter for name, parameter in model.named_parameters() if name != "items.delta"}
+    dense = {name: parameter for name, parameter in model.named_parameters() if name != DELTA}
     anchor = dict(night.model.named_parameters())
     optimizer = torch.optim.AdamW(dense.values(), lr=config.dense_rate, betas=(0.9, 0.98), weight_decay=0.0)
     for name, parameter in dense.items():
-        if f"{name}.first" in online.moments:
+        if name in online.squares:
             optimizer.state[parameter] = {
-                "step": torch.tensor(float(online.n_steps)),
-                "exp_avg": online.moments[f"{name}.first"].clone(),
-                "exp_avg_sq": online.moments[f"{name}.second"].clone(),
+                "step": torch.tensor(SETTLED),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": online.squares[name].clone(),
             }
     now_offsets, replay_offsets = _offsets(memory, first_seen, events.time), _offsets(memory, first_seen, memory.events.time)
     windows = target_windows(events, due[events.weight[due] > 0], min(config.window_events, model.config.max_events))
@@ -250,12 +258,8 @@ def _tune(
                 _step(model, optimizer, dense, anchor, square, events, windows, which, now_offsets, memory, replay_offsets, config, rng)
                 n_steps += 1
     model.eval()
-    moments: dict[str, Tensor] = {}
-    for name, parameter in dense.items():
-        state = optimizer.state.get(parameter)
-        if state:
-            moments |= {f"{name}.first": state["exp_avg"], f"{name}.second": state["exp_avg_sq"]}
-    return _Tuned(model, square, moments, n_steps)
+    squares = {name: optimizer.state[p]["exp_avg_sq"] for name, p in dense.items() if p in optimizer.state}
+    return _Tuned(model, square, squares, n_steps)
 
 
 def _step(
@@ -299,7 +303,7 @@ def _step(
             usual = gradient.square().sum(1).mean()
             square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
             delta[items] -= config.delta_rate * gradient / square.sqrt().clamp_min(1e-12)
-            delta[items] = torch.lerp(delta[items], anchor["items.delta"][items], config.anchor_pull)
+            delta[items] = torch.lerp(delta[items], anchor[DELTA][items], config.anchor_pull)
         for name, parameter in dense.items():
             parameter.lerp_(anchor[name], config.anchor_pull)
 
@@ -324,7 +328,7 @@ def _gate(live: Weights, night: Weights, tuned: Weights, memory: Memory, first_s
 def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
     """How far item vectors and all other weights are from the night's, as a share of the night's length."""
     anchor = dict(night.model.named_parameters())
-    dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != "items.delta"]
+    dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != DELTA]
     pairs = {"items": [(tuned.item_vectors(), night.item_vectors())], "dense": dense}
     length = {name: sum(float(old.square().sum()) for _, old in part) for name, part in pairs.items()}
     moved = {name: sum(float((new - old).square().sum()) for new, old in part) for name, part in pairs.items()}

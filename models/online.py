@@ -20,7 +20,7 @@ class Online:
 
     popularity: as of the moment after the newest event learnt. recent: the newest events as they were predicted before
     they were learnt, for the blend; None where there are none yet. delta_square: how long the gradient of a touched item's
-    delta usually is, squared. moments: AdamW's first and second moments of the other parameters. n_steps: steps
+    delta usually is, squared. squares: AdamW's mean of squared gradients of the other parameters. n_steps: steps
     since the night.
     """
 
@@ -28,7 +28,7 @@ class Online:
     memory: Memory
     recent: Candidates | None
     delta_square: Tensor
-    moments: Mapping[str, Tensor]
+    squares: Mapping[str, Tensor]
     n_steps: int
 
     def grown(self, n_items: int) -> Online:
@@ -57,7 +57,7 @@ class Online:
             "n_steps": torch.tensor(self.n_steps),
             **{f"memory.{name}": value for name, value in kept.items()},
             **{f"recent.{name}": value for name, value in recent.items()},
-            **{f"moments.{name}": value for name, value in self.moments.items()},
+            **{f"squares.{name}": value for name, value in self.squares.items()},
         }
 
     @staticmethod
@@ -80,7 +80,7 @@ class Online:
             memory=Memory(events, kept["is_held_out"].numpy(), kept["prior"], kept["slot_time"].numpy()),
             recent=Candidates(**recent) if recent else None,
             delta_square=tensors["delta_square"],
-            moments=group("moments."),
+            squares=group("squares."),
             n_steps=int(tensors["n_steps"]),
         )
 

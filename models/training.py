@@ -40,11 +40,12 @@ class Offsets:
 
 @dataclass
 class Curve:
-    """One row per epoch."""
+    """One row per epoch; and by parameter, what AdamW's mean of squared gradients was in the end."""
 
     loss: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    squares: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def points(self) -> tuple[list[float], list[float | None]]:
@@ -140,6 +141,7 @@ def train(
             break
     if best is not None:
         model.load_state_dict(best)
+    curve.squares = {name: optimizer.state[p]["exp_avg_sq"].cpu() for name, p in model.named_parameters() if p in optimizer.state}
     return curve
 
 

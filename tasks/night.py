@@ -131,8 +131,8 @@ def completed(
 ) -> Checkpoint:
     """The version that `complete` saves."""
     popularity = popularity_now(dataset)
-    online = begin(learnt.evaluator, learnt.fit, popularity, increment, seed)
-    live = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed)
+    live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed)
+    online = begin(learnt.evaluator, learnt.fit, curve.squares, popularity, increment, seed)
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,

@@ -32,6 +32,7 @@ def after_a_night(
     vectors = np.zeros((events.n_items, 8), np.float32) if text is None else text
     validation, _ = held_out(events, split, 1000, seed)
     fit = fit_past(evaluator, split, validation, vectors, model, train, seed)
+    live, curve = refit(evaluator, fit, vectors, model, train, seed)
     as_of = int(events.time.max()) + 1
     popularity = Popularity(events.n_items)
     order = events.by_time
@@ -46,7 +47,7 @@ def after_a_night(
         blend=fit.blend,
         prior=fit.prior,
         whitening=fit.whitening,
-        live=refit(evaluator, fit, vectors, model, train, seed),
+        live=live,
         past=None,
-        online=begin(evaluator, fit, popularity, increment, seed),
+        online=begin(evaluator, fit, curve.squares, popularity, increment, seed),
     )

@@ -108,7 +108,7 @@ def test_a_walk_is_found_that_no_popularity_can_see_and_the_refit_knows_it_too()
     ours = rank_recommender(evaluator, fit.weights, fit.blend, test).ndcg_at_10.mean()
     popular = max(evaluator.rank_popularity(test, row).ndcg_at_10.mean() for row in range(ALL_TIME + 1))
     assert ours > 0.9 > 3 * popular
-    live = refit(evaluator, fit, no_text(events), TINY, QUICK, 0)
+    live, _ = refit(evaluator, fit, no_text(events), TINY, QUICK, 0)
     assert rank_recommender(evaluator, live, fit.blend, test).ndcg_at_10.mean() > 0.9
     assert not live.is_cold.any()
 
@@ -170,7 +170,7 @@ def test_hardly_any_data_still_make_a_night(name: str, has_text: bool) -> None:
     fit = fit_past(evaluator, split, validation, text, TINY, SHORT, 0)
     rankings = [rank_recommender(evaluator, fit.weights, fit.blend, test), *rank_baselines(evaluator, split, validation, test).values()]
     assert all(((one.rank >= 1) & (one.rank <= events.n_items)).all() for one in rankings)
-    live = refit(evaluator, fit, text, TINY, SHORT, 0)
+    live, _ = refit(evaluator, fit, text, TINY, SHORT, 0)
     assert live.item_vectors().isfinite().all()
     assert live.mean_vector.isfinite().all()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +24,6 @@ from tasks.sources import EVENT_ALIASES, ITEM_ALIASES, ColumnMapping, check_fiel
 
 ORDER = "pos"
 NO_ENCODER = "none"
-QUIET: dict[str, str | bool | int | float | list[str]] = {"enable_progress_bar": "false"}  # it would go to stdout, where the result goes
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,21 @@ def _nothing_left(path: str, summary: Summary) -> str:
     return f"none of the {summary.read:,} rows of {path} is an event: {reasons}; map its columns with --map FIELD=COLUMN"
 
 
+@contextmanager
+def reader() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that looks into files as an ingest does."""
+    with duckdb.connect() as con:
+        con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
+        con.execute("set timezone = 'UTC'")
+        define_macros(con)
+        yield con
+
+
 def check_columns(files: Files) -> None:
     """Refuses files and mappings that no row can be read with, before anything else is done."""
     check_fields(files.event_mapping, EVENT_ALIASES, "events")
     check_fields(files.item_mapping, ITEM_ALIASES, "items")
-    with duckdb.connect(config=QUIET) as con:
-        define_macros(con)
+    with reader() as con:
         for path in discover([files.events]):
             resolved(inspect(con, path), "events", files.event_mapping)
         for path in discover([files.items]) if files.items is not None else ():
@@ -107,8 +117,7 @@ def check_columns(files: Files) -> None:
 def find_order(files: Files) -> str | None:
     """The column that numbers each user's events: the one asked for, else `pos` where every file has it."""
     wanted = files.order or ORDER
-    with duckdb.connect(config=QUIET) as con:
-        define_macros(con)
+    with reader() as con:
         for path in discover([files.events]):
             source = inspect(con, path)
             if wanted not in source.columns:
@@ -127,9 +136,7 @@ def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
     The order of such an event is known, and a protocol that goes by the order must not lose it.
     """
     paths = []
-    with duckdb.connect(config=QUIET) as con:
-        define_macros(con)
-        con.execute("set timezone = 'UTC'")
+    with reader() as con:
         for number, path in enumerate(discover([files.events])):
             source = inspect(con, path)
             chosen = resolved(source, "events", files.event_mapping)[0]

@@ -17,7 +17,7 @@ from settings import Settings
 from tasks import dataset, encoding, feed, handover, increments, lake, night, publishing, registry, turn
 from tasks import minute as steps
 
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0  # for a minute that catches up on much; a night's work would be lost
 
 encode_items = task(name="encode-new-items", **with_retries)(encoding.encode_changed_items)
 load_again = task(name="load-dataset-of-now", **with_retries)(dataset.load_dataset)

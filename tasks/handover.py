@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from models.errors import UserError
 from tasks.feed import News, Watermarks, read_news
 from tasks.lake import Lake, reading, statement
 from tasks.registry import Version
@@ -31,12 +32,17 @@ def find_base(
 ) -> Base:
     """The live increment where it goes back to the champion, for it knows more; else the champion with all since its own snapshot.
 
-    pinned: the snapshot of the night. snapshot: the newest one.
+    pinned: the snapshot of the night. snapshot: the newest one. A champion of long ago that was never published, whose snapshot
+    the lake has let go of, learns what came in since the night's.
     """
     if live is not None and marks is not None and live.champion == champion.version:
         return Base(live, marks, read_news(lake, marks, snapshot, event_weights, max_events))
     before = Watermarks(published=pinned, learnt=int(champion.tags["snapshot"]))
-    news = read_news(lake, before, snapshot, event_weights, max_events)
+    try:
+        news = read_news(lake, before, snapshot, event_weights, max_events)
+    except UserError:
+        before = Watermarks(pinned, pinned)
+        news = read_news(lake, before, snapshot, event_weights, max_events)
     return Base(champion, before, _as_of(lake, news, pinned, event_weights, max_events))
 
 

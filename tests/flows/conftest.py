@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.tasks.conftest import postgres_port
+
+__all__ = ["postgres_port", "prefect_server"]
+
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:

@@ -21,7 +21,6 @@ from cli.children import group_lives
 from cli.environment import read_up
 from cli.ports import is_free
 from tasks.lake import LakeConfig, locate, reading
-from tests.conftest import ROOT
 
 MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")
 PATIENCE_S = 120.0
@@ -64,9 +63,6 @@ class Running:
 
 @pytest.fixture
 def running(home: Path, free_port: Callable[[], int], tmp_path: Path) -> Iterator[Running]:
-    for name in ("nightly", "ingest"):
-        if not (ROOT / "flows" / f"{name}.py").exists():
-            pytest.skip(f"there is no flows/{name}.py, so prefect.yaml cannot be deployed")
     port = free_port()
     out = (tmp_path / "up.out").open("w+")
     process = subprocess.Popen(

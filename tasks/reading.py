@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
 
 
 def status(lake: Lake, now: datetime | None = None) -> list[Row]:
-    """How things stand, as rows of what and value: the contents of the lake, the live model, its age and its quality."""
+    """How things stand, as rows of what and value: the contents of the lake, the live model, its age and quality, and what waits."""
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
         counts = _rows(con, "count_lake")[0]
@@ -90,7 +90,9 @@ def status(lake: Lake, now: datetime | None = None) -> list[Row]:
             "rejected rows": counts["n_rejected"],
             "embeddings": counts["n_embeddings"],
             "snapshot": current_snapshot(con),
-            **(_live(live, clock) | _quality(con, live["model_version"]) if live else {"live model": None}),
+            **(_live(con, live, clock) | _quality(con, live["model_version"]) if live else {"live model": None}),
+            **_progress(con),
+            **_freshness(con, clock),
         }
         if not live:
             facts["next"] = TRAIN if counts["n_events"] else TAKE_IN
@@ -175,15 +177,34 @@ def _nothing_published(con: duckdb.DuckDBPyConnection) -> UserError:
     return UserError(f"nothing has been published yet; {TRAIN}")
 
 
-def _live(live: Row, clock: datetime) -> Row:
+def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
     return {
         "live model": f"version {live['model_version']}",
         "MLflow run": live["mlflow_run_id"],
         "lists of snapshot": live["data_snapshot"],
         "published": _when(live["published_at"], clock),
-        "users with a list": live["n_users"],
+        "users with a list": _rows(con, "count_lists")[0]["n_users"],
         "lists changed": live["n_users_changed"],
     }
+
+
+def _progress(con: duckdb.DuckDBPyConnection) -> Row:
+    """Up to which snapshot events are in lists and in the live model, and how many wait; empty before the first publish."""
+    marks = next(iter(_rows(con, "watermarks")), None)
+    if marks is None:
+        return {}
+    waiting = _rows(con, "count_waiting", {**marks, "until": current_snapshot(con)})[0]
+    return {
+        "published up to snapshot": f"{marks['published']}, {waiting['n_unpublished']:,} events wait",
+        "learnt up to snapshot": f"{marks['learnt']}, {waiting['n_unlearnt']:,} events wait",
+    }
+
+
+def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
+    """How long users waited for their new list; empty where nobody did within the hour."""
+    waits = _rows(con, "freshness", {"since": str(clock - timedelta(hours=1))})[0]
+    told = f"p50 {waits['p50_s']:.0f} s, p95 {waits['p95_s']:.0f} s, max {waits['max_s']:.0f} s" if waits["n_users"] else None
+    return {"freshness of the last hour": told} if told else {}
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:

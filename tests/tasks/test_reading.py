@@ -9,10 +9,11 @@ import pytest
 
 from models.errors import UserError
 from models.results import MetricRow
-from tasks.lake import Lake, LakeConfig, locate
+from tasks.lake import Lake, LakeConfig, locate, writing
 from tasks.publishing import write_offline_metrics
 from tasks.reading import age, lists_of, one_line, query, recommendations, similar, status
-from tests.tasks.test_publishing import add_events, add_item, provenance, put, ranked
+from tests.tasks.test_feed import minute
+from tests.tasks.test_publishing import add_events, add_item, provenance, put, ranked, snapshot_of
 
 
 def test_an_empty_lake_and_an_untrained_one_say_which_command_comes_next(home: Path, lake: Lake) -> None:
@@ -74,6 +75,23 @@ def test_status_names_the_live_model_and_compares_it_with_the_best_baseline_of_i
     assert live.data_snapshot < told["lists of snapshot"] < told["snapshot"]
     assert (told["hold-out NDCG@10"], told["best baseline"]) == ("0.2000", "recent_popular 0.1500")
     assert told["published"].endswith("ago")
+
+
+def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1], "v": [1]}))
+    add_events(lake, ("u", "b", "view", 2), ("u", None, "search", 3))
+    first = snapshot_of(lake)
+    minute(lake, learns=False)
+    add_events(lake, ("w", "b", "view", 4), ("w", "c", "view", 5))
+    with writing(lake) as con:
+        con.execute("update ops.freshness set received_at = generated_at - interval 42 second")
+    told = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 5))}
+    assert (told["live model"], told["users with a list"]) == ("version 2", 2)
+    assert told["published up to snapshot"] == f"{first}, 2 events wait"
+    assert told["learnt up to snapshot"].endswith(", 3 events wait")
+    assert told["freshness of the last hour"] == "p50 42 s, p95 42 s, max 42 s"
+    assert "freshness of the last hour" not in {row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6))}
 
 
 def test_a_query_starts_with_from_keeps_columns_of_one_name_apart_and_changes_nothing(lake: Lake) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tasks.lake import Lake, reading
 from tasks.upkeep import maintain
-from tests.tasks.test_publishing import add_events, content, files, put, ranked, snapshot_of
+from tests.tasks.test_feed import minute, news_of
+from tests.tasks.test_publishing import add_events, content, files, put, ranked, rows, snapshot_of
 
 
 def busy_lake(lake: Lake) -> tuple[int, int]:
@@ -91,3 +92,30 @@ def test_upkeep_deletes_orphans_but_never_a_foreign_file(lake: Lake) -> None:
     assert maintain(lake).orphans_deleted == 0, "it may belong to a writer at work"
     assert maintain(lake, now=later).orphans_deleted == 1
     assert not orphan.exists()
+
+
+def test_after_many_minutes_each_table_is_one_file_again(lake: Lake) -> None:
+    users = [f"u{number}" for number in range(30)]
+    add_events(lake, *[(user, "a", "view", 1) for user in users])
+    put(lake, ranked(dict.fromkeys(users, (0, 1))))
+    for second in range(2, 6):
+        add_events(lake, *[(user, "b", "view", second) for user in users[second::3]])
+        minute(lake)
+    before = content(lake)
+    maintain(lake)
+    assert content(lake) == before
+    for schema, table in (("raw", "events"), ("features", "user_histories"), ("recs", "recommendations"), ("ops", "freshness")):
+        found = rows(lake, f"select count(*), count(delete_file) from ducklake_list_files('lake', '{table}', schema => '{schema}')")
+        assert found == [(1, 0)], table
+
+
+def test_upkeep_spares_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [0]}))
+    for second in (2, 3, 4):
+        add_events(lake, ("u", "b", "view", second))
+        minute(lake, learns=False)
+    learnt = rows(lake, "select min(snapshot) from ops.watermarks")[0][0]
+    maintain(lake, keep_publications=0, keep_hours=0)
+    assert rows(lake, "select min(snapshot_id) from lake.snapshots()") == [(learnt,)]
+    assert len(news_of(lake, max_events=9).events) == 3

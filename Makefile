@@ -10,12 +10,14 @@ export MINUTEHAND_HOME
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/peers
+MINUTES ?= 20
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 DEMO_USERS := "select user_id from features.user_histories order by n_events desc, user_id limit 3"
 
-.PHONY: help setup demo test test-all check format bench constraints clean
+.PHONY: help setup demo test test-all check format bench bench-peers constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +66,14 @@ format: $(STAMP)  ## Let ruff mend what it can
 
 bench: $(STAMP)  ## Run every measurement in bench/ (minutes)
 	@set -e; for file in bench/ingest.py bench/nightly.py bench/publish.py bench/search.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
+
+bench-peers: $(STAMP) $(PEERS)/.installed  ## The same data, splits and minutes for RecTools' SASRec and eSASRec (hours)
+	$(BIN)/python -m bench.peers --peers-python $(PEERS)/bin/python --minutes $(MINUTES)
+
+$(PEERS)/.installed: bench/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement bench/peers/requirements.txt
+	@touch $@
 
 constraints: $(STAMP)  ## Write the installed versions to constraints.txt
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new

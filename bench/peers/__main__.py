@@ -1,0 +1,121 @@
+"""minutehand beside RecTools' SASRec and eSASRec, the same split, threads and minutes: python -m bench.peers --peers-python PYTHON.
+
+RecTools lives in an environment of its own, which `make bench-peers` makes. Data that is not in the folder is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.table import keep
+from models.backtest import Task, make_task
+from models.dataset import Ints, ragged_rows
+from models.metrics import Ranking
+from models.training import pick_device
+from settings import load as load_settings
+from tasks.backtest import Recipe, peak_memory, rank_learner
+from tasks.backtest_files import Files, load
+from tasks.sources import ColumnMapping
+
+RETAIL = ColumnMapping(
+    {"user_id": "CustomerID", "item_id": "StockCode", "occurred_at": "InvoiceDate", "value": "Quantity"},
+    {"event_type": "purchase"},
+    predicate='"Quantity" > 0 and "CustomerID" is not null',
+)
+DATA = {
+    "movietweetings": ("temporal", "interactions.parquet", "items.parquet", ColumnMapping(constants={"event_type": "rating"})),
+    "online-retail": ("temporal", "onlineretail.parquet", "onlineretail.parquet", RETAIL),
+    "yoochoose-clicks": ("temporal", "interactions.parquet", None, ColumnMapping(constants={"event_type": "click"})),
+    "p5-beauty": ("leave-one-out", "interactions.parquet", "items.parquet", ColumnMapping()),
+    "movielens-1m": ("leave-one-out", "interactions.parquet", "items.parquet", ColumnMapping()),
+}
+ITEMS = {"online-retail": ColumnMapping({"item_id": "StockCode", "title": "Description"}, predicate='"Description" is not null')}
+PEERS = ("sasrec", "esasrec")
+SCRIPT = Path(__file__).with_name("rectools_model.py")
+
+
+def export(task: Task, length: int, folder: Path) -> None:
+    """The split as RecTools takes it: each test event is a user of its own, with its history.
+
+    RecTools chooses its epoch by one event a user: the first one of the validation period.
+    """
+    events, test = task.evaluator.events, task.test
+    number, row = ragged_rows(*task.evaluator.histories(test))
+    _, first = np.unique(events.user[task.validation], return_index=True)
+    validation = task.validation[first]
+    np.savez(
+        folder / "split.npz",
+        train_user=task.train.user,
+        train_item=task.train.item,
+        validation_user=events.user[validation],
+        validation_item=events.item[validation],
+        history_user=number,
+        history_item=events.item[row],
+        n_test=len(test),
+        hide_seen=task.evaluator.hide_seen,
+        length=length,
+    )
+
+
+def rank_in(top: Ints, item: Ints) -> Ranking:
+    """Ranks from lists of ten; what is not on a list counts as a miss."""
+    hit = top == item[:, None]
+    return Ranking(np.where(hit.any(1), hit.argmax(1) + 1, np.iinfo(np.int64).max // 2), top)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers-python", required=True, help="Python of the environment with RecTools")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--minutes", type=float, default=20.0, help="For each model and data set")
+    arguments = parser.parse_args()
+    settings = load_settings().with_minutes(arguments.minutes)
+    threads = settings.threads or torch.get_num_threads()
+    recipe = Recipe(settings.ingest, settings.encoder, settings.model, settings.train, settings.evaluation, settings.seed, threads)
+    rows: list[dict[str, object]] = []
+    for name in (name for name in arguments.only if (arguments.data / name).exists()):
+        protocol, events, items, mapping = DATA[name]
+        folder = arguments.data / name
+        files = Files(str(folder / events), str(folder / items) if items else None, mapping, ITEMS.get(name, ColumnMapping()))
+        encoder, device = recipe.encoder if items else None, pick_device(recipe.train.device).type
+        loaded = load(files, recipe.ingest, encoder=encoder, device=device, by_position=protocol == "leave-one-out", threads=threads)
+        task = make_task(protocol, loaded.dataset.events, recipe.evaluation, recipe.seed)
+        for model, ranking, about in compare(task, loaded.dataset.text, loaded.encoding_s, recipe, arguments.peers_python):
+            ndcg, hits = float(ranking.ndcg_at_10.mean()), float(ranking.hr_at_10.mean())
+            rows.append({"data": name, "model": model, "ndcg_at_10": round(ndcg, 4), "hr_at_10": round(hits, 4), **about})
+            print(json.dumps(rows[-1]), flush=True)
+    keep("peers", rows)
+
+
+def compare(task: Task, text: np.ndarray, encoding_s: float, recipe: Recipe, python: str) -> list[tuple[str, Ranking, dict[str, object]]]:
+    """minutehand and its peers on one split."""
+    with peak_memory() as peak_mib:
+        begun = time.monotonic()
+        ranking, details = rank_learner(task, text, recipe, begun + recipe.train.minutes * 60 - encoding_s)
+        seconds = time.monotonic() - begun + encoding_s
+        found = [("minutehand", ranking, {"epochs": details["epochs"], "seconds": round(seconds), "peak_mib": round(peak_mib())})]
+    item = task.evaluator.events.item[task.test]
+    with tempfile.TemporaryDirectory(prefix="minutehand-peers-") as name:
+        folder = Path(name)
+        export(task, recipe.model.max_events, folder)
+        for peer in PEERS:
+            words = [str(folder), peer, str(recipe.train.minutes), str(recipe.seed), str(recipe.threads)]
+            subprocess.run([python, str(SCRIPT), *words], check=True)
+            about = json.loads((folder / f"{peer}.json").read_text(encoding="utf-8"))
+            top = np.load(folder / f"{peer}.npz", allow_pickle=False)["top"]
+            told = {"epochs": about["epochs"], "seconds": round(about["seconds"]), "peak_mib": round(about["peak_mib"])}
+            found.append((f"rectools {peer}", rank_in(top, item), told))
+    return found
+
+
+if __name__ == "__main__":
+    main()

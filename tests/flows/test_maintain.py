@@ -1,0 +1,22 @@
+"""Upkeep as the flow that the schedule runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.lake import LakeConfig, locate, migrate
+from tests.tasks.test_publishing import add_events, content, put, ranked, rows
+
+
+def test_the_flow_tidies_the_lake_of_its_home_and_changes_no_content(home: Path, prefect_server: str) -> None:
+    from flows.maintain import maintain
+
+    lake = locate(LakeConfig(), home)
+    migrate(lake)
+    for second in (1, 2):
+        add_events(lake, *[(f"u{number}", "a", "view", second) for number in range(12)])
+        put(lake, ranked({"u1": [second, 0]}))
+    before = content(lake)
+    assert maintain().files_merged > 1
+    assert content(lake) == before
+    assert rows(lake, "select count(*) from ducklake_list_files('lake', 'events', schema => 'raw')") == [(1,)]

@@ -1,0 +1,81 @@
+"""What goes live after a night, and what it has still to learn."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.feed import Watermarks
+from tasks.handover import find_base, has_moved_on
+from tasks.lake import Lake, newest_snapshot
+from tasks.registry import Version
+from tasks.upkeep import maintain
+from tests.lakes import put
+
+WEIGHTS = {"view": 1.0, "search": 0.0}
+
+
+def version(number: int, snapshot: int, champion: int | None = None) -> Version:
+    tags = {"snapshot": str(snapshot)} | ({"champion": str(champion)} if champion else {})
+    return Version(str(number), "run", Path("checkpoint"), tags)
+
+
+def test_a_new_champion_has_the_histories_of_its_snapshot_and_learns_what_came_later(lake: Lake) -> None:
+    put(lake, [("anna", "lamp", 1), ("ben", "rug", 2)])
+    pinned = newest_snapshot(lake)
+    put(lake, [("anna", "vase", 3)])
+    published = newest_snapshot(lake)
+    put(lake, [("cleo", "vase", 4)])
+    live, champion = version(5, 1, champion=1), version(6, pinned)
+    base = find_base(lake, champion, live, Watermarks(published, published), pinned, newest_snapshot(lake), WEIGHTS, 8)
+    assert (base.version, base.before) == (champion, Watermarks(pinned, pinned))
+    assert base.news.events.select("user_id", "item_id", "is_new").rows() == [("anna", "vase", True), ("cleo", "vase", True)]
+    assert base.news.histories.select("user_id", "item_ids", "weights", "n_events").rows() == [("anna", ["lamp"], [1.0], 1)]
+
+
+def test_where_the_night_was_refused_the_live_increment_goes_on_from_its_watermarks(lake: Lake) -> None:
+    put(lake, [("anna", "lamp", 1)])
+    marks = Watermarks(newest_snapshot(lake), newest_snapshot(lake))
+    put(lake, [("ben", "rug", 2)])
+    live = version(5, marks.learnt, champion=4)
+    base = find_base(lake, version(4, 1), live, marks, newest_snapshot(lake), newest_snapshot(lake), WEIGHTS, 8)
+    assert (base.version, base.before) == (live, marks)
+    assert base.news.events["user_id"].to_list() == ["ben"]
+
+
+@pytest.mark.parametrize("live", [None, version(5, 1, champion=3)])
+def test_a_champion_that_an_earlier_night_left_unpublished_learns_from_its_own_snapshot_on(lake: Lake, live: Version | None) -> None:
+    put(lake, [("anna", "lamp", 1)])
+    its_own = newest_snapshot(lake)
+    put(lake, [("anna", "rug", 2)])
+    pinned = newest_snapshot(lake)
+    put(lake, [("anna", "vase", 3)])
+    marks = Watermarks(pinned, pinned) if live else None
+    base = find_base(lake, version(4, its_own), live, marks, pinned, newest_snapshot(lake), WEIGHTS, 8)
+    assert base.news.events.select("item_id", "is_new").rows() == [("rug", False), ("vase", True)]
+    assert base.news.histories["item_ids"].to_list() == [["lamp", "rug"]]
+
+
+def test_a_champion_whose_snapshot_is_gone_learns_what_came_in_since_the_night(lake: Lake) -> None:
+    put(lake, [("anna", "lamp", 1)])
+    its_own = newest_snapshot(lake)
+    put(lake, [("anna", "rug", 2)])
+    put(lake, [("anna", "tent", 2.5)])
+    maintain(lake, keep_publications=0, keep_hours=0, now=datetime.now(UTC) + timedelta(hours=1))
+    pinned = newest_snapshot(lake)
+    put(lake, [("anna", "vase", 3)])
+    base = find_base(lake, version(4, its_own), None, None, pinned, newest_snapshot(lake), WEIGHTS, 8)
+    assert base.before == Watermarks(pinned, pinned)
+    assert base.news.events["item_id"].to_list() == ["vase"]
+
+
+def test_searches_and_unchanged_snapshots_move_nothing(lake: Lake) -> None:
+    put(lake, [("anna", "lamp", 1)])
+    then = newest_snapshot(lake)
+    assert not has_moved_on(lake, then, then, WEIGHTS, 8)
+    put(lake, [("anna", None, 2)], event_type="search")
+    assert not has_moved_on(lake, then, newest_snapshot(lake), WEIGHTS, 8)
+    put(lake, [], {"vase": "a vase"})
+    assert has_moved_on(lake, then, newest_snapshot(lake), WEIGHTS, 8)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -21,6 +22,7 @@ from mlflow.entities import Run
 from models import checkpoint as checkpoints
 from tasks import figures
 from tasks.gate import decide, pass_gate
+from tasks.increments import open_day, reconcile_live, register_increment
 from tasks.registry import (
     Night,
     Registry,
@@ -349,6 +351,13 @@ def test_a_registry_behind_a_server_keeps_a_copy_of_the_champion(tmp_path: Path,
         assert found.checkpoint_folder.is_relative_to(tmp_path / "near" / "downloads")
         assert checkpoints.load(found.checkpoint_folder).catalog.item_ids == ITEMS
         assert reconcile(registry, found.version).deleted_models == ()
+        day = open_day(registry, date(2026, 11, 21), found.version)
+        increment = register_increment(day, checkpoint, found, 2)
+        shutil.rmtree(tmp_path / "near" / "downloads")
+        assert find_version(registry, increment.version) == increment
+        assert checkpoints.load(increment.checkpoint_folder).catalog.item_ids == ITEMS
+        assert reconcile_live(registry, found.version).deleted_versions == (increment.version,)
+        assert not increment.checkpoint_folder.exists()
     finally:
         server.terminate()
         server.wait(30)

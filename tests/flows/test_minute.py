@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,26 @@ def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_
     put(shop.lake, [("u10", "later", LATE + 6)], event_type="click")
     shop.spend_minute()
     assert learnt(shop)["later"] == 2
+
+
+@pytest.mark.slow
+def test_a_refused_night_goes_on_with_the_live_increment_and_what_it_has_learnt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import nightly as flow
+
+    put(shop.lake, [("u11", "i03", LATE + 7)], event_type="click")
+    live, champion = shop.spend_minute(), registry.aliases(shop.models)["champion"]
+    before, judge = learnt(shop), flow.judge
+
+    def judge_badly(*given: Any) -> Any:
+        put(shop.lake, [("u12", "i04", LATE + 8)], event_type="click")
+        judged = judge(*given)
+        return replace(judged, ndcg=(judged.champion_ndcg or 0.0) / 2 - 0.01)
+
+    monkeypatch.setattr(flow, "judge", judge_badly)
+    after = registry.find_version(shop.models, shop.spend_night())
+    assert (after.tags["parent"], after.champion) == (live, champion)
+    assert registry.aliases(shop.models)["champion"] == champion
+    assert learnt(shop) == {**before, "i04": before["i04"] + 1}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,14 @@ def hand_over(
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
         now = datetime.now(UTC).replace(tzinfo=None)
         made = publishing.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
-        about: dict[str, Any] = {"watermarks": after, "news": waiting, "prequential": rows, "versions": by, "event_weights": weights}
+        about: dict[str, Any] = {
+            "watermarks": after,
+            "news": waiting,
+            "prequential": rows,
+            "versions": by,
+            "event_weights": weights,
+            "trends": night.user_trends(data, trend, max_events),
+        }
         publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, max_events, made, **about)
         increments.publish_alias(models, version.version)
     return version, lists.users

@@ -109,7 +109,7 @@ def update(
         lists.users,
         lists.fallback,
         (lists.new_items, lists.similar),
-        news,
+        state.news,
         settings.model.max_events,
         made,
         watermarks_before=marks,

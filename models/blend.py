@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.dataset import Events, Floats, Ints, ragged_rows
@@ -74,8 +75,14 @@ def trendiness(events: Events, slots: Slots) -> Floats:
     wanted, begin = np.unique(slot[order], return_index=True)
     out = np.empty(len(events), np.float32)
     for (_, popularity), rows in zip(walk(events, slots, wanted), np.split(order, begin[1:]), strict=True):
-        out[rows] = np.log(popularity.counts[TREND_ROW][events.item[rows]] + 0.1)
+        out[rows] = log_trend(popularity.counts)[events.item[rows]]
     return out
+
+
+def log_trend(counts: NDArray[np.float64]) -> Floats:
+    """[items] trendiness from decayed counts [half-lives, items]."""
+    trend: Floats = np.log(counts[TREND_ROW] + 0.1).astype(np.float32)
+    return trend
 
 
 def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,4 @@ class Step:
     is_due: NDArray[np.bool_]
     user_ids: tuple[str, ...]
     as_of: int
-
-    @cached_property
-    def trend(self) -> Floats:
-        """Not known yet."""
-        return np.full(len(self.events), np.nan, np.float32)
+    trend: Floats

@@ -11,14 +11,14 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from models.dataset import Events, Ints
+from models.dataset import Events, Floats, Ints
 from models.errors import UserError
 from models.step import Step
 from tasks.lake import Lake, reading, statement
 
 LOOKED_AT = 10
-ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights"]
-EVENT = {"item_ids": "item_id", "event_types": "event_type", "times_s": "time_s", "weights": "weight"}
+ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights", "trends"]
+EVENT = {"item_ids": "item_id", "event_types": "event_type", "times_s": "time_s", "weights": "weight", "trends": "trend"}
 ALIKE = ["user_id", "item_id", "event_type", "occurred_at"]
 
 
@@ -37,10 +37,10 @@ class Watermarks:
 class News:
     """What came in after the watermarks and up to a snapshot.
 
-    events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, in order of time (ties:
-    the order of the lake). New ones have not been published; the others have, and wait to be learnt.
-    histories: user_id, item_ids, event_types, occurred_at, times_s, weights (lists, oldest first), n_events, of the users of events,
-    as last published: the events that only wait to be learnt are in there too.
+    events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, trend, in order of time
+    (ties: the order of the lake). New ones have not been published; the others have, and wait to be learnt.
+    histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), n_events, of the users
+    of events, as last published: the events that only wait to be learnt are in there too.
     items: item_id, title, is_available of the items whose description is new or changed.
     """
 
@@ -140,13 +140,21 @@ def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], 
         is_due=merged["is_due"].to_numpy(),
         user_ids=tuple(user_ids),
         as_of=as_of,
+        trend=_trend(merged),
     )
 
 
-def histories_events(frame: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int) -> Events:
-    """Histories as events: row n of the frame is user n. Items that row_of_item does not know are passed over."""
+def histories_events(frame: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int) -> tuple[Events, Floats]:
+    """Histories as events, and how trendy each was: row n of the frame is user n. Items that row_of_item does not know are passed over."""
     events = _exploded(frame).filter(pl.col("item_id").is_in(list(row_of_item)))
-    return _events(events, frame["user_id"], row_of_item, kinds, n_items)
+    user_ids = frame["user_id"]
+    order = np.argsort(_rows(events["user_id"], {user: row for row, user in enumerate(user_ids)}, None), kind="stable")
+    return _events(events, user_ids, row_of_item, kinds, n_items), _trend(events)[order]
+
+
+def _trend(frame: pl.DataFrame) -> Floats:
+    """NaN where it is not known."""
+    return frame["trend"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
 
 
 def _exploded(histories: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 import torch
 
 from models import checkpoint as checkpoints
+from models.blend import log_trend
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints
@@ -30,11 +31,15 @@ MAX_NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class State:
-    """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute."""
+    """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute.
+
+    news: with the trend of each event, as it goes into the histories.
+    """
 
     live: Checkpoint
     night: Checkpoint
     step: Step
+    news: News
     n_known_items: int
     is_warm_item: np.ndarray
 
@@ -76,10 +81,19 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
     live = checkpoints.described_anew(live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row))
     as_of = max(live.as_of, int(news.events["time_s"].max() or 0) + 1)  # type: ignore[arg-type]
+    news = with_trends(news, live, row)
     step = make_step(news, row, live.kinds, len(row), as_of)
     online = night.online
     counts = np.zeros(0) if online is None else online.popularity.counts[-1]
-    return State(live, checkpoints.widened(night, live), step, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
+    return State(live, checkpoints.widened(night, live), step, news, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
+
+
+def with_trends(news: News, live: Checkpoint, row: dict[str, int]) -> News:
+    """The news with how trendy each event's item is, as it stood before them."""
+    if live.online is None or news.events.is_empty():
+        return news
+    trend = log_trend(live.online.popularity.counts)[[row[item_id] for item_id in news.events["item_id"]]]
+    return replace(news, events=news.events.with_columns(trend=pl.Series(trend, dtype=pl.Float32)))
 
 
 def _availability(news: News, row: dict[str, int]) -> dict[int, bool]:
@@ -178,11 +192,10 @@ def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConf
     current, step = learnt.checkpoint, state.step
     catalog = current.catalog
     scorer = current.scorer()
-    trend = np.where(np.isnan(step.trend), current.blend.trend[0], step.trend).astype(np.float32)
     row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
-    events = histories_events(others, row, current.kinds, len(catalog))
-    at_hand = scorer.rank(step.events, len(step.user_ids), config.n_recommendations, trend=trend)
-    beside = scorer.rank(events, len(others), config.n_recommendations)
+    events, others_trend = histories_events(others, row, current.kinds, len(catalog))
+    at_hand = scorer.rank(step.events, len(step.user_ids), config.n_recommendations, trend=_known_trend(current, step.trend))
+    beside = scorer.rank(events, len(others), config.n_recommendations, trend=_known_trend(current, others_trend))
     users = RankedLists(
         (*step.user_ids, *others["user_id"]),
         *(np.concatenate([getattr(part, name) for part in (at_hand, beside)]) for name in ("item", "score", "probability", "because")),
@@ -191,6 +204,11 @@ def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConf
     similar = neighbours_of(current.live.item_vectors(), new_items, catalog.is_available, config.n_similar)
     column = best_popularity_column(current.blend)
     return MinuteLists(users, anybody(current.popularity, catalog.is_available, column, config.n_recommendations), new_items, similar)
+
+
+def _known_trend(version: Checkpoint, trend: Floats) -> Floats:
+    """What is not known is as most were."""
+    return np.where(np.isnan(trend), version.blend.trend[0], trend).astype(np.float32)
 
 
 def save(learnt: Learnt, folder: Path) -> None:

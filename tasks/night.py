@@ -10,12 +10,13 @@ from typing import Any
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import torch
 
 from models import checkpoint as checkpoints
 from models.checkpoint import Checkpoint
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
-from models.dataset import Ints, TemporalSplit
+from models.dataset import Ints, TemporalSplit, ragged_rows
 from models.evaluation import Evaluator
 from models.fitting import Fit, fit_past, held_out, make_evaluator, refit
 from models.holdout import best_baseline, metric_rows, rank_baselines, rank_recommender
@@ -207,6 +208,17 @@ def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:
         }
         for start, end in zip(events.offsets[:2], ends, strict=False)
     ]
+
+
+def user_trends(dataset: Dataset, trend: np.ndarray, max_events: int) -> pa.Table:
+    """user_id, trends: of the last max_events events of each user, oldest first."""
+    events = dataset.events
+    stop = events.offsets[1:]
+    start = np.maximum(stop - max_events, events.offsets[:-1])
+    _, rows = ragged_rows(start, stop)
+    borders = np.concatenate([[0], np.cumsum(stop - start)]).astype(np.int32)
+    values = pa.ListArray.from_arrays(pa.array(borders), pa.array(trend[rows].astype(np.float32)))
+    return pa.table({"user_id": pa.array(dataset.user_ids[: len(stop)], pa.string()), "trends": values})
 
 
 def git_revision() -> str | None:

@@ -26,6 +26,7 @@ ANYONE = "*"
 POPULAR = "popular right now"
 CHANGED_DEPTH = 10
 BLOCK_USERS = 4096
+NO_TRENDS = pa.table({"user_id": pa.array([], pa.string()), "trends": pa.array([], pa.list_(pa.float32()))})
 
 
 class StaleError(UserError):
@@ -64,6 +65,7 @@ def publish(
     provenance: Provenance,
     *,
     event_weights: Mapping[str, float],
+    trends: pa.Table | None = None,
     cadence: str = "nightly",
     watermarks: Watermarks | None = None,
     news: News | None = None,
@@ -76,6 +78,7 @@ def publish(
     and time) replaces itself. The histories are read from provenance.data_snapshot and hold each user's last max_events
     events of types that weigh more than 0. Raises ValueError for lists that must not be shown: not finite, or of unknown items.
 
+    trends: user_id, trends: how trendy each event of those histories was; not known for users it does not name.
     watermarks: how far the work is then; that snapshot for both if none. news: whose waiting ends. prequential, versions: how
     the new events were predicted, and which registered version each model name stands for.
     """
@@ -88,7 +91,7 @@ def publish(
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
         _replace_lists(con, item_ids, lists, fallback, provenance)
         _replace_neighbours(con, item_ids, neighbours, provenance)
-        _replace_histories(con, event_weights, max_events, provenance)
+        _replace_histories(con, event_weights, max_events, provenance, NO_TRENDS if trends is None else trends)
         n_users, n_users_changed = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
         _note_prequential(con, prequential, versions or {}, provenance)
@@ -232,7 +235,10 @@ def _insert_neighbours(
     con.execute(statement("publish/insert_similar_items"), {name: getattr(provenance, name) for name in names})
 
 
-def _replace_histories(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], max_events: int, provenance: Provenance) -> None:
+def _replace_histories(
+    con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], max_events: int, provenance: Provenance, trends: pa.Table
+) -> None:
+    con.register("trends", trends)
     con.execute(statement("publish/delete_histories"))
     con.execute(
         statement("publish/insert_histories"),

@@ -2,7 +2,7 @@
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
--- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (came in after $published)
+-- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (came in after $published), trend (not known yet)
 with weighed as (
     select
         feed.user_id,
@@ -26,7 +26,8 @@ select
     epoch(occurred_at)::bigint as time_s,
     weight::float as weight,
     received_at,
-    came_in > $published as is_new
+    came_in > $published as is_new,
+    null::float as trend
 from weighed
 where weighed.weight > 0
 order by occurred_at, lake_order

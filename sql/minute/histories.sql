@@ -3,7 +3,7 @@
 -- grain:   one row per user who has a history
 -- params:  $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), features.user_histories
--- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, n_events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends, n_events
 select
     histories.user_id,
     histories.item_ids[-$max_events:] as item_ids,
@@ -14,6 +14,7 @@ select
         histories.event_types[-$max_events:],
         lambda kind: coalesce($weights[list_position($event_types, kind)], 1.0)::float
     ) as weights,
+    coalesce(histories.trends, list_transform(histories.item_ids, lambda item: null::float))[-$max_events:] as trends,
     histories.n_events
 from features.user_histories as histories
 where histories.user_id in (select at_hand.user_id from at_hand)

@@ -3,7 +3,7 @@
 -- grain:   one row per user who has a history
 -- params:  $snapshot (lake snapshot), $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), raw.events
--- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, n_events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (not known), n_events
 with weighed as (
     select
         events.user_id,
@@ -33,6 +33,7 @@ select
     list(occurred_at order by occurred_at, position) as occurred_at,
     list(epoch(occurred_at)::bigint order by occurred_at, position) as times_s,
     list(weight::float order by occurred_at, position) as weights,
+    list_transform(list(item_id), lambda item: null::float) as trends,
     any_value(n_events) as n_events
 from numbered
 where age <= $max_events

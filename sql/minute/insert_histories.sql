@@ -2,8 +2,8 @@
 --
 -- grain:   one row per user
 -- params:  $max_events, $updated_at (timestamp, UTC)
--- reads:   histories (registered: user_id, item_ids, event_types, occurred_at, n_events),
---          fresh (registered: position, user_id, item_id, event_type, occurred_at)
+-- reads:   histories (registered: user_id, item_ids, event_types, occurred_at, trends, n_events),
+--          fresh (registered: position, user_id, item_id, event_type, occurred_at, trend)
 -- writes:  features.user_histories
 insert into features.user_histories by name
 with known as (
@@ -12,6 +12,7 @@ with known as (
         unnest(histories.item_ids) as item_id,
         unnest(histories.event_types) as event_type,
         unnest(histories.occurred_at) as occurred_at,
+        unnest(histories.trends) as trend,
         unnest(range(len(histories.item_ids))) as position,
         false as is_fresh
     from histories
@@ -26,6 +27,7 @@ together as (
         fresh.item_id,
         fresh.event_type,
         fresh.occurred_at,
+        fresh.trend,
         fresh.position::bigint as position,
         true as is_fresh
     from fresh
@@ -44,6 +46,7 @@ select
     list(numbered.item_id order by numbered.age desc) as item_ids,
     list(numbered.event_type order by numbered.age desc) as event_types,
     list(numbered.occurred_at order by numbered.age desc) as occurred_at,
+    list(numbered.trend order by numbered.age desc) as trends,
     any_value(numbered.n_fresh) + coalesce(any_value(histories.n_events), 0) as n_events,
     $updated_at as updated_at
 from numbered

@@ -2,7 +2,7 @@
 --
 -- grain:   one row per user
 -- params:  $snapshot (lake snapshot), $ignored_types (event types that teach nothing), $max_events, $updated_at (timestamp, UTC)
--- reads:   raw.events
+-- reads:   raw.events, trends (registered: user_id, trends: one number per event of the history)
 -- writes:  features.user_histories
 insert into features.user_histories by name
 with numbered as (
@@ -20,13 +20,19 @@ with numbered as (
 )
 
 select
-    user_id,
-    list(item_id order by occurred_at, position) as item_ids,
-    list(event_type order by occurred_at, position) as event_types,
-    list(occurred_at order by occurred_at, position) as occurred_at,
-    any_value(n_events) as n_events,
+    numbered.user_id as user_id,
+    list(numbered.item_id order by numbered.occurred_at, numbered.position) as item_ids,
+    list(numbered.event_type order by numbered.occurred_at, numbered.position) as event_types,
+    list(numbered.occurred_at order by numbered.occurred_at, numbered.position) as occurred_at,
+    case
+        when len(any_value(trends.trends)) = count(*) then any_value(trends.trends)
+        else list_transform(list(numbered.item_id), lambda item: null::float)
+    end as trends,
+    any_value(numbered.n_events) as n_events,
     $updated_at as updated_at
 from numbered
-where age <= $max_events
-group by user_id
-order by user_id
+left join trends
+    on numbered.user_id = trends.user_id
+where numbered.age <= $max_events
+group by numbered.user_id
+order by numbered.user_id

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from models.errors import UserError
@@ -46,7 +49,7 @@ def minute(
     """One minute run without a model: whoever did something gets the list b, c."""
     before = read_watermarks(lake)
     assert before is not None
-    news = news_of(lake, before, max_events=max_events)
+    news = options.pop("news", None) or news_of(lake, before, max_events=max_events)
     users = news.events.filter("is_new")["user_id"].unique().sort().to_list()
     lists = ranked({user: [1, 2] for user in [*users, *extra]}) if users or extra else nobody()
     after = Watermarks(news.snapshot, news.snapshot if learns else before.learnt)
@@ -232,7 +235,7 @@ def test_histories_to_rank_keep_the_order_of_the_frame_and_pass_over_unknown_ite
     put(lake, ranked({"u": [1]}))
     frame = read_histories(lake, ["v", "u", "w", "nobody"], WEIGHTS, 4)
     assert frame["user_id"].to_list() == ["u", "v", "w"]
-    events = histories_events(frame.reverse(), ROWS, KINDS, 4)
+    events, _ = histories_events(frame.reverse(), ROWS, KINDS, 4)
     assert (events.user.tolist(), events.item.tolist(), events.kind.tolist()) == ([1, 2], [1, 0], [0, 1])
 
 
@@ -251,3 +254,21 @@ def test_reading_the_news_loads_neither_torch_nor_mlflow() -> None:
     script = "import sys, tasks.feed; print([name for name in ('torch', 'mlflow', 'prefect') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_how_trendy_each_event_was_stays_with_it_and_is_not_known_where_nobody_said(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1), ("u", "b", "view", 2), ("v", "a", "view", 3))
+    trends = pa.table({"user_id": ["u", "v"], "trends": pa.array([[0.5, 1.5], [9.0, 9.0]], pa.list_(pa.float32()))})
+    put(lake, ranked({"u": [1]}), trends=trends)
+    assert rows(lake, "select user_id, trends from features.user_histories order by user_id") == [("u", [0.5, 1.5]), ("v", [None])]
+    add_events(lake, ("u", "c", "view", 5), ("w", "c", "view", 4))
+    news = news_of(lake)
+    news = replace(news, events=news.events.with_columns(trend=pl.Series([2.5, 3.5], dtype=pl.Float32)))
+    step = make_step(news, ROWS, KINDS, 4, as_of=9)
+    assert [step.user_ids[row] for row in step.events.user] == ["u", "u", "u", "w"]
+    assert step.trend.tolist() == [0.5, 1.5, 3.5, 2.5]
+    minute(lake, news=news)
+    frame = read_histories(lake, ["u", "v", "w"], WEIGHTS, 4)
+    events, trend = histories_events(frame.reverse(), ROWS, KINDS, 4)
+    assert events.user.tolist() == [0, 1, 2, 2, 2]
+    assert (trend[0], np.isnan(trend[1]), trend[2:].tolist()) == (2.5, True, [0.5, 1.5, 3.5])

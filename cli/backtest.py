@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.ingest import Map, Set
-from cli.ingest import _pairs as pairs
+from cli.ingest import Map, Set, pairs
 
 FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage", "seconds", "peak_mib")
 

@@ -78,13 +78,13 @@ def _run(
     from tasks.sources import ColumnMapping
 
     settings = load()
-    mapping = ColumnMapping(_pairs(columns, "--map"), _pairs(constants, "--set"), tuple(context or ()), split or None, where, time_format)
+    mapping = ColumnMapping(pairs(columns, "--map"), pairs(constants, "--set"), tuple(context or ()), split or None, where, time_format)
     lake = locate(settings.lake, settings.home)
     migrate(lake)
     _print(ingest(lake, kind, paths, mapping, settings.ingest), as_json=as_json)
 
 
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     from models.errors import UserError
 
     pairs: dict[str, str] = {}

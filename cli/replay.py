@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.ingest import Map, Set
-from cli.ingest import _pairs as pairs
+from cli.ingest import Map, Set, pairs
 from models.errors import UserError
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -100,6 +100,7 @@ def confine(con: duckdb.DuckDBPyConnection, folder: Path, config: IngestConfig) 
     con.execute(f"set memory_limit = {quote(f'{config.memory_mb}MB')}")
     con.execute(f"set temp_directory = {quote(str(folder / 'spill'))}")
     con.execute("set timezone = 'UTC'")
+    con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
 
 
 @contextmanager

@@ -125,6 +125,7 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     except duckdb.Error as error:
         con.close()
         raise LakeError(f"cannot open the lake at {lake.catalog}: {error}; `minutehand doctor` looks into it") from error
+    con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
     con.execute("use lake")
     if lake.threads:
         con.execute(f"set threads = {lake.threads:d}")

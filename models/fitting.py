@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -177,10 +177,20 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
 
 
 def refit(
-    evaluator: Evaluator, fit: Fit, text: Floats, model_config: RecommenderConfig, train_config: TrainConfig, seed: int
+    evaluator: Evaluator,
+    fit: Fit,
+    text: Floats,
+    model_config: RecommenderConfig,
+    train_config: TrainConfig,
+    seed: int,
+    but: Ints | None = None,
 ) -> tuple[Weights, Curve]:
-    """The same recipe on all events, for as many epochs as were best."""
+    """The same recipe on all events but some rows, for as many epochs as were best."""
     events = evaluator.events
+    if but is not None:
+        weight = events.weight.copy()
+        weight[but] = 0
+        events = replace(events, weight=weight)
     model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
     offsets = training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device))
     curve = train(model, events, offsets, train_config, seed=seed, n_epochs=max(fit.curve.best_epoch, 1))

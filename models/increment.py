@@ -16,7 +16,7 @@ from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints, Windows, target_windows
 from models.evaluation import Evaluator
 from models.fitting import Fit, Weights, target_vectors
-from models.memory import WINDOW_EVENTS, Memory, remember
+from models.memory import WINDOW_EVENTS, Memory, Sample, cut, remember
 from models.metrics import Ranking, rank_events
 from models.online import Online, newest
 from models.prior import Popularity, log_prior, slot_log_prior
@@ -64,8 +64,20 @@ class Verdict:
     figures: dict[str, float]
 
 
+def sample_memory(events: Events, config: IncrementConfig, max_events: int, seed: int) -> Sample:
+    """What will be replayed, and what the gate will measure on: to be drawn before the night learns all events but the latter."""
+    first, last = int(events.time.min()), int(events.time.max())
+    half_life = max((last - first) * config.memory_half_life_share, 1.0)
+    return remember(events, half_life, config.memory_windows, min(WINDOW_EVENTS, max_events), np.random.default_rng(seed))
+
+
 def begin(
-    evaluator: Evaluator, fit: Fit, squares: Mapping[str, Tensor], popularity: Popularity, config: IncrementConfig, seed: int
+    evaluator: Evaluator,
+    fit: Fit,
+    sample: Sample,
+    squares: Mapping[str, Tensor],
+    popularity: Popularity,
+    config: IncrementConfig,
 ) -> Online:
     """The online state at the end of a night that has learnt all events of the evaluator.
 
@@ -74,14 +86,11 @@ def begin(
     The blend's newest events are those that the model of the past, which never saw them, predicted.
     """
     events, slots = evaluator.events, evaluator.slots
-    rng = np.random.default_rng(seed)
-    first, last = int(events.time.min()), int(events.time.max())
-    half_life = max((last - first) * config.memory_half_life_share, 1.0)
-    sample, is_held_out = remember(events, half_life, config.memory_windows, _window(fit.weights), rng)
+    replayed = cut(events, sample.windows)
     shares = np.linspace(0, 1, config.prior_slots)
-    moments = np.unique(np.quantile(slots.of(sample.time), shares, method="lower")).astype(np.int64)
+    moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
-    memory = Memory(sample, is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
+    memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
     recent = None
     if config.blend_rows:
         rows = np.sort(events.by_time[-config.blend_rows :])

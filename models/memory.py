@@ -93,7 +93,20 @@ def newest_windows(events: Events, length: int) -> Windows:
     return Windows(begin, np.where(begin > start, begin + length // CONTEXT_SHARE, begin), stop)
 
 
-def remember(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> tuple[Events, NDArray[np.bool_]]:
+@dataclass(frozen=True)
+class Sample:
+    """Windows of the events, and which of them are the gate's, whose last events no training may learn."""
+
+    windows: Windows
+    is_held_out: NDArray[np.bool_]
+
+    @property
+    def held_out_rows(self) -> Ints:
+        """The last event of each window of the gate's."""
+        return self.windows.stop[self.is_held_out] - 1
+
+
+def remember(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> Sample:
     """A sample of at most `capacity` windows of `length` events, a window's chance halving with each half-life of age."""
     windows = training_windows(events, length)
     windows = replace(
@@ -104,10 +117,9 @@ def remember(events: Events, half_life_s: float, capacity: int, length: int, rng
     last = events.time[windows.stop - 1]
     log_weight = (last - (last.max() if len(last) else 0)) / half_life_s * np.log(2)
     picked = np.sort(np.argsort(-(log_weight + rng.gumbel(size=len(windows))))[:capacity])
-    sample = cut(events, _where(windows, picked))
     held_out = np.zeros(len(picked), bool)
     held_out[rng.choice(len(picked), int(len(picked) * HELD_OUT_SHARE), replace=False)] = True
-    return sample, held_out
+    return Sample(_where(windows, picked), held_out)
 
 
 def cut(events: Events, windows: Windows) -> Events:

@@ -41,7 +41,8 @@ class News:
     (ties: the order of the lake). New ones have not been published; the others have, and wait to be learnt.
     histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), n_events, of the users
     of events, as last published: the events that only wait to be learnt are in there too.
-    items: item_id, title, is_available of the items whose description is new or changed.
+    items: item_id, title, is_available, is_new of the items whose description is new or changed since what is learnt: the catalog of the
+    live version may not know those of before is_new either.
     """
 
     snapshot: int
@@ -52,7 +53,7 @@ class News:
     @property
     def is_empty(self) -> bool:
         """Nothing to predict and nothing to encode; what waits to be learnt waits for company."""
-        return not self.events["is_new"].any() and self.items.is_empty()
+        return not self.events["is_new"].any() and not self.items["is_new"].any()
 
     @property
     def item_ids(self) -> list[str]:
@@ -83,7 +84,7 @@ def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mappi
     with reading(lake, snapshot) as con:
         try:
             events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
-            items = con.execute(statement("minute/items"), {"published": marks.published, "until": snapshot}).pl()
+            items = con.execute(statement("minute/items"), {**asdict(marks), "until": snapshot}).pl()
         except duckdb.InvalidInputException as error:
             if "No snapshot found" not in str(error):
                 raise

@@ -20,7 +20,7 @@ from models.dataset import Ints, TemporalSplit, ragged_rows
 from models.evaluation import Evaluator
 from models.fitting import Fit, fit_past, held_out, make_evaluator, refit
 from models.holdout import best_baseline, metric_rows, rank_baselines, rank_recommender
-from models.increment import begin
+from models.increment import begin, sample_memory
 from models.metrics import Ranking
 from models.prior import Popularity
 from models.results import MetricRow, Neighbours, RankedLists
@@ -132,8 +132,9 @@ def completed(
 ) -> Checkpoint:
     """The version that `complete` saves."""
     popularity = popularity_now(dataset)
-    live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed)
-    online = begin(learnt.evaluator, learnt.fit, curve.squares, popularity, increment, seed)
+    sample = sample_memory(dataset.events, increment, model.max_events, seed)
+    live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
+    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment)
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,

@@ -1,13 +1,14 @@
 -- The items described, or described anew, after one snapshot and up to another, as they were last: the change feed of the table of items.
 --
 -- grain:   one row per item
--- params:  $published, $until (snapshots)
--- returns: item_id, title, is_available
+-- params:  $learnt, $published, $until (snapshots)
+-- returns: item_id, title, is_available, is_new (came in after $published)
 select
     feed.item_id as item_id,
     coalesce(feed.title, feed.item_id) as title,
-    feed.is_available as is_available
-from ducklake_table_insertions('lake', 'raw', 'items', least($published + 1, $until), $until) as feed
-where feed.snapshot_id > $published
+    feed.is_available as is_available,
+    feed.snapshot_id > $published as is_new
+from ducklake_table_insertions('lake', 'raw', 'items', least($learnt + 1, $until), $until) as feed
+where feed.snapshot_id > $learnt
 qualify row_number() over (partition by feed.item_id order by feed.snapshot_id desc, feed.rowid desc) = 1
 order by feed.item_id

@@ -8,7 +8,7 @@ from models.checkpoint import Checkpoint
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.dataset import Catalog, Events, Floats, TemporalSplit
 from models.fitting import fit_past, held_out, make_evaluator, refit
-from models.increment import begin
+from models.increment import begin, sample_memory
 from models.prior import Popularity
 from tests.models.planted import QUICK, TINY
 
@@ -32,7 +32,8 @@ def after_a_night(
     vectors = np.zeros((events.n_items, 8), np.float32) if text is None else text
     validation, _ = held_out(events, split, 1000, seed)
     fit = fit_past(evaluator, split, validation, vectors, model, train, seed)
-    live, curve = refit(evaluator, fit, vectors, model, train, seed)
+    sample = sample_memory(events, increment, model.max_events, seed)
+    live, curve = refit(evaluator, fit, vectors, model, train, seed, sample.held_out_rows)
     as_of = int(events.time.max()) + 1
     popularity = Popularity(events.n_items)
     order = events.by_time
@@ -49,5 +50,5 @@ def after_a_night(
         whitening=fit.whitening,
         live=live,
         past=None,
-        online=begin(evaluator, fit, curve.squares, popularity, increment, seed),
+        online=begin(evaluator, fit, sample, curve.squares, popularity, increment),
     )

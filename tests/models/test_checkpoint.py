@@ -62,6 +62,8 @@ def same_weights(one: Weights, other: Weights) -> bool:
 
 def test_loaded_is_saved(folder: Path) -> None:
     saved, loaded = version(), load(folder)
+    assert saved.past is not None
+    assert loaded.past is not None
     assert same_weights(saved.live, loaded.live)
     assert same_weights(saved.past, loaded.past)
     assert not same_weights(loaded.live, loaded.past)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models.memory import CONTEXT_SHARE, WINDOW_EVENTS, Memory, newest_windows, remember
+from models.memory import CONTEXT_SHARE, WINDOW_EVENTS, Memory, cut, newest_windows, remember
 from tests.models.planted import HOUR, make_events, random_events
 
 
 def memory_of(capacity: int = 30) -> Memory:
     events = random_events(n_users=60, n_events=600)
-    sample, held_out = remember(events, 1e9, capacity, 32, np.random.default_rng(0))
-    return Memory(sample, held_out, torch.zeros(1, 30), np.zeros(1, np.int64))
+    sample = remember(events, 1e9, capacity, 32, np.random.default_rng(0))
+    return Memory(cut(events, sample.windows), sample.is_held_out, torch.zeros(1, 30), np.zeros(1, np.int64))
 
 
 def test_recent_windows_are_likelier_to_be_kept() -> None:
     events = make_events([(user, 0, user * HOUR) for user in range(1000)], n_items=1)
-    sample, _ = remember(events, 100.0 * HOUR, 100, 32, np.random.default_rng(0))
+    sample = cut(events, remember(events, 100.0 * HOUR, 100, 32, np.random.default_rng(0)).windows)
     assert sample.n_users == 100
     assert np.median(sample.time) > 800 * HOUR
     assert len(np.unique(sample.time)) == 100
@@ -25,7 +25,7 @@ def test_recent_windows_are_likelier_to_be_kept() -> None:
 
 def test_a_window_cut_out_of_a_longer_history_begins_with_context_that_weighs_nothing() -> None:
     events = make_events([(0, n % 5, n) for n in range(WINDOW_EVENTS + 20)], n_items=5)
-    sample, _ = remember(events, 1e9, 10, WINDOW_EVENTS, np.random.default_rng(0))
+    sample = cut(events, remember(events, 1e9, 10, WINDOW_EVENTS, np.random.default_rng(0)).windows)
     last, first = (sample.where(sample.user == n) for n in range(2))
     assert len(first) == 20
     assert first.weight.all()

@@ -111,7 +111,7 @@ def test_news_are_what_teaches_in_order_of_time_with_the_histories_of_its_users_
     add_item(lake, "d", "Delta")
     news = news_of(lake, snapshot=pinned)
     assert told(news) == [("u", "c", "odd", 7, True), ("u", "b", "view", 9, True)]
-    assert news.items.rows() == [("b", "b", True), ("c", "Gamma ray", False)]
+    assert news.items.rows() == [("b", "b", True, True), ("c", "Gamma ray", False, True)]
     assert news.histories.select("user_id", "item_ids", "event_types", "times_s", "weights", "n_events").rows() == [
         ("u", ["a"], ["view"], [5], [1.0], 1)
     ]
@@ -272,3 +272,14 @@ def test_how_trendy_each_event_was_stays_with_it_and_is_not_known_where_nobody_s
     events, trend = histories_events(frame.reverse(), ROWS, KINDS, 4)
     assert events.user.tolist() == [0, 1, 2, 2, 2]
     assert (trend[0], np.isnan(trend[1]), trend[2:].tolist()) == (2.5, True, [0.5, 1.5, 3.5])
+
+
+def test_items_described_in_a_minute_whose_update_was_discarded_come_again_but_are_no_news(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 2))
+    add_item(lake, "d", "Delta")
+    minute(lake, learns=False)
+    news = news_of(lake)
+    assert news.items.rows() == [("d", "Delta", True, False)]
+    assert news.is_empty

@@ -9,26 +9,34 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.logs import speak
-from settings import load
+from settings import Settings, load
 from tasks import landing
-from tasks.lake import locate, migrate
+from tasks.lake import Lake, locate, migrate
 
 speak()
-as_task = task(name="take-in", task_run_name="take-in-{kind}-{file.name}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
-take_in = as_task(landing.take_in)
+as_task = task(name="take-in", task_run_name="take-in-{kind}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
+take_in = as_task(landing.take_in_together)
 
 
 @flow(name="ingest", description=__doc__)
 def ingest() -> list[landing.Landed]:
-    """What became of each waiting file; ends at once where none waits."""
+    """What became of the waiting files; ends at once where none waits, or where a minute is taking them in."""
     settings = load()
+    return empty_landing(settings, locate(settings.lake, settings.home))
+
+
+def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[landing.Landed]:
+    """Take in what waits in the landing folder, items first."""
     folder = landing.open_landing(settings.ingest, settings.home)
-    files = landing.waiting(folder)
-    if not files:
+    if not landing.waiting(folder):
         return []
-    lake = locate(settings.lake, settings.home)
-    migrate(lake)
-    landed = [take_in(lake, folder, kind, file, settings.ingest) for kind, file in files]
+    with landing.turn(folder, wait_s) as is_mine:
+        files = landing.waiting(folder) if is_mine else []
+        if not files:
+            return []
+        migrate(lake)
+        kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
+        landed = [file for kind, some in kinds if some for file in take_in(lake, folder, kind, some, settings.ingest)]
     report(landed)
     return landed
 

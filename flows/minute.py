@@ -1,4 +1,4 @@
-"""Learns what just happened and publishes what changed, once a minute; ends at once where nothing happened."""
+"""Takes in what landed, learns what just happened and publishes what changes; ends at once where nothing happened."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows import logs
+from flows.ingest import empty_landing
 from settings import Settings, load
 from tasks import feed, lake, turn
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tasks.registry import Version
 
 logs.speak()
+INGEST_WAIT_S = 30.0
+"""How long a minute waits for an ingest under way, so that it can learn what comes of it."""
 
 
 def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,6 +42,7 @@ def minute() -> str | None:
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
     try:
         with turn.publishing_turn(settings.home) as mine, lake.explained():
+            empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
             lake.migrate(tables)
             marks = feed.read_watermarks(tables)
             if marks is None:

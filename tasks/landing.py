@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from models.errors import UserError
 from tasks.config import IngestConfig
-from tasks.ingestion import Kind, ingest
+from tasks.ingestion import Kind, Summary, ingest
 from tasks.lake import Lake, LakeError
 from tasks.sources import ColumnMapping
 
@@ -57,6 +61,36 @@ def _is_settled(file: Path, folder: Path) -> bool:
     return time.time() - file.stat().st_mtime >= SETTLED_SECONDS
 
 
+@contextmanager
+def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
+    """Whether this process may empty the landing folder: one at a time may, and whoever comes too late finds it empty next time."""
+    lock = FileLock(landing / ".lock")
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def take_in_together(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
+    """Ingest files of one kind at a stroke, then move them away; where one of them cannot be read, each by itself."""
+    if len(files) == 1:
+        return [take_in(lake, landing, kind, files[0], config)]
+    try:
+        summary = ingest(lake, kind, [str(file) for file in files], MAPPING, config)
+    except LakeError:
+        raise
+    except UserError:
+        return [take_in(lake, landing, kind, file, config) for file in files]
+    for file in files:
+        _move(file, landing, "done", kind)
+    return [Landed(kind, f"{files[0].name} and {len(files) - 1} more", "done", **_counts(summary))]
+
+
 def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:
     """Ingest one file of the landing folder, then move it away.
 
@@ -71,8 +105,11 @@ def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestCon
         moved.with_name(f"{moved.name}.error.txt").write_text(f"{error}\n", encoding="utf-8")
         return Landed(kind, file.name, "failed", error=str(error))
     _move(file, landing, "done", kind)
-    numbers: dict[str, Any] = {name: getattr(summary, name) for name in ("read", "new", "changed", "duplicate", "rejected", "seconds")}
-    return Landed(kind, file.name, "done", **numbers)
+    return Landed(kind, file.name, "done", **_counts(summary))
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    return {name: getattr(summary, name) for name in ("read", "new", "changed", "duplicate", "rejected", "seconds")}
 
 
 def _move(file: Path, landing: Path, outcome: str, kind: Kind) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.config import IngestConfig
 from tasks.lake import Lake, LakeError, reading, writing
-from tasks.landing import open_landing, take_in, waiting
+from tasks.landing import open_landing, take_in, take_in_together, turn, waiting
 
 EVENTS = "user,item,ts\nu,1,2024-01-01\n"
 
@@ -67,3 +67,26 @@ def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, la
     with writing(lake), pytest.raises(LakeError, match="another writer"):
         take_in(impatient, landing, "events", file, IngestConfig())
     assert file.exists()
+
+
+def test_files_of_a_kind_are_taken_in_at_a_stroke_and_each_by_itself_where_one_cannot_be_read(lake: Lake, landing: Path) -> None:
+    for n in range(3):
+        drop(landing, f"events/{n}.csv", f"user_id,item_id,timestamp\nu{n},a,{1_700_000_000 + n}\n")
+    files = [file for _, file in waiting(landing)]
+    (together,) = take_in_together(lake, landing, "events", files, IngestConfig())
+    assert (together.file, together.outcome, together.new) == ("0.csv and 2 more", "done", 3)
+    assert waiting(landing) == []
+    drop(landing, "events/bad.csv", "who\n1\n")
+    drop(landing, "events/good.csv", "user_id,item_id,timestamp\nu9,a,1700000009\n")
+    bad, good = take_in_together(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
+    assert (bad.file, bad.outcome) == ("bad.csv", "failed")
+    assert (good.file, good.outcome, good.new) == ("good.csv", "done", 1)
+
+
+def test_one_at_a_time_empties_the_landing_folder(landing: Path) -> None:
+    with turn(landing) as mine:
+        assert mine
+        with turn(landing) as other:
+            assert not other
+    with turn(landing) as mine:
+        assert mine

@@ -52,7 +52,12 @@ class IncrementConfig(BaseModel):
     """How the live model learns what just happened."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    delta_rate: NonNegativeFloat = Field(0.03, description="How far a step usually moves a touched item's delta; 0 leaves them alone")
+    delta_rate: NonNegativeFloat = Field(
+        0.3, description="How far a step usually moves the delta of a new item that it touches; 0 leaves all alone"
+    )
+    delta_settles: PositiveFloat = Field(
+        10.0, description="Events after which an item moves less: by one over the root of 1 + events / this"
+    )
     dense_rate: NonNegativeFloat = Field(1e-4, description="Learning rate of all other weights; 0 leaves them alone")
     passes: PositiveInt = Field(2, description="Times each new event is stepped on, each time beside other replayed events")
     max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")

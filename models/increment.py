@@ -260,11 +260,15 @@ def _tune(
     now_offsets, replay_offsets = _offsets(memory, first_seen, events.time), _offsets(memory, first_seen, memory.events.time)
     windows = target_windows(events, due[events.weight[due] > 0], min(config.window_events, model.config.max_events))
     n_steps = 0
+    known = torch.from_numpy(online.popularity.counts[-1]).float()
+    rate = config.delta_rate / (1 + known / config.delta_settles).sqrt()
     model.train()
     if len(windows) and (config.delta_rate or config.dense_rate):
         for _ in range(config.passes):
             for which in list(bucketed(windows.length, config.batch_events, rng))[: config.max_steps]:
-                _step(model, optimizer, dense, anchor, square, events, windows, which, now_offsets, memory, replay_offsets, config, rng)
+                _step(
+                    model, optimizer, dense, anchor, square, rate, events, windows, which, now_offsets, memory, replay_offsets, config, rng
+                )
                 n_steps += 1
     model.eval()
     squares = {name: optimizer.state[p]["exp_avg_sq"] for name, p in dense.items() if p in optimizer.state}
@@ -277,6 +281,7 @@ def _step(
     dense: dict[str, torch.nn.Parameter],
     anchor: dict[str, torch.nn.Parameter],
     square: Tensor,
+    rate: Tensor,
     events: Events,
     windows: Windows,
     which: Ints,
@@ -311,7 +316,7 @@ def _step(
             gradient = delta.grad[items]
             usual = gradient.square().sum(1).mean()
             square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
-            delta[items] -= config.delta_rate * gradient / square.sqrt().clamp_min(1e-12)
+            delta[items] -= rate[items, None] * gradient / square.sqrt().clamp_min(1e-12)
             delta[items] = torch.lerp(delta[items], anchor[DELTA][items], config.anchor_pull)
         for name, parameter in dense.items():
             parameter.lerp_(anchor[name], config.anchor_pull)

@@ -69,8 +69,8 @@ class IncrementConfig(BaseModel):
         0.1, description="Age at which a past event is half as likely to be kept, as a share of the whole time"
     )
     anchor_pull: float = Field(0.01, ge=0, lt=1, description="Share of the way back to last night's weights after each step")
-    prior_slots: PositiveInt = Field(16, description="Moments whose popularity is kept for replay")
-    prior_spacing_hours: PositiveFloat = Field(6.0, description="Time between those moments")
+    prior_slots: PositiveInt = Field(128, description="Moments whose popularity is kept for replay")
+    prior_spacing_hours: PositiveFloat = Field(3.0, description="Time between those moments")
     blend_rows: int = Field(2000, ge=0, description="Newest events that the blend is fitted to again; 0 leaves it as the night chose it")
     blend_candidates: PositiveInt = Field(20, description="Items from each source among which the blend is fitted")
     blend_pull: NonNegativeFloat = Field(0.01, description="How strongly the blend is held near last night's")

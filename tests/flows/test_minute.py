@@ -57,7 +57,6 @@ MOMENTS = [
 ]
 QUICK = [
     "mlflow:MlflowClient.create_model_version:after",
-    "tasks.publishing:_move_watermarks:after",
     "tasks.publishing:publish_minute:after",
 ]
 

@@ -58,7 +58,9 @@ class IncrementConfig(BaseModel):
     delta_settles: PositiveFloat = Field(
         10.0, description="Events after which an item moves less: by one over the root of 1 + events / this"
     )
-    dense_rate: NonNegativeFloat = Field(1e-4, description="Learning rate of all other weights; 0 leaves them alone")
+    dense_rate: NonNegativeFloat = Field(
+        1e-4, description="Learning rate of all other weights in a step of batch_events, in proportion for fewer; 0 leaves them alone"
+    )
     passes: PositiveInt = Field(2, description="Times each new event is stepped on, each time beside other replayed events")
     max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")
     batch_events: PositiveInt = Field(4096, description="Events a step sees, replay aside")

@@ -296,8 +296,7 @@ def _step(
     delta.grad = None
     batch = make_batch(events, windows, which)
     rows = batch.rows[batch.is_target].numpy()
-    touched = [events.item[rows]]
-    share = 1.0
+    share, n_events = 1.0, len(rows)
     if config.replay_per_new:
         share = 1 / (1 + config.replay_per_new)
         n_windows = max(round(config.replay_per_new * len(rows) / (0.75 * len(memory.events) / max(memory.n_windows, 1))), 8)
@@ -305,14 +304,16 @@ def _step(
         for part in bucketed(replayed.length, config.batch_events):
             again = make_batch(memory.events, replayed, part)
             (step_loss(model, again, memory.events, replay_offsets) * ((1 - share) * len(part) / len(replayed))).backward()
-            touched.append(memory.events.item[again.rows[again.is_target].numpy()])
+            n_events += int(again.is_target.sum())
     (step_loss(model, batch, events, offsets) * share).backward()
     torch.nn.utils.clip_grad_norm_(dense.values(), 1.0)
+    for group in optimizer.param_groups:  # the squares are those of the night's batches: fewer events are noisier by as much
+        group["lr"] = config.dense_rate * min(n_events / config.batch_events, 1.0)
     if config.dense_rate:
         optimizer.step()
     with torch.no_grad():
         if config.delta_rate and delta.grad is not None:
-            items = torch.from_numpy(np.unique(np.concatenate(touched)))
+            items = torch.from_numpy(np.unique(events.item[rows]))
             gradient = delta.grad[items]
             usual = gradient.square().sum(1).mean()
             square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)

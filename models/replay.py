@@ -15,7 +15,7 @@ from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Ints, ragged_rows
 from models.evaluation import Evaluator
-from models.increment import Predicted, Queries, learn, predict
+from models.increment import Predicted, Queries, learn, predict, with_popularity
 from models.metrics import Ranking, rank_events
 from models.prior import HALF_LIVES_H, Popularity
 from models.serving import best_popularity_column
@@ -109,7 +109,8 @@ def replay(
     events = evaluator.events
     night = first or train(events.before(config.since), config.since)
     live = dict.fromkeys((policy.name for policy in policies), night)
-    nights = dict(live)
+    nights, shown = dict(live), dict(live)
+    due = dict.fromkeys(live, np.empty(0, np.int64))
     spent = dict.fromkeys((*live, "recent_popular"), 0.0)
     next_night = config.since + config.night_s
     night_from = config.since
@@ -126,7 +127,8 @@ def replay(
             known = _known(events, next_night)
             for policy in policies:
                 if policy.has_nights:
-                    live[policy.name] = nights[policy.name] = night
+                    live[policy.name] = nights[policy.name] = shown[policy.name] = night
+                    due[policy.name] = due[policy.name][:0]
             next_night += config.night_s
         n_steps += 1
         rows_done.append(rows)
@@ -136,28 +138,32 @@ def replay(
         for policy in policies:
             started = clock.monotonic()
             if policy.retrains:
-                live[policy.name] = train(events.before(begin), begin)
+                shown[policy.name] = train(events.before(begin), begin)
             if policy.has_fresh_lists:
                 queries, order = fresh
             else:
                 since = night_from if policy.has_nights else config.since
                 queries, order = _queries(evaluator, rows, np.full(len(rows), since), None)
             n_candidates = policy.increment.blend_candidates if policy.increment and policy.increment.blend_rows else 0
-            predicted = predict(live[policy.name].scorer(), queries, n_candidates)
+            predicted = predict(shown[policy.name].scorer(), queries, n_candidates)
             if not policy.has_fresh_lists:
-                predicted = _with_fallback(predicted, live[policy.name], queries)
+                predicted = _with_fallback(predicted, shown[policy.name], queries)
             rankings[policy.name].append(_back(predicted.ranking, order))
             if policy.learns and policy.increment is not None:
-                live[policy.name] = _learn(
+                due[policy.name] = np.sort(np.concatenate([due[policy.name], rows]))
+                learnt, for_lists = _learn(
                     evaluator,
                     live[policy.name],
                     nights[policy.name],
-                    rows,
+                    due[policy.name],
                     begin + config.step_s,
                     predicted,
                     policy.increment,
                     config.seed + n_steps,
                 )
+                shown[policy.name] = for_lists
+                if learnt is not None:
+                    live[policy.name], due[policy.name] = learnt, due[policy.name][:0]
             spent[policy.name] += clock.monotonic() - started
         started = clock.monotonic()
         share = torch.from_numpy(popularity.features()[:, config.recent_column])
@@ -273,8 +279,8 @@ def _learn(
     predicted: Predicted,
     increment: IncrementConfig,
     seed: int,
-) -> Checkpoint:
-    """The model after the events of a step; the one before where the gate says no."""
+) -> tuple[Checkpoint | None, Checkpoint]:
+    """The model after the due events, None where the gate says no, and the one that makes the lists then."""
     events = evaluator.events
     users, number = np.unique(events.user[rows], return_inverse=True)
     last, first = np.zeros(len(users), np.int64), np.full(len(users), len(events))
@@ -285,8 +291,9 @@ def _learn(
     part = Events(
         user, events.item[row], events.kind[row], events.time[row], events.weight[row], len(users), events.n_items, events.n_kinds
     )
-    learnt, verdict = learn(live, night, part, np.isin(row, rows), as_of, predicted.candidates, increment, seed)
+    is_due = np.isin(row, rows)
+    learnt, verdict = learn(live, night, part, is_due, as_of, predicted.candidates, increment, seed)
     if not verdict.passed:
         log.warning("update discarded: %s", verdict.reason)
-        return live
-    return learnt
+        return None, with_popularity(live, part, is_due, as_of)
+    return learnt, learnt

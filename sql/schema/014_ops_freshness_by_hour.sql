@@ -20,4 +20,4 @@ select
 from waits
 group by hour;
 comment on view ops.freshness_by_hour is
-'Seconds from the newest event of a user to the list that knows it: half, 95 % and the longest, by the hour (UTC) in which the lists were made';
+'Seconds from the newest event of a user to the list that knows it: p50, p95 and the longest, by the hour (UTC) of the lists';

@@ -119,8 +119,8 @@ def users_to_refresh(
     with reading(lake) as con:
         con.register("excluded", pl.DataFrame({"user_id": pl.Series(list(exclude), dtype=pl.String)}))
         con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
-        old = con.execute(statement("minute/old_lists"), {"older_than": older_than, "limit": limit}).fetchall()
-        near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "limit": limit}).fetchall() if moved_item_ids else []
+        old = con.execute(statement("minute/old_lists"), {"older_than": older_than, "n_most": limit}).fetchall()
+        near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": limit}).fetchall() if moved_item_ids else []
     return list(dict.fromkeys(str(user) for (user,) in old + near))[:limit]
 
 

@@ -1,4 +1,5 @@
--- Snapshots that nothing needs any more: older than the given time and than all watermarks, not the newest, and named by no kept publication.
+-- Snapshots that nothing needs any more: older than the given time and than all watermarks, not the newest, and named by no kept
+-- publication.
 --
 -- grain:   one row per snapshot
 -- params:  $keep_publications (how many of the newest of each cadence), $keep_since (timestamp, UTC), $spared (snapshots named elsewhere)

@@ -1,7 +1,7 @@
 -- Users who have one of some items near the top of their list, oldest list first.
 --
 -- grain:   one row per user
--- params:  $depth (ranks that count), $limit
+-- params:  $depth (ranks that count), $n_most
 -- reads:   recs.recommendations, excluded (registered: user_id), moved (registered: item_id)
 -- returns: user_id
 select lists.user_id
@@ -12,4 +12,4 @@ where lists.rank <= $depth
     and lists.user_id not in (select excluded.user_id from excluded)
 group by lists.user_id
 order by min(lists.generated_at), lists.user_id
-limit $limit
+limit $n_most

@@ -1,7 +1,7 @@
 -- Users whose list was made before a moment, oldest list first.
 --
 -- grain:   one row per user
--- params:  $older_than (timestamp, UTC), $limit
+-- params:  $older_than (timestamp, UTC), $n_most
 -- reads:   recs.recommendations, excluded (registered: user_id)
 -- returns: user_id
 select lists.user_id
@@ -11,4 +11,4 @@ where lists.rank = 1
     and lists.generated_at < $older_than
     and lists.user_id not in (select excluded.user_id from excluded)
 order by lists.generated_at, lists.user_id
-limit $limit
+limit $n_most

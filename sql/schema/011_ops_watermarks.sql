@@ -9,7 +9,8 @@ create table ops.watermarks (
     updated_at timestamp not null
 );
 comment on table ops.watermarks is 'Up to which snapshot of the lake the work of each consumer is done';
-comment on column ops.watermarks.consumer is 'published (its events are in histories and lists) or learnt (they are in the weights of the live model)';
+comment on column ops.watermarks.consumer is
+'published (its events are in histories and lists) or learnt (they are in the weights of the live model)';
 comment on column ops.watermarks.snapshot is 'Everything up to this snapshot is done';
 comment on column ops.watermarks.updated_at is 'When it moved, UTC';
 

@@ -55,10 +55,7 @@ MOMENTS = [
     "tasks.increments:prune_increments:before",
     "tasks.increments:prune_increments:after",
 ]
-QUICK = [
-    "mlflow:MlflowClient.create_model_version:after",
-    "tasks.publishing:publish_minute:after",
-]
+QUICK = ["mlflow:MlflowClient.create_model_version:after"]
 
 
 @pytest.fixture(scope="module")

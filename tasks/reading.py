@@ -208,7 +208,9 @@ def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:
-    """The live model's figure and the best baseline's on the same events; empty where it was never measured."""
+    """The live model's figure, or that of the night it goes back to, and the best baseline's on the same events."""
+    measured = _rows(con, "measured_version", {"model_version": version})
+    version = str(measured[0]["model_version"]) if measured else version
     figures = _rows(con, "quality", {"model_version": version, "metric": METRIC})
     own = [_figure(row) for row in figures if row["model_version"] == version]
     baselines = [f"{row['model']} {_figure(row)}" for row in figures if row["is_baseline"]]

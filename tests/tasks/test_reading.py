@@ -130,3 +130,14 @@ def test_an_age_is_in_the_largest_unit_that_fits(ago: timedelta, words: str) -> 
 
 def test_a_message_of_duckdb_loses_the_copy_of_the_statement() -> None:
     assert one_line("Parser Error: no\n\nLINE 1: selec\n        ^") == "Parser Error: no"
+
+
+def test_an_increment_is_shown_with_the_hold_out_of_the_night_it_goes_back_to(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    for version, value in (("1", 0.2), ("2", 0.01)):  # the second night was refused
+        write_offline_metrics(lake, [MetricRow("minutehand", "all", "ndcg_at_10", value, 9)], provenance(lake, version))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 2))
+    minute(lake, "3", prequential=[MetricRow("nightly", "all", "ndcg_at_10", 0.3, 1)], versions={"nightly": "1"})
+    told = {row["what"]: row["value"] for row in status(lake)}
+    assert (told["live model"], told["hold-out NDCG@10"]) == ("version 3", "0.2000")

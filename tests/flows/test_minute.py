@@ -263,6 +263,7 @@ def demand_mended(forker: Forker, unkilled: dict[str, Any], moment: str) -> None
     assert {name for name in unkilled if state[name] != unkilled[name]} == set(), moment
 
 
+@pytest.mark.slow
 def test_a_minute_killed_between_two_effects_is_mended_by_the_next(forker: Forker, unkilled: dict[str, Any]) -> None:
     assert unkilled["learnt"]["fresh"] == 1
     assert (unkilled["waiting"], unkilled["live is live"], unkilled["versions"], len(unkilled["curve"])) == ([[1]], True, [2, 2], 1)
@@ -285,6 +286,7 @@ def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: 
     assert forker.state() == unkilled
 
 
+@pytest.mark.slow
 def test_of_two_minutes_at_once_one_works_and_one_ends_clean(forker: Forker, unkilled: dict[str, Any]) -> None:
     forker.begin()
     assert forker.run({}, {}) == [0, 0]

@@ -259,7 +259,7 @@ def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) ->
     assert by_minutes == rows(lake, HISTORIES)
 
 
-@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
 def test_minutes_make_the_histories_that_a_night_would_make(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
     minutes_keep_the_books(lake, batches)

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_an_empty_lake_is_one_error_line_without_a_traceback_and_leaves_no_temporary_file(home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from cli import main; main()", "nightly"],

@@ -120,6 +120,7 @@ def _worse(judged: Any) -> Any:
     return replace(judged, ndcg=judged.champion_ndcg / 2 - 0.01)
 
 
+@pytest.mark.slow
 def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
     shop.spend_night()
     held = set(registry.aliases(shop.models).values())
@@ -160,6 +161,7 @@ def kill(moment: str, prefect_server: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_everything(shop: Shop, prefect_server: str) -> None:
     before = shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")
     kill("publishing", prefect_server)

@@ -142,6 +142,7 @@ def test_searches_leave_no_trace_but_the_watermark_passes_them(lake: Lake) -> No
     assert rows(lake, "select user_id from ops.freshness") == [("w",)]
 
 
+@pytest.mark.slow
 def test_the_news_are_the_same_after_flush_expiry_merge_and_clean_up(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))

@@ -137,6 +137,7 @@ def test_the_files_of_a_model_under_way_in_a_living_night_are_left_alone(registr
     assert reconcile(registry, None).deleted_models == ()
 
 
+@pytest.mark.slow
 def test_a_registered_model_answers_far_from_this_repository(registry: Registry, register_one: Callable[[], str], tmp_path: Path) -> None:
     promote(registry, register_one())
     script = f"""

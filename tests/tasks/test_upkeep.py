@@ -46,6 +46,7 @@ def test_upkeep_changes_no_content_and_no_order_and_spares_what_the_kept_publica
         events_at(lake, dropped)
 
 
+@pytest.mark.slow
 def test_upkeep_spares_recent_snapshots_and_those_that_are_named_to_it(lake: Lake) -> None:
     dropped, _ = busy_lake(lake)
     assert maintain(lake, keep_publications=1).snapshots_expired == 0
@@ -53,6 +54,7 @@ def test_upkeep_spares_recent_snapshots_and_those_that_are_named_to_it(lake: Lak
     assert len(events_at(lake, dropped)) == 26
 
 
+@pytest.mark.slow
 def test_readers_that_were_there_before_the_upkeep_read_on_and_the_files_go_a_day_later(lake: Lake) -> None:
     busy_lake(lake)
     events = "select rowid, * from raw.events order by rowid"
@@ -70,6 +72,7 @@ def test_readers_that_were_there_before_the_upkeep_read_on_and_the_files_go_a_da
     assert content(lake) == now
 
 
+@pytest.mark.slow
 def test_upkeep_of_a_tidy_lake_finds_nothing_to_do(lake: Lake) -> None:
     busy_lake(lake)
     for days in (2, 4):
@@ -94,6 +97,7 @@ def test_upkeep_deletes_orphans_but_never_a_foreign_file(lake: Lake) -> None:
     assert not orphan.exists()
 
 
+@pytest.mark.slow
 def test_after_many_minutes_each_table_is_one_file_again(lake: Lake) -> None:
     users = [f"u{number}" for number in range(30)]
     add_events(lake, *[(user, "a", "view", 1) for user in users])

@@ -56,7 +56,7 @@ class IncrementConfig(BaseModel):
         0.3, description="How far a step usually moves the delta of a new item that it touches; 0 leaves all alone"
     )
     delta_settles: PositiveFloat = Field(
-        10.0, description="Events after which an item moves less: by one over the root of 1 + events / this"
+        0.2, description="Events after which an item moves less: by one over the root of 1 + events / this"
     )
     dense_rate: NonNegativeFloat = Field(
         1e-4, description="Learning rate of all other weights in a step of batch_events, in proportion for fewer; 0 leaves them alone"

@@ -18,7 +18,7 @@ from models.evaluation import Evaluator
 from models.increment import Predicted, Queries, learn, predict, with_popularity
 from models.metrics import Ranking, rank_events
 from models.prior import HALF_LIVES_H, Popularity
-from models.serving import best_popularity_column
+from models.serving import best_popularity_column, offsets_of
 
 log = logging.getLogger("minutehand.replay")
 
@@ -260,7 +260,7 @@ def _back(ranking: Ranking, order: Ints) -> Ranking:
 
 def _with_fallback(predicted: Predicted, live: Checkpoint, queries: Queries) -> Predicted:
     """Users without a history when the tables were made get the list for anyone."""
-    nobody = (np.diff(queries.events.offsets, append=len(queries.events))[: len(queries.now)] == 0)[queries.query]
+    nobody = (np.diff(offsets_of(queries.events, len(queries.now))) == 0)[queries.query]
     if not nobody.any():
         return predicted
     share = torch.from_numpy(live.popularity[:, best_popularity_column(live.blend)])

@@ -14,12 +14,12 @@ from models import checkpoint as checkpoints
 from models.blend import log_trend
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
-from models.dataset import Events, Floats, Ints
+from models.dataset import Events, Floats, Ints, ragged_rows
 from models.increment import Predicted, Queries, Verdict, learn, predict, with_popularity
 from models.metrics import Ranking, rank_events
 from models.prior import HALF_LIVES_H
 from models.results import MetricRow, Neighbours, RankedLists
-from models.serving import anybody, best_popularity_column, moved_items, neighbours_of
+from models.serving import anybody, best_popularity_column, moved_items, neighbours_of, offsets_of
 from models.step import Step
 from tasks.config import PublishConfig
 from tasks.feed import News, histories_events, make_step
@@ -132,20 +132,18 @@ def score(state: State, config: IncrementConfig) -> Scored:
         "nightly": predict(state.night.scorer(), queries).ranking,
         "recent_popular": _recent(live, known, user, item),
     }
-    warm_user = np.diff(known.offsets, append=np.full(max(len(step.user_ids) + 1 - len(known.offsets), 0), len(known)))[user] > 0
+    warm_user = np.diff(offsets_of(known, len(step.user_ids)))[user] > 0
     return Scored(_metric_rows(rankings, warm_user, state.is_warm_item[item]), by_live)
 
 
 def _recent(live: Checkpoint, known: Events, user: Ints, item: Ints) -> Ranking:
     """By decayed popularity alone, half-life a day; without what users had, where that is hidden."""
     share = torch.from_numpy(live.popularity[:, RECENT])
+    offsets = offsets_of(known, int(user.max(initial=-1)) + 1)
     parts = []
     for part in np.array_split(np.arange(len(user)), max(len(user) * len(share) // 20_000_000, 1)):
-        seen = None
-        if live.hide_seen:
-            pairs = [(n, known.item[known.offsets[u] : known.offsets[u + 1]]) for n, u in enumerate(user[part]) if u < known.n_users]
-            number = np.repeat([n for n, _ in pairs], [len(items) for _, items in pairs]).astype(np.int64)
-            seen = number, np.concatenate([items for _, items in pairs]) if pairs else np.empty(0, np.int64)
+        number, row = ragged_rows(offsets[user[part]], offsets[user[part] + 1])
+        seen = (number, known.item[row]) if live.hide_seen else None
         parts.append(rank_events(share.expand(len(part), -1).clone(), item[part], seen))
     return Ranking.join(parts)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,31 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.baselines import ItemKnn
-from models.blend import TREND_ROW
 from models.config import EvaluationConfig, RecommenderConfig, TrainConfig
 from models.dataset import Events, Floats, Ints, TemporalSplit
 from models.errors import UserError
 from models.evaluation import BLOCK_CELLS, Evaluator
-from models.fitting import (
-    MAX_BLEND_ROWS,
-    MAX_JUDGE_ROWS,
-    Fit,
-    choose_blend,
-    finish,
-    fit_past,
-    held_out,
-    make_evaluator,
-    new_model,
-    sample,
-    target_vectors,
-    training_offsets,
-)
+from models.fitting import Fit, fit_past, held_out, make_evaluator, sample
 from models.holdout import KNN_DECAYS, MAX_TUNING_ROWS
-from models.metrics import Ranking, bootstrap_interval, rank_events
-from models.prior import HALF_LIVES_H, Slots, fit_prior, slot_log_prior, walk
-from models.recommender import Recommender
-from models.training import OnEpoch, pick_device, train
-from models.whitening import Whitening
+from models.metrics import Ranking, bootstrap_interval
+from models.prior import HALF_LIVES_H, Slots
+from models.training import OnEpoch
 
 PROTOCOLS = ("temporal", "leave-one-out")
 BASELINES = ("pop", "recent", "itemknn")
@@ -45,43 +28,6 @@ LEARNERS = ("minutehand", "idonly")
 LEAST_EVENTS = 3
 MAX_SLOTS = 500
 MAX_SLOT_CELLS = 50_000_000
-
-
-@dataclass(frozen=True)
-class LeaveOneOut(Evaluator):
-    """Histories grow to the very event that is asked for; popularity is counted from the training events alone."""
-
-    train: Events
-
-    @cached_property
-    def trend(self) -> Floats:
-        """Trendiness of every event among the training events before its slot."""
-        slot = self.slots.of(self.events.time)
-        order = np.argsort(slot, kind="stable")
-        wanted, begin = np.unique(slot[order], return_index=True)
-        out = np.empty(len(self.events), np.float32)
-        for (_, popularity), rows in zip(walk(self.train, self.slots, wanted), np.split(order, begin[1:]), strict=True):
-            out[rows] = np.log(popularity.counts[TREND_ROW][self.events.item[rows]] + 0.1)
-        return out
-
-    def trend_scale(self, until: int) -> Floats:
-        """Mean and deviation over all events but those that are held out; there is no one time before which all is known."""
-        position, count = self.events.position, np.diff(self.events.offsets)[self.events.user]
-        known = self.trend[(count < LEAST_EVENTS) | (position < count - 2)]
-        return np.array([known.mean() if len(known) else 0.0, max(known.std(), 1e-3) if len(known) else 1.0], np.float32)
-
-    def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Tensor]]:
-        """Rows of one slot at a time, with the popularity features of the training events before it."""
-        if not len(rows):
-            return
-        slot = self.slots.of(self.events.time[rows])
-        order = np.argsort(slot, kind="stable")
-        wanted, begin = np.unique(slot[order], return_index=True)
-        block = max(BLOCK_CELLS // self.events.n_items, 1)
-        for (_, popularity), members in zip(walk(self.train, self.slots, wanted), np.split(rows[order], begin[1:]), strict=True):
-            features = torch.from_numpy(popularity.features())
-            for first in range(0, len(members), block):
-                yield members[first : first + block], features
 
 
 @dataclass(frozen=True)
@@ -127,49 +73,20 @@ def leave_one_out(events: Events, config: EvaluationConfig, seed: int) -> Task:
             f"no user has {LEAST_EVENTS} events, the least that leave-one-out needs ({len(events):,} events, {events.n_users:,} users); "
             "try --protocol temporal"
         )
-    is_known = np.ones(len(events), bool)
-    is_known[last] = is_known[last - 1] = False
-    known = events.where(is_known)
-    slots = Slots.over(known.time, max(min(MAX_SLOTS, MAX_SLOT_CELLS // events.n_items), 20))
-    evaluator = LeaveOneOut(events, slots, True, known)
-    return Task(evaluator, known, sample(last - 1, config.max_events, seed), sample(last, config.max_events, seed))
+    is_training = np.ones(len(events), bool)
+    is_training[last] = is_training[last - 1] = False
+    train = events.where(is_training)
+    slots = Slots.over(train.time, max(min(MAX_SLOTS, MAX_SLOT_CELLS // events.n_items), 20))
+    return Task(
+        Evaluator(events, slots, True, is_training), train, sample(last - 1, config.max_events, seed), sample(last, config.max_events, seed)
+    )
 
 
 def fit(
     task: Task, text: Floats, model_config: RecommenderConfig, train_config: TrainConfig, seed: int, on_epoch: OnEpoch | None = None
 ) -> Fit:
     """Train on the training events, choose epochs and blend on the validation events; no test event is looked at."""
-    if task.split is not None:
-        return fit_past(task.evaluator, task.split, task.validation, text, model_config, train_config, seed, on_epoch)
-    evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
-    device = pick_device(train_config.device)
-    n_trained = np.bincount(task.train.item, minlength=events.n_items)
-    whitening = Whitening.fit(text, model_config.dim, n_trained > 0)
-    model = new_model(model_config, whitening.apply(text), events.n_kinds, device, seed)
-    prior = fit_prior(task.train, slots)
-    offsets = training_offsets(task.train, slots, prior, device)
-    judge = make_judge(task, sample(task.validation, MAX_JUDGE_ROWS, seed), prior)
-    curve = train(model, task.train, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
-    weights = finish(model, events, sample(task.validation, MAX_BLEND_ROWS, seed), n_trained)
-    return Fit(weights, choose_blend(evaluator, weights, task.validation, 0, seed), whitening, curve, prior)
-
-
-def make_judge(task: Task, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
-    """NDCG@10 of a model on some validation rows, under the prior of the training events."""
-    evaluator, events = task.evaluator, task.evaluator.events
-    wanted, place = np.unique(evaluator.slots.of(events.time[rows]), return_inverse=True)
-    table = slot_log_prior(task.train, evaluator.slots, wanted, prior)
-
-    def judge(model: Recommender) -> float:
-        vectors, items = target_vectors(model, events, rows), model.items().detach().float().cpu()
-        parts = []
-        for first in range(0, len(rows), 500):
-            part = slice(first, first + 500)
-            scores = vectors[part] @ items.T + table[torch.from_numpy(place[part])]
-            parts.append(rank_events(scores, events.item[rows[part]], evaluator.seen(rows[part])))
-        return quality(Ranking.join(parts))
-
-    return judge
+    return fit_past(task.evaluator, task.split, task.validation, text, model_config, train_config, seed, on_epoch)
 
 
 def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:

@@ -68,13 +68,13 @@ def popularity_only(row: int, trend: Floats) -> Blend:
     return blend
 
 
-def trendiness(events: Events, slots: Slots) -> Floats:
-    """Log decayed count (half-life a day) of each event's item when its slot began."""
+def trendiness(events: Events, slots: Slots, counted: Events) -> Floats:
+    """Log decayed count (half-life a day) of each event's item, among the events that count, when its slot began."""
     slot = slots.of(events.time)
     order = np.argsort(slot, kind="stable")
     wanted, begin = np.unique(slot[order], return_index=True)
     out = np.empty(len(events), np.float32)
-    for (_, popularity), rows in zip(walk(events, slots, wanted), np.split(order, begin[1:]), strict=True):
+    for (_, popularity), rows in zip(walk(counted, slots, wanted), np.split(order, begin[1:]), strict=True):
         out[rows] = log_trend(popularity.counts)[events.item[rows]]
     return out
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.baselines import ItemKnn
@@ -32,20 +33,30 @@ BLOCK_CELLS = 10_000_000
 
 @dataclass(frozen=True)
 class Evaluator:
-    """The events, and the two rules that every model is judged by: the slots of time and whether seen items are hidden."""
+    """The events, and the two rules that every model is judged by: the slots of time and whether seen items are hidden.
+
+    is_counted: [events] what popularity is counted from, ever; None for all. Histories grow by every event, counted or not.
+    """
 
     events: Events
     slots: Slots
     hide_seen: bool
+    is_counted: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def counted(self) -> Events:
+        """The events that make popularity."""
+        return self.events if self.is_counted is None else self.events.where(self.is_counted)
 
     @cached_property
     def trend(self) -> Floats:
         """Trendiness of every event."""
-        return trendiness(self.events, self.slots)
+        return trendiness(self.events, self.slots, self.counted)
 
-    def trend_scale(self, until: int) -> Floats:
-        """Mean and deviation of trendiness before a time."""
-        known = self.trend[self.events.time < until]
+    def trend_scale(self, until: int | None) -> Floats:
+        """Mean and deviation of the trendiness of what is counted before a time."""
+        before = np.ones(len(self.events), bool) if until is None else self.events.time < until
+        known = self.trend[before if self.is_counted is None else before & self.is_counted]
         return np.array([known.mean() if len(known) else 0.0, max(known.std(), 1e-3) if len(known) else 1.0], np.float32)
 
     def with_kinds(self, kind: Ints, n_kinds: int) -> Evaluator:
@@ -81,7 +92,7 @@ class Evaluator:
         order = np.argsort(slot, kind="stable")
         wanted, begin = np.unique(slot[order], return_index=True)
         block = max(BLOCK_CELLS // self.events.n_items, 1)
-        for (_, popularity), members in zip(walk(self.events, self.slots, wanted), np.split(rows[order], begin[1:]), strict=True):
+        for (_, popularity), members in zip(walk(self.counted, self.slots, wanted), np.split(rows[order], begin[1:]), strict=True):
             features = torch.from_numpy(popularity.features())
             for first in range(0, len(members), block):
                 yield members[first : first + block], features

@@ -108,7 +108,7 @@ def finish(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> W
 
 def fit_past(
     evaluator: Evaluator,
-    split: TemporalSplit,
+    split: TemporalSplit | None,
     validation: Ints,
     text: Floats,
     model_config: RecommenderConfig,
@@ -116,9 +116,12 @@ def fit_past(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Fit:
-    """Train on events before the validation period; choose epochs and blend on it."""
+    """Train on the events before the validation period, or on all that count where no time splits them; the validation rows
+    choose epochs and blend.
+    """
     events, slots = evaluator.events, evaluator.slots
-    past = events.before(split.validation_from)
+    until = None if split is None else split.validation_from
+    past = evaluator.counted if until is None else events.before(until)
     device = pick_device(train_config.device)
     n_trained = np.bincount(past.item, minlength=events.n_items)
     whitening = Whitening.fit(text, model_config.dim, n_trained > 0)
@@ -128,7 +131,7 @@ def fit_past(
     offsets = training_offsets(past, slots, prior, device)
     curve = train(model, past, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
     weights = finish(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
-    blend = choose_blend(evaluator, weights, validation, split.validation_from, seed)
+    blend = choose_blend(evaluator, weights, validation, until, seed)
     return Fit(weights, blend, whitening, curve, prior)
 
 
@@ -139,7 +142,7 @@ def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Rec
     if len(wanted) * events.n_items > 50_000_000:
         wanted = wanted[: max(50_000_000 // events.n_items, 1)]
         rows, place = rows[place < len(wanted)], place[place < len(wanted)]
-    table = slot_log_prior(events, slots, wanted, prior)
+    table = slot_log_prior(evaluator.counted, slots, wanted, prior)
 
     def judge(model: Recommender) -> float:
         vectors, items = target_vectors(model, events, rows), model.items().detach().float().cpu()
@@ -153,7 +156,7 @@ def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Rec
     return judge
 
 
-def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int, seed: int) -> Blend:
+def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
     """The best on validation of: the fitted blend, it with more or less of either part, and each popularity alone."""
     scale = evaluator.trend_scale(until)
     start = starting_blend(scale)

@@ -8,40 +8,49 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+MAX_LOGIT = 60.0
+"""Up to here the exponentials of a whole catalogue have a finite sum; beyond, each row is first shifted by its highest logit."""
+
 
 class _CatalogCrossEntropy(torch.autograd.Function):
-    """Computes the gradients chunk by chunk on the way forward: three matrix products a chunk, memory for one chunk."""
+    """Computes the gradients chunk by chunk on the way forward: three matrix products a chunk, memory for one chunk.
+
+    The gradient of a row's logits is its softmax less one at the target. The softmax is never formed: its scale is
+    multiplied into the rows of the queries, and the target is a gather and a scatter of one vector a row.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, queries: Tensor, items: Tensor, target: Tensor, weight: Tensor, prior: Tensor, slot: Tensor, chunk: int
     ) -> Tensor:
-        grad_queries = torch.empty_like(queries)
+        grad_queries = torch.empty(queries.shape, dtype=torch.float32, device=items.device)
         grad_items = torch.zeros(items.shape, dtype=torch.float32, device=items.device)
         total = torch.zeros((), dtype=torch.float32, device=items.device)
-        scale = 1.0 / weight.sum().clamp_min(1e-12)
+        weight = weight / weight.sum().clamp_min(1e-12)
+        exact_queries, of_target = queries.float(), items.index_select(0, target).float()
+        may_overflow = bool(exact_queries.norm(dim=1).amax() * items.float().norm(dim=1).amax() > MAX_LOGIT)
         for start in range(0, len(queries), chunk):
             part = slice(start, start + chunk)
-            rows = torch.arange(len(queries[part]), device=queries.device)
-            logits = torch.addmm(prior.index_select(0, slot[part]), queries[part], items.T).float()
-            highest = logits.amax(1, keepdim=True)
-            of_target = logits[rows, target[part]] - highest[:, 0]
-            likelihood = logits.sub_(highest).exp_()
-            mass = likelihood.sum(1)
-            part_weight = weight[part] * scale
-            total += ((mass.log() - of_target) * part_weight).sum()
-            residual = likelihood.mul_((part_weight / mass)[:, None])
-            residual[rows, target[part]] -= part_weight
-            residual = residual.to(queries.dtype)
-            grad_queries[part] = residual @ items
-            grad_items += residual.T @ queries[part]
-        ctx.save_for_backward(grad_queries, grad_items.to(items.dtype))
+            logits = prior.index_select(0, slot[part]).addmm_(queries[part], items.T)
+            highest = logits.amax(1, keepdim=True) if may_overflow else None
+            likelihood = (logits if highest is None else logits.sub_(highest)).exp_()
+            mass = likelihood.sum(1).float()
+            share = (weight[part] / mass)[:, None]
+            log_mass = mass.log() if highest is None else mass.log() + highest[:, 0].float()
+            total += (log_mass * weight[part]).sum()
+            grad_queries[part] = (likelihood @ items).float() * share
+            grad_items += likelihood.T @ (exact_queries[part] * share).to(queries.dtype)
+        total -= (((exact_queries * of_target).sum(1) + prior[slot, target].float()) * weight).sum()
+        grad_queries -= of_target * weight[:, None]
+        grad_items.index_add_(0, target, exact_queries * -weight[:, None])
+        ctx.save_for_backward(grad_queries, grad_items)
+        ctx.dtype = queries.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_queries, grad_items = ctx.saved_tensors
-        return grads[0] * grad_queries, grads[0] * grad_items, None, None, None, None, None
+        grad_queries, grad_items = (grads[0] * grad for grad in ctx.saved_tensors)
+        return grad_queries.to(ctx.dtype), grad_items.to(ctx.dtype), None, None, None, None, None
 
 
 def catalog_cross_entropy(
@@ -55,8 +64,8 @@ def catalog_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Weighted mean of -log softmax(queries . items + prior[slot])[target].
 
-    The prior is an offset in log space, in the type of the queries, and receives no gradient; -inf takes an item out of
-    the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
+    The prior is a log probability, so at most 0, in the type of the queries, and receives no gradient; -inf takes an item
+    out of the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
     """
     chunk = max(chunk_cells // len(items), 16)
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]

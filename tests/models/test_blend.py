@@ -155,7 +155,7 @@ def test_user_features_know_newcomers_activity_and_the_gap() -> None:
 
 def test_an_item_is_trendy_when_many_came_before_and_its_own_event_does_not_count() -> None:
     events = make_events([(user, 0, user) for user in range(5)] + [(5, 0, HOUR), (6, 1, HOUR)], n_items=2)
-    trend = trendiness(events, Slots(0, 900))
+    trend = trendiness(events, Slots(0, 900), events)
     assert trend[5] > np.log(4)
     assert trend[6] == trend[0] == pytest.approx(np.log(0.1))
 

@@ -24,7 +24,11 @@ from models.recommender import Recommender
 from models.serving import Scorer
 from models.whitening import Whitening
 
-FORMAT, READABLE = 2, (1, 2)
+FORMAT = 3
+
+
+class UnreadableFormatError(UserError):
+    """A checkpoint of another version of minutehand, whose model has another shape."""
 
 
 @dataclass(frozen=True)
@@ -135,19 +139,18 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def load(folder: Path) -> Checkpoint:
-    """The checkpoint of a folder, as it was saved. Raises UserError where the folder is not one."""
+    """The checkpoint of a folder, as it was saved. Raises UserError where the folder is not one, or one of another version."""
     try:
         described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
             f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
         ) from error
-    if described["format"] not in READABLE:
-        raise UserError(
-            f"{folder} has checkpoint format {described['format']}, this version reads {READABLE[0]} to {READABLE[-1]}; "
-            "run `minutehand nightly` again"
+    if described["format"] != FORMAT:
+        raise UnreadableFormatError(
+            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly`"
         )
-    config, parts = RecommenderConfig(**described["model"]), described.get("parts", ["past"])
+    config, parts = RecommenderConfig(**described["model"]), described["parts"]
     state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
     return Checkpoint(
         catalog=Catalog(tuple(described["item_ids"]), np.array(described["is_available"], dtype=bool)),

@@ -29,9 +29,9 @@ class RecommenderConfig(BaseModel):
 
     @model_validator(mode="after")
     def heads_divide_dim(self) -> RecommenderConfig:
-        """Every head gets an equal part of the width."""
-        if self.dim % self.n_heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of n_heads {self.n_heads}; set either so that it is")
+        """Every head gets an equal part of the width, and that one plane for order and one for time at least."""
+        if self.dim % (4 * self.n_heads):
+            raise ValueError(f"dim {self.dim} is not a multiple of 4 x n_heads {self.n_heads}; set either so that it is")
         return self
 
 

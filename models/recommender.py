@@ -12,12 +12,24 @@ from torch import Tensor, nn
 from models.config import RecommenderConfig
 
 GAP_SCALES_S = (60.0, 3600.0, 86400.0, 30 * 86400.0)
+LONGEST_DISTANCE = 500.0
+SHORTEST_PERIOD_S, LONGEST_PERIOD_S = 60.0, 3e7
 
 
 def gap_features(gap: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape scales"]:
     """Gaps in seconds on log scales of a minute, an hour, a day and a month; about 0 to 10 each, then divided by 10."""
     gap = gap.clamp_min(0).float()
     return torch.stack([torch.log1p(gap / scale) for scale in GAP_SCALES_S], dim=-1) / 10
+
+
+def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
+    """Dropout at a rate rounded to 1/256. On a CPU one random byte an element, drawn eight at a time: torch draws them one by one."""
+    if not training or rate == 0 or x.device.type != "cpu":
+        return F.dropout(x, rate, training)
+    least = min(max(round(rate * 256), 1), 255)
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= least
+    return x * keep.to(x.dtype).mul_(256 / (256 - least))
 
 
 class ItemTower(nn.Module):
@@ -48,8 +60,37 @@ class ItemTower(nn.Module):
         return F.normalize(self.text + self.head(self.text) * has_text + delta, dim=1, eps=1e-6)
 
 
+class Rotation:
+    """Rotary phases: half of a head's planes turn with the order of the tokens, half with their time.
+
+    Su et al. 2021, "RoFormer", eq. 34, with time as a second position. A query turns with the time at which the next event
+    is asked for, a key with the time of its event, so attention sees the distance in events and the gap in time of every
+    pair, without a matrix of pairs.
+    """
+
+    def __init__(self, head_dim: int) -> None:
+        planes = head_dim // 2
+        n_order = planes // 2
+        self.by_order = torch.logspace(0, -math.log10(LONGEST_DISTANCE), n_order, dtype=torch.float64)
+        periods = torch.logspace(math.log10(SHORTEST_PERIOD_S), math.log10(LONGEST_PERIOD_S), planes - n_order, dtype=torch.float64)
+        self.by_time = 2 * math.pi / periods
+
+    def phases(self, time: Int[Tensor, "batch time"], origin: Int[Tensor, "batch 1"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [batch, 1, time, planes] of tokens at some times, in seconds."""
+        order = torch.arange(time.shape[1], device=time.device, dtype=torch.float64)[:, None] * self.by_order.to(time.device)
+        turned = (time - origin).double()[..., None] * self.by_time.to(time.device)
+        angle = torch.remainder(torch.cat([order.expand(len(time), -1, -1), turned], -1), 2 * math.pi).float()[:, None]
+        return angle.cos().to(dtype), angle.sin().to(dtype)
+
+
+def rotate(x: Float[Tensor, "batch heads time dim"], cos: Tensor, sin: Tensor) -> Float[Tensor, "batch heads time dim"]:
+    """Each plane (of coordinates i and i + dim/2) turned by its phase."""
+    one, other = x.chunk(2, -1)
+    return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
+
+
 class Block(nn.Module):
-    """Pre-norm attention and feed-forward; the logits of attention carry a bias by distance and by gap of time."""
+    """Pre-norm attention, rotary in order and time, and feed-forward."""
 
     def __init__(self, config: RecommenderConfig) -> None:
         super().__init__()
@@ -58,23 +99,18 @@ class Block(nn.Module):
         self.norm_attention, self.norm_forward = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        self.distance_bias = nn.Parameter(torch.zeros(self.heads, config.max_events + 1))
-        self.gap_bias = nn.Parameter(torch.zeros(len(GAP_SCALES_S), self.heads))
         self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
     def forward(
-        self, x: Float[Tensor, "batch time dim"], gaps: Float[Tensor, "batch time time scales"], blocked: Float[Tensor, "time time"]
+        self, x: Float[Tensor, "batch time dim"], asked: tuple[Tensor, Tensor], happened: tuple[Tensor, Tensor]
     ) -> Float[Tensor, "batch time dim"]:
-        """Causal attention with a learnt bias by distance and by log gap (after HSTU, eq. 2), then a feed-forward."""
+        """Causal; asked and happened are the phases of queries and of keys."""
         batch, time, dim = x.shape
         q, k, v = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        steps = torch.arange(time, device=x.device)
-        distance = (steps[:, None] - steps[None, :]).clamp_min(0)
-        bias = (gaps @ self.gap_bias.to(gaps.dtype)).permute(0, 3, 1, 2) + (self.distance_bias[:, distance] + blocked).to(gaps.dtype)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        x = x + F.dropout(self.out(attended.transpose(1, 2).reshape(batch, time, dim)), self.dropout, self.training)
-        hidden = F.gelu(self.up(self.norm_forward(x)))
-        return x + F.dropout(self.down(hidden), self.dropout, self.training)
+        attended = F.scaled_dot_product_attention(rotate(q, *asked), rotate(k, *happened), v, is_causal=True)
+        x = x + dropout(self.out(attended.transpose(1, 2).reshape(batch, time, dim)), self.dropout, training=self.training)
+        hidden = F.gelu(self.up(self.norm_forward(x)), approximate="tanh")
+        return x + dropout(self.down(hidden), self.dropout, training=self.training)
 
 
 class Recommender(nn.Module):
@@ -91,6 +127,7 @@ class Recommender(nn.Module):
         self.start = nn.Parameter(torch.randn(config.dim, generator=generator) * 0.02)
         self.kind = nn.Embedding(n_kinds, config.dim)
         self.since_last = nn.Linear(len(GAP_SCALES_S), config.dim)
+        self.rotation = Rotation(config.dim // config.n_heads)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
         self.norm = nn.LayerNorm(config.dim)
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
@@ -114,12 +151,11 @@ class Recommender(nn.Module):
         config = self.config
         event = F.embedding(item, items) * math.sqrt(config.dim) + self.kind(kind)
         x = torch.where(is_start[..., None], self.start, event)
-        gaps = gap_features(query_time[:, :, None] - event_time[:, None, :])
-        x = x + self.since_last(torch.diagonal(gaps, dim1=1, dim2=2).transpose(1, 2)) * (~is_start)[..., None]
-        x = F.dropout(x, config.dropout, self.training)
-        time = item.shape[1]
-        blocked = torch.full((time, time), -torch.inf, device=x.device).triu(1)
-        gaps = gaps.to(torch.get_autocast_dtype(x.device.type)) if torch.is_autocast_enabled(x.device.type) else gaps
+        x = x + self.since_last(gap_features(query_time - event_time)) * (~is_start)[..., None]
+        x = dropout(x, config.dropout, training=self.training)
+        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        asked, happened = (self.rotation.phases(time, event_time[:, :1], dtype) for time in (query_time, event_time))
+        x = x.to(dtype)
         for block in self.blocks:
-            x = block(x, gaps, blocked)
-        return F.normalize(self.norm(x).float(), dim=-1) * self.log_scale.exp()
+            x = block(x, asked, happened)
+        return F.normalize(self.norm(x.float()), dim=-1) * self.log_scale.exp()

@@ -26,6 +26,9 @@ log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
 """Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
 
+PROBE_STEPS = 10
+"""Steps after which the epochs that fit into the budget are planned for the first time."""
+
 OnEpoch = Callable[[int, float, float | None, float], None]
 """Called after each epoch with its number, loss, validation NDCG@10 if judged, and seconds."""
 
@@ -97,9 +100,10 @@ def train(
 ) -> Curve:
     """Fit the model to the events in place; with a judge, keep the weights of the best epoch and stop when none follows.
 
-    n_epochs fixes the number of epochs (the refit on all events); otherwise config.max_epochs, patience and minutes
-    bound it. The learning rate warms up over the first steps and falls as a cosine over the planned epochs. Without
-    events the model stays as it is.
+    n_epochs fixes the number of epochs (the refit on all events); otherwise as many are planned as config.minutes hold, at
+    most config.max_epochs, and training ends early where no gain has come for config.patience epochs or a fifth of the plan.
+    The learning rate warms up over the first steps and falls as a cosine over the plan. Without events the model stays as
+    it is.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -107,38 +111,47 @@ def train(
     if not len(windows):
         return Curve()
     optimizer = make_optimizer(model, config)
-    planned = n_epochs or config.max_epochs
-    steps_per_epoch = sum(1 for _ in bucketed(windows.length, config.batch_events))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps_per_epoch * planned, steps_per_epoch))
+    planned, step = n_epochs or config.max_epochs, 0
+    per_epoch = sum(1 for _ in bucketed(windows.length, config.batch_events))
     curve, best = Curve(), None
     started = clock.monotonic()
-    for epoch in range(1, planned + 1):
+
+    def that_fit(epoch_s: float) -> int:
+        """Epochs in all, if one takes that long."""
+        left = config.minutes * 60 - (clock.monotonic() - started)
+        return min(max(len(curve.loss) + int(left / epoch_s), 1), config.max_epochs)
+
+    while len(curve.loss) < planned:
         begun = clock.monotonic()
         model.train()
         losses = []
         for which in bucketed(windows.length, config.batch_events, rng):
-            batch = make_batch(events, windows, which)
-            loss = step_loss(model, batch, events, offsets)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * _rate(step, per_epoch * planned, per_epoch)
+            loss = step_loss(model, make_batch(events, windows, which), events, offsets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            schedule.step()
             losses.append(float(loss.detach()))
+            step += 1
+            if step == PROBE_STEPS and n_epochs is None:
+                planned = that_fit((clock.monotonic() - begun) / PROBE_STEPS * per_epoch)
         curve.loss.append(float(np.mean(losses)))
         model.eval()
         if judge is not None:
             curve.validation.append(judge(model))
-            if curve.best_epoch == epoch:
+            if curve.best_epoch == len(curve.loss):
                 best = copy.deepcopy(model.state_dict())
         curve.seconds.append(clock.monotonic() - begun)
-        judged = f", validation NDCG@10 {curve.validation[-1]:.4f}" if curve.validation else ""
-        log.info("epoch %d of at most %d: loss %.4f%s, %.0f s", epoch, planned, curve.loss[-1], judged, curve.seconds[-1])
+        epoch, judged = len(curve.loss), f", validation NDCG@10 {curve.validation[-1]:.4f}" if curve.validation else ""
+        log.info("epoch %d of %d planned: loss %.4f%s, %.0f s", epoch, planned, curve.loss[-1], judged, curve.seconds[-1])
         if on_epoch is not None:
             on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
-        spent = clock.monotonic() - started
-        if n_epochs is None and (epoch - curve.last_gain >= config.patience or spent + curve.seconds[-1] > config.minutes * 60):
-            break
+        if n_epochs is None:
+            planned = that_fit((clock.monotonic() - started) / epoch)
+            if epoch - curve.last_gain >= max(config.patience, math.ceil(planned / 5)):
+                break
     if best is not None:
         model.load_state_dict(best)
     curve.squares = {name: optimizer.state[p]["exp_avg_sq"].cpu() for name, p in model.named_parameters() if p in optimizer.state}
@@ -146,6 +159,7 @@ def train(
 
 
 def _rate(step: int, n_steps: int, warm_up: int) -> float:
+    """Share of the peak learning rate at a step; a cosine down to a tenth."""
     warm = min((step + 1) / max(min(warm_up, 200), 1), 1.0)
     return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(step / max(n_steps, 1), 1.0))))
 

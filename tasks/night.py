@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ from models.serving import anybody, best_popularity_column, neighbours
 from models.training import OnEpoch
 from tasks.config import PublishConfig
 from tasks.dataset import Dataset
+
+log = logging.getLogger("minutehand.night")
 
 
 def use_threads(n_threads: int) -> None:
@@ -76,17 +79,23 @@ def learn(
 
 
 def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
-    """The recommender, the champion (trained before its own hold-out) and the baselines on the same test events."""
+    """The recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
+
+    A champion of another version of minutehand cannot be compared with, and is passed over.
+    """
     evaluator, test = learnt.evaluator, learnt.test
     rankings = {"minutehand": rank_recommender(evaluator, learnt.fit.weights, learnt.fit.blend, test)}
     if champion is not None:
-        rankings["champion"] = rank_champion(dataset, evaluator, champion, test)
+        try:
+            rankings["champion"] = rank_champion(dataset, evaluator, champion, test)
+        except checkpoints.UnreadableFormatError as error:
+            log.warning("no comparison with the champion: %s", error)
     rankings |= rank_baselines(evaluator, learnt.split, learnt.validation, test)
     best = best_baseline(rankings)
     return Judged(
         rows=list(metric_rows(evaluator, learnt.split, test, rankings, evaluation, seed)),
         ndcg=_mean(rankings["minutehand"]),
-        champion_ndcg=_mean(rankings["champion"]) if champion is not None else None,
+        champion_ndcg=_mean(rankings["champion"]) if "champion" in rankings else None,
         best_baseline=best,
         best_baseline_ndcg=_mean(rankings[best]),
     )

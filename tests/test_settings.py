@@ -43,7 +43,7 @@ def test_an_impossible_value_names_the_setting(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("MINUTEHAND_MODEL__N_HEADS", "3", "MINUTEHAND_MODEL has an impossible value: dim 128 is not a multiple of n_heads 3"),
+        ("MINUTEHAND_MODEL__N_HEADS", "3", "MINUTEHAND_MODEL has an impossible value: dim 128 is not a multiple of 4 x n_heads 3"),
         ("MINUTEHAND_EVALUATION__TRAIN_SHARE", "0.9", "train_share 0.9 and validation_share 0.1 leave no event to test on"),
     ],
 )

@@ -108,6 +108,24 @@ def test_a_budget_of_no_time_still_trains_one_epoch() -> None:
     assert len(curve.loss) == 1
 
 
+def test_as_many_epochs_are_planned_as_the_budget_holds_and_the_rate_falls_to_its_end_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(100_000))
+    monkeypatch.setattr(training.clock, "monotonic", lambda: float(next(ticks)))
+    config = QUICK.model_copy(update={"max_epochs": 1000, "batch_events": 64})
+    plans: list[tuple[int, int]] = []
+    rate = training._rate
+
+    def planned_rate(step: int, n_steps: int, warm_up: int) -> float:
+        plans.append((step, n_steps))
+        return rate(step, n_steps, warm_up)
+
+    monkeypatch.setattr(training, "_rate", planned_rate)
+    epochs = len(trained(walks(), config.model_copy(update={"minutes": 0.5}))[1].loss)
+    assert 2 < epochs < 100, "every look at the clock takes a second, and an epoch a few looks"
+    last, planned = plans[-1]
+    assert last + 1 == planned, "the plan ends where training does"
+
+
 def test_gains_that_are_noise_are_no_gains() -> None:
     assert Curve(loss=[1.0] * 4, validation=[0.1, 0.2, 0.2002, 0.2004]).last_gain == 2
     assert Curve(loss=[1.0] * 3, validation=[0.0, 0.0, 0.0]).last_gain == 0
@@ -164,7 +182,7 @@ def test_deltas_norms_biases_and_temperature_are_not_decayed() -> None:
     assert rest["weight_decay"] == 0
     assert decayed["weight_decay"] == QUICK.weight_decay
     free = {names[id(p)] for p in rest["params"]}
-    assert {"items.delta", "log_scale", "start", "norm.weight", "blocks.0.qkv.bias", "blocks.0.distance_bias"} <= free
+    assert {"items.delta", "log_scale", "start", "norm.weight", "blocks.0.qkv.bias", "blocks.0.norm_forward.weight"} <= free
     assert {names[id(p)] for p in decayed["params"]} >= {"blocks.0.qkv.weight", "kind.weight", "items.head.0.weight"}
     assert len(free) + len(decayed["params"]) == len(names)
 

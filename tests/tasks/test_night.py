@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,11 +156,21 @@ def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: 
     assert "stranger" in lists.users.user_ids
 
 
+def test_a_champion_of_another_version_is_passed_over(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    data = pinned()
+    spend(data, tmp_path / "first")
+    described = json.loads((tmp_path / "first" / "checkpoint.json").read_text())
+    (tmp_path / "first" / "checkpoint.json").write_text(json.dumps(described | {"format": 1}))
+    learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
+    assert judge(data, learnt, tmp_path / "first", EVALUATION, seed=1).champion_ndcg is None
+
+
 def test_a_champion_of_another_shape_and_encoder_is_judged_all_the_same(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:
     put(lake, habits(), DESCRIBED, anew=True)
-    spend(pinned(), tmp_path / "first", model=MODEL.model_copy(update={"dim": 4, "max_events": 4}))
+    spend(pinned(), tmp_path / "first", model=MODEL.model_copy(update={"dim": 4, "n_heads": 1, "max_events": 4}))
     other = encode_changed_items(lake, encoder.model_copy(update={"max_tokens": 3}), progress=False)
     data = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, other.encoder)
     spend(data, tmp_path / "second", champion=tmp_path / "first")

@@ -23,7 +23,7 @@ class RecommenderConfig(BaseModel):
     dim: PositiveInt = Field(128, description="Width of items, users and the transformer")
     n_blocks: PositiveInt = Field(2, description="Transformer blocks")
     n_heads: PositiveInt = Field(2, description="Attention heads")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout of inputs, attention output and feed-forward")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout of inputs, attention output and feed-forward")
     max_events: int = Field(100, ge=2, description="Events of a user's history that the model sees")
     delta_bound: NonNegativeFloat = Field(2.0, description="Longest learnt delta of an item, in lengths of a text vector")
 
@@ -42,7 +42,7 @@ class TrainConfig(BaseModel):
     max_epochs: PositiveInt = Field(30, description="Passes over the training events at most")
     patience: PositiveInt = Field(3, description="Epochs without a gain in validation NDCG@10 before training stops")
     minutes: PositiveFloat = Field(6.0, description="Wall-clock budget of training on the past; the refit costs about as much again")
-    learning_rate: PositiveFloat = Field(1e-3, description="Peak learning rate of AdamW")
+    learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
     batch_events: PositiveInt = Field(4096, description="Events a training step sees")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train and encode; auto takes CUDA when there")

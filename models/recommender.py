@@ -109,7 +109,7 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(rotate(q, *asked), rotate(k, *happened), v, is_causal=True)
         x = x + dropout(self.out(attended.transpose(1, 2).reshape(batch, time, dim)), self.dropout, training=self.training)
-        hidden = F.gelu(self.up(self.norm_forward(x)), approximate="tanh")
+        hidden = F.relu(self.up(self.norm_forward(x))).square()  # So et al. 2021, "Primer": as good as GELU, and a fifth of its time
         return x + dropout(self.down(hidden), self.dropout, training=self.training)
 
 

@@ -39,12 +39,12 @@ class TrainConfig(BaseModel):
     """How the sequence model is trained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    max_epochs: PositiveInt = Field(30, description="Passes over the training events at most")
+    max_epochs: PositiveInt = Field(16, description="Passes over the training events at most")
     patience: PositiveInt = Field(3, description="Epochs without a gain in validation NDCG@10 before training stops")
     minutes: PositiveFloat = Field(6.0, description="Wall-clock budget of training on the past; the refit costs about as much again")
     learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
-    batch_events: PositiveInt = Field(4096, description="Events a training step sees")
+    batch_events: PositiveInt = Field(2048, description="Events a training step sees")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train and encode; auto takes CUDA when there")
 
 

@@ -177,14 +177,14 @@ def test_user_vectors_come_in_the_order_of_their_rows_and_the_same_in_any_batch(
 
 def test_deltas_norms_biases_and_temperature_are_not_decayed() -> None:
     model = Recommender(TINY, torch.from_numpy(random_text(N_ITEMS)), 2, torch.Generator())
-    decayed, rest = make_optimizer(model, QUICK).param_groups
+    decayed, deltas, rest = make_optimizer(model, QUICK).param_groups
     names = {id(p): name for name, p in model.named_parameters()}
-    assert rest["weight_decay"] == 0
-    assert decayed["weight_decay"] == QUICK.weight_decay
+    assert [group["weight_decay"] for group in (decayed, deltas, rest)] == [QUICK.weight_decay, 0, 0]
+    assert [names[id(p)] for p in deltas["params"]] == ["items.delta"]
     free = {names[id(p)] for p in rest["params"]}
-    assert {"items.delta", "log_scale", "start", "norm.weight", "blocks.0.qkv.bias", "blocks.0.norm_forward.weight"} <= free
+    assert {"log_scale", "start", "norm.weight", "blocks.0.qkv.bias", "blocks.0.norm_forward.weight"} <= free
     assert {names[id(p)] for p in decayed["params"]} >= {"blocks.0.qkv.weight", "kind.weight", "items.head.0.weight"}
-    assert len(free) + len(decayed["params"]) == len(names)
+    assert len(free) + len(decayed["params"]) + 1 == len(names)
 
 
 def test_auto_is_a_device_of_this_machine() -> None:

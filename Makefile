@@ -65,7 +65,7 @@ format: $(STAMP)  ## Let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(STAMP)  ## Run every measurement in bench/ (minutes)
-	@set -e; for file in bench/ingest.py bench/nightly.py bench/publish.py bench/search.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
+	@set -e; for file in bench/ingest.py bench/nightly.py bench/publish.py bench/search.py bench/training.py; do echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py); done
 
 bench-peers: $(STAMP) $(PEERS)/.installed  ## The same data, splits and minutes for RecTools' SASRec and eSASRec (hours)
 	$(BIN)/python -m bench.peers --peers-python $(PEERS)/bin/python --minutes $(MINUTES)

@@ -7,16 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.ingest import Map, Set, pairs
+from cli.options import (
+    EventFiles,
+    EventsWhere,
+    EventType,
+    ItemFiles,
+    Map,
+    MapItems,
+    ResultAsJson,
+    Seed,
+    Set,
+    Split,
+    TimeFormat,
+    mapping_of,
+)
 
 FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage", "seconds", "peak_mib")
 
 
 def backtest(
-    events: Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")],
-    items: Annotated[
-        str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it nothing has text")
-    ] = None,
+    events: EventFiles,
+    items: ItemFiles = None,
     protocol: Annotated[str, typer.Option("--protocol", help="temporal or leave-one-out")] = "temporal",
     minutes: Annotated[
         float, typer.Option("--minutes", help="Budget of each model that is trained: encoding, training and scoring together")
@@ -25,50 +36,37 @@ def backtest(
         str, typer.Option("--models", help="Some of minutehand, idonly, pop, recent, itemknn, with commas")
     ] = "minutehand,pop,recent,itemknn",
     out: Annotated[Path | None, typer.Option("--out", help="Write every figure to this JSON file", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)] = None,
+    seed: Seed = None,
     map_: Map = None,
     set_: Set = None,
-    event_type: Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")] = None,
-    where: Annotated[
-        str | None, typer.Option("--where", metavar="SQL", help="Predicate on the columns of the events; rows that fail it are left out")
-    ] = None,
-    time_format: Annotated[
-        str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
-    ] = None,
+    event_type: EventType = None,
+    where: EventsWhere = None,
+    time_format: TimeFormat = None,
     order: Annotated[
         str | None,
         typer.Option("--order", metavar="COLUMN", help="Numbers each user's events, for leave-one-out; pos if the file has it"),
     ] = None,
-    map_items: Annotated[
-        list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="As --map, for the items; repeat")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")] = False,
+    map_items: MapItems = None,
+    split: Split = None,
+    as_json: ResultAsJson = False,
 ) -> None:
     """Compare models on events that they have not seen."""
     import json
-    import os
 
-    from cli.environment import defaults
+    from cli.environment import set_defaults
     from settings import load
 
-    settings = load()
-    settings = settings.with_minutes(minutes)
-    for name, value in defaults(settings).items():  # no home is made: nothing is kept but --out
-        os.environ.setdefault(name, value)
+    settings = load().with_minutes(minutes)
+    set_defaults(settings)  # no home is made: nothing is kept but --out
 
     from tasks.backtest import Recipe, save
     from tasks.backtest import backtest as run
     from tasks.backtest_files import Files
     from tasks.night import use_threads
-    from tasks.sources import ColumnMapping
 
     use_threads(settings.threads)
-    constants = [*(set_ or []), *([f"event_type={event_type}"] if event_type else [])]
-    mapping = ColumnMapping(pairs(map_, "--map"), pairs(constants, "--set"), predicate=where, time_format=time_format)
-    files = Files(events, items, mapping, ColumnMapping(pairs(map_items, "--map-items"), separator=split or None), order)
+    mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)
+    files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"), order)
     recipe = Recipe(
         ingest=settings.ingest,
         encoder=settings.encoder,

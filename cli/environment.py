@@ -42,11 +42,16 @@ def prepare(settings: Settings) -> None:
             f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to"
         ) from error
     os.environ.update(forced(settings))
-    for name, value in defaults(settings).items():
-        os.environ.setdefault(name, value)
+    set_defaults(settings)
     running = find_up(settings.home)
     if running is not None:
         os.environ.setdefault("PREFECT_API_URL", running.api_url)
+
+
+def set_defaults(settings: Settings) -> None:
+    """Set what a user may set otherwise, where he did not; makes no home."""
+    for name, value in defaults(settings).items():
+        os.environ.setdefault(name, value)
 
 
 def forced(settings: Settings) -> Mapping[str, str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.options import AsJson
+
 if TYPE_CHECKING:
     from tasks.lake import Lake
 
@@ -15,7 +17,6 @@ WIDEST = 40
 SHOWN = ("rank", "item_id", "title", "probability", "similarity", "reason")
 
 K = Annotated[int, typer.Option("-k", min=1, help="How many items at most")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
 
 def recommend(

@@ -9,17 +9,28 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.ingest import Map, Set, pairs
+from cli.options import (
+    EventFiles,
+    EventsWhere,
+    EventType,
+    ItemFiles,
+    Map,
+    MapItems,
+    ResultAsJson,
+    Seed,
+    Set,
+    Split,
+    TimeFormat,
+    mapping_of,
+)
 from models.errors import UserError
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def replay(
-    events: Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")],
-    items: Annotated[
-        str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it nothing has text")
-    ] = None,
+    events: EventFiles,
+    items: ItemFiles = None,
     since: Annotated[str, typer.Option("--from", help="Share of the events before the replay, which the first night learns")] = "70%",
     until: Annotated[str, typer.Option("--until", help="Share of the events at which the replay ends")] = "100%",
     step: Annotated[str, typer.Option("--step", help="Time between updates, such as 60s, 15m, 1h")] = "1h",
@@ -37,44 +48,32 @@ def replay(
         Path | None, typer.Option("--out", help="Write every figure to this JSON file, and the curves beside it as PNG", show_default=False)
     ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow", help="Log the curves to the MLflow store of this home")] = False,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)] = None,
+    seed: Seed = None,
     map_: Map = None,
     set_: Set = None,
-    event_type: Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")] = None,
-    where: Annotated[
-        str | None, typer.Option("--where", metavar="SQL", help="Predicate on the columns of the events; rows that fail it are left out")
-    ] = None,
-    time_format: Annotated[
-        str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
-    ] = None,
-    map_items: Annotated[
-        list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="As --map, for the items; repeat")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")] = False,
+    event_type: EventType = None,
+    where: EventsWhere = None,
+    time_format: TimeFormat = None,
+    map_items: MapItems = None,
+    split: Split = None,
+    as_json: ResultAsJson = False,
 ) -> None:
     """What each way of keeping up would have recommended, step by step, before it learnt the step."""
     import json
-    import os
 
-    from cli.environment import defaults
+    from cli.environment import set_defaults
     from settings import load
 
     settings = load() if minutes is None else load().with_minutes(minutes)
-    for name, value in defaults(settings).items():
-        os.environ.setdefault(name, value)
+    set_defaults(settings)
 
     from tasks import replay as replays
     from tasks.backtest_files import Files
     from tasks.night import use_threads
-    from tasks.sources import ColumnMapping
 
     use_threads(settings.threads)
-    constants = [*(set_ or []), *([f"event_type={event_type}"] if event_type else [])]
-    mapping = ColumnMapping(pairs(map_, "--map"), pairs(constants, "--set"), predicate=where, time_format=time_format)
-    files = Files(events, items, mapping, ColumnMapping(pairs(map_items, "--map-items"), separator=split or None))
+    mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)
+    files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"))
     names = replays.DEFAULT if policies is None else tuple(name.strip() for name in policies.split(",") if name.strip())
     course = replays.Course(
         share(since, "--from"), share(until, "--until"), span(step, "--step"), span(night, "--night"), span(delay, "--delay"), names

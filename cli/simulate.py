@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.options import AsJson
+
 if TYPE_CHECKING:
     from models.shop import Shop
 
@@ -21,7 +23,7 @@ def simulate(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Another seed is another shop; MINUTEHAND_SEED if not given", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the items and events of a simulated shop, and the truth behind them, as Parquet files."""
     from cli.output import show

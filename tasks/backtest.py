@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,8 +50,9 @@ MARGIN = 1.1
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to read, learn and judge; train.minutes is the budget of each learner, encoding and scoring included."""
+    """How to read, learn and judge. In a backtest, train.minutes is the budget of each learner, encoding and scoring included."""
 
+    parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "evaluation")
     ingest: IngestConfig
     encoder: EncoderConfig
     model: RecommenderConfig
@@ -62,8 +63,8 @@ class Recipe:
 
     def dump(self) -> dict[str, Any]:
         """Every setting, for the result."""
-        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("ingest", "encoder", "model", "train", "evaluation")}
-        return {**parts, "seed": self.seed, "threads": self.threads or torch.get_num_threads()}
+        parts = {name: getattr(self, name).model_dump(mode="json") for name in self.parts}
+        return {**parts, "seed": self.seed, "threads": self.threads}
 
 
 OnModel = Callable[[str], None]
@@ -134,7 +135,7 @@ def backtest(
         "data": describe(files, loaded, task),
         "models": results,
         "differences": differences(task, rankings, recipe.evaluation, recipe.seed),
-        "settings": recipe.dump(),
+        "settings": {**recipe.dump(), "threads": recipe.threads or torch.get_num_threads()},
         "versions": versions(),
     }
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from models.checkpoint import Checkpoint
-from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
+from models.config import IncrementConfig
 from models.dataset import Events, Floats, TemporalSplit
 from models.errors import UserError
 from models.evaluation import Evaluator
@@ -22,10 +22,8 @@ from models.prior import HALF_LIVES_H
 from models.replay import OnStep, Policy, ReplayConfig, Replayed, known_policies
 from models.replay import replay as run
 from models.training import pick_device
-from tasks import night
-from tasks.backtest import versions
+from tasks import backtest, night
 from tasks.backtest_files import Files, load
-from tasks.config import IngestConfig
 from tasks.dataset import Dataset
 
 log = logging.getLogger("minutehand.replay")
@@ -36,23 +34,12 @@ POLICIES = (*(policy.name for policy in known_policies(IncrementConfig())), RECE
 OURS = "nightly_and_increments"
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a replay reads, learns and judges."""
+@dataclass(frozen=True, kw_only=True)
+class Recipe(backtest.Recipe):
+    """That of a backtest, and how a minute learns; train.minutes is the budget of each night."""
 
-    ingest: IngestConfig
-    encoder: EncoderConfig
-    model: RecommenderConfig
-    train: TrainConfig
+    parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "increment", "evaluation")
     increment: IncrementConfig
-    evaluation: EvaluationConfig
-    seed: int
-    threads: int = 0
-
-    def dump(self) -> dict[str, Any]:
-        """Every setting, for the result."""
-        names = ("ingest", "encoder", "model", "train", "increment", "evaluation")
-        return {**{name: getattr(self, name).model_dump(mode="json") for name in names}, "seed": self.seed, "threads": self.threads}
 
 
 @dataclass(frozen=True)
@@ -118,7 +105,7 @@ def replay(
         "policies": figures(replayed, policies, course.policies),
         "differences": differences(evaluator, replayed, recipe),
         "settings": recipe.dump(),
-        "versions": versions(),
+        "versions": backtest.versions(),
     }
     return result, curves(evaluator, replayed, since, course.step_s)
 

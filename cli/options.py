@@ -1,0 +1,65 @@
+"""Options that several commands take, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tasks.sources import ColumnMapping
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)]
+
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Which column a field is; repeat. An empty column leaves the field out"),
+]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The same value for every row; repeat")]
+EventType = Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")]
+TimeFormat = Annotated[
+    str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
+]
+Split = Annotated[str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")]
+
+EventFiles = Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")]
+ItemFiles = Annotated[str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it nothing has text")]
+EventsWhere = Annotated[
+    str | None, typer.Option("--where", metavar="SQL", help="Predicate on the columns of the events; rows that fail it are left out")
+]
+MapItems = Annotated[list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="As --map, for the items; repeat")]
+ResultAsJson = Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")]
+
+
+def mapping_of(
+    columns: list[str] | None,
+    constants: list[str] | None = None,
+    *,
+    event_type: str | None = None,
+    context: list[str] | None = None,
+    split: str | None = None,
+    where: str | None = None,
+    time_format: str | None = None,
+    option: str = "--map",
+) -> ColumnMapping:
+    """Which columns are which. option: the name of the one that gives columns, for its errors."""
+    from tasks.sources import ColumnMapping
+
+    values = [*(constants or []), *([f"event_type={event_type}"] if event_type else [])]
+    return ColumnMapping(pairs(columns, option), pairs(values, "--set"), tuple(context or ()), split or None, where, time_format)
+
+
+def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """FIELD=... as a dictionary; raises UserError for what is of another form, or there twice."""
+    from models.errors import UserError
+
+    pairs: dict[str, str] = {}
+    for text in texts or []:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UserError(f"{option} {text!r} is not of the form FIELD=...; an example is {option} user_id=CustomerID")
+        if name in pairs:
+            raise UserError(f"{option} gives {name} twice ({pairs[name]!r} and {value!r}); keep one")
+        pairs[name] = value
+    return pairs

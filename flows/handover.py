@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.learning import learn_news
 from flows.retries import with_retries
 from models.encoder import find_encoder
 from models.fitting import make_evaluator
@@ -44,10 +44,9 @@ def hand_over(
         encode_items(tables, settings.encoder, progress=False)
         snapshot, marks = lake.newest_snapshot(tables), feed.read_watermarks(tables)
         base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
-        waiting = feed.read_news(tables, marks or base.before, snapshot, weights, max_events)
-        rows, by = predict(settings, tables, models, live, waiting)
+        rows, by = predict(settings, tables, models, live, base.waiting)
         version, after = catch_up(settings, tables, models, mine, base, champion)
-        if handover.has_moved_on(tables, data.snapshot, snapshot, weights, max_events):
+        if base.has_moved_on:
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
@@ -55,7 +54,7 @@ def hand_over(
         made = publishing.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
         about: dict[str, Any] = {
             "watermarks": after,
-            "news": waiting,
+            "news": base.waiting,
             "prequential": rows,
             "versions": by,
             "event_weights": weights,
@@ -101,12 +100,8 @@ def catch_up(
         return base.version, feed.Watermarks(news.snapshot, news.snapshot)
     if not news.items.is_empty():  # those that came in since the last look
         encode_items(tables, settings.encoder, progress=False)
-    key = find_encoder(settings.encoder).key
-    state = steps.prepare(tables, base.version.checkpoint_folder, champion.checkpoint_folder, news, key)
-    scored = steps.score(state, settings.increment)
-    learnt = steps.take_in(state, scored, settings.increment, settings.seed + base.before.learnt)
-    day, folder = increments.open_day(models, datetime.now(UTC).date(), champion.version), mine.folder / "checkpoint"
-    save = partial(steps.save, learnt, folder)
-    version, after = increments.keep(day, learnt.verdict, save, folder, base.version, base.before, news.snapshot)
-    get_run_logger().info("caught up: %s", increments.told(version, learnt.verdict, scored.rows, len(state.step.user_ids)))
-    return version, after
+    day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
+    done = learn_news(settings, tables, mine.folder / "checkpoint", day, base.version, champion, base.before, news)
+    told = increments.told(done.version, done.learnt.verdict, done.scored.rows, len(done.state.step.user_ids))
+    get_run_logger().info("caught up: %s", told)
+    return done.version, done.after

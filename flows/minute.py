@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from prefect import flow, get_run_logger, runtime, task
+from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows import logs
 from flows.ingest import empty_landing
@@ -25,11 +22,6 @@ if TYPE_CHECKING:
 logs.speak()
 INGEST_WAIT_S = 30.0
 """How long a minute waits for an ingest under way, so that it can learn what comes of it."""
-
-
-def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """A stage of the run as Prefect shows it; it is not tried again, for the next minute does that."""
-    return task(name=name, cache_policy=NO_CACHE)(work)
 
 
 @flow(name="minute", description=__doc__)
@@ -87,20 +79,14 @@ def update(
     champion: Version,
 ) -> Version:
     """Predict the new events, learn what is due, and publish; gives the version that is live then."""
-    from models.encoder import find_encoder
+    from flows.learning import learn_news, stage
     from tasks import encoding, increments, publishing
     from tasks import minute as steps
 
     if not news.items.is_empty():
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
-    folders = live.checkpoint_folder, champion.checkpoint_folder
-    state = stage("prepare", steps.prepare)(tables, *folders, news, find_encoder(settings.encoder).key)
-    scored = stage("predict", steps.score)(state, settings.increment)
-    learnt = stage("learn", steps.take_in)(state, scored, settings.increment, settings.seed + marks.learnt)
-    verdict, folder = learnt.verdict, mine.folder / "checkpoint"
-    version, after = stage("register", increments.keep)(
-        day, verdict, partial(steps.save, learnt, folder), folder, live, marks, news.snapshot
-    )
+    done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
+    state, learnt, version, verdict = done.state, done.learnt, done.version, done.learnt.verdict
     now = datetime.now(UTC).replace(tzinfo=None)
     old = now - timedelta(hours=settings.publish.refresh_after_hours)
     beside = feed.users_to_refresh(tables, steps.moved(state, learnt), settings.publish.refresh_users, old, exclude=state.step.user_ids)
@@ -117,11 +103,11 @@ def update(
         settings.model.max_events,
         made,
         watermarks_before=marks,
-        watermarks_after=after,
-        prequential=scored.rows,
+        watermarks_after=done.after,
+        prequential=done.scored.rows,
         versions={"live": live.version, "nightly": champion.version},
     )
-    text = increments.told(version, verdict, scored.rows, len(lists.users.user_ids))
+    text = increments.told(version, verdict, done.scored.rows, len(lists.users.user_ids))
     get_run_logger().log(logging.INFO if verdict.passed else logging.WARNING, text)
     create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
     return version

@@ -13,11 +13,16 @@ from tasks.registry import Version
 
 @dataclass(frozen=True)
 class Base:
-    """What goes live after it has learnt the news; learnt up to before.learnt, with histories up to before.published."""
+    """What goes live after it has learnt the news; learnt up to before.learnt, with histories up to before.published.
+
+    waiting: what no publish has shown yet. has_moved_on: whether anything that matters to lists came in after the night's snapshot.
+    """
 
     version: Version
     before: Watermarks
     news: News
+    waiting: News
+    has_moved_on: bool
 
 
 def find_base(
@@ -35,20 +40,21 @@ def find_base(
     pinned: the snapshot of the night. snapshot: the newest one. A champion of long ago that was never published, whose snapshot
     the lake has let go of, learns what came in since the night's.
     """
+
+    def read(since: Watermarks) -> News:
+        return read_news(lake, since, snapshot, event_weights, max_events)
+
     if live is not None and marks is not None and live.champion == champion.version:
-        return Base(live, marks, read_news(lake, marks, snapshot, event_weights, max_events))
+        news = read(marks)
+        return Base(live, marks, news, news, not read(Watermarks(pinned, pinned)).is_empty)
     before = Watermarks(published=pinned, learnt=int(champion.tags["snapshot"]))
     try:
-        news = read_news(lake, before, snapshot, event_weights, max_events)
+        news = read(before)
     except UserError:
         before = Watermarks(pinned, pinned)
-        news = read_news(lake, before, snapshot, event_weights, max_events)
-    return Base(champion, before, _as_of(lake, news, pinned, event_weights, max_events))
-
-
-def has_moved_on(lake: Lake, since: int, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> bool:
-    """Whether there is anything in a snapshot that an earlier one has not and that matters to lists."""
-    return not read_news(lake, Watermarks(since, since), snapshot, event_weights, max_events).is_empty
+        news = read(before)
+    waiting = news if marks is None else read(marks)
+    return Base(champion, before, _as_of(lake, news, pinned, event_weights, max_events), waiting, not news.is_empty)
 
 
 def _as_of(lake: Lake, news: News, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.feed import Watermarks
-from tasks.handover import find_base, has_moved_on
+from tasks.handover import find_base
 from tasks.lake import Lake, newest_snapshot
 from tasks.registry import Version
 from tasks.upkeep import maintain
@@ -71,11 +71,32 @@ def test_a_champion_whose_snapshot_is_gone_learns_what_came_in_since_the_night(l
     assert base.news.events["item_id"].to_list() == ["vase"]
 
 
-def test_searches_and_unchanged_snapshots_move_nothing(lake: Lake) -> None:
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_searches_and_unchanged_snapshots_move_nothing(lake: Lake, is_refused: bool) -> None:
     put(lake, [("anna", "lamp", 1)])
     then = newest_snapshot(lake)
-    assert not has_moved_on(lake, then, then, WEIGHTS, 8)
+
+    def has_moved_on() -> bool:
+        live, marks = version(5, then, champion=4), Watermarks(newest_snapshot(lake), newest_snapshot(lake))
+        champion = version(4 if is_refused else 6, then)
+        return find_base(lake, champion, live, marks, then, newest_snapshot(lake), WEIGHTS, 8).has_moved_on
+
+    assert not has_moved_on()
     put(lake, [("anna", None, 2)], event_type="search")
-    assert not has_moved_on(lake, then, newest_snapshot(lake), WEIGHTS, 8)
+    assert not has_moved_on()
     put(lake, [], {"vase": "a vase"})
-    assert has_moved_on(lake, then, newest_snapshot(lake), WEIGHTS, 8)
+    assert has_moved_on()
+
+
+def test_what_no_publish_has_shown_is_what_came_in_since_the_last_one_whichever_goes_live(lake: Lake) -> None:
+    put(lake, [("anna", "lamp", 1)])
+    pinned = newest_snapshot(lake)
+    put(lake, [("anna", "vase", 3)])
+    published = newest_snapshot(lake)
+    put(lake, [("cleo", "vase", 4)])
+    live, marks = version(5, 1, champion=1), Watermarks(published, published)
+    for champion in (version(1, 1), version(6, pinned)):
+        base = find_base(lake, champion, live, marks, pinned, newest_snapshot(lake), WEIGHTS, 8)
+        assert base.waiting.events["user_id"].to_list() == ["cleo"]
+    base = find_base(lake, version(6, pinned), None, None, pinned, newest_snapshot(lake), WEIGHTS, 8)
+    assert base.waiting.events["user_id"].to_list() == ["anna", "cleo"]

@@ -1,0 +1,56 @@
+"""What a minute and the end of a night do alike: a version predicts the news, learns them, and is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from models.encoder import find_encoder
+from settings import Settings
+from tasks import feed, increments, lake, registry
+from tasks import minute as steps
+
+
+@dataclass(frozen=True)
+class Learning:
+    """version: what is to be published, with the watermarks after it; the parent where the gate discards what was learnt."""
+
+    state: steps.State
+    scored: steps.Scored
+    learnt: steps.Learnt
+    version: registry.Version
+    after: feed.Watermarks
+
+
+def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """A stage of the run as Prefect shows it; it is not tried again, for the next minute does that."""
+    return task(name=name, cache_policy=NO_CACHE)(work)
+
+
+def learn_news(
+    settings: Settings,
+    tables: lake.Lake,
+    folder: Path,
+    day: increments.Day,
+    parent: registry.Version,
+    champion: registry.Version,
+    before: feed.Watermarks,
+    news: feed.News,
+) -> Learning:
+    """The parent after the news, which came in since the watermarks before; not published yet. Needs the publishing turn.
+
+    folder: where the checkpoint is written before the registry takes it.
+    """
+    key = find_encoder(settings.encoder).key
+    state = stage("prepare", steps.prepare)(tables, parent.checkpoint_folder, champion.checkpoint_folder, news, key)
+    scored = stage("predict", steps.score)(state, settings.increment)
+    learnt = stage("learn", steps.take_in)(state, scored, settings.increment, settings.seed + before.learnt)
+    save = partial(steps.save, learnt, folder)
+    version, after = stage("register", increments.keep)(day, learnt.verdict, save, folder, parent, before, news.snapshot)
+    return Learning(state, scored, learnt, version, after)

@@ -16,7 +16,7 @@ from flows.handover import hand_over
 from flows.retries import with_retries
 from models.training import pick_device
 from settings import Settings, load
-from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, report, turn, upkeep
+from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, registry_upkeep, report, turn, upkeep
 
 logs.speak()
 
@@ -28,7 +28,7 @@ judge = task(name="evaluate", cache_policy=NO_CACHE)(night.judge)
 complete = task(name="refit", cache_policy=NO_CACHE)(night.complete)
 register = task(name="register", **with_retries)(registry.register)
 write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
-prune = task(name="prune", **with_retries)(registry.prune)
+prune = task(name="prune", **with_retries)(registry_upkeep.prune)
 maintain = task(name="maintain", **with_retries)(upkeep.maintain)
 
 
@@ -45,7 +45,7 @@ def nightly(minutes: float | None = None) -> str:
         lake.migrate(tables)
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
         models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
-        for text in registry.reconcile(models, publishing.live_version(tables)).told:
+        for text in registry_upkeep.reconcile(models, publishing.live_version(tables)).told:
             get_run_logger().warning(text)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)

@@ -9,7 +9,8 @@ from typing import Any
 from mlflow.entities import Metric, RunTag
 
 from tasks.figures import replay_curves
-from tasks.registry import LARGEST_BATCH, MINE, flatten, log_params, open_registry
+from tasks.mlflow_text import flatten
+from tasks.registry import LARGEST_BATCH, MINE, log_params, open_registry
 from tasks.replay import Curves
 
 

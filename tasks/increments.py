@@ -31,6 +31,7 @@ from models.increment import Verdict
 from models.results import MetricRow
 from tasks.feed import Watermarks
 from tasks.lake import Lake, reading, statement
+from tasks.mlflow_text import metric_name, named
 from tasks.registry import (
     CHAMPION,
     LARGEST_BATCH,
@@ -41,16 +42,12 @@ from tasks.registry import (
     Version,
     aliases,
     cadence_of,
-    delete_model,
-    delete_versions,
     find_version,
     logged_models,
-    metric_name,
     model_id_of,
-    named,
-    prune,
     versions,
 )
+from tasks.registry_upkeep import delete_model, delete_versions, prune
 
 MINUTE = "minute"
 MEAN_OVER = timedelta(hours=1)

@@ -1,15 +1,7 @@
 """Model versions and the runs that made them, in MLflow.
 
 The alias `champion` is the winner of the last night. The newest row of recs.publications says which version is live: the
-champion, or an increment that goes back to it (tasks/increments.py); the alias `live` follows that row. A night that was
-killed leaves one of these, and `reconcile` at the start of the next one mends it:
-
-| killed                        | left behind                            | mended by                                        |
-| ----------------------------- | -------------------------------------- | ------------------------------------------------ |
-| while training                | a run that claims to be running        | the run is ended as KILLED                       |
-| while the model was saved     | a logged model without a version       | it is deleted, files included                    |
-| before the gate               | a version with the alias `challenger`  | the next version takes the alias; `prune`        |
-| within or after the promotion | a champion that nobody published       | `Reconciled.unpublished` says so: publish it     |
+champion, or an increment that goes back to it (tasks/increments.py); the alias `live` follows that row.
 """
 
 from __future__ import annotations
@@ -17,59 +9,41 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
-import shutil
 import socket
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import mlflow
 import mlflow.artifacts
 import mlflow.pyfunc
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, Run, RunTag, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.models import Model
 from mlflow.store.entities import PagedList
-from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from models.errors import UserError
 from models.results import MetricRow
+from tasks.mlflow_text import LONGEST_PARAM, flatten, named, note, slug, without_secrets
+from tasks.packing import pack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Found = TypeVar("Found")
-ROOT = Path(__file__).resolve().parent.parent
 CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 MINE = "minutehand"
-REQUIREMENTS = ("jaxtyping", "mlflow", "numpy", "pandas", "polars", "pydantic", "rich", "safetensors", "scipy", "torch")
-SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec(Array(DataType.string), "item_ids"),
-            ColSpec(Array(DataType.string), "event_types", required=False),
-            ColSpec(Array(AnyType()), "occurred_at", required=False),
-        ]
-    ),
-    outputs=Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")]),
-    params=ParamSchema([ParamSpec("k", DataType.long, 10), ParamSpec("now", DataType.string, "")]),
-)
-LONGEST_PARAM, LONGEST_NOTE, LARGEST_BATCH = 500, 4500, 90
+LARGEST_BATCH = 90
 DEAD_AFTER_HOURS = 24
-SECRET = re.compile(r"(password\s*=\s*)('[^']*'|\S+)|(://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE)
 
 
 class RegistryError(UserError):
@@ -103,25 +77,6 @@ class Version:
     def champion(self) -> str:
         """The night's version that this one goes back to: itself, unless it is an increment."""
         return self.tags.get(CHAMPION, self.version)
-
-
-@dataclass(frozen=True)
-class Reconciled:
-    """What killed nights had left behind; unpublished is the champion if what is live does not go back to it."""
-
-    ended_runs: tuple[str, ...]
-    deleted_models: tuple[str, ...]
-    unpublished: str | None
-
-    @property
-    def told(self) -> list[str]:
-        """A sentence for each kind of thing found; empty after a night that came to its end."""
-        found = {
-            f"run {', '.join(self.ended_runs)} was killed; it is ended": self.ended_runs,
-            f"{len(self.deleted_models)} half-saved models are deleted": self.deleted_models,
-            f"version {self.unpublished} became the champion, but was not published; this night publishes": self.unpublished,
-        }
-        return [text for text, is_there in found.items() if is_there]
 
 
 @dataclass(frozen=True)
@@ -160,7 +115,7 @@ class Night:
         """The report as an artifact and, cut to what fits there, as the run's description."""
         client = self.registry.client
         client.log_text(self.run_id, markdown, "report.md")
-        client.set_tag(self.run_id, "mlflow.note.content", _shorten_lines(markdown, LONGEST_NOTE))
+        client.set_tag(self.run_id, "mlflow.note.content", note(markdown))
 
     def tag(self, tags: Mapping[str, object]) -> None:
         """More about the run, under `minutehand.`."""
@@ -194,7 +149,7 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
         _open_model(client, model_name)
     except (MlflowException, sqlite3.Error, OSError) as error:
         raise RegistryError(
-            f"cannot open the MLflow store at {SECRET.sub(_starred, tracking_uri)}: {error}; "
+            f"cannot open the MLflow store at {without_secrets(tracking_uri)}: {error}; "
             "check MINUTEHAND_REGISTRY__TRACKING_URI, and whether the store is up and of this MLflow version"
         ) from error
     return Registry(tracking_uri, model_name, experiment_id, downloads)
@@ -280,22 +235,6 @@ def start_night(
         client.set_terminated(run_id, status)
 
 
-def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `outer.inner` -> text, without passwords, cut to a length that reads well in a table."""
-    flat: dict[str, str] = {}
-    for name, value in params.items():
-        if isinstance(value, Mapping) and value and all(isinstance(key, str) for key in value):
-            flat.update(flatten(value, f"{prefix}{name}."))
-        else:
-            text = SECRET.sub(_starred, value if isinstance(value, str) else json.dumps(value, default=str))
-            flat[f"{prefix}{name}"] = text if len(text) <= LONGEST_PARAM else f"{text[: LONGEST_PARAM - 1]}…"
-    return flat
-
-
-def _starred(match: re.Match[str]) -> str:
-    return f"{match[1] or match[3]}***"
-
-
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
     """Log flattened settings, in batches of the size that MLflow takes."""
     known = [Param(name, text) for name, text in params.items()]
@@ -305,7 +244,7 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> 
 
 def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> DatasetInput:
     """The snapshot as an MLflow dataset whose digest is its number."""
-    source = {"uri": SECRET.sub(_starred, lake_uri), "snapshot": snapshot, "read with": f"raw.events at (version => {snapshot})"}
+    source = {"uri": without_secrets(lake_uri), "snapshot": snapshot, "read with": f"raw.events at (version => {snapshot})"}
     entity = DatasetEntity("raw.events", str(snapshot), "ducklake", json.dumps(source), profile=json.dumps(dict(dataset), default=str))
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
 
@@ -362,7 +301,7 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
     model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
     with tempfile.TemporaryDirectory(prefix=MINE) as folder:
         packed = Path(folder) / "model"
-        _pack(model, night, checkpoint_folder, example, packed)
+        pack(model, night.run_id, checkpoint_folder, example, packed)
         client.log_model_artifacts(model.model_id, str(packed))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
@@ -373,32 +312,6 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
     ).version
     client.set_registered_model_alias(registry.model_name, CHALLENGER, version)
     return str(version)
-
-
-def _pack(model: LoggedModel, night: Night, checkpoint_folder: Path, example: Sequence[Mapping[str, Any]], target: Path) -> None:
-    """The model as MLflow serves it: code and checkpoint, no pickle."""
-    mlflow.pyfunc.save_model(
-        target,
-        python_model=str(ROOT / "tasks" / "pyfunc_model.py"),
-        code_paths=[str(ROOT / "models")],
-        artifacts={"checkpoint": str(checkpoint_folder.resolve())},
-        signature=SIGNATURE,
-        input_example=_example_frame(example),
-        pip_requirements=[f"{name}=={installed_version(name).partition('+')[0]}" for name in REQUIREMENTS],
-        mlflow_model=Model(artifact_path=model.artifact_location, run_id=night.run_id, model_uuid=model.model_id, model_id=model.model_id),
-    )
-
-
-def _example_frame(histories: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Histories as the model takes them, times as text; a column that any of them lacks is left out."""
-    columns = {"item_ids": [list(history["item_ids"]) for history in histories]}
-    if all(history.get("event_types") is not None for history in histories):
-        columns["event_types"] = [list(history["event_types"]) for history in histories]
-    if all(history.get("occurred_at") is not None for history in histories):
-        columns["occurred_at"] = [[pd.Timestamp(time).isoformat() for time in history["occurred_at"]] for history in histories]
-    frame = pd.DataFrame(columns)
-    frame.columns = frame.columns.astype(object)  # MLflow compares them with a range, which pandas' own strings warn about
-    return frame
 
 
 def aliases(registry: Registry) -> dict[str, str]:
@@ -468,33 +381,6 @@ def _note(registry: Registry, version: str, outcome: str, reason: str) -> None:
     client.update_model_version(registry.model_name, version, f"{outcome}: {reason}" if reason else outcome)
 
 
-def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
-    """Mend what killed nights left behind.
-
-    live_version: the model version of the newest row of recs.publications. Where the champion alias was lost, the version
-    that the live one goes back to gets it again.
-    """
-    ended = end_dead_runs(registry)
-    deleted = _delete_unregistered(registry)
-    now = aliases(registry).get(CHAMPION)
-    origins = {str(found.version): found.tags.get(CHAMPION, str(found.version)) for found in versions(registry)}
-    origin = None if live_version is None else origins.get(live_version, live_version)
-    if now is None and origin in origins:
-        registry.client.set_registered_model_alias(registry.model_name, CHAMPION, origin)
-        now = origin
-    return Reconciled(ended, deleted, now if now != origin else None)
-
-
-def _delete_unregistered(registry: Registry) -> tuple[str, ...]:
-    """Delete logged models that no version names, unless their run still goes on."""
-    running = {run.info.run_id for run in running_runs(registry)}
-    registered = {model_id_of(found) for found in versions(registry)}
-    orphans = [model for model in logged_models(registry) if model.model_id not in registered and model.source_run_id not in running]
-    for model in orphans:
-        delete_model(registry.client, model)
-    return tuple(model.model_id for model in orphans)
-
-
 def snapshots(registry: Registry) -> set[int]:
     """The lake snapshots that the versions with an alias were trained on."""
     held = set(aliases(registry).values())
@@ -502,40 +388,9 @@ def snapshots(registry: Registry) -> set[int]:
     return {int(tag) for tag in tags if tag is not None}
 
 
-def prune(registry: Registry, keep: int, spare: Collection[str] = (), *, cadence: str = "nightly") -> list[str]:
-    """Delete versions of a cadence without an alias, files included, but for the newest `keep` and those to spare; gives the deleted.
-
-    What a kept version with an alias goes back to is spared too.
-    """
-    every, named = versions(registry), aliases(registry).values()
-    held = {*named, *spare, *(found.tags.get(CHAMPION) for found in every if str(found.version) in named)}
-    newest_first = sorted((found for found in every if cadence_of(found) == cadence), key=lambda found: int(found.version), reverse=True)
-    doomed = [found for found in newest_first[keep:] if str(found.version) not in held]
-    delete_versions(registry, doomed)
-    return [str(found.version) for found in doomed]
-
-
 def cadence_of(found: ModelVersion) -> str:
     """What made a version: `nightly` or `minute`."""
     return str(found.tags.get("cadence", "nightly"))
-
-
-def delete_versions(registry: Registry, doomed: Sequence[ModelVersion]) -> None:
-    """Delete versions, files included. The files go first: killed in between, the next call still finds the version."""
-    models = {model.model_id: model for model in logged_models(registry)} if doomed else {}
-    for found in doomed:
-        if model_id_of(found) in models:
-            delete_model(registry.client, models[model_id_of(found)])
-        registry.client.delete_model_version(registry.model_name, str(found.version))
-        shutil.rmtree(registry.downloads / model_id_of(found), ignore_errors=True)
-
-
-def delete_model(client: MlflowClient, model: LoggedModel) -> None:
-    """Files first. They lie in the folder `artifacts` of the model's own folder, which goes too."""
-    own = model.artifact_location.removesuffix("/artifacts")
-    location = own if own.endswith(model.model_id) else model.artifact_location
-    get_artifact_repository(location, client.tracking_uri).delete_artifacts()
-    client.delete_logged_model(model.model_id)
 
 
 def model_id_of(found: ModelVersion) -> str:
@@ -566,32 +421,6 @@ def every_page(search: Callable[[str | None], PagedList[Found]]) -> list[Found]:
         page = search(page.token)
         found += page
     return found
-
-
-def named(rows: Sequence[MetricRow]) -> dict[str, float | None]:
-    """Figures under names that MLflow takes; the ends of an interval only over all events, so that charts stay few."""
-    values: dict[str, float | None] = {}
-    for row in rows:
-        name = metric_name(row)
-        if row.segment == "all":
-            values |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
-        else:
-            values[f"{name}_{slug(row.segment)}"] = row.value
-    return values
-
-
-def metric_name(row: MetricRow) -> str:
-    return f"{slug(row.model)}/{slug(row.metric)}"
-
-
-def slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", text.lower().replace(" x ", " ").replace("@", " at ")).strip("_")
-
-
-def _shorten_lines(text: str, longest: int) -> str:
-    if len(text) <= longest:
-        return text
-    return text[:longest].rpartition("\n")[0] + "\n\n… the rest is in the artifact `report.md`"
 
 
 def now_ms() -> int:

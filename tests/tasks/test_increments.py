@@ -24,7 +24,8 @@ from tasks.increments import (
     reconcile_live,
     register_increment,
 )
-from tasks.registry import Registry, Version, aliases, delete_versions, find_version, promote, prune, reconcile, versions
+from tasks.registry import Registry, Version, aliases, find_version, promote, versions
+from tasks.registry_upkeep import delete_versions, prune, reconcile
 from tests.conftest import ROOT
 from tests.tasks.fruits import ITEMS, save_checkpoint
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mlflow.entities import Run
 
 from models import checkpoint as checkpoints
 from tasks import figures
-from tasks.gate import decide, pass_gate
 from tasks.increments import open_day, reconcile_live, register_increment
 from tasks.registry import (
     Night,
@@ -30,15 +25,13 @@ from tasks.registry import (
     aliases,
     champion,
     find_version,
-    flatten,
     open_registry,
     promote,
-    prune,
-    reconcile,
     refuse,
     register,
     start_night,
 )
+from tasks.registry_upkeep import reconcile
 from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -129,62 +122,6 @@ with start_night(registry, "the-dead", {{}}, 1, None, {{}}) as night:
         assert run_of(registry, living).info.status == "RUNNING"
 
 
-def test_the_files_of_a_model_under_way_in_a_living_night_are_left_alone(registry: Registry) -> None:
-    with start_night(registry, "night", {}, 1, None, {}) as night:
-        model = registry.client.create_logged_model(registry.experiment_id, "half", night.run_id)
-        assert reconcile(registry, None).deleted_models == ()
-    assert reconcile(registry, None).deleted_models == (model.model_id,)
-    assert reconcile(registry, None).deleted_models == ()
-
-
-@pytest.mark.slow
-def test_a_registered_model_answers_far_from_this_repository(registry: Registry, register_one: Callable[[], str], tmp_path: Path) -> None:
-    promote(registry, register_one())
-    script = f"""
-import sys
-sys.path[:] = [path for path in sys.path if path != {str(ROOT)!r}]
-import mlflow, pandas as pd
-model = mlflow.pyfunc.load_model("models:/{registry.model_name}@champion")
-histories = pd.DataFrame({{
-    "item_ids": [["apple", "pear"], ["fig"], []],
-    "event_types": [["view", "view"], ["view"], []],
-    "occurred_at": [["2026-01-01", "2026-01-02T03:04:05Z"], [pd.Timestamp("2026-01-03")], []],
-}})
-full = model.predict(histories, params={{"k": 2, "now": "2026-01-05"}})
-bare = model.predict(histories[["item_ids"]])
-import models
-print("\\n" + pd.Series([full.to_json(), bare.to_json(), models.__file__]).to_json(orient="values"))
-"""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    environment = os.environ | {"MLFLOW_TRACKING_URI": registry.tracking_uri}
-    command = [sys.executable, "-W", "ignore", "-c", script]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    full, bare, code = json.loads(done.stdout.splitlines()[-1])
-    version = champion(registry)
-    assert version is not None
-    asked = checkpoints.load(version.checkpoint_folder)
-    histories = [*EXAMPLE, {"item_ids": [], "event_types": [], "occurred_at": []}]
-    histories[0] = EXAMPLE[0] | {"occurred_at": [datetime(2026, 1, 1), datetime(2026, 1, 2, 3, 4, 5)]}
-    wanted = asked.recommend(histories, datetime(2026, 1, 5), 2)
-    assert list(json.loads(full)["item_ids"].values()) == [[item for item, _ in ranked] for ranked in wanted]
-    assert list(json.loads(full)["scores"].values()) == [pytest.approx([score for _, score in ranked]) for ranked in wanted]
-    assert [len(items) for items in json.loads(bare)["item_ids"].values()] == [3, 4, 5]
-    assert Path(code).is_relative_to(version.checkpoint_folder.parent.parent)
-
-
-def test_a_version_names_its_requirements_signature_and_example_and_holds_no_pickle(
-    registry: Registry, register_one: Callable[[], str]
-) -> None:
-    folder = find_version(registry, register_one()).checkpoint_folder.parent.parent
-    names = {line.split("==")[0] for line in (folder / "requirements.txt").read_text(encoding="utf-8").split()}
-    assert {"mlflow", "numpy", "safetensors", "torch"} <= names
-    assert not [file for file in folder.rglob("*") if file.suffix in (".pkl", ".pickle", ".pt", ".pth", ".joblib")]
-    assert json.loads((folder / "input_example.json").read_text(encoding="utf-8"))["data"][1][0] == ["fig"]
-    assert "item_ids" in (folder / "MLmodel").read_text(encoding="utf-8")
-
-
 def test_a_version_is_tagged_with_its_snapshot_and_its_own_figures(registry: Registry, register_one: Callable[[], str]) -> None:
     tags = find_version(registry, register_one()).tags
     assert (tags["snapshot"], tags["ndcg_at_10"]) == ("1", "0.120000")
@@ -225,79 +162,6 @@ def test_a_promotion_done_twice_keeps_the_previous_champion(registry: Registry, 
     assert aliases(registry) == {"champion": second, "previous": first}
 
 
-def test_the_gate_promotes_refuses_and_warns(registry: Registry, register_one: Callable[[], str]) -> None:
-    first = pass_gate(registry, register_one(), 0.10, None, 0.20, 0.02)
-    assert (first.live.version, "WARNING" in first.text) == ("1", True)
-    second = pass_gate(registry, register_one(), 0.09, 0.10, 0.05, 0.02)
-    assert (second.live.version, "WARNING" in second.text) == ("1", False)
-    with pytest.raises(RegistryError, match=r"no version '7' of .* \(found: 1, 2\)"):
-        find_version(registry, "7")
-
-
-@pytest.mark.parametrize(
-    ("challenger", "of_champion", "baseline", "promoted", "beats"),
-    [
-        (0.10, None, 0.08, True, True),
-        (0.05, None, 0.08, True, False),
-        (0.10, 0.10, 0.08, True, True),
-        (0.0981, 0.10, 0.08, True, True),
-        (0.0979, 0.10, 0.08, False, True),
-        (math.nan, None, 0.08, False, False),
-        (math.inf, 0.10, 0.08, False, False),
-        (0.10, math.nan, 0.08, True, True),
-        (0.10, 0.09, None, True, True),
-        (None, None, None, True, True),
-        (None, 0.10, 0.08, False, True),
-        (0.0, 0.0, 0.0, True, False),
-    ],
-)
-def test_the_gate_decides_on_the_same_events(
-    challenger: float | None, of_champion: float | None, baseline: float | None, promoted: bool, beats: bool
-) -> None:
-    decision = decide(challenger, of_champion, baseline, 0.02)
-    assert (decision.promoted, decision.beats_baseline) == (promoted, beats)
-    assert decision.reason
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5))
-def test_a_better_challenger_is_never_refused_and_a_greater_tolerance_never_refuses_more(
-    challenger: float, of_champion: float, baseline: float, tolerance: float
-) -> None:
-    is_promoted = decide(challenger, of_champion, baseline, tolerance).promoted
-    assert is_promoted or challenger < of_champion
-    assert is_promoted or not decide(challenger, of_champion, baseline, 0.0).promoted
-
-
-def test_pruning_deletes_old_versions_with_their_files_and_spares_those_in_use(
-    registry: Registry, register_one: Callable[[], str], store: Path
-) -> None:
-    versions = [register_one() for _ in range(6)]
-    promote(registry, versions[0])
-    promote(registry, versions[1])
-    assert prune(registry, keep=2, spare={versions[2]}) == [versions[3]]
-    assert len(list((store / registry.model_name / "models").iterdir())) == 5
-    assert prune(registry, keep=2, spare={versions[2]}) == []
-    assert prune(registry, keep=0) == [versions[4], versions[2]]
-    assert reconcile(registry, versions[1]).deleted_models == ()
-
-
-def test_what_a_killed_promotion_left_is_named_until_it_is_published(registry: Registry, register_one: Callable[[], str]) -> None:
-    first, second = register_one(), register_one()
-    promote(registry, first)
-    promote(registry, second)
-    assert reconcile(registry, first).unpublished == second
-    assert reconcile(registry, second).unpublished is None
-    assert reconcile(registry, None).unpublished == second
-
-
-def test_a_lost_champion_alias_goes_back_to_the_live_version(registry: Registry, register_one: Callable[[], str]) -> None:
-    version = register_one()
-    reconcile(registry, "77")
-    assert "champion" not in aliases(registry)
-    reconcile(registry, version)
-    assert aliases(registry)["champion"] == version
-
-
 def test_a_champion_whose_files_are_gone_is_an_error_that_says_where_they_were(registry: Registry, register_one: Callable[[], str]) -> None:
     promote(registry, register_one())
     found = champion(registry)
@@ -305,20 +169,6 @@ def test_a_champion_whose_files_are_gone_is_an_error_that_says_where_they_were(r
     (found.checkpoint_folder.parent.parent / "MLmodel").unlink()
     with pytest.raises(RegistryError, match="bring that folder back"):
         champion(registry)
-
-
-def test_settings_are_flat_short_and_without_passwords() -> None:
-    nested = {
-        "lake": {"catalog": "postgres:host=db password=hunter2 user=me", "busy_timeout_ms": 5000},
-        "registry": {"tracking_uri": "postgresql://me:hunter2@db/mlflow"},
-        "text": "x" * 600,
-        "weights": {},
-        "seed": 7,
-    }
-    flat = flatten(nested)
-    assert flat["lake.catalog"] == "postgres:host=db password=*** user=me"
-    assert flat["registry.tracking_uri"] == "postgresql://me:***@db/mlflow"
-    assert (len(flat["text"]), flat["weights"], flat["seed"], flat["lake.busy_timeout_ms"]) == (500, "{}", "7", "5000")
 
 
 def test_the_store_is_in_wal_mode_and_a_deleted_experiment_comes_back(registry: Registry, store: Path) -> None:

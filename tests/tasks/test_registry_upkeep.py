@@ -1,0 +1,47 @@
+"""What is deleted from the registry, what is mended in it, and what is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks.registry import Registry, aliases, promote, start_night
+from tasks.registry_upkeep import prune, reconcile
+
+
+def test_the_files_of_a_model_under_way_in_a_living_night_are_left_alone(registry: Registry) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        model = registry.client.create_logged_model(registry.experiment_id, "half", night.run_id)
+        assert reconcile(registry, None).deleted_models == ()
+    assert reconcile(registry, None).deleted_models == (model.model_id,)
+    assert reconcile(registry, None).deleted_models == ()
+
+
+def test_pruning_deletes_old_versions_with_their_files_and_spares_those_in_use(
+    registry: Registry, register_one: Callable[[], str], store: Path
+) -> None:
+    versions = [register_one() for _ in range(6)]
+    promote(registry, versions[0])
+    promote(registry, versions[1])
+    assert prune(registry, keep=2, spare={versions[2]}) == [versions[3]]
+    assert len(list((store / registry.model_name / "models").iterdir())) == 5
+    assert prune(registry, keep=2, spare={versions[2]}) == []
+    assert prune(registry, keep=0) == [versions[4], versions[2]]
+    assert reconcile(registry, versions[1]).deleted_models == ()
+
+
+def test_what_a_killed_promotion_left_is_named_until_it_is_published(registry: Registry, register_one: Callable[[], str]) -> None:
+    first, second = register_one(), register_one()
+    promote(registry, first)
+    promote(registry, second)
+    assert reconcile(registry, first).unpublished == second
+    assert reconcile(registry, second).unpublished is None
+    assert reconcile(registry, None).unpublished == second
+
+
+def test_a_lost_champion_alias_goes_back_to_the_live_version(registry: Registry, register_one: Callable[[], str]) -> None:
+    version = register_one()
+    reconcile(registry, "77")
+    assert "champion" not in aliases(registry)
+    reconcile(registry, version)
+    assert aliases(registry)["champion"] == version

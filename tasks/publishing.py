@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import md5
@@ -19,13 +19,12 @@ from models.errors import UserError
 from models.results import MetricRow, Neighbours, RankedLists
 from tasks.feed import News, Watermarks, watermarks_of
 from tasks.lake import Lake, reading, statement, writing
+from tasks.published_rows import ANYONE, LISTS, NEIGHBOURS, check_lists, list_batches, metric_rows, neighbour_batches
 
 logger = logging.getLogger("minutehand.publishing")
 
-ANYONE = "*"
 POPULAR = "popular right now"
 CHANGED_DEPTH = 10
-BLOCK_USERS = 4096
 NO_TRENDS = pa.table({"user_id": pa.array([], pa.string()), "trends": pa.array([], pa.list_(pa.float32()))})
 
 
@@ -83,8 +82,8 @@ def publish(
     the new events were predicted, and which registered version each model name stands for.
     """
     started = time.perf_counter()
-    _check(lists, len(catalog_item_ids))
-    _check(fallback, len(catalog_item_ids))
+    check_lists(lists, len(catalog_item_ids))
+    check_lists(fallback, len(catalog_item_ids))
     item_ids = pa.array(catalog_item_ids, pa.string())
     publication_id = _publication_id(provenance, cadence)
     with writing(lake) as con:
@@ -124,8 +123,8 @@ def publish_minute(
     published, or this one has already.
     """
     started = time.perf_counter()
-    _check(lists, len(catalog_item_ids))
-    _check(fallback, len(catalog_item_ids))
+    check_lists(lists, len(catalog_item_ids))
+    check_lists(fallback, len(catalog_item_ids))
     item_ids = pa.array(catalog_item_ids, pa.string())
     publication_id = _publication_id(provenance, cadence)
     with writing(lake) as con:
@@ -161,23 +160,8 @@ def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Pro
     named = {"minutehand": provenance.model_version, **(versions or {})}
     with writing(lake) as con:
         con.execute(statement("publish/delete_offline"), {"flow_run_id": provenance.flow_run_id})
-        con.register("metrics", _metrics(rows, named))
+        con.register("metrics", metric_rows(rows, named))
         con.execute(statement("publish/insert_offline"), _evaluation(provenance))
-
-
-def _metrics(rows: Sequence[MetricRow], versions: Mapping[str, str]) -> pa.Table:
-    return pa.table(
-        {
-            "model_version": pa.array([versions.get(row.model) for row in rows], pa.string()),
-            "model": pa.array([row.model for row in rows], pa.string()),
-            "segment": pa.array([row.segment for row in rows], pa.string()),
-            "metric": pa.array([row.metric for row in rows], pa.string()),
-            "value": _figures([row.value for row in rows]),
-            "low": _figures([row.low for row in rows]),
-            "high": _figures([row.high for row in rows]),
-            "n_events": pa.array([row.n_events for row in rows], pa.int64()),
-        }
-    )
 
 
 def _evaluation(provenance: Provenance) -> dict[str, object]:
@@ -194,7 +178,7 @@ def _replace_lists(
 ) -> None:
     con.execute(statement("publish/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("publish/delete_recommendations"))
-    batches = _list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
+    batches = list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
     con.register("lists", pa.RecordBatchReader.from_batches(LISTS, batches))
     con.execute(statement("publish/insert_recommendations"), asdict(provenance))
 
@@ -203,7 +187,7 @@ def _replace_some_lists(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, provenance: Provenance
 ) -> tuple[int, int]:
     """How many users got a list, and how many of them a changed one."""
-    batches = _list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
+    batches = list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
     con.register("lists", pa.Table.from_batches(batches, LISTS))
     con.register("at_hand", pa.table({"user_id": pa.array([*lists.user_ids, ANYONE], pa.string())}))
     con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
@@ -230,7 +214,7 @@ def _replace_some_neighbours(
 def _insert_neighbours(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, rows: Ints, neighbours: Neighbours, provenance: Provenance
 ) -> None:
-    con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, _neighbour_batches(item_ids, rows, neighbours)))
+    con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, neighbour_batches(item_ids, rows, neighbours)))
     names = ("model_version", "data_snapshot", "generated_at")
     con.execute(statement("publish/insert_similar_items"), {name: getattr(provenance, name) for name in names})
 
@@ -283,7 +267,7 @@ def _note_prequential(
     if not rows:
         return
     con.execute(statement("publish/delete_prequential"), {"flow_run_id": provenance.flow_run_id})
-    con.register("metrics", _metrics(rows, versions))
+    con.register("metrics", metric_rows(rows, versions))
     con.execute(statement("publish/insert_prequential"), _evaluation(provenance))
 
 
@@ -312,95 +296,9 @@ def _with_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: Ran
     return replace(lists, because=number), pa.concat_arrays([phrases.combine_chunks().cast(pa.string()), pa.array([POPULAR])])
 
 
-def _coded(values: pa.DataType) -> pa.DataType:
-    return pa.dictionary(pa.int32(), values)
-
-
-LISTS = pa.schema(
-    {
-        "user_id": _coded(pa.string()),
-        "rank": pa.int32(),
-        "item_id": _coded(pa.string()),
-        "score": pa.float32(),
-        "probability": pa.float32(),
-        "source": _coded(pa.string()),
-        "reason": _coded(pa.string()),
-    }
-)
-NEIGHBOURS = pa.schema(
-    {"item_id": _coded(pa.string()), "rank": pa.int32(), "similar_item_id": _coded(pa.string()), "similarity": pa.float32()}
-)
-
-
-def _list_batches(item_ids: pa.Array, fallback: RankedLists, lists: RankedLists, reasons: pa.Array) -> Iterator[pa.RecordBatch]:
-    """The rows of recs.recommendations in blocks of users, by user and rank; ids and words stay codes of dictionaries."""
-    popular = np.full_like(fallback.because, len(reasons) - 1)
-    anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
-    yield _list_batch(item_ids, reasons, anyone, np.array([0]), "popular")
-    in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
-    for start in range(0, len(in_order), BLOCK_USERS):
-        yield _list_batch(item_ids, reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), "model")
-
-
-def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, source: str) -> pa.RecordBatch:
-    item = lists.item[rows]
-    user, column = np.nonzero(item >= 0)
-    columns = [
-        _codes(user, pa.array([lists.user_ids[row] for row in rows], pa.string())),
-        _ranks(item >= 0),
-        _codes(item[user, column], item_ids),
-        pa.array(lists.score[rows][user, column], pa.float32()),
-        pa.array(lists.probability[rows][user, column], pa.float32()),
-        _codes(np.zeros(len(user)), pa.array([source])),
-        _codes(lists.because[rows][user, column], reasons),
-    ]
-    return pa.record_batch(columns, schema=LISTS)
-
-
-def _neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:
-    """The rows of recs.similar_items of some catalog rows in blocks of items, by item and rank."""
-    ids = item_ids.take(pa.array(rows)).to_pylist()
-    in_order = np.array(sorted(range(len(rows)), key=ids.__getitem__), dtype=np.int64)
-    for start in range(0, len(in_order), BLOCK_USERS):
-        block = in_order[start : start + BLOCK_USERS]
-        near = neighbours.item[block]
-        item, column = np.nonzero(near >= 0)
-        similarity = neighbours.similarity[block][item, column]
-        columns = [
-            _codes(rows[block][item], item_ids),
-            _ranks(near >= 0),
-            _codes(near[item, column], item_ids),
-            pa.array(similarity, pa.float32()),
-        ]
-        yield pa.record_batch(columns, schema=NEIGHBOURS)
-
-
-def _codes(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), words)
-
-
-def _ranks(is_there: np.ndarray) -> pa.Array:
-    """1, 2, ... within each row, over the places that are there."""
-    return pa.array(np.cumsum(is_there, axis=1, dtype=np.int32)[is_there])
-
-
-def _check(lists: RankedLists, n_items: int) -> None:
-    is_there = lists.item >= 0
-    if len(set(lists.user_ids)) != len(lists.user_ids) or len(lists.user_ids) != len(lists.item):
-        raise ValueError(f"{len(lists.item)} lists for {len(set(lists.user_ids))} users: each user needs exactly one")
-    if max(lists.item.max(initial=-1), lists.because.max(initial=-1)) >= n_items:
-        raise ValueError(f"a list names catalog row {max(lists.item.max(), lists.because.max())} of {n_items} items")
-    if not (np.isfinite(lists.score[is_there]).all() and np.isfinite(lists.probability[is_there]).all()):
-        raise ValueError("a list has a score or a probability that is not finite; nothing was published")
-
-
 def _publication_id(provenance: Provenance, cadence: str) -> str:
     key = f"{cadence}|{provenance.flow_run_id}|{provenance.model_version}|{provenance.data_snapshot}|{provenance.generated_at.isoformat()}"
     return md5(key.encode(), usedforsecurity=False).hexdigest()
-
-
-def _figures(values: Sequence[float | None]) -> pa.Array:
-    return pa.array([None if value is None or np.isnan(value) else float(value) for value in values], pa.float64())
 
 
 def _now() -> datetime:

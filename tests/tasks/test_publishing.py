@@ -163,7 +163,7 @@ def test_lists_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake,
 
 
 def test_lists_come_in_the_order_of_user_and_rank_across_blocks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.publishing.BLOCK_USERS", 7)
+    monkeypatch.setattr("tasks.published_rows.BLOCK_USERS", 7)
     users = {f"u{number}": [number % 4, (number + 1) % 4] for number in range(40)}
     put(lake, ranked(users))
     found = rows(lake, "select user_id, rank, item_id from recs.recommendations order by rowid")

@@ -36,11 +36,11 @@ def minute() -> str | None:
         with turn.publishing_turn(settings.home) as mine, lake.explained():
             empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
             lake.migrate(tables)
-            marks = feed.read_watermarks(tables)
-            if marks is None:
+            found = feed.look_for_news(tables, settings.ingest.event_weights, settings.model.max_events)
+            if found is None:
                 get_run_logger().info("there are no lists yet to keep up to date; the first night makes them: minutehand nightly")
                 return None
-            news = feed.read_news(tables, marks, lake.newest_snapshot(tables), settings.ingest.event_weights, settings.model.max_events)
+            marks, news = found
             if news.is_empty and mine.is_clean:
                 return None
             return learn_and_publish(settings, tables, mine, marks, news)

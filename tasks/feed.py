@@ -14,7 +14,7 @@ import polars as pl
 from models.dataset import Events, Floats, Ints
 from models.errors import UserError
 from models.step import Step
-from tasks.lake import Lake, reading, statement
+from tasks.lake import Lake, current_snapshot, reading, statement
 
 LOOKED_AT = 10
 ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights", "trends"]
@@ -74,24 +74,39 @@ def watermarks_of(con: duckdb.DuckDBPyConnection) -> Watermarks | None:
     return Watermarks(**marks) if marks else None
 
 
+def look_for_news(lake: Lake, event_weights: Mapping[str, float], max_events: int) -> tuple[Watermarks, News] | None:
+    """How far the work is, and all that came in since; None before the first publish.
+
+    One connection does, for most minutes end here. The histories are those of now, not of news.snapshot: only whoever has the
+    publishing turn may call this, so that nobody else changes them.
+    """
+    with reading(lake) as con:
+        marks = watermarks_of(con)
+        return None if marks is None else (marks, _news(con, marks, current_snapshot(con), event_weights, max_events))
+
+
 def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
     """The events and items in (marks, snapshot], with the last max_events events of their users.
 
     Reads the change feed and features.user_histories, never the whole of raw.events. Raises UserError where the feed begins at a
     snapshot that the lake has let go of.
     """
-    weights = _by_type(event_weights)
     with reading(lake, snapshot) as con:
-        try:
-            events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
-            items = con.execute(statement("minute/items"), {**asdict(marks), "until": snapshot}).pl()
-        except duckdb.InvalidInputException as error:
-            if "No snapshot found" not in str(error):
-                raise
-            raise UserError(
-                f"the lake has let go of snapshot {marks.learnt + 1}, where the news begin; `minutehand nightly` learns everything anew"
-            ) from error
-        return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items)
+        return _news(con, marks, snapshot, event_weights, max_events)
+
+
+def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
+    weights = _by_type(event_weights)
+    try:
+        events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
+        items = con.execute(statement("minute/items"), {**asdict(marks), "until": snapshot}).pl()
+    except duckdb.InvalidInputException as error:
+        if "No snapshot found" not in str(error):
+            raise
+        raise UserError(
+            f"the lake has let go of snapshot {marks.learnt + 1}, where the news begin; `minutehand nightly` learns everything anew"
+        ) from error
+    return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items)
 
 
 def read_histories(lake: Lake, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:

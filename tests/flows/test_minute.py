@@ -25,8 +25,8 @@ from tests.lakes import put
 LATE = 12 * 24.0
 """Hours since the start of the shop, after all its habits."""
 MOMENTS = [
-    "tasks.feed:read_watermarks:after",
-    "tasks.feed:read_news:after",
+    "tasks.feed:watermarks_of:after",
+    "tasks.feed:look_for_news:after",
     "tasks.registry:open_registry:after",
     "tasks.increments:reconcile_live:after",
     "tasks.increments:open_day:after",

@@ -17,10 +17,12 @@ import pytest
 from models.errors import UserError
 from models.results import Neighbours, RankedLists
 from models.step import Step
+from tasks import lake as lakes
 from tasks.feed import (
     News,
     Watermarks,
     histories_events,
+    look_for_news,
     make_step,
     read_histories,
     read_news,
@@ -140,6 +142,30 @@ def test_searches_leave_no_trace_but_the_watermark_passes_them(lake: Lake) -> No
         ("w", ["b"], 1),
     ]
     assert rows(lake, "select user_id from ops.freshness") == [("w",)]
+
+
+def test_a_minute_finds_by_one_connection_what_it_finds_bit_by_bit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    assert look_for_news(lake, WEIGHTS, 4) is None
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 2), ("w", "b", "view", 3))
+    add_item(lake, "b", "Beta")
+    bit_by_bit = news_of(lake)
+    opened = []
+    connect = lakes.connect
+
+    def counted(at: Lake, **options: Any) -> Any:
+        opened.append(at)
+        return connect(at, **options)
+
+    monkeypatch.setattr(lakes, "connect", counted)
+    found = look_for_news(lake, WEIGHTS, 4)
+    assert found is not None
+    assert len(opened) == 1
+    marks, news = found
+    assert (marks, news.snapshot) == (read_watermarks(lake), bit_by_bit.snapshot)
+    for name in ("events", "histories", "items"):
+        assert getattr(news, name).equals(getattr(bit_by_bit, name)), name
 
 
 @pytest.mark.slow

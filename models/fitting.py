@@ -17,7 +17,7 @@ from models.evaluation import Evaluator
 from models.metrics import rank_events
 from models.prior import HALF_LIVES_H, Slots, fit_prior, slot_log_prior
 from models.recommender import Recommender
-from models.training import Curve, Offsets, OnEpoch, matmul_dtype, pick_device, train, user_vectors
+from models.training import Curve, Offsets, OnEpoch, Sampling, matmul_dtype, pick_device, train, user_vectors
 from models.whitening import Whitening
 
 log = logging.getLogger("minutehand.fitting")
@@ -25,6 +25,8 @@ log = logging.getLogger("minutehand.fitting")
 REPEATS_ARE_COMMON = 0.05
 MAX_JUDGE_ROWS = 2000
 MAX_PRIOR_CELLS = 100_000_000
+FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 10_000
+"""A larger catalogue is not scored in full at each training step, but this many items beside those of the batch."""
 MAX_BLEND_ROWS = 6000
 MAX_CHOICE_ROWS = 5000
 
@@ -77,14 +79,18 @@ def sample(rows: Ints, n: int, seed: int) -> Ints:
 
 
 def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.device) -> Offsets:
-    """The log prior of each training slot; items whose first event is still to come are taken out."""
+    """The log prior of each training slot; items whose first event is still to come are taken out, and a large catalogue is sampled."""
     wanted, place = np.unique(slots.of(events.time), return_inverse=True)
     first_seen = np.full(events.n_items, np.iinfo(np.int64).max)
     np.minimum.at(first_seen, events.item, events.time)
     table = slot_log_prior(events, slots, wanted, prior)
     for row, slot in enumerate(wanted):
         table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
-    return Offsets(table.to(device, matmul_dtype(device)), place)
+    sampling = None
+    if events.n_items > FULL_SOFTMAX_ITEMS:
+        count = torch.from_numpy(np.bincount(events.item, minlength=events.n_items)).float()
+        sampling = Sampling((count / count.sum().clamp_min(1)).to(device), N_SAMPLED_ITEMS)
+    return Offsets(table.to(device, matmul_dtype(device)), place, sampling)
 
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:

@@ -52,12 +52,13 @@ class ItemTower(nn.Module):
         nn.init.zeros_(last.bias)
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
 
-    def forward(self) -> Float[Tensor, "items dim"]:
-        """Unit vectors; the zero vector for an item about which nothing is known."""
-        length = self.delta.norm(dim=1, keepdim=True)
-        delta = self.delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
-        has_text = self.text.abs().sum(1, keepdim=True) > 0
-        return F.normalize(self.text + self.head(self.text) * has_text + delta, dim=1, eps=1e-6)
+    def forward(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
+        """Unit vectors of all items or of some rows; the zero vector for an item about which nothing is known."""
+        text, delta = (self.text, self.delta) if rows is None else (self.text[rows], self.delta[rows])
+        length = delta.norm(dim=1, keepdim=True)
+        delta = delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
+        has_text = text.abs().sum(1, keepdim=True) > 0
+        return F.normalize(text + self.head(text) * has_text + delta, dim=1, eps=1e-6)
 
 
 class Rotation:

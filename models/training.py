@@ -37,11 +37,35 @@ OnEpoch = Callable[[int, float, float | None, float], None]
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Which items a step scores where the catalogue is too large for all of them: those of its batch, and some drawn evenly.
+
+    Mixed negatives (Yang et al. 2020) with the correction by log Q (Bengio and Senecal 2008): what is likely to be among them
+    counts less, so that popular items are not held down for being in every batch. share: [items] of the training events.
+    """
+
+    share: Tensor
+    n_drawn: int
+
+    def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""
+        n_items = len(self.share)
+        drawn = torch.randint(n_items, (self.n_drawn,), device=item.device)
+        rows = torch.unique(torch.cat([item.flatten(), drawn]))
+        missed = item.numel() * torch.log1p(-self.share[rows].clamp_max(0.999)) + self.n_drawn * math.log1p(-1 / n_items)
+        return rows, torch.log(-torch.expm1(missed))
+
+
+@dataclass(frozen=True)
 class Offsets:
-    """What is added to the logits of a training event: the log prior of its slot, -inf for items yet to come."""
+    """What is added to the logits of a training event: the log prior of its slot, -inf for items yet to come.
+
+    sampling: how items are drawn where a step does not score all.
+    """
 
     prior: Tensor
     slot: Ints
+    sampling: Sampling | None = None
 
 
 @dataclass
@@ -189,17 +213,22 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
     device = next(model.parameters()).device
     row = batch.rows[batch.is_target].numpy()
     on_device = batch.to(device)
+    item, prior, target = on_device.item, offsets.prior, torch.from_numpy(events.item[row]).to(device)
     with autocast(device):
-        items = model.items()
+        if offsets.sampling is None:
+            items = model.items()
+        else:
+            rows, log_chance = offsets.sampling.draw(torch.cat([item.flatten(), target]))
+            items, prior = model.items(rows), prior[:, rows] - log_chance.to(prior.dtype)
+            item, target = torch.searchsorted(rows, item), torch.searchsorted(rows, target)
         items_low = items.to(matmul_dtype(device))
-        states = model.encode(items, on_device.item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
-        queries = states[on_device.is_target].to(items_low.dtype)
+        states = model.encode(items, item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
         return catalog_cross_entropy(
-            queries,
+            states[on_device.is_target].to(items_low.dtype),
             items_low,
-            torch.from_numpy(events.item[row]).to(device),
+            target,
             torch.from_numpy(events.weight[row]).to(device),
-            offsets.prior,
+            prior,
             torch.from_numpy(offsets.slot[row]).to(device),
         )
 

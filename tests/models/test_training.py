@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from models.fitting import new_model, training_offsets
 from models.prior import HALF_LIVES_H, Slots, single
 from models.recommender import Recommender
 from models.streams import make_batch
-from models.training import Curve, make_optimizer, pick_device, step_loss, train, user_vectors
+from models.training import Curve, Sampling, make_optimizer, pick_device, step_loss, train, user_vectors
 from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
 
 CPU = torch.device("cpu")
@@ -164,6 +165,36 @@ def test_the_loss_is_the_book_s_over_items_that_exist_with_the_prior_inside() ->
 
 
 @pytest.mark.usefixtures("fp32")
+def test_a_sample_that_holds_the_whole_catalogue_gives_the_loss_over_all_of_it(fp32: None) -> None:
+    events, model = walks(n_users=20), fresh().eval()
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    windows = training_windows(events, TINY.max_events)
+    batch = make_batch(events, windows, np.arange(len(windows)))
+    sampling = Sampling(torch.full((N_ITEMS,), 1 / N_ITEMS), n_drawn=2000)
+    full, sampled = (step_loss(model, batch, events, replace(offsets, sampling=way)) for way in (None, sampling))
+    torch.testing.assert_close(sampled, full, atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_learnt_from_samples_holds_in_the_whole_catalogue() -> None:
+    events, model = walks(), fresh()
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    share = torch.from_numpy(np.bincount(events.item, minlength=N_ITEMS) / len(events)).float()
+    train(model, events, replace(offsets, sampling=Sampling(share, n_drawn=3)), QUICK, seed=0)
+    assert hits(model, walks(seed=1)) > 0.9
+
+
+def test_the_chance_to_be_in_a_sample_is_how_often_it_is(fp32: None) -> None:
+    torch.manual_seed(0)
+    share = torch.tensor([0.5, 0.3, 0.15, 0.04, 0.01, 0.0])
+    sampling, n, times = Sampling(share, n_drawn=2), 4, 4000
+    seen, said = torch.zeros(6), torch.zeros(6)
+    for _ in range(times):
+        rows, log_chance = sampling.draw(torch.multinomial(share, n, replacement=True))
+        seen[rows] += 1
+        said[rows] = log_chance.exp()
+    torch.testing.assert_close(said, seen / times, atol=0.03, rtol=0)
+
+
 def test_user_vectors_come_in_the_order_of_their_rows_and_the_same_in_any_batch() -> None:
     events, model = walks(n_users=12, n_steps=5), shaken(N_ITEMS)
     windows = training_windows(events, TINY.max_events)

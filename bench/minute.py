@@ -1,6 +1,7 @@
 """What a minute costs, by the length of the history: python -m bench.minute [--histories 100000 1000000 ...].
 
-For each history a home is made: events, a model of the newest 100,000 of them (one epoch, no text), lists for all users.
+For each history a home is made: events, a model of the newest 100,000 of them (one epoch, no text), lists for all users. A
+longer history is one of more users: each has as many events.
 Then, in a process of its own, one minute of new events, stage by stage; what Prefect and the start of the process cost is left out.
 """
 
@@ -93,9 +94,9 @@ def run_minute(home: Path) -> dict[str, float]:
         seconds[stage], last = now - last, now
 
     lake, increment, publish = locate(LakeConfig(), home), IncrementConfig(), PublishConfig()
-    marks = feed.read_watermarks(lake)
-    assert marks is not None
-    news = feed.read_news(lake, marks, newest_snapshot(lake), EVENT_WEIGHTS, MAX_EVENTS)
+    found = feed.look_for_news(lake, EVENT_WEIGHTS, MAX_EVENTS)
+    assert found is not None
+    marks, news = found
     done("read")
     models = open_models(home)
     live, champion = increments.find_live(models, publishing.live_version(lake) or "")
@@ -127,14 +128,14 @@ def run_minute(home: Path) -> dict[str, float]:
     increments.publish_alias(models, version.version)
     day.metrics(increments.read_minutes(lake, day.missing_since()))
     done("log")
-    sizes = {"n_users": float(len(lists.users.user_ids)), "passed": float(learnt.verdict.passed)}
+    sizes = {"n_lists": float(len(lists.users.user_ids)), "passed": float(learnt.verdict.passed)}
     return {**seconds, **sizes, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=int, nargs="+", default=[100_000, 1_000_000, 5_000_000, 20_000_000])
-    parser.add_argument("--users", type=int, default=50_000)
+    parser.add_argument("--events-per-user", type=int, default=20)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--new", type=int, default=1000)
     parser.add_argument("--minute", type=Path, help=argparse.SUPPRESS)
@@ -145,15 +146,16 @@ def main() -> None:
     rows = []
     for n_history in given.histories:
         with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
-            make_home(Path(folder), n_history, given.users, given.items, given.new)
+            n_users = max(n_history // given.events_per_user, 1)
+            make_home(Path(folder), n_history, n_users, given.items, given.new)
             command = [sys.executable, "-m", "bench.minute", "--minute", folder]
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
         if done.returncode:
             sys.exit(done.stderr[-3000:])
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        stages = {name: value for name, value in found.items() if name not in {"n_users", "passed", "peak_mib"}}
+        stages = {name: value for name, value in found.items() if name not in {"n_lists", "passed", "peak_mib"}}
         total = round(sum(stages.values()), 2)
-        rows.append({"history": n_history, "total_s": total, **{name: round(value, 2) for name, value in found.items()}})
+        rows.append({"history": n_history, "users": n_users, "total_s": total, **{name: round(value, 2) for name, value in found.items()}})
     keep("minute", rows)
 
 

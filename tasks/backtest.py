@@ -64,7 +64,7 @@ class Recipe:
     def dump(self) -> dict[str, Any]:
         """Every setting, for the result."""
         parts = {name: getattr(self, name).model_dump(mode="json") for name in self.parts}
-        return {**parts, "seed": self.seed, "threads": self.threads}
+        return {**parts, "seed": self.seed, "threads": self.threads or torch.get_num_threads()}
 
 
 OnModel = Callable[[str], None]
@@ -135,7 +135,7 @@ def backtest(
         "data": describe(files, loaded, task),
         "models": results,
         "differences": differences(task, rankings, recipe.evaluation, recipe.seed),
-        "settings": {**recipe.dump(), "threads": recipe.threads or torch.get_num_threads()},
+        "settings": recipe.dump(),
         "versions": versions(),
     }
 

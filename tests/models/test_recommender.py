@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.config import RecommenderConfig
-from models.recommender import ItemTower, Recommender, gap_features
+from models.recommender import ItemTower, Recommender, Rotation, attend, gap_features, rotate
 from tests.models.planted import TINY, random_text, shaken
 
 N_ITEMS, TIME = 12, 6
@@ -131,3 +132,25 @@ def test_a_model_is_the_same_under_a_seed() -> None:
     assert torch.equal(one.items.delta, again.items.delta)
     assert torch.equal(one.kind.weight, again.kind.weight)
     assert not torch.equal(one.items.delta, other.items.delta)
+
+
+def test_attention_on_a_cpu_is_that_of_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 5, 8, generator=generator)
+    torch.testing.assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v, is_causal=True))
+
+
+def test_attention_sees_how_far_apart_in_order_and_time_two_tokens_are_and_not_where() -> None:
+    rotation, x = Rotation(8), torch.randn(2, 1, 1, 6, 8, generator=torch.Generator().manual_seed(1))
+    time = torch.tensor([[0, 10, 500, 4000, 90_000, 2_000_000]])
+
+    def logits(shift: int) -> Tensor:
+        moments = time + shift
+        phases = rotation.phases(moments, torch.zeros(1, 1, dtype=torch.int64), torch.float32)
+        return rotate(x[0], *phases) @ rotate(x[1], *phases).transpose(2, 3)
+
+    torch.testing.assert_close(logits(0), logits(1_000_000_000), atol=1e-4, rtol=1e-4)
+    later = time.clone()
+    later[0, -1] += 5_000_000
+    phases = rotation.phases(later, torch.zeros(1, 1, dtype=torch.int64), torch.float32)
+    assert not torch.allclose(rotate(x[0], *phases) @ rotate(x[1], *phases).transpose(2, 3), logits(0), atol=1e-2)

@@ -1,0 +1,108 @@
+"""One epoch and a full publish, by the number of events: python -m bench.scale [--events 1000000 10000000].
+
+For each number a lake is made, with one user for every fifty events and 100,000 items without text; a process of its own
+loads it, trains one epoch on all events, ranks every item for every user, and publishes. The blend is the one that a night
+starts from: to choose it costs the same whatever the number of events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.table import keep
+from models.blend import starting_blend
+from models.fitting import finish, fit_prior, make_evaluator, new_model, training_offsets
+from models.serving import Scorer, anybody, neighbours
+from models.training import pick_device, train
+from settings import load as load_settings
+from tasks import night, publishing
+from tasks.dataset import load_dataset
+from tasks.lake import LakeConfig, locate, migrate, newest_snapshot, statement, writing
+
+EVENTS_PER_USER = 50
+
+
+def make_lake(home: Path, n_events: int, n_items: int) -> None:
+    """A lake with nothing but events."""
+    lake = locate(LakeConfig(), home)
+    migrate(lake)
+    with writing(lake) as con:
+        con.execute("set threads = 1")
+        numbers = {"n_events": n_events, "n_users": max(n_events // EVENTS_PER_USER, 1), "n_items": n_items}
+        con.execute(statement("bench/insert_history"), numbers)
+
+
+def run(home: Path) -> dict[str, float]:
+    """Seconds of each stage, and the memory at its peak."""
+    seconds: dict[str, float] = {}
+    last = time.perf_counter()
+
+    def done(stage: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[f"{stage}_s"], last = round(now - last, 1), now
+
+    settings, lake = load_settings(), locate(LakeConfig(), home)
+    data = load_dataset(lake, newest_snapshot(lake), settings.ingest.event_weights, "none")
+    events = data.events
+    done("load")
+    evaluator, device = make_evaluator(events, settings.evaluation), pick_device(settings.train.device)
+    offsets = training_offsets(events, evaluator.slots, fit_prior(events, evaluator.slots), device)
+    done("prior")
+    model = new_model(settings.model, np.zeros((events.n_items, settings.model.dim), np.float32), events.n_kinds, device, settings.seed)
+    train(model, events, offsets, settings.train, seed=settings.seed, n_epochs=1)
+    done("epoch")
+    n_trained = np.bincount(events.item, minlength=events.n_items)
+    weights = finish(model, events, np.sort(events.by_time[-1000:]), n_trained)
+    features, blend = night.popularity_now(data).features(), starting_blend(np.array([0.0, 1.0], np.float32))
+    scorer = Scorer(weights, blend, torch.from_numpy(features), data.catalog.is_available, evaluator.hide_seen, night.as_of(data))
+    users = scorer.rank(events, events.n_users, settings.publish.n_recommendations)
+    done("rank")
+    near = neighbours(weights.item_vectors(), data.catalog.is_available, settings.publish.n_similar, settings.publish.approximate_above)
+    done("neighbours")
+    made = publishing.Provenance("1", "0" * 32, "bench-scale", data.snapshot, datetime.now(UTC).replace(tzinfo=None))
+    lists = replace(users, user_ids=data.user_ids)
+    fallback = anybody(features, data.catalog.is_available, 2, settings.publish.n_recommendations)
+    n_kept = settings.model.max_events
+    publishing.publish(lake, data.catalog.item_ids, lists, fallback, near, n_kept, made, event_weights=settings.ingest.event_weights)
+    done("publish")
+    per_event = round(seconds["epoch_s"] / len(events) * 1e6, 1)
+    return {**seconds, "us_per_event": per_event, "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.home is not None:
+        print(json.dumps(run(given.home)))
+        return
+    rows = []
+    for n_events in given.events:
+        with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
+            make_lake(Path(folder), n_events, given.items)
+            command = [sys.executable, "-m", "bench.scale", "--home", folder]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
+        if done.returncode:
+            sys.exit(done.returncode)
+        rows.append({"events": n_events, "items": given.items, **json.loads(done.stdout.splitlines()[-1])})
+    keep("scale", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,12 +36,14 @@ class Evaluator:
     """The events, and the two rules that every model is judged by: the slots of time and whether seen items are hidden.
 
     is_counted: [events] what popularity is counted from, ever; None for all. Histories grow by every event, counted or not.
+    delay_s: how long before an event the list was made that it is judged by; what the user did in between is not known.
     """
 
     events: Events
     slots: Slots
     hide_seen: bool
     is_counted: NDArray[np.bool_] | None = None
+    delay_s: int = 0
 
     @cached_property
     def counted(self) -> Events:
@@ -64,13 +66,27 @@ class Evaluator:
         return replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds))
 
     def histories(self, rows: Ints) -> tuple[Ints, Ints]:
-        """The events of the same user before each row, as half-open ranges."""
-        return self.events.offsets[self.events.user[rows]], rows
+        """The events of the same user before each row, or before the list was made that it is judged by, as half-open ranges."""
+        start = self.events.offsets[self.events.user[rows]]
+        if not self.delay_s:
+            return start, rows
+        asked = self.events.user[rows] * self._span + self.events.time[rows] - self.events.time.min() - self.delay_s
+        return start, np.clip(np.searchsorted(self._moments, asked, side="right"), start, rows)
+
+    @cached_property
+    def _span(self) -> int:
+        """More than the time between any two events, and the delay."""
+        return int(self.events.time.max() - self.events.time.min()) + self.delay_s + 1
+
+    @cached_property
+    def _moments(self) -> Ints:
+        """User and time of every event in one ascending number."""
+        return self.events.user * self._span + self.events.time - self.events.time.min()
 
     def users(self, rows: Ints, blend: Blend) -> Tensor:
         """User features at the time of each row."""
         start, stop = self.histories(rows)
-        gap = self.events.time[rows] - self.events.time[np.maximum(rows - 1, 0)]
+        gap = self.events.time[rows] - self.events.time[np.maximum(stop - 1, 0)]
         return user_features(self.trend, start, stop, gap, blend.trend)
 
     def repeats(self, rows: Ints) -> Repeats | None:

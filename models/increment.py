@@ -15,17 +15,19 @@ from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints, Windows, target_windows
 from models.evaluation import Evaluator
-from models.fitting import Fit, Weights, target_vectors
+from models.fitting import Fit, Weights
 from models.memory import WINDOW_EVENTS, Memory, Sample, cut, remember
 from models.metrics import Ranking, rank_events
 from models.online import Online, newest
 from models.prior import Popularity, log_prior, slot_log_prior
 from models.recommender import Recommender
-from models.serving import Scorer
+from models.serving import Scorer, offsets_of, vectors_at
 from models.streams import bucketed, make_batch
 from models.training import Offsets, matmul_dtype, step_loss, user_vectors
 
 REPEAT_WINDOW_S = 24 * 3600
+LIST_DELAY_S = 60
+"""How old a list usually is when somebody looks at it: a minute's work."""
 DELTA = "items.delta"
 SQUARE_RATE = 0.05
 SETTLED = 1e6
@@ -83,7 +85,7 @@ def begin(
 
     squares: AdamW's mean of squared gradients, by parameter: how long a step of an increment may be.
 
-    The blend's newest events are those that the model of the past, which never saw them, predicted.
+    The blend's newest events are those that the model of the past, which never saw them, predicted, from lists as old as they are in use.
     """
     events, slots = evaluator.events, evaluator.slots
     replayed = cut(events, sample.windows)
@@ -91,14 +93,25 @@ def begin(
     moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
     memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
-    recent = None
-    if config.blend_rows:
-        rows = np.sort(events.by_time[-config.blend_rows :])
-        items = fit.weights.item_vectors()
-        vectors = target_vectors(fit.weights.model, events, rows)
-        mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
-        recent = evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)
+    recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config) if config.blend_rows else None
     return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, 0)
+
+
+def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig) -> Candidates:
+    """The newest events, one of each list that was looked at, as the model of the past would have served them."""
+    events = evaluator.events
+    rows = np.sort(events.by_time[-4 * config.blend_rows :])
+    _, known = evaluator.histories(rows)
+    _, first = np.unique(np.stack([events.user[rows], known, events.time[rows]], 1), axis=0, return_index=True)
+    rows = np.sort(rows[first][np.argsort(events.time[rows[first]], kind="stable")[-config.blend_rows :]])
+    start, stop = evaluator.histories(rows)
+    start = np.maximum(start, stop - fit.weights.model.config.max_events)
+    histories = cut(events, Windows(start, start, stop))
+    offsets = offsets_of(histories, len(rows))
+    vectors = vectors_at(fit.weights, histories, offsets[:-1], offsets[1:], events.time[rows])
+    items = fit.weights.item_vectors()
+    mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
+    return evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)
 
 
 def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:

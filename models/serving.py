@@ -77,7 +77,7 @@ class Scorer:
         offsets = offsets_of(events, n_users)
         start, stop = offsets[:-1], offsets[1:]
         trend = self._usual_trend(events) if trend is None else trend
-        vectors = self._vectors(events, start, stop, now)
+        vectors = vectors_at(self.weights, events, start, stop, now)
         items = self.weights.item_vectors()
         state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
@@ -100,21 +100,6 @@ class Scorer:
         """The mean trendiness of training: says nothing about the user."""
         return np.full(len(events), self.blend.trend[0], np.float32)
 
-    def _vectors(self, events: Events, start: Ints, stop: Ints, now: int | Ints) -> Tensor:
-        """The state after each user's last event, [users, dim]; users without events share the start state."""
-        zero = np.zeros(1, np.int64)
-        times = np.broadcast_to(now, len(start))
-        out = torch.empty(len(start), self.weights.model.config.dim)
-        has = stop > start
-        if not has.all():  # one moment serves all: the start token has no gap to the moment of asking
-            lone = events if len(events) else Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
-            out[torch.from_numpy(~has)] = user_vectors(self.weights.model, lone, Windows(zero, zero, zero + 1))[0][:1]
-        if has.any():
-            after = stop[has] + 1
-            windows = Windows(np.maximum(after - self.weights.model.config.max_events, start[has]), stop[has], after)
-            out[torch.from_numpy(has)] = last_vectors(self.weights, events, windows, times[has])
-        return out
-
     def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
         """For each recommended item the nearest of the user's last items, or -1 where the user does not care more than most."""
         if not len(events):
@@ -136,6 +121,22 @@ class Scorer:
 def offsets_of(events: Events, n_users: int) -> Ints:
     """Where each of n_users begins, and the end; users past the last one with events are empty."""
     return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]
+
+
+def vectors_at(weights: Weights, events: Events, start: Ints, stop: Ints, now: int | Ints) -> Tensor:
+    """The state after each user's last event, [users, dim]; users without events share the start state."""
+    zero = np.zeros(1, np.int64)
+    times = np.broadcast_to(now, len(start))
+    out = torch.empty(len(start), weights.model.config.dim)
+    has = stop > start
+    if not has.all():  # one moment serves all: the start token has no gap to the moment of asking
+        lone = events if len(events) else Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
+        out[torch.from_numpy(~has)] = user_vectors(weights.model, lone, Windows(zero, zero, zero + 1))[0][:1]
+    if has.any():
+        after = stop[has] + 1
+        windows = Windows(np.maximum(after - weights.model.config.max_events, start[has]), stop[has], after)
+        out[torch.from_numpy(has)] = last_vectors(weights, events, windows, times[has])
+    return out
 
 
 def last_vectors(weights: Weights, events: Events, windows: Windows, now: int | Ints) -> Tensor:

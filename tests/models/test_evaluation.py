@@ -123,3 +123,14 @@ def test_other_kinds_leave_all_else() -> None:
     assert other.events.n_kinds == 1
     assert np.array_equal(other.events.time, evaluator.events.time)
     assert other.slots == evaluator.slots
+
+
+def test_what_happened_after_the_list_was_made_is_no_part_of_the_history() -> None:
+    events = make_events([(0, 0, 100), (0, 1, 130), (0, 2, 130), (0, 3, 190), (1, 0, 100), (1, 1, 161)], n_items=4)
+    late = replace(evaluator_of(events, hide_seen=False), delay_s=60)
+    start, stop = late.histories(np.arange(6))
+    assert start.tolist() == [0, 0, 0, 0, 4, 4]
+    assert stop.tolist() == [0, 0, 0, 3, 4, 5], "an event exactly as old as the list is known"
+    assert late.repeats(np.array([3])) is not None
+    blend = starting_blend(np.array([0.0, 1.0], np.float32))
+    assert late.users(np.array([3]), blend)[0, 4].item() == pytest.approx(np.log1p(60 / 3600) / 3, rel=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,8 +34,8 @@ def hand_over(
     trend: Any,
     champion: registry.Version,
     flow_run_id: str,
-) -> tuple[registry.Version, RankedLists]:
-    """Catch up, rank everybody, publish; gives the live version and its lists. Minutes have to wait for it.
+) -> tuple[registry.Version, RankedLists, Sequence[str]]:
+    """Catch up, rank everybody, publish; gives the live version, its lists and the titles of their items. Minutes have to wait for it.
 
     data, trend: of the night. An event that came in since is predicted by what was live, and learnt by what goes live.
     """
@@ -62,7 +63,7 @@ def hand_over(
         }
         publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, max_events, made, **about)
         increments.publish_alias(models, version.version)
-    return version, lists.users
+    return version, lists.users, data.titles
 
 
 def mend(models: registry.Registry, live: str | None) -> registry.Version | None:

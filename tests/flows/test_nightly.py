@@ -88,7 +88,7 @@ def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champ
     caplog.set_level(logging.INFO, "minutehand")
     shop.spend_night()
     assert "0 of 30 items encoded" in caplog.text
-    assert "epoch 1 of at most 2" in caplog.text
+    assert "epoch 1 of 2 planned" in caplog.text
     assert shop.versions >= {"1", "2"}
     figures = shop.ask("""
         select model, model_version, n_events from eval.offline

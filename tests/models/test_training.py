@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_a_budget_of_no_time_still_trains_one_epoch() -> None:
 
 def test_as_many_epochs_are_planned_as_the_budget_holds_and_the_rate_falls_to_its_end_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100_000))
-    monkeypatch.setattr(training.clock, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(training, "clock", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     config = QUICK.model_copy(update={"max_epochs": 1000, "batch_events": 64})
     plans: list[tuple[int, int]] = []
     rate = training._rate

@@ -122,11 +122,14 @@ def _worse(judged: Any) -> Any:
 
 @pytest.mark.slow
 def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
-    shop.spend_night()
+    n_nights = max(map(int, shop.versions))
+    while n_nights < 6:
+        shop.spend_night()
+        n_nights += 1
     held = set(registry.aliases(shop.models).values())
     assert held <= shop.versions
     assert len(shop.versions - held) <= 2
-    assert "1" not in shop.versions
+    assert len(shop.versions) < n_nights
 
 
 def test_a_second_night_at_the_same_time_is_refused_with_the_process_that_has_the_turn(shop: Shop) -> None:

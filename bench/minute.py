@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.publish import N_NEAR, random_lists
-from bench.table import keep
+from bench.table import alone, keep
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.dataset import Catalog, Events
 from models.results import Neighbours
@@ -148,11 +145,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
             n_users = max(n_history // given.events_per_user, 1)
             make_home(Path(folder), n_history, n_users, given.items, given.new)
-            command = [sys.executable, "-m", "bench.minute", "--minute", folder]
-            done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
-        if done.returncode:
-            sys.exit(done.stderr[-3000:])
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+            found = alone("bench.minute", "--minute", folder)
         stages = {name: value for name, value in found.items() if name not in {"n_lists", "passed", "peak_mib"}}
         total = round(sum(stages.values()), 2)
         rows.append({"history": n_history, "users": n_users, "total_s": total, **{name: round(value, 2) for name, value in found.items()}})

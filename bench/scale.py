@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -22,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.table import keep
+from bench.table import alone, keep
 from models.blend import starting_blend
 from models.fitting import finish, fit_prior, make_evaluator, new_model, training_offsets
 from models.serving import Scorer, anybody, neighbours
@@ -96,11 +93,7 @@ def main() -> None:
     for n_events in given.events:
         with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
             make_lake(Path(folder), n_events, given.items)
-            command = [sys.executable, "-m", "bench.scale", "--home", folder]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
-        if done.returncode:
-            sys.exit(done.returncode)
-        rows.append({"events": n_events, "items": given.items, **json.loads(done.stdout.splitlines()[-1])})
+            rows.append({"events": n_events, "items": given.items, **alone("bench.scale", "--home", folder)})
     keep("scale", rows)
 
 

@@ -1,12 +1,25 @@
-"""How a bench prints and keeps its rows."""
+"""How a bench runs a measurement by itself, and prints and keeps its rows."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def alone(module: str, *words: str) -> dict[str, float]:
+    """What a module prints as JSON on its last line, run in a process of its own: nothing of the preparation counts as its memory."""
+    command = [sys.executable, "-m", module, *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
+    if done.returncode:
+        sys.exit(done.returncode)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def keep(name: str, rows: Sequence[Mapping[str, object]]) -> None:

@@ -64,8 +64,8 @@ def catalog_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Weighted mean of -log softmax(queries . items + prior[slot])[target].
 
-    The prior is a log probability, so at most 0, in the type of the queries, and receives no gradient; -inf takes an item
-    out of the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
+    The prior is a log probability or not far above one, in the type of the queries, and receives no gradient; -inf takes an
+    item out of the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
     """
     chunk = max(chunk_cells // len(items), 16)
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]

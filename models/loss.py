@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+ROWS = 64
+"""Chunks have a multiple of as many rows, so that there are few shapes to make kernels for."""
+
 MAX_LOGIT = 60.0
 """Up to here the exponentials of a whole catalogue have a finite sum; beyond, each row is first shifted by its highest logit."""
 
@@ -29,9 +32,11 @@ class _CatalogCrossEntropy(torch.autograd.Function):
         weight = weight / weight.sum().clamp_min(1e-12)
         exact_queries, of_target = queries.float(), items.index_select(0, target).float()
         may_overflow = bool(exact_queries.norm(dim=1).amax() * items.float().norm(dim=1).amax() > MAX_LOGIT)
+        scratch = torch.empty(min(chunk, len(queries)), len(items), dtype=prior.dtype, device=prior.device)
         for start in range(0, len(queries), chunk):
             part = slice(start, start + chunk)
-            logits = prior.index_select(0, slot[part]).addmm_(queries[part], items.T)
+            logits = scratch[: len(queries[part])]
+            torch.index_select(prior, 0, slot[part], out=logits).addmm_(queries[part], items.T)
             highest = logits.amax(1, keepdim=True) if may_overflow else None
             likelihood = (logits if highest is None else logits.sub_(highest)).exp_()
             mass = likelihood.sum(1).float()
@@ -67,7 +72,7 @@ def catalog_cross_entropy(
     The prior is a log probability or not far above one, in the type of the queries, and receives no gradient; -inf takes an
     item out of the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
     """
-    chunk = max(chunk_cells // len(items), 16)
+    chunk = max(chunk_cells // len(items) // ROWS, 1) * ROWS
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]
     assert isinstance(loss, Tensor)
     return loss

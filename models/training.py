@@ -17,7 +17,7 @@ from torch import Tensor
 from models.config import TrainConfig
 from models.dataset import Events, Ints, Windows, training_windows
 from models.encoder import has_fast_bf16
-from models.loss import catalog_cross_entropy
+from models.loss import ROWS, catalog_cross_entropy
 from models.recommender import Recommender
 from models.streams import Batch, bucketed, make_batch
 
@@ -211,7 +211,12 @@ def make_optimizer(model: Recommender, config: TrainConfig) -> torch.optim.AdamW
 def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets) -> Tensor:
     """The loss of one batch of windows."""
     device = next(model.parameters()).device
-    row = batch.rows[batch.is_target].numpy()
+    place = np.flatnonzero(batch.is_target.numpy())
+    n_padded = -len(place) % ROWS
+    place = np.pad(place, (0, n_padded), mode="edge")
+    row = batch.rows.numpy().ravel()[place]
+    weight = events.weight[row]
+    weight[len(place) - n_padded :] = 0
     on_device = batch.to(device)
     item, prior, target = on_device.item, offsets.prior, torch.from_numpy(events.item[row]).to(device)
     with autocast(device):
@@ -224,10 +229,10 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
         items_low = items.to(matmul_dtype(device))
         states = model.encode(items, item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
         return catalog_cross_entropy(
-            states[on_device.is_target].to(items_low.dtype),
+            states.flatten(0, 1).index_select(0, torch.from_numpy(place).to(device)).to(items_low.dtype),
             items_low,
             target,
-            torch.from_numpy(events.weight[row]).to(device),
+            torch.from_numpy(weight).to(device),
             prior,
             torch.from_numpy(offsets.slot[row]).to(device),
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.loss import catalog_cross_entropy
 
-N, ITEMS, DIM, SLOTS = 70, 11, 6, 3
+N, ITEMS, DIM, SLOTS = 150, 11, 6, 3
 
 
 def problem(seed: int = 0) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ def ours_of(given: dict[str, Tensor], chunk_cells: int = 2_500_000) -> Tensor:
     return catalog_cross_entropy(**given, chunk_cells=chunk_cells)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("chunk_cells", [1, 16 * ITEMS, 33 * ITEMS, 2_500_000])
+@pytest.mark.parametrize("chunk_cells", [1, 130 * ITEMS, 2_500_000])
 def test_value_and_gradients_equal_those_of_torch_for_any_chunk(chunk_cells: int) -> None:
     ours, theirs = problem(), problem()
     loss, expected = ours_of(ours, chunk_cells=chunk_cells), plain(**theirs)

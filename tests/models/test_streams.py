@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.dataset import Windows, training_windows
-from models.streams import bucketed, make_batch
+from models.streams import bucketed, make_batch, padded
 from tests.models.planted import make_events, random_events
 
 EVENTS = make_events([(0, 3, 10), (0, 4, 20), (0, 5, 35), (1, 6, 12)], n_items=7, kinds=[0, 1, 0, 1])
@@ -76,3 +76,19 @@ def test_the_order_of_batches_is_the_generator_s_alone() -> None:
     length = np.arange(1, 60) % 7 + 1
     first, again, other = ([group.tolist() for group in bucketed(length, 20, np.random.default_rng(seed))] for seed in (5, 5, 6))
     assert first == again != other
+
+
+@given(st.integers(1, 5000), st.integers(0, 5000))
+def test_batches_have_few_lengths_and_little_padding(length: int, more: int) -> None:
+    longest = length + more
+    there = padded(length, longest)
+    assert length <= there <= min(longest, length * 1.125)
+    assert padded(there, longest) == there
+    assert len({padded(n, 10_000) for n in range(1025, 2049)}) == 8
+
+
+def test_a_short_batch_is_padded_beyond_its_own_windows() -> None:
+    events = make_events([(user, n % 7, n) for user, n_events in enumerate((21, 40)) for n in range(n_events)], n_items=7)
+    windows = training_windows(events, 50)
+    assert make_batch(events, windows, np.array([0])).item.shape == (1, 22)
+    assert make_batch(events, windows, np.array([1])).item.shape == (1, 40), "the longest window needs none"

@@ -1,6 +1,10 @@
 """minutehand beside RecTools' SASRec and eSASRec, the same split, threads and minutes: python -m bench.peers --peers-python PYTHON.
 
+minutehand runs twice: with all of the minutes, and with a quarter of them.
 RecTools lives in an environment of its own, which `make bench-peers` makes. Data that is not in the folder is left out.
+
+events_per_s: training events seen per second of training, that of choosing the epoch included. RecTools sees the newest events
+of a user only, as many as its length; padding is not counted.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +44,9 @@ DATA = {
     "movielens-1m": ("leave-one-out", "interactions.parquet", "items.parquet", ColumnMapping()),
 }
 ITEMS = {"online-retail": ColumnMapping({"item_id": "StockCode", "title": "Description"}, predicate='"Description" is not null')}
+LENGTH = {"p5-beauty": 50, "movielens-1m": 200}
+"""Events of a history, for all models, where the papers agree on it."""
+
 PEERS = ("sasrec", "esasrec")
 SCRIPT = Path(__file__).with_name("rectools_model.py")
 
@@ -76,45 +85,56 @@ def main() -> None:
     parser.add_argument("--peers-python", required=True, help="Python of the environment with RecTools")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--minutes", type=float, default=20.0, help="For each model and data set")
     arguments = parser.parse_args()
     settings = load_settings().with_minutes(arguments.minutes)
     threads = settings.threads or torch.get_num_threads()
-    recipe = Recipe(settings.ingest, settings.encoder, settings.model, settings.train, settings.evaluation, settings.seed, threads)
+    usual = Recipe(settings.ingest, settings.encoder, settings.model, settings.train, settings.evaluation, settings.seed, threads)
     rows: list[dict[str, object]] = []
     for name in (name for name in arguments.only if (arguments.data / name).exists()):
         protocol, events, items, mapping = DATA[name]
         folder = arguments.data / name
+        length = LENGTH.get(name, usual.model.max_events)
+        recipe = replace(usual, model=usual.model.model_copy(update={"max_events": length}))
         files = Files(str(folder / events), str(folder / items) if items else None, mapping, ITEMS.get(name, ColumnMapping()))
         encoder, device = recipe.encoder if items else None, pick_device(recipe.train.device).type
         loaded = load(files, recipe.ingest, encoder=encoder, device=device, by_position=protocol == "leave-one-out", threads=threads)
         task = make_task(protocol, loaded.dataset.events, recipe.evaluation, recipe.seed)
-        for model, ranking, about in compare(task, loaded.dataset.text, loaded.encoding_s, recipe, arguments.peers_python):
+        for model, ranking, about in compare(task, loaded.dataset.text, loaded.encoding_s, recipe, arguments.peers, arguments.peers_python):
             ndcg, hits = float(ranking.ndcg_at_10.mean()), float(ranking.hr_at_10.mean())
             rows.append({"data": name, "model": model, "ndcg_at_10": round(ndcg, 4), "hr_at_10": round(hits, 4), **about})
             print(json.dumps(rows[-1]), flush=True)
     keep("peers", rows)
 
 
-def compare(task: Task, text: np.ndarray, encoding_s: float, recipe: Recipe, python: str) -> list[tuple[str, Ranking, dict[str, object]]]:
+def compare(
+    task: Task, text: np.ndarray, encoding_s: float, recipe: Recipe, peers: list[str], python: str
+) -> Iterator[tuple[str, Ranking, dict[str, object]]]:
     """minutehand and its peers on one split."""
-    with peak_memory() as peak_mib:
-        begun = time.monotonic()
-        ranking, details = rank_learner(task, text, recipe, begun + recipe.train.minutes * 60 - encoding_s)
-        seconds = time.monotonic() - begun + encoding_s
-        found = [("minutehand", ranking, {"epochs": details["epochs"], "seconds": round(seconds), "peak_mib": round(peak_mib())})]
+    for name, share in (("minutehand, 1/4", 0.25), ("minutehand", 1.0)):
+        with peak_memory() as peak_mib:
+            begun = time.monotonic()
+            ranking, details = rank_learner(task, text, recipe, begun + share * recipe.train.minutes * 60 - encoding_s)
+            seconds = time.monotonic() - begun + encoding_s
+            rate = details["epochs"] * len(task.train) / details["phases_s"]["training"]
+            yield name, ranking, told(details["epochs"], rate, seconds, peak_mib())
     item = task.evaluator.events.item[task.test]
+    seen = np.minimum(np.diff(task.train.offsets), recipe.model.max_events).sum()
     with tempfile.TemporaryDirectory(prefix="minutehand-peers-") as name:
         folder = Path(name)
         export(task, recipe.model.max_events, folder)
-        for peer in PEERS:
+        for peer in peers:
             words = [str(folder), peer, str(recipe.train.minutes), str(recipe.seed), str(recipe.threads)]
             subprocess.run([python, str(SCRIPT), *words], check=True)
             about = json.loads((folder / f"{peer}.json").read_text(encoding="utf-8"))
             top = np.load(folder / f"{peer}.npz", allow_pickle=False)["top"]
-            told = {"epochs": about["epochs"], "seconds": round(about["seconds"]), "peak_mib": round(about["peak_mib"])}
-            found.append((f"rectools {peer}", rank_in(top, item), told))
-    return found
+            rate = about["epochs"] * seen / about["training_s"]
+            yield f"rectools {peer}", rank_in(top, item), told(about["epochs"], rate, about["seconds"], about["peak_mib"])
+
+
+def told(epochs: float, rate: float, seconds: float, peak_mib: float) -> dict[str, object]:
+    return {"epochs": round(epochs, 1), "events_per_s": round(rate), "seconds": round(seconds), "peak_mib": round(peak_mib)}
 
 
 if __name__ == "__main__":

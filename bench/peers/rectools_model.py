@@ -99,7 +99,7 @@ def main() -> None:
     started = time.monotonic()
     model = build(name, int(split["length"]), minutes, folder, validates=validates)
     model.fit(Dataset.construct(pd.concat([learnt, chosen_by] if validates else [learnt], ignore_index=True)))
-    epochs = int(model.fit_trainer.current_epoch)
+    epochs = model.fit_trainer.global_step / model.fit_trainer.num_training_batches
     checkpoint = model.fit_trainer.checkpoint_callback.best_model_path if validates else ""
     if checkpoint:
         model.load_weights_from_checkpoint(checkpoint)

@@ -22,7 +22,7 @@ from models.backtest import make_task
 from models.dataset import Events, training_windows
 from models.fitting import fit_prior, new_model, training_offsets
 from models.streams import bucketed, make_batch
-from models.training import make_optimizer, matmul_dtype, pick_device, step_loss
+from models.training import descend, make_optimizers, matmul_dtype, pick_device, step_loss
 from settings import load as load_settings
 from tasks.backtest_files import Files, load
 
@@ -61,19 +61,14 @@ def measure(events: Events, max_events: int, seed: int) -> dict[str, float]:
     prior = fit_prior(task.train, task.evaluator.slots)
     offsets = training_offsets(task.train, task.evaluator.slots, prior, device)
     model = new_model(config, np.zeros((events.n_items, config.dim), np.float32), events.n_kinds, device, seed).train()
-    optimizer = make_optimizer(model, settings.train)
+    optimizers = make_optimizers(model, settings.train, is_sampled=offsets.sampling is not None)
     windows = training_windows(task.train, max_events)
     groups = list(bucketed(windows.length, settings.train.batch_events, np.random.default_rng(seed)))[: N_WARM + N_TIMED]
     n_events = int(sum(windows.length[group].sum() for group in groups[N_WARM:]))
 
     def steps(some: list[np.ndarray]) -> None:
         for which in some:
-            loss = step_loss(model, make_batch(task.train, windows, which), task.train, offsets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            float(loss.detach())
+            descend(step_loss(model, make_batch(task.train, windows, which), task.train, offsets), optimizers)
 
     steps(groups[:N_WARM])
     begun = time.perf_counter()

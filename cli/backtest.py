@@ -46,6 +46,10 @@ def backtest(
         str | None,
         typer.Option("--order", metavar="COLUMN", help="Numbers each user's events, for leave-one-out; pos if the file has it"),
     ] = None,
+    without_time: Annotated[
+        bool,
+        typer.Option("--without-time", help="Tell the models the order of events and no times, as most papers do; for leave-one-out"),
+    ] = False,
     map_items: MapItems = None,
     split: Split = None,
     as_json: ResultAsJson = False,
@@ -66,7 +70,7 @@ def backtest(
 
     use_threads(settings.threads)
     mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)
-    files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"), order)
+    files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"), order, without_time)
     recipe = Recipe(
         ingest=settings.ingest,
         encoder=settings.encoder,

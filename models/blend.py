@@ -136,7 +136,10 @@ def combine(blend: Blend, users: Tensor, sequence: Tensor, items: ItemState, rep
     cold, warm = items.is_cold, 1 - items.is_cold
     per_item = torch.stack([warm * items.mean_score, cold, items.popularity[:, N_SHARES], items.popularity[:, N_SHARES + 1]])
     total = mixture.mul_(gate[:, :1]).addmm_(gate[:, [4, 3, 5, 6]], per_item)
-    total += sequence * torch.where(cold[None] > 0, gate[:, 2:3], gate[:, 1:2])
+    total.addcmul_(sequence, gate[:, 1:2])
+    few = torch.nonzero(cold > 0).flatten()
+    if len(few):
+        total[:, few] += sequence[:, few] * (gate[:, 2:3] - gate[:, 1:2])
     if repeats is not None:
         total[repeats.row, repeats.item] += repeats.features @ torch.from_numpy(blend.repeat)
     return total

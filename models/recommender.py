@@ -53,8 +53,11 @@ class ItemTower(nn.Module):
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
 
     def forward(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
-        """Unit vectors of all items or of some rows; the zero vector for an item about which nothing is known."""
-        text, delta = (self.text, self.delta) if rows is None else (self.text[rows], self.delta[rows])
+        """Unit vectors of all items or of some rows; the zero vector for an item about which nothing is known.
+
+        The gradient of the deltas of some rows is sparse.
+        """
+        text, delta = (self.text, self.delta) if rows is None else (self.text[rows], F.embedding(rows, self.delta, sparse=True))
         length = delta.norm(dim=1, keepdim=True)
         delta = delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
         has_text = text.abs().sum(1, keepdim=True) > 0

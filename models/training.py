@@ -137,7 +137,7 @@ def train(
     windows = training_windows(events, model.config.max_events)
     if not len(windows):
         return Curve()
-    optimizer = make_optimizer(model, config)
+    optimizers = make_optimizers(model, config, is_sampled=offsets.sampling is not None)
     planned, step = n_epochs or config.max_epochs, 0
     per_epoch = sum(1 for _ in bucketed(windows.length, config.batch_events))
     curve, best = Curve(), None
@@ -153,14 +153,8 @@ def train(
         model.train()
         losses = []
         for which in bucketed(windows.length, config.batch_events, rng):
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * _rate(step, per_epoch * planned, per_epoch)
-            loss = step_loss(model, make_batch(events, windows, which), events, offsets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            losses.append(float(loss.detach()))
+            rate = _rate(step, per_epoch * planned, per_epoch)
+            losses.append(descend(step_loss(model, make_batch(events, windows, which), events, offsets), optimizers, rate))
             step += 1
             if step == PROBE_STEPS and n_epochs is None:
                 planned = that_fit((clock.monotonic() - begun) / PROBE_STEPS * per_epoch)
@@ -181,7 +175,8 @@ def train(
                 break
     if best is not None:
         model.load_state_dict(best)
-    curve.squares = {name: optimizer.state[p]["exp_avg_sq"].cpu() for name, p in model.named_parameters() if p in optimizer.state}
+    state = {p: found for optimizer in optimizers for p, found in optimizer.state.items()}
+    curve.squares = {name: state[p]["exp_avg_sq"].cpu() for name, p in model.named_parameters() if p in state}
     return curve
 
 
@@ -191,21 +186,38 @@ def _rate(step: int, n_steps: int, warm_up: int) -> float:
     return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(step / max(n_steps, 1), 1.0))))
 
 
-def make_optimizer(model: Recommender, config: TrainConfig) -> torch.optim.AdamW:
+def make_optimizers(model: Recommender, config: TrainConfig, *, is_sampled: bool) -> list[torch.optim.Optimizer]:
     """AdamW; biases, norms, temperatures and deltas are not decayed (the deltas are bounded instead).
 
-    Deltas, of which a batch touches few, learn faster than the rest. Each group names its peak learning rate.
+    Deltas, of which a batch touches few, learn faster than the rest. Where a step scores a sample of the items, only their
+    deltas have a gradient, and only they and their moments are updated. Each group names its peak learning rate.
     """
     decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "bias" not in name and name != "items.delta"]
     ids = {id(p) for p in [*decayed, model.items.delta]}
     rest = [p for p in model.parameters() if id(p) not in ids]
-    rate = config.learning_rate
-    groups = [
-        {"params": decayed, "peak": rate, "weight_decay": config.weight_decay},
-        {"params": [model.items.delta], "peak": DELTA_RATE * rate, "weight_decay": 0.0},
-        {"params": rest, "peak": rate, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
+    rate, betas = config.learning_rate, (0.9, 0.98)
+    groups = [{"params": decayed, "peak": rate, "weight_decay": config.weight_decay}, {"params": rest, "peak": rate, "weight_decay": 0.0}]
+    deltas = {"params": [model.items.delta], "peak": DELTA_RATE * rate}
+    if is_sampled:
+        return [torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True), torch.optim.SparseAdam([deltas], lr=rate, betas=betas)]
+    return [torch.optim.AdamW([*groups, {**deltas, "weight_decay": 0.0}], lr=rate, betas=betas, fused=True)]
+
+
+def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float = 1.0) -> float:
+    """One step down the gradient of a loss, at a share of the peak learning rates; the loss as a number.
+
+    The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are.
+    """
+    parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return float(loss.detach())
 
 
 def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets) -> Tensor:

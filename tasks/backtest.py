@@ -101,6 +101,10 @@ def backtest(
     Raises UserError for what cannot be read or tested.
     """
     check_choice(protocol, models)
+    if files.without_time and protocol != "leave-one-out":
+        raise UserError(
+            f"--without-time keeps nothing but the order of events, and {protocol!r} splits by time; add --protocol leave-one-out"
+        )
     with_text = files.items is not None and "minutehand" in models
     loaded = load(
         files,
@@ -239,6 +243,7 @@ def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:
         "events": files.events,
         "items": files.items,
         "order": loaded.order,
+        "without_time": files.without_time,
         **dataset.describe(),
         "n_items_with_text": int((np.abs(dataset.text).sum(1) > 0).sum()),
         "n_train": len(task.train),

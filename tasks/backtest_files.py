@@ -28,13 +28,18 @@ NO_ENCODER = "none"
 
 @dataclass(frozen=True)
 class Files:
-    """What to test on, and which columns are which. order: the column that numbers each user's events; None takes `pos`."""
+    """What to test on, and which columns are which.
+
+    order: the column that numbers each user's events; None takes `pos`. without_time: keep the order of events, and let all
+    happen at one moment.
+    """
 
     events: str
     items: str | None = None
     event_mapping: ColumnMapping = field(default_factory=ColumnMapping)
     item_mapping: ColumnMapping = field(default_factory=ColumnMapping)
     order: str | None = None
+    without_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ def load(
         dataset = load_dataset(lake, newest_snapshot(lake), config.event_weights, key)
         if order is not None:
             dataset = in_order(dataset, positions(lake, order, config))
+        if files.without_time:
+            dataset = replace(dataset, events=replace(dataset.events, time=np.full_like(dataset.events.time, dataset.events.time.max())))
     return Loaded(dataset, summaries, order, encoding_s)
 
 

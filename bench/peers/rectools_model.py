@@ -51,6 +51,8 @@ def is_validation(interactions: pd.DataFrame, **_: Any) -> np.ndarray:
 def build(name: str, length: int, minutes: float, folder: Path, *, validates: bool) -> SASRecModel:
     """SASRec with the full softmax, and eSASRec (LiGR blocks, sampled softmax), both as wide and as deep as minutehand.
 
+    Batches of 16 users in place of the default 128: in few minutes what counts is the number of steps (movielens-1m after
+    .8 epochs of 16: NDCG@10 .022, after 3.1 epochs of 128: .019), and an epoch takes somewhat less.
     validates: keep the epoch with the lowest validation loss, else the last one.
     """
 
@@ -74,7 +76,7 @@ def build(name: str, length: int, minutes: float, folder: Path, *, validates: bo
         "n_factors": 128,
         "session_max_len": length,
         "dropout_rate": 0.2,
-        "batch_size": 128,
+        "batch_size": 16,
         "lr": 1e-3,
         "get_val_mask_func": is_validation if validates else None,
         "get_trainer_func": trainer,

@@ -18,7 +18,7 @@ from models.fitting import new_model, training_offsets
 from models.prior import HALF_LIVES_H, Slots, single
 from models.recommender import Recommender
 from models.streams import make_batch
-from models.training import Curve, Sampling, make_optimizer, pick_device, step_loss, train, user_vectors
+from models.training import Curve, Sampling, descend, make_optimizers, pick_device, step_loss, train, user_vectors
 from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
 
 CPU = torch.device("cpu")
@@ -184,6 +184,20 @@ def test_what_is_learnt_from_samples_holds_in_the_whole_catalogue() -> None:
     assert hits(model, walks(seed=1)) > 0.9
 
 
+def test_a_step_on_a_sample_leaves_all_other_items_alone() -> None:
+    events, model = make_events([(user, user % 3, n) for user in range(4) for n in range(3)], n_items=N_ITEMS), fresh().train()
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    windows = training_windows(events, TINY.max_events)
+    share = torch.from_numpy(np.bincount(events.item, minlength=N_ITEMS) / len(events)).float()
+    before = model.items.delta.detach().clone()
+    batch = make_batch(events, windows, np.arange(len(windows)))
+    for _ in range(3):
+        loss = step_loss(model, batch, events, replace(offsets, sampling=Sampling(share, n_drawn=0)))
+        assert np.isfinite(descend(loss, make_optimizers(model, QUICK, is_sampled=True)))
+    moved = (model.items.delta.detach() != before).any(1)
+    assert moved.tolist() == [True] * 3 + [False] * (N_ITEMS - 3)
+
+
 def test_the_chance_to_be_in_a_sample_is_how_often_it_is(fp32: None) -> None:
     torch.manual_seed(0)
     share = torch.tensor([0.5, 0.3, 0.15, 0.04, 0.01, 0.0])
@@ -209,7 +223,7 @@ def test_user_vectors_come_in_the_order_of_their_rows_and_the_same_in_any_batch(
 
 def test_deltas_norms_biases_and_temperature_are_not_decayed() -> None:
     model = Recommender(TINY, torch.from_numpy(random_text(N_ITEMS)), 2, torch.Generator())
-    decayed, deltas, rest = make_optimizer(model, QUICK).param_groups
+    decayed, rest, deltas = make_optimizers(model, QUICK, is_sampled=False)[0].param_groups
     names = {id(p): name for name, p in model.named_parameters()}
     assert [group["weight_decay"] for group in (decayed, deltas, rest)] == [QUICK.weight_decay, 0, 0]
     assert [names[id(p)] for p in deltas["params"]] == ["items.delta"]

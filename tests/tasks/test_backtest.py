@@ -49,6 +49,23 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(str(folder / "events.parquet"), str(folder / "items.parquet"))
 
 
+def test_without_time_needs_a_protocol_that_goes_by_order(files: Files, recipe: Recipe) -> None:
+    with pytest.raises(UserError, match="'temporal' splits by time; add --protocol leave-one-out"):
+        backtest(replace(files, without_time=True), "temporal", ["pop"], recipe)
+
+
+def test_without_time_only_the_order_counts(files: Files, recipe: Recipe, tmp_path: Path) -> None:
+    stretched = tmp_path / "stretched.parquet"
+    pl.read_parquet(files.events).with_columns(pl.col("day") + pl.duration(days=pl.col("step") ** 2)).write_parquet(stretched)
+    one, other = (
+        backtest(replace(files, events=path, without_time=True), "leave-one-out", ["minutehand", "pop", "recent"], recipe)
+        for path in (files.events, str(stretched))
+    )
+    assert one["data"]["without_time"]
+    for name, found in one["models"].items():
+        assert found["ndcg_at_10"] == other["models"][name]["ndcg_at_10"], name
+
+
 @pytest.mark.parametrize(("protocol", "models"), [("temporal", ("minutehand", "recent")), ("leave-one-out", MODELS)])
 def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: Recipe) -> None:
     result = json.loads(json.dumps(backtest(files, protocol, models, recipe), allow_nan=False))

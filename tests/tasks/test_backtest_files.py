@@ -56,6 +56,13 @@ def test_an_event_whose_place_is_known_is_not_lost_for_want_of_a_time(tmp_path: 
     assert stream(load(Files(str(path)), CONFIG).dataset, "1") == ["8"]
 
 
+def test_without_time_the_order_stays_and_every_event_happens_at_one_moment(write: Write) -> None:
+    path = write("e.csv", "user_id,item_id,ts\nu,a,300\nv,x,50\nu,b,100\nu,c,200\nv,y,60\n")
+    data = load(Files(path, without_time=True), CONFIG, by_position=True).dataset
+    assert (stream(data, "u"), stream(data, "v")) == (["b", "c", "a"], ["x", "y"])
+    assert set(data.events.time.tolist()) == {300}
+
+
 def test_times_are_filled_in_the_order_of_the_numbers_and_blanks_count_as_missing() -> None:
     rows = pl.DataFrame({"who": ["a", "a", "b", "a"], "n": ["10", "9", "1", "2"], "at": ["", None, " ", "2024"]})
     assert fill_times(rows, "who", "at", "n")["at"].to_list() == ["2024", "2024", None, "2024"]

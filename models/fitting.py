@@ -25,7 +25,7 @@ log = logging.getLogger("minutehand.fitting")
 REPEATS_ARE_COMMON = 0.05
 MAX_JUDGE_ROWS = 2000
 MAX_PRIOR_CELLS = 100_000_000
-FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 10_000
+FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
 """A larger catalogue is not scored in full at each training step, but this many items beside those of the batch."""
 MAX_BLEND_ROWS = 6000
 MAX_CHOICE_ROWS = 5000

@@ -23,7 +23,7 @@ from bench.table import alone, keep
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.dataset import Catalog, Events
 from models.results import Neighbours
-from tasks import feed, increments, night, publishing, registry
+from tasks import feed, increments, night, night_run, publishing, registry
 from tasks import minute as steps
 from tasks.config import EVENT_WEIGHTS, PublishConfig
 from tasks.dataset import Dataset
@@ -44,9 +44,9 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
     train = TrainConfig(max_epochs=1)
     learnt = night.learn(dataset, RecommenderConfig(), train, EvaluationConfig(), 7)
     models = open_models(home)
-    with registry.start_night(models, "bench", {}, dataset.snapshot, None, dataset.describe()) as run:
+    with night_run.start_night(models, "bench", {}, dataset.snapshot, None, dataset.describe()) as run:
         night.complete(dataset, learnt, RecommenderConfig(), train, IncrementConfig(), 7, home / "checkpoint")
-        version = registry.register(run, home / "checkpoint", [], night.example(dataset))
+        version = night_run.register(run, home / "checkpoint", [], night.example(dataset))
     registry.promote(models, version)
     generator = np.random.default_rng(0)
     near = Neighbours(generator.integers(0, n_items, (n_items, N_NEAR)), generator.random((n_items, N_NEAR), dtype=np.float32))

@@ -16,7 +16,7 @@ from flows.handover import hand_over
 from flows.retries import with_retries
 from models.training import pick_device
 from settings import Settings, load
-from tasks import dataset, encoding, figures, gate, lake, night, publishing, registry, registry_upkeep, report, turn, upkeep
+from tasks import dataset, encoding, figures, gate, lake, night, night_run, publishing, registry, registry_upkeep, report, turn, upkeep
 
 logs.speak()
 
@@ -26,7 +26,7 @@ load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
 learn = task(name="train", cache_policy=NO_CACHE)(night.learn)
 judge = task(name="evaluate", cache_policy=NO_CACHE)(night.judge)
 complete = task(name="refit", cache_policy=NO_CACHE)(night.complete)
-register = task(name="register", **with_retries)(registry.register)
+register = task(name="register", **with_retries)(night_run.register)
 write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
 prune = task(name="prune", **with_retries)(registry_upkeep.prune)
 maintain = task(name="maintain", **with_retries)(upkeep.maintain)
@@ -51,14 +51,14 @@ def nightly(minutes: float | None = None) -> str:
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
         config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
         about = {"flow_run_id": run_id, "lake_uri": tables.catalog}
-        with registry.start_night(
+        with night_run.start_night(
             models, str(runtime.flow_run.name), config, data.snapshot, night.git_revision(), data.describe(), **about
         ) as run:
             return learn_and_publish(settings, tables, models, data, run, run_id)
 
 
 def learn_and_publish(
-    settings: Settings, tables: lake.Lake, models: registry.Registry, data: dataset.Dataset, run: registry.Night, flow_run_id: str
+    settings: Settings, tables: lake.Lake, models: registry.Registry, data: dataset.Dataset, run: night_run.Night, flow_run_id: str
 ) -> str:
     """Train, judge, refit, register, pass the gate, hand over, report, maintain."""
     champion = registry.champion(models)

@@ -21,7 +21,8 @@ from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from tasks.registry import CHAMPION, Registry, aliases, cadence_of, end_dead_runs, logged_models, model_id_of, running_runs, versions
+from tasks.night_run import end_dead_runs
+from tasks.registry import CHAMPION, Registry, aliases, cadence_of, logged_models, model_id_of, running_runs, versions
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.fixture
 def register_one(registry: Registry, checkpoint: Path) -> Callable[[], str]:
     """A function that registers one more version, from a night of its own."""
-    from tasks.registry import register, start_night
+    from tasks.night_run import register, start_night
     from tests.tasks.fruits import EXAMPLE, ROWS
 
     def register_version() -> str:

@@ -18,8 +18,8 @@ from mlflow.entities import Run
 from models import checkpoint as checkpoints
 from tasks import figures
 from tasks.increments import open_day, reconcile_live, register_increment
+from tasks.night_run import Night, register, start_night
 from tasks.registry import (
-    Night,
     Registry,
     RegistryError,
     aliases,
@@ -28,8 +28,6 @@ from tasks.registry import (
     open_registry,
     promote,
     refuse,
-    register,
-    start_night,
 )
 from tasks.registry_upkeep import reconcile
 from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
@@ -107,7 +105,8 @@ def test_a_night_whose_process_died_is_ended_by_the_next_and_a_living_one_is_lef
     script = f"""
 import os, sys
 from pathlib import Path
-from tasks.registry import open_registry, start_night
+from tasks.night_run import start_night
+from tasks.registry import open_registry
 registry = open_registry({registry.tracking_uri!r}, {registry.model_name!r}, Path({str(store)!r}))
 with start_night(registry, "the-dead", {{}}, 1, None, {{}}) as night:
     print(night.run_id, flush=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks.registry import Registry, aliases, promote, start_night
+from tasks.night_run import start_night
+from tasks.registry import Registry, aliases, promote
 from tasks.registry_upkeep import prune, reconcile
 
 

@@ -64,7 +64,7 @@ class ItemTower(nn.Module):
         return F.normalize(text + self.head(text) * has_text + delta, dim=1, eps=1e-6)
 
 
-class Rotation:
+class Rotation(nn.Module):
     """Rotary phases: half of a head's planes turn with the order of the tokens, half with their time.
 
     Su et al. 2021, "RoFormer", eq. 34, with time as a second position. A query turns with the time at which the next event
@@ -73,16 +73,19 @@ class Rotation:
     """
 
     def __init__(self, head_dim: int) -> None:
+        super().__init__()
         planes = head_dim // 2
         n_order = planes // 2
-        self.by_order = torch.logspace(0, -math.log10(LONGEST_DISTANCE), n_order, dtype=torch.float64)
         periods = torch.logspace(math.log10(SHORTEST_PERIOD_S), math.log10(LONGEST_PERIOD_S), planes - n_order, dtype=torch.float64)
-        self.by_time = 2 * math.pi / periods
+        self.by_order: Tensor
+        self.by_time: Tensor
+        self.register_buffer("by_order", torch.logspace(0, -math.log10(LONGEST_DISTANCE), n_order, dtype=torch.float64), persistent=False)
+        self.register_buffer("by_time", 2 * math.pi / periods, persistent=False)
 
-    def phases(self, time: Int[Tensor, "batch time"], origin: Int[Tensor, "batch 1"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def forward(self, time: Int[Tensor, "batch time"], origin: Int[Tensor, "batch 1"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosines and sines [batch, 1, time, planes] of tokens at some times, in seconds."""
-        order = torch.arange(time.shape[1], device=time.device, dtype=torch.float64)[:, None] * self.by_order.to(time.device)
-        turned = (time - origin).double()[..., None] * self.by_time.to(time.device)
+        order = torch.arange(time.shape[1], device=time.device, dtype=torch.float64)[:, None] * self.by_order
+        turned = (time - origin).double()[..., None] * self.by_time
         angle = torch.remainder(torch.cat([order.expand(len(time), -1, -1), turned], -1), 2 * math.pi).float()[:, None]
         return angle.cos().to(dtype), angle.sin().to(dtype)
 
@@ -169,7 +172,7 @@ class Recommender(nn.Module):
         x = x + self.since_last(gap_features(query_time - event_time)) * (~is_start)[..., None]
         x = dropout(x, config.dropout, training=self.training)
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
-        asked, happened = (self.rotation.phases(time, event_time[:, :1], dtype) for time in (query_time, event_time))
+        asked, happened = (self.rotation(time, event_time[:, :1], dtype) for time in (query_time, event_time))
         x = x.to(dtype)
         for block in self.blocks:
             x = block(x, asked, happened)

@@ -146,11 +146,11 @@ def test_attention_sees_how_far_apart_in_order_and_time_two_tokens_are_and_not_w
 
     def logits(shift: int) -> Tensor:
         moments = time + shift
-        phases = rotation.phases(moments, torch.zeros(1, 1, dtype=torch.int64), torch.float32)
+        phases = rotation(moments, torch.zeros(1, 1, dtype=torch.int64), torch.float32)
         return rotate(x[0], *phases) @ rotate(x[1], *phases).transpose(2, 3)
 
     torch.testing.assert_close(logits(0), logits(1_000_000_000), atol=1e-4, rtol=1e-4)
     later = time.clone()
     later[0, -1] += 5_000_000
-    phases = rotation.phases(later, torch.zeros(1, 1, dtype=torch.int64), torch.float32)
+    phases = rotation(later, torch.zeros(1, 1, dtype=torch.int64), torch.float32)
     assert not torch.allclose(rotate(x[0], *phases) @ rotate(x[1], *phases).transpose(2, 3), logits(0), atol=1e-2)

@@ -25,8 +25,6 @@ log = logging.getLogger("minutehand.fitting")
 REPEATS_ARE_COMMON = 0.05
 MAX_JUDGE_ROWS = 2000
 MAX_PRIOR_CELLS = 100_000_000
-FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
-"""A larger catalogue is not scored in full at each training step, but this many items beside those of the batch."""
 MAX_BLEND_ROWS = 6000
 MAX_CHOICE_ROWS = 5000
 
@@ -86,11 +84,8 @@ def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.
     table = slot_log_prior(events, slots, wanted, prior)
     for row, slot in enumerate(wanted):
         table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
-    sampling = None
-    if events.n_items > FULL_SOFTMAX_ITEMS:
-        count = torch.from_numpy(np.bincount(events.item, minlength=events.n_items)).float()
-        sampling = Sampling((count / count.sum().clamp_min(1)).to(device), N_SAMPLED_ITEMS)
-    return Offsets(table.to(device, matmul_dtype(device)), place, sampling)
+    count = torch.from_numpy(np.bincount(events.item, minlength=events.n_items)).float().to(device)
+    return Offsets(table.to(device, matmul_dtype(device)), place, Sampling.for_large(count))
 
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:

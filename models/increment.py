@@ -23,7 +23,7 @@ from models.prior import Popularity, log_prior, slot_log_prior
 from models.recommender import Recommender
 from models.serving import Scorer, offsets_of, vectors_at
 from models.streams import bucketed, make_batch
-from models.training import Offsets, matmul_dtype, step_loss, user_vectors
+from models.training import Offsets, Sampling, matmul_dtype, step_loss, user_vectors
 
 REPEAT_WINDOW_S = 24 * 3600
 LIST_DELAY_S = 60
@@ -227,7 +227,7 @@ def _window(weights: Weights) -> int:
     return min(WINDOW_EVENTS, weights.model.config.max_events)
 
 
-def _offsets(memory: Memory, first_seen: Ints, time: Ints) -> Offsets:
+def _offsets(memory: Memory, first_seen: Ints, time: Ints, sampling: Sampling | None = None) -> Offsets:
     """The log prior of the slot of each event; what came into being after the slot is out."""
     prior = memory.prior.to(matmul_dtype(torch.device("cpu")))
     least = prior.masked_fill(prior.isinf(), torch.inf).amin(1, keepdim=True)
@@ -235,7 +235,7 @@ def _offsets(memory: Memory, first_seen: Ints, time: Ints) -> Offsets:
     ends = [*memory.slot_time[1:], np.iinfo(np.int64).max]
     for row, end in enumerate(ends):
         table[row, torch.from_numpy(first_seen >= end)] = -torch.inf
-    return Offsets(table, memory.slot_of(time))
+    return Offsets(table, memory.slot_of(time), sampling)
 
 
 @dataclass(frozen=True)
@@ -270,10 +270,11 @@ def _tune(
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": online.squares[name].clone(),
             }
-    now_offsets, replay_offsets = _offsets(memory, first_seen, events.time), _offsets(memory, first_seen, memory.events.time)
+    known = torch.from_numpy(online.popularity.counts[-1]).float()
+    sampling = Sampling.for_large(known)
+    now_offsets, replay_offsets = (_offsets(memory, first_seen, past.time, sampling) for past in (events, memory.events))
     windows = target_windows(events, due[events.weight[due] > 0], min(config.window_events, model.config.max_events))
     n_steps = 0
-    known = torch.from_numpy(online.popularity.counts[-1]).float()
     rate = config.delta_rate / (1 + known / config.delta_settles).sqrt()
     model.train()
     if len(windows) and (config.delta_rate or config.dense_rate):
@@ -327,7 +328,7 @@ def _step(
     with torch.no_grad():
         if config.delta_rate and delta.grad is not None:
             items = torch.from_numpy(np.unique(events.item[rows]))
-            gradient = delta.grad[items]
+            gradient = (delta.grad.to_dense() if delta.grad.is_sparse else delta.grad)[items]
             usual = gradient.square().sum(1).mean()
             square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
             delta[items] -= rate[items, None] * gradient / square.sqrt().clamp_min(1e-12)

@@ -26,6 +26,9 @@ log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
 """Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
 
+FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
+"""Above how many items a step scores a sample of them, and how many are drawn for it."""
+
 DELTA_RATE = 2.0
 """How much faster the deltas of items learn than all other weights."""
 
@@ -46,6 +49,13 @@ class Sampling:
 
     share: Tensor
     n_drawn: int
+
+    @staticmethod
+    def for_large(count: Tensor) -> Sampling | None:
+        """How to sample a catalogue whose items had so many training events [items]; None where all of it can be scored."""
+        if len(count) <= FULL_SOFTMAX_ITEMS:
+            return None
+        return Sampling(count / count.sum().clamp_min(1), N_SAMPLED_ITEMS)
 
     def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
         """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import training
 from models.checkpoint import Checkpoint, grown, load, save, widened
 from models.dataset import Events
 from models.increment import Queries, learn, predict, votes, with_popularity
@@ -99,6 +100,19 @@ def test_an_item_that_everyone_has_just_come_to_is_next_for_others_who_are_where
     before, after = (model.scorer().rank(others, 8, N_ITEMS) for model in (live, learnt))
     place = [np.argmax(lists.item == 5, axis=1).mean() for lists in (before, after)]
     assert place[1] < place[0] - 2
+
+
+def test_an_update_on_a_sample_of_the_items_learns_the_same_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = walkers()
+    events, is_due = newcomers(12, live.as_of, new=1, item=5)
+    whole = update(live, events, is_due)
+    monkeypatch.setattr(training, "FULL_SOFTMAX_ITEMS", 0)
+    sampled = update(live, events, is_due)
+    monkeypatch.setattr(training, "N_SAMPLED_ITEMS", 0)
+    assert not same(update(live, events, is_due), sampled), "what is drawn counts"
+    before = live.live.model.items.delta
+    one, other = (model.live.model.items.delta[5].detach() - before[5].detach() for model in (whole, sampled))
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
 
 
 def test_a_grown_catalog_moves_no_row_and_its_new_item_can_be_learnt() -> None:

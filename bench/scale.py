@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -51,6 +52,7 @@ def run(home: Path) -> dict[str, float]:
         nonlocal last
         now = time.perf_counter()
         seconds[f"{stage}_s"], last = round(now - last, 1), now
+        print(stage, seconds[f"{stage}_s"], "s,", round(peak_mib()), "MiB", file=sys.stderr, flush=True)
 
     settings, lake = load_settings(), locate(LakeConfig(), home)
     data = load_dataset(lake, newest_snapshot(lake), settings.ingest.event_weights, "none")
@@ -77,7 +79,11 @@ def run(home: Path) -> dict[str, float]:
     publishing.publish(lake, data.catalog.item_ids, lists, fallback, near, n_kept, made, event_weights=settings.ingest.event_weights)
     done("publish")
     per_event = round(seconds["epoch_s"] / len(events) * 1e6, 1)
-    return {**seconds, "us_per_event": per_event, "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)}
+    return {**seconds, "us_per_event": per_event, "peak_mib": round(peak_mib())}
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def main() -> None:

@@ -11,28 +11,45 @@ with numbered as (
         events.item_id,
         events.event_type,
         events.occurred_at,
-        events.rowid as position,
         count(*) over (partition by events.user_id) as n_events,
         row_number() over (partition by events.user_id order by events.occurred_at desc, events.rowid desc) as age
     from raw.events as events at (version => $snapshot)
     where events.item_id is not null
         and not list_contains($ignored_types::varchar[], events.event_type)
+),
+
+-- sorted once a user: an ordered list for each column takes twenty times the memory
+gathered as (
+    select
+        numbered.user_id,
+        list_sort(
+            list(
+                {
+                    'place': -numbered.age,
+                    'item_id': numbered.item_id,
+                    'event_type': numbered.event_type,
+                    'occurred_at': numbered.occurred_at
+                }
+            )
+        ) as events,
+        any_value(numbered.n_events) as n_events
+    from numbered
+    where numbered.age <= $max_events
+    group by numbered.user_id
 )
 
 select
-    numbered.user_id as user_id,
-    list(numbered.item_id order by numbered.occurred_at, numbered.position) as item_ids,
-    list(numbered.event_type order by numbered.occurred_at, numbered.position) as event_types,
-    list(numbered.occurred_at order by numbered.occurred_at, numbered.position) as occurred_at,
+    gathered.user_id as user_id,
+    list_transform(gathered.events, lambda event: event.item_id) as item_ids,
+    list_transform(gathered.events, lambda event: event.event_type) as event_types,
+    list_transform(gathered.events, lambda event: event.occurred_at) as occurred_at,
     case
-        when len(any_value(trends.trends)) = count(*) then any_value(trends.trends)
-        else list_transform(list(numbered.item_id), lambda item: null::float)
+        when len(trends.trends) = len(gathered.events) then trends.trends
+        else list_transform(gathered.events, lambda event: null::float)
     end as trends,
-    any_value(numbered.n_events) as n_events,
+    gathered.n_events as n_events,
     $updated_at as updated_at
-from numbered
+from gathered
 left join trends
-    on numbered.user_id = trends.user_id
-where numbered.age <= $max_events
-group by numbered.user_id
-order by numbered.user_id
+    on gathered.user_id = trends.user_id
+order by gathered.user_id

@@ -2,12 +2,12 @@
 --
 -- grain:   one row
 -- params:  $depth (ranks that count)
--- reads:   lists (registered: user_id, rank, item_id), lists_before (temporary: user_id, item_ids)
+-- reads:   lists (registered: user_id, rank, item_id), lists_before (temporary: user_id, fingerprint)
 -- returns: n_users, n_users_changed
 with lists_now as (
     select
         lists.user_id as user_id,
-        list(lists.item_id order by lists.rank) as item_ids
+        bit_xor(hash(concat(lists.rank, ' ', lists.item_id))) as fingerprint
     from lists
     where lists.rank <= $depth
         and lists.user_id <> '*'
@@ -16,7 +16,7 @@ with lists_now as (
 
 select
     count(*) as n_users,
-    count(*) filter (where lists_before.item_ids is distinct from lists_now.item_ids) as n_users_changed
+    count(*) filter (where lists_before.fingerprint is distinct from lists_now.fingerprint) as n_users_changed
 from lists_now
 left join lists_before
     on lists_now.user_id = lists_before.user_id

@@ -3,11 +3,11 @@
 -- grain:   one row per user
 -- params:  $depth (ranks that count)
 -- reads:   recs.recommendations
--- returns: the temporary table lists_before: user_id, item_ids
+-- returns: the temporary table lists_before: user_id, fingerprint
 create or replace temp table lists_before as
 select
     user_id,
-    list(item_id order by rank) as item_ids
+    bit_xor(hash(concat(rank, ' ', item_id))) as fingerprint
 from recs.recommendations
 where rank <= $depth
     and user_id <> '*'

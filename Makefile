@@ -47,8 +47,8 @@ demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show what came o
 	@echo "  $(BIN)/minutehand sql \"from recs.recommendations where rank = 1 limit 10\""
 	@echo "  $(BIN)/minutehand --help"
 
-test: $(STAMP)  ## Run the tests
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## Run the tests, in two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-all: $(STAMP)  ## Run the slow tests and those against PostgreSQL as well
 	$(BIN)/python -m pytest -m ''

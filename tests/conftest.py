@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,10 @@ install_import_hook("models", "beartype.beartype")  # before anything imports mo
 for name in list(os.environ):
     if name.startswith(FOREIGN):
         del os.environ[name]
+settings.register_profile("minutehand", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("minutehand")
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes, so that each has one of two processors
+    os.environ["OMP_NUM_THREADS"] = "1"
 elsewhere = tempfile.mkdtemp(prefix="minutehand-tests-")  # for what Prefect writes when it is imported
 atexit.register(shutil.rmtree, elsewhere, ignore_errors=True)
 os.environ.update(

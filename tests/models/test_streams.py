@@ -79,11 +79,14 @@ def test_the_order_of_batches_is_the_generator_s_alone() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(0, 5000))
-def test_batches_have_few_lengths_and_little_padding(length: int, more: int) -> None:
+def test_a_batch_is_padded_little(length: int, more: int) -> None:
     longest = length + more
     there = padded(length, longest)
     assert length <= there <= min(longest, length * 1.125)
     assert padded(there, longest) == there
+
+
+def test_an_octave_of_lengths_is_padded_to_eight() -> None:
     assert len({padded(n, 10_000) for n in range(1025, 2049)}) == 8
 
 

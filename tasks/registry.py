@@ -121,7 +121,9 @@ def _open_experiment(client: MlflowClient, name: str, artifact_root: Path | None
 def _open_model(client: MlflowClient, name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'", max_results=1):
         try:
-            client.create_registered_model(name, description="Ranks the items a user may want next; `live` makes the lists now, `champion` is that of last night.")
+            client.create_registered_model(
+                name, description="Ranks the items a user may want next; `live` makes the lists now, `champion` is that of last night."
+            )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -328,7 +328,7 @@ def _step(
     with torch.no_grad():
         if config.delta_rate and delta.grad is not None:
             items = torch.from_numpy(np.unique(events.item[rows]))
-            gradient = (delta.grad.to_dense() if delta.grad.is_sparse else delta.grad)[items]
+            gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
             usual = gradient.square().sum(1).mean()
             square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
             delta[items] -= rate[items, None] * gradient / square.sqrt().clamp_min(1e-12)

@@ -18,7 +18,7 @@ with numbered as (
         and not list_contains($ignored_types::varchar[], events.event_type)
 ),
 
--- sorted once a user: an ordered list for each column takes twenty times the memory
+-- sorted once a user: an ordered list for each column takes five times the memory
 gathered as (
     select
         numbered.user_id,

@@ -1,9 +1,10 @@
 """P(i | u, t): sequence model, popularities and a pull to items of before, weighed by what kind of user is asking.
 
-log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i + n(u) unseen_i + r . repeats(u, i) - log Z
+log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i + n(u) unseen_i + r(u) . repeats(u, i) - log Z
 
 Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
-of his history were when he came to them: followers of trends and diggers in the back catalogue want other popularities.
+of his history were when he came to them: followers of trends and diggers in the back catalogue want other popularities. Another is
+whether he did something within the last minute: the next line of an invoice is not among its lines, the next invoice often is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from models.dataset import Events, Floats, Ints, ragged_rows
 from models.optimise import minimise
 from models.prior import HALF_LIVES_H, N_SHARES, Slots, walk
 
-N_USER_FEATURES = 5
+N_USER_FEATURES = 10
+BUSY_S = 60
+"""Who did something less than so many seconds ago is in the middle of something."""
 GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
 N_REPEAT_FEATURES = 3
 REPEAT_HISTORY = 100
@@ -30,7 +33,7 @@ TREND_ROW = HALF_LIVES_H.index(24.0)
 
 @dataclass(frozen=True)
 class Blend:
-    """mixture: [user features, shares]; gate: [user features, GATES]; repeat: [3]; trend: mean and deviation of trendiness."""
+    """Weights of user features: mixture [.., shares], gate [.., GATES], repeat [.., 3]; trend: mean and deviation of trendiness."""
 
     mixture: Floats
     gate: Floats
@@ -57,7 +60,7 @@ def starting_blend(trend: Floats, sequence: float = 1.0) -> Blend:
     mixture = np.zeros((N_USER_FEATURES, N_SHARES), np.float32)
     gate = np.zeros((N_USER_FEATURES, len(GATES)), np.float32)
     gate[0, :3] = [1.0, sequence, sequence]
-    return Blend(mixture, gate, np.zeros(N_REPEAT_FEATURES, np.float32), trend)
+    return Blend(mixture, gate, np.zeros((N_USER_FEATURES, N_REPEAT_FEATURES), np.float32), trend)
 
 
 def popularity_only(row: int, trend: Floats) -> Blend:
@@ -86,24 +89,27 @@ def log_trend(counts: NDArray[np.float64]) -> Floats:
 
 
 def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats) -> Tensor:
-    """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event."""
+    """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event.
+
+    The second half says how whoever is in the middle of something differs: it is the first half for him, zero for all others.
+    """
     n = stop - start
     total = np.concatenate([[0.0], np.cumsum(trend, dtype=np.float64)])
     recent = np.minimum(n, TREND_HISTORY)
     mean = (total[stop] - total[stop - recent]) / np.maximum(recent, 1)
     has = n > 0
-    return torch.from_numpy(
-        np.stack(
-            [
-                np.ones(len(n)),
-                ~has,
-                np.log1p(n) / 3,
-                np.where(has, (mean - scale[0]) / scale[1], 0),
-                np.where(has, np.log1p(np.maximum(gap_s, 0) / 3600) / 3, 0),
-            ],
-            axis=1,
-        ).astype(np.float32)
+    features = np.stack(
+        [
+            np.ones(len(n)),
+            ~has,
+            np.log1p(n) / 3,
+            np.where(has, (mean - scale[0]) / scale[1], 0),
+            np.where(has, np.log1p(np.maximum(gap_s, 0) / 3600) / 3, 0),
+        ],
+        axis=1,
     )
+    is_busy = (has & (gap_s < BUSY_S))[:, None]
+    return torch.from_numpy(np.concatenate([features, features * is_busy], 1).astype(np.float32))
 
 
 def find_repeats(item: Ints, n_items: int, start: Ints, stop: Ints) -> Repeats:
@@ -141,7 +147,8 @@ def combine(blend: Blend, users: Tensor, sequence: Tensor, items: ItemState, rep
     if len(few):
         total[:, few] += sequence[:, few] * (gate[:, 2:3] - gate[:, 1:2])
     if repeats is not None:
-        total[repeats.row, repeats.item] += repeats.features @ torch.from_numpy(blend.repeat)
+        pull = (users @ torch.from_numpy(blend.repeat))[repeats.row]
+        total[repeats.row, repeats.item] += (repeats.features * pull).sum(1)
     return total
 
 
@@ -230,7 +237,7 @@ def fit_blend(
         g = (c.users @ gate)[:, :, None]
         mix = torch.einsum("nck,nk->nc", c.popularity[..., :N_SHARES], (c.users @ mixture).softmax(1)).clamp_min(1e-12).log()
         logits = mix * g[:, 0] + c.sequence * torch.where(c.is_cold > 0, g[:, 2], g[:, 1]) + c.is_cold * g[:, 3]
-        logits = logits + c.mean_score * (1 - c.is_cold) * g[:, 4] + c.repeats @ repeat
+        logits = logits + c.mean_score * (1 - c.is_cold) * g[:, 4] + torch.einsum("ncr,nr->nc", c.repeats, c.users @ repeat)
         logits = logits + c.popularity[..., N_SHARES] * g[:, 5] + c.popularity[..., N_SHARES + 1] * g[:, 6]
         nll = -(logits.masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
         return nll.mean() + weight_decay * (pull * (parameters - origin) ** 2).sum()

@@ -24,7 +24,7 @@ from models.recommender import Recommender
 from models.serving import Scorer
 from models.whitening import Whitening
 
-FORMAT = 3
+FORMAT = 4
 
 
 class UnreadableFormatError(UserError):

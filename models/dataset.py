@@ -164,3 +164,8 @@ def ragged_rows(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
     """For every half-open range: (its number, row) for all of its rows."""
     counts = stop - start
     return np.repeat(np.arange(len(start)), counts), np.repeat(start, counts) + _ramp(counts)
+
+
+def offsets_of(events: Events, n_users: int) -> Ints:
+    """Where each of n_users begins, and the end; users past the last one with events are empty."""
+    return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]

@@ -10,17 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.blend import Blend, fit_blend, popularity_only, starting_blend
+from models.blend import Blend, Candidates, fit_blend, popularity_only, starting_blend
 from models.config import EvaluationConfig, RecommenderConfig, TrainConfig
-from models.dataset import Events, Floats, Ints, TemporalSplit, target_windows
+from models.dataset import Events, Floats, Ints, TemporalSplit
 from models.evaluation import Evaluator
 from models.metrics import rank_events
 from models.prior import HALF_LIVES_H, Slots, fit_prior, slot_log_prior
 from models.recommender import Recommender
-from models.training import Curve, Offsets, OnEpoch, Sampling, matmul_dtype, pick_device, train, user_vectors
+from models.training import Curve, Offsets, OnEpoch, Sampling, matmul_dtype, pick_device, train
+from models.users import served_vectors, target_vectors
 from models.whitening import Whitening
 
 log = logging.getLogger("minutehand.fitting")
+
+LIST_DELAY_S = 60
+"""How old a list usually is when somebody looks at it: a minute's work."""
 
 REPEATS_ARE_COMMON = 0.05
 MAX_JUDGE_ROWS = 2000
@@ -94,13 +98,6 @@ def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: tor
     return Recommender(config, torch.from_numpy(text), n_kinds, generator).to(device)
 
 
-def target_vectors(weights_model: Recommender, events: Events, rows: Ints) -> Tensor:
-    """User vectors [rows, dim] at the time of each (sorted) row, from what came before it."""
-    windows = target_windows(events, rows, weights_model.config.max_events)
-    vectors, covered = user_vectors(weights_model, events, windows)
-    return vectors[torch.from_numpy(np.searchsorted(covered, rows))]
-
-
 def finish(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
     """The trained model with the mean user vector over some rows."""
     vectors = target_vectors(model, events, rows) if len(rows) else torch.zeros(1, model.config.dim)
@@ -157,8 +154,25 @@ def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Rec
     return judge
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """Events by which a blend is chosen: rows of an evaluator, and the user vectors for them."""
+
+    evaluator: Evaluator
+    rows: Ints
+    vectors: Tensor
+
+    def sampled(self, n: int, seed: int) -> _Choice:
+        rows = sample(self.rows, n, seed)
+        return _Choice(self.evaluator, rows, self.vectors[torch.from_numpy(np.searchsorted(self.rows, rows))])
+
+
 def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
-    """The best on validation of: the fitted blend, it with more or less of either part, and each popularity alone."""
+    """The best on validation of: the fitted blend, it with more or less of either part, and each popularity alone.
+
+    Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
+    LIST_DELAY_S before has to predict them, if it knows less.
+    """
     scale = evaluator.trend_scale(until)
     start = starting_blend(scale)
     if not len(validation):
@@ -166,18 +180,32 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
     items = weights.item_vectors()
     mean_score = items @ weights.mean_vector
     rows = sample(validation, MAX_BLEND_ROWS, seed)
-    vectors = target_vectors(weights.model, evaluator.events, rows)
-    candidates = evaluator.candidates(rows, vectors, items, start, mean_score, weights.is_cold)
-    fitted = fit_blend(candidates, start)
+    choices = [_Choice(evaluator, rows, target_vectors(weights.model, evaluator.events, rows))]
+    if until is not None:
+        served = replace(evaluator, delay_s=LIST_DELAY_S)
+        rows = sample(knows_less(served, rows), MAX_BLEND_ROWS // 2, seed)
+        if len(rows):
+            choices.append(_Choice(served, rows, served_vectors(weights.model, served, rows)))
+    candidates = [each.evaluator.candidates(each.rows, each.vectors, items, start, mean_score, weights.is_cold) for each in choices]
+    fitted = fit_blend(Candidates.join(candidates), start)
     options = [fitted, fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
     options += [popularity_only(row, scale) for row in range(len(HALF_LIVES_H) + 1)]
-    choice = sample(rows, MAX_CHOICE_ROWS, seed)
-    chosen = vectors[torch.from_numpy(np.searchsorted(rows, choice))]
-    quality = [
-        float(evaluator.rank_blend(choice, chosen, items, option, mean_score, weights.is_cold).ndcg_at_10.mean()) for option in options
-    ]
-    log.info("validation NDCG@10 of the blends: %s", ", ".join(f"{value:.4f}" for value in quality))
+    quality = np.zeros(len(options))
+    for each in (choice.sampled(MAX_CHOICE_ROWS, seed) for choice in choices):
+        ndcg = [
+            float(each.evaluator.rank_blend(each.rows, each.vectors, items, option, mean_score, weights.is_cold).ndcg_at_10.mean())
+            for option in options
+        ]
+        log.info(
+            "validation NDCG@10 of the blends, lists %d s old: %s", each.evaluator.delay_s, ", ".join(f"{value:.4f}" for value in ndcg)
+        )
+        quality += np.array(ndcg) / max(*ndcg, 1e-12)
     return options[int(np.argmax(quality))]
+
+
+def knows_less(served: Evaluator, rows: Ints) -> Ints:
+    """The rows whose list was made before something that the user did before them."""
+    return rows[served.histories(rows)[1] < rows]
 
 
 def refit(

@@ -12,10 +12,11 @@ from models.blend import Blend
 from models.config import EvaluationConfig
 from models.dataset import Ints, TemporalSplit
 from models.evaluation import Evaluator
-from models.fitting import Weights, target_vectors
+from models.fitting import Weights
 from models.metrics import Ranking, bootstrap_interval
 from models.prior import HALF_LIVES_H
 from models.results import MetricRow
+from models.users import target_vectors
 
 BASELINES = ("most_popular", "recent_popular", "item_knn")
 KNN_DECAYS = (1.0, 0.8, 0.5)

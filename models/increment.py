@@ -15,19 +15,18 @@ from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints, Windows, target_windows
 from models.evaluation import Evaluator
-from models.fitting import Fit, Weights
+from models.fitting import LIST_DELAY_S, Fit, Weights
 from models.memory import WINDOW_EVENTS, Memory, Sample, cut, remember
 from models.metrics import Ranking, rank_events
 from models.online import Online, newest
 from models.prior import Popularity, log_prior, slot_log_prior
 from models.recommender import Recommender
-from models.serving import Scorer, offsets_of, vectors_at
+from models.serving import Scorer
 from models.streams import bucketed, make_batch
-from models.training import Offsets, Sampling, matmul_dtype, step_loss, user_vectors
+from models.training import Offsets, Sampling, matmul_dtype, step_loss
+from models.users import served_vectors, user_vectors
 
 REPEAT_WINDOW_S = 24 * 3600
-LIST_DELAY_S = 60
-"""How old a list usually is when somebody looks at it: a minute's work."""
 DELTA = "items.delta"
 SQUARE_RATE = 0.05
 SETTLED = 1e6
@@ -104,11 +103,7 @@ def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig) -> Candi
     _, known = evaluator.histories(rows)
     _, first = np.unique(np.stack([events.user[rows], known, events.time[rows]], 1), axis=0, return_index=True)
     rows = np.sort(rows[first][np.argsort(events.time[rows[first]], kind="stable")[-config.blend_rows :]])
-    start, stop = evaluator.histories(rows)
-    start = np.maximum(start, stop - fit.weights.model.config.max_events)
-    histories = cut(events, Windows(start, start, stop))
-    offsets = offsets_of(histories, len(rows))
-    vectors = vectors_at(fit.weights, histories, offsets[:-1], offsets[1:], events.time[rows])
+    vectors = served_vectors(fit.weights.model, evaluator, rows)
     items = fit.weights.item_vectors()
     mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
     return evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)

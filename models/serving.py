@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
-from models.dataset import Events, Floats, Ints, Windows, ragged_rows
+from models.dataset import Events, Floats, Ints, offsets_of, ragged_rows
 from models.fitting import Weights
 from models.prior import HALF_LIVES_H
 from models.results import Neighbours, RankedLists
-from models.training import user_vectors
+from models.users import vectors_at
 
 BLOCK_CELLS = 10_000_000
 EXPLAINING_EVENTS = 20
@@ -77,7 +77,7 @@ class Scorer:
         offsets = offsets_of(events, n_users)
         start, stop = offsets[:-1], offsets[1:]
         trend = self._usual_trend(events) if trend is None else trend
-        vectors = vectors_at(self.weights, events, start, stop, now)
+        vectors = vectors_at(self.weights.model, events, start, stop, now)
         items = self.weights.item_vectors()
         state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
@@ -116,36 +116,6 @@ class Scorer:
             reason = history[part].gather(1, nearest.indices)
             out[part] = torch.where(nearest.values.isfinite() & (personal[part] > 0), reason, -1).numpy()
         return out
-
-
-def offsets_of(events: Events, n_users: int) -> Ints:
-    """Where each of n_users begins, and the end; users past the last one with events are empty."""
-    return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]
-
-
-def vectors_at(weights: Weights, events: Events, start: Ints, stop: Ints, now: int | Ints) -> Tensor:
-    """The state after each user's last event, [users, dim]; users without events share the start state."""
-    zero = np.zeros(1, np.int64)
-    times = np.broadcast_to(now, len(start))
-    out = torch.empty(len(start), weights.model.config.dim)
-    has = stop > start
-    if not has.all():  # one moment serves all: the start token has no gap to the moment of asking
-        lone = events if len(events) else Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
-        out[torch.from_numpy(~has)] = user_vectors(weights.model, lone, Windows(zero, zero, zero + 1))[0][:1]
-    if has.any():
-        after = stop[has] + 1
-        windows = Windows(np.maximum(after - weights.model.config.max_events, start[has]), stop[has], after)
-        out[torch.from_numpy(has)] = last_vectors(weights, events, windows, times[has])
-    return out
-
-
-def last_vectors(weights: Weights, events: Events, windows: Windows, now: int | Ints) -> Tensor:
-    """The vectors of windows with one target each, in the order of the windows."""
-    order = np.argsort(windows.target, kind="stable")
-    vectors, _ = user_vectors(weights.model, events, windows, now=now)
-    out = torch.empty_like(vectors)
-    out[torch.from_numpy(order)] = vectors
-    return out
 
 
 def anybody(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:

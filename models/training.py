@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.config import TrainConfig
-from models.dataset import Events, Ints, Windows, training_windows
+from models.dataset import Events, Ints, training_windows
 from models.encoder import has_fast_bf16
 from models.loss import ROWS, catalog_cross_entropy
 from models.recommender import Recommender
@@ -258,23 +258,3 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
             prior,
             torch.from_numpy(offsets.slot[row]).to(device),
         )
-
-
-@torch.inference_mode()
-def user_vectors(
-    model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int | Ints = 0
-) -> tuple[Tensor, Ints]:
-    """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows."""
-    device = next(model.parameters()).device
-    model.eval()
-    states, rows = [], []
-    with autocast(device):
-        items = model.items()
-        for which in bucketed(windows.length, batch_events):
-            batch = make_batch(events, windows, which, now).to(device)
-            out = model.encode(items, batch.item, batch.kind, batch.event_time, batch.query_time, batch.is_start)
-            states.append(out[batch.is_target].float().cpu())
-            rows.append(batch.rows[batch.is_target].cpu().numpy())
-    row = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    order = np.argsort(row, kind="stable")
-    return torch.cat(states)[torch.from_numpy(order)], row[order]

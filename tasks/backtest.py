@@ -25,11 +25,12 @@ from models.blend import starting_blend
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
 from models.dataset import Ints
 from models.errors import UserError
-from models.fitting import MAX_BLEND_ROWS, MAX_CHOICE_ROWS, new_model, sample, target_vectors
+from models.fitting import LIST_DELAY_S, MAX_BLEND_ROWS, MAX_CHOICE_ROWS, knows_less, new_model, sample
 from models.holdout import rank_recommender
 from models.metrics import Ranking
 from models.prior import HALF_LIVES_H, N_SHARES, fit_prior
 from models.training import OnEpoch, pick_device
+from models.users import target_vectors
 from tasks.backtest_files import Files, Loaded, load
 from tasks.config import IngestConfig
 from tasks.night import git_revision
@@ -225,14 +226,15 @@ def measure(task: Task, recipe: Recipe) -> Cost:
     train_slots = len(np.unique(slots.of(task.train.time)))
     cells = min(train_slots * events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
     choice = sample(task.validation, MAX_CHOICE_ROWS, recipe.seed)
+    twice = 0.0 if task.split is None else len(knows_less(replace(evaluator, delay_s=LIST_DELAY_S), choice)) / max(len(choice), 1)
     return Cost(
         fixed_s=MARGIN
         * (
             prior_s * max(cells / PROBE_CELLS, 1)
-            + (2 * train_slots + n_slots(task.test) + N_BLENDS * n_slots(choice)) * slot_s
+            + (2 * train_slots + n_slots(task.test) + N_BLENDS * (1 + twice) * n_slots(choice)) * slot_s
             + len(task.test) * (row_s + vector_s)
         ),
-        choice_s=MARGIN * (2 * vector_s + 3 * pick_s + N_BLENDS * row_s),
+        choice_s=MARGIN * (1 + twice) * (2 * vector_s + 3 * pick_s + N_BLENDS * row_s),
     )
 
 

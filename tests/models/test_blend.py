@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.blend import (
     GATES,
+    N_REPEAT_FEATURES,
     N_USER_FEATURES,
     Blend,
     Candidates,
@@ -88,10 +89,11 @@ def test_without_any_target_among_the_candidates_the_start_is_kept() -> None:
 
 def test_combine_is_the_formula() -> None:
     generator = torch.Generator().manual_seed(1)
-    mixture, gate = (torch.randn(5, width, generator=generator).numpy() for width in (N_SHARES, len(GATES)))
-    blend = Blend(mixture, gate, np.array([0.4, -0.3, 0.2], np.float32), TREND)
+    widths = N_SHARES, len(GATES), N_REPEAT_FEATURES
+    mixture, gate, repeat = (torch.randn(N_USER_FEATURES, width, generator=generator).numpy() for width in widths)
+    blend = Blend(mixture, gate, repeat, TREND)
     state = replace(item_state(), mean_score=torch.randn(ITEMS, generator=generator), is_cold=(torch.arange(ITEMS) % 3 == 0).float())
-    who, sequence = torch.randn(4, 5, generator=generator), torch.randn(4, ITEMS, generator=generator)
+    who, sequence = torch.randn(4, N_USER_FEATURES, generator=generator), torch.randn(4, ITEMS, generator=generator)
     repeats = Repeats(torch.tensor([2]), torch.tensor([7]), torch.tensor([[1.0, 0.5, 2.0]]))
     found = combine(blend, who, sequence, state, repeats)
     row, item = 2, 7
@@ -103,7 +105,7 @@ def test_combine_is_the_formula() -> None:
         + weight["item_mean"] * state.mean_score[item]
         + weight["age"] * state.popularity[item, N_SHARES]
         + weight["unseen"] * state.popularity[item, N_SHARES + 1]
-        + torch.tensor([1.0, 0.5, 2.0]) @ torch.from_numpy(blend.repeat)
+        + torch.tensor([1.0, 0.5, 2.0]) @ torch.from_numpy(who[row].numpy() @ blend.repeat)
     )
     assert found[row, item].item() == pytest.approx(float(expected), rel=1e-4)
     cold = found[row, 6].item() - weight["sequence_cold"] * sequence[row, 6].item() - weight["cold"]
@@ -120,6 +122,21 @@ def test_what_is_fitted_is_what_is_served() -> None:
     kept = candidates.sequence.masked_fill(candidates.is_out, -torch.inf).logsumexp(1)
     torch.testing.assert_close(kept, sequence.logsumexp(1), msg="a small catalogue is all candidates, each once")
     torch.testing.assert_close(candidates.sequence[candidates.is_target], sequence[torch.arange(50), target])
+
+
+def test_who_fills_a_basket_is_offered_other_items_and_who_comes_back_the_same() -> None:
+    rng = np.random.default_rng(0)
+    history = rng.integers(0, ITEMS, ROWS)
+    repeats = find_repeats(history, ITEMS, np.arange(ROWS), np.arange(ROWS) + 1)
+    is_busy = np.arange(ROWS) % 2 == 0
+    who = users()
+    who[:, N_USER_FEATURES // 2] = torch.from_numpy(is_busy).float()
+    target = torch.from_numpy(np.where(is_busy, (history + rng.integers(1, ITEMS, ROWS)) % ITEMS, history))
+    sequence, state = torch.zeros(ROWS, ITEMS), item_state()
+    blend = fit_blend(pick_candidates(who, sequence, state, repeats, None, target), starting_blend(TREND, sequence=0.0))
+    first = combine(blend, who, sequence, state, repeats).argmax(1).numpy()
+    assert (first[~is_busy] == history[~is_busy]).mean() > 0.9
+    assert (first[is_busy] == history[is_busy]).mean() < 0.1
 
 
 def test_seen_items_are_no_candidates_unless_they_are_the_target() -> None:
@@ -148,9 +165,11 @@ def test_repeats_count_and_date_the_distinct_items_of_a_history() -> None:
 
 def test_user_features_know_newcomers_activity_and_the_gap() -> None:
     trend = np.array([1.0, 3.0, 9.0], np.float32)
-    features = user_features(trend, np.array([0, 2]), np.array([2, 2]), np.array([2 * HOUR, 5]), np.array([1.0, 2.0], np.float32))
-    assert features[0].numpy() == pytest.approx([1, 0, np.log(3) / 3, (2 - 1) / 2, np.log(3) / 3], abs=1e-5)
-    assert features[1].tolist() == [1, 1, 0, 0, 0]
+    start, stop, gap = np.array([0, 2, 0]), np.array([2, 2, 2]), np.array([2 * HOUR, 5, 59])
+    idle, nobody, busy = user_features(trend, start, stop, gap, np.array([1.0, 2.0], np.float32))
+    assert idle.numpy() == pytest.approx([1, 0, np.log(3) / 3, (2 - 1) / 2, np.log(3) / 3, 0, 0, 0, 0, 0], abs=1e-5)
+    assert nobody.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    torch.testing.assert_close(busy[5:], busy[:5], msg="who is in the middle of something has weights of his own")
 
 
 def test_an_item_is_trendy_when_many_came_before_and_its_own_event_does_not_count() -> None:

@@ -12,8 +12,8 @@ from models.baselines import ItemKnn
 from models.blend import popularity_only, starting_blend
 from models.dataset import Events
 from models.evaluation import Evaluator
-from models.fitting import target_vectors
 from models.prior import HALF_LIVES_H, Slots
+from models.users import target_vectors
 from tests.models.planted import HOUR, TINY, make_events, random_events, shaken
 
 ALL_TIME = len(HALF_LIVES_H)

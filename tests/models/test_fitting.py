@@ -11,9 +11,22 @@ import torch
 from models.config import EvaluationConfig
 from models.dataset import Events, Floats, TemporalSplit
 from models.evaluation import Evaluator
-from models.fitting import Fit, choose_blend, fit_past, held_out, make_evaluator, make_judge, new_model, refit, sample, training_offsets
+from models.fitting import (
+    Fit,
+    choose_blend,
+    fit_past,
+    held_out,
+    knows_less,
+    make_evaluator,
+    make_judge,
+    new_model,
+    refit,
+    sample,
+    training_offsets,
+)
 from models.holdout import rank_baselines, rank_recommender
 from models.prior import HALF_LIVES_H, Slots, single
+from models.users import served_vectors
 from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, walks
 
 CPU = torch.device("cpu")
@@ -34,6 +47,24 @@ def night(events: Events, text: Floats | None = None, seed: int = 0) -> tuple[Ev
     split = TemporalSplit.by_quantile(events.time, 0.7, 0.15)
     validation, _ = held_out(events, split, 1000, seed)
     return evaluator, split, fit_past(evaluator, split, validation, no_text(events) if text is None else text, TINY, SHORT, seed)
+
+
+def test_a_blend_is_chosen_for_lists_made_before_a_basket_too() -> None:
+    rng = np.random.default_rng(0)
+    baskets = [rng.permutation(30)[:4] for _ in range(40)]
+    rows = [
+        (user, int(item), week * 7 * 24 * HOUR + user * HOUR) for user, basket in enumerate(baskets) for week in range(8) for item in basket
+    ]
+    events = make_events(rows, n_items=30)
+    evaluator, _, fit = night(events)
+    served = replace(evaluator, delay_s=60)
+    newest = np.sort(events.by_time[-160:])
+    first = {row for row in newest if events.position[row] % 4 == 0}
+    assert set(newest) - set(knows_less(served, newest)) == first, "all but the first line of each"
+    known = served_vectors(fit.weights.model, served, newest)
+    items = fit.weights.item_vectors()
+    ranking = served.rank_blend(newest, known, items, fit.blend, items @ fit.weights.mean_vector, fit.weights.is_cold)
+    assert (ranking.rank <= 4).mean() > 0.9, "who buys the same every week is offered it, though nobody buys it twice in a basket"
 
 
 def test_an_item_that_is_yet_to_come_is_out_of_the_softmax_of_its_past() -> None:

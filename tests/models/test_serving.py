@@ -15,7 +15,8 @@ from models.dataset import Events, Floats
 from models.fitting import Weights
 from models.prior import HALF_LIVES_H, Popularity
 from models.results import RankedLists
-from models.serving import Scorer, anybody, best_popularity_column, neighbours, vectors_at
+from models.serving import Scorer, anybody, best_popularity_column, neighbours
+from models.users import target_vectors, vectors_at
 from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, shaken
 
 N_ITEMS = 30
@@ -34,7 +35,8 @@ def scorer_of(events: Events, *, hide_seen: bool = False, available: NDArray[np.
     generator = torch.Generator().manual_seed(seed)
     weights = Weights(shaken(n_items, seed=seed), torch.randn(TINY.dim, generator=generator), torch.zeros(n_items))
     is_available = np.ones(n_items, bool) if available is None else available
-    blend = replace(starting_blend(TREND), repeat=np.array([0.5, 0.3, -0.2], np.float32))
+    blend = starting_blend(TREND)
+    blend.repeat[0] = 0.5, 0.3, -0.2
     return Scorer(weights, blend, torch.from_numpy(popularity_of(events, as_of)), is_available, hide_seen, as_of)
 
 
@@ -141,7 +143,7 @@ def test_lists_depend_on_when_one_asks_but_not_on_a_history_beyond_what_the_mode
     events = random_events(n_users=3, n_events=90)
     scorer = replace(scorer_of(events), blend=starting_blend(TREND))
     last = events.where(events.position >= np.diff(events.offsets)[events.user] - TINY.max_events)
-    full, cut = (vectors_at(scorer.weights, each, each.offsets[:-1], each.offsets[1:], scorer.as_of) for each in (events, last))
+    full, cut = (vectors_at(scorer.weights.model, each, each.offsets[:-1], each.offsets[1:], scorer.as_of) for each in (events, last))
     torch.testing.assert_close(full, cut, atol=0.3, rtol=0, msg="the newest max_events - 1 events, and no start token")
     later = scorer.rank(events, 3, N_ITEMS, now=scorer.as_of + 900 * HOUR)
     assert not np.array_equal(later.item, scorer.rank(events, 3, N_ITEMS).item)
@@ -149,8 +151,6 @@ def test_lists_depend_on_when_one_asks_but_not_on_a_history_beyond_what_the_mode
 
 def test_the_state_that_serves_is_the_state_that_was_trained() -> None:
     """Asked at the time of an event, with the history before it, serving gives the vector that evaluation judged."""
-    from models.fitting import target_vectors
-
     events = random_events(n_users=40, n_events=250)
     counts = np.diff(events.offsets)
     rows = (events.offsets[1:] - 1)[(counts > 1) & (counts < TINY.max_events)]
@@ -158,7 +158,7 @@ def test_the_state_that_serves_is_the_state_that_was_trained() -> None:
     scorer = scorer_of(events)
     for vector, row in zip(judged, rows, strict=True):
         before = history_of(events.where(np.arange(len(events)) < row), int(events.user[row]))
-        served = vectors_at(scorer.weights, before, np.zeros(1, np.int64), np.array([len(before)]), int(events.time[row]))
+        served = vectors_at(scorer.weights.model, before, np.zeros(1, np.int64), np.array([len(before)]), int(events.time[row]))
         torch.testing.assert_close(served[0], vector, atol=0.3, rtol=0)
 
 

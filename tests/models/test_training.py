@@ -18,7 +18,8 @@ from models.fitting import new_model, training_offsets
 from models.prior import HALF_LIVES_H, Slots, single
 from models.recommender import Recommender
 from models.streams import make_batch
-from models.training import Curve, Sampling, descend, make_optimizers, pick_device, step_loss, train, user_vectors
+from models.training import Curve, Sampling, descend, make_optimizers, pick_device, step_loss, train
+from models.users import user_vectors
 from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
 
 CPU = torch.device("cpu")

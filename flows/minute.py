@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger, runtime
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows import logs
 from flows.ingest import empty_landing
 from settings import Settings, load
-from tasks import feed, lake, turn
+from tasks import feed, lake, reading, turn
 
 if TYPE_CHECKING:
     from tasks.increments import Day
@@ -110,6 +110,8 @@ def update(
     text = increments.told(version, verdict, done.scored.rows, len(lists.users.user_ids))
     get_run_logger().log(logging.INFO if verdict.passed else logging.WARNING, text)
     create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
+    waits = reading.freshness_by_hour(tables)
+    create_table_artifact(table=waits, key="freshness", description="Seconds from what users did to the lists that know it")
     return version
 
 

@@ -99,6 +99,13 @@ def status(lake: Lake, now: datetime | None = None) -> list[Row]:
     return [{"what": what, "value": value} for what, value in facts.items()]
 
 
+def freshness_by_hour(lake: Lake, hours: float = 24.0, now: datetime | None = None) -> list[Row]:
+    """How long users waited for a list that knows what they did: hour (UTC), users, p50_s, p95_s, max_s, the newest hour first."""
+    clock = (now or datetime.now(UTC)).replace(tzinfo=None)
+    with _asking(lake) as con:
+        return _rows(con, "freshness_by_hour", {"since": str(clock - timedelta(hours=hours))})
+
+
 def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
     """The rows of a SQL statement, which cannot change the lake; columns of one name are told apart by a number.
 

@@ -123,6 +123,16 @@ def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop
     assert registry.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 
+def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_run(shop: Shop) -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        left = [found for found in client.read_artifacts() if found.key == "freshness"]
+    assert len({found.flow_run_id for found in left} - {None}) == len(left) == 1
+    (hour,) = json.loads(left[0].data)
+    assert (hour["users"], set(hour)) == (3, {"hour", "users", "p50_s", "p95_s", "max_s"})
+
+
 def test_a_discarded_update_refreshes_the_lists_and_leaves_its_events_to_the_next_minute(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from models.errors import UserError
 from models.results import MetricRow
 from tasks.lake import Lake, LakeConfig, locate, writing
 from tasks.publishing import write_offline_metrics
-from tasks.reading import age, lists_of, one_line, query, recommendations, similar, status
+from tasks.reading import age, freshness_by_hour, lists_of, one_line, query, recommendations, similar, status
 from tests.tasks.test_feed import minute
 from tests.tasks.test_publishing import add_events, add_item, provenance, put, ranked, snapshot_of
 
@@ -92,6 +92,18 @@ def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: L
     assert told["learnt up to snapshot"].endswith(", 3 events wait")
     assert told["freshness of the last hour"] == "p50 42 s, p95 42 s, max 42 s"
     assert "freshness of the last hour" not in {row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6))}
+
+
+def test_freshness_by_hour_has_the_last_hours_the_newest_first(lake: Lake) -> None:
+    put(lake, ranked({"u": [1]}))
+    waits = [("2026-01-02 02:59:00", 30), ("2026-01-02 04:10:00", 10), ("2026-01-02 04:20:00", 20.25), ("2026-01-02 05:00:00", 61)]
+    with writing(lake) as con:
+        for made, wait_s in waits:
+            con.execute(f"insert into ops.freshness values ('p', 'u', '{made}'::timestamp - interval '{wait_s} seconds', '{made}')")
+    assert freshness_by_hour(lake, hours=2, now=datetime(2026, 1, 2, 5, 30)) == [
+        {"hour": "2026-01-02 05:00", "users": 1, "p50_s": 61.0, "p95_s": 61.0, "max_s": 61.0},
+        {"hour": "2026-01-02 04:00", "users": 2, "p50_s": 15.1, "p95_s": 19.7, "max_s": 20.3},
+    ]
 
 
 def test_a_query_starts_with_from_keeps_columns_of_one_name_apart_and_changes_nothing(lake: Lake) -> None:

@@ -26,8 +26,9 @@ from models.streams import bucketed, make_batch
 from models.training import Offsets, Sampling, matmul_dtype, step_loss
 from models.users import served_vectors, user_vectors
 
-REPEAT_WINDOW_S = 24 * 3600
 DELTA = "items.delta"
+LEAST_VOTE = 0.1
+"""What counts less for popularity than this share of its weight is no target: the fourth click of a user on an item within a day."""
 SQUARE_RATE = 0.05
 SETTLED = 1e6
 """A number of steps after which AdamW corrects no bias any more: the squares come from the night."""
@@ -128,25 +129,6 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicte
     return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
 
 
-def votes(events: Events) -> Floats:
-    """How much each event says about what is popular: its weight over (1 + n)^2 after n of the same user with the same item within a day.
-
-    However often a bot clicks on an item, all of a day's clicks together weigh less than two.
-    """
-    if not len(events):
-        return events.weight
-    time = events.time - events.time.min()
-    span = int(time.max()) + 1
-    key = (events.user * events.n_items + events.item) * span + time
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    since = np.maximum(ordered - REPEAT_WINDOW_S, ordered - time[order])
-    n_before = np.arange(len(key)) - np.searchsorted(ordered, since, side="left")
-    out = np.empty(len(key), np.float32)
-    out[order] = events.weight[order] / (1 + n_before) ** 2
-    return out
-
-
 def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of: int) -> Checkpoint:
     """The same weights with what is popular after the due events; for lists alone, as it has not learnt them."""
     if live.online is None:
@@ -159,7 +141,7 @@ def _after(popularity: Popularity, n_items: int, events: Events, is_due: np.ndar
     due = events.where(is_due)
     by_time = np.argsort(due.time, kind="stable")
     out = popularity.grown(n_items)
-    out.advance(as_of, due.item[by_time], due.time[by_time], votes(events)[is_due][by_time])
+    out.advance(as_of, due.item[by_time], due.time[by_time], events.votes[is_due][by_time])
     return out
 
 
@@ -199,6 +181,8 @@ def learn(
     is_cold = torch.from_numpy((popularity.counts[-1] < config.warm_after).astype(np.float32)) * live.live.is_cold
     weights = Weights(tuned.model, live.live.mean_vector, is_cold)
     verdict = _gate(live.live, night.live, weights, memory, popularity.first_seen, config)
+    if verdict.passed and not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, features)):
+        verdict = replace(verdict, passed=False, reason="a weight of the blend is not finite")
     learnt = replace(
         live,
         as_of=as_of,
@@ -268,7 +252,8 @@ def _tune(
     known = torch.from_numpy(online.popularity.counts[-1]).float()
     sampling = Sampling.for_large(known)
     now_offsets, replay_offsets = (_offsets(memory, first_seen, past.time, sampling) for past in (events, memory.events))
-    windows = target_windows(events, due[events.weight[due] > 0], min(config.window_events, model.config.max_events))
+    due = due[events.votes[due] > LEAST_VOTE * events.weight[due]]
+    windows = target_windows(events, due, min(config.window_events, model.config.max_events))
     n_steps = 0
     rate = config.delta_rate / (1 + known / config.delta_settles).sqrt()
     model.train()

@@ -79,13 +79,13 @@ class Popularity:
 def walk(events: Events, slots: Slots, wanted: Ints) -> Iterator[tuple[int, Popularity]]:
     """Popularity as known at the beginning of each wanted slot (sorted, unique), in order of time."""
     order = events.by_time
-    item, time, weight = events.item[order], events.time[order], events.weight[order]
+    item, time, votes = events.item[order], events.time[order], events.votes[order]
     popularity = Popularity(events.n_items)
     done = 0
     for slot in wanted:
         now = slots.begin(int(slot))
         until = int(np.searchsorted(time, now, side="left"))
-        popularity.advance(now, item[done:until], time[done:until], weight[done:until])
+        popularity.advance(now, item[done:until], time[done:until], votes[done:until])
         done = until
         yield int(slot), popularity
 

@@ -169,7 +169,7 @@ def popularity_now(dataset: Dataset) -> Popularity:
     """What is popular at as_of."""
     events = dataset.events
     popularity = Popularity(events.n_items)
-    popularity.advance(as_of(dataset), events.item, events.time, events.weight)
+    popularity.advance(as_of(dataset), events.item, events.time, events.votes)
     return popularity
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models import training
 from models.checkpoint import Checkpoint, grown, load, save, widened
 from models.dataset import Events
-from models.increment import Queries, learn, predict, votes, with_popularity
+from models.increment import Queries, learn, predict, with_popularity
 from tests.models.online import INCREMENT, after_a_night
 from tests.models.planted import HOUR, make_events, random_events, random_text, walks
 
@@ -199,7 +199,7 @@ def test_lists_after_a_discarded_update_have_the_old_weights_and_the_popularity_
 def test_the_clicks_of_one_user_on_one_item_within_a_day_weigh_less_than_two(n_clicks: int, gap_s: int) -> None:
     time = np.arange(n_clicks) * gap_s
     events = make_events([(0, 1, int(at)) for at in time], n_items=3)
-    value = votes(events)
+    value = events.votes
     assert value[0] == 1
     for start in range(0, int(time[-1]) + 1, 86400):
         today = (time >= start) & (time < start + 86400)
@@ -208,7 +208,7 @@ def test_the_clicks_of_one_user_on_one_item_within_a_day_weigh_less_than_two(n_c
 
 def test_events_of_different_users_or_items_have_a_full_vote_each() -> None:
     events = make_events([(0, 0, 0), (0, 1, 1), (1, 0, 2), (0, 0, 2 * 86400)], n_items=2)
-    assert votes(events).tolist() == [1, 1, 1, 1]
+    assert events.votes.tolist() == [1, 1, 1, 1]
 
 
 def test_a_bot_with_5000_clicks_does_not_take_over_the_lists_of_others() -> None:

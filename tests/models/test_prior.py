@@ -92,7 +92,7 @@ def test_slots_cover_their_times_and_a_time_at_a_border_opens_the_next() -> None
 
 
 def test_a_slot_knows_what_happened_before_it_began_and_no_more() -> None:
-    events = make_events([(0, 0, 0), (0, 1, 899), (0, 2, 900), (0, 2, 1000)], n_items=3)
+    events = make_events([(0, 0, 0), (0, 1, 899), (0, 2, 900), (1, 2, 1000)], n_items=3)
     slots = Slots(0, 900)
     known = {slot: popularity.counts[ALL_TIME].tolist() for slot, popularity in walk(events, slots, np.array([0, 1, 2]))}
     assert known == {0: [0, 0, 0], 1: [1, 1, 0], 2: [1, 1, 2]}
@@ -133,12 +133,12 @@ def test_the_fitted_prior_finds_which_memory_the_events_have() -> None:
     rng = np.random.default_rng(0)
     hot = np.arange(2000) // 50 % 40  # the item of the hour is another one every few hours
     item = np.where(rng.random(2000) < 0.8, hot, rng.integers(0, 40, 2000))
-    quick = make_events(((0, int(i), n * 600) for n, i in enumerate(item)), n_items=40)
+    quick = make_events(((n, int(i), n * 600) for n, i in enumerate(item)), n_items=40)
     parameters = fit_prior(quick, Slots.over(quick.time))
     share = torch.from_numpy(parameters[:N_SHARES]).softmax(0)
     assert share[:2].sum() > 0.8 * share[:-1].sum(), "2 and 8 hours, next to even shares"
     favourites = rng.choice(40, 2000, p=rng.dirichlet(np.full(40, 0.3)))
-    slow = make_events(((0, int(i), n * 600) for n, i in enumerate(favourites)), n_items=40)
+    slow = make_events(((n, int(i), n * 600) for n, i in enumerate(favourites)), n_items=40)
     share = torch.from_numpy(fit_prior(slow, Slots.over(slow.time))[:N_SHARES]).softmax(0)
     assert share[3:-1].sum() > 0.8 * share[:-1].sum(), "days and more"
 
@@ -148,3 +148,9 @@ def test_a_prior_of_hardly_any_events_is_finite(n_items: int) -> None:
     for rows in ([], [(0, 0, 5)], [(0, 0, 5), (1, 0, 5)]):
         events = make_events(rows, n_items=n_items)
         assert np.isfinite(fit_prior(events, Slots.over(events.time))).all()
+
+
+def test_a_night_counts_the_clicks_of_a_bot_as_less_than_two() -> None:
+    events = make_events([*((0, 0, second) for second in range(5000)), (1, 1, 1), (2, 1, 2)], n_items=2)
+    ((_, popularity),) = walk(events, Slots(0, 3600), np.array([2]))
+    assert popularity.counts[ALL_TIME, 0] < 2 == popularity.counts[ALL_TIME, 1]

@@ -68,6 +68,7 @@ def replay(
     set_defaults(settings)
 
     from tasks import replay as replays
+    from tasks.backtest import save
     from tasks.backtest_files import Files
     from tasks.night import use_threads
 
@@ -88,13 +89,14 @@ def replay(
         seed=settings.seed if seed is None else seed,
         threads=settings.threads,
     )
+    if out is not None:
+        save({}, out)  # a replay takes long: what cannot be written is said before it
     result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)
     plot = None
     if out is not None:
         from tasks.figures import replay_curves
 
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2, default=str), encoding="utf-8")
+        save(result, out)
         plot = out.with_suffix(".png")
         replay_curves(curves.time, curves.n_events, curves.ndcg_at_10).savefig(plot, dpi=130)
     if mlflow:

@@ -122,14 +122,16 @@ def replay(
     known = _known(events, config.since)
     n_steps = 0
     for begin, rows in _steps(events, config):
-        while begin >= next_night:
-            night, night_from = train(events.before(next_night), next_night), next_night
-            known = _known(events, next_night)
+        if begin >= next_night:
+            night_from = begin - (begin - config.since) % config.night_s
+            known = _known(events, night_from)
+            if any(policy.has_nights for policy in policies):
+                night = train(events.before(night_from), night_from)
             for policy in policies:
                 if policy.has_nights:
                     live[policy.name] = nights[policy.name] = shown[policy.name] = night
                     due[policy.name] = due[policy.name][:0]
-            next_night += config.night_s
+            next_night = night_from + config.night_s
         n_steps += 1
         rows_done.append(rows)
         steps_done.append(np.full(len(rows), (begin - config.since) // config.step_s))
@@ -169,7 +171,7 @@ def replay(
         share = torch.from_numpy(popularity.features()[:, config.recent_column])
         rankings["recent_popular"].append(rank_events(share.expand(len(rows), -1).clone(), events.item[rows], evaluator.seen(rows)))
         by_time = rows[np.argsort(events.time[rows], kind="stable")]
-        popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.weight[by_time])
+        popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.votes[by_time])
         spent["recent_popular"] += clock.monotonic() - started
         if on_step is not None:
             on_step(begin + config.step_s, len(rows))
@@ -214,7 +216,7 @@ def _segments(
 
 def _popularity(events: Events, now: int) -> Popularity:
     popularity = Popularity(events.n_items)
-    popularity.advance(now, events.item, events.time, events.weight)
+    popularity.advance(now, events.item, events.time, events.votes)
     return popularity
 
 

@@ -64,6 +64,8 @@ def check_course(course: Course) -> None:
     for name, value in (("--step", course.step_s), ("--night", course.night_s)):
         if value < 1:
             raise UserError(f"{name} is {value} s; give at least a second, such as 60s, 1h or 7d")
+    if not course.policies:
+        raise UserError(f"no policy to replay; give some of: {','.join(POLICIES)}")
     for name in course.policies:
         if name not in POLICIES:
             near = get_close_matches(name, POLICIES, n=1)
@@ -162,18 +164,28 @@ def means(ranking: Ranking) -> dict[str, float]:
 
 
 def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dict[str, Any]:
-    """NDCG@10 of nightly and increments less that of the others, with 95 % intervals (resampling users), by segment too."""
+    """What nightly and increments have more than the others, with 95 % intervals (resampling users); NDCG@10 by segment too."""
     if OURS not in replayed.rankings or not len(replayed.rows):
         return {}
     user = evaluator.events.user[replayed.rows]
     out = {}
     for name in (name for name in replayed.rankings if name != OURS):
-        gain = replayed.rankings[OURS].ndcg_at_10 - replayed.rankings[name].ndcg_at_10
-        low, high = bootstrap_interval(gain, user, recipe.evaluation.n_bootstrap, recipe.seed)
-        base = float(replayed.rankings[name].ndcg_at_10.mean())
-        shares = {segment: float(gain[mask].sum() / len(gain)) for segment, mask in replayed.segments.items()}
-        ratio = float(replayed.rankings[OURS].ndcg_at_10.mean()) / base if base else None
-        out[name] = {"ndcg_at_10": float(gain.mean()), "low": low, "high": high, "ratio": ratio, "gain_by_segment": shares}
+        ours, other = replayed.rankings[OURS], replayed.rankings[name]
+        gain = {metric: getattr(ours, metric) - getattr(other, metric) for metric in ("ndcg_at_10", "hr_at_10", "mrr")}
+        interval = {metric: bootstrap_interval(value, user, recipe.evaluation.n_bootstrap, recipe.seed) for metric, value in gain.items()}
+        low, high = interval["ndcg_at_10"]
+        base = float(other.ndcg_at_10.mean())
+        out[name] = {
+            "ndcg_at_10": float(gain["ndcg_at_10"].mean()),
+            "low": low,
+            "high": high,
+            "ratio": float(ours.ndcg_at_10.mean()) / base if base else None,
+            **{
+                metric: {"difference": float(gain[metric].mean()), "low": interval[metric][0], "high": interval[metric][1]}
+                for metric in ("hr_at_10", "mrr")
+            },
+            "gain_by_segment": {segment: float(gain["ndcg_at_10"][mask].sum() / len(mask)) for segment, mask in replayed.segments.items()},
+        }
     return out
 
 

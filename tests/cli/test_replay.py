@@ -47,7 +47,12 @@ def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, t
     assert set(result["policies"]) == {"never_updated", "nightly_tables", "nightly_fresh_lists", "nightly_and_increments", "recent_popular"}
     ours = result["policies"]["nightly_and_increments"]
     assert {"ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step", "segments"} == set(ours)
-    assert set(result["differences"]["nightly_tables"]) == {"ndcg_at_10", "low", "high", "ratio", "gain_by_segment"}
+    assert set(result["differences"]["nightly_tables"]) == {
+        *("ndcg_at_10", "low", "high", "ratio", "hr_at_10", "mrr", "gain_by_segment"),
+    }
+    gain = result["differences"]["nightly_tables"]["hr_at_10"]
+    assert gain["low"] <= gain["difference"] == pytest.approx(ours["hr_at_10"] - result["policies"]["nightly_tables"]["hr_at_10"])
+    assert gain["difference"] <= gain["high"]
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     assert "nightly_and_increments" in done.stdout
     client = MlflowClient(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
@@ -66,6 +71,8 @@ def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, t
         (("--from", "90%", "--until", "50%"), "give --from above 0% and below --until"),
         (("--step", "soon"), "'soon' is no length of time"),
         (("--policies", "nightly_table"), "did you mean nightly_tables?"),
+        (("--policies", " , "), "no policy to replay; give some of: never_updated"),
+        (("--out", "/dev/null/replay.json"), "cannot write /dev/null/replay.json"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_with_what_to_do(events: str, words: tuple[str, ...], message: str) -> None:

@@ -125,3 +125,23 @@ def test_a_policy_that_retrains_at_every_step_has_a_night_a_step() -> None:
     done = replay(evaluator_of(history()), policies, counting, replace(CONFIG, until=BEGIN + 4 * HOUR, night_s=10**9))
     assert asked == [BEGIN, BEGIN, BEGIN + 2 * HOUR]
     assert done.n_steps == 2
+
+
+def test_a_gap_without_events_takes_one_night_and_no_policy_with_nights_takes_none() -> None:
+    events = history()
+    late = events.time >= BEGIN + 6 * HOUR
+    gap = replace(events, time=np.where(late, events.time + 10 * CONFIG.night_s, events.time))
+    asked = []
+
+    def counting(events: Events, now: int) -> Checkpoint:
+        asked.append(now)
+        return night(events, now)
+
+    config = replace(CONFIG, until=int(gap.time.max()) + 1)
+    known = {policy.name: policy for policy in known_policies(INCREMENT)}
+    replay(evaluator_of(gap), [known["nightly_tables"]], counting, config)
+    assert len(asked) < 6
+    assert all((now - CONFIG.since) % CONFIG.night_s == 0 for now in asked)
+    asked.clear()
+    replay(evaluator_of(gap), [known["never_updated"]], counting, config)
+    assert asked == [BEGIN]

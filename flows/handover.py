@@ -103,6 +103,6 @@ def catch_up(
         encode_items(tables, settings.encoder, progress=False)
     day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
     done = learn_news(settings, tables, mine.folder / "checkpoint", day, base.version, champion, base.before, news)
-    told = increments.told(done.version, done.learnt.verdict, done.scored.rows, len(done.state.step.user_ids))
+    told = increments.told(done.version, done.learnt.verdict, done.predicted, len(done.state.step.user_ids))
     get_run_logger().info("caught up: %s", told)
     return done.version, done.after

@@ -12,6 +12,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.encoder import find_encoder
+from models.increment import Verdict
+from models.results import MetricRow
 from settings import Settings
 from tasks import feed, increments, lake, registry
 from tasks import minute as steps
@@ -19,10 +21,13 @@ from tasks import minute as steps
 
 @dataclass(frozen=True)
 class Learning:
-    """version: what is to be published, with the watermarks after it; the parent where the gate discards what was learnt."""
+    """version: what is to be published, with the watermarks after it; the parent where the gate discards what was learnt.
+
+    predicted: how well the new events were.
+    """
 
     state: steps.State
-    scored: steps.Scored
+    predicted: list[MetricRow]
     learnt: steps.Learnt
     version: registry.Version
     after: feed.Watermarks
@@ -53,4 +58,14 @@ def learn_news(
     learnt = stage("learn", steps.take_in)(state, scored, settings.increment, settings.seed + before.learnt)
     save = partial(steps.save, learnt, folder)
     version, after = stage("register", increments.keep)(day, learnt.verdict, save, folder, parent, before, news.snapshot)
-    return Learning(state, scored, learnt, version, after)
+    return Learning(state, scored.rows, learnt, version, after)
+
+
+def learn_nothing(
+    settings: Settings, tables: lake.Lake, live: registry.Version, champion: registry.Version, before: feed.Watermarks, news: feed.News
+) -> Learning:
+    """The live version as it is, for a minute that only makes old lists anew: what waits to be learnt waits on for company."""
+    key = find_encoder(settings.encoder).key
+    state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news.items_alone, key)
+    after = feed.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)
+    return Learning(state, [], steps.Learnt(state.live, Verdict(True, "nothing to learn", {})), live, after)

@@ -1,10 +1,10 @@
-"""Takes in what landed, learns what just happened and publishes what changes; ends at once where nothing happened."""
+"""Takes in what landed, learns what just happened and publishes what changes; ends at once where nothing happened and no list is old."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger, runtime
@@ -36,22 +36,21 @@ def minute() -> str | None:
         with turn.publishing_turn(settings.home) as mine, lake.explained():
             empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
             lake.migrate(tables)
-            found = feed.look_for_news(tables, settings.ingest.event_weights, settings.model.max_events)
-            if found is None:
+            work = feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, _now())
+            if work is None:
                 get_run_logger().info("there are no lists yet to keep up to date; the first night makes them: minutehand nightly")
                 return None
-            marks, news = found
-            if news.is_empty and mine.is_clean:
+            if work.is_empty and mine.is_clean:
                 return None
-            return learn_and_publish(settings, tables, mine, marks, news)
+            return learn_and_publish(settings, tables, mine, work)
     except turn.BusyError as error:
         get_run_logger().info("%s", error)
         return None
 
 
-def learn_and_publish(settings: Settings, tables: lake.Lake, mine: turn.Turn, marks: feed.Watermarks, news: feed.News) -> str:
+def learn_and_publish(settings: Settings, tables: lake.Lake, mine: turn.Turn, work: feed.Work) -> str:
     """Mend, encode, predict, learn, register, rank, publish, report."""
-    from tasks import increments, night, publishing, registry  # torch and MLflow: a run without news does without
+    from tasks import increments, night, publishing, registry  # torch and MLflow: a run without work does without
 
     night.use_threads(settings.threads)
     models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
@@ -60,8 +59,8 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, mine: turn.Turn, ma
         get_run_logger().warning(text)
     version, champion = increments.find_live(models, live)
     day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
-    if not news.is_empty:
-        version = update(settings, tables, mine, marks, news, day, version, champion)
+    if not work.is_empty:
+        version = update(settings, tables, mine, work, day, version, champion)
     increments.publish_alias(models, version.version)
     day.metrics(increments.read_minutes(tables, day.missing_since()))
     increments.prune_increments(models, settings.registry.keep_increments, version.version)
@@ -72,27 +71,28 @@ def update(
     settings: Settings,
     tables: lake.Lake,
     mine: turn.Turn,
-    marks: feed.Watermarks,
-    news: feed.News,
+    work: feed.Work,
     day: Day,
     live: Version,
     champion: Version,
 ) -> Version:
     """Predict the new events, learn what is due, and publish; gives the version that is live then."""
-    from flows.learning import learn_news, stage
+    from flows.learning import learn_news, learn_nothing, stage
     from tasks import encoding, increments, publishing
     from tasks import minute as steps
 
+    marks, news, refresh = work.marks, work.news, work.refresh
     if not news.items.is_empty():
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
-    done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
+    if news.is_empty:
+        done = learn_nothing(settings, tables, live, champion, marks, news)
+    else:
+        done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
     state, learnt, version, verdict = done.state, done.learnt, done.version, done.learnt.verdict
-    now = datetime.now(UTC).replace(tzinfo=None)
-    old = now - timedelta(hours=settings.publish.refresh_after_hours)
-    beside = feed.users_to_refresh(tables, steps.moved(state, learnt), settings.publish.refresh_users, old, exclude=state.step.user_ids)
+    beside = feed.users_to_refresh(tables, steps.moved(state, learnt), refresh.n_most, refresh.older_than, exclude=state.step.user_ids)
     others = feed.read_histories(tables, beside, settings.ingest.event_weights, settings.model.max_events)
     lists = stage("rank", steps.rank)(state, learnt, others, settings.publish)
-    made = publishing.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, now)
+    made = publishing.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, _now())
     stage("publish", publishing.publish_minute)(
         tables,
         learnt.checkpoint.catalog.item_ids,
@@ -104,15 +104,19 @@ def update(
         made,
         watermarks_before=marks,
         watermarks_after=done.after,
-        prequential=done.scored.rows,
+        prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
     )
-    text = increments.told(version, verdict, done.scored.rows, len(lists.users.user_ids))
+    text = increments.told(version, verdict, done.predicted, len(lists.users.user_ids))
     get_run_logger().log(logging.INFO if verdict.passed else logging.WARNING, text)
     create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
     waits = reading.freshness_by_hour(tables)
     create_table_artifact(table=waits, key="freshness", description="Seconds from what users did to the lists that know it")
     return version
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -14,6 +15,7 @@ import polars as pl
 from models.dataset import Events, Floats, Ints
 from models.errors import UserError
 from models.step import Step
+from tasks.config import PublishConfig
 from tasks.lake import Lake, current_snapshot, reading, statement
 
 LOOKED_AT = 10
@@ -61,6 +63,42 @@ class News:
         named = [self.items["item_id"], self.events["item_id"], self.histories["item_ids"].explode(empty_as_null=False)]
         return pl.concat(named).unique(maintain_order=True).to_list()
 
+    @property
+    def is_all_learnt(self) -> bool:
+        """Nothing is new, and nothing waits to be learnt either."""
+        return self.events.is_empty() and self.items.is_empty()
+
+    @property
+    def items_alone(self) -> News:
+        """Without the events, and whom they are about."""
+        return replace(self, events=self.events.clear(), histories=self.histories.clear())
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Whose lists are to be made anew though nothing happened: those made before older_than (UTC), at most n_most a minute.
+
+    is_due: whether there is any.
+    """
+
+    older_than: datetime
+    n_most: int
+    is_due: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a minute finds: how far the work is, what came in since, and which lists have grown old."""
+
+    marks: Watermarks
+    news: News
+    refresh: Refresh
+
+    @property
+    def is_empty(self) -> bool:
+        """No reason to publish anything."""
+        return self.news.is_empty and not self.refresh.is_due
+
 
 def read_watermarks(lake: Lake) -> Watermarks | None:
     """How far the work is; None before the first publish."""
@@ -83,6 +121,41 @@ def look_for_news(lake: Lake, event_weights: Mapping[str, float], max_events: in
     with reading(lake) as con:
         marks = watermarks_of(con)
         return None if marks is None else (marks, _news(con, marks, current_snapshot(con), event_weights, max_events))
+
+
+def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: int, publish: PublishConfig, now: datetime) -> Work | None:
+    """As look_for_news, with the lists that have grown old by now (UTC)."""
+    with reading(lake) as con:
+        marks = watermarks_of(con)
+        if marks is None:
+            return None
+        return Work(marks, _news(con, marks, current_snapshot(con), event_weights, max_events), _refresh(con, publish, now))
+
+
+def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
+    """From which age on, and how many a minute, lists are made anew so that all are before they are refresh_after_hours old.
+
+    As late as refresh_users a minute allow, but when they are half as old at the earliest: where that is too late, a minute makes more.
+    """
+    minutes = publish.refresh_after_hours * 60
+    if not publish.refresh_users:
+        return timedelta(minutes=minutes), 0
+    needed = math.ceil(n_users / publish.refresh_users)
+    if needed <= minutes / 2:
+        return timedelta(minutes=minutes - needed), publish.refresh_users
+    return timedelta(minutes=minutes / 2), math.ceil(n_users / max(int(minutes / 2), 1))
+
+
+def _refresh(con: duckdb.DuckDBPyConnection, publish: PublishConfig, now: datetime) -> Refresh:
+    (n_users,) = con.execute(statement("minute/count_histories")).fetchone() or (0,)
+    age, n_most = pace(n_users, publish)
+    return Refresh(now - age, n_most, n_most > 0 and bool(_old_lists(con, now - age, 1)))
+
+
+def _old_lists(con: duckdb.DuckDBPyConnection, older_than: datetime, n_most: int, exclude: Collection[str] = ()) -> list[str]:
+    con.register("excluded", pl.DataFrame({"user_id": pl.Series(list(exclude), dtype=pl.String)}))
+    found = con.execute(statement("minute/old_lists"), {"older_than": older_than, "n_most": n_most}).fetchall()
+    return [str(user) for (user,) in found]
 
 
 def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
@@ -132,11 +205,10 @@ def users_to_refresh(
     Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten.
     """
     with reading(lake) as con:
-        con.register("excluded", pl.DataFrame({"user_id": pl.Series(list(exclude), dtype=pl.String)}))
+        old = _old_lists(con, older_than, limit, exclude)
         con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
-        old = con.execute(statement("minute/old_lists"), {"older_than": older_than, "n_most": limit}).fetchall()
         near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": limit}).fetchall() if moved_item_ids else []
-    return list(dict.fromkeys(str(user) for (user,) in old + near))[:limit]
+    return list(dict.fromkeys([*old, *(str(user) for (user,) in near)]))[:limit]
 
 
 def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int, as_of: int) -> Step:

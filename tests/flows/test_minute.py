@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ LATE = 12 * 24.0
 """Hours since the start of the shop, after all its habits."""
 MOMENTS = [
     "tasks.feed:watermarks_of:after",
-    "tasks.feed:look_for_news:after",
+    "tasks.feed:look_for_work:after",
     "tasks.registry:open_registry:after",
     "tasks.increments:reconcile_live:after",
     "tasks.increments:open_day:after",
@@ -129,7 +130,7 @@ def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_r
     with get_client(sync_client=True) as client:
         left = [found for found in client.read_artifacts() if found.key == "freshness"]
     assert len({found.flow_run_id for found in left} - {None}) == len(left) == 1
-    (hour,) = json.loads(left[0].data)
+    (hour,) = json.loads(str(left[0].data))
     assert (hour["users"], set(hour)) == (3, {"hour", "users", "p50_s", "p95_s", "max_s"})
 
 
@@ -150,6 +151,20 @@ def test_a_discarded_update_refreshes_the_lists_and_leaves_its_events_to_the_nex
     assert learnt(shop) == {**before, seen: before[seen] + 2}
     assert marks(shop)["learnt"] == marks(shop)["published"]
     assert shop.value("select n_events from features.user_histories where user_id = 'u05'") == 13
+
+
+def test_a_minute_without_news_makes_old_lists_anew_by_the_version_that_is_live(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, versions, figures = shop.live, shop.versions, shop.value("select count(*) from eval.prequential")
+    with monkeypatch.context() as later:
+        later.setenv("MINUTEHAND_PUBLISH__REFRESH_AFTER_HOURS", "1e-6")
+        began = datetime.now(UTC).replace(tzinfo=None)
+        assert shop.spend_minute() == live
+    assert shop.value("select min(generated_at) from recs.recommendations") > began
+    assert shop.ask("select cadence, n_users from recs.publications order by published_at desc limit 1") == [("minute", 41)]
+    assert (shop.live, shop.versions) == (live, versions)
+    assert shop.value("select count(*) from eval.prequential") == figures
+    assert marks(shop)["learnt"] == marks(shop)["published"] == shop.value("select max(data_snapshot) from recs.recommendations")
+    assert shop.spend_minute() is None
 
 
 def test_while_another_publishes_a_minute_ends_clean_and_says_so(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,12 +18,15 @@ from models.errors import UserError
 from models.results import Neighbours, RankedLists
 from models.step import Step
 from tasks import lake as lakes
+from tasks.config import PublishConfig
 from tasks.feed import (
     News,
     Watermarks,
     histories_events,
     look_for_news,
+    look_for_work,
     make_step,
+    pace,
     read_histories,
     read_news,
     read_watermarks,
@@ -34,6 +37,8 @@ from tasks.publishing import Provenance, Publication, publish, publish_minute
 from tasks.upkeep import maintain
 from tests.tasks.test_publishing import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows, snapshot_of
 
+MADE = datetime(2026, 1, 2, 3, 4, 5)
+"""When `put` makes lists."""
 KINDS = ("other", "view")
 ROWS = {item: row for row, item in enumerate(CATALOG)}
 NO_NEIGHBOURS = (np.empty(0, np.int64), Neighbours(np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)))
@@ -159,13 +164,13 @@ def test_a_minute_finds_by_one_connection_what_it_finds_bit_by_bit(lake: Lake, m
         return connect(at, **options)
 
     monkeypatch.setattr(lakes, "connect", counted)
-    found = look_for_news(lake, WEIGHTS, 4)
-    assert found is not None
+    work = look_for_work(lake, WEIGHTS, 4, PublishConfig(), MADE)
+    assert work is not None
     assert len(opened) == 1
-    marks, news = found
-    assert (marks, news.snapshot) == (read_watermarks(lake), bit_by_bit.snapshot)
+    assert look_for_news(lake, WEIGHTS, 4) is not None
+    assert (work.marks, work.news.snapshot) == (read_watermarks(lake), bit_by_bit.snapshot)
     for name in ("events", "histories", "items"):
-        assert getattr(news, name).equals(getattr(bit_by_bit, name)), name
+        assert getattr(work.news, name).equals(getattr(bit_by_bit, name)), name
 
 
 @pytest.mark.slow
@@ -267,14 +272,46 @@ def test_histories_to_rank_keep_the_order_of_the_frame_and_pass_over_unknown_ite
 
 
 def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lake) -> None:
-    put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0]}))
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 5)])
+    put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0], "nobody": [0, 3]}))
     minute(lake, extra=["u2"])  # the only list that is newer; it shows b and c
-    made, later = datetime(2026, 1, 2, 3, 4, 5), timedelta(seconds=1)
-    assert users_to_refresh(lake, [], 9, made) == []
-    assert users_to_refresh(lake, [], 2, made + later) == ["u1", "u3"]
-    assert users_to_refresh(lake, ["b"], 9, made) == ["u1", "u4", "u2"]
-    assert users_to_refresh(lake, ["c"], 9, made, exclude=["u2"]) == ["u3"]
-    assert users_to_refresh(lake, ["c"], 4, made + later) == ["u1", "u3", "u4", "u2"]
+    later = timedelta(seconds=1)
+    assert users_to_refresh(lake, [], 9, MADE) == []
+    assert users_to_refresh(lake, [], 2, MADE + later) == ["u1", "u3"]
+    assert users_to_refresh(lake, ["b"], 9, MADE) == ["u1", "u4", "u2"]
+    assert users_to_refresh(lake, ["c"], 9, MADE, exclude=["u2"]) == ["u3"]
+    assert users_to_refresh(lake, ["c"], 4, MADE + later) == ["u1", "u3", "u4", "u2"]
+
+
+@pytest.mark.parametrize(
+    ("n_users", "refresh_users", "hours"), [(3, 500, 24), (100_000, 500, 24), (100_000, 500, 1.51), (40_001, 7, 3), (99, 1, 1)]
+)
+def test_lists_that_were_made_at_once_are_all_made_anew_before_one_is_too_old(n_users: int, refresh_users: int, hours: float) -> None:
+    age, n_most = pace(n_users, PublishConfig(refresh_users=refresh_users, refresh_after_hours=hours))
+    started = 0.999  # a run a minute; the first comes when lists have been old enough for almost as long
+    last_minute = age / timedelta(minutes=1) + started + -(-n_users // n_most) - 1
+    assert age >= timedelta(hours=hours / 2)
+    assert n_most >= refresh_users
+    assert last_minute < hours * 60
+
+
+def test_old_lists_are_work_and_no_news_and_a_list_that_nobody_can_make_anew_is_neither(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1], "nobody": [1]}))
+
+    def is_due(age: timedelta, **options: Any) -> bool:
+        work = look_for_work(lake, WEIGHTS, 4, PublishConfig(**options), MADE + age)
+        assert work is not None
+        assert work.news.is_empty
+        assert work.is_empty is not work.refresh.is_due
+        return work.refresh.is_due
+
+    assert not is_due(timedelta(hours=23, minutes=58))
+    assert is_due(timedelta(hours=23, minutes=59, seconds=1))
+    assert not is_due(timedelta(days=9), refresh_users=0)
+    assert is_due(timedelta(minutes=62, seconds=1), refresh_after_hours=1.05)
+    minute(lake, extra=["u"])
+    assert not is_due(timedelta(hours=23, minutes=59, seconds=1))
 
 
 def test_reading_the_news_loads_neither_torch_nor_mlflow() -> None:

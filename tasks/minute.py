@@ -175,14 +175,14 @@ def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) ->
 
 
 def moved(state: State, learnt: Learnt) -> list[str]:
-    """Items that are new or have become popular, and their nearest: who has one of them high on his list may want another list."""
-    catalog = state.live.catalog
+    """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew."""
+    catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
     rows = moved_items(state.live.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
     rows = np.union1d(rows, np.arange(state.n_known_items, len(catalog)))
     if not len(rows):
-        return []
+        return described
     near = neighbours_of(learnt.checkpoint.live.item_vectors(), rows, catalog.is_available, MAX_NEIGHBOURS)
-    return [catalog.item_ids[row] for row in np.union1d(rows, near.item[near.item >= 0])]
+    return [*described, *(catalog.item_ids[row] for row in np.union1d(rows, near.item[near.item >= 0]))]
 
 
 def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:

@@ -1,14 +1,17 @@
--- Users who have one of some items near the top of their list, oldest list first.
+-- Users who have one of some items near the top of their list, or anywhere in it where the item is gone, oldest list first.
 --
 -- grain:   one row per user
 -- params:  $depth (ranks that count), $n_most
--- reads:   recs.recommendations, excluded (registered: user_id), moved (registered: item_id)
+-- reads:   recs.recommendations, raw.items, excluded (registered: user_id), moved (registered: item_id)
 -- returns: user_id
 select lists.user_id
 from recs.recommendations as lists
-where lists.rank <= $depth
-    and lists.user_id <> '*'
+where lists.user_id <> '*'
     and lists.item_id in (select moved.item_id from moved)
+    and (
+        lists.rank <= $depth
+        or lists.item_id in (select items.item_id from raw.items as items where not items.is_available)
+    )
     and lists.user_id not in (select excluded.user_id from excluded)
 group by lists.user_id
 order by min(lists.generated_at), lists.user_id

@@ -19,6 +19,7 @@ import pytest
 
 from models import checkpoint as checkpoints
 from tasks import registry, turn
+from tasks.lake import writing
 from tests.conftest import ROOT
 from tests.flows.shop import Shop, open_shop
 from tests.lakes import put
@@ -165,6 +166,17 @@ def test_a_minute_without_news_makes_old_lists_anew_by_the_version_that_is_live(
     assert shop.value("select count(*) from eval.prequential") == figures
     assert marks(shop)["learnt"] == marks(shop)["published"] == shop.value("select max(data_snapshot) from recs.recommendations")
     assert shop.spend_minute() is None
+
+
+def test_an_item_that_is_gone_leaves_the_lists_of_those_who_did_nothing(shop: Shop) -> None:
+    gone, users = shop.ask(
+        "select item_id, count(*) from recs.recommendations where user_id <> '*' group by all order by all desc limit 1"
+    )[0]
+    with writing(shop.lake) as con:
+        con.execute("update raw.items set is_available = false where item_id = $gone", {"gone": gone})
+    assert users > 0
+    assert shop.spend_minute() is not None
+    assert shop.value(f"select count(*) from recs.recommendations where item_id = '{gone}'") == 0
 
 
 def test_while_another_publishes_a_minute_ends_clean_and_says_so(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:

@@ -283,6 +283,17 @@ def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lak
     assert users_to_refresh(lake, ["c"], 4, MADE + later) == ["u1", "u3", "u4", "u2"]
 
 
+def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.feed.LOOKED_AT", 1)
+    put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0]}))
+    for item in "ab":
+        add_item(lake, item, None)
+    assert users_to_refresh(lake, ["a", "b"], 9, MADE) == ["u1", "u2"]
+    with writing(lake) as con:
+        con.execute("update raw.items set is_available = false where item_id = 'a'")
+    assert users_to_refresh(lake, ["a", "b"], 9, MADE) == ["u1", "u2", "u3"]
+
+
 @pytest.mark.parametrize(
     ("n_users", "refresh_users", "hours"), [(3, 500, 24), (100_000, 500, 24), (100_000, 500, 1.51), (40_001, 7, 3), (99, 1, 1)]
 )

@@ -202,7 +202,8 @@ def users_to_refresh(
 ) -> list[str]:
     """At most limit users whose list should be made anew although they did nothing, oldest list first.
 
-    Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten, or further down if it is gone.
+    Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten; anywhere if
+    it is gone.
     """
     with reading(lake) as con:
         old = _old_lists(con, older_than, limit, exclude)

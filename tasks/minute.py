@@ -76,8 +76,9 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     n_known = len(live.catalog)
     row = {item_id: n for n, item_id in enumerate(live.catalog.item_ids)}
     new_ids = [item_id for item_id in news.item_ids if item_id not in row]
-    texts = _texts(lake, [*new_ids, *(i for i in news.items["item_id"] if i in row)], encoder_key) if live.encoder == encoder_key else {}
-    live = checkpoints.grown(live, new_ids, _placed(new_ids, texts, len(live.whitening.centre)))
+    text_dim, described = len(live.whitening.centre), [item_id for item_id in news.items["item_id"] if item_id in row]
+    texts = _texts(lake, [*new_ids, *described], encoder_key, text_dim) if live.encoder == encoder_key else {}
+    live = checkpoints.grown(live, new_ids, _placed(new_ids, texts, text_dim))
     row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
     live = checkpoints.described_anew(live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row))
     as_of = max(live.as_of, int(news.events["time_s"].max() or 0) + 1)  # type: ignore[arg-type]
@@ -100,14 +101,14 @@ def _availability(news: News, row: dict[str, int]) -> dict[int, bool]:
     return {row[item_id]: is_available for item_id, is_available in news.items.select("item_id", "is_available").iter_rows()}
 
 
-def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str) -> dict[str, np.ndarray]:
-    """Text vectors of some items, where they have one."""
+def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str, text_dim: int) -> dict[str, np.ndarray]:
+    """Text vectors of some items, where they have one that the model can read: after a night without any text it can read none."""
     if not item_ids:
         return {}
     with reading(lake) as con:
         con.register("wanted", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
         found = con.execute(statement("minute/text_vectors"), {"encoder": encoder_key}).fetchall()
-    return {str(item_id): np.array(vector, np.float32) for item_id, vector in found}
+    return {str(item_id): np.array(vector, np.float32) for item_id, vector in found if len(vector) == text_dim}
 
 
 def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> Floats:

@@ -11,9 +11,11 @@ import pytest
 
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
+from tasks import minute as steps
 from tasks.config import EVENT_WEIGHTS, PublishConfig
 from tasks.dataset import Dataset, load_dataset
 from tasks.encoding import encode_changed_items
+from tasks.feed import Watermarks, read_histories, read_news
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
 from tasks.night import Lists, complete, example, judge, learn, make_lists
 from tasks.report import night_report
@@ -174,3 +176,25 @@ def test_a_champion_of_another_shape_and_encoder_is_judged_all_the_same(
     other = encode_changed_items(lake, encoder.model_copy(update={"max_tokens": 3}), progress=False)
     data = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, other.encoder)
     spend(data, tmp_path / "second", champion=tmp_path / "first")
+
+
+def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described_items(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.dataset.TEXT_DIM_WITHOUT_TEXT", 5)  # the encoder of the tests gives 8
+    put(lake, habits(), anew=True)
+    data = pinned()
+    spend(data, tmp_path / "night")
+    put(lake, [("u00", "new", 500)], {"new": "red tent", "i03": "green tent"})
+    encoded = encode_changed_items(lake, encoder, progress=False)
+    marks = Watermarks(data.snapshot, data.snapshot)
+    news = read_news(lake, marks, newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
+    state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, encoded.encoder)
+    learnt = steps.take_in(state, steps.score(state, IncrementConfig()), IncrementConfig(), seed=1)
+    others = read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events)
+    assert np.isfinite(steps.rank(state, learnt, others, PUBLISH).users.score).all()
+    steps.save(learnt, tmp_path / "minute")
+    again = pinned()
+    assert again.text.shape[1] == 8
+    spend(again, tmp_path / "next", champion=tmp_path / "night")
+    check(make_lists(again, np.zeros(len(again.events), np.float32), tmp_path / "minute", PUBLISH), again)

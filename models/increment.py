@@ -30,8 +30,7 @@ DELTA = "items.delta"
 LEAST_VOTE = 0.1
 """What counts less for popularity than this share of its weight is no target: the fourth click of a user on an item within a day."""
 SQUARE_RATE = 0.05
-SETTLED = 1e6
-"""A number of steps after which AdamW corrects no bias any more: the squares come from the night."""
+BETAS = 0.9, 0.98
 
 
 @dataclass(frozen=True)
@@ -239,16 +238,8 @@ def _tune(
     """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
     model = copy.deepcopy(live.model)
     square = online.delta_square.clone()
-    dense = {name: parameter for name, parameter in model.named_parameters() if name != DELTA}
     anchor = dict(night.model.named_parameters())
-    optimizer = torch.optim.AdamW(dense.values(), lr=config.dense_rate, betas=(0.9, 0.98), weight_decay=0.0)
-    for name, parameter in dense.items():
-        if name in online.squares:
-            optimizer.state[parameter] = {
-                "step": torch.tensor(SETTLED),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": online.squares[name].clone(),
-            }
+    dense = _Dense.of(model, online.squares)
     known = torch.from_numpy(online.popularity.counts[-1]).float()
     sampling = Sampling.for_large(known)
     now_offsets, replay_offsets = (_offsets(memory, first_seen, past.time, sampling) for past in (events, memory.events))
@@ -260,19 +251,48 @@ def _tune(
     if len(windows) and (config.delta_rate or config.dense_rate):
         for _ in range(config.passes):
             for which in list(bucketed(windows.length, config.batch_events, rng))[: config.max_steps]:
-                _step(
-                    model, optimizer, dense, anchor, square, rate, events, windows, which, now_offsets, memory, replay_offsets, config, rng
-                )
+                _step(model, dense, anchor, square, rate, events, windows, which, now_offsets, memory, replay_offsets, config, rng)
                 n_steps += 1
     model.eval()
-    squares = {name: optimizer.state[p]["exp_avg_sq"] for name, p in dense.items() if p in optimizer.state}
-    return _Tuned(model, square, squares, n_steps)
+    return _Tuned(model, square, dense.squares, n_steps)
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """All weights but the deltas, by name, and Adam's moments of those whose squares came from the night; others stay as they are.
+
+    No bias is corrected, for the squares have settled. Not torch's own Adam: to make one imports torch._dynamo, a second of each minute.
+    """
+
+    parameters: dict[str, torch.nn.Parameter]
+    means: dict[str, Tensor]
+    squares: dict[str, Tensor]
+
+    @staticmethod
+    def of(model: Recommender, squares: Mapping[str, Tensor]) -> _Dense:
+        parameters = {name: parameter for name, parameter in model.named_parameters() if name != DELTA}
+        known = [name for name in parameters if name in squares]
+        means = {name: torch.zeros_like(parameters[name]) for name in known}
+        return _Dense(parameters, means, {name: squares[name].clone() for name in known})
+
+    def forget_gradients(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Kingma and Ba 2015, algorithm 1."""
+        for name, mean in self.means.items():
+            parameter, square = self.parameters[name], self.squares[name]
+            if parameter.grad is not None:
+                mean.lerp_(parameter.grad, 1 - BETAS[0])
+                square.lerp_(parameter.grad.square(), 1 - BETAS[1])
+                parameter.addcdiv_(mean, square.sqrt().add_(1e-8), value=-rate)
 
 
 def _step(
     model: Recommender,
-    optimizer: torch.optim.Optimizer,
-    dense: dict[str, torch.nn.Parameter],
+    dense: _Dense,
     anchor: dict[str, torch.nn.Parameter],
     square: Tensor,
     rate: Tensor,
@@ -285,7 +305,7 @@ def _step(
     config: IncrementConfig,
     rng: np.random.Generator,
 ) -> None:
-    optimizer.zero_grad(set_to_none=True)
+    dense.forget_gradients()
     delta = model.items.delta
     delta.grad = None
     batch = make_batch(events, windows, which)
@@ -300,11 +320,9 @@ def _step(
             (step_loss(model, again, memory.events, replay_offsets) * ((1 - share) * len(part) / len(replayed))).backward()
             n_events += int(again.is_target.sum())
     (step_loss(model, batch, events, offsets) * share).backward()
-    torch.nn.utils.clip_grad_norm_(dense.values(), 1.0)
-    for group in optimizer.param_groups:  # the squares are those of the night's batches: fewer events are noisier by as much
-        group["lr"] = config.dense_rate * min(n_events / config.batch_events, 1.0)
-    if config.dense_rate:
-        optimizer.step()
+    torch.nn.utils.clip_grad_norm_(dense.parameters.values(), 1.0)
+    if config.dense_rate:  # the squares are those of the night's batches: fewer events are noisier by as much
+        dense.step(config.dense_rate * min(n_events / config.batch_events, 1.0))
     with torch.no_grad():
         if config.delta_rate and delta.grad is not None:
             items = torch.from_numpy(np.unique(events.item[rows]))
@@ -313,7 +331,7 @@ def _step(
             square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
             delta[items] -= rate[items, None] * gradient / square.sqrt().clamp_min(1e-12)
             delta[items] = torch.lerp(delta[items], anchor[DELTA][items], config.anchor_pull)
-        for name, parameter in dense.items():
+        for name, parameter in dense.parameters.items():
             parameter.lerp_(anchor[name], config.anchor_pull)
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
 
 def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, max_iterations: int = 30) -> Tensor:
-    """The parameters near `start` that minimise a smooth function, by L-BFGS."""
-    parameters = start.clone().requires_grad_(True)
-    optimizer = torch.optim.LBFGS([parameters], max_iter=max_iterations, line_search_fn="strong_wolfe")
+    """The parameters near `start` that minimise a smooth function, by L-BFGS.
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
+    Not torch's own: to make one of its optimizers imports torch._dynamo, more than a second in each minute.
+    """
+
+    def value_and_gradient(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        parameters = torch.from_numpy(flat.copy()).to(start.dtype).requires_grad_(True)
         value = loss(parameters)
-        value.backward()
-        return value
+        (gradient,) = torch.autograd.grad(value, parameters)
+        return float(value.detach()), gradient.double().numpy()
 
-    optimizer.step(closure)
-    return parameters.detach()
+    found = minimize(
+        value_and_gradient, start.double().numpy(), jac=True, method="L-BFGS-B", options={"maxiter": max_iterations, "maxcor": 20}
+    )
+    return torch.from_numpy(found.x).to(start.dtype)

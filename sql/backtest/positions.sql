@@ -8,4 +8,4 @@ select try_cast(json_extract_string(e.context, $pointer) as double) as position
 from raw.events as e
 where e.item_id is not null
     and coalesce($weights[list_position($event_types, e.event_type)], 1.0) > 0
-order by e.user_id, e.occurred_at, e.rowid
+order by e.user_id, least(e.occurred_at, e.received_at), e.rowid

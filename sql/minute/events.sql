@@ -1,4 +1,5 @@
 -- The events that came in after one snapshot and up to another and teach something, oldest first: the change feed of the table of events.
+-- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
@@ -8,7 +9,7 @@ with weighed as (
         feed.user_id,
         feed.item_id,
         feed.event_type,
-        feed.occurred_at,
+        least(feed.occurred_at, feed.received_at) as occurred_at,
         feed.received_at,
         feed.snapshot_id as came_in,
         feed.rowid as lake_order,

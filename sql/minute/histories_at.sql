@@ -1,4 +1,5 @@
 -- The last events of some users on items, oldest first, as a snapshot has them; ties in the order of the lake.
+-- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per user who has a history
 -- params:  $snapshot (lake snapshot), $max_events, $event_types (varchar[]), $weights (double[])
@@ -9,7 +10,7 @@ with weighed as (
         events.user_id,
         events.item_id,
         events.event_type,
-        events.occurred_at,
+        least(events.occurred_at, events.received_at) as occurred_at,
         events.rowid as position,
         coalesce($weights[list_position($event_types, events.event_type)], 1.0) as weight
     from raw.events as events at (version => $snapshot)

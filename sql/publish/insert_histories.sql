@@ -1,21 +1,29 @@
 -- The last events of each user on items, as the snapshot has them; ties in the order of the lake.
+-- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per user
 -- params:  $snapshot (lake snapshot), $ignored_types (event types that teach nothing), $max_events, $updated_at (timestamp, UTC)
 -- reads:   raw.events, trends (registered: user_id, trends: one number per event of the history)
 -- writes:  features.user_histories
 insert into features.user_histories by name
-with numbered as (
+with taught as (
     select
         events.user_id,
         events.item_id,
         events.event_type,
-        events.occurred_at,
-        count(*) over (partition by events.user_id) as n_events,
-        row_number() over (partition by events.user_id order by events.occurred_at desc, events.rowid desc) as age
+        least(events.occurred_at, events.received_at) as occurred_at,
+        events.rowid as position
     from raw.events as events at (version => $snapshot)
     where events.item_id is not null
         and not list_contains($ignored_types::varchar[], events.event_type)
+),
+
+numbered as (
+    select
+        taught.*,
+        count(*) over (partition by taught.user_id) as n_events,
+        row_number() over (partition by taught.user_id order by taught.occurred_at desc, taught.position desc) as age
+    from taught
 ),
 
 -- sorted once a user: an ordered list for each column takes five times the memory

@@ -1,4 +1,5 @@
 -- Events on items that teach something, oldest first, with row numbers in place of ids.
+-- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per event
 -- params:  $event_types (varchar[]), $weights (double[])
@@ -9,7 +10,7 @@ with weighed as (
         e.user_id,
         e.item_id,
         e.event_type,
-        e.occurred_at,
+        least(e.occurred_at, e.received_at) as occurred_at,
         e.rowid as lake_order,
         coalesce($weights[list_position($event_types, e.event_type)], 1.0) as weight
     from raw.events as e

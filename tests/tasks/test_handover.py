@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tasks.dataset import load_dataset
 from tasks.feed import Watermarks
 from tasks.handover import find_base
 from tasks.lake import Lake, newest_snapshot
 from tasks.registry import Version
 from tasks.upkeep import maintain
 from tests.lakes import put
+from tests.tasks.test_publishing import add_events
 
 WEIGHTS = {"view": 1.0, "search": 0.0}
 
@@ -69,6 +71,20 @@ def test_a_champion_whose_snapshot_is_gone_learns_what_came_in_since_the_night(l
     base = find_base(lake, version(4, its_own), None, None, pinned, newest_snapshot(lake), WEIGHTS, 8)
     assert base.before == Watermarks(pinned, pinned)
     assert base.news.events["item_id"].to_list() == ["vase"]
+
+
+def test_no_history_and_no_news_of_a_night_are_later_than_they_came_in(lake: Lake) -> None:
+    ahead = 4_000_000_000
+    add_events(lake, ("anna", "lamp", "view", ahead + 9), ("anna", "rug", "view", ahead))
+    pinned = newest_snapshot(lake)
+    add_events(lake, ("anna", "vase", "view", ahead - 9))
+    base = find_base(lake, version(6, pinned), None, None, pinned, newest_snapshot(lake), WEIGHTS, 8)
+    data = load_dataset(lake, newest_snapshot(lake), WEIGHTS, "none")
+    assert base.news.histories["item_ids"].to_list() == [["lamp", "rug"]]
+    assert [data.catalog.item_ids[item] for item in data.events.item] == ["lamp", "rug", "vase"]
+    (known,), new = base.news.histories["times_s"].to_list(), base.news.events["time_s"].to_list()
+    assert [*known, *new] == data.events.time.tolist()
+    assert data.events.time.max() <= datetime.now(UTC).timestamp() + 1
 
 
 @pytest.mark.parametrize("is_refused", [True, False])

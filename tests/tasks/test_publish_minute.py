@@ -218,6 +218,8 @@ def test_a_minute_killed_at_a_statement_in_the_commit_or_after_it_leaves_all_or_
     assert rows(lake, "select user_id, n_events from features.user_histories order by all") == [("u", n_rounds + 1), ("v", n_rounds)]
 
 
+AHEAD = 4_000_000_000
+"""Seconds since 1970 that are yet to come."""
 Batch = list[tuple[str, str, str, int]]
 BATCHES = st.lists(
     st.tuples(
@@ -257,6 +259,13 @@ def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) ->
     by_minutes = rows(lake, HISTORIES)
     put(lake, ranked({"u": [1]}), max_events=3)
     assert by_minutes == rows(lake, HISTORIES)
+
+
+def test_events_whose_clock_is_ahead_take_the_place_of_the_moment_they_came_in(lake: Lake) -> None:
+    first, second, third = [("u", "a", "view", 1), ("u", "b", "view", AHEAD + 9)], [("u", "c", "view", AHEAD)], [("u", "d", "view", 3)]
+    minutes_keep_the_books(lake, [(first, True), (second, False), (third, True)])
+    assert rows(lake, "select item_ids from features.user_histories") == [(["a", "b", "c"],)], "the last event is a late one on a"
+    assert rows(lake, "select list_last(occurred_at) <= now()::timestamp from features.user_histories") == [(True,)]
 
 
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -92,6 +92,7 @@ def publish(
         _replace_neighbours(con, item_ids, neighbours, provenance)
         _replace_histories(con, event_weights, max_events, provenance, NO_TRENDS if trends is None else trends)
         n_users, n_users_changed = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
+        _forget(con, publication_id, provenance)
         _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
         _note_prequential(con, prequential, versions or {}, provenance)
         if news is not None:
@@ -261,26 +262,30 @@ def _move_watermarks(con: duckdb.DuckDBPyConnection, marks: Watermarks, provenan
     con.execute(statement("publish/insert_watermarks"), {**asdict(marks), "updated_at": provenance.generated_at})
 
 
+def _forget(con: duckdb.DuckDBPyConnection, publication_id: str, provenance: Provenance) -> None:
+    """Forget the notes of a publish that is done again. A minute cannot be, as its watermarks have moved: it need not look for any."""
+    con.execute(statement("publish/delete_publication"), {"publication_id": publication_id})
+    con.execute(statement("publish/delete_prequential"), {"flow_run_id": provenance.flow_run_id})
+    con.execute(statement("publish/delete_freshness"), {"publication_id": publication_id})
+
+
 def _note_prequential(
     con: duckdb.DuckDBPyConnection, rows: Sequence[MetricRow], versions: Mapping[str, str], provenance: Provenance
 ) -> None:
     if not rows:
         return
-    con.execute(statement("publish/delete_prequential"), {"flow_run_id": provenance.flow_run_id})
     con.register("metrics", metric_rows(rows, versions))
     con.execute(statement("publish/insert_prequential"), _evaluation(provenance))
 
 
 def _note_freshness(con: duckdb.DuckDBPyConnection, news: News, publication_id: str, provenance: Provenance) -> None:
     con.register("fresh", _fresh(news))
-    con.execute(statement("publish/delete_freshness"), {"publication_id": publication_id})
     con.execute(statement("publish/insert_freshness"), {"publication_id": publication_id, "generated_at": provenance.generated_at})
 
 
 def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str) -> None:
     origin = {name: value for name, value in asdict(provenance).items() if name != "generated_at"}
     counts = {"n_users": done.n_users, "n_users_changed": done.n_users_changed, "n_items": done.n_items}
-    con.execute(statement("publish/delete_publication"), {"publication_id": done.publication_id})
     con.execute(
         statement("publish/insert_publication"),
         {**origin, **counts, "publication_id": done.publication_id, "cadence": cadence, "published_at": _now()},

@@ -21,6 +21,7 @@ OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
 class MaintenanceSummary:
     """What upkeep did to the files of the lake."""
 
+    waits_forgotten: int
     rows_flushed: int
     snapshots_expired: int
     files_rewritten: int
@@ -37,9 +38,12 @@ def maintain(
     spare: Collection[int] = (),
     keep_hours: float = 24.0,
     grace_hours: float = 1.0,
+    keep_freshness_days: float = 30.0,
     now: datetime | None = None,
 ) -> MaintenanceSummary:
-    """Keep files few and large, and let go of snapshots that nobody needs: flush, expire, rewrite, merge, clean up.
+    """Keep files few and large, and let go of snapshots that nobody needs: forget, flush, expire, rewrite, merge, clean up.
+
+    Forgotten are the waits in ops.freshness for lists that were made over keep_freshness_days ago.
 
     Kept are the newest snapshot, those from the oldest watermark on (the news of the next minute begin there), those of the last
     keep_hours (a run may be pinned to one), those that the newest publications of each cadence name, and those in spare. Files
@@ -51,6 +55,7 @@ def maintain(
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
+    forgotten = _run(lake, "prune_freshness", {"older_than": clock - timedelta(days=keep_freshness_days)})
     flushed = _run(lake, "flush")
     expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare)
     rewritten = _run(lake, "rewrite")
@@ -58,6 +63,7 @@ def maintain(
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
     orphans = _delete_orphans(lake, clock - timedelta(hours=grace_hours))
     summary = MaintenanceSummary(
+        waits_forgotten=sum(row["Count"] for row in forgotten),
         rows_flushed=sum(row["rows_flushed"] for row in flushed),
         snapshots_expired=expired,
         files_rewritten=sum(row["files_processed"] for row in rewritten),

@@ -142,6 +142,18 @@ def test_the_same_minute_again_is_refused_and_writes_nothing(lake: Lake) -> None
     assert written(lake) == then
 
 
+def test_a_minute_looks_through_no_notes_of_those_before_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 2))
+    executed: list[str] = []
+    statement = publishing.statement
+    monkeypatch.setattr(publishing, "statement", lambda name: (executed.append(name), statement(name))[1])
+    minute(lake, prequential=MEASURED)
+    assert {"publish/insert_freshness", "publish/insert_prequential", "publish/insert_publication"} <= set(executed)
+    assert not {"publish/delete_freshness", "publish/delete_prequential", "publish/delete_publication"} & set(executed)
+
+
 def strike(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from models.results import MetricRow, Neighbours, RankedLists
+from tasks.feed import Watermarks, read_news
 from tasks.lake import Lake, current_snapshot, reading, writing
 from tasks.publishing import Provenance, Publication, publish, write_offline_metrics
 from tasks.upkeep import maintain
@@ -133,9 +134,15 @@ def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> Non
 
 
 def test_the_same_publish_again_doubles_nothing(lake: Lake) -> None:
-    origin = provenance(lake)
+    add_events(lake, ("u", "a", "view", 1))
+    snapshot, origin = snapshot_of(lake), provenance(lake)
+    notes: dict[str, Any] = {
+        "news": read_news(lake, Watermarks(snapshot - 1, snapshot - 1), snapshot, WEIGHTS, 10),
+        "prequential": [MetricRow("live", "all", "mrr", 0.3, 7)],
+    }
     for _ in range(2):
-        publish(lake, CATALOG, ranked({"u": [0, 1]}), ANYONE, NEIGHBOURS, 10, origin, event_weights=WEIGHTS)
+        publish(lake, CATALOG, ranked({"u": [0, 1]}), ANYONE, NEIGHBOURS, 10, origin, event_weights=WEIGHTS, **notes)
+    assert rows(lake, "select (select count(*) from ops.freshness), (select count(*) from eval.prequential)") == [(1, 1)]
     assert rows(lake, "select count(*) from recs.publications") == [(1,)]
     assert rows(lake, "select count(*) from recs.recommendations") == [(4,)]
 

@@ -106,11 +106,24 @@ def test_after_many_minutes_each_table_is_one_file_again(lake: Lake) -> None:
         add_events(lake, *[(user, "b", "view", second) for user in users[second::3]])
         minute(lake)
     before = content(lake)
-    maintain(lake)
+    maintain(lake, keep_freshness_days=36_500)
     assert content(lake) == before
     for schema, table in (("raw", "events"), ("features", "user_histories"), ("recs", "recommendations"), ("ops", "freshness")):
         found = rows(lake, f"select count(*), count(delete_file) from ducklake_list_files('lake', '{table}', schema => '{schema}')")
         assert found == [(1, 0)], table
+
+
+def test_upkeep_forgets_how_long_users_waited_a_month_ago(lake: Lake) -> None:
+    put(lake, ranked({"u": [0]}))
+    add_events(lake, ("u", "b", "view", 1), ("v", "b", "view", 1))
+    minute(lake)
+    made = rows(lake, "select any_value(generated_at) from ops.freshness")[0][0]
+    assert maintain(lake, now=made + timedelta(days=30)).waits_forgotten == 0
+    snapshot = snapshot_of(lake)
+    assert maintain(lake, now=made + timedelta(days=30)).waits_forgotten == 0
+    assert snapshot_of(lake) == snapshot, "nothing to forget leaves no snapshot"
+    assert maintain(lake, now=made + timedelta(days=30, seconds=1)).waits_forgotten == 2
+    assert rows(lake, "select count(*) from ops.freshness") == [(0,)]
 
 
 def test_upkeep_spares_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:

@@ -1,0 +1,6 @@
+-- Forget the waits for lists that were made before a time.
+--
+-- params:  $older_than (timestamp, UTC)
+-- writes:  ops.freshness
+delete from ops.freshness
+where generated_at < $older_than

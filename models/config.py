@@ -44,7 +44,7 @@ class TrainConfig(BaseModel):
     minutes: PositiveFloat = Field(6.0, description="Wall-clock budget of training on the past; the refit costs about as much again")
     learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
-    batch_events: PositiveInt = Field(2048, description="Events a training step sees")
+    batch_events: PositiveInt = Field(2048, description="Events a training step sees; more of many data on a CUDA card")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train and encode; auto takes CUDA when there")
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+CACHED_CELLS = 2_500_000
 ROWS = 64
 """Chunks have a multiple of as many rows, so that there are few shapes to make kernels for."""
 
@@ -58,6 +59,11 @@ class _CatalogCrossEntropy(torch.autograd.Function):
         return grad_queries.to(ctx.dtype), grad_items.to(ctx.dtype), None, None, None, None, None
 
 
+def cells_for(device: torch.device) -> int:
+    """How many logits to hold at a time, of which there are up to four copies of at most four bytes."""
+    return torch.cuda.mem_get_info(device)[0] // 32 // 16 if device.type == "cuda" else CACHED_CELLS
+
+
 def catalog_cross_entropy(
     queries: Float[Tensor, "batch dim"],
     items: Float[Tensor, "items dim"],
@@ -65,14 +71,15 @@ def catalog_cross_entropy(
     weight: Float[Tensor, " batch"],
     prior: Float[Tensor, "slots items"],
     slot: Int[Tensor, " batch"],
-    chunk_cells: int = 2_500_000,
+    chunk_cells: int | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted mean of -log softmax(queries . items + prior[slot])[target].
 
     The prior is a log probability or not far above one, in the type of the queries, and receives no gradient; -inf takes an
-    item out of the softmax. chunk_cells bounds the logits held at a time; the default stays in the cache of a common processor.
+    item out of the softmax. chunk_cells bounds the logits held at a time: by default what stays in the cache of a common processor, or a
+    32nd of a card's free memory.
     """
-    chunk = max(chunk_cells // len(items) // ROWS, 1) * ROWS
+    chunk = max((chunk_cells or cells_for(items.device)) // len(items) // ROWS, 1) * ROWS
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]
     assert isinstance(loss, Tensor)
     return loss

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.config import TrainConfig
+from models.config import RecommenderConfig, TrainConfig
 from models.dataset import Events, Ints, training_windows
 from models.encoder import has_fast_bf16
 from models.loss import ROWS, catalog_cross_entropy
@@ -31,6 +31,10 @@ FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
 
 DELTA_RATE = 2.0
 """How much faster the deltas of items learn than all other weights."""
+
+CARD_TIMES, CARD_STEPS, CARD_SHARE = 16, 400, 0.25
+"""On a CUDA card a step sees up to so many times batch_events, while an epoch keeps so many steps; it takes at most such a share of the
+free memory."""
 
 PROBE_STEPS = 10
 """Steps after which the epochs that fit into the budget are planned for the first time."""
@@ -124,6 +128,23 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a CUDA card; None elsewhere."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int, free_bytes: int | None) -> int:
+    """How many events a step sees: batch_events, and more on a card with free_bytes, which a small step leaves idle.
+
+    It grows with the data, not at the cost of steps: few data learn no worse on a card than on a CPU.
+    """
+    if free_bytes is None:
+        return config.batch_events
+    bytes_per_event = 4 * model.dim * (24 * model.n_blocks + 8) + 8 * model.n_blocks * model.n_heads * model.max_events
+    fits = int(free_bytes * CARD_SHARE) // bytes_per_event
+    return min(max(n_events // CARD_STEPS, config.batch_events), CARD_TIMES * config.batch_events, max(fits, 256))
+
+
 def train(
     model: Recommender,
     events: Events,
@@ -149,7 +170,9 @@ def train(
         return Curve()
     optimizers = make_optimizers(model, config, is_sampled=offsets.sampling is not None)
     planned, step = n_epochs or config.max_epochs, 0
-    per_epoch = sum(1 for _ in bucketed(windows.length, config.batch_events))
+    n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
+    faster = math.sqrt(n_seen / config.batch_events)  # for Adam by the root: Malladi et al. 2022
+    per_epoch = sum(1 for _ in bucketed(windows.length, n_seen))
     curve, best = Curve(), None
     started = clock.monotonic()
 
@@ -162,8 +185,8 @@ def train(
         begun = clock.monotonic()
         model.train()
         losses = []
-        for which in bucketed(windows.length, config.batch_events, rng):
-            rate = _rate(step, per_epoch * planned, per_epoch)
+        for which in bucketed(windows.length, n_seen, rng):
+            rate = faster * _rate(step, per_epoch * planned, per_epoch)
             losses.append(descend(step_loss(model, make_batch(events, windows, which), events, offsets), optimizers, rate))
             step += 1
             if step == PROBE_STEPS and n_epochs is None:

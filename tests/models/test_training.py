@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from models import training
-from models.config import TrainConfig
+from models.config import RecommenderConfig, TrainConfig
 from models.dataset import Events, Windows, training_windows
 from models.fitting import new_model, training_offsets
 from models.prior import HALF_LIVES_H, Slots, single
 from models.recommender import Recommender
 from models.streams import make_batch
-from models.training import Curve, Sampling, descend, make_optimizers, pick_device, step_loss, train
+from models.training import Curve, Sampling, descend, events_per_step, make_optimizers, pick_device, step_loss, train
 from models.users import user_vectors
 from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
 
@@ -237,3 +237,12 @@ def test_deltas_norms_biases_and_temperature_are_not_decayed() -> None:
 def test_auto_is_a_device_of_this_machine() -> None:
     assert pick_device("cpu").type == "cpu"
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_card_takes_larger_steps_of_many_events_only_and_no_more_than_fit() -> None:
+    config, shape, gib = QUICK.model_copy(update={"batch_events": 2048}), RecommenderConfig(), 2**30
+    assert events_per_step(config, shape, 10**9, None) == 2048, "a CPU"
+    assert events_per_step(config, shape, 100_000, 80 * gib) == 2048, "an epoch keeps its steps"
+    assert events_per_step(config, shape, 4_000_000, 80 * gib) == 10_000
+    assert events_per_step(config, shape, 10**9, 80 * gib) == 16 * 2048
+    assert 1000 < events_per_step(config, shape, 10**9, gib // 6) < 2048, "a card that others fill"

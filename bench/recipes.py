@@ -32,6 +32,7 @@ RECIPES: dict[str, dict[str, float]] = {
     "popularity, blend": {"delta_rate": 0, "dense_rate": 0},
     "popularity, blend, deltas of touched items": {"dense_rate": 0},
     "popularity, all weights, but no blend": {"blend_rows": 0},
+    "all, the blend held less": {"blend_pull": 0.01},
     "all, without replay": {"replay_per_new": 0},
     "all, without the pull to the night": {"anchor_pull": 0},
     "all, without replay and pull": {"replay_per_new": 0, "anchor_pull": 0},

@@ -75,7 +75,7 @@ class IncrementConfig(BaseModel):
     prior_spacing_hours: PositiveFloat = Field(3.0, description="Time between those moments")
     blend_rows: int = Field(2000, ge=0, description="Newest events that the blend is fitted to again; 0 leaves it as the night chose it")
     blend_candidates: PositiveInt = Field(20, description="Items from each source among which the blend is fitted")
-    blend_pull: NonNegativeFloat = Field(0.01, description="How strongly the blend is held near last night's")
+    blend_pull: NonNegativeFloat = Field(0.1, description="How strongly the blend is held near last night's")
     blend_iterations: PositiveInt = Field(10, description="Iterations of that fit")
     warm_after: PositiveFloat = Field(1.0, description="Events after which an item counts as known to the sequence model")
     gate_tolerance: NonNegativeFloat = Field(0.2, description="Share of the held-out NDCG that an update may cost")

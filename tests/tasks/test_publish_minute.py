@@ -146,9 +146,13 @@ def test_a_minute_looks_through_no_notes_of_those_before_it(lake: Lake, monkeypa
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2))
-    executed: list[str] = []
-    statement = publishing.statement
-    monkeypatch.setattr(publishing, "statement", lambda name: (executed.append(name), statement(name))[1])
+    executed, statement = [], publishing.statement
+
+    def noted(name: str) -> str:
+        executed.append(name)
+        return statement(name)
+
+    monkeypatch.setattr(publishing, "statement", noted)
     minute(lake, prequential=MEASURED)
     assert {"publish/insert_freshness", "publish/insert_prequential", "publish/insert_publication"} <= set(executed)
     assert not {"publish/delete_freshness", "publish/delete_prequential", "publish/delete_publication"} & set(executed)

@@ -12,7 +12,7 @@ import json
 import resource
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -91,9 +91,10 @@ def run_minute(home: Path) -> dict[str, float]:
         seconds[stage], last = now - last, now
 
     lake, increment, publish = locate(LakeConfig(), home), IncrementConfig(), PublishConfig()
-    found = feed.look_for_news(lake, EVENT_WEIGHTS, MAX_EVENTS)
-    assert found is not None
-    marks, news = found
+    now = datetime.now(UTC).replace(tzinfo=None)
+    work = feed.look_for_work(lake, EVENT_WEIGHTS, MAX_EVENTS, publish, now)
+    assert work is not None
+    marks, news = work.marks, work.news
     done("read")
     models = open_models(home)
     live, champion = increments.find_live(models, publishing.live_version(lake) or "")
@@ -108,9 +109,9 @@ def run_minute(home: Path) -> dict[str, float]:
     folder = home / "increment"
     version, after = increments.keep(day, learnt.verdict, partial(steps.save, learnt, folder), folder, live, marks, news.snapshot)
     done("register")
-    now = datetime.now(UTC).replace(tzinfo=None)
-    old = now - timedelta(hours=publish.refresh_after_hours)
-    beside = feed.users_to_refresh(lake, steps.moved(state, learnt), publish.refresh_users, old, exclude=state.step.user_ids)
+    beside = feed.users_to_refresh(
+        lake, steps.moved(state, learnt), work.refresh.n_most, work.refresh.older_than, exclude=state.step.user_ids
+    )
     others = feed.read_histories(lake, beside, EVENT_WEIGHTS, MAX_EVENTS)
     done("refresh")
     lists = steps.rank(state, learnt, others, publish)

@@ -69,7 +69,9 @@ def run(name: str, folder: Path, minutes: float, threads: int, seed: int) -> lis
     for label, ranking in done.rankings.items():
         low, high = bootstrap_interval(ranking.ndcg_at_10 - base, evaluator.events.user[done.rows], evaluation.n_bootstrap, seed)
         figures = {"ndcg_at_10": round(float(ranking.ndcg_at_10.mean()), 4), "gain_low": round(low, 4), "gain_high": round(high, 4)}
-        rows.append({"data": name, "learnt": f"{label:<44}", **figures, "s_per_step": round(done.seconds[label], 2), "events": len(done.rows)})
+        rows.append(
+            {"data": name, "learnt": f"{label:<44}", **figures, "s_per_step": round(done.seconds[label], 2), "events": len(done.rows)}
+        )
     return rows
 
 

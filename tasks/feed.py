@@ -112,19 +112,12 @@ def watermarks_of(con: duckdb.DuckDBPyConnection) -> Watermarks | None:
     return Watermarks(**marks) if marks else None
 
 
-def look_for_news(lake: Lake, event_weights: Mapping[str, float], max_events: int) -> tuple[Watermarks, News] | None:
-    """How far the work is, and all that came in since; None before the first publish.
+def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: int, publish: PublishConfig, now: datetime) -> Work | None:
+    """How far the work is, what came in since, and the lists that have grown old by now (UTC); None before the first publish.
 
     One connection does, for most minutes end here. The histories are those of now, not of news.snapshot: only whoever has the
     publishing turn may call this, so that nobody else changes them.
     """
-    with reading(lake) as con:
-        marks = watermarks_of(con)
-        return None if marks is None else (marks, _news(con, marks, current_snapshot(con), event_weights, max_events))
-
-
-def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: int, publish: PublishConfig, now: datetime) -> Work | None:
-    """As look_for_news, with the lists that have grown old by now (UTC)."""
     with reading(lake) as con:
         marks = watermarks_of(con)
         if marks is None:

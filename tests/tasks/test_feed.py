@@ -23,7 +23,6 @@ from tasks.feed import (
     News,
     Watermarks,
     histories_events,
-    look_for_news,
     look_for_work,
     make_step,
     pace,
@@ -151,7 +150,7 @@ def test_searches_leave_no_trace_but_the_watermark_passes_them(lake: Lake) -> No
 
 def test_a_minute_finds_by_one_connection_what_it_finds_bit_by_bit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_events(lake, ("u", "a", "view", 1))
-    assert look_for_news(lake, WEIGHTS, 4) is None
+    assert look_for_work(lake, WEIGHTS, 4, PublishConfig(), MADE) is None
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2), ("w", "b", "view", 3))
     add_item(lake, "b", "Beta")
@@ -167,7 +166,6 @@ def test_a_minute_finds_by_one_connection_what_it_finds_bit_by_bit(lake: Lake, m
     work = look_for_work(lake, WEIGHTS, 4, PublishConfig(), MADE)
     assert work is not None
     assert len(opened) == 1
-    assert look_for_news(lake, WEIGHTS, 4) is not None
     assert (work.marks, work.news.snapshot) == (read_watermarks(lake), bit_by_bit.snapshot)
     for name in ("events", "histories", "items"):
         assert getattr(work.news, name).equals(getattr(bit_by_bit, name)), name

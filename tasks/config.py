@@ -38,7 +38,9 @@ class PublishConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     n_recommendations: PositiveInt = Field(100, description="Items in each user's list")
     n_similar: PositiveInt = Field(50, description="Neighbours of each item")
-    refresh_users: NonNegativeInt = Field(500, description="Users without news whose lists a minute makes anew, at most, as long as no list grows too old by that")
+    refresh_users: NonNegativeInt = Field(
+        500, description="Users without news whose lists a minute makes anew, at most; more where lists would grow too old"
+    )
     refresh_after_hours: PositiveFloat = Field(
         24.0, description="Age at which a minute makes a list anew though nothing happened, if there is room"
     )

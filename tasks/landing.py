@@ -56,9 +56,12 @@ def waiting(landing: Path) -> list[tuple[Kind, Path]]:
 
 def _is_settled(file: Path, folder: Path) -> bool:
     is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    if is_hidden or file.name.lower().endswith(UNFINISHED) or not file.is_file():
+    if is_hidden or file.name.lower().endswith(UNFINISHED):
         return False
-    return time.time() - file.stat().st_mtime >= SETTLED_SECONDS
+    try:
+        return file.is_file() and time.time() - file.stat().st_mtime >= SETTLED_SECONDS
+    except FileNotFoundError:  # another run has just taken it in
+        return False
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import pytest
 
 from cli.children import group_lives
 from cli.environment import read_up
+from cli.orchestration import SILENT_RUNS
 from cli.ports import is_free
 from tasks.lake import LakeConfig, locate, reading
 
@@ -96,6 +97,11 @@ def test_a_scheduled_run_takes_in_a_dropped_file_and_ctrl_c_leaves_no_process(ru
 
     _until(lambda: _n_events(running.home) == 2, running)
     _until(lambda: "COMPLETED" in _scheduled_states(running), running)
+
+    (automation,) = running.call("POST", "automations/filter", {})
+    assert (automation["name"], automation["enabled"]) == (SILENT_RUNS, True), "what crashes the runs of a killed worker"
+    assert automation["trigger"]["posture"] == "Proactive"
+    assert [(action["type"], action["state"]) for action in automation["actions"]] == [("change-flow-run-state", "CRASHED")]
 
     pids = list(_children(running.home).values())
     running.process.send_signal(signal.SIGINT)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
 from models.dataset import Events, Floats, Ints, offsets_of, ragged_rows
-from models.fitting import Weights
+from models.fitting import LIST_DELAY_S, Weights
 from models.prior import HALF_LIVES_H
 from models.results import Neighbours, RankedLists
 from models.users import vectors_at
@@ -50,7 +50,7 @@ class Scorer:
     def rank(self, events: Events, n_users: int, k: int, *, now: int | Ints | None = None, trend: Floats | None = None) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
 
-        now: when they ask, for all of them or each; as_of where it is None.
+        now: when they ask, for all of them or each; where it is None, when a list made at as_of is usually looked at.
         trend: trendiness of every event; by default every event counts as being as trendy as most were in training.
         """
         parts = list(self.blocks(events, n_users, k, now=now, trend=trend))
@@ -72,7 +72,7 @@ class Scorer:
 
     def scored(self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None) -> Iterator[Scored]:
         """The scores of every item in blocks of users; -inf for what may not be shown."""
-        now = self.as_of if now is None else now
+        now = self.as_of + LIST_DELAY_S if now is None else now
         n_items = len(self.is_available)
         offsets = offsets_of(events, n_users)
         start, stop = offsets[:-1], offsets[1:]

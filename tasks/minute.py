@@ -15,6 +15,7 @@ from models.blend import log_trend
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints, ragged_rows
+from models.fitting import LIST_DELAY_S
 from models.increment import Predicted, Queries, Verdict, learn, predict, with_popularity
 from models.metrics import Ranking, rank_events
 from models.prior import HALF_LIVES_H
@@ -125,7 +126,7 @@ def score(state: State, config: IncrementConfig) -> Scored:
     known = step.events.where(~step.is_new)
     rows = np.flatnonzero(step.is_new)
     user, item = step.events.user[rows], step.events.item[rows]
-    now = np.full(len(step.user_ids), live.as_of)
+    now = np.full(len(step.user_ids), live.as_of + LIST_DELAY_S)
     queries = Queries(known, now, step.trend[~step.is_new], user, item)
     by_live = predict(live.scorer(), queries, config.blend_candidates if config.blend_rows else 0)
     rankings = {

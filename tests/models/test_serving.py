@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models import serving, training
 from models.blend import popularity_only, starting_blend
 from models.dataset import Events, Floats
-from models.fitting import Weights
+from models.fitting import LIST_DELAY_S, Weights
 from models.prior import HALF_LIVES_H, Popularity
 from models.results import RankedLists
 from models.serving import Scorer, anybody, best_popularity_column, neighbours
@@ -228,3 +228,12 @@ def test_a_lone_item_has_no_neighbours_and_an_unknown_one_gives_no_nan(approxima
     items = torch.from_numpy(random_text(5, 4))
     items[2] = 0
     assert np.isfinite(neighbours(items, np.ones(5, bool), 3, approximate_above).similarity).all()
+
+
+def test_a_list_is_made_for_whoever_looks_at_it_a_minute_later() -> None:
+    events = random_events(n_users=4, n_items=N_ITEMS)
+    scorer = scorer_of(events)
+    by_default, asked = scorer.rank(events, 4, N_ITEMS), scorer.rank(events, 4, N_ITEMS, now=scorer.as_of + LIST_DELAY_S)
+    at_once = scorer.rank(events, 4, N_ITEMS, now=scorer.as_of)
+    assert np.array_equal(by_default.score, asked.score)
+    assert not np.array_equal(by_default.score, at_once.score)

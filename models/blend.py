@@ -24,7 +24,7 @@ N_USER_FEATURES = 10
 BUSY_S = 60
 """Who did something less than so many seconds ago is in the middle of something."""
 GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
-N_REPEAT_FEATURES = 3
+N_REPEAT_FEATURES = 4
 REPEAT_HISTORY = 100
 TREND_HISTORY = 10
 N_CANDIDATES = 80
@@ -33,7 +33,7 @@ TREND_ROW = HALF_LIVES_H.index(24.0)
 
 @dataclass(frozen=True)
 class Blend:
-    """Weights of user features: mixture [.., shares], gate [.., GATES], repeat [.., 3]; trend: mean and deviation of trendiness."""
+    """Weights of user features: mixture [.., shares], gate [.., GATES], repeat [.., N_REPEAT_FEATURES]; trend: its mean and deviation."""
 
     mixture: Floats
     gate: Floats
@@ -112,17 +112,21 @@ def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Fl
     return torch.from_numpy(np.concatenate([features, features * is_busy], 1).astype(np.float32))
 
 
-def find_repeats(item: Ints, n_items: int, start: Ints, stop: Ints) -> Repeats:
-    """The distinct items of histories given as half-open ranges of events: present, log count, log age in events."""
+def find_repeats(events: Events, start: Ints, stop: Ints, now: Ints) -> Repeats:
+    """The distinct items of histories given as half-open ranges of events, each as of a time.
+
+    features: present, log count, and how long ago the last one was: log of the events since, and of the hours.
+    """
     start = np.maximum(start, stop - REPEAT_HISTORY)
     number, row = ragged_rows(start, stop)
-    key = number * n_items + item[row]
+    key = number * events.n_items + events.item[row]
     distinct, first_from_end = np.unique(key[::-1], return_index=True)
     last = row[::-1][first_from_end]
     count = np.bincount(np.searchsorted(distinct, key), minlength=len(distinct))
-    number = distinct // n_items
-    features = np.stack([np.ones(len(distinct)), np.log(count), np.log(stop[number] - last)], 1).astype(np.float32)
-    return Repeats(torch.from_numpy(number), torch.from_numpy(distinct % n_items), torch.from_numpy(features))
+    number = distinct // events.n_items
+    hours = np.maximum(now[number] - events.time[last], 0) / 3600
+    features = np.stack([np.ones(len(distinct)), np.log(count), np.log(stop[number] - last), np.log1p(hours) / 3], 1)
+    return Repeats(torch.from_numpy(number), torch.from_numpy(distinct % events.n_items), torch.from_numpy(features.astype(np.float32)))
 
 
 @dataclass(frozen=True)

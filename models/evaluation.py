@@ -91,7 +91,7 @@ class Evaluator:
 
     def repeats(self, rows: Ints) -> Repeats | None:
         """Items of before, where they may be shown."""
-        return None if self.hide_seen else find_repeats(self.events.item, self.events.n_items, *self.histories(rows))
+        return None if self.hide_seen else find_repeats(self.events, *self.histories(rows), self.events.time[rows])
 
     def seen(self, rows: Ints) -> tuple[Ints, Ints] | None:
         """(row, item) pairs that may not be shown."""

@@ -86,7 +86,7 @@ class Scorer:
         for first in range(0, max(n_users, 1), block):  # also without users one block, which is empty
             part = slice(first, first + block)
             sequence = vectors[part] @ items.T
-            repeats = None if self.hide_seen else find_repeats(events.item, n_items, start[part], stop[part])
+            repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
             scores = combine(self.blend, users[part], sequence, state, repeats)
             scores[:, torch.from_numpy(~self.is_available)] = -torch.inf
             seen = None

@@ -26,6 +26,7 @@ from models.blend import (
     trendiness,
     user_features,
 )
+from models.dataset import Ints
 from models.prior import HALF_LIVES_H, N_SHARES, Slots
 from tests.models.planted import HOUR, make_events
 
@@ -44,6 +45,12 @@ def users(rows: int = ROWS) -> Tensor:
     features = torch.zeros(rows, N_USER_FEATURES)
     features[:, 0] = 1
     return features
+
+
+def had_before(item: Ints) -> Repeats:
+    """Everyone had one item, an hour ago."""
+    events = make_events([(user, int(each), 0) for user, each in enumerate(item)], n_items=ITEMS)
+    return find_repeats(events, np.arange(ROWS), np.arange(ROWS) + 1, np.full(ROWS, HOUR))
 
 
 def fit(sequence: Tensor, target: Tensor, state: ItemState, repeats: Repeats | None = None) -> Blend:
@@ -73,7 +80,7 @@ def test_the_popularity_that_predicts_gets_the_share_of_the_mixture() -> None:
 def test_who_comes_back_to_items_gets_them_again() -> None:
     rng = np.random.default_rng(0)
     history = rng.integers(0, ITEMS, ROWS)
-    repeats = find_repeats(history, ITEMS, np.arange(ROWS), np.arange(ROWS) + 1)
+    repeats = had_before(history)
     target = torch.from_numpy(np.where(rng.random(ROWS) < 0.8, history, rng.integers(0, ITEMS, ROWS)))
     blend = fit(torch.zeros(ROWS, ITEMS), target, item_state(), repeats)
     scores = combine(blend, users(), torch.zeros(ROWS, ITEMS), item_state(), repeats)
@@ -94,7 +101,7 @@ def test_combine_is_the_formula() -> None:
     blend = Blend(mixture, gate, repeat, TREND)
     state = replace(item_state(), mean_score=torch.randn(ITEMS, generator=generator), is_cold=(torch.arange(ITEMS) % 3 == 0).float())
     who, sequence = torch.randn(4, N_USER_FEATURES, generator=generator), torch.randn(4, ITEMS, generator=generator)
-    repeats = Repeats(torch.tensor([2]), torch.tensor([7]), torch.tensor([[1.0, 0.5, 2.0]]))
+    repeats = Repeats(torch.tensor([2]), torch.tensor([7]), torch.tensor([[1.0, 0.5, 2.0, 0.3]]))
     found = combine(blend, who, sequence, state, repeats)
     row, item = 2, 7
     weight = dict(zip(GATES, who[row].numpy() @ blend.gate, strict=True))
@@ -105,7 +112,7 @@ def test_combine_is_the_formula() -> None:
         + weight["item_mean"] * state.mean_score[item]
         + weight["age"] * state.popularity[item, N_SHARES]
         + weight["unseen"] * state.popularity[item, N_SHARES + 1]
-        + torch.tensor([1.0, 0.5, 2.0]) @ torch.from_numpy(who[row].numpy() @ blend.repeat)
+        + torch.tensor([1.0, 0.5, 2.0, 0.3]) @ torch.from_numpy(who[row].numpy() @ blend.repeat)
     )
     assert found[row, item].item() == pytest.approx(float(expected), rel=1e-4)
     cold = found[row, 6].item() - weight["sequence_cold"] * sequence[row, 6].item() - weight["cold"]
@@ -127,7 +134,7 @@ def test_what_is_fitted_is_what_is_served() -> None:
 def test_who_fills_a_basket_is_offered_other_items_and_who_comes_back_the_same() -> None:
     rng = np.random.default_rng(0)
     history = rng.integers(0, ITEMS, ROWS)
-    repeats = find_repeats(history, ITEMS, np.arange(ROWS), np.arange(ROWS) + 1)
+    repeats = had_before(history)
     is_busy = np.arange(ROWS) % 2 == 0
     who = users()
     who[:, N_USER_FEATURES // 2] = torch.from_numpy(is_busy).float()
@@ -156,11 +163,12 @@ def test_candidates_join_row_after_row() -> None:
 
 
 def test_repeats_count_and_date_the_distinct_items_of_a_history() -> None:
-    item = np.array([9, 4, 4, 7, 4, 9])
-    repeats = find_repeats(item, 10, np.array([1, 5]), np.array([5, 5]))
+    events = make_events([(0, item, n * HOUR) for n, item in enumerate([9, 4, 4, 7, 4, 9])], n_items=10)
+    repeats = find_repeats(events, np.array([1, 5]), np.array([5, 5]), np.array([5 * HOUR, 5 * HOUR]))
     assert repeats.row.tolist() == [0, 0], "the second history is empty"
     assert repeats.item.tolist() == [4, 7]
-    assert repeats.features.numpy() == pytest.approx(np.array([[1, np.log(3), np.log(1)], [1, 0, np.log(2)]]), abs=1e-6)
+    expected = [[1, np.log(3), np.log(1), np.log(2) / 3], [1, 0, np.log(2), np.log(3) / 3]]
+    assert repeats.features.numpy() == pytest.approx(np.array(expected), abs=1e-6)
 
 
 def test_user_features_know_newcomers_activity_and_the_gap() -> None:

@@ -97,7 +97,7 @@ def test_an_item_that_everyone_has_just_come_to_is_next_for_others_who_are_where
     for _ in range(5):
         learnt = update(replace(learnt, as_of=live.as_of), events, is_due)
     others, _ = newcomers(8, live.as_of, known=3, new=0)
-    before, after = (model.scorer().rank(others, 8, N_ITEMS) for model in (live, learnt))
+    before, after = (model.scorer().rank(others, 8, N_ITEMS, now=live.as_of + 3 * HOUR) for model in (live, learnt))
     place = [np.argmax(lists.item == 5, axis=1).mean() for lists in (before, after)]
     assert place[1] < place[0] - 2
 

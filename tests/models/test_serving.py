@@ -36,7 +36,7 @@ def scorer_of(events: Events, *, hide_seen: bool = False, available: NDArray[np.
     weights = Weights(shaken(n_items, seed=seed), torch.randn(TINY.dim, generator=generator), torch.zeros(n_items))
     is_available = np.ones(n_items, bool) if available is None else available
     blend = starting_blend(TREND)
-    blend.repeat[0] = 0.5, 0.3, -0.2
+    blend.repeat[0] = 0.5, 0.3, -0.2, 0.1
     return Scorer(weights, blend, torch.from_numpy(popularity_of(events, as_of)), is_available, hide_seen, as_of)
 
 

@@ -68,7 +68,7 @@ def replay(
     set_defaults(settings)
 
     from tasks import replay as replays
-    from tasks.backtest import save
+    from tasks.backtest import check_writable, save
     from tasks.backtest_files import Files
     from tasks.night import use_threads
 
@@ -90,7 +90,7 @@ def replay(
         threads=settings.threads,
     )
     if out is not None:
-        save({}, out)  # a replay takes long: what cannot be written is said before it
+        check_writable(out)  # a replay takes long: what cannot be written is said before it
     result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)
     plot = None
     if out is not None:

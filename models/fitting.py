@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.blend import Blend, Candidates, fit_blend, popularity_only, starting_blend
+from models.blend import BUSY_S, Blend, Candidates, fit_blend, popularity_only, starting_blend
 from models.config import EvaluationConfig, RecommenderConfig, TrainConfig
 from models.dataset import Events, Floats, Ints, TemporalSplit
 from models.evaluation import Evaluator
@@ -23,7 +23,7 @@ from models.whitening import Whitening
 
 log = logging.getLogger("minutehand.fitting")
 
-LIST_DELAY_S = 60
+LIST_DELAY_S = BUSY_S
 """How old a list usually is when somebody looks at it: a minute's work."""
 
 REPEATS_ARE_COMMON = 0.05

@@ -287,6 +287,21 @@ def _peak_mib() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 
+def check_writable(file: Path) -> None:
+    """Raises UserError where `save` could not write; what is there stays as it is."""
+    trial = file.with_name(f".{file.name}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out")
+
+
 def save(result: dict[str, Any], file: Path) -> None:
     """Write a result as JSON; the file is there in full or not at all."""
     unfinished = file.with_name(f".{file.name}.tmp")
@@ -295,4 +310,4 @@ def save(result: dict[str, Any], file: Path) -> None:
         unfinished.write_text(json.dumps(result, indent=2, default=str, allow_nan=False), encoding="utf-8")
         unfinished.replace(file)
     except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out") from error
+        raise _unwritable(file, error) from error

@@ -20,9 +20,10 @@ from models.dataset import Events, Floats, Ints, ragged_rows
 from models.optimise import minimise
 from models.prior import HALF_LIVES_H, N_SHARES, Slots, walk
 
-N_USER_FEATURES = 10
+N_USER_FEATURES = 9
 BUSY_S = 60
 """Who did something less than so many seconds ago is in the middle of something."""
+DAY_H = 24.0
 GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
 N_REPEAT_FEATURES = 4
 REPEAT_HISTORY = 100
@@ -91,25 +92,19 @@ def log_trend(counts: NDArray[np.float64]) -> Floats:
 def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats) -> Tensor:
     """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event.
 
-    The second half says how whoever is in the middle of something differs: it is the first half for him, zero for all others.
+    One, no history, its length, its trendiness; how much longer and how much shorter than a day ago he was last here, apart so that
+    nothing is said of minutes where only weeks are known; and one, length and trendiness of whoever is in the middle of something.
     """
     n = stop - start
     total = np.concatenate([[0.0], np.cumsum(trend, dtype=np.float64)])
     recent = np.minimum(n, TREND_HISTORY)
     mean = (total[stop] - total[stop - recent]) / np.maximum(recent, 1)
     has = n > 0
-    features = np.stack(
-        [
-            np.ones(len(n)),
-            ~has,
-            np.log1p(n) / 3,
-            np.where(has, (mean - scale[0]) / scale[1], 0),
-            np.where(has, np.log1p(np.maximum(gap_s, 0) / 3600) / 3, 0),
-        ],
-        axis=1,
-    )
-    is_busy = (has & (gap_s < BUSY_S))[:, None]
-    return torch.from_numpy(np.concatenate([features, features * is_busy], 1).astype(np.float32))
+    is_busy = has & (gap_s < BUSY_S)
+    who = np.stack([np.ones(len(n)), ~has, np.log1p(n) / 3, np.where(has, (mean - scale[0]) / scale[1], 0)])
+    days = np.where(has & ~is_busy, np.log1p(np.maximum(gap_s, 0) / 3600) - np.log1p(DAY_H), 0) / 3
+    features = np.vstack([who, np.maximum(days, 0), np.minimum(days, 0), who[[0, 2, 3]] * is_busy])
+    return torch.from_numpy(features.T.astype(np.float32))
 
 
 def find_repeats(events: Events, start: Ints, stop: Ints, now: Ints) -> Repeats:

@@ -24,7 +24,7 @@ from models.recommender import Recommender
 from models.serving import Scorer
 from models.whitening import Whitening
 
-FORMAT = 4
+FORMAT = 5
 
 
 class UnreadableFormatError(UserError):

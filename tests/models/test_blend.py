@@ -30,6 +30,7 @@ from models.dataset import Ints
 from models.prior import HALF_LIVES_H, N_SHARES, Slots
 from tests.models.planted import HOUR, make_events
 
+IS_BUSY = 6
 TREND = np.array([0.0, 1.0], np.float32)
 ROWS, ITEMS = 400, 25
 
@@ -137,7 +138,7 @@ def test_who_fills_a_basket_is_offered_other_items_and_who_comes_back_the_same()
     repeats = had_before(history)
     is_busy = np.arange(ROWS) % 2 == 0
     who = users()
-    who[:, N_USER_FEATURES // 2] = torch.from_numpy(is_busy).float()
+    who[:, IS_BUSY] = torch.from_numpy(is_busy).float()
     target = torch.from_numpy(np.where(is_busy, (history + rng.integers(1, ITEMS, ROWS)) % ITEMS, history))
     sequence, state = torch.zeros(ROWS, ITEMS), item_state()
     blend = fit_blend(pick_candidates(who, sequence, state, repeats, None, target), starting_blend(TREND, sequence=0.0))
@@ -173,11 +174,13 @@ def test_repeats_count_and_date_the_distinct_items_of_a_history() -> None:
 
 def test_user_features_know_newcomers_activity_and_the_gap() -> None:
     trend = np.array([1.0, 3.0, 9.0], np.float32)
-    start, stop, gap = np.array([0, 2, 0]), np.array([2, 2, 2]), np.array([2 * HOUR, 5, 59])
-    idle, nobody, busy = user_features(trend, start, stop, gap, np.array([1.0, 2.0], np.float32))
-    assert idle.numpy() == pytest.approx([1, 0, np.log(3) / 3, (2 - 1) / 2, np.log(3) / 3, 0, 0, 0, 0, 0], abs=1e-5)
-    assert nobody.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
-    torch.testing.assert_close(busy[5:], busy[:5], msg="who is in the middle of something has weights of his own")
+    start, stop, gap = np.array([0, 0, 2, 0]), np.array([2, 2, 2, 2]), np.array([2 * HOUR, 99 * HOUR, 5, 59])
+    who = [1, 0, np.log(3) / 3, (2 - 1) / 2]
+    today, days_ago, nobody, busy = user_features(trend, start, stop, gap, np.array([1.0, 2.0], np.float32)).numpy()
+    assert today == pytest.approx([*who, 0, np.log(3 / 25) / 3, 0, 0, 0], abs=1e-5)
+    assert days_ago == pytest.approx([*who, np.log(100 / 25) / 3, 0, 0, 0, 0], abs=1e-5)
+    assert nobody.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert busy == pytest.approx([*who, 0, 0, 1, *who[2:]], abs=1e-5)
 
 
 def test_an_item_is_trendy_when_many_came_before_and_its_own_event_does_not_count() -> None:

@@ -105,7 +105,7 @@ def test_a_version_is_not_there_until_its_last_file_is(folder: Path) -> None:
 def test_a_version_of_another_format_says_so(folder: Path) -> None:
     described = json.loads((folder / "checkpoint.json").read_text())
     (folder / "checkpoint.json").write_text(json.dumps(described | {"format": 99}))
-    with pytest.raises(UserError, match="format 99, this version reads 4; run `minutehand nightly`"):
+    with pytest.raises(UserError, match="format 99, this version reads 5; run `minutehand nightly`"):
         load(folder)
 
 

@@ -133,4 +133,4 @@ def test_what_happened_after_the_list_was_made_is_no_part_of_the_history() -> No
     assert stop.tolist() == [0, 0, 0, 3, 4, 5], "an event exactly as old as the list is known"
     assert late.repeats(np.array([3])) is not None
     blend = starting_blend(np.array([0.0, 1.0], np.float32))
-    assert late.users(np.array([3]), blend)[0, 4].item() == pytest.approx(np.log1p(60 / 3600) / 3, rel=1e-3)
+    assert late.users(np.array([3]), blend)[0, 5].item() == pytest.approx(np.log((1 + 60 / 3600) / 25) / 3, rel=1e-3)

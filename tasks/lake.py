@@ -28,6 +28,8 @@ DISK_FULL_SIGNS = (
 )
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 SQL = Path(__file__).resolve().parent.parent / "sql"
+_signed: set[str] = set()
+"""Extensions that this process has loaded, and whose signatures were good."""
 
 
 class LakeError(UserError):
@@ -110,9 +112,7 @@ def quote(text: str) -> str:
 
 def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection whose default catalog is the lake, at a snapshot if one is given."""
-    con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    load_extension(con, "sqlite_scanner" if lake.is_sqlite else "postgres_scanner")
-    load_extension(con, "ducklake")
+    con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
     options = [f"data_path {quote(lake.data_path)}"]
     if lake.is_sqlite:
         options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {lake.busy_timeout_ms}"]
@@ -131,6 +131,17 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         con.execute(f"set threads = {lake.threads:d}")
     if _has_icu(con):
         con.execute("set timezone = 'UTC'")
+    return con
+
+
+def _opened(*extensions: str) -> duckdb.DuckDBPyConnection:
+    """A connection with extensions, whose signatures are checked once a process: that hashes them in full, a third of a second for two."""
+    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    con = duckdb.connect(config={**config, "allow_unsigned_extensions": str(_signed.issuperset(extensions)).lower()})
+    for name in extensions:
+        load_extension(con, name)
+    con.execute("set allow_unsigned_extensions = false")
+    _signed.update(extensions)
     return con
 
 

@@ -31,6 +31,8 @@ from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, readi
 
 N_MODEL_EVENTS = 100_000
 MAX_EVENTS = RecommenderConfig().max_events
+POPULAR = [f"item-{n}" for n in range(200)]
+"""Taken to have moved, so that a minute makes as many lists anew as it may, whatever the history."""
 
 
 def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int) -> None:
@@ -109,9 +111,8 @@ def run_minute(home: Path) -> dict[str, float]:
     folder = home / "increment"
     version, after = increments.keep(day, learnt.verdict, partial(steps.save, learnt, folder), folder, live, marks, news.snapshot)
     done("register")
-    beside = feed.users_to_refresh(
-        lake, steps.moved(state, learnt), work.refresh.n_most, work.refresh.older_than, exclude=state.step.user_ids
-    )
+    moved = [*steps.moved(state, learnt), *POPULAR]
+    beside = feed.users_to_refresh(lake, moved, work.refresh, exclude=state.step.user_ids)
     others = feed.read_histories(lake, beside, EVENT_WEIGHTS, MAX_EVENTS)
     done("refresh")
     lists = steps.rank(state, learnt, others, publish)

@@ -28,6 +28,8 @@ DISK_FULL_SIGNS = (
 )
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 SQL = Path(__file__).resolve().parent.parent / "sql"
+AT_HAND = 10_000
+"""Up to so many ids, a scan looks for the ids themselves, not only for what lies between the least and the greatest of them."""
 _signed: set[str] = set()
 """Extensions that this process has loaded, and whose signatures were good."""
 
@@ -127,6 +129,7 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         raise LakeError(f"cannot open the lake at {lake.catalog}: {error}; `minutehand doctor` looks into it") from error
     con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
     con.execute("use lake")
+    con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
     if lake.threads:
         con.execute(f"set threads = {lake.threads:d}")
     if _has_icu(con):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from models.serving import Scorer, anybody, neighbours
 from models.training import pick_device, train
 from settings import load as load_settings
 from tasks import night, publishing
+from tasks.backtest import peak_memory
 from tasks.dataset import load_dataset
 from tasks.lake import LakeConfig, locate, migrate, newest_snapshot, statement, writing
 
@@ -43,7 +44,7 @@ def make_lake(home: Path, n_events: int, n_items: int) -> None:
         con.execute(statement("bench/insert_history"), numbers)
 
 
-def run(home: Path) -> dict[str, float]:
+def run(home: Path, peak_mib: Callable[[], float]) -> dict[str, float]:
     """Seconds of each stage, and the memory at its peak."""
     seconds: dict[str, float] = {}
     last = time.perf_counter()
@@ -82,10 +83,6 @@ def run(home: Path) -> dict[str, float]:
     return {**seconds, "us_per_event": per_event, "peak_mib": round(peak_mib())}
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
@@ -93,7 +90,8 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.home is not None:
-        print(json.dumps(run(given.home)))
+        with peak_memory() as peak_mib:
+            print(json.dumps(run(given.home, peak_mib)))
         return
     rows = []
     for n_events in given.events:

@@ -89,7 +89,7 @@ def update(
     else:
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
     state, learnt, version, verdict = done.state, done.learnt, done.version, done.learnt.verdict
-    beside = feed.users_to_refresh(tables, steps.moved(state, learnt), refresh.n_most, refresh.older_than, exclude=state.step.user_ids)
+    beside = feed.users_to_refresh(tables, steps.moved(state, learnt), refresh, exclude=state.step.user_ids)
     others = feed.read_histories(tables, beside, settings.ingest.event_weights, settings.model.max_events)
     lists = stage("rank", steps.rank)(state, learnt, others, settings.publish)
     made = publishing.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, _now())

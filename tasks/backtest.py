@@ -271,7 +271,8 @@ def versions() -> dict[str, str | None]:
 def peak_memory() -> Iterator[Callable[[], float]]:
     """A function that gives the most memory, in MiB, that this process has had in RAM since the block began.
 
-    Where the system does not let the mark be reset (all but Linux) it is the most since the process began.
+    Where the system does not let the mark be reset (all but Linux) it is the most since the process began. On Linux not ru_maxrss,
+    which for a new process begins at the peak of the one that started it.
     """
     gc.collect()
     with suppress(OSError):

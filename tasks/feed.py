@@ -76,12 +76,13 @@ class News:
 
 @dataclass(frozen=True)
 class Refresh:
-    """Whose lists are to be made anew though nothing happened: those made before older_than (UTC), at most n_most a minute.
+    """Whose lists are to be made anew though nothing happened: those made before older_than (UTC), at most n_old a minute.
 
-    is_due: whether there is any.
+    is_due: whether there is any. n_most: where there are fewer, so many lists are made anew in all, for what else may have changed them.
     """
 
     older_than: datetime
+    n_old: int
     n_most: int
     is_due: bool
 
@@ -141,8 +142,8 @@ def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
 
 def _refresh(con: duckdb.DuckDBPyConnection, publish: PublishConfig, now: datetime) -> Refresh:
     (n_users,) = con.execute(statement("minute/count_histories")).fetchone() or (0,)
-    age, n_most = pace(n_users, publish)
-    return Refresh(now - age, n_most, n_most > 0 and bool(_old_lists(con, now - age, 1)))
+    age, n_old = pace(n_users, publish)
+    return Refresh(now - age, n_old, publish.refresh_users, n_old > 0 and bool(_old_lists(con, now - age, 1)))
 
 
 def _old_lists(con: duckdb.DuckDBPyConnection, older_than: datetime, n_most: int, exclude: Collection[str] = ()) -> list[str]:
@@ -190,19 +191,23 @@ def _histories(con: duckdb.DuckDBPyConnection, user_ids: pl.Series, weights: Map
     return con.execute(statement("minute/histories"), {"max_events": max_events, **weights}).pl()
 
 
-def users_to_refresh(
-    lake: Lake, moved_item_ids: Collection[str], limit: int, older_than: datetime, exclude: Collection[str] = ()
-) -> list[str]:
-    """At most limit users whose list should be made anew although they did nothing, oldest list first.
+def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> list[str]:
+    """Users whose list should be made anew although they did nothing.
 
-    Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten; anywhere if
-    it is gone.
+    First those whose list has grown old, oldest first; then, up to refresh.n_most in all, those with a moved item among their first
+    ten; anywhere if it is gone.
     """
     with reading(lake) as con:
-        old = _old_lists(con, older_than, limit, exclude)
-        con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
-        near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": limit}).fetchall() if moved_item_ids else []
-    return list(dict.fromkeys([*old, *(str(user) for (user,) in near)]))[:limit]
+        old = _old_lists(con, refresh.older_than, refresh.n_old, exclude) if refresh.is_due else []
+        near = _lists_with(con, moved_item_ids, refresh.n_most, [*exclude, *old]) if len(old) < refresh.n_most else []
+    return [*old, *near[: refresh.n_most - len(old)]]
+
+
+def _lists_with(con: duckdb.DuckDBPyConnection, item_ids: Collection[str], n_most: int, exclude: Collection[str]) -> list[str]:
+    con.register("excluded", pl.DataFrame({"user_id": pl.Series(list(exclude), dtype=pl.String)}))
+    con.register("moved", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
+    found = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": n_most}).fetchall()
+    return [str(user) for (user,) in found]
 
 
 def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int, as_of: int) -> Step:

@@ -28,6 +28,10 @@ DISK_FULL_SIGNS = (
 )
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 SQL = Path(__file__).resolve().parent.parent / "sql"
+AT_HAND = 10_000
+"""Up to so many ids, a scan looks for the ids themselves, not only for what lies between the least and the greatest of them."""
+_signed: set[str] = set()
+"""Extensions that this process has loaded, and whose signatures were good."""
 
 
 class LakeError(UserError):
@@ -110,9 +114,7 @@ def quote(text: str) -> str:
 
 def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection whose default catalog is the lake, at a snapshot if one is given."""
-    con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    load_extension(con, "sqlite_scanner" if lake.is_sqlite else "postgres_scanner")
-    load_extension(con, "ducklake")
+    con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
     options = [f"data_path {quote(lake.data_path)}"]
     if lake.is_sqlite:
         options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {lake.busy_timeout_ms}"]
@@ -127,10 +129,22 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         raise LakeError(f"cannot open the lake at {lake.catalog}: {error}; `minutehand doctor` looks into it") from error
     con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
     con.execute("use lake")
+    con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
     if lake.threads:
         con.execute(f"set threads = {lake.threads:d}")
     if _has_icu(con):
         con.execute("set timezone = 'UTC'")
+    return con
+
+
+def _opened(*extensions: str) -> duckdb.DuckDBPyConnection:
+    """A connection with extensions, whose signatures are checked once a process: that hashes them in full, a third of a second for two."""
+    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    con = duckdb.connect(config={**config, "allow_unsigned_extensions": str(_signed.issuperset(extensions)).lower()})
+    for name in extensions:
+        load_extension(con, name)
+    con.execute("set allow_unsigned_extensions = false")
+    _signed.update(extensions)
     return con
 
 

@@ -129,9 +129,10 @@ def publish_minute(
     item_ids = pa.array(catalog_item_ids, pa.string())
     publication_id = _publication_id(provenance, cadence)
     with writing(lake) as con:
-        con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
         _check_watermarks(con, watermarks_before)
-        n_users, n_users_changed = _replace_some_lists(con, item_ids, lists, fallback, provenance)
+        _make_room(con, lists.user_ids)
+        con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        n_users, n_users_changed = _insert_some_lists(con, item_ids, lists, fallback, provenance)
         _replace_some_neighbours(con, item_ids, *neighbours_of, provenance)
         _extend_histories(con, news, max_events, provenance)
         _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
@@ -184,15 +185,19 @@ def _replace_lists(
     con.execute(statement("publish/insert_recommendations"), asdict(provenance))
 
 
-def _replace_some_lists(
+def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
+    """Delete the lists of some users and the one for anyone, and remember their tops: the scans that grow with the number of users."""
+    con.register("at_hand", pa.table({"user_id": pa.array([*user_ids, ANYONE], pa.string())}))
+    con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
+    con.execute(statement("minute/delete_recommendations"))
+
+
+def _insert_some_lists(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, provenance: Provenance
 ) -> tuple[int, int]:
     """How many users got a list, and how many of them a changed one."""
     batches = list_batches(item_ids, fallback, *_with_reasons(con, item_ids, lists, provenance.data_snapshot))
     con.register("lists", pa.Table.from_batches(batches, LISTS))
-    con.register("at_hand", pa.table({"user_id": pa.array([*lists.user_ids, ANYONE], pa.string())}))
-    con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
-    con.execute(statement("minute/delete_recommendations"))
     con.execute(statement("publish/insert_recommendations"), asdict(provenance))
     return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
 

@@ -1,18 +1,44 @@
 -- Users who have one of some items near the top of their list, or anywhere in it where the item is gone, oldest list first.
+-- Only as many rows are looked for as hold that many users; the scan ends there. They come in the order of the lake: older lists first.
 --
 -- grain:   one row per user
 -- params:  $depth (ranks that count), $n_most
 -- reads:   recs.recommendations, raw.items, excluded (registered: user_id), moved (registered: item_id)
 -- returns: user_id
-select lists.user_id
-from recs.recommendations as lists
-where lists.user_id <> '*'
-    and lists.item_id in (select moved.item_id from moved)
-    and (
-        lists.rank <= $depth
-        or lists.item_id in (select items.item_id from raw.items as items where not items.is_available)
-    )
-    and lists.user_id not in (select excluded.user_id from excluded)
-group by lists.user_id
-order by min(lists.generated_at), lists.user_id
+with found as (
+    select
+        lists.user_id,
+        lists.generated_at
+    from recs.recommendations as lists
+    where lists.user_id <> '*'
+        and lists.rank <= $depth
+        and lists.item_id in (select moved.item_id from moved)
+        and lists.user_id not in (select excluded.user_id from excluded)
+    limit $n_most * $depth -- noqa: AM09
+),
+
+-- by itself: with an `or` in its place, every list would be read in full
+gone as (
+    select
+        lists.user_id,
+        lists.generated_at
+    from recs.recommendations as lists
+    where lists.user_id <> '*'
+        and lists.item_id in (
+            select items.item_id
+            from raw.items as items
+            where not items.is_available
+                and items.item_id in (select moved.item_id from moved)
+        )
+        and lists.user_id not in (select excluded.user_id from excluded)
+)
+
+select together.user_id
+from (
+    select * from found
+    union all
+    select * from gone
+) as together
+group by together.user_id
+order by min(together.generated_at), together.user_id
 limit $n_most

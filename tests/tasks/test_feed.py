@@ -21,6 +21,7 @@ from tasks import lake as lakes
 from tasks.config import PublishConfig
 from tasks.feed import (
     News,
+    Refresh,
     Watermarks,
     histories_events,
     look_for_work,
@@ -273,12 +274,21 @@ def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lak
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 5)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0], "nobody": [0, 3]}))
     minute(lake, extra=["u2"])  # the only list that is newer; it shows b and c
-    later = timedelta(seconds=1)
-    assert users_to_refresh(lake, [], 9, MADE) == []
-    assert users_to_refresh(lake, [], 2, MADE + later) == ["u1", "u3"]
-    assert users_to_refresh(lake, ["b"], 9, MADE) == ["u1", "u4", "u2"]
-    assert users_to_refresh(lake, ["c"], 9, MADE, exclude=["u2"]) == ["u3"]
-    assert users_to_refresh(lake, ["c"], 4, MADE + later) == ["u1", "u3", "u4", "u2"]
+    later = MADE + timedelta(seconds=1)
+    assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)) == []
+    assert users_to_refresh(lake, [], Refresh(later, 2, 9, is_due=True)) == ["u1", "u3"]
+    assert users_to_refresh(lake, ["b"], Refresh(MADE, 9, 9, is_due=False)) == ["u1", "u4", "u2"]
+    assert users_to_refresh(lake, ["c"], Refresh(MADE, 9, 9, is_due=False), exclude=["u2"]) == ["u3"]
+    assert users_to_refresh(lake, ["c"], Refresh(later, 9, 4, is_due=True)) == ["u1", "u3", "u4", "u2"]
+
+
+def test_more_lists_are_made_anew_than_usual_only_where_they_are_old(lake: Lake) -> None:
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
+    put(lake, ranked({"u1": [0], "u2": [0], "u3": [0]}))
+    later = MADE + timedelta(seconds=1)
+    assert users_to_refresh(lake, ["a"], Refresh(MADE, 3, 1, is_due=False)) == ["u1"]
+    assert users_to_refresh(lake, ["a"], Refresh(later, 3, 1, is_due=True)) == ["u1", "u2", "u3"]
+    assert users_to_refresh(lake, ["a"], Refresh(later, 1, 2, is_due=True)) == ["u1", "u2"]
 
 
 def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,21 +296,22 @@ def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_to
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0]}))
     for item in "ab":
         add_item(lake, item, None)
-    assert users_to_refresh(lake, ["a", "b"], 9, MADE) == ["u1", "u2"]
+    refresh = Refresh(MADE, 9, 9, is_due=False)
+    assert users_to_refresh(lake, ["a", "b"], refresh) == ["u1", "u2"]
     with writing(lake) as con:
         con.execute("update raw.items set is_available = false where item_id = 'a'")
-    assert users_to_refresh(lake, ["a", "b"], 9, MADE) == ["u1", "u2", "u3"]
+    assert users_to_refresh(lake, ["a", "b"], refresh) == ["u1", "u2", "u3"]
 
 
 @pytest.mark.parametrize(
     ("n_users", "refresh_users", "hours"), [(3, 500, 24), (100_000, 500, 24), (100_000, 500, 1.51), (40_001, 7, 3), (99, 1, 1)]
 )
 def test_lists_that_were_made_at_once_are_all_made_anew_before_one_is_too_old(n_users: int, refresh_users: int, hours: float) -> None:
-    age, n_most = pace(n_users, PublishConfig(refresh_users=refresh_users, refresh_after_hours=hours))
+    age, n_old = pace(n_users, PublishConfig(refresh_users=refresh_users, refresh_after_hours=hours))
     started = 0.999  # a run a minute; the first comes when lists have been old enough for almost as long
-    last_minute = age / timedelta(minutes=1) + started + -(-n_users // n_most) - 1
+    last_minute = age / timedelta(minutes=1) + started + -(-n_users // n_old) - 1
     assert age >= timedelta(hours=hours / 2)
-    assert n_most >= refresh_users
+    assert n_old >= refresh_users
     assert last_minute < hours * 60
 
 

@@ -85,6 +85,12 @@ def test_a_reader_cannot_write(lake: Lake) -> None:
         con.execute(ADD, {"source": "x"})
 
 
+def test_no_connection_takes_extensions_without_a_signature_though_only_the_first_checks_its_own(lake: Lake) -> None:
+    for _ in range(2):
+        with reading(lake) as con:
+            assert con.execute("select current_setting('allow_unsigned_extensions')").fetchone() == (False,)
+
+
 def test_readers_in_another_process_take_no_lock_and_see_the_old_state_until_the_commit(lake: Lake) -> None:
     add(lake, "old")
     script = (

@@ -237,24 +237,32 @@ def _tune(
 ) -> _Tuned:
     """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
     model = copy.deepcopy(live.model)
-    square = online.delta_square.clone()
-    anchor = dict(night.model.named_parameters())
-    dense = _Dense.of(model, online.squares)
     known = torch.from_numpy(online.popularity.counts[-1]).float()
     sampling = Sampling.for_large(known)
-    now_offsets, replay_offsets = (_offsets(memory, first_seen, past.time, sampling) for past in (events, memory.events))
     due = due[events.votes[due] > LEAST_VOTE * events.weight[due]]
     windows = target_windows(events, due, min(config.window_events, model.config.max_events))
+    steps = _Steps(
+        model=model,
+        dense=_Dense.of(model, online.squares),
+        anchor=dict(night.model.named_parameters()),
+        square=online.delta_square.clone(),
+        rate=config.delta_rate / (1 + known / config.delta_settles).sqrt(),
+        events=events,
+        offsets=_offsets(memory, first_seen, events.time, sampling),
+        memory=memory,
+        replay_offsets=_offsets(memory, first_seen, memory.events.time, sampling),
+        config=config,
+        rng=rng,
+    )
     n_steps = 0
-    rate = config.delta_rate / (1 + known / config.delta_settles).sqrt()
     model.train()
     if len(windows) and (config.delta_rate or config.dense_rate):
         for _ in range(config.passes):
             for which in list(bucketed(windows.length, config.batch_events, rng))[: config.max_steps]:
-                _step(model, dense, anchor, square, rate, events, windows, which, now_offsets, memory, replay_offsets, config, rng)
+                steps.take(windows, which)
                 n_steps += 1
     model.eval()
-    return _Tuned(model, square, dense.squares, n_steps)
+    return _Tuned(model, steps.square, steps.dense.squares, n_steps)
 
 
 @dataclass(frozen=True)
@@ -290,49 +298,65 @@ class _Dense:
                 parameter.addcdiv_(mean, square.sqrt().add_(1e-8), value=-rate)
 
 
-def _step(
-    model: Recommender,
-    dense: _Dense,
-    anchor: dict[str, torch.nn.Parameter],
-    square: Tensor,
-    rate: Tensor,
-    events: Events,
-    windows: Windows,
-    which: Ints,
-    offsets: Offsets,
-    memory: Memory,
-    replay_offsets: Offsets,
-    config: IncrementConfig,
-    rng: np.random.Generator,
-) -> None:
-    dense.forget_gradients()
-    delta = model.items.delta
-    delta.grad = None
-    batch = make_batch(events, windows, which)
-    rows = batch.rows[batch.is_target].numpy()
-    share, n_events = 1.0, len(rows)
-    if config.replay_per_new:
+@dataclass(frozen=True)
+class _Steps:
+    """What the steps of one increment share. anchor: the night's parameters. square: of the deltas' gradients. rate: [items] of deltas."""
+
+    model: Recommender
+    dense: _Dense
+    anchor: dict[str, torch.nn.Parameter]
+    square: Tensor
+    rate: Tensor
+    events: Events
+    offsets: Offsets
+    memory: Memory
+    replay_offsets: Offsets
+    config: IncrementConfig
+    rng: np.random.Generator
+
+    def take(self, windows: Windows, which: Ints) -> None:
+        """One step on some of the windows and on as many replayed ones as their events ask for."""
+        config = self.config
+        self.dense.forget_gradients()
+        self.model.items.delta.grad = None
+        batch = make_batch(self.events, windows, which)
+        rows = batch.rows[batch.is_target].numpy()
+        n_events = len(rows) + self._replay(len(rows))
         share = 1 / (1 + config.replay_per_new)
-        n_windows = max(round(config.replay_per_new * len(rows) / (0.75 * len(memory.events) / max(memory.n_windows, 1))), 8)
-        replayed = memory.windows(memory.draw(n_windows, rng))
-        for part in bucketed(replayed.length, config.batch_events):
-            again = make_batch(memory.events, replayed, part)
-            (step_loss(model, again, memory.events, replay_offsets) * ((1 - share) * len(part) / len(replayed))).backward()
-            n_events += int(again.is_target.sum())
-    (step_loss(model, batch, events, offsets) * share).backward()
-    torch.nn.utils.clip_grad_norm_(dense.parameters.values(), 1.0)
-    if config.dense_rate:  # the squares are those of the night's batches: fewer events are noisier by as much
-        dense.step(config.dense_rate * min(n_events / config.batch_events, 1.0))
-    with torch.no_grad():
-        if config.delta_rate and delta.grad is not None:
-            items = torch.from_numpy(np.unique(events.item[rows]))
-            gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
-            usual = gradient.square().sum(1).mean()
-            square.copy_(torch.lerp(square, usual, SQUARE_RATE) if square > 0 else usual)
-            delta[items] -= rate[items, None] * gradient / square.sqrt().clamp_min(1e-12)
-            delta[items] = torch.lerp(delta[items], anchor[DELTA][items], config.anchor_pull)
-        for name, parameter in dense.parameters.items():
-            parameter.lerp_(anchor[name], config.anchor_pull)
+        (step_loss(self.model, batch, self.events, self.offsets) * share).backward()
+        torch.nn.utils.clip_grad_norm_(self.dense.parameters.values(), 1.0)
+        if config.dense_rate:  # the squares are those of the night's batches: fewer events are noisier by as much
+            self.dense.step(config.dense_rate * min(n_events / config.batch_events, 1.0))
+        self._move_deltas(np.unique(self.events.item[rows]))
+        with torch.no_grad():
+            for name, parameter in self.dense.parameters.items():
+                parameter.lerp_(self.anchor[name], config.anchor_pull)
+
+    def _replay(self, n_new: int) -> int:
+        """Add the gradients of replayed windows; the number of their events."""
+        per_new, memory, n_events = self.config.replay_per_new, self.memory, 0
+        if not per_new:
+            return 0
+        n_windows = max(round(per_new * n_new / (0.75 * len(memory.events) / max(memory.n_windows, 1))), 8)
+        replayed = memory.windows(memory.draw(n_windows, self.rng))
+        for part in bucketed(replayed.length, self.config.batch_events):
+            batch = make_batch(memory.events, replayed, part)
+            weight = per_new / (1 + per_new) * len(part) / len(replayed)
+            (step_loss(self.model, batch, memory.events, self.replay_offsets) * weight).backward()
+            n_events += int(batch.is_target.sum())
+        return n_events
+
+    @torch.no_grad()
+    def _move_deltas(self, rows: Ints) -> None:
+        """A step for the deltas of the items that were touched, of a length in proportion to the usual gradient."""
+        delta, items = self.model.items.delta, torch.from_numpy(rows)
+        if not self.config.delta_rate or delta.grad is None:
+            return
+        gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
+        usual = gradient.square().sum(1).mean()
+        self.square.copy_(torch.lerp(self.square, usual, SQUARE_RATE) if self.square > 0 else usual)
+        delta[items] -= self.rate[items, None] * gradient / self.square.sqrt().clamp_min(1e-12)
+        delta[items] = torch.lerp(delta[items], self.anchor[DELTA][items], self.config.anchor_pull)
 
 
 def _gate(live: Weights, night: Weights, tuned: Weights, memory: Memory, first_seen: Ints, config: IncrementConfig) -> Verdict:

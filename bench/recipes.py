@@ -16,12 +16,11 @@ import torch
 from bench.peers.__main__ import DATA, ITEMS
 from bench.table import keep
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
-from models.fitting import make_evaluator
 from models.metrics import bootstrap_interval
 from models.replay import Policy, ReplayConfig, replay
 from tasks.backtest_files import Files, load
 from tasks.config import IngestConfig
-from tasks.replay import Nights, Recipe, border, recent_column
+from tasks.replay import Nights, Recipe, border, known_at
 from tasks.sources import ColumnMapping
 
 STRETCHES = {"movietweetings": (0.74, 0.8, 6), "online-retail": (0.76, 0.8, 2), "yoochoose-clicks": (0.76, 0.8, 6)}
@@ -48,9 +47,8 @@ def run(name: str, folder: Path, minutes: float, threads: int, seed: int) -> lis
     data = load(files, IngestConfig(), encoder=EncoderConfig() if items else None, threads=threads).dataset
     since, until = border(data.events, since_share), border(data.events, until_share)
     data = replace(data, events=data.events.before(until))
-    past, evaluation = data.events.before(since), EvaluationConfig()
-    rules = make_evaluator(past, evaluation)
-    evaluator = replace(make_evaluator(data.events, evaluation), hide_seen=rules.hide_seen)
+    evaluation = EvaluationConfig()
+    evaluator, recent = known_at(since, data.events, evaluation)
     recipe = Recipe(
         *(IngestConfig(), EncoderConfig(), RecommenderConfig(), TrainConfig(minutes=minutes), evaluation),
         increment=IncrementConfig(),
@@ -62,7 +60,7 @@ def run(name: str, folder: Path, minutes: float, threads: int, seed: int) -> lis
         for label, changes in RECIPES.items()
     ]
     policies = [Policy("nothing", has_fresh_lists=True, learns=False, has_nights=False), *learning]
-    config = ReplayConfig(since, until, step_h * 3600, night_s=10**9, recent_column=recent_column(rules, past), seed=seed)
+    config = ReplayConfig(since, until, step_h * 3600, night_s=10**9, recent_column=recent, seed=seed)
     done = replay(evaluator, policies, Nights(data, recipe), config)
     base = done.rankings["nothing"].ndcg_at_10
     rows = []

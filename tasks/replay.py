@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from models.checkpoint import Checkpoint
-from models.config import IncrementConfig
+from models.config import EvaluationConfig, IncrementConfig
 from models.dataset import Events, Floats, TemporalSplit
 from models.errors import UserError
 from models.evaluation import Evaluator
@@ -83,12 +83,10 @@ def replay(
     )
     data = loaded.dataset
     since, until = border(data.events, course.since_share), border(data.events, course.until_share)
-    past = data.events.before(since)
-    if not len(past) or since >= until:
+    if not len(data.events.before(since)) or since >= until:
         raise UserError(f"no event is before {course.since_share:.0%} of the time; choose a later --from")
-    rules = make_evaluator(past, recipe.evaluation)
-    evaluator = replace(make_evaluator(data.events, recipe.evaluation), hide_seen=rules.hide_seen)
-    config = ReplayConfig(since, until, course.step_s, course.night_s, course.list_delay_s, recent_column(rules, past), recipe.seed)
+    evaluator, recent = known_at(since, data.events, recipe.evaluation)
+    config = ReplayConfig(since, until, course.step_s, course.night_s, course.list_delay_s, recent, recipe.seed)
     policies = [policy for policy in known_policies(recipe.increment) if policy.name in course.policies]
     replayed = run(evaluator, policies, Nights(data, recipe), config, on_step=on_step)
     result = {
@@ -122,12 +120,17 @@ def moment(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat()
 
 
-def recent_column(rules: Evaluator, past: Events) -> int:
-    """The half-life of recent popularity that was best on the last tenth of what came before the replay."""
+def known_at(since: int, events: Events, config: EvaluationConfig) -> tuple[Evaluator, int]:
+    """An evaluator of all events by the rules that were known at a time, and the half-life of recent popularity that was best until then.
+
+    The best on the last tenth of what came before.
+    """
+    past = events.before(since)
+    rules = make_evaluator(past, config)
     split = TemporalSplit.by_quantile(past.time, 0.9, 0.1)
     tuning = np.flatnonzero(past.time >= split.validation_from)[:: max(len(past) // 50_000, 1)]
     quality = [float(rules.rank_popularity(tuning, row).ndcg_at_10.mean()) for row in range(len(HALF_LIVES_H))] if len(tuning) else [0.0]
-    return int(np.argmax(quality))
+    return replace(make_evaluator(events, config), hide_seen=rules.hide_seen), int(np.argmax(quality))
 
 
 @dataclass(frozen=True)

@@ -64,17 +64,22 @@ def skip_overdue_runs(pool: str) -> None:
             seen.add(run.deployment_id)
 
 
-def crash_silent_runs() -> None:
-    """An automation: a run whose process was killed, so that it could say nothing, does not stay Running for ever."""
+def crash_silent_runs(silence: timedelta = SILENCE) -> None:
+    """An automation: a run whose process was killed, so that it could say nothing, does not stay Pending or Running for ever.
+
+    It takes the place of the one that an older version made, and stays off where somebody has switched that off.
+    """
     with get_client(sync_client=True) as client:
-        if client.read_automations_by_name(SILENT_RUNS):
-            return
+        before = client.read_automations_by_name(SILENT_RUNS)
+        for found in before:
+            client.delete_automation(found.id)
         client.create_automation(
             AutomationCore(
                 name=SILENT_RUNS,
                 description="A flow run beats every 30 s; one that was killed does not, and would keep its place in the concurrency limit",
+                enabled=all(found.enabled for found in before),
                 trigger=EventTrigger(
-                    after={"prefect.flow-run.heartbeat"},
+                    after={"prefect.flow-run.Pending", "prefect.flow-run.heartbeat"},  # Pending: from then on it holds its place
                     expect={
                         "prefect.flow-run.heartbeat",
                         "prefect.flow-run.Completed",
@@ -86,7 +91,7 @@ def crash_silent_runs() -> None:
                     for_each={"prefect.resource.id"},
                     posture=Posture.Proactive,
                     threshold=1,
-                    within=SILENCE,
+                    within=silence,
                 ),
                 actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its heartbeat stopped")],
             )

@@ -195,13 +195,13 @@ def users_to_refresh(
 ) -> list[str]:
     """At most limit users whose list should be made anew although they did nothing, oldest list first.
 
-    Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten; anywhere if
-    it is gone.
+    Those whose list was made before older_than (UTC) come first, then those with a moved item among their first ten, or anywhere
+    one that is gone, whenever it went.
     """
     with reading(lake) as con:
         old = _old_lists(con, older_than, limit, exclude)
         con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
-        near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": limit}).fetchall() if moved_item_ids else []
+        near = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": limit}).fetchall()
     return list(dict.fromkeys([*old, *(str(user) for (user,) in near)]))[:limit]
 
 

@@ -283,6 +283,7 @@ def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lak
 
 def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.feed.LOOKED_AT", 1)
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0]}))
     for item in "ab":
         add_item(lake, item, None)
@@ -290,6 +291,19 @@ def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_to
     with writing(lake) as con:
         con.execute("update raw.items set is_available = false where item_id = 'a'")
     assert users_to_refresh(lake, ["a", "b"], 9, MADE) == ["u1", "u2", "u3"]
+
+
+def test_lists_with_an_item_that_is_gone_wait_for_the_minute_that_has_room_for_them(lake: Lake) -> None:
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
+    put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "nobody": [0, 3]}))
+    assert users_to_refresh(lake, ["a"], 1, MADE) == ["u1"]
+    add_item(lake, "a", None)
+    with writing(lake) as con:
+        con.execute("update raw.items set is_available = false where item_id = 'a'")
+    assert users_to_refresh(lake, [], 1, MADE) == ["u1"]
+    with writing(lake) as con:
+        con.execute("update recs.recommendations set item_id = 'b' where user_id = 'u1' and item_id = 'a'")
+    assert users_to_refresh(lake, [], 9, MADE) == ["u3"]
 
 
 @pytest.mark.parametrize(

@@ -240,8 +240,8 @@ def reconcile_live(registry: Registry, live_version: str) -> Mended:
     registered = {model_id_of(found) for found in known}
     orphans = [model for model in logged_models(registry) if model.tags.get("cadence") == MINUTE and model.model_id not in registered]
     for model in orphans:
-        delete_model(registry.client, model)
         shutil.rmtree(registry.downloads / model.model_id, ignore_errors=True)
+        delete_model(registry.client, model)
     was = publish_alias(registry, live_version)
     return Mended(tuple(str(found.version) for found in doomed), tuple(model.model_id for model in orphans), was)
 

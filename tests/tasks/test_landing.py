@@ -68,8 +68,8 @@ def test_killed_when_an_unreadable_file_has_just_moved_its_reason_is_there(
     drop(landing, "events/a.csv", "colour,size\nred,1\n")
     move = shutil.move
 
-    def move_and_die(*given: Path) -> None:
-        move(*given)
+    def move_and_die(file: Path, target: Path) -> None:
+        move(file, target)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, "move", move_and_die)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from prefect.automations import AutomationCore, EventTrigger, Posture
+from prefect.automations import AutomationCore, CompoundTrigger, EventTrigger, Posture
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
@@ -19,12 +19,15 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
 SILENCE = timedelta(seconds=100)  # three heartbeats of PREFECT_FLOWS_HEARTBEAT_FREQUENCY and a little
 SILENT_RUNS = "Crash runs whose heartbeat stopped"
+OWN_RUNS = "minutehand"
+"""The tag of the deployments in prefect.yaml, which make their runs beat; somebody else's may never do."""
 PAGE = 200
 
 
@@ -64,33 +67,41 @@ def skip_overdue_runs(pool: str) -> None:
             seen.add(run.deployment_id)
 
 
-def crash_silent_runs() -> None:
-    """An automation: a run whose process was killed, so that it could say nothing, does not stay Running for ever."""
+def crash_silent_runs(silence: timedelta = SILENCE) -> None:
+    """An automation: a run whose process was killed, so that it could say nothing, does not stay Pending or Running for ever.
+
+    It takes the place of the one that an older version made, and stays off where somebody has switched that off.
+    """
+    stopped = _silence(silence, after="heartbeat")
+    never_began = _silence(silence, after="Pending", match_related={"prefect.resource.id": f"prefect.tag.{OWN_RUNS}"})
     with get_client(sync_client=True) as client:
-        if client.read_automations_by_name(SILENT_RUNS):
-            return
+        before = client.read_automations_by_name(SILENT_RUNS)
+        for found in before:
+            client.delete_automation(found.id)
         client.create_automation(
             AutomationCore(
                 name=SILENT_RUNS,
                 description="A flow run beats every 30 s; one that was killed does not, and would keep its place in the concurrency limit",
-                trigger=EventTrigger(
-                    after={"prefect.flow-run.heartbeat"},
-                    expect={
-                        "prefect.flow-run.heartbeat",
-                        "prefect.flow-run.Completed",
-                        "prefect.flow-run.Failed",
-                        "prefect.flow-run.Cancelled",
-                        "prefect.flow-run.Crashed",
-                    },
-                    match={"prefect.resource.id": "prefect.flow-run.*"},
-                    for_each={"prefect.resource.id"},
-                    posture=Posture.Proactive,
-                    threshold=1,
-                    within=SILENCE,
-                ),
-                actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its heartbeat stopped")],
+                enabled=all(found.enabled for found in before),
+                trigger=CompoundTrigger(require="any", triggers=[stopped, never_began]),
+                actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat for {silence.seconds} s")],
             )
         )
+
+
+def _silence(within: timedelta, after: str, match_related: dict[str, str | list[str]] | None = None) -> EventTrigger:
+    """Fires for a run that after an event neither beats nor ends."""
+    expected = ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")
+    return EventTrigger(
+        after={f"prefect.flow-run.{after}"},
+        expect={f"prefect.flow-run.{name}" for name in expected},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(match_related or {}),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=within,
+    )
 
 
 def _runs(client: SyncPrefectClient, pool: str, *states: StateType, before: datetime | None = None) -> Iterator[FlowRun]:

@@ -101,7 +101,9 @@ def catch_up(
         return base.version, feed.Watermarks(news.snapshot, news.snapshot)
     if not news.items.is_empty():  # those that came in since the last look
         encode_items(tables, settings.encoder, progress=False)
-    day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
+    today = datetime.now(UTC).date()
+    increments.close_days(models, tables, today)
+    day = increments.open_day(models, today, champion.version)
     done = learn_news(settings, tables, mine.folder / "checkpoint", day, base.version, champion, base.before, news)
     told = increments.told(done.version, done.learnt.verdict, done.predicted, len(done.state.step.user_ids))
     get_run_logger().info("caught up: %s", told)

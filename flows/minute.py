@@ -58,7 +58,9 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, mine: turn.Turn, wo
     for text in increments.reconcile_live(models, live).told:
         get_run_logger().warning(text)
     version, champion = increments.find_live(models, live)
-    day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
+    today = datetime.now(UTC).date()
+    increments.close_days(models, tables, today)
+    day = increments.open_day(models, today, champion.version)
     if not work.is_empty:
         version = update(settings, tables, mine, work, day, version, champion)
     increments.publish_alias(models, version.version)

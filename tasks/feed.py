@@ -195,19 +195,15 @@ def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refre
     """Users whose list should be made anew although they did nothing.
 
     First those whose list has grown old, oldest first; then, up to refresh.n_most in all, those with a moved item among their first
-    ten; anywhere if it is gone.
+    ten, or anywhere one that is gone.
     """
     with reading(lake) as con:
         old = _old_lists(con, refresh.older_than, refresh.n_old, exclude) if refresh.is_due else []
-        near = _lists_with(con, moved_item_ids, refresh.n_most, [*exclude, *old]) if len(old) < refresh.n_most else []
-    return [*old, *near[: refresh.n_most - len(old)]]
-
-
-def _lists_with(con: duckdb.DuckDBPyConnection, item_ids: Collection[str], n_most: int, exclude: Collection[str]) -> list[str]:
-    con.register("excluded", pl.DataFrame({"user_id": pl.Series(list(exclude), dtype=pl.String)}))
-    con.register("moved", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
-    found = con.execute(statement("minute/lists_with_items"), {"depth": LOOKED_AT, "n_most": n_most}).fetchall()
-    return [str(user) for (user,) in found]
+        con.register("excluded", pl.DataFrame({"user_id": pl.Series([*exclude, *old], dtype=pl.String)}))
+        con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
+        room = {"depth": LOOKED_AT, "n_most": max(refresh.n_most - len(old), 0), "older_than": refresh.older_than}
+        near = con.execute(statement("minute/lists_with_items"), room).fetchall()
+    return [*old, *(str(user) for (user,) in near)]
 
 
 def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int, as_of: int) -> Step:

@@ -9,6 +9,7 @@ the publishing turn, one process at a time. A minute that was killed leaves one 
 | before its lists were published        | a version newer than the live one | it is deleted; the next run learns it again |
 | after the lists were published         | an alias one version behind       | the alias is set                            |
 | before its figures were in the run     | a gap in the curves               | `Day.metrics` logs what eval.prequential has |
+| the same, and the next day came        | a gap at the end of that day      | `close_days` does, before it ends the run    |
 """
 
 from __future__ import annotations
@@ -138,14 +139,19 @@ def read_minutes(lake: Lake, since: datetime) -> list[Minute]:
     return [Minute(moment, [MetricRow(*row[1:]) for row in found]) for moment, found in by_moment]
 
 
+def close_days(registry: Registry, lake: Lake, today: date) -> None:
+    """End the runs of earlier days as FINISHED, with the figures that their last minute was killed before it could log."""
+    for run in _day_runs(registry):
+        day = Day(registry, run.info.run_id, date.fromisoformat(run.data.tags[f"{MINE}.day"]))
+        if run.info.status == "RUNNING" and day.day < today:
+            day.metrics(read_minutes(lake, day.missing_since()))
+            registry.client.set_terminated(day.run_id, "FINISHED")
+
+
 def open_day(registry: Registry, day: date, champion: str) -> Day:
-    """The run of a day, made where there is none; those of earlier days are ended as FINISHED."""
+    """The run of a day, made where there is none."""
     client, tag = registry.client, f"{MINE}.day"
-    found = _day_runs(registry)
-    for run in found:
-        if run.info.status == "RUNNING" and run.data.tags[tag] < day.isoformat():
-            client.set_terminated(run.info.run_id, "FINISHED")
-    run_id = next((run.info.run_id for run in found if run.data.tags[tag] == day.isoformat()), None)
+    run_id = next((run.info.run_id for run in _day_runs(registry) if run.data.tags[tag] == day.isoformat()), None)
     if run_id is None:
         tags = {
             "mlflow.source.name": MINE,
@@ -240,8 +246,8 @@ def reconcile_live(registry: Registry, live_version: str) -> Mended:
     registered = {model_id_of(found) for found in known}
     orphans = [model for model in logged_models(registry) if model.tags.get("cadence") == MINUTE and model.model_id not in registered]
     for model in orphans:
-        delete_model(registry.client, model)
         shutil.rmtree(registry.downloads / model.model_id, ignore_errors=True)
+        delete_model(registry.client, model)
     was = publish_alias(registry, live_version)
     return Mended(tuple(str(found.version) for found in doomed), tuple(model.model_id for model in orphans), was)
 

@@ -104,8 +104,7 @@ def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestCon
     except LakeError:
         raise
     except UserError as error:
-        moved = _move(file, landing, "failed", kind)
-        moved.with_name(f"{moved.name}.error.txt").write_text(f"{error}\n", encoding="utf-8")
+        _move(file, landing, "failed", kind, reason=str(error))
         return Landed(kind, file.name, "failed", error=str(error))
     _move(file, landing, "done", kind)
     return Landed(kind, file.name, "done", **_counts(summary))
@@ -115,7 +114,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
     return {name: getattr(summary, name) for name in ("read", "new", "changed", "duplicate", "rejected", "seconds")}
 
 
-def _move(file: Path, landing: Path, outcome: str, kind: Kind) -> Path:
+def _move(file: Path, landing: Path, outcome: str, kind: Kind, reason: str = "") -> None:
     folder = landing / outcome / datetime.now(UTC).date().isoformat() / kind
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
@@ -123,5 +122,6 @@ def _move(file: Path, landing: Path, outcome: str, kind: Kind) -> Path:
     while target.exists():
         copies += 1
         target = folder / f"{copies}-{file.name}"
+    if reason:  # before the file goes: killed in between, the next run says it again
+        target.with_name(f"{target.name}.error.txt").write_text(f"{reason}\n", encoding="utf-8")
     shutil.move(file, target)
-    return target

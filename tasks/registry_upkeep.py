@@ -88,10 +88,10 @@ def delete_versions(registry: Registry, doomed: Sequence[ModelVersion]) -> None:
     """Delete versions, files included. The files go first: killed in between, the next call still finds the version."""
     models = {model.model_id: model for model in logged_models(registry)} if doomed else {}
     for found in doomed:
+        shutil.rmtree(registry.downloads / model_id_of(found), ignore_errors=True)
         if model_id_of(found) in models:
             delete_model(registry.client, models[model_id_of(found)])
         registry.client.delete_model_version(registry.model_name, str(found.version))
-        shutil.rmtree(registry.downloads / model_id_of(found), ignore_errors=True)
 
 
 def delete_model(client: MlflowClient, model: LoggedModel) -> None:

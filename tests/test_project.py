@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from cli.orchestration import OWN_RUNS
 from tests.conftest import ROOT
 
 
@@ -58,6 +59,12 @@ def test_the_constraints_name_no_local_build_and_not_the_project() -> None:
 def test_the_versions_that_stop_prefect_are_out_of_bounds(name: str) -> None:
     (requirement,) = [need for need in _requirements() if need.name == name]
     assert not requirement.specifier.contains({"fastapi": "0.155.0", "sqlalchemy": "2.1.0"}[name])
+
+
+@pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
+def test_the_runs_of_a_deployment_beat_so_that_a_killed_one_is_known(deployment: dict[str, Any]) -> None:
+    assert OWN_RUNS in deployment["tags"]
+    assert deployment["work_pool"]["job_variables"]["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])

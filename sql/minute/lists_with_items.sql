@@ -1,9 +1,12 @@
--- Users who have one of some items near the top of their list, or anywhere in it where the item is gone, oldest list first.
+-- Users who have one of some items near the top of their list, or anywhere in it an item that is gone, oldest list first.
 -- Only as many rows are looked for as hold that many users; the scan ends there. They come in the order of the lake: older lists first.
 --
--- grain:   one row per user
--- params:  $depth (ranks that count), $n_most
--- reads:   recs.recommendations, raw.items, excluded (registered: user_id), moved (registered: item_id)
+-- What is gone need not be among those items: lists that a minute before had no room for are found again.
+-- What went before $older_than is in no list but older ones, which are made anew for their age.
+--
+-- grain:   one row per user with a history
+-- params:  $depth (ranks that count), $n_most, $older_than (timestamp, UTC)
+-- reads:   recs.recommendations, raw.items, features.user_histories, excluded (registered: user_id), moved (registered: item_id)
 -- returns: user_id
 with found as (
     select
@@ -28,7 +31,7 @@ gone as (
             select items.item_id
             from raw.items as items
             where not items.is_available
-                and items.item_id in (select moved.item_id from moved)
+                and items.updated_at >= $older_than
         )
         and lists.user_id not in (select excluded.user_id from excluded)
 )
@@ -39,6 +42,7 @@ from (
     union all
     select * from gone
 ) as together
+where together.user_id in (select histories.user_id from features.user_histories as histories)
 group by together.user_id
 order by min(together.generated_at), together.user_id
 limit $n_most

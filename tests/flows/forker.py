@@ -1,8 +1,10 @@
 """Minutes in children of a process that has imported everything, so that a kill costs a second and not ten.
 
 One line of JSON on stdin is a list of what children shall do, all at once; one line on stdout has their exit codes.
-A child runs the minute flow; given {"kill": "module:name:before or after"} it kills itself there, given {"state": file}
-it writes down what the tables and the registry hold instead.
+A child runs the minute flow, with other {"settings": ...} where they are given. Given {"kill": "module:name:before or after"} it
+kills itself there, given {"kill_before": n} before the nth lasting effect; given {"effects": file} it writes down all of them.
+Given {"state": file} it writes down what the tables and the registry hold instead, given {"a_day_passes": ...} it makes the run
+of today that of yesterday.
 """
 
 from __future__ import annotations
@@ -12,18 +14,33 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests.flows.effects import place, watch
+
+IMPORTED = (
+    *("flows.minute", "flows.learning", "models.encoder", "tasks.encoding", "tasks.increments", "tasks.minute", "tasks.night"),
+    *("tasks.publishing", "transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert", "torch._dynamo"),
+    *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+)
+FOREIGN = ("mlflow.db", ".artifact.uploading.")
+"""Files that come and go as SQLite likes, and the few bytes that MLflow leaves of a text while it writes it."""
 TABLES = {
+    "events": "select user_id, item_id, event_type, occurred_at::varchar from raw.events order by all",
+    "items": "select item_id, title from raw.items order by all",
+    "rejected": "select line, reason from raw.rejected order by all",
     "lists": "select user_id, rank, item_id, score, probability, source, reason from recs.recommendations order by all",
     "similar": "select item_id, rank, similar_item_id, similarity from recs.similar_items order by all",
     "histories": "select user_id, item_ids, event_types, n_events from features.user_histories order by user_id",
     "embeddings": "select item_id, text_hash from features.item_embeddings order by item_id",
     "prequential": "select model, segment, metric, value, n_events from eval.prequential order by all",
-    "freshness": "select user_id, received_at::varchar from ops.freshness order by all",
+    "freshness": "select user_id, count(*) from ops.freshness group by all order by all",
     "publications": "select cadence, n_users, n_users_changed, n_items from recs.publications order by published_at",
     "waiting": "select count(distinct snapshot) from ops.watermarks",
 }
@@ -44,6 +61,34 @@ def kill_at(moment: str) -> None:
     setattr(owner, last, dying)
 
 
+@contextmanager
+def watched(order: dict[str, Any]) -> Iterator[None]:
+    """Effects are counted while the block lasts."""
+    effects: list[str] = []
+
+    def before(name: str) -> None:
+        if len(effects) == order.get("kill_before"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        effects.append(name)
+
+    watch(Path(os.environ["MINUTEHAND_HOME"]).resolve(), before)
+    yield
+    if "effects" in order:
+        Path(order["effects"]).write_text(json.dumps(effects), encoding="utf-8")
+
+
+def let_a_day_pass() -> None:
+    """The run of today's minutes becomes that of yesterday."""
+    from settings import load
+    from tasks import increments, registry
+
+    settings = load()
+    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name)
+    today = datetime.now(UTC).date()
+    day = increments.open_day(models, today, "1")
+    models.client.set_tag(day.run_id, "minutehand.day", str(today - timedelta(days=1)))
+
+
 def state() -> dict[str, Any]:
     """What a run leaves, without names of runs, versions and times."""
     from models import checkpoint as checkpoints
@@ -59,17 +104,26 @@ def state() -> dict[str, Any]:
     live = registry.find_version(models, publishing.live_version(lake) or "")
     loaded = checkpoints.load(live.checkpoint_folder)
     assert loaded.online is not None
-    days = models.client.search_runs([models.experiment_id], f"tags.`minutehand.cadence` = '{increments.MINUTE}'")
+    days = models.client.search_runs(
+        [models.experiment_id], f"tags.`minutehand.cadence` = '{increments.MINUTE}'", order_by=["attributes.start_time"]
+    )
     points = [models.client.get_metric_history(day.info.run_id, "live/ndcg_at_10") for day in days]
     found["learnt"] = dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
     found["weights"] = {name: value.double().sum().item() for name, value in loaded.live.model.state_dict().items()}
-    found["versions"] = len(registry.versions(models)), len(registry.logged_models(models))
+    folders = list((settings.home / "mlflow" / "artifacts" / "models").iterdir())
+    found["versions"] = len(registry.versions(models)), len(registry.logged_models(models)), len(folders)
+    found["days"] = [day.info.status for day in days]
+    found["files"] = sorted({place(file, settings.home) for file in settings.home.rglob("*") if not file.name.startswith(FOREIGN)})
     found["live is live"] = registry.aliases(models)[registry.LIVE] == live.version
     found["curve"] = [point.value for day in points for point in day]
     return found
 
 
-def work(order: dict[str, str]) -> None:
+def work(order: dict[str, Any]) -> None:
+    os.environ.update(order.get("settings", {}))
+    if "a_day_passes" in order:
+        let_a_day_pass()
+        return
     if "state" in order:
         Path(order["state"]).write_text(json.dumps(state()), encoding="utf-8")
         return
@@ -77,10 +131,11 @@ def work(order: dict[str, str]) -> None:
         kill_at(order["kill"])
     from flows.minute import minute
 
-    minute()
+    with watched(order):
+        minute()
 
 
-def start(order: dict[str, str]) -> int:
+def start(order: dict[str, Any]) -> int:
     child = os.fork()
     if child:
         return child
@@ -98,7 +153,7 @@ def start(order: dict[str, str]) -> int:
 
 def serve() -> None:
     """Answer until stdin ends."""
-    for name in ("flows.minute", "models.encoder", "tasks.encoding", "tasks.increments", "tasks.minute", "tasks.night", "tasks.publishing"):
+    for name in IMPORTED:
         import_module(name)
     for line in sys.stdin:
         children = [start(order) for order in json.loads(line)]

@@ -21,6 +21,7 @@ from models import checkpoint as checkpoints
 from tasks import registry, turn
 from tasks.lake import writing
 from tests.conftest import ROOT
+from tests.flows.effects import boundaries
 from tests.flows.shop import Shop, open_shop
 from tests.lakes import put
 
@@ -29,19 +30,10 @@ LATE = 12 * 24.0
 MOMENTS = [
     "tasks.feed:watermarks_of:after",
     "tasks.feed:look_for_work:after",
-    "tasks.registry:open_registry:after",
-    "tasks.increments:reconcile_live:after",
-    "tasks.increments:open_day:after",
-    "tasks.encoding:_keep:before",
-    "tasks.encoding:_keep:after",
     "tasks.minute:prepare:after",
     "tasks.minute:score:after",
     "tasks.minute:take_in:after",
     "tasks.minute:save:after",
-    "mlflow:MlflowClient.create_logged_model:after",
-    "tasks.increments:_pack:after",
-    "mlflow:MlflowClient.finalize_logged_model:after",
-    "mlflow:MlflowClient.create_model_version:after",
     "tasks.minute:rank:after",
     "tasks.publishing:_check_watermarks:after",
     "tasks.publishing:_replace_some_lists:after",
@@ -51,13 +43,16 @@ MOMENTS = [
     "tasks.publishing:_note_prequential:after",
     "tasks.publishing:_note_freshness:after",
     "tasks.publishing:_move_watermarks:after",
-    "tasks.publishing:publish_minute:after",
-    "tasks.increments:Day.metrics:before",
-    "mlflow:MlflowClient.log_batch:after",
-    "tasks.increments:prune_increments:before",
-    "tasks.increments:prune_increments:after",
 ]
-QUICK = ["mlflow:MlflowClient.create_model_version:after"]
+"""At work, and within the transaction that publishes; the boundaries between effects are found, not listed."""
+PARTS = 8
+LANDED = {
+    "items/one.csv": "item_id,title\nlamp,red lamp\n",
+    "items/two.csv": "item_id,title\nvase,green vase\n",
+    "events/broken.csv": "who,what\nu01,i02\n",
+    "events/some.csv": "user_id,item_id,event_type,occurred_at\nu05,lamp,cart,2026-01-13T01:00:00Z\nu06,,cart,2026-01-13T02:00:00Z\n",
+}
+DISCARD = {"MINUTEHAND_INCREMENT__MAX_DRIFT": "1e-12"}
 
 
 @pytest.fixture(scope="module")
@@ -247,19 +242,23 @@ class Forker:
     home: Path
 
     def begin(self) -> None:
-        """The shop as it was after its night."""
+        """The shop as it was after its night and a minute of yesterday, with news in the lake and in the landing folder."""
         shutil.rmtree(self.home)
         shutil.copytree(self.home.parent / "copy", self.home)
 
-    def run(self, *orders: dict[str, str]) -> list[int]:
+    def run(self, *orders: dict[str, Any]) -> list[int]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(orders), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
     def state(self) -> dict[str, Any]:
-        file = self.home.parent / "state.json"
-        assert self.run({"state": str(file)}) == [0]
+        return self.told("state")
+
+    def told(self, what: str, **more: Any) -> Any:
+        """What a child writes down."""
+        file = self.home.parent / f"{what}.json"
+        assert self.run({what: str(file), **more}) == [0]
         return json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -267,21 +266,38 @@ class Forker:
 def forker(shop: Shop, prefect_server: str) -> Iterator[Forker]:
     """From here on no test opens the registry of the shop itself: its database is replaced under it."""
     command = [sys.executable, "-m", "tests.flows.forker"]
-    environment = {**os.environ, "MINUTEHAND_HOME": str(shop.home), "PREFECT_API_URL": prefect_server}
+    environment = {
+        **os.environ,
+        "MINUTEHAND_HOME": str(shop.home),
+        "MINUTEHAND_REGISTRY__KEEP_INCREMENTS": "1",
+        "PREFECT_API_URL": prefect_server,
+    }
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         forker = Forker(process, shop.home)
         forker.begin()
+        put(shop.lake, [("u01", "i04", LATE - 1)], event_type="cart")
+        assert forker.run({}) == [0]
+        assert forker.run({"a_day_passes": True}) == [0]
         put(
             shop.lake,
             [("u03", "i05", LATE), ("u04", "fresh", LATE), ("novel", "i07", LATE + 0.1)],
             {"fresh": "red tent"},
             event_type="cart",
         )
+        land(shop.home / "landing")
         shutil.rmtree(shop.home.parent / "copy")
         shutil.copytree(shop.home, shop.home.parent / "copy")
         yield forker
         assert process.stdin is not None
         process.stdin.close()
+
+
+def land(landing: Path) -> None:
+    """Files that have lain in the landing folder for an hour; one of them cannot be read."""
+    for name, text in LANDED.items():
+        (landing / name).write_text(text, encoding="utf-8")
+        an_hour_ago = datetime.now(UTC).timestamp() - 3600
+        os.utime(landing / name, (an_hour_ago, an_hour_ago))
 
 
 @pytest.fixture(scope="module")
@@ -292,26 +308,73 @@ def unkilled(forker: Forker) -> dict[str, Any]:
     return forker.state()
 
 
-def demand_mended(forker: Forker, unkilled: dict[str, Any], moment: str) -> None:
+@pytest.fixture(scope="module")
+def effects(forker: Forker) -> list[str]:
+    """The lasting effects of a run, in order."""
     forker.begin()
-    assert forker.run({"kill": moment}) == [-signal.SIGKILL], moment
-    assert forker.run({}) == [0], moment
+    return forker.told("effects")
+
+
+def wrong_after(forker: Forker, unkilled: dict[str, Any], killed: dict[str, Any], **settings: Any) -> list[str]:
+    """What differs from the run that nobody killed, after one that was and the next."""
+    forker.begin()
+    assert forker.run({**killed, **settings}) == [-signal.SIGKILL], killed
+    assert forker.run(settings) == [0], killed
     state = forker.state()
-    assert {name for name in unkilled if state[name] != unkilled[name]} == set(), moment
+    return [name for name in unkilled if state[name] != unkilled[name]]
 
 
 @pytest.mark.slow
-def test_a_minute_killed_between_two_effects_is_mended_by_the_next(forker: Forker, unkilled: dict[str, Any]) -> None:
-    assert unkilled["learnt"]["fresh"] == 1
-    assert (unkilled["waiting"], unkilled["live is live"], unkilled["versions"], len(unkilled["curve"])) == ([[1]], True, [2, 2], 1)
-    for moment in QUICK:
-        demand_mended(forker, unkilled, moment)
+def test_the_effects_of_a_minute_are_found(effects: list[str]) -> None:
+    assert effects.count("lake: commit") == 4, "items, events, vectors, lists"
+    assert {
+        *("file: move landing/items/one.csv", "file: move landing/items/two.csv", "file: move landing/events/some.csv"),
+        *("file: move mlflow/artifacts/models/m*/artifacts", "file: delete mlflow/artifacts/models/m*", "mlflow: inputs"),
+        *("mlflow: registered_models, model_versions, model_version_tags", "mlflow: registered_model_aliases"),
+        *("mlflow: metrics, latest_metrics", "mlflow: registered_models, model_versions", "file: delete minute/running.json"),
+    } <= set(effects)
+    assert len(boundaries(effects)) > 40
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if moment not in QUICK])
+def test_a_minute_leaves_what_the_kills_are_held_against(unkilled: dict[str, Any]) -> None:
+    assert (unkilled["learnt"]["fresh"], unkilled["learnt"]["lamp"], unkilled["waiting"]) == (1, 1, [[1]])
+    assert (unkilled["live is live"], unkilled["versions"], len(unkilled["curve"])) == (True, [2, 2, 2], 3)
+    assert (unkilled["days"], len(unkilled["rejected"])) == (["FINISHED", "RUNNING"], 1)
+    landed = [file.removeprefix("landing/") for file in unkilled["files"] if ".csv" in file]
+    assert landed == [
+        *("done/*/events/some.csv", "done/*/items/one.csv", "done/*/items/two.csv"),
+        *("failed/*/events/broken.csv", "failed/*/events/broken.csv.error.txt"),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_minute_killed_between_any_two_effects_is_mended_by_the_next(
+    part: int, forker: Forker, unkilled: dict[str, Any], effects: list[str]
+) -> None:
+    points = boundaries(effects)[part::PARTS]
+    wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}) for n in points}
+    assert {point: names for point, names in wrong.items() if names} == {}
+
+
+@pytest.mark.slow
+def test_a_minute_whose_update_the_gate_discards_is_mended_as_well(forker: Forker, effects: list[str]) -> None:
+    forker.begin()
+    discarding = forker.told("effects", settings=DISCARD)
+    unkilled = forker.state()
+    assert (unkilled["waiting"], unkilled["versions"], "fresh" in unkilled["learnt"]) == ([[2]], [2, 2, 2], False)
+    since = next(n for n, (kept, discarded) in enumerate(zip(effects, discarding, strict=False)) if kept != discarded)
+    points = [n for n in boundaries(discarding) if n >= since]
+    assert any("discarded" in discarding[n] for n in points)
+    wrong = {f"{n}, before {discarding[n]}": wrong_after(forker, unkilled, {"kill_before": n}, settings=DISCARD) for n in points}
+    assert {point: names for point, names in wrong.items() if names} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_minute_killed_at_any_moment_is_mended_by_the_next(moment: str, forker: Forker, unkilled: dict[str, Any]) -> None:
-    demand_mended(forker, unkilled, moment)
+    assert wrong_after(forker, unkilled, {"kill": moment}) == []
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ def test_a_scheduled_run_takes_in_a_dropped_file_and_ctrl_c_leaves_no_process(ru
 
     (automation,) = running.call("POST", "automations/filter", {})
     assert (automation["name"], automation["enabled"]) == (SILENT_RUNS, True), "what crashes the runs of a killed worker"
-    assert automation["trigger"]["posture"] == "Proactive"
+    assert [part["posture"] for part in automation["trigger"]["triggers"]] == ["Proactive", "Proactive"]
     assert [(action["type"], action["state"]) for action in automation["actions"]] == [("change-flow-run-state", "CRASHED")]
 
     pids = list(_children(running.home).values())

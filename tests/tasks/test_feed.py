@@ -293,6 +293,7 @@ def test_more_lists_are_made_anew_than_usual_only_where_they_are_old(lake: Lake)
 
 def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.feed.LOOKED_AT", 1)
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0]}))
     for item in "ab":
         add_item(lake, item, None)
@@ -301,6 +302,21 @@ def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_to
     with writing(lake) as con:
         con.execute("update raw.items set is_available = false where item_id = 'a'")
     assert users_to_refresh(lake, ["a", "b"], refresh) == ["u1", "u2", "u3"]
+
+
+def test_lists_with_an_item_that_is_gone_wait_for_the_minute_that_has_room_for_them(lake: Lake) -> None:
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
+    put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "nobody": [0, 3]}))
+    assert users_to_refresh(lake, ["a"], Refresh(MADE, 9, 1, is_due=False)) == ["u1"]
+    add_item(lake, "a", None)
+    with writing(lake) as con:
+        con.execute("update raw.items set is_available = false where item_id = 'a'")
+    assert users_to_refresh(lake, [], Refresh(MADE, 9, 1, is_due=False)) == ["u1"]
+    with writing(lake) as con:
+        con.execute("update recs.recommendations set item_id = 'b' where user_id = 'u1' and item_id = 'a'")
+    assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)) == ["u3"]
+    long_gone = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+    assert users_to_refresh(lake, [], Refresh(long_gone, 9, 9, is_due=False)) == [], "lists from before it went are old"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from models.results import MetricRow
 from tasks.increments import (
     Day,
     Minute,
+    close_days,
     find_live,
     open_day,
     prune_increments,
@@ -24,6 +25,7 @@ from tasks.increments import (
     reconcile_live,
     register_increment,
 )
+from tasks.lake import Lake, writing
 from tasks.registry import Registry, Version, aliases, find_version, promote, versions
 from tasks.registry_upkeep import delete_versions, prune, reconcile
 from tests.conftest import ROOT
@@ -55,14 +57,33 @@ def files_of(registry: Registry) -> int:
     return len(list((Path(registry.client.get_experiment(registry.experiment_id).artifact_location[7:]) / "models").iterdir()))
 
 
-def test_a_day_is_one_run_that_ends_when_the_next_begins_and_that_no_night_ends(registry: Registry, day: Day) -> None:
+INSERT_FIGURE = "insert into eval.prequential values ('f', 'm', '1', 9, 'live', 'all', 'ndcg_at_10', $ndcg, 10, $at, $at)"
+
+
+def test_a_day_is_one_run_that_ends_when_the_next_begins_and_that_no_night_ends(registry: Registry, lake: Lake, day: Day) -> None:
     assert open_day(registry, TODAY, "9").run_id == day.run_id
     assert reconcile(registry, "1").ended_runs == ()
     run = registry.client.get_run(day.run_id)
     assert (run.info.status, run.info.run_name, run.data.tags["minutehand.champion"]) == ("RUNNING", "minutes-of-2026-11-21", "9")
     tomorrow = open_day(registry, TODAY + timedelta(days=1), "9")
+    close_days(registry, lake, TODAY)
+    assert registry.client.get_run(day.run_id).info.status == "RUNNING"
+    close_days(registry, lake, TODAY + timedelta(days=1))
     assert registry.client.get_run(day.run_id).info.status == "FINISHED"
     assert registry.client.get_run(tomorrow.run_id).info.status == "RUNNING"
+
+
+def test_what_a_killed_minute_did_not_log_is_in_the_run_of_its_day_though_the_next_minute_is_tomorrow(
+    registry: Registry, lake: Lake, day: Day
+) -> None:
+    midnight = datetime(2026, 11, 22)
+    day.metrics([minute_at(midnight - timedelta(minutes=2), 0.3, 10)])
+    with writing(lake) as con:
+        for ndcg, at in [(0.3, midnight - timedelta(minutes=2)), (0.5, midnight - timedelta(minutes=1)), (0.7, midnight)]:
+            con.execute(INSERT_FIGURE, {"ndcg": ndcg, "at": at})
+    close_days(registry, lake, midnight.date())
+    history = registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")
+    assert [(point.step, point.value) for point in history] == [(24 * 60 - 2, 0.3), (24 * 60 - 1, 0.5)]
 
 
 def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:

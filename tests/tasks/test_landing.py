@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -59,6 +60,23 @@ def test_an_unreadable_file_moves_to_failed_with_the_reason_and_the_next_gets_in
     texts = {file.name: file.read_text(encoding="utf-8") for file in (landing / "failed").rglob("*.error.txt")}
     assert "no column 'user_id' in a.csv (found: colour, size)" in texts["a.csv.error.txt"]
     assert "cannot tell the format" in texts["notes.docx.error.txt"]
+
+
+def test_killed_when_an_unreadable_file_has_just_moved_its_reason_is_there(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(landing, "events/a.csv", "colour,size\nred,1\n")
+    move = shutil.move
+
+    def move_and_die(file: Path, target: Path) -> None:
+        move(file, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "move", move_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        take_all(lake, landing)
+    assert sorted(file.name for file in (landing / "failed").rglob("*.*")) == ["a.csv", "a.csv.error.txt"]
+    assert waiting(landing) == []
 
 
 def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, landing: Path) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from mlflow import MlflowClient
+
+from tasks.increments import reconcile_live
 from tasks.night_run import start_night
-from tasks.registry import Registry, aliases, promote
+from tasks.registry import Registry, aliases, model_id_of, promote, versions
 from tasks.registry_upkeep import prune, reconcile
 
 
@@ -21,14 +25,35 @@ def test_the_files_of_a_model_under_way_in_a_living_night_are_left_alone(registr
 def test_pruning_deletes_old_versions_with_their_files_and_spares_those_in_use(
     registry: Registry, register_one: Callable[[], str], store: Path
 ) -> None:
-    versions = [register_one() for _ in range(6)]
-    promote(registry, versions[0])
-    promote(registry, versions[1])
-    assert prune(registry, keep=2, spare={versions[2]}) == [versions[3]]
+    made = [register_one() for _ in range(6)]
+    promote(registry, made[0])
+    promote(registry, made[1])
+    assert prune(registry, keep=2, spare={made[2]}) == [made[3]]
     assert len(list((store / registry.model_name / "models").iterdir())) == 5
-    assert prune(registry, keep=2, spare={versions[2]}) == []
-    assert prune(registry, keep=0) == [versions[4], versions[2]]
-    assert reconcile(registry, versions[1]).deleted_models == ()
+    assert prune(registry, keep=2, spare={made[2]}) == []
+    assert prune(registry, keep=0) == [made[4], made[2]]
+    assert reconcile(registry, made[1]).deleted_models == ()
+
+
+def test_killed_while_it_deletes_it_has_deleted_what_was_downloaded_first(
+    registry: Registry, register_one: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        register_one()
+    half = registry.client.create_logged_model(registry.experiment_id, "half", tags={"cadence": "minute"}).model_id
+    downloaded = [registry.downloads / model_id for model_id in (*map(model_id_of, versions(registry)), half)]
+    for folder in downloaded:
+        folder.mkdir(parents=True)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MlflowClient, "delete_logged_model", die)
+    with pytest.raises(KeyboardInterrupt):
+        prune(registry, keep=1)
+    with pytest.raises(KeyboardInterrupt):
+        reconcile_live(registry, "2")
+    assert [folder.exists() for folder in downloaded] == [True, False, False]
 
 
 def test_what_a_killed_promotion_left_is_named_until_it_is_published(registry: Registry, register_one: Callable[[], str]) -> None:

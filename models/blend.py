@@ -5,6 +5,7 @@ log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i 
 Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
 of his history were when he came to them: followers of trends and diggers in the back catalogue want other popularities. Another is
 whether he did something within the last minute: the next line of an invoice is not among its lines, the next invoice often is.
+The sequence model never counts against an item for being like what the user wants: s of items that it has not learnt is at least zero.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def combine(blend: Blend, users: Tensor, sequence: Tensor, items: ItemState, rep
     total.addcmul_(sequence, gate[:, 1:2])
     few = torch.nonzero(cold > 0).flatten()
     if len(few):
-        total[:, few] += sequence[:, few] * (gate[:, 2:3] - gate[:, 1:2])
+        total[:, few] += sequence[:, few] * (gate[:, 2:3].clamp_min(0) - gate[:, 1:2])
     if repeats is not None:
         pull = (users @ torch.from_numpy(blend.repeat))[repeats.row]
         total[repeats.row, repeats.item] += (repeats.features * pull).sum(1)
@@ -235,7 +236,7 @@ def fit_blend(
         mixture, gate, repeat = (part.view(shape) for part, shape in zip(parameters.split(sizes), shapes, strict=True))
         g = (c.users @ gate)[:, :, None]
         mix = torch.einsum("nck,nk->nc", c.popularity[..., :N_SHARES], (c.users @ mixture).softmax(1)).clamp_min(1e-12).log()
-        logits = mix * g[:, 0] + c.sequence * torch.where(c.is_cold > 0, g[:, 2], g[:, 1]) + c.is_cold * g[:, 3]
+        logits = mix * g[:, 0] + c.sequence * torch.where(c.is_cold > 0, g[:, 2].clamp_min(0), g[:, 1]) + c.is_cold * g[:, 3]
         logits = logits + c.mean_score * (1 - c.is_cold) * g[:, 4] + torch.einsum("ncr,nr->nc", c.repeats, c.users @ repeat)
         logits = logits + c.popularity[..., N_SHARES] * g[:, 5] + c.popularity[..., N_SHARES + 1] * g[:, 6]
         nll = -(logits.masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)

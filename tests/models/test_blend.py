@@ -116,9 +116,14 @@ def test_combine_is_the_formula() -> None:
         + torch.tensor([1.0, 0.5, 2.0, 0.3]) @ torch.from_numpy(who[row].numpy() @ blend.repeat)
     )
     assert found[row, item].item() == pytest.approx(float(expected), rel=1e-4)
-    cold = found[row, 6].item() - weight["sequence_cold"] * sequence[row, 6].item() - weight["cold"]
-    share = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[6, :N_SHARES]
-    assert cold == pytest.approx(float(weight["popularity"] * share.log() + weight["age"] * state.popularity[6, N_SHARES]), rel=1e-3)
+    signs = set()
+    for row in range(4):
+        weight = dict(zip(GATES, who[row].numpy() @ blend.gate, strict=True))
+        share = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[6, :N_SHARES]
+        cold = found[row, 6].item() - max(weight["sequence_cold"], 0) * sequence[row, 6].item() - weight["cold"]
+        assert cold == pytest.approx(float(weight["popularity"] * share.log() + weight["age"] * state.popularity[6, N_SHARES]), rel=1e-3)
+        signs.add(weight["sequence_cold"] > 0)
+    assert signs == {True, False}, "with a weight below zero an item would be worse for being wanted"
 
 
 def test_what_is_fitted_is_what_is_served() -> None:

@@ -43,8 +43,10 @@ PROBE_ROWS = 256
 PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
 N_BLENDS = 5 + len(HALF_LIVES_H) + 1
 LEAST_CHOICE = 500
+MOST_ENCODING = 0.4
+"""Share of a budget that may go to encoding; texts beyond it are left out."""
 MOST_BESIDE = 0.5
-"""Share of a budget that may go to what is not training; if it would be more, fewer events choose the blend."""
+"""Share of the rest that may go to what is not training; if it would be more, fewer events choose the blend."""
 MARGIN = 1.1
 """What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
 
@@ -111,6 +113,7 @@ def backtest(
         files,
         recipe.ingest,
         encoder=recipe.encoder if with_text else None,
+        encode_within_s=MOST_ENCODING * recipe.train.minutes * 60,
         device=pick_device(recipe.train.device).type,
         by_position=protocol == "leave-one-out",
         threads=recipe.threads,

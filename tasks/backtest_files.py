@@ -57,12 +57,13 @@ def load(
     config: IngestConfig,
     *,
     encoder: EncoderConfig | None = None,
+    encode_within_s: float | None = None,
     device: str = "cpu",
     by_position: bool = False,
     threads: int = 0,
     progress: bool = False,
 ) -> Loaded:
-    """The events and items of files; texts are encoded where an encoder is given.
+    """The events and items of files; texts are encoded where an encoder is given, as many as encode_within_s seconds allow.
 
     by_position: a user's events are in the order of a column, where the files have one, rather than in that of time.
     """
@@ -80,8 +81,12 @@ def load(
         if files.items is not None:
             summaries.append(ingest(lake, "items", [files.items], files.item_mapping, config))
         started = clock.monotonic()
-        key = NO_ENCODER if encoder is None else encode_changed_items(lake, encoder, device, progress=progress).encoder
-        encoding_s = 0.0 if encoder is None else clock.monotonic() - started
+        key, encoding_s = NO_ENCODER, 0.0
+        if encoder is not None:
+            encoded = encode_changed_items(lake, encoder, device, progress=progress, within_s=encode_within_s)
+            key, encoding_s = encoded.encoder, clock.monotonic() - started
+            if encoded.n_left_out:
+                summaries[-1].notes.append(f"{encoded.n_left_out:,} texts were left out: there was no time to encode them")
         if not summaries[0].new:
             raise UserError(_nothing_left(files.events, summaries[0]))
         dataset = load_dataset(lake, newest_snapshot(lake), config.event_weights, key)

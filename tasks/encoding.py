@@ -18,15 +18,17 @@ from tasks.lake import Lake, reading, statement, writing
 
 logger = logging.getLogger("minutehand.encoding")
 
-CHUNK_ITEMS = 20_000
+CHUNK_ITEMS, QUICK_CHUNK_ITEMS = 20_000, 1_000
+"""Items that are encoded and committed together; fewer where the time is limited, which is looked at after each chunk."""
 
 
 @dataclass(frozen=True)
 class EncodingSummary:
-    """What a call encoded and what it could leave alone."""
+    """What a call encoded, what it could leave alone, and what it left out for want of time."""
 
     n_items: int
     n_encoded: int
+    n_left_out: int
     n_cached: int
     n_without_text: int
     encoder: str
@@ -34,11 +36,18 @@ class EncodingSummary:
 
 
 def encode_changed_items(
-    lake: Lake, config: EncoderConfig, device_name: str = "cpu", *, progress: bool = True, chunk_items: int = CHUNK_ITEMS
+    lake: Lake,
+    config: EncoderConfig,
+    device_name: str = "cpu",
+    *,
+    progress: bool = True,
+    chunk_items: int = CHUNK_ITEMS,
+    within_s: float | None = None,
 ) -> EncodingSummary:
     """Encode the items whose text this encoder has not seen; the weights are loaded only if there are any.
 
     Every chunk is committed by itself: a run that is killed keeps what it has done, and the next one goes on from there.
+    within_s: no chunk begins later than this; the items of those after it stay without a vector.
     """
     started = time.perf_counter()
     key = find_encoder(config).key
@@ -48,26 +57,32 @@ def encode_changed_items(
         changed = con.execute(statement("encoding/select_changed_texts"), {"encoder": key}).pl()
     if n_stale:
         _forget_stale(lake, key)
+    n_encoded = 0
     if changed.height:
         encoder = load_encoder(config, torch.device(device_name))
-        for chunk in changed.iter_slices(chunk_items):
+        for chunk in changed.iter_slices(chunk_items if within_s is None else min(chunk_items, QUICK_CHUNK_ITEMS)):
+            if within_s is not None and n_encoded and time.perf_counter() - started > within_s:
+                break
             _keep(lake, key, chunk, encoder.encode(chunk["text"].to_list(), progress=progress))
+            n_encoded += chunk.height
     summary = EncodingSummary(
         n_items=n_items,
-        n_encoded=changed.height,
+        n_encoded=n_encoded,
+        n_left_out=changed.height - n_encoded,
         n_cached=n_items - n_without_text - changed.height,
         n_without_text=n_without_text,
         encoder=key,
         seconds=round(time.perf_counter() - started, 2),
     )
     logger.info(
-        "%d of %d items encoded by %s in %.1f s; %d unchanged, %d without text",
+        "%d of %d items encoded by %s in %.1f s; %d unchanged, %d without text, %d left out",
         summary.n_encoded,
         n_items,
         key,
         summary.seconds,
         summary.n_cached,
         n_without_text,
+        summary.n_left_out,
     )
     return summary
 

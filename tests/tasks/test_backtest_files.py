@@ -9,11 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from models.config import EncoderConfig
 from models.errors import UserError
 from tasks.backtest_files import Files, fill_times, load
 from tasks.config import IngestConfig
 from tasks.dataset import Dataset
 from tasks.sources import ColumnMapping
+from tests.models.test_encoder import save_tiny_bert
 
 Write = Callable[[str, str], str]
 CONFIG = IngestConfig()
@@ -105,3 +107,15 @@ def test_no_lake_is_left_behind(write: Write, home: Path, tmp_path: Path, monkey
     load(Files(write("e.csv", "user_id,item_id,ts\nu,a,5\n")), CONFIG)
     assert list((tmp_path / "temporary").iterdir()) == []
     assert not home.exists()
+
+
+def test_texts_for_which_there_is_no_time_are_left_out_and_the_items_say_so(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.encoding.QUICK_CHUNK_ITEMS", 2)
+    events = write("e.csv", "user_id,item_id,ts\n" + "".join(f"u,i{n},{n + 1}\n" for n in range(5)))
+    items = write("i.csv", "item_id,title\n" + "".join(f"i{n},tent number {n}\n" for n in range(5)))
+    encoder = EncoderConfig(name=str(save_tiny_bert(tmp_path / "tiny")))
+    loaded = load(Files(events, items), CONFIG, encoder=encoder, encode_within_s=0.0)
+    assert int((loaded.dataset.text != 0).any(1).sum()) == 2
+    assert loaded.summaries[1].notes == ["3 texts were left out: there was no time to encode them"]

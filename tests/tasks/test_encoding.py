@@ -149,3 +149,11 @@ def test_the_counts_are_logged(lake: Lake, config: EncoderConfig, caplog: pytest
         encode_changed_items(lake, config)
     assert "2 of 4 items encoded by tiny@" in caplog.text
     assert "0 unchanged, 2 without text" in caplog.text
+
+
+def test_where_time_is_short_a_chunk_is_encoded_and_the_rest_is_told(lake: Lake, config: EncoderConfig) -> None:
+    put(lake, [(f"i{n}", f"tent number {n}", None, None, None) for n in range(5)])
+    summary = encode_changed_items(lake, config, progress=False, chunk_items=2, within_s=0.0)
+    assert (summary.n_encoded, summary.n_left_out) == (2, 3)
+    assert [item_id for item_id, _ in stored(lake)] == ["i0", "i1"]
+    assert encode_changed_items(lake, config, progress=False, within_s=3600.0).n_encoded == 3

@@ -113,7 +113,7 @@ def run_minute(home: Path) -> dict[str, float]:
     done("register")
     moved = [*steps.moved(state, learnt), *POPULAR]
     beside = feed.users_to_refresh(lake, moved, work.refresh, exclude=state.step.user_ids)
-    others = feed.read_histories(lake, beside, EVENT_WEIGHTS, MAX_EVENTS)
+    others = feed.read_histories(lake, beside.user_ids, EVENT_WEIGHTS, MAX_EVENTS)
     done("refresh")
     lists = steps.rank(state, learnt, others, publish)
     done("rank")
@@ -121,7 +121,7 @@ def run_minute(home: Path) -> dict[str, float]:
     similar = lists.new_items, lists.similar
     item_ids = learnt.checkpoint.catalog.item_ids
     publishing.publish_minute(
-        *(lake, item_ids, lists.users, lists.fallback, similar, state.news, MAX_EVENTS, made, marks, after), prequential=scored.rows
+        *(lake, item_ids, lists.users, lists.fallback, similar, state.news, beside, MAX_EVENTS, made, marks, after), prequential=scored.rows
     )
     done("publish")
     increments.publish_alias(models, version.version)

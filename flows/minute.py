@@ -92,7 +92,7 @@ def update(
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
     state, learnt, version, verdict = done.state, done.learnt, done.version, done.learnt.verdict
     beside = feed.users_to_refresh(tables, steps.moved(state, learnt), refresh, exclude=state.step.user_ids)
-    others = feed.read_histories(tables, beside, settings.ingest.event_weights, settings.model.max_events)
+    others = feed.read_histories(tables, beside.user_ids, settings.ingest.event_weights, settings.model.max_events)
     lists = stage("rank", steps.rank)(state, learnt, others, settings.publish)
     made = publishing.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, _now())
     stage("publish", publishing.publish_minute)(
@@ -102,6 +102,7 @@ def update(
         lists.fallback,
         (lists.new_items, lists.similar),
         state.news,
+        beside,
         settings.model.max_events,
         made,
         watermarks_before=marks,

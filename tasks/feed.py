@@ -79,12 +79,26 @@ class Refresh:
     """Whose lists are to be made anew though nothing happened: those made before older_than (UTC), at most n_old a minute.
 
     is_due: whether there is any. n_most: where there are fewer, so many lists are made anew in all, for what else may have changed them.
+    is_waiting: whether a minute before this one had no room for all of the latter.
     """
 
     older_than: datetime
     n_old: int
     n_most: int
     is_due: bool
+    is_waiting: bool = False
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Users without news whose lists a minute makes anew. moved: the items that made some of them stale.
+
+    is_settled: whether no more lists wait for these items, or those of before.
+    """
+
+    user_ids: list[str]
+    moved: tuple[str, ...]
+    is_settled: bool
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ class Work:
     @property
     def is_empty(self) -> bool:
         """No reason to publish anything."""
-        return self.news.is_empty and not self.refresh.is_due
+        return self.news.is_empty and not self.refresh.is_due and not self.refresh.is_waiting
 
 
 def read_watermarks(lake: Lake) -> Watermarks | None:
@@ -143,7 +157,9 @@ def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
 def _refresh(con: duckdb.DuckDBPyConnection, publish: PublishConfig, now: datetime) -> Refresh:
     (n_users,) = con.execute(statement("minute/count_histories")).fetchone() or (0,)
     age, n_old = pace(n_users, publish)
-    return Refresh(now - age, n_old, publish.refresh_users, n_old > 0 and bool(_old_lists(con, now - age, 1)))
+    (is_waiting,) = con.execute(statement("minute/is_waiting"), {"older_than": now - age}).fetchone() or (False,)
+    is_due = n_old > 0 and bool(_old_lists(con, now - age, 1))
+    return Refresh(now - age, n_old, publish.refresh_users, is_due, bool(is_waiting))
 
 
 def _old_lists(con: duckdb.DuckDBPyConnection, older_than: datetime, n_most: int, exclude: Collection[str] = ()) -> list[str]:
@@ -191,19 +207,21 @@ def _histories(con: duckdb.DuckDBPyConnection, user_ids: pl.Series, weights: Map
     return con.execute(statement("minute/histories"), {"max_events": max_events, **weights}).pl()
 
 
-def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> list[str]:
+def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> Beside:
     """Users whose list should be made anew although they did nothing.
 
     First those whose list has grown old, oldest first; then, up to refresh.n_most in all, those with a moved item among their first
-    ten, or anywhere one that is gone.
+    ten, or anywhere one that is gone. What moved in an earlier minute counts for the lists that no minute has had room for since.
     """
     with reading(lake) as con:
         old = _old_lists(con, refresh.older_than, refresh.n_old, exclude) if refresh.is_due else []
         con.register("excluded", pl.DataFrame({"user_id": pl.Series([*exclude, *old], dtype=pl.String)}))
         con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
-        room = {"depth": LOOKED_AT, "n_most": max(refresh.n_most - len(old), 0), "older_than": refresh.older_than}
+        n_left = max(refresh.n_most - len(old), 0)
+        room = {"depth": LOOKED_AT, "n_most": n_left, "older_than": refresh.older_than}
         near = con.execute(statement("minute/lists_with_items"), room).fetchall()
-    return [*old, *(str(user) for (user,) in near)]
+    is_settled = len(near) < n_left or not refresh.n_most
+    return Beside([*old, *(str(user) for (user,) in near)], tuple(dict.fromkeys(moved_item_ids)), is_settled)
 
 
 def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int, as_of: int) -> Step:

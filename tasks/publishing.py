@@ -17,13 +17,15 @@ import pyarrow as pa
 from models.dataset import Ints
 from models.errors import UserError
 from models.results import MetricRow, Neighbours, RankedLists
-from tasks.feed import News, Watermarks, watermarks_of
+from tasks.feed import Beside, News, Watermarks, watermarks_of
 from tasks.lake import Lake, reading, statement, writing
 from tasks.published_rows import ANYONE, LISTS, NEIGHBOURS, check_lists, list_batches, metric_rows, neighbour_batches
 
 logger = logging.getLogger("minutehand.publishing")
 
 POPULAR = "popular right now"
+ALL_SETTLED = Beside([], (), is_settled=True)
+"""Where every list is made anew, none waits."""
 CHANGED_DEPTH = 10
 NO_TRENDS = pa.table({"user_id": pa.array([], pa.string()), "trends": pa.array([], pa.list_(pa.float32()))})
 
@@ -97,6 +99,7 @@ def publish(
         _note_prequential(con, prequential, versions or {}, provenance)
         if news is not None:
             _note_freshness(con, news, publication_id, provenance)
+        _note_moved(con, ALL_SETTLED, provenance)
         _move_watermarks(con, watermarks or Watermarks(provenance.data_snapshot, provenance.data_snapshot), provenance)
     return _told(Publication(publication_id, n_users, n_users_changed, len(item_ids), round(time.perf_counter() - started, 2)))
 
@@ -108,6 +111,7 @@ def publish_minute(
     fallback: RankedLists,
     neighbours_of: tuple[Ints, Neighbours],
     news: News,
+    beside: Beside,
     max_events: int,
     provenance: Provenance,
     watermarks_before: Watermarks,
@@ -119,7 +123,8 @@ def publish_minute(
 ) -> Publication:
     """Replace the lists of some users and the list for anyone, add the new events to the histories, and note the publication.
 
-    All of it is one transaction. neighbours_of: some catalog rows, and the neighbours of each. prequential, versions: as in
+    All of it is one transaction. neighbours_of: some catalog rows, and the neighbours of each. beside: the users without news among those
+    of the lists, and what moved; where that is not settled it is remembered for the next minute. prequential, versions: as in
     publish. Raises StaleError, and changes nothing, where the watermarks are no longer those of before: another run has
     published, or this one has already.
     """
@@ -138,6 +143,7 @@ def publish_minute(
         _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
         _note_prequential(con, prequential, versions or {}, provenance)
         _note_freshness(con, news, publication_id, provenance)
+        _note_moved(con, beside, provenance)
         _move_watermarks(con, watermarks_after, provenance)
     return _told(Publication(publication_id, n_users, n_users_changed, len(item_ids), round(time.perf_counter() - started, 2)))
 
@@ -286,6 +292,14 @@ def _note_prequential(
 def _note_freshness(con: duckdb.DuckDBPyConnection, news: News, publication_id: str, provenance: Provenance) -> None:
     con.register("fresh", _fresh(news))
     con.execute(statement("publish/insert_freshness"), {"publication_id": publication_id, "generated_at": provenance.generated_at})
+
+
+def _note_moved(con: duckdb.DuckDBPyConnection, beside: Beside, provenance: Provenance) -> None:
+    con.register("moved", pa.table({"item_id": pa.array(beside.moved, pa.string())}))
+    con.execute(statement("minute/delete_moved_items"), {"is_settled": beside.is_settled})
+    if beside.moved and not beside.is_settled:
+        moment = {"snapshot": provenance.data_snapshot, "moved_at": provenance.generated_at}
+        con.execute(statement("minute/insert_moved_items"), moment)
 
 
 def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str) -> None:

@@ -1,21 +1,44 @@
 -- Users who have one of some items near the top of their list, or anywhere in it an item that is gone, oldest list first.
 -- Only as many rows are looked for as hold that many users; the scan ends there. They come in the order of the lake: older lists first.
 --
+-- To what moved now comes what moved before, for lists that no minute has had room for since: those of an older snapshot.
 -- What is gone need not be among those items: lists that a minute before had no room for are found again.
 -- What went before $older_than is in no list but older ones, which are made anew for their age.
 --
 -- grain:   one row per user with a history
 -- params:  $depth (ranks that count), $n_most, $older_than (timestamp, UTC)
--- reads:   recs.recommendations, raw.items, features.user_histories, excluded (registered: user_id), moved (registered: item_id)
+-- reads:   recs.recommendations, raw.items, features.user_histories, ops.moved_items, excluded (registered: user_id),
+--          moved (registered: item_id)
 -- returns: user_id
-with found as (
+with wanted as (
+    select
+        moves.item_id,
+        max(moves.snapshot) as snapshot
+    from (
+        select
+            moved.item_id,
+            9223372036854775807 as snapshot
+        from moved
+        union all
+        select
+            waiting.item_id,
+            waiting.snapshot
+        from ops.moved_items as waiting
+        where waiting.moved_at >= $older_than
+    ) as moves
+    group by moves.item_id
+),
+
+found as (
     select
         lists.user_id,
         lists.generated_at
     from recs.recommendations as lists
+    inner join wanted
+        on lists.item_id = wanted.item_id
+            and lists.data_snapshot < wanted.snapshot
     where lists.user_id <> '*'
         and lists.rank <= $depth
-        and lists.item_id in (select moved.item_id from moved)
         and lists.user_id not in (select excluded.user_id from excluded)
     limit $n_most * $depth -- noqa: AM09
 ),

@@ -42,6 +42,7 @@ TABLES = {
     "prequential": "select model, segment, metric, value, n_events from eval.prequential order by all",
     "freshness": "select user_id, count(*) from ops.freshness group by all order by all",
     "publications": "select cadence, n_users, n_users_changed, n_items from recs.publications order by published_at",
+    "moved": "select item_id from ops.moved_items order by all",
     "waiting": "select count(distinct snapshot) from ops.watermarks",
 }
 

@@ -43,6 +43,7 @@ MOMENTS = [
     "tasks.publishing:_note:after",
     "tasks.publishing:_note_prequential:after",
     "tasks.publishing:_note_freshness:after",
+    "tasks.publishing:_note_moved:after",
     "tasks.publishing:_move_watermarks:after",
 ]
 """At work, and within the transaction that publishes; the boundaries between effects are found, not listed."""
@@ -237,15 +238,18 @@ def test_a_refused_night_goes_on_with_the_live_increment_and_what_it_has_learnt(
 
 @dataclass(frozen=True)
 class Forker:
-    """Minutes in other processes, each time from the copy of the shop."""
+    """Minutes in other processes, each time from a copy of the shop.
+
+    copy: as it was after its night and a minute of yesterday, with news in the lake and in the landing folder. quiet: after a minute
+    more, a day later.
+    """
 
     process: subprocess.Popen[str]
     home: Path
 
-    def begin(self) -> None:
-        """The shop as it was after its night and a minute of yesterday, with news in the lake and in the landing folder."""
+    def begin(self, copy: str = "copy") -> None:
         shutil.rmtree(self.home)
-        shutil.copytree(self.home.parent / "copy", self.home)
+        shutil.copytree(self.home.parent / copy, self.home)
 
     def run(self, *orders: dict[str, Any]) -> list[int]:
         assert self.process.stdin is not None
@@ -316,9 +320,9 @@ def effects(forker: Forker) -> list[str]:
     return forker.told("effects")
 
 
-def wrong_after(forker: Forker, unkilled: dict[str, Any], killed: dict[str, Any], **settings: Any) -> list[str]:
+def wrong_after(forker: Forker, unkilled: dict[str, Any], killed: dict[str, Any], copy: str = "copy", **settings: Any) -> list[str]:
     """What differs from the run that nobody killed, after one that was and the next."""
-    forker.begin()
+    forker.begin(copy)
     assert forker.run({**killed, **settings}) == [-signal.SIGKILL], killed
     assert forker.run(settings) == [0], killed
     state = forker.state()
@@ -369,6 +373,21 @@ def test_a_minute_whose_update_the_gate_discards_is_mended_as_well(forker: Forke
     points = [n for n in boundaries(discarding) if n >= since]
     assert any("discarded" in discarding[n] for n in points)
     wrong = {f"{n}, before {discarding[n]}": wrong_after(forker, unkilled, {"kill_before": n}, settings=DISCARD) for n in points}
+    assert {point: names for point, names in wrong.items() if names} == {}
+
+
+@pytest.mark.slow
+def test_a_minute_that_only_makes_old_lists_anew_is_mended_as_well(shop: Shop, forker: Forker) -> None:
+    forker.begin()
+    assert forker.run({}) == [0]
+    with writing(shop.lake) as con:
+        con.execute("update recs.recommendations set generated_at = generated_at - interval 1 day")
+    shutil.copytree(shop.home, shop.home.parent / "quiet")
+    effects, unkilled = forker.told("effects"), forker.state()
+    assert unkilled["publications"][-1][:2] == ["minute", 42]
+    assert effects.count("lake: commit") == 1
+    points = boundaries(effects)
+    wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}, "quiet") for n in points}
     assert {point: names for point, names in wrong.items() if names} == {}
 
 

@@ -33,7 +33,7 @@ from tasks.feed import (
     users_to_refresh,
 )
 from tasks.lake import Lake, writing
-from tasks.publishing import Provenance, Publication, publish, publish_minute
+from tasks.publishing import ALL_SETTLED, Provenance, Publication, publish, publish_minute
 from tasks.upkeep import maintain
 from tests.tasks.test_publishing import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows, snapshot_of
 
@@ -61,9 +61,8 @@ def minute(
     lists = ranked({user: [1, 2] for user in [*users, *extra]}) if users or extra else nobody()
     after = Watermarks(news.snapshot, news.snapshot if learns else before.learnt)
     made = Provenance(version, f"mlflow-{version}", f"flow-{version}", news.snapshot, datetime(2026, 1, 2, 4, 5, 6))
-    return publish_minute(
-        lake, CATALOG, lists, ANYONE, options.pop("near", NO_NEIGHBOURS), news, max_events, made, before, after, **options
-    )
+    near, beside = options.pop("near", NO_NEIGHBOURS), options.pop("beside", ALL_SETTLED)
+    return publish_minute(lake, CATALOG, lists, ANYONE, near, news, beside, max_events, made, before, after, **options)
 
 
 def nobody() -> RankedLists:
@@ -275,20 +274,20 @@ def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lak
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0], "nobody": [0, 3]}))
     minute(lake, extra=["u2"])  # the only list that is newer; it shows b and c
     later = MADE + timedelta(seconds=1)
-    assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)) == []
-    assert users_to_refresh(lake, [], Refresh(later, 2, 9, is_due=True)) == ["u1", "u3"]
-    assert users_to_refresh(lake, ["b"], Refresh(MADE, 9, 9, is_due=False)) == ["u1", "u4", "u2"]
-    assert users_to_refresh(lake, ["c"], Refresh(MADE, 9, 9, is_due=False), exclude=["u2"]) == ["u3"]
-    assert users_to_refresh(lake, ["c"], Refresh(later, 9, 4, is_due=True)) == ["u1", "u3", "u4", "u2"]
+    assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)).user_ids == []
+    assert users_to_refresh(lake, [], Refresh(later, 2, 9, is_due=True)).user_ids == ["u1", "u3"]
+    assert users_to_refresh(lake, ["b"], Refresh(MADE, 9, 9, is_due=False)).user_ids == ["u1", "u4", "u2"]
+    assert users_to_refresh(lake, ["c"], Refresh(MADE, 9, 9, is_due=False), exclude=["u2"]).user_ids == ["u3"]
+    assert users_to_refresh(lake, ["c"], Refresh(later, 9, 4, is_due=True)).user_ids == ["u1", "u3", "u4", "u2"]
 
 
 def test_more_lists_are_made_anew_than_usual_only_where_they_are_old(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0], "u2": [0], "u3": [0]}))
     later = MADE + timedelta(seconds=1)
-    assert users_to_refresh(lake, ["a"], Refresh(MADE, 3, 1, is_due=False)) == ["u1"]
-    assert users_to_refresh(lake, ["a"], Refresh(later, 3, 1, is_due=True)) == ["u1", "u2", "u3"]
-    assert users_to_refresh(lake, ["a"], Refresh(later, 1, 2, is_due=True)) == ["u1", "u2"]
+    assert users_to_refresh(lake, ["a"], Refresh(MADE, 3, 1, is_due=False)).user_ids == ["u1"]
+    assert users_to_refresh(lake, ["a"], Refresh(later, 3, 1, is_due=True)).user_ids == ["u1", "u2", "u3"]
+    assert users_to_refresh(lake, ["a"], Refresh(later, 1, 2, is_due=True)).user_ids == ["u1", "u2"]
 
 
 def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,25 +297,64 @@ def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_to
     for item in "ab":
         add_item(lake, item, None)
     refresh = Refresh(MADE, 9, 9, is_due=False)
-    assert users_to_refresh(lake, ["a", "b"], refresh) == ["u1", "u2"]
+    assert users_to_refresh(lake, ["a", "b"], refresh).user_ids == ["u1", "u2"]
     with writing(lake) as con:
         con.execute("update raw.items set is_available = false where item_id = 'a'")
-    assert users_to_refresh(lake, ["a", "b"], refresh) == ["u1", "u2", "u3"]
+    assert users_to_refresh(lake, ["a", "b"], refresh).user_ids == ["u1", "u2", "u3"]
+
+
+def test_lists_with_an_item_that_moved_wait_for_the_minute_that_has_room_for_them(lake: Lake) -> None:
+    add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
+    put(lake, ranked({"u1": [1, 2], "u2": [1, 2], "u3": [1, 2], "nobody": [1, 3]}))
+
+    def spend(item_ids: Sequence[str], n_most: int) -> list[str]:
+        work = look_for_work(lake, WEIGHTS, 4, PublishConfig(refresh_users=n_most), MADE)
+        assert work is not None
+        found = users_to_refresh(lake, item_ids, work.refresh)
+        minute(lake, extra=found.user_ids, beside=found)
+        return found.user_ids
+
+    def is_waiting() -> bool:
+        work = look_for_work(lake, WEIGHTS, 4, PublishConfig(), MADE)
+        assert work is not None
+        assert work.is_empty is not work.refresh.is_waiting
+        return work.refresh.is_waiting
+
+    assert not is_waiting()
+    assert spend(["b"], 1) == ["u1"]
+    assert is_waiting()
+    assert spend([], 1) == ["u2"], "the list of u1 shows it as well, but knows the move"
+    assert spend(["b", "c"], 2) == ["u3", "u1"], "it has moved again; the oldest list is first"
+    assert rows(lake, "select item_id from ops.moved_items order by all") == [("b",), ("c",)]
+    assert spend([], 9) == ["u2"]
+    assert not is_waiting()
+    assert rows(lake, "from ops.moved_items") == []
+
+
+def test_nobody_waits_where_no_list_is_to_be_made_anew_or_all_are(lake: Lake) -> None:
+    add_events(lake, ("u1", "d", "view", 1), ("u2", "d", "view", 1))
+    put(lake, ranked({"u1": [1], "u2": [1]}))
+    assert users_to_refresh(lake, ["b"], Refresh(MADE, 0, 0, is_due=False)).is_settled
+    beside = users_to_refresh(lake, ["b"], Refresh(MADE, 1, 1, is_due=False))
+    minute(lake, beside=beside)
+    assert rows(lake, "select item_id from ops.moved_items") == [("b",)]
+    put(lake, ranked({"u1": [1], "u2": [1]}))
+    assert rows(lake, "from ops.moved_items") == [], "a night"
 
 
 def test_lists_with_an_item_that_is_gone_wait_for_the_minute_that_has_room_for_them(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "nobody": [0, 3]}))
-    assert users_to_refresh(lake, ["a"], Refresh(MADE, 9, 1, is_due=False)) == ["u1"]
+    assert users_to_refresh(lake, ["a"], Refresh(MADE, 9, 1, is_due=False)).user_ids == ["u1"]
     add_item(lake, "a", None)
     with writing(lake) as con:
         con.execute("update raw.items set is_available = false where item_id = 'a'")
-    assert users_to_refresh(lake, [], Refresh(MADE, 9, 1, is_due=False)) == ["u1"]
+    assert users_to_refresh(lake, [], Refresh(MADE, 9, 1, is_due=False)).user_ids == ["u1"]
     with writing(lake) as con:
         con.execute("update recs.recommendations set item_id = 'b' where user_id = 'u1' and item_id = 'a'")
-    assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)) == ["u3"]
+    assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)).user_ids == ["u3"]
     long_gone = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
-    assert users_to_refresh(lake, [], Refresh(long_gone, 9, 9, is_due=False)) == [], "lists from before it went are old"
+    assert users_to_refresh(lake, [], Refresh(long_gone, 9, 9, is_due=False)).user_ids == [], "lists from before it went are old"
 
 
 @pytest.mark.parametrize(

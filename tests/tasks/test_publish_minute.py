@@ -21,7 +21,7 @@ from models.results import MetricRow, Neighbours
 from tasks import publishing
 from tasks.feed import Watermarks, make_step, read_watermarks
 from tasks.lake import Lake, reading, writing
-from tasks.publishing import StaleError, live_version, publish_minute
+from tasks.publishing import ALL_SETTLED, StaleError, live_version, publish_minute
 from tests import lakes as shop
 from tests.conftest import ROOT
 from tests.tasks.test_feed import KINDS, NO_NEIGHBOURS, ROWS, minute, news_of
@@ -34,6 +34,7 @@ WRITTEN = (
     "recs.publications",
     "ops.watermarks",
     "ops.freshness",
+    "ops.moved_items",
     "eval.prequential",
 )
 MEASURED = [MetricRow("live", "all", "ndcg_at_10", 0.3, 7), MetricRow("recent_popular", "new items", "ndcg_at_10", None, 0)]
@@ -133,7 +134,7 @@ def test_the_same_minute_again_is_refused_and_writes_nothing(lake: Lake) -> None
     after = Watermarks(news.snapshot, news.snapshot)
 
     def publish_it() -> None:
-        publish_minute(lake, CATALOG, ranked({"u": [2]}), ANYONE, NO_NEIGHBOURS, news, 4, made, before, after)
+        publish_minute(lake, CATALOG, ranked({"u": [2]}), ANYONE, NO_NEIGHBOURS, news, ALL_SETTLED, 4, made, before, after)
 
     publish_it()
     then = written(lake)

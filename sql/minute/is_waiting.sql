@@ -1,0 +1,9 @@
+-- Whether lists wait for a minute that has room for them.
+--
+-- grain:   one row
+-- params:  $older_than (timestamp, UTC): lists older than this are made anew for their age
+-- reads:   ops.moved_items
+-- returns: is_waiting
+select count(*) > 0 as is_waiting
+from ops.moved_items as waiting
+where waiting.moved_at >= $older_than

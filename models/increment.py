@@ -93,7 +93,7 @@ def begin(
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
     memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
     recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config) if config.blend_rows else None
-    return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, 0)
+    return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, {}, 0)
 
 
 def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig) -> Candidates:
@@ -179,9 +179,6 @@ def learn(
             blend = fit_blend(recent, blend, config.blend_pull, anchor=night.blend, max_iterations=config.blend_iterations)
     is_cold = torch.from_numpy((popularity.counts[-1] < config.warm_after).astype(np.float32)) * live.live.is_cold
     weights = Weights(tuned.model, live.live.mean_vector, is_cold)
-    verdict = _gate(live.live, night.live, weights, memory, popularity.first_seen, config)
-    if verdict.passed and not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, features)):
-        verdict = replace(verdict, passed=False, reason="a weight of the blend is not finite")
     learnt = replace(
         live,
         as_of=as_of,
@@ -194,11 +191,12 @@ def learn(
             memory=memory.added(events, rng, max(config.memory_windows // 100, 1), config.memory_windows, _window(weights)),
             recent=recent,
             delta_square=tuned.delta_square,
-            squares=tuned.squares or online.squares,
+            squares=tuned.dense.squares or online.squares,
+            means=tuned.dense.means,
             n_steps=online.n_steps + tuned.n_steps,
         ),
     )
-    return learnt, verdict
+    return learnt, _gate(live.live, night.live, learnt, memory, popularity.first_seen, config)
 
 
 def _window(weights: Weights) -> int:
@@ -220,7 +218,7 @@ def _offsets(memory: Memory, first_seen: Ints, time: Ints, sampling: Sampling | 
 class _Tuned:
     model: Recommender
     delta_square: Tensor
-    squares: dict[str, Tensor]
+    dense: _Dense
     n_steps: int
 
 
@@ -243,7 +241,7 @@ def _tune(
     windows = target_windows(events, due, min(config.window_events, model.config.max_events))
     steps = _Steps(
         model=model,
-        dense=_Dense.of(model, online.squares),
+        dense=_Dense.of(model, online),
         anchor=dict(night.model.named_parameters()),
         square=online.delta_square.clone(),
         rate=config.delta_rate / (1 + known / config.delta_settles).sqrt(),
@@ -262,7 +260,7 @@ def _tune(
                 steps.take(windows, which)
                 n_steps += 1
     model.eval()
-    return _Tuned(model, steps.square, steps.dense.squares, n_steps)
+    return _Tuned(model, steps.square, steps.dense, n_steps)
 
 
 @dataclass(frozen=True)
@@ -277,11 +275,11 @@ class _Dense:
     squares: dict[str, Tensor]
 
     @staticmethod
-    def of(model: Recommender, squares: Mapping[str, Tensor]) -> _Dense:
+    def of(model: Recommender, online: Online) -> _Dense:
         parameters = {name: parameter for name, parameter in model.named_parameters() if name != DELTA}
-        known = [name for name in parameters if name in squares]
-        means = {name: torch.zeros_like(parameters[name]) for name in known}
-        return _Dense(parameters, means, {name: squares[name].clone() for name in known})
+        known = [name for name in parameters if name in online.squares]
+        means = {name: online.means[name].clone() if name in online.means else torch.zeros_like(parameters[name]) for name in known}
+        return _Dense(parameters, means, {name: online.squares[name].clone() for name in known})
 
     def forget_gradients(self) -> None:
         for parameter in self.parameters.values():
@@ -359,10 +357,13 @@ class _Steps:
         delta[items] = torch.lerp(delta[items], self.anchor[DELTA][items], self.config.anchor_pull)
 
 
-def _gate(live: Weights, night: Weights, tuned: Weights, memory: Memory, first_seen: Ints, config: IncrementConfig) -> Verdict:
+def _gate(live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, first_seen: Ints, config: IncrementConfig) -> Verdict:
     """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
+    tuned, blend = learnt.live, learnt.blend
     if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
         return Verdict(False, "a weight is not finite", {})
+    if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
+        return Verdict(False, "a weight of the blend is not finite", {})
     drift = max(_distance(tuned, night).values())
     before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
     figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}

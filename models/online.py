@@ -20,7 +20,7 @@ class Online:
 
     popularity: as of the moment after the newest event learnt. recent: the newest events as they were predicted before
     they were learnt, for the blend; None where there are none yet. delta_square: how long the gradient of a touched item's
-    delta usually is, squared. squares: AdamW's mean of squared gradients of the other parameters. n_steps: steps
+    delta usually is, squared. squares, means: Adam's moments of the other parameters; a night begins without means. n_steps: steps
     since the night.
     """
 
@@ -29,6 +29,7 @@ class Online:
     recent: Candidates | None
     delta_square: Tensor
     squares: Mapping[str, Tensor]
+    means: Mapping[str, Tensor]
     n_steps: int
 
     def grown(self, n_items: int) -> Online:
@@ -58,6 +59,7 @@ class Online:
             **{f"memory.{name}": value for name, value in kept.items()},
             **{f"recent.{name}": value for name, value in recent.items()},
             **{f"squares.{name}": value for name, value in self.squares.items()},
+            **{f"means.{name}": value for name, value in self.means.items()},
         }
 
     @staticmethod
@@ -81,6 +83,7 @@ class Online:
             recent=Candidates(**recent) if recent else None,
             delta_square=tensors["delta_square"],
             squares=group("squares."),
+            means=group("means."),
             n_steps=int(tensors["n_steps"]),
         )
 

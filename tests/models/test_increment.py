@@ -154,6 +154,16 @@ def test_saved_with_its_online_state_is_loaded_and_learns_the_same(tmp_path: Pat
     assert np.array_equal(one.online.popularity.counts, other.online.popularity.counts)
 
 
+def test_an_update_goes_on_in_the_direction_of_the_one_before() -> None:
+    live = update(walkers(), *newcomers(6, walkers().as_of))
+    assert live.online is not None
+    later = newcomers(6, live.as_of + HOUR)
+    at_rest = replace(live, online=replace(live.online, means={}))
+    one, other = (dict(update(model, *later, anchor_pull=0.0).live.model.named_parameters()) for model in (live, at_rest))
+    along = [float(((other[name] - one[name]).detach() * mean).sum()) for name, mean in live.online.means.items()]
+    assert sum(along) > 0
+
+
 def test_a_weight_that_is_not_finite_is_discarded() -> None:
     live = walkers()
     events, is_due = newcomers(6, live.as_of)

@@ -384,7 +384,7 @@ def test_a_minute_that_only_makes_old_lists_anew_is_mended_as_well(shop: Shop, f
         con.execute("update recs.recommendations set generated_at = generated_at - interval 1 day")
     shutil.copytree(shop.home, shop.home.parent / "quiet")
     effects, unkilled = forker.told("effects"), forker.state()
-    assert unkilled["publications"][-1][:2] == ["minute", 42]
+    assert unkilled["publications"][-1][:2] == ["minute", 41]
     assert effects.count("lake: commit") == 1
     points = boundaries(effects)
     wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}, "quiet") for n in points}

@@ -55,6 +55,7 @@ LANDED = {
     "events/some.csv": "user_id,item_id,event_type,occurred_at\nu05,lamp,cart,2026-01-13T01:00:00Z\nu06,,cart,2026-01-13T02:00:00Z\n",
 }
 DISCARD = {"MINUTEHAND_INCREMENT__MAX_DRIFT": "1e-12"}
+CROWDED = {"MINUTEHAND_PUBLISH__REFRESH_USERS": "10"}
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +390,28 @@ def test_a_minute_that_only_makes_old_lists_anew_is_mended_as_well(shop: Shop, f
     points = boundaries(effects)
     wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}, "quiet") for n in points}
     assert {point: names for point, names in wrong.items() if names} == {}
+
+
+@pytest.mark.slow
+def test_lists_that_wait_for_room_are_made_anew_in_spite_of_a_kill(forker: Forker, effects: list[str]) -> None:
+    def minute(**killed: int) -> None:
+        assert forker.run({**killed, "settings": CROWDED}) == [-signal.SIGKILL if killed else 0], killed
+
+    def left(**killed: int) -> dict[str, Any]:
+        """What is left once no list waits any more: how many minutes that takes may differ."""
+        forker.begin()
+        if killed:
+            minute(**killed)
+        minute()
+        assert forker.state()["moved"]
+        for _ in range(9):
+            minute()
+        return {name: value for name, value in forker.state().items() if name != "publications"}
+
+    publishing = max(n for n, effect in enumerate(effects) if effect == "lake: commit")
+    unkilled, *killed = left(), left(kill_before=publishing), left(kill_before=publishing + 1)
+    assert unkilled["moved"] == []
+    assert [[name for name in unkilled if state[name] != unkilled[name]] for state in killed] == [[], []]
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def run(home: Path, peak_mib: Callable[[], float]) -> dict[str, float]:
     offsets = training_offsets(events, evaluator.slots, fit_prior(events, evaluator.slots), device)
     done("prior")
     model = new_model(settings.model, np.zeros((events.n_items, settings.model.dim), np.float32), events.n_kinds, device, settings.seed)
-    train(model, events, offsets, settings.train, seed=settings.seed, n_epochs=1)
+    train(model, events, offsets, settings.train, seed=settings.seed, n_epochs=1.0)
     done("epoch")
     n_trained = np.bincount(events.item, minlength=events.n_items)
     weights = finish(model, events, np.sort(events.by_time[-1000:]), n_trained)

@@ -225,6 +225,6 @@ def refit(
         events = replace(events, weight=weight)
     model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
     offsets = training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device))
-    curve = train(model, events, offsets, train_config, seed=seed, n_epochs=max(fit.curve.best_epoch, 1))
+    curve = train(model, events, offsets, train_config, seed=seed, n_epochs=fit.curve.n_best or 1.0)
     newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
     return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

@@ -84,8 +84,12 @@ class Offsets:
 
 @dataclass
 class Curve:
-    """One row per epoch; and by parameter, what AdamW's mean of squared gradients was in the end."""
+    """One row per epoch; and by parameter, what AdamW's mean of squared gradients was in the end.
 
+    share: of the last epoch, how much was trained; below 1 where there was no time for a single one.
+    """
+
+    share: float = 1.0
     loss: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -100,6 +104,16 @@ class Curve:
     def best_epoch(self) -> int:
         """Counted from 1; 0 if no epoch was judged."""
         return int(np.argmax(self.validation)) + 1 if self.validation else len(self.loss)
+
+    @property
+    def n_epochs(self) -> float:
+        """How many epochs were trained."""
+        return len(self.loss) - 1 + self.share if self.loss else 0.0
+
+    @property
+    def n_best(self) -> float:
+        """For how many epochs the weights that were kept were trained."""
+        return self.share if self.share < 1 else float(self.best_epoch)
 
     @property
     def last_gain(self) -> int:
@@ -152,7 +166,7 @@ def train(
     config: TrainConfig,
     *,
     seed: int,
-    n_epochs: int | None = None,
+    n_epochs: float | None = None,
     judge: Callable[[Recommender], float] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Curve:
@@ -160,6 +174,7 @@ def train(
 
     n_epochs fixes the number of epochs (the refit on all events); otherwise as many are planned as config.minutes hold, at
     most config.max_epochs, and training ends early where no gain has come for config.patience epochs or a fifth of the plan.
+    Where they do not hold one epoch, that one ends when they are over, unjudged: a part of the windows, drawn evenly, was seen then.
     The learning rate warms up over the first steps and falls as a cosine over the plan. Without events the model stays as
     it is.
     """
@@ -169,39 +184,46 @@ def train(
     if not len(windows):
         return Curve()
     optimizers = make_optimizers(model, config, is_sampled=offsets.sampling is not None)
-    planned, step = n_epochs or config.max_epochs, 0
+    planned: float = n_epochs or config.max_epochs
+    step = 0
     n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
     faster = math.sqrt(n_seen / config.batch_events)  # for Adam by the root: Malladi et al. 2022
     per_epoch = sum(1 for _ in bucketed(windows.length, n_seen))
     curve, best = Curve(), None
     started = clock.monotonic()
 
-    def that_fit(epoch_s: float) -> int:
-        """Epochs in all, if one takes that long."""
-        left = config.minutes * 60 - (clock.monotonic() - started)
-        return min(max(len(curve.loss) + int(left / epoch_s), 1), config.max_epochs)
+    def that_fit(epoch_s: float) -> float:
+        """Epochs in all, if one takes that long: whole ones, or a part of the first."""
+        fit = step / per_epoch + (config.minutes * 60 - (clock.monotonic() - started)) / epoch_s
+        return float(min(int(fit), config.max_epochs)) if fit >= 1 else fit
 
     while len(curve.loss) < planned:
         begun = clock.monotonic()
         model.train()
         losses = []
         for which in bucketed(windows.length, n_seen, rng):
-            rate = faster * _rate(step, per_epoch * planned, per_epoch)
+            rate = faster * _rate(step, round(per_epoch * planned), per_epoch)
             losses.append(descend(step_loss(model, make_batch(events, windows, which), events, offsets), optimizers, rate))
             step += 1
-            if step == PROBE_STEPS and n_epochs is None:
-                planned = that_fit((clock.monotonic() - begun) / PROBE_STEPS * per_epoch)
+            if n_epochs is None and not curve.loss and (step == PROBE_STEPS or planned < 1):
+                planned = that_fit((clock.monotonic() - begun) / step * per_epoch)
+            if step >= per_epoch * planned:
+                break
+        curve.share = min(step / per_epoch, 1.0)
         curve.loss.append(float(np.mean(losses)))
         model.eval()
-        if judge is not None:
+        if judge is not None and curve.share == 1:
             curve.validation.append(judge(model))
             if curve.best_epoch == len(curve.loss):
                 best = copy.deepcopy(model.state_dict())
         curve.seconds.append(clock.monotonic() - begun)
         epoch, judged = len(curve.loss), f", validation NDCG@10 {curve.validation[-1]:.4f}" if curve.validation else ""
-        log.info("epoch %d of %d planned: loss %.4f%s, %.0f s", epoch, planned, curve.loss[-1], judged, curve.seconds[-1])
+        log.info("epoch %d of %d planned: loss %.4f%s, %.0f s", epoch, math.ceil(planned), curve.loss[-1], judged, curve.seconds[-1])
         if on_epoch is not None:
             on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
+        if curve.share < 1:
+            log.warning("there was time for %.2f of an epoch: with more minutes the model would learn from all of the users", curve.share)
+            break
         if n_epochs is None:
             planned = that_fit((clock.monotonic() - started) / epoch)
             if epoch - curve.last_gain >= max(config.patience, math.ceil(planned / 5)):

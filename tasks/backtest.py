@@ -167,8 +167,8 @@ def rank_learner(
     ranking = rank_recommender(task.evaluator, found.weights, found.blend, task.test)
     losses, validation = found.curve.points
     return ranking, {
-        "epochs": len(losses),
-        "best_epoch": found.curve.best_epoch,
+        "epochs": round(found.curve.n_epochs, 2),
+        "best_epoch": round(found.curve.n_best, 2),
         "n_choice_events": n_choice,
         "curve": {"loss": losses, "validation_ndcg_at_10": validation, "seconds": found.curve.seconds},
         "phases_s": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,14 +102,39 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training() -> None:
 def test_a_fixed_number_of_epochs_is_trained_whatever_the_patience() -> None:
     events, model = walks(n_users=5), fresh()
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
-    curve = train(model, events, offsets, QUICK.model_copy(update={"patience": 1}), seed=0, n_epochs=4)
+    curve = train(model, events, offsets, QUICK.model_copy(update={"patience": 1}), seed=0, n_epochs=4.0)
     assert len(curve.loss) == curve.best_epoch == 4
     assert curve.points == (curve.loss, [None] * 4)
 
 
-def test_a_budget_of_no_time_still_trains_one_epoch() -> None:
+def test_a_budget_of_no_time_still_trains_an_epoch_of_few_steps() -> None:
     _, curve = trained(walks(n_users=5), QUICK.model_copy(update={"minutes": 1e-9}))
-    assert len(curve.loss) == 1
+    assert (curve.n_epochs, curve.n_best) == (1, 1)
+
+
+def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_judge(model: Recommender) -> float:
+        raise AssertionError("there is one epoch to choose from, and no time")
+
+    def slow(*given: Any) -> float:
+        steps.append(descend(*given))
+        return steps[-1]
+
+    steps: list[float] = []
+    monkeypatch.setattr(training, "descend", slow)
+    monkeypatch.setattr(training, "clock", SimpleNamespace(monotonic=lambda: float(len(steps))))
+    events, model = walks(), fresh()
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    config = QUICK.model_copy(update={"batch_events": 16, "minutes": 0.5})
+    curve = train(model, events, offsets, config, seed=0, judge=no_judge)
+    assert len(steps) == 30, "of a second each"
+    assert 0.1 < curve.share < 0.9
+    assert curve.n_epochs == curve.n_best == curve.share
+    assert curve.points == (curve.loss, [None])
+    assert not torch.equal(model.items.delta, fresh().items.delta)
+    refit = train(fresh(), events, offsets, config, seed=0, n_epochs=curve.n_best)
+    assert refit.share == curve.share
+    assert len(steps) == 60
 
 
 def test_as_many_epochs_are_planned_as_the_budget_holds_and_the_rate_falls_to_its_end_by_then(monkeypatch: pytest.MonkeyPatch) -> None:

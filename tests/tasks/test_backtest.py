@@ -89,7 +89,7 @@ def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequen
 
 
 @pytest.mark.slow
-def test_training_ends_so_that_all_of_it_fits_the_budget_and_one_epoch_is_the_least(files: Files, recipe: Recipe) -> None:
+def test_training_ends_so_that_all_of_it_fits_the_budget(files: Files, recipe: Recipe) -> None:
     endless = recipe.train.model_copy(update={"max_epochs": 100_000, "patience": 100_000})
     task = make_task("leave-one-out", load(files, recipe.ingest).dataset.events, recipe.evaluation, seed=0)
     text = np.zeros((25, 8), np.float32)

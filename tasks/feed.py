@@ -214,6 +214,7 @@ def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refre
     ten, or anywhere one that is gone. What moved in an earlier minute counts for the lists that no minute has had room for since.
     """
     with reading(lake) as con:
+        con.execute("reset dynamic_or_filter_threshold")  # the lists of all are searched: to look for each id within the scan takes longer
         old = _old_lists(con, refresh.older_than, refresh.n_old, exclude) if refresh.is_due else []
         con.register("excluded", pl.DataFrame({"user_id": pl.Series([*exclude, *old], dtype=pl.String)}))
         con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))

@@ -96,12 +96,21 @@ def rotate(x: Float[Tensor, "batch heads time dim"], cos: Tensor, sin: Tensor) -
     return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "batch heads time dim"]:
-    """Causal attention. On a CPU by plain matrix products: the backward pass of torch's fused kernel takes several times as long there."""
+def attend(q: Tensor, k: Tensor, v: Tensor, place: Int[Tensor, "batch asked"] | None = None) -> Float[Tensor, "batch heads asked dim"]:
+    """Causal attention of all tokens, or of those at some places, to what is not after them.
+
+    On a CPU by plain matrix products: the backward pass of torch's fused kernel takes several times as long there.
+    """
+    heads, dim, time = q.shape[1], q.shape[3], k.shape[2]
+    is_later = None if place is None else torch.arange(time, device=q.device) > place[..., None]
     if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    _, heads, time, dim = q.shape
-    blocked = torch.full((time, time), -torch.inf, dtype=q.dtype).triu(1)
+        if is_later is None:
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=~is_later[:, None])
+    if is_later is None:
+        blocked = torch.full((time, time), -torch.inf, dtype=q.dtype).triu(1)
+    else:
+        blocked = torch.zeros(is_later.shape, dtype=q.dtype).masked_fill_(is_later, -torch.inf).repeat_interleave(heads, 0)
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))
     weights = torch.baddbmm(blocked, q, k.transpose(1, 2), alpha=dim**-0.5).softmax(-1)
     return torch.bmm(weights, v).unflatten(0, (-1, heads))
@@ -120,15 +129,29 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
     def forward(
-        self, x: Float[Tensor, "batch time dim"], asked: tuple[Tensor, Tensor], happened: tuple[Tensor, Tensor]
-    ) -> Float[Tensor, "batch time dim"]:
-        """Causal; asked and happened are the phases of queries and of keys."""
-        batch, time, dim = x.shape
-        q, k, v = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        attended = attend(rotate(q, *asked), rotate(k, *happened), v)
-        x = x + dropout(self.out(attended.transpose(1, 2).reshape(batch, time, dim)), self.dropout, training=self.training)
+        self,
+        x: Float[Tensor, "batch time dim"],
+        asked: tuple[Tensor, Tensor],
+        happened: tuple[Tensor, Tensor],
+        place: Int[Tensor, "batch asked"] | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
+        """Causal; asked and happened are the phases of queries and of keys. place: the tokens that go on; None for all."""
+        dim, normed = x.shape[2], self.norm_attention(x)
+        if place is None:
+            q, k, v = (self._heads(part) for part in self.qkv(normed).chunk(3, -1))
+        else:
+            k, v = (self._heads(part) for part in F.linear(normed, self.qkv.weight[dim:], self.qkv.bias[dim:]).chunk(2, -1))
+            x, normed = (part.gather(1, place[..., None].expand(-1, -1, dim)) for part in (x, normed))
+            q = self._heads(F.linear(normed, self.qkv.weight[:dim], self.qkv.bias[:dim]))
+            cos, sin = (part.gather(2, place[:, None, :, None].expand(-1, -1, -1, part.shape[3])) for part in asked)
+            asked = cos, sin
+        attended = attend(rotate(q, *asked), rotate(k, *happened), v, place)
+        x = x + dropout(self.out(attended.transpose(1, 2).flatten(2)), self.dropout, training=self.training)
         hidden = F.relu(self.up(self.norm_forward(x))).square()  # So et al. 2021, "Primer": as good as GELU, and a fifth of its time
         return x + dropout(self.down(hidden), self.dropout, training=self.training)
+
+    def _heads(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch heads time head_dim"]:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 class Recommender(nn.Module):
@@ -160,11 +183,13 @@ class Recommender(nn.Module):
         event_time: Int[Tensor, "batch time"],
         query_time: Int[Tensor, "batch time"],
         is_start: Bool[Tensor, "batch time"],
-    ) -> Float[Tensor, "batch time dim"]:
+        place: Int[Tensor, "batch asked"] | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
         """The user vector after each token, already scaled for a dot product with `items`.
 
         item, kind, event_time describe the token; query_time is when the next event happens (or is asked for).
-        Padding goes at the end: no token before it can see it.
+        Padding goes at the end: no token before it can see it. place: the tokens whose vectors are asked for, which spares the last
+        block all others; None for all.
         """
         config = self.config
         event = F.embedding(item, items) * math.sqrt(config.dim) + self.kind(kind)
@@ -174,6 +199,8 @@ class Recommender(nn.Module):
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         asked, happened = (self.rotation(time, event_time[:, :1], dtype) for time in (query_time, event_time))
         x = x.to(dtype)
-        for block in self.blocks:
+        *first, last = self.blocks
+        for block in first:
             x = block(x, asked, happened)
+        x = last(x, asked, happened, place)
         return F.normalize(self.norm(x.float()), dim=-1) * self.log_scale.exp()

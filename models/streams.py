@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,10 +11,18 @@ from torch import Tensor
 
 from models.dataset import Events, Ints, Windows
 
+MOST_ASKED = 0.5
+"""Share of its tokens up to which a batch asks for the states of some alone."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens [batch, time] and what is asked of them; padding at the end of each row."""
+    """Tokens [batch, time] and what is asked of them; padding at the end of each row.
+
+    place: [batch, asked] the tokens whose states are asked for; None for all of them, which are cheaper than most.
+    rows: [batch, asked] the event that each state predicts, one past the user's last where the next event is asked for; is_target:
+    whether that prediction counts.
+    """
 
     item: Tensor
     kind: Tensor
@@ -23,9 +31,10 @@ class Batch:
     is_start: Tensor
     rows: Tensor
     is_target: Tensor
+    place: Tensor | None
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in vars(self).items() if value is not None})
 
 
 def padded(length: int, longest: int) -> int:
@@ -42,11 +51,8 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
     """The batch of some windows; a window may end one past a user's last event, which asks for the next event at `now`.
 
     now: one moment for all windows, or one a window.
-
-    rows: the event that each state predicts, one past the user's last where the next event is asked for; is_target:
-    whether that prediction counts.
     """
-    start, stop = windows.start[which], windows.stop[which]
+    start, begin, stop = windows.start[which], windows.target[which], windows.stop[which]
     time = padded(int((stop - start).max()), int(windows.length.max()))
     row = start[:, None] + np.arange(time)
     valid = row < stop[:, None]
@@ -59,6 +65,12 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
     asked_at = now[which][:, None] if isinstance(now, np.ndarray) else now
     query_time = np.where(is_asked, asked_at, events.time[target])
     event_time = np.where(is_start, query_time, events.time[token])
+    n_asked = padded(int((stop - begin).max()), time)
+    place = None
+    if n_asked <= MOST_ASKED * time:
+        place = (stop - start)[:, None] - n_asked + np.arange(n_asked)
+        row = start[:, None] + place
+        valid = place >= 0
     return Batch(
         item=torch.from_numpy(events.item[token]),
         kind=torch.from_numpy(events.kind[token]),
@@ -66,7 +78,8 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
         query_time=torch.from_numpy(query_time),
         is_start=torch.from_numpy(is_start),
         rows=torch.from_numpy(row),
-        is_target=torch.from_numpy(valid & (row >= windows.target[which][:, None])),
+        is_target=torch.from_numpy(valid & (row >= begin[:, None])),
+        place=None if place is None else torch.from_numpy(np.maximum(place, 0)),
     )
 
 

@@ -294,7 +294,8 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
             items, prior = model.items(rows), prior[:, rows] - log_chance.to(prior.dtype)
             item, target = torch.searchsorted(rows, item), torch.searchsorted(rows, target)
         items_low = items.to(matmul_dtype(device))
-        states = model.encode(items, item, on_device.kind, on_device.event_time, on_device.query_time, on_device.is_start)
+        times = on_device.event_time, on_device.query_time
+        states = model.encode(items, item, on_device.kind, *times, on_device.is_start, on_device.place)
         return catalog_cross_entropy(
             states.flatten(0, 1).index_select(0, torch.from_numpy(place).to(device)).to(items_low.dtype),
             items_low,

@@ -26,7 +26,7 @@ def user_vectors(
         items = model.items()
         for which in bucketed(windows.length, batch_events):
             batch = make_batch(events, windows, which, now).to(device)
-            out = model.encode(items, batch.item, batch.kind, batch.event_time, batch.query_time, batch.is_start)
+            out = model.encode(items, batch.item, batch.kind, batch.event_time, batch.query_time, batch.is_start, batch.place)
             states.append(out[batch.is_target].float().cpu())
             rows.append(batch.rows[batch.is_target].cpu().numpy())
     row = np.concatenate(rows) if rows else np.empty(0, np.int64)

@@ -58,6 +58,28 @@ def test_a_stream_gets_the_same_states_alone_and_among_others() -> None:
     torch.testing.assert_close(alone, encode(model, tokens), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("n_blocks", [1, 2])
+def test_states_asked_for_alone_are_those_among_all_and_so_are_their_gradients(n_blocks: int, dtype: torch.dtype) -> None:
+    model, tokens = shaken(N_ITEMS, config=TINY.model_copy(update={"n_blocks": n_blocks, "dropout": 0.0})).train(), stream()
+    place = torch.tensor([[0, 5], [3, 3], [2, 4]])
+    found = []
+    for is_alone in (True, False):
+        model.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            states = model.encode(model.items(), **tokens, place=place if is_alone else None)
+        states = states if is_alone else states.gather(1, place[..., None].expand(-1, -1, TINY.dim))
+        (states * torch.arange(TINY.dim)).sum().backward()
+        found.append((states.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+    (alone, gradient), (among, expected) = found
+    near = 1e-3 if dtype == torch.float32 else 0.1
+    torch.testing.assert_close(alone, among, atol=near, rtol=near)
+    assert gradient.keys() == expected.keys()
+    for name, value in gradient.items():
+        scale = expected[name].abs().max().clamp_min(1e-6)
+        torch.testing.assert_close(value / scale, expected[name] / scale, atol=near, rtol=near)
+
+
 def test_the_item_kind_and_time_of_a_start_token_mean_nothing() -> None:
     model, tokens = shaken(N_ITEMS), stream()
     changed = tokens | {"item": tokens["item"].clone(), "kind": tokens["kind"].clone()}

@@ -33,7 +33,9 @@ def test_a_window_in_the_middle_of_a_stream_has_no_start_token() -> None:
     batch = make_batch(EVENTS, Windows(np.array([1]), np.array([2]), np.array([3])), np.array([0]))
     assert not batch.is_start.any()
     assert batch.item.tolist() == [[3, 4]]
-    assert batch.is_target.tolist() == [[False, True]], "the first row only gives history"
+    assert (batch.rows.tolist(), batch.is_target.tolist()) == ([[2]], [[True]]), "the first row only gives history"
+    assert batch.place is not None
+    assert batch.place.tolist() == [[1]]
 
 
 def test_padding_stands_at_the_end_and_is_no_target() -> None:
@@ -49,7 +51,19 @@ def test_a_window_one_past_the_end_asks_for_the_next_event_at_the_given_time() -
     assert batch.query_time[1, :2].tolist() == [12, 99]
     assert batch.item[0].tolist() == [3, 4, 5]
     assert batch.item[1, 1].item() == 6
-    assert batch.is_target.tolist() == [[False, False, True], [False, True, False]]
+    assert (batch.rows.tolist(), batch.is_target.tolist()) == ([[3], [4]], [[True], [True]])
+    assert batch.place is not None
+    assert batch.place.tolist() == [[2], [1]]
+
+
+def test_of_windows_with_few_targets_only_the_last_tokens_are_asked() -> None:
+    events = make_events([(user, n % 7, n) for user, n_events in enumerate((10, 3)) for n in range(n_events)], n_items=7)
+    batch = make_batch(events, Windows(np.array([0, 10]), np.array([6, 12]), np.array([10, 13])), np.array([0, 1]))
+    assert batch.place is not None
+    assert batch.place.tolist() == [[6, 7, 8, 9], [0, 0, 1, 2]], "a window shorter than what is asked of another begins again"
+    assert batch.rows[batch.is_target].tolist() == [6, 7, 8, 9, 12]
+    every = make_batch(events, Windows(np.array([0]), np.array([4]), np.array([10])), np.array([0]))
+    assert (every.place, every.rows.shape) == (None, (1, 10)), "most of the tokens"
 
 
 def test_every_event_is_the_target_of_the_batches_of_an_epoch_exactly_once() -> None:

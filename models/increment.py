@@ -23,7 +23,7 @@ from models.prior import Popularity, log_prior, slot_log_prior
 from models.recommender import Recommender
 from models.serving import Scorer
 from models.streams import bucketed, make_batch
-from models.training import Offsets, Sampling, matmul_dtype, step_loss
+from models.training import Offsets, Sampling, all_items, matmul_dtype, step_loss
 from models.users import served_vectors, user_vectors
 
 DELTA = "items.delta"
@@ -319,9 +319,11 @@ class _Steps:
         self.model.items.delta.grad = None
         batch = make_batch(self.events, windows, which)
         rows = batch.rows[batch.is_target].numpy()
-        n_events = len(rows) + self._replay(len(rows))
+        items = all_items(self.model, self.offsets)
+        replayed, n_replayed = self._replay(len(rows), items)
         share = 1 / (1 + config.replay_per_new)
-        (step_loss(self.model, batch, self.events, self.offsets) * share).backward()
+        (step_loss(self.model, batch, self.events, self.offsets, items) * share + replayed).backward()
+        n_events = len(rows) + n_replayed
         torch.nn.utils.clip_grad_norm_(self.dense.parameters.values(), 1.0)
         if config.dense_rate:  # the squares are those of the night's batches: fewer events are noisier by as much
             self.dense.step(config.dense_rate * min(n_events / config.batch_events, 1.0))
@@ -330,19 +332,19 @@ class _Steps:
             for name, parameter in self.dense.parameters.items():
                 parameter.lerp_(self.anchor[name], config.anchor_pull)
 
-    def _replay(self, n_new: int) -> int:
-        """Add the gradients of replayed windows; the number of their events."""
-        per_new, memory, n_events = self.config.replay_per_new, self.memory, 0
+    def _replay(self, n_new: int, items: Tensor | None) -> tuple[Tensor, int]:
+        """The loss of replayed windows, and the number of their events."""
+        per_new, memory, n_events, loss = self.config.replay_per_new, self.memory, 0, torch.zeros(())
         if not per_new:
-            return 0
+            return loss, 0
         n_windows = max(round(per_new * n_new / (0.75 * len(memory.events) / max(memory.n_windows, 1))), 8)
         replayed = memory.windows(memory.draw(n_windows, self.rng))
         for part in bucketed(replayed.length, self.config.batch_events):
             batch = make_batch(memory.events, replayed, part)
             weight = per_new / (1 + per_new) * len(part) / len(replayed)
-            (step_loss(self.model, batch, memory.events, self.replay_offsets) * weight).backward()
+            loss = loss + step_loss(self.model, batch, memory.events, self.replay_offsets, items) * weight
             n_events += int(batch.is_target.sum())
-        return n_events
+        return loss, n_events
 
     @torch.no_grad()
     def _move_deltas(self, rows: Ints) -> None:

@@ -275,8 +275,14 @@ def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float =
     return float(loss.detach())
 
 
-def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets) -> Tensor:
-    """The loss of one batch of windows."""
+def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:
+    """The item vectors of a step that scores all items; None where it samples them."""
+    with autocast(next(model.parameters()).device):
+        return model.items() if offsets.sampling is None else None
+
+
+def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets, items: Tensor | None = None) -> Tensor:
+    """The loss of one batch of windows. items: all of them, where several batches of a step share them."""
     device = next(model.parameters()).device
     place = np.flatnonzero(batch.is_target.numpy())
     n_padded = -len(place) % ROWS
@@ -288,7 +294,7 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
     item, prior, target = on_device.item, offsets.prior, torch.from_numpy(events.item[row]).to(device)
     with autocast(device):
         if offsets.sampling is None:
-            items = model.items()
+            items = model.items() if items is None else items
         else:
             rows, log_chance = offsets.sampling.draw(torch.cat([item.flatten(), target]))
             items, prior = model.items(rows), prior[:, rows] - log_chance.to(prior.dtype)

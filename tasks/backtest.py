@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.backtest import BASELINES, LEARNERS, PROTOCOLS, Task, differences, figures, fit, make_task, rank_baseline
 from models.blend import starting_blend
@@ -154,11 +155,11 @@ def rank_learner(
     """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
     cost = measure(task, recipe)
     left = deadline - clock.monotonic()
-    n_most = min(MAX_BLEND_ROWS, len(task.validation))
-    n_choice = min(max(int((left * MOST_BESIDE - cost.fixed_s) / cost.choice_s), LEAST_CHOICE), n_most)
+    n_most = len(cost.choice_s) - 1
+    n_choice = min(max(int(np.searchsorted(cost.choice_s, left * MOST_BESIDE - cost.fixed_s)) - 1, LEAST_CHOICE), n_most)
     if n_choice < n_most:
         task = replace(task, validation=sample(task.validation, n_choice, recipe.seed))
-    needed = cost.fixed_s + n_choice * cost.choice_s
+    needed = cost.fixed_s + float(cost.choice_s[n_choice])
     left = max(left - needed, 1.0)
     log.info("%.0f s for training; %.0f s for choosing the blend by %d events and for scoring", left, needed, n_choice)
     begun = clock.monotonic()
@@ -181,10 +182,10 @@ def rank_learner(
 
 @dataclass(frozen=True)
 class Cost:
-    """What a learner takes beside training, in seconds: at least, and for each event by which epochs and blend are chosen."""
+    """What a learner takes beside training, in seconds: at least, and [n] for n events by which epochs and blend are chosen."""
 
     fixed_s: float
-    choice_s: float
+    choice_s: NDArray[np.float64]
 
 
 def measure(task: Task, recipe: Recipe) -> Cost:
@@ -228,16 +229,16 @@ def measure(task: Task, recipe: Recipe) -> Cost:
 
     train_slots = len(np.unique(slots.of(task.train.time)))
     cells = min(train_slots * events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
-    choice = sample(task.validation, MAX_CHOICE_ROWS, recipe.seed)
-    twice = 0.0 if task.split is None else len(knows_less(replace(evaluator, delay_s=LIST_DELAY_S), choice)) / max(len(choice), 1)
+    choice = np.random.default_rng(recipe.seed).permutation(task.validation)[:MAX_BLEND_ROWS]
+    ranked = np.sort(choice[:MAX_CHOICE_ROWS])
+    twice = 0.0 if task.split is None else len(knows_less(replace(evaluator, delay_s=LIST_DELAY_S), ranked)) / max(len(ranked), 1)
+    n_choice, slots_of_choice = np.arange(len(choice) + 1), np.zeros(len(choice) + 1)
+    slots_of_choice[1 + np.unique(slots.of(events.time[choice[:MAX_CHOICE_ROWS]]), return_index=True)[1]] = 1
+    per_event_s = 2 * vector_s + 3 * pick_s + N_BLENDS * row_s
     return Cost(
         fixed_s=MARGIN
-        * (
-            prior_s * max(cells / PROBE_CELLS, 1)
-            + (2 * train_slots + n_slots(task.test) + N_BLENDS * (1 + twice) * n_slots(choice)) * slot_s
-            + len(task.test) * (row_s + vector_s)
-        ),
-        choice_s=MARGIN * (1 + twice) * (2 * vector_s + 3 * pick_s + N_BLENDS * row_s),
+        * (prior_s * max(cells / PROBE_CELLS, 1) + (2 * train_slots + n_slots(task.test)) * slot_s + len(task.test) * (row_s + vector_s)),
+        choice_s=MARGIN * (1 + twice) * (n_choice * per_event_s + N_BLENDS * slots_of_choice.cumsum() * slot_s),
     )
 
 

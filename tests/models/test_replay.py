@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -114,13 +115,23 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     assert not (found[0][3:] == is_first).all()
 
 
-def test_a_policy_that_retrains_at_every_step_has_a_night_a_step() -> None:
-    asked = []
+def counted() -> tuple[list[int], Callable[[Events, int], Checkpoint]]:
+    """When nights were asked for, and a night that trains the first time alone."""
+    asked: list[int] = []
+    trained: list[Checkpoint] = []
 
     def counting(events: Events, now: int) -> Checkpoint:
         asked.append(now)
-        return night(events, now)
+        assert (events.time < now).all()
+        if not trained:
+            trained.append(night(events, now))
+        return trained[0]
 
+    return asked, counting
+
+
+def test_a_policy_that_retrains_at_every_step_has_a_night_a_step() -> None:
+    asked, counting = counted()
     policies = [policy for policy in known_policies(INCREMENT) if policy.name == "retrained_each_step"]
     done = replay(evaluator_of(history()), policies, counting, replace(CONFIG, until=BEGIN + 4 * HOUR, night_s=10**9))
     assert asked == [BEGIN, BEGIN, BEGIN + 2 * HOUR]
@@ -131,12 +142,7 @@ def test_a_gap_without_events_takes_one_night_and_no_policy_with_nights_takes_no
     events = history()
     late = events.time >= BEGIN + 6 * HOUR
     gap = replace(events, time=np.where(late, events.time + 10 * CONFIG.night_s, events.time))
-    asked = []
-
-    def counting(events: Events, now: int) -> Checkpoint:
-        asked.append(now)
-        return night(events, now)
-
+    asked, counting = counted()
     config = replace(CONFIG, until=int(gap.time.max()) + 1)
     known = {policy.name: policy for policy in known_policies(INCREMENT)}
     replay(evaluator_of(gap), [known["nightly_tables"]], counting, config)

@@ -101,16 +101,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, place: Int[Tensor, "batch asked"] | 
 
     On a CPU by plain matrix products: the backward pass of torch's fused kernel takes several times as long there.
     """
-    heads, dim, time = q.shape[1], q.shape[3], k.shape[2]
-    is_later = None if place is None else torch.arange(time, device=q.device) > place[..., None]
+    heads, dim, order = q.shape[1], q.shape[3], torch.arange(k.shape[2], device=q.device)
     if q.device.type != "cpu":
-        if is_later is None:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=~is_later[:, None])
-    if is_later is None:
-        blocked = torch.full((time, time), -torch.inf, dtype=q.dtype).triu(1)
-    else:
-        blocked = torch.zeros(is_later.shape, dtype=q.dtype).masked_fill_(is_later, -torch.inf).repeat_interleave(heads, 0)
+        seen = None if place is None else order <= place[:, None, :, None]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=place is None)
+    last = order if place is None else place.repeat_interleave(heads, 0)
+    blocked = torch.zeros(*last.shape, len(order), dtype=q.dtype).masked_fill_(order > last[..., None], -torch.inf)
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))
     weights = torch.baddbmm(blocked, q, k.transpose(1, 2), alpha=dim**-0.5).softmax(-1)
     return torch.bmm(weights, v).unflatten(0, (-1, heads))

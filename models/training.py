@@ -221,7 +221,7 @@ def train(
         log.info("epoch %d of %d planned: loss %.4f%s, %.0f s", epoch, math.ceil(planned), curve.loss[-1], judged, curve.seconds[-1])
         if on_epoch is not None:
             on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
-        if curve.share < 1:
+        if n_epochs is None and curve.share < 1:
             log.warning("there was time for %.2f of an epoch: with more minutes the model would learn from all of the users", curve.share)
             break
         if n_epochs is None:

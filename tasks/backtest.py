@@ -232,13 +232,13 @@ def measure(task: Task, recipe: Recipe) -> Cost:
     choice = np.random.default_rng(recipe.seed).permutation(task.validation)[:MAX_BLEND_ROWS]
     ranked = np.sort(choice[:MAX_CHOICE_ROWS])
     twice = 0.0 if task.split is None else len(knows_less(replace(evaluator, delay_s=LIST_DELAY_S), ranked)) / max(len(ranked), 1)
-    n_choice, slots_of_choice = np.arange(len(choice) + 1), np.zeros(len(choice) + 1)
-    slots_of_choice[1 + np.unique(slots.of(events.time[choice[:MAX_CHOICE_ROWS]]), return_index=True)[1]] = 1
+    is_new_slot = np.zeros(len(choice) + 1)
+    is_new_slot[1 + np.unique(slots.of(events.time[choice[:MAX_CHOICE_ROWS]]), return_index=True)[1]] = 1
     per_event_s = 2 * vector_s + 3 * pick_s + N_BLENDS * row_s
     return Cost(
         fixed_s=MARGIN
         * (prior_s * max(cells / PROBE_CELLS, 1) + (2 * train_slots + n_slots(task.test)) * slot_s + len(task.test) * (row_s + vector_s)),
-        choice_s=MARGIN * (1 + twice) * (n_choice * per_event_s + N_BLENDS * slots_of_choice.cumsum() * slot_s),
+        choice_s=MARGIN * (1 + twice) * (np.arange(len(choice) + 1) * per_event_s + N_BLENDS * is_new_slot.cumsum() * slot_s),
     )
 
 

@@ -112,7 +112,9 @@ def test_a_budget_of_no_time_still_trains_an_epoch_of_few_steps() -> None:
     assert (curve.n_epochs, curve.n_best) == (1, 1)
 
 
-def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def no_judge(model: Recommender) -> float:
         raise AssertionError("there is one epoch to choose from, and no time")
 
@@ -132,9 +134,12 @@ def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(m
     assert curve.n_epochs == curve.n_best == curve.share
     assert curve.points == (curve.loss, [None])
     assert not torch.equal(model.items.delta, fresh().items.delta)
+    assert "there was time for 0.50 of an epoch" in caplog.text
+    caplog.clear()
     refit = train(fresh(), events, offsets, config, seed=0, n_epochs=curve.n_best)
     assert refit.share == curve.share
     assert len(steps) == 60
+    assert "there was time for" not in caplog.text, "it was told how long"
 
 
 def test_as_many_epochs_are_planned_as_the_budget_holds_and_the_rate_falls_to_its_end_by_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,6 @@ def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day:
     assert aliases(day.registry) == {"champion": "1", "live": "1"}
 
 
-@pytest.mark.slow
 def test_mlflow_loads_an_increment_whose_parents_are_gone(day: Day, champion: Version, tmp_path: Path) -> None:
     first = learn(day, champion, tmp_path, 5)
     second = learn(day, first, tmp_path, 6)

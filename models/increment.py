@@ -1,4 +1,4 @@
-"""Learning what just happened: predict it first, then a few steps on it among replayed windows, held near the night's weights."""
+"""Learning what just happened: a few steps on it among replayed windows, held near the night's weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.blend import Candidates, fit_blend, pick_candidates
+from models.blend import Candidates, fit_blend
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
-from models.dataset import Events, Floats, Ints, Windows, target_windows
+from models.dataset import Events, Ints, Windows, target_windows
 from models.evaluation import Evaluator
 from models.fitting import LIST_DELAY_S, Fit, Weights
 from models.memory import WINDOW_EVENTS, Memory, Sample, cut, remember
-from models.metrics import Ranking, rank_events
+from models.metrics import rank_events
 from models.online import Online, newest
 from models.prior import Popularity, log_prior, slot_log_prior
 from models.recommender import Recommender
-from models.serving import Scorer
 from models.streams import bucketed, make_batch
 from models.training import Offsets, Sampling, all_items, matmul_dtype, step_loss
 from models.users import served_vectors, user_vectors
@@ -31,29 +30,6 @@ LEAST_VOTE = 0.1
 """What counts less for popularity than this share of its weight is no target: the fourth click of a user on an item within a day."""
 SQUARE_RATE = 0.05
 BETAS = 0.9, 0.98
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Who asks, and what came of it.
-
-    events: the history of query q are the events of user q. now: [queries] when each asks. trend: of every event of the
-    histories, NaN where it is not known. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
-    """
-
-    events: Events
-    now: Ints
-    trend: Floats
-    query: Ints
-    item: Ints
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """How each event was ranked before it was learnt, and the items that could have been on the lists."""
-
-    ranking: Ranking
-    candidates: Candidates | None
 
 
 @dataclass(frozen=True)
@@ -107,25 +83,6 @@ def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig) -> Candi
     items = fit.weights.item_vectors()
     mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
     return evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)
-
-
-def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
-    """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
-    rankings, candidates = [], []
-    trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
-    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=trend):
-        first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
-        place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
-        if n_candidates and len(item):
-            begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
-            if len(begin) == len(scored.scores):
-                target = torch.from_numpy(item[begin])
-                candidates.append(
-                    pick_candidates(scored.features, scored.sequence, scored.items, scored.repeats, scored.seen, target, n_candidates)
-                )
-        for part in np.array_split(np.arange(len(item)), max(len(item) * scored.scores.shape[1] // 20_000_000, 1)):
-            rankings.append(rank_events(scored.scores[torch.from_numpy(place[part])], item[part], None))
-    return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
 
 
 def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of: int) -> Checkpoint:

@@ -15,8 +15,9 @@ from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Ints, ragged_rows
 from models.evaluation import Evaluator
-from models.increment import Predicted, Queries, learn, predict, with_popularity
+from models.increment import learn, with_popularity
 from models.metrics import Ranking, rank_events
+from models.prequential import Predicted, Queries, predict
 from models.prior import HALF_LIVES_H, Popularity
 from models.serving import best_popularity_column, offsets_of
 

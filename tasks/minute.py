@@ -16,8 +16,9 @@ from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Floats, Ints, ragged_rows
 from models.fitting import LIST_DELAY_S
-from models.increment import Predicted, Queries, Verdict, learn, predict, with_popularity
+from models.increment import Verdict, learn, with_popularity
 from models.metrics import Ranking, rank_events
+from models.prequential import Predicted, Queries, predict
 from models.prior import HALF_LIVES_H
 from models.results import MetricRow, Neighbours, RankedLists
 from models.serving import anybody, best_popularity_column, moved_items, neighbours_of, offsets_of

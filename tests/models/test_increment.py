@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from models import training
 from models.checkpoint import Checkpoint, grown, load, save, widened
 from models.dataset import Events
-from models.increment import Queries, learn, predict, with_popularity
+from models.increment import learn, with_popularity
+from models.prequential import Queries, predict
 from tests.models.online import INCREMENT, after_a_night
 from tests.models.planted import HOUR, make_events, random_events, random_text, walks
 

@@ -122,6 +122,8 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         options.append("read_only")
     if snapshot is not None:
         options.append(f"snapshot_version {snapshot:d}")
+    if lake.threads:
+        con.execute(f"set threads = {lake.threads:d}")
     try:
         con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join(options)})")
     except duckdb.Error as error:
@@ -130,8 +132,6 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
     con.execute("use lake")
     con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
-    if lake.threads:
-        con.execute(f"set threads = {lake.threads:d}")
     if _has_icu(con):
         con.execute("set timezone = 'UTC'")
     return con

@@ -9,10 +9,12 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = ("MINUTEHAND_", "PREFECT_", "MLFLOW_")
@@ -37,6 +39,17 @@ os.environ.update(
     PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",  # a flow that was imported for one test speaks in all that follow
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """A file's tests run in one process, as loadfile has it, and so do all of flows/, which share a Prefect server."""
+    return ByServer(config, log)
+
+
+class ByServer(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/flows" if nodeid.startswith("tests/flows/") else str(super()._split_scope(nodeid))
 
 
 @pytest.fixture(autouse=True)

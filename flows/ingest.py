@@ -25,6 +25,11 @@ def ingest() -> list[landing.Landed]:
     return empty_landing(settings, locate(settings.lake, settings.home))
 
 
+def is_waiting(settings: Settings) -> bool:
+    """Whether a file waits in the landing folder."""
+    return bool(landing.waiting(landing.open_landing(settings.ingest, settings.home)))
+
+
 def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[landing.Landed]:
     """Take in what waits in the landing folder, items first."""
     folder = landing.open_landing(settings.ingest, settings.home)

@@ -11,13 +11,13 @@ from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows import logs
-from flows.ingest import empty_landing
+from flows.ingest import empty_landing, is_waiting
 from settings import Settings, load
 from tasks import feed, lake, reading, turn
 
 if TYPE_CHECKING:
     from tasks.increments import Day
-    from tasks.registry import Version
+    from tasks.registry import Registry, Version
 
 logs.speak()
 INGEST_WAIT_S = 30.0
@@ -34,26 +34,46 @@ def minute() -> str | None:
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
     try:
         with turn.publishing_turn(settings.home) as mine, lake.explained():
-            empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
             lake.migrate(tables)
-            work = feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, _now())
+            work = look(settings, tables)
             if work is None:
+                empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
                 get_run_logger().info("there are no lists yet to keep up to date; the first night makes them: minutehand nightly")
                 return None
-            if work.is_empty and mine.is_clean:
+            if work.is_empty and mine.is_clean and not is_waiting(settings):
                 return None
-            return learn_and_publish(settings, tables, mine, work)
+            models = get_ready(settings)
+            empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
+            work = look(settings, tables)
+            if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
+                return None
+            return learn_and_publish(settings, tables, models, mine, work)
     except turn.BusyError as error:
         get_run_logger().info("%s", error)
         return None
 
 
-def learn_and_publish(settings: Settings, tables: lake.Lake, mine: turn.Turn, work: feed.Work) -> str:
-    """Mend, encode, predict, learn, register, rank, publish, report."""
-    from tasks import increments, night, publishing, registry  # torch and MLflow: a run without work does without
+def look(settings: Settings, tables: lake.Lake) -> feed.Work | None:
+    """What there is to do now."""
+    return feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, _now())
+
+
+def get_ready(settings: Settings) -> Registry:
+    """Load torch and MLflow, which a run without work does without, and open the registry.
+
+    This takes seconds, and so comes before the news are read: what happens meanwhile is learnt in this minute and not in the next.
+    """
+    from flows import learning  # noqa: F401
+    from tasks import night, registry
 
     night.use_threads(settings.threads)
-    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+
+
+def learn_and_publish(settings: Settings, tables: lake.Lake, models: Registry, mine: turn.Turn, work: feed.Work) -> str:
+    """Mend, encode, predict, learn, register, rank, publish, report."""
+    from tasks import increments, publishing
+
     live = publishing.live_version(tables) or ""
     for text in increments.reconcile_live(models, live).told:
         get_run_logger().warning(text)

@@ -187,6 +187,23 @@ def test_while_another_publishes_a_minute_ends_clean_and_says_so(shop: Shop, cap
     assert shop.spend_minute() is not None
 
 
+def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import minute as flow
+
+    before, get_ready = learnt(shop), flow.get_ready
+
+    def get_ready_while_something_happens(*given: Any) -> Any:
+        put(shop.lake, [("u13", "i05", LATE + 3.2)], event_type="click")
+        land(shop.home / "landing", {"events/meanwhile.csv": "user_id,item_id,occurred_at\nu14,i05,2026-01-13T03:20:00Z\n"})
+        return get_ready(*given)
+
+    monkeypatch.setattr(flow, "get_ready", get_ready_while_something_happens)
+    put(shop.lake, [("u12", "i05", LATE + 3.1)], event_type="click")
+    assert shop.spend_minute() is not None
+    assert learnt(shop) == {**before, "i05": before["i05"] + 3}
+    assert shop.spend_minute() is None
+
+
 def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_lists(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 
@@ -298,9 +315,9 @@ def forker(shop: Shop, prefect_server: str) -> Iterator[Forker]:
         process.stdin.close()
 
 
-def land(landing: Path) -> None:
-    """Files that have lain in the landing folder for an hour; one of them cannot be read."""
-    for name, text in LANDED.items():
+def land(landing: Path, files: dict[str, str] = LANDED) -> None:
+    """Files that have lain in the landing folder for an hour; of LANDED, one cannot be read."""
+    for name, text in files.items():
         (landing / name).write_text(text, encoding="utf-8")
         an_hour_ago = datetime.now(UTC).timestamp() - 3600
         os.utime(landing / name, (an_hour_ago, an_hour_ago))

@@ -65,6 +65,9 @@ class IncrementConfig(BaseModel):
     max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")
     batch_events: PositiveInt = Field(4096, description="Events a step sees, replay aside")
     window_events: int = Field(50, ge=2, description="Events of a user that a step sees")
+    sampled_items: PositiveInt = Field(
+        1000, description="Items drawn for a step, beside those of its events, in a catalogue of over twice as many"
+    )
     replay_per_new: NonNegativeFloat = Field(4.0, description="Replayed events beside each new one")
     memory_windows: PositiveInt = Field(2000, description="Windows of past events kept for replay")
     memory_half_life_share: PositiveFloat = Field(

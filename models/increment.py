@@ -28,6 +28,8 @@ from models.users import served_vectors, user_vectors
 DELTA = "items.delta"
 LEAST_VOTE = 0.1
 """What counts less for popularity than this share of its weight is no target: the fourth click of a user on an item within a day."""
+SAMPLED_FROM = 2
+"""How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
 SQUARE_RATE = 0.05
 BETAS = 0.9, 0.98
 
@@ -193,7 +195,7 @@ def _tune(
     """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
     model = copy.deepcopy(live.model)
     known = torch.from_numpy(online.popularity.counts[-1]).float()
-    sampling = Sampling.for_large(known)
+    sampling = Sampling.for_large(known, config.sampled_items, above=SAMPLED_FROM * config.sampled_items)
     due = due[events.votes[due] > LEAST_VOTE * events.weight[due]]
     windows = target_windows(events, due, min(config.window_events, model.config.max_events))
     steps = _Steps(
@@ -294,13 +296,13 @@ class _Steps:
         per_new, memory, n_events, loss = self.config.replay_per_new, self.memory, 0, torch.zeros(())
         if not per_new:
             return loss, 0
-        n_windows = max(round(per_new * n_new / (0.75 * len(memory.events) / max(memory.n_windows, 1))), 8)
+        n_windows = max(round(per_new * n_new / max(memory.n_teaching, 1)), 8)
         replayed = memory.windows(memory.draw(n_windows, self.rng))
         for part in bucketed(replayed.length, self.config.batch_events):
             batch = make_batch(memory.events, replayed, part)
             weight = per_new / (1 + per_new) * len(part) / len(replayed)
             loss = loss + step_loss(self.model, batch, memory.events, self.replay_offsets, items) * weight
-            n_events += int(batch.is_target.sum())
+            n_events += int(np.count_nonzero(memory.events.weight[batch.rows[batch.is_target].numpy()]))
         return loss, n_events
 
     @torch.no_grad()

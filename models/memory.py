@@ -34,6 +34,11 @@ class Memory:
     def n_windows(self) -> int:
         return len(self.is_held_out)
 
+    @property
+    def n_teaching(self) -> float:
+        """Events of a window, on average, that teach something."""
+        return np.count_nonzero(self.events.weight) / max(self.n_windows, 1)
+
     def slot_of(self, time: Ints) -> Ints:
         """The last slot that had begun; the first for what is older."""
         return np.maximum(np.searchsorted(self.slot_time, time, side="right") - 1, 0)

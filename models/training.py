@@ -55,11 +55,11 @@ class Sampling:
     n_drawn: int
 
     @staticmethod
-    def for_large(count: Tensor) -> Sampling | None:
-        """How to sample a catalogue whose items had so many training events [items]; None where all of it can be scored."""
-        if len(count) <= FULL_SOFTMAX_ITEMS:
+    def for_large(count: Tensor, n_drawn: int = N_SAMPLED_ITEMS, above: int = FULL_SOFTMAX_ITEMS) -> Sampling | None:
+        """How to sample a catalogue whose items had so many training events [items]; None up to a size where all of it is scored."""
+        if len(count) <= above:
             return None
-        return Sampling(count / count.sum().clamp_min(1), N_SAMPLED_ITEMS)
+        return Sampling(count / count.sum().clamp_min(1), n_drawn)
 
     def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
         """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""
@@ -284,10 +284,13 @@ def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:
 def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets, items: Tensor | None = None) -> Tensor:
     """The loss of one batch of windows. items: all of them, where several batches of a step share them."""
     device = next(model.parameters()).device
+    row = batch.rows.numpy().ravel()
     place = np.flatnonzero(batch.is_target.numpy())
+    teaching = place[events.weight[row[place]] > 0]
+    place = teaching if len(teaching) else place
     n_padded = -len(place) % ROWS
     place = np.pad(place, (0, n_padded), mode="edge")
-    row = batch.rows.numpy().ravel()[place]
+    row = row[place]
     weight = events.weight[row]
     weight[len(place) - n_padded :] = 0
     on_device = batch.to(device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import training
+from models import increment
 from models.checkpoint import Checkpoint, grown, load, save, widened
 from models.dataset import Events
 from models.increment import learn, with_popularity
@@ -103,17 +104,34 @@ def test_an_item_that_everyone_has_just_come_to_is_next_for_others_who_are_where
     assert place[1] < place[0] - 2
 
 
-def test_an_update_on_a_sample_of_the_items_learns_the_same_things(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_on_a_sample_of_the_items_learns_the_same_things() -> None:
     live = walkers()
     events, is_due = newcomers(12, live.as_of, new=1, item=5)
-    whole = update(live, events, is_due)
-    monkeypatch.setattr(training, "FULL_SOFTMAX_ITEMS", 0)
-    sampled = update(live, events, is_due)
-    monkeypatch.setattr(training, "N_SAMPLED_ITEMS", 0)
-    assert not same(update(live, events, is_due), sampled), "what is drawn counts"
+    whole, sampled, of_few = (update(live, events, is_due, sampled_items=n) for n in (N_ITEMS // 2, N_ITEMS // 2 - 1, 1))
+    assert same(whole, update(live, events, is_due)), "no more than twice as many items as would be drawn: all are scored"
+    assert not same(whole, sampled)
+    assert not same(sampled, of_few), "what is drawn counts"
     before = live.live.model.items.delta
     one, other = (model.live.model.items.delta[5].detach() - before[5].detach() for model in (whole, sampled))
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
+
+
+@pytest.mark.parametrize("n_steps", [8, 16])
+def test_as_many_events_teach_again_beside_each_new_one_as_are_asked_for(n_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = after_a_night(walks(n_steps=n_steps), random_text(N_ITEMS))
+    events, is_due = newcomers(12, live.as_of)
+    n_teaching = {True: 0, False: 0}
+    step_loss = increment.step_loss
+
+    def count(model: Any, batch: Any, of: Events, *rest: Any) -> Any:
+        n_teaching[of is events] += int(np.count_nonzero(of.weight[batch.rows[batch.is_target].numpy()]))
+        return step_loss(model, batch, of, *rest)
+
+    monkeypatch.setattr(increment, "step_loss", count)
+    update(live, events, is_due, replay_per_new=4, passes=5)
+    assert n_teaching[False] / n_teaching[True] == pytest.approx(4, rel=0.1), (
+        "whether windows are whole histories or cut out of longer ones"
+    )
 
 
 def test_a_grown_catalog_moves_no_row_and_its_new_item_can_be_learnt() -> None:

@@ -197,6 +197,26 @@ def test_the_loss_is_the_book_s_over_items_that_exist_with_the_prior_inside() ->
     assert found == pytest.approx(expected.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("n_teaching", [0, 1, 64])
+def test_of_a_batch_only_what_teaches_is_scored(n_teaching: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, model = walks(n_users=20), shaken(N_ITEMS)
+    events = replace(events, weight=(np.arange(len(events)) < n_teaching).astype(np.float32))
+    offsets, windows = training_offsets(events, Slots.over(events.time), EVEN, CPU), training_windows(events, TINY.max_events)
+    batch = make_batch(events, windows, np.arange(len(windows)))
+    score, n_scored = training.catalog_cross_entropy, list[int]()
+
+    def count(queries: Tensor, *rest: Any) -> Tensor:
+        n_scored.append(len(queries))
+        return score(queries, *rest)
+
+    monkeypatch.setattr(training, "catalog_cross_entropy", count)
+    loss = step_loss(model, batch, events, offsets)
+    assert (float(loss.detach()) > 0) == (n_teaching > 0)
+    assert n_scored == [64 if n_teaching else len(events)], (
+        "a multiple of 64; and all of a batch in which nothing teaches, as some are needed"
+    )
+
+
 @pytest.mark.usefixtures("fp32")
 def test_a_sample_that_holds_the_whole_catalogue_gives_the_loss_over_all_of_it(fp32: None) -> None:
     events, model = walks(n_users=20), fresh().eval()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logs.speak()
 INGEST_WAIT_S = 30.0
 """How long a minute waits for an ingest under way, so that it can learn what comes of it."""
+TURN_WAIT_S = 30.0
+"""How long a minute waits for whoever is publishing: the hand-over of a night would otherwise cost the minute that begins during it."""
 
 
 @flow(name="minute", description=__doc__)
@@ -33,7 +35,7 @@ def minute() -> str | None:
     settings = load()
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
     try:
-        with turn.publishing_turn(settings.home) as mine, lake.explained():
+        with turn.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)
             work = look(settings, tables)
             if work is None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from models import checkpoint as checkpoints
 from tasks import registry, turn
@@ -177,14 +179,26 @@ def test_an_item_that_is_gone_leaves_the_lists_of_those_who_did_nothing(shop: Sh
     assert shop.value(f"select count(*) from recs.recommendations where item_id = '{gone}'") == 0
 
 
-def test_while_another_publishes_a_minute_ends_clean_and_says_so(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows import minute as flow
+
     before = marks(shop)
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
+    monkeypatch.setattr(flow, "TURN_WAIT_S", 0.2)
     with turn.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
         assert shop.spend_minute() is None
     assert "the next run takes up whatever is new" in caplog.text
     assert marks(shop) == before
+
+
+def test_a_minute_that_begins_while_another_publishes_goes_on_after_it(shop: Shop) -> None:
+    lock = FileLock(shop.home / "minute" / "lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(1.0, lock.release).start()
     assert shop.spend_minute() is not None
+    assert not lock.is_locked
 
 
 def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from cli.children import group_lives
 from cli.environment import read_up
 from cli.orchestration import SILENT_RUNS
 from cli.ports import is_free
-from tasks.lake import LakeConfig, locate, reading
+from tasks.lake import LakeConfig, LakeError, locate, reading
 
 MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")
 PATIENCE_S = 120.0
@@ -124,15 +125,17 @@ def _scheduled_states(running: Running) -> set[str]:
 
 
 def _n_events(home: Path) -> int:
+    """0 while there is no lake yet, or one that is just being made: its file is there before its tables are."""
     lake = locate(LakeConfig(), home)
     if not Path(lake.catalog.removeprefix("sqlite:")).exists():
         return 0
-    with reading(lake) as con:
+    with contextlib.suppress(LakeError), reading(lake) as con:
         (exists,) = con.execute("select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'events'").fetchone() or (
             0,
         )
         (n_events,) = (con.execute("select count(*) from raw.events").fetchone() if exists else None) or (0,)
-    return int(n_events)
+        return int(n_events)
+    return 0
 
 
 def _children(home: Path) -> dict[str, int]:

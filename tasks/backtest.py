@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 from models.backtest import BASELINES, LEARNERS, PROTOCOLS, Task, differences, figures, fit, make_task, rank_baseline
-from models.blend import starting_blend
+from models.blend import fit_blend, starting_blend
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
 from models.dataset import Ints
 from models.errors import UserError
 from models.fitting import LIST_DELAY_S, MAX_BLEND_ROWS, MAX_CHOICE_ROWS, knows_less, new_model, sample
 from models.holdout import rank_recommender
 from models.metrics import Ranking
-from models.prior import HALF_LIVES_H, N_SHARES, fit_prior
+from models.prior import HALF_LIVES_H, N_PARAMETERS, N_SHARES, fit_prior, slot_log_prior
 from models.training import OnEpoch, pick_device
 from models.users import target_vectors
 from tasks.backtest_files import Files, Loaded, load
@@ -41,6 +41,7 @@ log = logging.getLogger("minutehand.backtest")
 MODELS = (*LEARNERS, *BASELINES)
 RESET = Path("/proc/self/clear_refs")
 PROBE_ROWS = 256
+PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 40
 PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
 N_BLENDS = 5 + len(HALF_LIVES_H) + 1
 LEAST_CHOICE = 500
@@ -192,7 +193,9 @@ def measure(task: Task, recipe: Recipe) -> Cost:
     """The cost of prior, blend and scoring, from a few hundred events timed on this machine, and a margin.
 
     Ranking costs so much per slot of time and so much per event; two samples of events, one from many slots and one from
-    few, tell the two apart.
+    few, tell the two apart. The log prior of the training slots costs so much in any case and so much per slot: some slots and
+    fewer of them tell these apart.
+    The fit of a blend is timed over a few iterations, as if each target were among its candidates.
     """
     evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
     device = pick_device(recipe.train.device)
@@ -225,19 +228,30 @@ def measure(task: Task, recipe: Recipe) -> Cost:
     vector_s = timed(lambda: target_vectors(model, events, dense)) / len(dense)
     no_vectors = torch.zeros(len(dense), recipe.model.dim)
     pick_s = timed(lambda: evaluator.candidates(dense, no_vectors, items, start, nothing, nothing)) / len(dense)
+    picked = evaluator.candidates(dense, no_vectors, items, start, nothing, nothing)
+    hits = replace(picked, is_target=torch.zeros_like(picked.is_target).index_fill_(1, torch.tensor([0]), True))
+    iteration_s = timed(lambda: fit_blend(hits, start, max_iterations=PROBE_ITERATIONS)) / len(dense) / PROBE_ITERATIONS
     prior_s = timed(lambda: fit_prior(task.train, slots, PROBE_CELLS))
 
-    train_slots = len(np.unique(slots.of(task.train.time)))
-    cells = min(train_slots * events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
+    train_slots = np.unique(slots.of(task.train.time))
+    even_mixture = np.zeros(N_PARAMETERS, np.float32)
+
+    def fill(n: int) -> float:
+        return timed(lambda: slot_log_prior(task.train, slots, sample(train_slots, n, recipe.seed), even_mixture))
+
+    few, more = min(PROBE_ROWS // 8, len(train_slots)), min(PROBE_ROWS, len(train_slots))
+    few_s, more_s = fill(few), fill(more)
+    offsets_s = more_s + (len(train_slots) - more) * max(more_s - few_s, 0.0) / max(more - few, 1)
+    cells = min(len(train_slots) * events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
     choice = np.random.default_rng(recipe.seed).permutation(task.validation)[:MAX_BLEND_ROWS]
     ranked = np.sort(choice[:MAX_CHOICE_ROWS])
     twice = 0.0 if task.split is None else len(knows_less(replace(evaluator, delay_s=LIST_DELAY_S), ranked)) / max(len(ranked), 1)
     is_new_slot = np.zeros(len(choice) + 1)
     is_new_slot[1 + np.unique(slots.of(events.time[choice[:MAX_CHOICE_ROWS]]), return_index=True)[1]] = 1
-    per_event_s = 2 * vector_s + 3 * pick_s + N_BLENDS * row_s
+    per_event_s = 2 * (vector_s + pick_s) + USUAL_ITERATIONS * iteration_s + N_BLENDS * row_s
     return Cost(
         fixed_s=MARGIN
-        * (prior_s * max(cells / PROBE_CELLS, 1) + (2 * train_slots + n_slots(task.test)) * slot_s + len(task.test) * (row_s + vector_s)),
+        * (prior_s * max(cells / PROBE_CELLS, 1) + offsets_s + n_slots(task.test) * slot_s + len(task.test) * (row_s + vector_s)),
         choice_s=MARGIN * (1 + twice) * (np.arange(len(choice) + 1) * per_event_s + N_BLENDS * is_new_slot.cumsum() * slot_s),
     )
 

@@ -11,7 +11,6 @@ import random
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from bench.table import keep
@@ -29,13 +28,13 @@ def publish(lake: Lake, users: list[int], version: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=0, help="Threads of each connection; 0 for every processor")
+    parser.add_argument("--threads", type=int, default=2, help="Threads of each reader, whatever a reader of the product has")
     parser.add_argument("--seconds", type=float, default=40.0)
     given = parser.parse_args()
     n_reads: list[int] = []
 
     with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
-        lake = replace(locate(LakeConfig(), Path(folder)), threads=given.threads)
+        lake = locate(LakeConfig(), Path(folder))
         with writing(lake) as con:
             con.execute("create schema recs")
             con.execute("create table recs.r as select i // 9 as u, i % 9 as n, 0 as v from range(450) as s(i)")
@@ -44,6 +43,7 @@ def main() -> None:
         def read() -> None:
             while time.monotonic() < until:
                 with reading(lake) as con:
+                    con.execute("set threads = ?", [given.threads])
                     n_reads.append(len(con.execute(TORN).fetchall()))
 
         readers = [threading.Thread(target=read) for _ in range(3)]

@@ -115,20 +115,20 @@ def quote(text: str) -> str:
 def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection whose default catalog is the lake, at a snapshot if one is given.
 
-    A reader of a SQLite catalog has one thread: with several DuckDB reads the catalog's tables in different states, and while somebody
-    publishes, rows that are gone show beside those in their place (`python -m bench.torn`).
+    DuckDB scans the tables of a SQLite catalog over SQLite connections of their own, each in the state of its moment, unless it is told
+    not to: while somebody publishes, rows that are gone showed beside those in their place (`python -m bench.torn`).
     """
     con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
     options = [f"data_path {quote(lake.data_path)}"]
     if lake.is_sqlite:
         options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {lake.busy_timeout_ms}"]
+        con.execute("set global sqlite_disable_multithreaded_scans = true")
     if read_only or snapshot is not None:
         options.append("read_only")
     if snapshot is not None:
         options.append(f"snapshot_version {snapshot:d}")
-    threads = 1 if lake.is_sqlite and (read_only or snapshot is not None) else lake.threads
-    if threads:
-        con.execute(f"set threads = {threads:d}")
+    if lake.threads:
+        con.execute(f"set threads = {lake.threads:d}")
     try:
         con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join(options)})")
     except duckdb.Error as error:

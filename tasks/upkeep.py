@@ -48,10 +48,7 @@ def maintain(
     Kept are the newest snapshot, those from the oldest watermark on (the news of the next minute begin there), those of the last
     keep_hours (a run may be pinned to one), those that the newest publications of each cadence name, and those in spare. Files
     that a reader may still have open are deleted a day later. Each step is a transaction of its own; what a killed one left is
-    done by the next run.
-
-    Readers lose nothing as long as each statement is a transaction of its own, as it is by default. DuckLake 1.0 shows a
-    read transaction that spans several statements too few rows, without an error, once a flush or a merge is committed.
+    done by the next run. A reader's transaction, of one statement or several, goes on seeing what it saw.
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)

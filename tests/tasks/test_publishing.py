@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -282,5 +283,10 @@ def unknown_files(lake: Lake) -> list[str]:
 
 
 def content(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
+    with reading(lake) as con:
+        return content_of(con)
+
+
+def content_of(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
     tables = ("raw.events", "raw.items", "features.user_histories", "recs.recommendations", "recs.similar_items", "recs.publications")
-    return {table: rows(lake, f"select rowid, * from {table} order by rowid") for table in tables}
+    return {table: con.execute(f"select rowid, * from {table} order by rowid").fetchall() for table in tables}

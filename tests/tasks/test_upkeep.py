@@ -12,7 +12,7 @@ import pytest
 from tasks.lake import Lake, reading
 from tasks.upkeep import maintain
 from tests.tasks.test_feed import minute, news_of
-from tests.tasks.test_publishing import add_events, content, files, put, ranked, rows, snapshot_of
+from tests.tasks.test_publishing import add_events, content, content_of, files, put, ranked, rows, snapshot_of
 
 
 def busy_lake(lake: Lake) -> tuple[int, int]:
@@ -70,6 +70,23 @@ def test_readers_that_were_there_before_the_upkeep_read_on_and_the_files_go_a_da
     assert later.files_deleted > 0
     assert len(files(lake)) < n_files
     assert content(lake) == now
+
+
+def test_a_readers_transaction_sees_one_state_whatever_is_published_and_merged_meanwhile(lake: Lake) -> None:
+    """Without the setting in tasks.lake.connect the rows that a publish replaced show again beside those in their place."""
+    busy_lake(lake)
+    with reading(lake) as con:
+        con.execute("set threads = 2")
+        con.execute("begin")
+        before = content_of(con)
+        for night in range(2, 5):
+            put(lake, ranked({"u0": [night % 2, 2], f"new-{night}": [1, 2]}), str(night))
+            add_events(lake, (f"new-{night}", "a", "view", 100 * night))
+            assert content_of(con) == before
+        assert maintain(lake, keep_publications=1).files_merged > 1
+        assert content_of(con) == before
+        con.execute("commit")
+        assert content_of(con) == content(lake) != before
 
 
 @pytest.mark.slow

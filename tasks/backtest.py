@@ -19,19 +19,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.backtest import BASELINES, LEARNERS, PROTOCOLS, Task, differences, figures, fit, make_task, rank_baseline
-from models.blend import fit_blend, starting_blend
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
-from models.dataset import Ints
 from models.errors import UserError
-from models.fitting import LIST_DELAY_S, MAX_BLEND_ROWS, MAX_CHOICE_ROWS, knows_less, new_model, sample
+from models.fitting import sample
 from models.holdout import rank_recommender
 from models.metrics import Ranking
-from models.prior import HALF_LIVES_H, N_PARAMETERS, N_SHARES, fit_prior, slot_log_prior
 from models.training import OnEpoch, pick_device
-from models.users import target_vectors
+from tasks.backtest_budget import measure
 from tasks.backtest_files import Files, Loaded, load
 from tasks.config import IngestConfig
 from tasks.night import git_revision
@@ -40,17 +36,11 @@ log = logging.getLogger("minutehand.backtest")
 
 MODELS = (*LEARNERS, *BASELINES)
 RESET = Path("/proc/self/clear_refs")
-PROBE_ROWS = 256
-PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 40
-PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
-N_BLENDS = 5 + len(HALF_LIVES_H) + 1
 LEAST_CHOICE = 500
 MOST_ENCODING = 0.4
 """Share of a budget that may go to encoding; texts beyond it are left out."""
 MOST_BESIDE = 0.5
 """Share of the rest that may go to what is not training; if it would be more, fewer events choose the blend."""
-MARGIN = 1.1
-"""What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +144,7 @@ def rank_learner(
     task: Task, text: np.ndarray, recipe: Recipe, deadline: float, on_epoch: OnEpoch | None = None
 ) -> tuple[Ranking, dict[str, Any]]:
     """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
-    cost = measure(task, recipe)
+    cost = measure(task, recipe.model, pick_device(recipe.train.device), recipe.seed)
     left = deadline - clock.monotonic()
     n_most = len(cost.choice_s) - 1
     n_choice = min(max(int(np.searchsorted(cost.choice_s, left * MOST_BESIDE - cost.fixed_s)) - 1, LEAST_CHOICE), n_most)
@@ -179,81 +169,6 @@ def rank_learner(
             "beside_training": round(fitted - begun - sum(found.curve.seconds) + clock.monotonic() - fitted, 1),
         },
     }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a learner takes beside training, in seconds: at least, and [n] for n events by which epochs and blend are chosen."""
-
-    fixed_s: float
-    choice_s: NDArray[np.float64]
-
-
-def measure(task: Task, recipe: Recipe) -> Cost:
-    """The cost of prior, blend and scoring, from a few hundred events timed on this machine, and a margin.
-
-    Ranking costs so much per slot of time and so much per event; two samples of events, one from many slots and one from
-    few, tell the two apart. The log prior of the training slots costs so much in any case and so much per slot: some slots and
-    fewer of them tell these apart.
-    The fit of a blend is timed over a few iterations, as if each target were among its candidates.
-    """
-    evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
-    device = pick_device(recipe.train.device)
-    start = starting_blend(evaluator.trend_scale(int(events.time.max())))
-    model = new_model(recipe.model, np.zeros((events.n_items, recipe.model.dim), np.float32), events.n_kinds, device, recipe.seed)
-    items, nothing = torch.zeros(events.n_items, recipe.model.dim), torch.zeros(events.n_items)
-    pool = np.sort(np.concatenate([task.validation, task.test]))
-    spread = sample(pool, PROBE_ROWS, recipe.seed)
-    by_time = pool[np.argsort(events.time[pool], kind="stable")]
-    dense = np.sort(by_time[len(by_time) // 2 :][:PROBE_ROWS])
-
-    def n_slots(rows: Ints) -> int:
-        return len(np.unique(slots.of(events.time[rows])))
-
-    def timed(work: Callable[[], object]) -> float:
-        seconds = []
-        for _ in range(2):  # the first call pays for what is done once
-            begun = clock.monotonic()
-            work()
-            seconds.append(clock.monotonic() - begun)
-        return min(seconds)
-
-    def rank(rows: Ints) -> float:
-        vectors = torch.zeros(len(rows), recipe.model.dim)
-        return timed(lambda: evaluator.rank_blend(rows, vectors, items, start, nothing, nothing))
-
-    spread_s, dense_s = rank(spread), rank(dense)
-    slot_s = max(spread_s - dense_s, 0.0) / max(n_slots(spread) - n_slots(dense), 1)
-    row_s = max(dense_s - slot_s * n_slots(dense), 0.0) / len(dense)
-    vector_s = timed(lambda: target_vectors(model, events, dense)) / len(dense)
-    no_vectors = torch.zeros(len(dense), recipe.model.dim)
-    pick_s = timed(lambda: evaluator.candidates(dense, no_vectors, items, start, nothing, nothing)) / len(dense)
-    picked = evaluator.candidates(dense, no_vectors, items, start, nothing, nothing)
-    hits = replace(picked, is_target=torch.zeros_like(picked.is_target).index_fill_(1, torch.tensor([0]), True))
-    iteration_s = timed(lambda: fit_blend(hits, start, max_iterations=PROBE_ITERATIONS)) / len(dense) / PROBE_ITERATIONS
-    prior_s = timed(lambda: fit_prior(task.train, slots, PROBE_CELLS))
-
-    train_slots = np.unique(slots.of(task.train.time))
-    even_mixture = np.zeros(N_PARAMETERS, np.float32)
-
-    def fill(n: int) -> float:
-        return timed(lambda: slot_log_prior(task.train, slots, sample(train_slots, n, recipe.seed), even_mixture))
-
-    few, more = min(PROBE_ROWS // 8, len(train_slots)), min(PROBE_ROWS, len(train_slots))
-    few_s, more_s = fill(few), fill(more)
-    offsets_s = more_s + (len(train_slots) - more) * max(more_s - few_s, 0.0) / max(more - few, 1)
-    cells = min(len(train_slots) * events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
-    choice = np.random.default_rng(recipe.seed).permutation(task.validation)[:MAX_BLEND_ROWS]
-    ranked = np.sort(choice[:MAX_CHOICE_ROWS])
-    twice = 0.0 if task.split is None else len(knows_less(replace(evaluator, delay_s=LIST_DELAY_S), ranked)) / max(len(ranked), 1)
-    is_new_slot = np.zeros(len(choice) + 1)
-    is_new_slot[1 + np.unique(slots.of(events.time[choice[:MAX_CHOICE_ROWS]]), return_index=True)[1]] = 1
-    per_event_s = 2 * (vector_s + pick_s) + USUAL_ITERATIONS * iteration_s + N_BLENDS * row_s
-    return Cost(
-        fixed_s=MARGIN
-        * (prior_s * max(cells / PROBE_CELLS, 1) + offsets_s + n_slots(task.test) * slot_s + len(task.test) * (row_s + vector_s)),
-        choice_s=MARGIN * (1 + twice) * (np.arange(len(choice) + 1) * per_event_s + N_BLENDS * is_new_slot.cumsum() * slot_s),
-    )
 
 
 def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:

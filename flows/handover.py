@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -41,7 +42,7 @@ def hand_over(
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with turn.publishing_turn(settings.home, PATIENCE_S) as mine:
-        live = mend(models, publishing.live_version(tables))
+        live = mend(tables, models)
         encode_items(tables, settings.encoder, progress=False)
         snapshot, marks = lake.newest_snapshot(tables), feed.read_watermarks(tables)
         base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
@@ -66,11 +67,12 @@ def hand_over(
     return version, lists.users, data.titles
 
 
-def mend(models: registry.Registry, live: str | None) -> registry.Version | None:
+def mend(tables: lake.Lake, models: registry.Registry) -> registry.Version | None:
     """The live version, after what a killed minute left was cleared away; None before the first publish."""
+    live = publishing.live_version(tables)
     if live is None:
         return None
-    for text in increments.reconcile_live(models, live).told:
+    for text in increments.reconcile_live(models, live, partial(publishing.is_published, tables)).told:
         get_run_logger().warning(text)
     return registry.find_version(models, live)
 

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.logs import speak
 from settings import load
-from tasks import registry, upkeep
+from tasks import publishing, registry, upkeep
 from tasks.lake import locate, migrate
 
 speak()
@@ -24,7 +24,8 @@ def maintain() -> upkeep.MaintenanceSummary:
     lake = locate(settings.lake, settings.home)
     migrate(lake)
     models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
-    done = maintain_lake(lake, spare=registry.snapshots(models))
+    unpublished = registry.unpublished_snapshot(models, publishing.live_version(lake))
+    done = maintain_lake(lake, spare=registry.snapshots(models), keep_from=unpublished)
     create_table_artifact(table=[asdict(done)], key="maintain", description="What upkeep did to the files of the lake")
     return done
 

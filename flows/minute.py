@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger, runtime
@@ -77,7 +78,7 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: Registry, m
     from tasks import increments, publishing
 
     live = publishing.live_version(tables) or ""
-    for text in increments.reconcile_live(models, live).told:
+    for text in increments.reconcile_live(models, live, partial(publishing.is_published, tables)).told:
         get_run_logger().warning(text)
     version, champion = increments.find_live(models, live)
     today = datetime.now(UTC).date()

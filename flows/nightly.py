@@ -81,5 +81,5 @@ def learn_and_publish(
     create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
     create_link_artifact(link=settings.server.mlflow_url + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
-    maintain(tables, spare=registry.snapshots(models))
+    maintain(tables, spare=registry.snapshots(models), keep_from=registry.unpublished_snapshot(models, live.version))
     return live.version

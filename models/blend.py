@@ -169,6 +169,10 @@ class Candidates:
     def join(parts: list[Candidates]) -> Candidates:
         return Candidates(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
+    def at(self, rows: Tensor) -> Candidates:
+        """Those of some rows, by number or mask."""
+        return Candidates(**{name: value[rows] for name, value in vars(self).items()})
+
 
 def pick_candidates(
     users: Tensor,
@@ -226,7 +230,7 @@ def fit_blend(
     hit = candidates.is_target.any(1)
     if not hit.any():
         return start
-    c = Candidates(**{name: value[hit] for name, value in vars(candidates).items()})
+    c = candidates.at(hit)
     shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]
     sizes = [int(np.prod(shape)) for shape in shapes]
     origin = _flat(anchor or start)

@@ -163,7 +163,7 @@ def training_windows(events: Events, max_events: int) -> Windows:
 def target_windows(events: Events, rows: Ints, max_events: int) -> Windows:
     """Windows in which every given row is a target exactly once, with at least half a window of history where there is one.
 
-    rows: sorted row numbers. Rows of a user that are not asked for may lie in a window; `targets` says which are meant.
+    rows: sorted row numbers. Rows of a user that are not asked for may lie in a window.
     """
     half = max(max_events // 2, 1)
     bucket = events.position[rows] // half

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.blend import Candidates, fit_blend
@@ -16,18 +17,16 @@ from models.config import IncrementConfig
 from models.dataset import Events, Ints, Windows, target_windows
 from models.evaluation import Evaluator
 from models.fitting import LIST_DELAY_S, Fit, Weights
-from models.memory import WINDOW_EVENTS, Memory, Sample, cut, remember
+from models.memory import WINDOW_EVENTS, Memory, Sample, cut, is_counted, remember
 from models.metrics import rank_events
 from models.online import Online, newest
 from models.prior import Popularity, log_prior, slot_log_prior
-from models.recommender import Recommender
+from models.recommender import LEAST_LENGTH, Recommender
 from models.streams import bucketed, make_batch
 from models.training import Offsets, Sampling, all_items, matmul_dtype, step_loss
 from models.users import served_vectors, user_vectors
 
 DELTA = "items.delta"
-LEAST_VOTE = 0.1
-"""What counts less for popularity than this share of its weight is no target: the fourth click of a user on an item within a day."""
 SAMPLED_FROM = 2
 """How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
 SQUARE_RATE = 0.05
@@ -133,11 +132,12 @@ def learn(
     recent, blend = online.recent, live.blend
     if candidates is not None:
         rows = torch.from_numpy(np.sort(rng.permutation(len(candidates.is_out))[: max(config.blend_rows // 4, 1)]))
-        recent = newest(recent, Candidates(**{name: value[rows] for name, value in vars(candidates).items()}), config.blend_rows)
+        recent = newest(recent, candidates.at(rows), config.blend_rows)
         if config.blend_rows and len(recent.is_out) >= config.blend_rows // 4:
             blend = fit_blend(recent, blend, config.blend_pull, anchor=night.blend, max_iterations=config.blend_iterations)
     is_cold = torch.from_numpy((popularity.counts[-1] < config.warm_after).astype(np.float32)) * live.live.is_cold
     weights = Weights(tuned.model, live.live.mean_vector, is_cold)
+    n_due = memory.n_due(as_of, as_of - live.as_of, config, rng)
     learnt = replace(
         live,
         as_of=as_of,
@@ -147,7 +147,7 @@ def learn(
         past=None,
         online=Online(
             popularity=popularity,
-            memory=memory.added(events, rng, max(config.memory_windows // 100, 1), config.memory_windows, _window(weights)),
+            memory=memory.added(events, rng, n_due, config.memory_windows, _window(weights)),
             recent=recent,
             delta_square=tuned.delta_square,
             squares=tuned.dense.squares or online.squares,
@@ -196,7 +196,8 @@ def _tune(
     model = copy.deepcopy(live.model)
     known = torch.from_numpy(online.popularity.counts[-1]).float()
     sampling = Sampling.for_large(known, config.sampled_items, above=SAMPLED_FROM * config.sampled_items)
-    due = due[events.votes[due] > LEAST_VOTE * events.weight[due]]
+    due = due[is_counted(events, due)]
+    events = replace(events, weight=np.where(np.isin(np.arange(len(events)), due), events.weight, 0))
     windows = target_windows(events, due, min(config.window_events, model.config.max_events))
     steps = _Steps(
         model=model,
@@ -278,6 +279,7 @@ class _Steps:
         self.model.items.delta.grad = None
         batch = make_batch(self.events, windows, which)
         rows = batch.rows[batch.is_target].numpy()
+        rows = rows[self.events.weight[rows] > 0]
         items = all_items(self.model, self.offsets)
         replayed, n_replayed = self._replay(len(rows), items)
         share = 1 / (1 + config.replay_per_new)
@@ -312,6 +314,8 @@ class _Steps:
         if not self.config.delta_rate or delta.grad is None:
             return
         gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
+        tower = self.model.items  # on a vector as short as that of an item without text or events, the gradient says how short it is
+        gradient *= tower.whole(tower.text[items], delta[items]).norm(dim=1, keepdim=True).clamp(LEAST_LENGTH, 1.0)
         usual = gradient.square().sum(1).mean()
         self.square.copy_(torch.lerp(self.square, usual, SQUARE_RATE) if self.square > 0 else usual)
         delta[items] -= self.rate[items, None] * gradient / self.square.sqrt().clamp_min(1e-12)
@@ -339,10 +343,16 @@ def _gate(live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, fir
 
 
 def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
-    """How far item vectors and all other weights are from the night's, as a share of the night's length."""
+    """How far item vectors and all other weights are from the night's, as a share of the night's length.
+
+    Both with the texts of now, as nothing was learnt where an item was described anew; without items of which the night knew nothing.
+    """
     anchor = dict(night.model.named_parameters())
     dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != DELTA]
-    pairs = {"items": [(tuned.item_vectors(), night.item_vectors())], "dense": dense}
+    with torch.inference_mode():
+        then = night.model.items.whole(tuned.model.items.text, night.model.items.delta)
+    known = then.norm(dim=1) >= LEAST_LENGTH
+    pairs = {"items": [(tuned.item_vectors()[known], F.normalize(then[known], dim=1))], "dense": dense}
     length = {name: sum(float(old.square().sum()) for _, old in part) for name, part in pairs.items()}
     moved = {name: sum(float((new - old).square().sum()) for new, old in part) for name, part in pairs.items()}
     return {name: float((moved[name] / max(length[name], 1e-12)) ** 0.5) for name in pairs}

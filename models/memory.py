@@ -9,12 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.config import IncrementConfig
 from models.dataset import Events, Ints, Windows, ragged_rows, training_windows
 
 WINDOW_EVENTS = 32
 CONTEXT_SHARE = 4
 """The first quarter of a window that was cut out of a longer history is seen, and teaches nothing."""
 HELD_OUT_SHARE = 0.1
+LEAST_VOTE = 0.1
+"""What counts less for popularity than this share of its weight teaches nothing: the fourth click of a user on an item within a day."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,38 @@ class Memory:
         offsets = self.events.offsets
         return Windows(offsets[which], offsets[which + 1] - 1, offsets[which + 1])
 
+    def n_due(self, now: int, elapsed_s: int, config: IncrementConfig, rng: np.random.Generator) -> int:
+        """How many windows to add after some time, so that a window's chance to be there halves with the half-life of its age.
+
+        That holds however often windows are added. A memory that is not full takes more.
+        """
+        begun = int(self.events.time.min(initial=now))
+        half_life_s = max(config.memory_half_life_share * (now - begun), 1.0)
+        n_aged = int(rng.poisson(min(np.log(2) * max(elapsed_s, 0) / half_life_s, 1.0) * config.memory_windows))
+        return max(n_aged, min(config.memory_windows - self.n_windows, max(config.memory_windows // 100, 1)))
+
     def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int, length: int) -> Memory:
-        """With the newest window of at most n users of `events`, in the place of random ones where the memory is full."""
+        """With the newest window of at most n users of `events`, in the place of random ones where the memory is full.
+
+        They teach no event that the gate measures on, and none that does not count.
+        """
         newest = newest_windows(events, length)
         chosen = np.sort(rng.choice(len(newest), min(n, len(newest)), replace=False))
         n_excess = max(self.n_windows + len(chosen) - capacity, 0)
         keep = np.ones(self.n_windows, bool)
         keep[self.draw(n_excess, rng)] = False
         kept = self.windows(np.flatnonzero(keep))
-        old, new = cut(self.events, kept), cut(events, Windows(*(part[chosen] for part in (newest.start, newest.target, newest.stop))))
+        teaches = is_counted(events, np.arange(len(events))) & ~self._is_measured(events)
+        teaching = replace(events, weight=np.where(teaches, events.weight, 0))
+        old, new = cut(self.events, kept), cut(teaching, _where(newest, chosen))
         held_out = np.concatenate([self.is_held_out[keep], np.zeros(len(chosen), bool)])
         return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out)
+
+    def _is_measured(self, events: Events) -> NDArray[np.bool_]:
+        """Of each event, whether it may be the last one of a window of the gate's: same item, same second."""
+        rows = self.last_events(np.flatnonzero(self.is_held_out)).stop - 1
+        given, kept = (part.time * events.n_items + part.item for part in (events, self.events))
+        return np.isin(given, kept[rows])
 
     def with_slot(self, time: int, prior: Tensor, n_slots: int, spacing_s: int) -> Memory:
         """With the prior of one more moment; the newest is replaced where it is less than the spacing after the one before."""
@@ -87,6 +111,11 @@ class Memory:
         more = n_items - self.events.n_items
         prior = torch.cat([self.prior, self.prior.new_full((len(self.prior), more), -torch.inf)], 1)
         return replace(self, events=replace(self.events, n_items=n_items), prior=prior)
+
+
+def is_counted(events: Events, rows: Ints) -> NDArray[np.bool_]:
+    """Of some events, whether they teach: not what a user does again and again with an item within a day."""
+    return events.votes[rows] > LEAST_VOTE * events.weight[rows]
 
 
 def newest_windows(events: Events, length: int) -> Windows:

@@ -45,11 +45,10 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicte
         place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
         if n_candidates and len(item):
             begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
-            if len(begin) == len(scored.scores):
-                target = torch.from_numpy(item[begin])
-                candidates.append(
-                    pick_candidates(scored.features, scored.sequence, scored.items, scored.repeats, scored.seen, target, n_candidates)
-                )
+            asked = torch.from_numpy(place[begin])  # a query may have no event: that of a user whose events are to be learnt again
+            target = torch.zeros(len(scored.scores), dtype=torch.int64).index_copy_(0, asked, torch.from_numpy(item[begin]))
+            picked = pick_candidates(scored.features, scored.sequence, scored.items, scored.repeats, scored.seen, target, n_candidates)
+            candidates.append(picked.at(asked))
         for part in np.array_split(np.arange(len(item)), max(len(item) * scored.scores.shape[1] // 20_000_000, 1)):
             rankings.append(rank_events(scored.scores[torch.from_numpy(place[part])], item[part], None))
     return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)

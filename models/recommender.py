@@ -32,6 +32,10 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
     return x * keep.to(x.dtype).mul_(256 / (256 - least))
 
 
+LEAST_LENGTH = 1e-6
+"""A shorter vector says nothing."""
+
+
 class ItemTower(nn.Module):
     """C = g(A): whitened text, a small head on it, and a learnt delta of bounded length.
 
@@ -58,10 +62,14 @@ class ItemTower(nn.Module):
         The gradient of the deltas of some rows is sparse.
         """
         text, delta = (self.text, self.delta) if rows is None else (self.text[rows], F.embedding(rows, self.delta, sparse=True))
+        return F.normalize(self.whole(text, delta), dim=1, eps=LEAST_LENGTH)
+
+    def whole(self, text: Float[Tensor, "items dim"], delta: Float[Tensor, "items dim"]) -> Float[Tensor, "items dim"]:
+        """Text, head and delta together, before they are brought to unit length."""
         length = delta.norm(dim=1, keepdim=True)
         delta = delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
         has_text = text.abs().sum(1, keepdim=True) > 0
-        return F.normalize(text + self.head(text) * has_text + delta, dim=1, eps=1e-6)
+        return text + self.head(text) * has_text + delta
 
 
 class Rotation(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Events, Ints, ragged_rows
 from models.evaluation import Evaluator
+from models.fitting import LIST_DELAY_S
 from models.increment import learn, with_popularity
 from models.metrics import Ranking, rank_events
 from models.prequential import Predicted, Queries, predict
@@ -84,7 +86,7 @@ class Replayed:
 
 def known_policies(increment: IncrementConfig) -> list[Policy]:
     """What a replay can compare, besides recent popularity."""
-    frozen = increment.model_copy(update={"delta_rate": 0.0, "dense_rate": 0.0, "blend_rows": 0})
+    frozen = increment.model_copy(update={"delta_rate": 0.0, "dense_rate": 0.0, "blend_rows": 0, "warm_after": math.inf})
     return [
         Policy("never_updated", has_fresh_lists=False, learns=False, has_nights=False),
         Policy("nightly_tables", has_fresh_lists=False, learns=False, has_nights=True),
@@ -124,7 +126,7 @@ def replay(
     n_steps = 0
     for begin, rows in _steps(events, config):
         if begin >= next_night:
-            night_from = begin - (begin - config.since) % config.night_s
+            night_from = config.since + -(-((begin - config.since) // config.night_s * config.night_s) // config.step_s) * config.step_s
             known = _known(events, night_from)
             if any(policy.has_nights for policy in policies):
                 night = train(events.before(night_from), night_from)
@@ -132,7 +134,7 @@ def replay(
                 if policy.has_nights:
                     live[policy.name] = nights[policy.name] = shown[policy.name] = night
                     due[policy.name] = due[policy.name][:0]
-            next_night = night_from + config.night_s
+            next_night = begin - (begin - config.since) % config.night_s + config.night_s
         n_steps += 1
         rows_done.append(rows)
         steps_done.append(np.full(len(rows), (begin - config.since) // config.step_s))
@@ -234,7 +236,8 @@ def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
 def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | None) -> tuple[Queries, Ints]:
     """Who asks for the events of rows, and their order in the queries.
 
-    A list kept fresh (delay_s) knows the user's events up to delay_s before the look at it; another those before made_at.
+    A list kept fresh (delay_s) knows the user's events up to delay_s before the look at it; another those before made_at. Both are made
+    for a look LIST_DELAY_S later, as lists are when they are published.
     """
     events = evaluator.events
     asked = events.time[rows] - delay_s if delay_s is not None else made_at
@@ -252,7 +255,7 @@ def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | Non
         number, events.item[row], events.kind[row], events.time[row], events.weight[row], len(distinct), events.n_items, events.n_kinds
     )
     trend = evaluator.trend[row]
-    return Queries(histories, distinct[:, 2], trend, query[order], events.item[rows[order]]), order
+    return Queries(histories, distinct[:, 2] + LIST_DELAY_S, trend, query[order], events.item[rows[order]]), order
 
 
 def _back(ranking: Ranking, order: Ints) -> Ranking:

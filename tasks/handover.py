@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from models.errors import UserError
 from tasks.feed import News, Watermarks, read_news
 from tasks.lake import Lake, reading, statement
 from tasks.registry import Version
+
+logger = logging.getLogger("minutehand.handover")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def find_base(
     before = Watermarks(published=pinned, learnt=int(champion.tags["snapshot"]))
     try:
         news = read(before)
-    except UserError:
+    except UserError as error:
+        logger.warning("version %s goes live without what came in before snapshot %d: %s", champion.version, pinned, error)
         before = Watermarks(pinned, pinned)
         news = read(before)
     waiting = news if marks is None else read(marks)

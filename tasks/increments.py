@@ -231,17 +231,18 @@ def find_live(registry: Registry, version: str) -> tuple[Version, Version]:
     return live, live if live.champion == version else find_version(registry, live.champion)
 
 
-def reconcile_live(registry: Registry, live_version: str) -> Mended:
-    """Mend what a killed minute left behind; live_version is that of the newest row of recs.publications.
+def reconcile_live(registry: Registry, live_version: str, is_published: Callable[[str], bool]) -> Mended:
+    """Mend what a killed minute left behind; live_version is that of the newest row of recs.publications, which is_published asks.
 
-    Increments newer than it were never published, for only the holder of the publishing turn makes any.
+    Increments newer than it that no list was made by never will be, for only the holder of the publishing turn makes any.
     """
     known = versions(registry)
     if live_version not in {str(found.version) for found in known}:
         raise RegistryError(
             f"version {live_version} made the lists, but is not in the registry; bring it back, or run `minutehand nightly` for another"
         )
-    doomed = [found for found in known if cadence_of(found) == MINUTE and int(found.version) > int(live_version)]
+    newer = [found for found in known if cadence_of(found) == MINUTE and int(found.version) > int(live_version)]
+    doomed = [found for found in newer if not is_published(str(found.version))]
     delete_versions(registry, doomed)
     registered = {model_id_of(found) for found in known}
     orphans = [model for model in logged_models(registry) if model.tags.get("cadence") == MINUTE and model.model_id not in registered]

@@ -160,6 +160,12 @@ def live_version(lake: Lake) -> str | None:
     return None if row is None else str(row[0])
 
 
+def is_published(lake: Lake, version: str) -> bool:
+    """Whether lists were made by a model version, be they of now or gone."""
+    with reading(lake) as con:
+        return con.execute(statement("publish/is_published"), {"version": version}).fetchone() == (True,)
+
+
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:
     """Note the figures of one night in eval.offline; a second call of the same flow run replaces the first.
 

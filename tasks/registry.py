@@ -210,6 +210,19 @@ def snapshots(registry: Registry) -> set[int]:
     return {int(tag) for tag in tags if tag is not None}
 
 
+def unpublished_snapshot(registry: Registry, live_version: str | None) -> int | None:
+    """The lake snapshot from which a champion will have to learn that no list goes back to; None where the live version does.
+
+    A night that was killed between its promotion and its publish leaves one.
+    """
+    known = {str(found.version): found for found in versions(registry)}
+    promoted = aliases(registry).get(CHAMPION)
+    live = known.get(live_version or "")
+    if promoted is None or (live is not None and live.tags.get(CHAMPION, live_version) == promoted):
+        return None
+    return int(known[promoted].tags["snapshot"])
+
+
 def cadence_of(found: ModelVersion) -> str:
     """What made a version: `nightly` or `minute`."""
     return str(found.tags.get("cadence", "nightly"))

@@ -36,6 +36,7 @@ def maintain(
     keep_publications: int = 7,
     *,
     spare: Collection[int] = (),
+    keep_from: int | None = None,
     keep_hours: float = 24.0,
     grace_hours: float = 1.0,
     keep_freshness_days: float = 30.0,
@@ -46,15 +47,15 @@ def maintain(
     Forgotten are the waits in ops.freshness for lists that were made over keep_freshness_days ago.
 
     Kept are the newest snapshot, those from the oldest watermark on (the news of the next minute begin there), those of the last
-    keep_hours (a run may be pinned to one), those that the newest publications of each cadence name, and those in spare. Files
-    that a reader may still have open are deleted a day later. Each step is a transaction of its own; what a killed one left is
-    done by the next run. A reader's transaction, of one statement or several, goes on seeing what it saw.
+    keep_hours (a run may be pinned to one), those that the newest publications of each cadence name, those in spare, and those
+    from keep_from on. Files that a reader may still have open are deleted a day later. Each step is a transaction of its own;
+    what a killed one left is done by the next run. A reader's transaction, of one statement or several, goes on seeing what it saw.
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     forgotten = _run(lake, "prune_freshness", {"older_than": clock - timedelta(days=keep_freshness_days)})
     flushed = _run(lake, "flush")
-    expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare)
+    expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from)
     rewritten = _run(lake, "rewrite")
     merged = _run(lake, "merge")
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
@@ -73,11 +74,11 @@ def maintain(
     return summary
 
 
-def _expire(lake: Lake, keep_publications: int, keep_since: datetime, spare: Collection[int]) -> int:
+def _expire(lake: Lake, keep_publications: int, keep_since: datetime, spare: Collection[int], keep_from: int | None) -> int:
     with writing(lake) as con:
         found = con.execute(
             statement("maintain/find_expired"),
-            {"keep_publications": keep_publications, "keep_since": keep_since, "spared": list(spare)},
+            {"keep_publications": keep_publications, "keep_since": keep_since, "spared": list(spare), "keep_from": keep_from},
         ).fetchall()
         if found:  # DuckLake refuses an empty list
             con.execute(statement("maintain/expire"), {"versions": [snapshot for (snapshot,) in found]}).fetchall()

@@ -2,7 +2,8 @@
 -- publication.
 --
 -- grain:   one row per snapshot
--- params:  $keep_publications (how many of the newest of each cadence), $keep_since (timestamp, UTC), $spared (snapshots named elsewhere)
+-- params:  $keep_publications (how many of the newest of each cadence), $keep_since (timestamp, UTC), $spared (snapshots named elsewhere),
+--          $keep_from (snapshot, or null: it and all after it are kept)
 -- reads:   recs.publications, ops.watermarks
 -- returns: snapshot_id
 with kept as (
@@ -16,6 +17,7 @@ from ducklake_snapshots('lake') as snapshots
 where snapshots.snapshot_time::timestamp < $keep_since
     and snapshots.snapshot_id < (select max(newest.snapshot_id) from ducklake_snapshots('lake') as newest)
     and snapshots.snapshot_id < coalesce((select min(marks.snapshot) from ops.watermarks as marks), snapshots.snapshot_id + 1)
+    and snapshots.snapshot_id < coalesce($keep_from::bigint, snapshots.snapshot_id + 1)
     and snapshots.snapshot_id not in (select kept.data_snapshot from kept)
     and not list_contains($spared::bigint[], snapshots.snapshot_id)
 order by snapshots.snapshot_id

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import increment
-from models.checkpoint import Checkpoint, grown, load, save, widened
+from models.checkpoint import Checkpoint, described_anew, grown, load, save, widened
 from models.dataset import Events
 from models.increment import learn, with_popularity
 from models.prequential import Queries, predict
@@ -124,7 +124,7 @@ def test_as_many_events_teach_again_beside_each_new_one_as_are_asked_for(n_steps
     step_loss = increment.step_loss
 
     def count(model: Any, batch: Any, of: Events, *rest: Any) -> Any:
-        n_teaching[of is events] += int(np.count_nonzero(of.weight[batch.rows[batch.is_target].numpy()]))
+        n_teaching[of.item is events.item] += int(np.count_nonzero(of.weight[batch.rows[batch.is_target].numpy()]))
         return step_loss(model, batch, of, *rest)
 
     monkeypatch.setattr(increment, "step_loss", count)
@@ -148,6 +148,58 @@ def test_a_grown_catalog_moves_no_row_and_its_new_item_can_be_learnt() -> None:
     assert all(bool(value.isfinite().all()) for value in learnt.live.model.state_dict().values())
     assert not torch.equal(learnt.live.item_vectors()[N_ITEMS], vectors[N_ITEMS])
     assert learnt.live.is_cold[N_ITEMS] == 0
+
+
+def test_a_new_item_without_text_does_not_slow_the_learning_of_others() -> None:
+    live = walkers()
+    steps = []
+    for text in (random_text(1, seed=5), np.zeros((1, 16), np.float32)):
+        bigger = grown(live, ["new"], text)
+        events, is_due = newcomers(6, live.as_of, new=1)
+        events = replace(events, item=np.where(is_due & (events.user < 2), N_ITEMS, events.item), n_items=N_ITEMS + 1)
+        learnt = learn(bigger, widened(live, bigger), events, is_due, int(events.time.max()) + 1, None, INCREMENT, seed=3)[0]
+        assert learnt.online is not None
+        touched = np.unique(events.item[is_due & (events.user >= 2)])
+        moved = learnt.live.model.items.delta[touched] - bigger.live.model.items.delta[touched]
+        length = float(learnt.live.model.items.delta[N_ITEMS].detach().norm())
+        steps.append((float(learnt.online.delta_square), float(moved.detach().norm()), length))
+    (usual_square, usual_move, _), (square, move, length) = steps
+    assert square == pytest.approx(usual_square, rel=3)
+    assert move == pytest.approx(usual_move, rel=0.5)
+    assert 0 < length < 5
+
+
+def test_items_described_anew_or_without_a_text_are_no_drift() -> None:
+    live = walkers()
+    anew = described_anew(live, dict(enumerate(random_text(N_ITEMS, seed=9))), {})
+    bigger = grown(anew, [f"new-{n}" for n in range(N_ITEMS)], None)
+    events, is_due = newcomers(N_ITEMS, live.as_of, new=1)
+    events = replace(events, item=np.where(is_due, N_ITEMS + events.user, events.item), n_items=2 * N_ITEMS)
+    as_of = int(events.time.max()) + 1
+    _, verdict = learn(bigger, widened(live, bigger), events, is_due, as_of, None, INCREMENT.model_copy(update={"max_drift": 0.5}), seed=3)
+    assert verdict.passed, verdict.reason
+    assert verdict.figures["drift"] < 0.2
+
+
+def test_only_due_events_teach_and_only_their_items_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late event and a new one, with events between them that were learnt before."""
+    live = walkers()
+    events, _ = newcomers(6, live.as_of, known=8, new=0)
+    is_due = (events.position == 5) | (events.position == 7)
+    taught = []
+    step_loss = increment.step_loss
+
+    def look(model: Any, batch: Any, of: Events, *rest: Any) -> Any:
+        if of.item is events.item:
+            rows = batch.rows[batch.is_target].numpy()
+            taught.extend(rows[of.weight[rows] > 0])
+        return step_loss(model, batch, of, *rest)
+
+    monkeypatch.setattr(increment, "step_loss", look)
+    learnt = update(live, events, is_due, passes=1)
+    assert sorted(taught) == np.flatnonzero(is_due).tolist()
+    still = np.setdiff1d(np.arange(N_ITEMS), events.item[is_due])
+    assert torch.equal(learnt.live.model.items.delta[still], live.live.model.items.delta[still])
 
 
 def test_a_late_event_on_a_new_item_breaks_nothing() -> None:

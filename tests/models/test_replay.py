@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models import replay as replay_module
 from models.checkpoint import Checkpoint
 from models.config import EvaluationConfig
 from models.dataset import Events
 from models.evaluation import Evaluator
-from models.fitting import make_evaluator
+from models.fitting import LIST_DELAY_S, make_evaluator
 from models.replay import Policy, ReplayConfig, Replayed, known_policies, replay
 from tests.models.online import INCREMENT, after_a_night
 from tests.models.planted import HOUR, QUICK, make_events, random_text
@@ -113,6 +114,22 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     assert (found[1] == is_first).all()
     assert (found[0][:3] == is_first).all()
     assert not (found[0][3:] == is_first).all()
+
+
+def test_a_list_is_made_for_the_moment_of_the_look_from_what_was_known_before_it() -> None:
+    """Of two events 90 s apart, the first is known when the second happens, and 90 s old."""
+    events = make_events([(0, 1, BEGIN), (0, 2, BEGIN + 90)], n_items=N_ITEMS)
+    queries, _ = replay_module._queries(evaluator_of(events), np.array([1]), np.array([BEGIN]), LIST_DELAY_S)
+    assert queries.events.item.tolist() == [1]
+    assert queries.now.tolist() == [BEGIN + 90]
+
+
+def test_nights_begin_where_a_step_does_so_that_what_was_learnt_since_is_not_lost() -> None:
+    asked, counting = counted()
+    nightly = [policy for policy in known_policies(INCREMENT) if policy.name == "nightly_tables"]
+    config = replace(CONFIG, step_s=3 * HOUR, night_s=10 * HOUR)
+    replay(evaluator_of(history()), nightly, counting, config)
+    assert [(now - BEGIN) // HOUR for now in asked] == [0, 12, 21, 30]
 
 
 def counted() -> tuple[list[int], Callable[[Events, int], Checkpoint]]:

@@ -126,12 +126,22 @@ def test_what_was_registered_but_never_published_is_deleted_and_the_alias_follow
     first = learn(day, champion, tmp_path, 5)
     learn(day, first, tmp_path, 6)
     registry.client.create_logged_model(registry.experiment_id, "half", day.run_id, tags={"cadence": "minute"})
-    mended = reconcile_live(registry, first.version)
+    mended = reconcile_live(registry, first.version, lambda _: False)
     assert (mended.deleted_versions, len(mended.deleted_models), mended.alias_was) == (("3",), 1, "1")
     assert len(mended.told) == 3
     assert aliases(registry) == {"champion": "1", "live": "2"}
     assert files_of(registry) == 2
-    assert reconcile_live(registry, first.version).told == []
+    assert reconcile_live(registry, first.version, lambda _: False).told == []
+
+
+def test_an_increment_that_made_lists_before_a_night_published_an_older_version_stays(
+    registry: Registry, day: Day, champion: Version, tmp_path: Path
+) -> None:
+    """A minute publishes while a night, whose version is registered, waits for its turn."""
+    shown = learn(day, champion, tmp_path, 5)
+    mended = reconcile_live(registry, champion.version, lambda version: version == shown.version)
+    assert mended.deleted_versions == ()
+    assert str(shown.version) in {str(found.version) for found in versions(registry)}
 
 
 def test_a_night_knows_that_an_increment_goes_back_to_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:

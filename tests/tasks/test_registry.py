@@ -206,7 +206,7 @@ def test_a_registry_behind_a_server_keeps_a_copy_of_the_champion(tmp_path: Path,
         shutil.rmtree(tmp_path / "near" / "downloads")
         assert find_version(registry, increment.version) == increment
         assert checkpoints.load(increment.checkpoint_folder).catalog.item_ids == ITEMS
-        assert reconcile_live(registry, found.version).deleted_versions == (increment.version,)
+        assert reconcile_live(registry, found.version, lambda _: False).deleted_versions == (increment.version,)
         assert not increment.checkpoint_folder.exists()
     finally:
         server.terminate()

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from tasks.increments import reconcile_live
 from tasks.night_run import start_night
-from tasks.registry import Registry, aliases, model_id_of, promote, versions
+from tasks.registry import Registry, aliases, find_version, model_id_of, promote, unpublished_snapshot, versions
 from tasks.registry_upkeep import prune, reconcile
 
 
@@ -52,7 +52,7 @@ def test_killed_while_it_deletes_it_has_deleted_what_was_downloaded_first(
     with pytest.raises(KeyboardInterrupt):
         prune(registry, keep=1)
     with pytest.raises(KeyboardInterrupt):
-        reconcile_live(registry, "2")
+        reconcile_live(registry, "2", lambda _: False)
     assert [folder.exists() for folder in downloaded] == [True, False, False]
 
 
@@ -63,6 +63,19 @@ def test_what_a_killed_promotion_left_is_named_until_it_is_published(registry: R
     assert reconcile(registry, first).unpublished == second
     assert reconcile(registry, second).unpublished is None
     assert reconcile(registry, None).unpublished == second
+
+
+def test_a_champion_that_no_list_goes_back_to_needs_the_snapshots_from_its_own_on(
+    registry: Registry, register_one: Callable[[], str]
+) -> None:
+    first, second = register_one(), register_one()
+    assert unpublished_snapshot(registry, None) is None
+    promote(registry, first)
+    promote(registry, second)
+    its_own = int(find_version(registry, second).tags["snapshot"])
+    assert unpublished_snapshot(registry, first) == its_own
+    assert unpublished_snapshot(registry, None) == its_own
+    assert unpublished_snapshot(registry, second) is None
 
 
 def test_a_lost_champion_alias_goes_back_to_the_live_version(registry: Registry, register_one: Callable[[], str]) -> None:

@@ -153,3 +153,15 @@ def test_upkeep_spares_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -
     maintain(lake, keep_publications=0, keep_hours=0)
     assert rows(lake, "select min(snapshot_id) from lake.snapshots()") == [(learnt,)]
     assert len(news_of(lake, max_events=9).events) == 3
+
+
+def test_upkeep_spares_every_snapshot_that_an_unpublished_champion_has_to_learn_from(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    its_own = snapshot_of(lake)
+    for second in (2, 3, 4):
+        add_events(lake, ("u", "b", "view", second))
+    put(lake, ranked({"u": [0]}))
+    maintain(lake, keep_publications=0, keep_hours=0, keep_from=its_own)
+    assert rows(lake, "select min(snapshot_id) from lake.snapshots()") == [(its_own,)]
+    maintain(lake, keep_publications=0, keep_hours=0)
+    assert rows(lake, "select min(snapshot_id) from lake.snapshots()") > [(its_own,)]

@@ -88,8 +88,7 @@ def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.
     table = slot_log_prior(events, slots, wanted, prior)
     for row, slot in enumerate(wanted):
         table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
-    count = torch.from_numpy(np.bincount(events.item, minlength=events.n_items)).float().to(device)
-    return Offsets(table.to(device, matmul_dtype(device)), place, Sampling.for_large(count))
+    return Offsets(table.to(device, matmul_dtype(device)), place, Sampling.for_large(events.n_items))
 
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:

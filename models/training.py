@@ -47,27 +47,25 @@ OnEpoch = Callable[[int, float, float | None, float], None]
 class Sampling:
     """Which items a step scores where the catalogue is too large for all of them: those of its batch, and some drawn evenly.
 
-    Mixed negatives (Yang et al. 2020) with the correction by log Q (Bengio and Senecal 2008): what is likely to be among them
-    counts less, so that popular items are not held down for being in every batch. share: [items] of the training events.
+    Mixed negatives (Yang et al. 2020). Of the items of the batch each is there for certain and counts once; another counts as often as
+    its chance to be drawn asks for (log Q, Bengio and Senecal 2008). So the sum over the catalogue is estimated without bias for any batch.
     """
 
-    share: Tensor
+    n_items: int
     n_drawn: int
 
     @staticmethod
-    def for_large(count: Tensor, n_drawn: int = N_SAMPLED_ITEMS, above: int = FULL_SOFTMAX_ITEMS) -> Sampling | None:
-        """How to sample a catalogue whose items had so many training events [items]; None up to a size where all of it is scored."""
-        if len(count) <= above:
-            return None
-        return Sampling(count / count.sum().clamp_min(1), n_drawn)
+    def for_large(n_items: int, n_drawn: int = N_SAMPLED_ITEMS, above: int = FULL_SOFTMAX_ITEMS) -> Sampling | None:
+        """How to sample a catalogue; None up to a size where all of it is scored."""
+        return Sampling(n_items, n_drawn) if n_items > above else None
 
     def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
         """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""
-        n_items = len(self.share)
-        drawn = torch.randint(n_items, (self.n_drawn,), device=item.device)
-        rows = torch.unique(torch.cat([item.flatten(), drawn]))
-        missed = item.numel() * torch.log1p(-self.share[rows].clamp_max(0.999)) + self.n_drawn * math.log1p(-1 / n_items)
-        return rows, torch.log(-torch.expm1(missed))
+        is_certain = torch.zeros(self.n_items, dtype=torch.bool, device=item.device).index_fill_(0, item.flatten(), True)
+        is_there = is_certain.index_fill(0, torch.randint(self.n_items, (self.n_drawn,), device=item.device), True)
+        rows = is_there.nonzero().flatten()
+        chance = -math.expm1(self.n_drawn * math.log1p(-1 / self.n_items)) if self.n_items > 1 else 1.0
+        return rows, torch.where(is_certain[rows], 0.0, math.log(chance) if chance else 0.0)
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,7 @@ def test_a_sample_that_holds_the_whole_catalogue_gives_the_loss_over_all_of_it(f
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
     windows = training_windows(events, TINY.max_events)
     batch = make_batch(events, windows, np.arange(len(windows)))
-    sampling = Sampling(torch.full((N_ITEMS,), 1 / N_ITEMS), n_drawn=2000)
+    sampling = Sampling(N_ITEMS, n_drawn=2000)
     full, sampled = (step_loss(model, batch, events, replace(offsets, sampling=way)) for way in (None, sampling))
     torch.testing.assert_close(sampled, full, atol=1e-4, rtol=1e-4)
 
@@ -231,8 +231,7 @@ def test_a_sample_that_holds_the_whole_catalogue_gives_the_loss_over_all_of_it(f
 def test_what_is_learnt_from_samples_holds_in_the_whole_catalogue() -> None:
     events, model = walks(), fresh()
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
-    share = torch.from_numpy(np.bincount(events.item, minlength=N_ITEMS) / len(events)).float()
-    train(model, events, replace(offsets, sampling=Sampling(share, n_drawn=3)), QUICK, seed=0)
+    train(model, events, replace(offsets, sampling=Sampling(N_ITEMS, n_drawn=3)), QUICK, seed=0)
     assert hits(model, walks(seed=1)) > 0.9
 
 
@@ -240,26 +239,26 @@ def test_a_step_on_a_sample_leaves_all_other_items_alone() -> None:
     events, model = make_events([(user, user % 3, n) for user in range(4) for n in range(3)], n_items=N_ITEMS), fresh().train()
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
     windows = training_windows(events, TINY.max_events)
-    share = torch.from_numpy(np.bincount(events.item, minlength=N_ITEMS) / len(events)).float()
     before = model.items.delta.detach().clone()
     batch = make_batch(events, windows, np.arange(len(windows)))
     for _ in range(3):
-        loss = step_loss(model, batch, events, replace(offsets, sampling=Sampling(share, n_drawn=0)))
+        loss = step_loss(model, batch, events, replace(offsets, sampling=Sampling(N_ITEMS, n_drawn=0)))
         assert np.isfinite(descend(loss, make_optimizers(model, QUICK, is_sampled=True)))
     moved = (model.items.delta.detach() != before).any(1)
     assert moved.tolist() == [True] * 3 + [False] * (N_ITEMS - 3)
 
 
-def test_the_chance_to_be_in_a_sample_is_how_often_it_is(fp32: None) -> None:
+def test_a_sample_gives_the_sum_over_the_catalogue_without_bias_whatever_the_batch(fp32: None) -> None:
     torch.manual_seed(0)
-    share = torch.tensor([0.5, 0.3, 0.15, 0.04, 0.01, 0.0])
-    sampling, n, times = Sampling(share, n_drawn=2), 4, 4000
-    seen, said = torch.zeros(6), torch.zeros(6)
-    for _ in range(times):
-        rows, log_chance = sampling.draw(torch.multinomial(share, n, replacement=True))
-        seen[rows] += 1
-        said[rows] = log_chance.exp()
-    torch.testing.assert_close(said, seen / times, atol=0.03, rtol=0)
+    score, sampling, times = torch.randn(50).exp(), Sampling(50, n_drawn=5), 4000
+    for batch in (torch.tensor([3]), torch.tensor([7, 7, 8, 9])):
+        total = 0.0
+        for _ in range(times):
+            rows, log_chance = sampling.draw(batch)
+            assert torch.isin(batch, rows).all()
+            assert (rows[1:] > rows[:-1]).all()
+            total += float((score[rows] * (-log_chance).exp()).sum()) / times
+        assert total == pytest.approx(float(score.sum()), rel=0.03)
 
 
 def test_user_vectors_come_in_the_order_of_their_rows_and_the_same_in_any_batch() -> None:

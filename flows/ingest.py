@@ -9,6 +9,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.logs import speak
+from models.errors import UserError
 from settings import Settings, load
 from tasks import landing
 from tasks.lake import Lake, locate, migrate
@@ -31,7 +32,7 @@ def is_waiting(settings: Settings) -> bool:
 
 
 def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[landing.Landed]:
-    """Take in what waits in the landing folder, items first."""
+    """Take in what waits in the landing folder, items first. Raises UserError where a file cannot be moved away, after all others."""
     folder = landing.open_landing(settings.ingest, settings.home)
     if not landing.waiting(folder):
         return []
@@ -43,6 +44,9 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[lan
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
         landed = [file for kind, some in kinds if some for file in take_in(lake, folder, kind, some, settings.ingest)]
     report(landed)
+    stuck = [file for file in landed if file.outcome == "stuck"]
+    if stuck:
+        raise UserError(f"{len(stuck)} of the files in {folder} stay there; the first is {stuck[0].file}: {stuck[0].error}")
     return landed
 
 
@@ -51,7 +55,7 @@ def report(landed: list[landing.Landed]) -> None:
     logger = get_run_logger()
     for file in landed:
         if file.error:
-            logger.warning("%s %s failed: %s", file.kind, file.file, file.error)
+            logger.warning("%s %s %s: %s", file.kind, file.file, file.outcome, file.error)
         else:
             logger.info(
                 "%s %s: %d rows, %d new, %d changed, %d duplicate, %d rejected in %.1f s",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+import duckdb
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows import logs
 from flows.ingest import empty_landing, is_waiting
+from models.errors import UserError
 from settings import Settings, load
 from tasks import feed, lake, reading, turn
 
@@ -46,14 +50,26 @@ def minute() -> str | None:
             if work.is_empty and mine.is_clean and not is_waiting(settings):
                 return None
             models = get_ready(settings)
-            empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
-            work = look(settings, tables)
-            if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
-                return None
-            return learn_and_publish(settings, tables, models, mine, work)
+            with after_landing(settings, tables):
+                work = look(settings, tables)
+                if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
+                    return None
+                return learn_and_publish(settings, tables, models, mine, work)
     except turn.BusyError as error:
         get_run_logger().info("%s", error)
         return None
+
+
+@contextmanager
+def after_landing(settings: Settings, tables: lake.Lake) -> Iterator[None]:
+    """Empty the landing folder before the block; where that fails, the block works with what is in the lake, and the error follows it."""
+    try:
+        empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
+    except (UserError, OSError, duckdb.Error) as error:
+        get_run_logger().warning("the landing folder could not be emptied; this minute goes on without, and fails at its end: %s", error)
+        yield
+        raise
+    yield
 
 
 def look(settings: Settings, tables: lake.Lake) -> feed.Work | None:

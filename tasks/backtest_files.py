@@ -20,7 +20,7 @@ from tasks.dataset import Dataset, load_dataset
 from tasks.encoding import encode_changed_items
 from tasks.ingestion import Summary, define_macros, ingest, resolved
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement
-from tasks.sources import EVENT_ALIASES, ITEM_ALIASES, ColumnMapping, check_fields, discover, inspect
+from tasks.sources import EVENT_ALIASES, ITEM_ALIASES, ColumnMapping, check_fields, check_packing, discover, inspect, reading_of
 
 ORDER = "pos"
 NO_ENCODER = "none"
@@ -121,8 +121,10 @@ def check_columns(files: Files) -> None:
     check_fields(files.item_mapping, ITEM_ALIASES, "items")
     with reader() as con:
         for path in discover([files.events]):
+            check_packing(path)
             resolved(inspect(con, path), "events", files.event_mapping)
         for path in discover([files.items]) if files.items is not None else ():
+            check_packing(path)
             resolved(inspect(con, path), "items", files.item_mapping)
 
 
@@ -152,7 +154,8 @@ def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
         for number, path in enumerate(discover([files.events])):
             source = inspect(con, path)
             chosen = resolved(source, "events", files.event_mapping)[0]
-            rows = con.view("source_documents" if source.format.startswith("json") else "source_rows").pl().select(list(source.columns))
+            with reading_of(path):
+                rows = con.view("source_documents" if source.format.startswith("json") else "source_rows").pl().select(list(source.columns))
             user, time = chosen.get("user_id"), chosen.get("occurred_at")
             filled = rows if user is None or time is None else fill_times(rows, user, time, order)
             if filled.equals(rows):

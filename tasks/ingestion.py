@@ -25,10 +25,11 @@ from tasks.sources import (
     ColumnMapping,
     Source,
     check_fields,
+    check_packing,
     discover,
     inspect,
+    reading_of,
     resolve,
-    unreadable,
 )
 
 Kind = Literal["events", "items"]
@@ -64,7 +65,7 @@ def ingest(lake: Lake, kind: Kind, paths: Sequence[str], mapping: ColumnMapping,
     """Take files, globs and folders into raw.events or raw.items; refused rows go to raw.rejected.
 
     The same rows again change nothing. All of it is one transaction: killed at any point, the next run starts afresh.
-    Raises UserError for what no row of a file can be read with: no such file, no such column, a full disk.
+    Raises UserError for a file that cannot be read, whatever ails it, and for a mapping that does not fit; LakeError for a full disk.
     """
     started = time.monotonic()
     check_fields(mapping, ALIASES[kind], kind)
@@ -142,7 +143,7 @@ def define_macros(con: duckdb.DuckDBPyConnection) -> None:
 def stage(con: duckdb.DuckDBPyConnection, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig) -> list[str]:
     """Map and check every row of the files into the table staged; says what was guessed about columns.
 
-    Every file's columns are resolved before the first file is read, so that a wrong mapping costs no time.
+    Every file's columns are resolved before the first file is staged, so that a wrong mapping costs no time.
     """
     define_macros(con)
     for name in ("create_files", "create_malformed", f"create_staged_{kind}"):
@@ -151,11 +152,13 @@ def stage(con: duckdb.DuckDBPyConnection, kind: Kind, files: Sequence[Path], map
     con.execute(statement("ingest/variables/time_format"), {"value": mapping.time_format})
     notes: list[str] = []
     for file in files:
+        check_packing(file)
         notes += resolved(inspect(con, file), kind, mapping)[1]
     for number, file in enumerate(files):
         source = inspect(con, file)
-        map_columns(con, source, kind, resolved(source, kind, mapping)[0], mapping)
-        _stage_file(con, kind, number, source, mapping, config)
+        with reading_of(file):
+            map_columns(con, source, kind, resolved(source, kind, mapping)[0], mapping)
+            _stage_file(con, kind, number, source, mapping, config)
     return _shortened(notes) + _hints(con, kind, mapping)
 
 
@@ -193,6 +196,8 @@ def map_columns(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, chos
     try:
         rows.select(*fields, *verdicts).create_view("mapped", replace=True)
     except duckdb.Error as error:
+        if not mapping.predicate:
+            raise
         columns = ", ".join(source.columns) + (
             "" if source.format == "parquet" else "; all are text: compare numbers as in price::double > 5"
         )
@@ -237,7 +242,7 @@ def _stage_file(
             raise UserError(
                 f"--time-format {mapping.time_format!r} is no strptime format: {error}; an example is '%m/%d/%Y %H:%M'"
             ) from error
-        raise unreadable(source.path, error) from error
+        raise
     if source.format in ("text", "json_lines"):
         con.execute(statement("ingest/add_malformed"), {"file_no": number, "n_header": int(source.format == "text")})
 

@@ -26,6 +26,8 @@ DISK_FULL_SIGNS = (
     "could not write all bytes",
     "max_temp_directory_size",
 )
+SHORT_OF = (*DISK_FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What the machine has run out of, whatever file is at hand."""
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 SQL = Path(__file__).resolve().parent.parent / "sql"
 AT_HAND = 10_000
@@ -158,17 +160,20 @@ def _has_icu(con: duckdb.DuckDBPyConnection) -> bool:
     return bool(row and row[0])
 
 
+def is_disk_full(error: OSError | duckdb.Error) -> bool:
+    """Whether an error says that there is no room left."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_FULL
+    return any(sign in str(error).lower() for sign in DISK_FULL_SIGNS)
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Turns a full disk, whoever met it, into a message that says what to do; the lake stays as it was."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise LakeError(f"{error}; {MAKE_ROOM}") from error
-    except duckdb.Error as error:
-        if not any(sign in str(error).lower() for sign in DISK_FULL_SIGNS):
+    except (OSError, duckdb.Error) as error:
+        if not is_disk_full(error):
             raise
         raise LakeError(f"{str(error).strip().splitlines()[0]}; {MAKE_ROOM}") from error
 

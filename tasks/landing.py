@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.ingestion import Kind, Summary, ingest
 from tasks.lake import Lake, LakeError
-from tasks.sources import ColumnMapping
+from tasks.sources import ColumnMapping, shown
 
 KINDS: tuple[Kind, ...] = ("items", "events")  # events mean more once their items are known
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
@@ -27,7 +28,7 @@ MAPPING = ColumnMapping(separator="|")
 
 @dataclass(frozen=True)
 class Landed:
-    """What became of one file: done or failed."""
+    """What became of one file: done, failed, gone before it could be read, or stuck where it cannot be moved away."""
 
     kind: Kind
     file: str
@@ -62,6 +63,8 @@ def _is_settled(file: Path, folder: Path) -> bool:
         return file.is_file() and time.time() - file.stat().st_mtime >= SETTLED_SECONDS
     except FileNotFoundError:  # another run has just taken it in
         return False
+    except OSError:  # whoever takes it in tells why it cannot be read
+        return True
 
 
 @contextmanager
@@ -89,9 +92,9 @@ def take_in_together(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path
         raise
     except UserError:
         return [take_in(lake, landing, kind, file, config) for file in files]
-    for file in files:
-        _move(file, landing, "done", kind)
-    return [Landed(kind, f"{files[0].name} and {len(files) - 1} more", "done", **_counts(summary))]
+    moved = [_move(file, landing, Landed(kind, shown(file.name), "done")) for file in files]
+    together = Landed(kind, f"{files[0].name} and {len(files) - 1} more", "done", **_counts(summary))
+    return [together, *(file for file in moved if file.outcome == "stuck")]
 
 
 def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:
@@ -104,24 +107,42 @@ def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestCon
     except LakeError:
         raise
     except UserError as error:
-        _move(file, landing, "failed", kind, reason=str(error))
-        return Landed(kind, file.name, "failed", error=str(error))
-    _move(file, landing, "done", kind)
-    return Landed(kind, file.name, "done", **_counts(summary))
+        if not os.path.lexists(file):  # taken in by an earlier attempt of this run, or taken back by whoever put it there
+            return Landed(kind, shown(file.name), "gone", error="it is no longer there; put it back if it was not taken in")
+        return _move(file, landing, Landed(kind, shown(file.name), "failed", error=shown(str(error))))
+    return _move(file, landing, Landed(kind, shown(file.name), "done", **_counts(summary)))
 
 
 def _counts(summary: Summary) -> dict[str, Any]:
     return {name: getattr(summary, name) for name in ("read", "new", "changed", "duplicate", "rejected", "seconds")}
 
 
-def _move(file: Path, landing: Path, outcome: str, kind: Kind, reason: str = "") -> None:
-    folder = landing / outcome / datetime.now(UTC).date().isoformat() / kind
+def _move(file: Path, landing: Path, landed: Landed) -> Landed:
+    """Move a file to done/ or failed/; one that cannot be moved is stuck, and does not stop the others."""
+    folder = landing / landed.outcome / datetime.now(UTC).date().isoformat() / landed.kind
+    try:
+        _move_to(folder, file, landed.error)
+    except OSError as error:
+        if os.path.lexists(file):
+            told = f"cannot move it to {folder}: {error.strerror or error}; move it away, or let the user who runs this do so"
+            return replace(landed, outcome="stuck", error=f"{landed.error}; {told}" if landed.error else told)
+    return landed
+
+
+def _move_to(folder: Path, file: Path, reason: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
     copies = 1
-    while target.exists():
+    while os.path.lexists(target):
         copies += 1
         target = folder / f"{copies}-{file.name}"
-    if reason:  # before the file goes: killed in between, the next run says it again
-        target.with_name(f"{target.name}.error.txt").write_text(f"{reason}\n", encoding="utf-8")
-    shutil.move(file, target)
+    told = target.with_name(f"{target.name}.error.txt")
+    try:
+        if reason:  # before the file goes: killed in between, the next run says it again
+            told.write_text(f"{reason}\n", encoding="utf-8")
+        shutil.move(file, target)
+    except OSError:
+        if os.path.lexists(file):  # it may have been copied, and the next run would copy it once more
+            target.unlink(missing_ok=True)
+            told.unlink(missing_ok=True)
+        raise

@@ -6,8 +6,11 @@ import codecs
 import csv
 import glob
 import gzip
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import IO, Literal
 import duckdb
 
 from models.errors import UserError
-from tasks.lake import statement
+from tasks.lake import SHORT_OF, is_disk_full, statement
 
 Format = Literal["text", "parquet", "json_lines", "json_array"]
 SUFFIXES: dict[str, Format] = {
@@ -29,6 +32,10 @@ SUFFIXES: dict[str, Format] = {
 }
 KNOWN = ".csv, .tsv, .jsonl, .ndjson, .json (each also with .gz) and .parquet"
 DELIMITERS = ",;\t|"
+CHUNK_BYTES = 1 << 20
+NOT_OF_A_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.FatalException, duckdb.TransactionException)
+OWN_FILES = ("staging.duckdb", "duckdb_temp_storage", '/spill"')
+"""What DuckDB's message names where it is not the input that cannot be read or written."""
 NO_DELIMITER = "\x01"  # cannot stand in valid JSON: a whole line is one column
 DOCUMENT = "__document"  # the raw line of a JSON file, beside the columns of its keys
 
@@ -86,10 +93,17 @@ class Source:
 
 def discover(paths: Sequence[str]) -> list[Path]:
     """The readable files behind files, globs and folders: in the order given, those of one glob or folder by name."""
-    found = [file for path in paths for file in _expand(path)]
+    found: dict[Path, None] = {}
+    for path in paths:
+        with reading_of(Path(path)):
+            files = _expand(path)
+            for file in files:
+                format_of(file)
+            found |= dict.fromkeys(file.resolve() for file in files)
     for file in found:
-        format_of(file)
-    return list(dict.fromkeys(file.resolve() for file in found))
+        if shown(str(file)) != str(file):  # DuckDB takes no such text
+            raise UserError(f"the name of {shown(file.name)} is not UTF-8; rename the file")
+    return list(found)
 
 
 def _expand(path: str) -> list[Path]:
@@ -132,25 +146,68 @@ def format_of(path: Path) -> Format:
 
 def inspect(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
     """Reads as much of a file as it takes to know its columns, and leaves its rows in the view source_rows."""
-    if path.stat().st_size == 0:
-        raise UserError(f"{path.name} is empty (0 bytes); export it again, a file without rows still needs its header")
     kind = format_of(path)
     _set(con, "path", glob.escape(str(path)))
-    try:
+    with reading_of(path):
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise UserError(f"{path.name} is empty (0 bytes); export it again, a file without rows still needs its header")
         if kind == "parquet":
             con.execute(statement("ingest/read_parquet"))
             return Source(path, kind, _columns(con))
         return _inspect_text(con, path) if kind == "text" else _inspect_json(con, path)
-    except (duckdb.Error, EOFError, gzip.BadGzipFile, UnicodeDecodeError, csv.Error) as error:
+
+
+def check_packing(path: Path) -> None:
+    """Refuses a packed file that is cut short or damaged: DuckDB checks no sum, reads what comes out, and may turn for ever at a cut."""
+    if not path.name.lower().endswith(".gz"):
+        return
+    with reading_of(path), gzip.open(path) as packed:
+        while packed.read(CHUNK_BYTES):
+            pass
+
+
+@contextmanager
+def reading_of(path: Path) -> Iterator[None]:
+    """Turns whatever goes wrong while a file is read into a UserError about the file, except what is the machine's fault."""
+    try:
+        yield
+    except (duckdb.Error, OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+        if _is_of_the_machine(error):
+            raise
         raise unreadable(path, error) from error
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether another file would have met the same error: no room, no memory, no handles, an interrupt, our own files."""
+    if isinstance(error, OSError):
+        return error.errno in SHORT_OF
+    if not isinstance(error, duckdb.Error):
+        return False
+    signs = (*OWN_FILES, *(os.strerror(code) for code in SHORT_OF))
+    return isinstance(error, NOT_OF_A_FILE) or is_disk_full(error) or any(sign in str(error) for sign in signs)
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
     """What to tell the user about a file that no reader can make sense of."""
+    name = shown(path.name)
     if isinstance(error, UnicodeDecodeError):
-        return UserError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
+        return UserError(f"{name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
+    if isinstance(error, PermissionError):
+        return UserError(f"cannot read {name}: {error.strerror}; let the user who runs this read it, then take it in again")
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"cannot read {name}: it is no longer there; put it back, and take it in again")
+    if isinstance(error, OSError) and error.strerror:
+        return UserError(f"cannot read {name}: {error.strerror}; copy it anew from where it came, and take it in again")
+    if path.name.lower().endswith(".gz") and isinstance(error, OSError | EOFError | zlib.error):
+        return UserError(f"cannot unpack {name}: {error}; it is cut short or damaged: copy it anew, or export it again")
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return UserError(f"cannot read {path.name} as {_suffix(path).lstrip('.')}: {first_line}; open it to see what it is, or export it again")
+    return UserError(f"cannot read {name} as {_suffix(path).lstrip('.')}: {first_line}; open it to see what it is, or export it again")
+
+
+def shown(name: str) -> str:
+    """A name, or a text with names in it, that can be printed and stored: bytes that are no UTF-8 are spelt out."""
+    return name.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
+
+from tests.damage import DAMAGED, damaged
 
 
 def minutehand(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -62,6 +65,15 @@ def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(home: Pat
         assert message in done.stderr
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", [name for name in DAMAGED if name.startswith(("start", "short", "page"))])
+def test_a_damaged_file_is_one_line_on_stderr_and_no_traceback(home: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(damaged(name))
+    done = minutehand("ingest", "events", str(tmp_path / name), home=home)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {DAMAGED[name]}")
+    assert "Traceback" not in done.stderr
 
 
 def test_help_is_there_without_a_lake(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -14,14 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from filelock import FileLock
 
 from models import checkpoint as checkpoints
+from models.errors import UserError
 from tasks import registry, turn
-from tasks.lake import writing
+from tasks.lake import LakeError, writing
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
 from tests.flows.shop import Shop, open_shop
@@ -216,6 +218,47 @@ def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(sho
     assert shop.spend_minute() is not None
     assert learnt(shop) == {**before, "i05": before["i05"] + 3}
     assert shop.spend_minute() is None
+
+
+def test_where_the_landing_folder_cannot_be_emptied_a_minute_learns_what_is_in_the_lake_and_fails_at_its_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import minute as flow
+
+    before, live = learnt(shop), shop.live
+
+    def held(*_: Any, **__: Any) -> NoReturn:
+        raise LakeError("another writer has held the lake")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(flow, "empty_landing", held)
+        put(shop.lake, [("u16", "i05", LATE + 3.3)], event_type="click")
+        with pytest.raises(LakeError, match="another writer"):
+            shop.spend_minute()
+    assert learnt(shop) == {**before, "i05": before["i05"] + 1}
+    assert shop.live != live
+    assert (shop.home / "minute" / "running.json").exists()
+    shop.spend_minute()
+    assert not (shop.home / "minute" / "running.json").exists()
+
+
+def test_a_file_that_stays_in_the_landing_folder_fails_the_minute_after_its_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, move = learnt(shop), shutil.move
+
+    def refusing(file: Path, target: Path) -> Any:
+        if Path(file).name == "stays.csv":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
+        return move(file, target)
+
+    land(shop.home / "landing", {"events/stays.csv": "user_id,item_id,occurred_at\nu17,i05,2026-01-13T03:25:00Z\n"})
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(shutil, "move", refusing)
+        with pytest.raises(UserError, match=r"1 of the files in .* stay there; the first is stays\.csv: cannot move it"):
+            shop.spend_minute()
+    assert learnt(shop) == {**before, "i05": before["i05"] + 1}
+    shop.spend_minute()
+    assert not (shop.home / "landing" / "events" / "stays.csv").exists()
+    assert learnt(shop) == {**before, "i05": before["i05"] + 1}
 
 
 def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_lists(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

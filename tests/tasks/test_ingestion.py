@@ -377,7 +377,7 @@ def test_categories_that_look_unsplit_are_pointed_out(lake: Lake, write: Write) 
         ("a.csv", "user_id,item_id,Zeit für\n".encode("latin-1"), "a.csv is not UTF-8 text"),
         ("a.xlsx", b"x", r"cannot tell the format of a\.xlsx from its name; known are \.csv"),
         ("a.parquet", b"PAR1nonsense", r"cannot read a\.parquet as parquet"),
-        ("a.csv.gz", b"not packed", r"cannot read a\.csv\.gz as csv"),
+        ("a.csv.gz", b"not packed", r"cannot unpack a\.csv\.gz: Not a gzipped file"),
         ("a.json", b'[{"user_id": 1,', r"cannot read a\.json as json"),
     ],
 )

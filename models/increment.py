@@ -31,6 +31,8 @@ SAMPLED_FROM = 2
 """How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
 SQUARE_RATE = 0.05
 BETAS = 0.9, 0.98
+LEAST_SHARE = 0.25
+"""Of the usual length of text and delta together; the gradient of a shorter vector is taken as if it were of the usual length."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def _tune(
         anchor=dict(night.model.named_parameters()),
         square=online.delta_square.clone(),
         rate=config.delta_rate / (1 + known / config.delta_settles).sqrt(),
+        usual_length=_usual_length(model),
         events=events,
         offsets=_offsets(memory, first_seen, events.time, sampling),
         memory=memory,
@@ -221,6 +224,14 @@ def _tune(
                 n_steps += 1
     model.eval()
     return _Tuned(model, steps.square, steps.dense, n_steps)
+
+
+@torch.no_grad()
+def _usual_length(model: Recommender) -> float:
+    """Of text and delta together, over the items of which either says anything."""
+    length = model.items.whole(model.items.text, model.items.delta).norm(dim=1)
+    known = length[length >= LEAST_LENGTH]
+    return float(known.mean()) if len(known) else 1.0
 
 
 @dataclass(frozen=True)
@@ -258,13 +269,18 @@ class _Dense:
 
 @dataclass(frozen=True)
 class _Steps:
-    """What the steps of one increment share. anchor: the night's parameters. square: of the deltas' gradients. rate: [items] of deltas."""
+    """What the steps of one increment share.
+
+    anchor: the night's parameters. square: of the deltas' gradients. rate: [items] of deltas. usual_length: of an item's text and delta
+    together.
+    """
 
     model: Recommender
     dense: _Dense
     anchor: dict[str, torch.nn.Parameter]
     square: Tensor
     rate: Tensor
+    usual_length: float
     events: Events
     offsets: Offsets
     memory: Memory
@@ -314,8 +330,9 @@ class _Steps:
         if not self.config.delta_rate or delta.grad is None:
             return
         gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
-        tower = self.model.items  # on a vector as short as that of an item without text or events, the gradient says how short it is
-        gradient *= tower.whole(tower.text[items], delta[items]).norm(dim=1, keepdim=True).clamp(LEAST_LENGTH, 1.0)
+        tower = self.model.items  # where text and delta say next to nothing, the gradient says how little: it is over that length
+        share = tower.whole(tower.text[items], delta[items]).norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH) / self.usual_length
+        gradient *= torch.where(share < LEAST_SHARE, share, 1.0)
         usual = gradient.square().sum(1).mean()
         self.square.copy_(torch.lerp(self.square, usual, SQUARE_RATE) if self.square > 0 else usual)
         delta[items] -= self.rate[items, None] * gradient / self.square.sqrt().clamp_min(1e-12)

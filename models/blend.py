@@ -90,11 +90,13 @@ def log_trend(counts: NDArray[np.float64]) -> Floats:
     return trend
 
 
-def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats) -> Tensor:
+def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats, n_earlier: Ints | None = None) -> Tensor:
     """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event.
 
     One, no history, its length, its trendiness; how much longer and how much shorter than a day ago he was last here, apart so that
     nothing is said of minutes where only weeks are known; and one, length and trendiness of whoever is in the middle of something.
+
+    n_earlier: [rows] events before the ranges, which count for the length.
     """
     n = stop - start
     total = np.concatenate([[0.0], np.cumsum(trend, dtype=np.float64)])
@@ -102,7 +104,8 @@ def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Fl
     mean = (total[stop] - total[stop - recent]) / np.maximum(recent, 1)
     has = n > 0
     is_busy = has & (gap_s < BUSY_S)
-    who = np.stack([np.ones(len(n)), ~has, np.log1p(n) / 3, np.where(has, (mean - scale[0]) / scale[1], 0)])
+    length = n if n_earlier is None else np.where(has, n + n_earlier, 0)
+    who = np.stack([np.ones(len(n)), ~has, np.log1p(length) / 3, np.where(has, (mean - scale[0]) / scale[1], 0)])
     days = np.where(has & ~is_busy, np.log1p(np.maximum(gap_s, 0) / 3600) - np.log1p(DAY_H), 0) / 3
     features = np.vstack([who, np.maximum(days, 0), np.minimum(days, 0), who[[0, 2, 3]] * is_busy])
     return torch.from_numpy(features.T.astype(np.float32))

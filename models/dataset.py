@@ -116,6 +116,20 @@ class Events:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What users did before the events at hand, where those are only the last of each.
+
+    n_events: [users] how many events that was. start, stop: [users] half-open ranges of item, the catalog rows of what they had then,
+    each once or more often.
+    """
+
+    n_events: Ints
+    start: Ints
+    stop: Ints
+    item: Ints
+
+
+@dataclass(frozen=True)
 class TemporalSplit:
     """Half-open windows of time: training (-inf, validation_from), validation [.., test_from), test [test_from, inf)."""
 
@@ -190,3 +204,12 @@ def ragged_rows(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
 def offsets_of(events: Events, n_users: int) -> Ints:
     """Where each of n_users begins, and the end; users past the last one with events are empty."""
     return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]
+
+
+def seen_items(events: Events, offsets: Ints, earlier: Earlier | None, users: slice | Ints) -> tuple[Ints, Ints]:
+    """(place among some users, item) of all that they had; offsets: where the events of each user begin, and the end."""
+    number, row = ragged_rows(offsets[:-1][users], offsets[1:][users])
+    if earlier is None:
+        return number, events.item[row]
+    number_before, row_before = ragged_rows(earlier.start[users], earlier.stop[users])
+    return np.concatenate([number, number_before]), np.concatenate([events.item[row], earlier.item[row_before]])

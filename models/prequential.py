@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from models.blend import Candidates, pick_candidates
-from models.dataset import Events, Floats, Ints
+from models.dataset import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.metrics import Ranking, rank_events
 from models.serving import Scorer
 
@@ -19,6 +19,7 @@ class Queries:
 
     events: the history of query q are the events of user q. now: [queries] when each asks. trend: of every event of the
     histories, NaN where it is not known. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
+    earlier: what user q did before those events; None where they are all.
     """
 
     events: Events
@@ -26,6 +27,7 @@ class Queries:
     trend: Floats
     query: Ints
     item: Ints
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicte
     """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
     rankings, candidates = [], []
     trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
-    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=trend):
+    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier):
         first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
         place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
         if n_candidates and len(item):
@@ -52,3 +54,13 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicte
         for part in np.array_split(np.arange(len(item)), max(len(item) * scored.scores.shape[1] // 20_000_000, 1)):
             rankings.append(rank_events(scored.scores[torch.from_numpy(place[part])], item[part], None))
     return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
+
+
+def rank_popular(share: Floats, queries: Queries, *, hide_seen: bool) -> Ranking:
+    """Rank every event by one popularity [items]; what users had is hidden as by predict."""
+    offsets = offsets_of(queries.events, len(queries.now))
+    parts = []
+    for part in np.array_split(np.arange(len(queries.item)), max(len(queries.item) * len(share) // 20_000_000, 1)):
+        seen = seen_items(queries.events, offsets, queries.earlier, queries.query[part]) if hide_seen else None
+        parts.append(rank_events(torch.from_numpy(share).expand(len(part), -1).clone(), queries.item[part], seen))
+    return Ranking.join(parts)

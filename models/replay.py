@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
-from models.dataset import Events, Ints, ragged_rows
+from models.dataset import Earlier, Events, Ints, ragged_rows
 from models.evaluation import Evaluator
 from models.fitting import LIST_DELAY_S
 from models.increment import learn, with_popularity
 from models.metrics import Ranking, rank_events
-from models.prequential import Predicted, Queries, predict
+from models.prequential import Predicted, Queries, predict, rank_popular
 from models.prior import HALF_LIVES_H, Popularity
 from models.serving import best_popularity_column, offsets_of
 
@@ -171,8 +171,9 @@ def replay(
                     live[policy.name], due[policy.name] = learnt, due[policy.name][:0]
             spent[policy.name] += clock.monotonic() - started
         started = clock.monotonic()
-        share = torch.from_numpy(popularity.features()[:, config.recent_column])
-        rankings["recent_popular"].append(rank_events(share.expand(len(rows), -1).clone(), events.item[rows], evaluator.seen(rows)))
+        queries, order = fresh
+        by_share = rank_popular(popularity.features()[:, config.recent_column], queries, hide_seen=evaluator.hide_seen)
+        rankings["recent_popular"].append(_back(by_share, order))
         by_time = rows[np.argsort(events.time[rows], kind="stable")]
         popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.votes[by_time])
         spent["recent_popular"] += clock.monotonic() - started
@@ -249,13 +250,15 @@ def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | Non
     pairs = np.stack([events.user[rows], stop, asked], 1)
     distinct, query = np.unique(pairs, axis=0, return_inverse=True)
     order = np.argsort(query, kind="stable")
-    start = np.maximum(events.offsets[distinct[:, 0]], distinct[:, 1] - MAX_HISTORY)
+    first = events.offsets[distinct[:, 0]]
+    start = np.maximum(first, distinct[:, 1] - MAX_HISTORY)
+    earlier = Earlier(start - first, first, start, events.item)
     number, row = ragged_rows(start, distinct[:, 1])
     histories = Events(
         number, events.item[row], events.kind[row], events.time[row], events.weight[row], len(distinct), events.n_items, events.n_kinds
     )
     trend = evaluator.trend[row]
-    return Queries(histories, distinct[:, 2] + LIST_DELAY_S, trend, query[order], events.item[rows[order]]), order
+    return Queries(histories, distinct[:, 2] + LIST_DELAY_S, trend, query[order], events.item[rows[order]], earlier), order
 
 
 def _back(ranking: Ranking, order: Ints) -> Ranking:

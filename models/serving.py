@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
-from models.dataset import Events, Floats, Ints, offsets_of, ragged_rows
+from models.dataset import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.fitting import LIST_DELAY_S, Weights
 from models.prior import HALF_LIVES_H
 from models.results import Neighbours, RankedLists
@@ -47,21 +47,33 @@ class Scorer:
     hide_seen: bool
     as_of: int
 
-    def rank(self, events: Events, n_users: int, k: int, *, now: int | Ints | None = None, trend: Floats | None = None) -> RankedLists:
+    def rank(
+        self,
+        events: Events,
+        n_users: int,
+        k: int,
+        *,
+        now: int | Ints | None = None,
+        trend: Floats | None = None,
+        earlier: Earlier | None = None,
+    ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
 
         now: when they ask, for all of them or each; where it is None, when a list made at as_of is usually looked at.
         trend: trendiness of every event; by default every event counts as being as trendy as most were in training.
+        earlier: of every user; None where events are all that they did.
         """
-        parts = list(self.blocks(events, n_users, k, now=now, trend=trend))
+        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier))
         names = ("item", "score", "probability", "because")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return RankedLists(user_ids=(), **joined)
 
-    def blocks(self, events: Events, n_users: int, k: int, *, now: int | Ints | None, trend: Floats | None) -> Iterator[RankedLists]:
+    def blocks(
+        self, events: Events, n_users: int, k: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+    ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
-        for scored in self.scored(events, n_users, now=now, trend=trend):
+        for scored in self.scored(events, n_users, now=now, trend=trend, earlier=earlier):
             scores, part = scored.scores, scored.users
             best = scores.topk(min(k, scores.shape[1]), 1)
             probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
@@ -70,7 +82,9 @@ class Scorer:
             because = self._explain(scored.vectors, best.indices, personal, events, offsets[:-1][part], offsets[1:][part])
             yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
 
-    def scored(self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None) -> Iterator[Scored]:
+    def scored(
+        self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+    ) -> Iterator[Scored]:
         """The scores of every item in blocks of users; -inf for what may not be shown."""
         now = self.as_of + LIST_DELAY_S if now is None else now
         n_items = len(self.is_available)
@@ -81,7 +95,7 @@ class Scorer:
         items = self.weights.item_vectors()
         state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
-        users = user_features(trend, start, stop, gap, self.blend.trend)
+        users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
         block = max(BLOCK_CELLS // n_items, 1)
         for first in range(0, max(n_users, 1), block):  # also without users one block, which is empty
             part = slice(first, first + block)
@@ -89,11 +103,9 @@ class Scorer:
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
             scores = combine(self.blend, users[part], sequence, state, repeats)
             scores[:, torch.from_numpy(~self.is_available)] = -torch.inf
-            seen = None
-            if self.hide_seen:
-                number, row = ragged_rows(start[part], stop[part])
-                seen = number, events.item[row]
-                scores[torch.from_numpy(number), torch.from_numpy(events.item[row])] = -torch.inf
+            seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
+            if seen is not None:
+                scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
             yield Scored(part, scores, sequence, users[part], state, items, repeats, seen)
 
     def _usual_trend(self, events: Events) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.dataset import Events, Floats
+from models.dataset import Earlier, Events, Floats
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Step:
     steps whose update was discarded.
     as_of: unix seconds, after the newest event.
     trend: [events] how trendy each event's item was when it happened (models.blend.trendiness), NaN where that is not known.
+    earlier: what the users did before those events.
     """
 
     events: Events
@@ -28,3 +29,4 @@ class Step:
     user_ids: tuple[str, ...]
     as_of: int
     trend: Floats
+    earlier: Earlier

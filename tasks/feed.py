@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from models.dataset import Events, Floats, Ints
+from models.dataset import Earlier, Events, Floats, Ints, offsets_of
 from models.errors import UserError
 from models.step import Step
 from tasks.config import PublishConfig
@@ -41,8 +41,8 @@ class News:
 
     events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, trend, in order of time
     (ties: the order of the lake). New ones have not been published; the others have, and wait to be learnt.
-    histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), n_events, of the users
-    of events, as last published: the events that only wait to be learnt are in there too.
+    histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), earlier_item_ids (of the events
+    before those), n_events (of both), of the users of events, as last published: the events that only wait to be learnt are in there too.
     items: item_id, title, is_available, is_new of the items whose description is new or changed since what is learnt: the catalog of the
     live version may not know those of before is_new either.
     """
@@ -236,22 +236,43 @@ def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], 
         "user_id", "occurred_at", maintain_order=True
     )
     user_ids = merged["user_id"].unique().sort()
+    events, is_new = _events(merged, user_ids, row_of_item, kinds, n_items), merged["is_new"].to_numpy()
     return Step(
-        events=_events(merged, user_ids, row_of_item, kinds, n_items),
-        is_new=merged["is_new"].to_numpy(),
+        events=events,
+        is_new=is_new,
         is_due=merged["is_due"].to_numpy(),
         user_ids=tuple(user_ids),
         as_of=as_of,
         trend=_trend(merged),
+        earlier=_earlier(news.histories, user_ids, events.where(~is_new), row_of_item),
     )
 
 
-def histories_events(frame: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int) -> tuple[Events, Floats]:
-    """Histories as events, and how trendy each was: row n of the frame is user n. Items that row_of_item does not know are passed over."""
-    events = _exploded(frame).filter(pl.col("item_id").is_in(list(row_of_item)))
+def histories_events(
+    frame: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int
+) -> tuple[Events, Floats, Earlier]:
+    """Histories as events, how trendy each was, and what came before them: row n of the frame is user n.
+
+    Items that row_of_item does not know are passed over.
+    """
+    known = _exploded(frame).filter(pl.col("item_id").is_in(list(row_of_item)))
     user_ids = frame["user_id"]
-    order = np.argsort(_rows(events["user_id"], {user: row for row, user in enumerate(user_ids)}, None), kind="stable")
-    return _events(events, user_ids, row_of_item, kinds, n_items), _trend(events)[order]
+    order = np.argsort(_rows(known["user_id"], {user: row for row, user in enumerate(user_ids)}, None), kind="stable")
+    events = _events(known, user_ids, row_of_item, kinds, n_items)
+    return events, _trend(known)[order], _earlier(frame, user_ids, events, row_of_item)
+
+
+def _earlier(histories: pl.DataFrame, user_ids: pl.Series, known: Events, row_of_item: Mapping[str, int]) -> Earlier:
+    """What the users did before the known events, the part of their histories that is at hand; unknown items are passed over."""
+    number = {user: row for row, user in enumerate(user_ids)}
+    n_events = np.zeros(len(user_ids), np.int64)
+    n_events[_rows(histories["user_id"], number, None)] = histories["n_events"].to_numpy()
+    had = histories.select("user_id", item_id="earlier_item_ids").explode("item_id", empty_as_null=False)
+    user, item = _rows(had["user_id"], number, None), _rows(had["item_id"], row_of_item, None)
+    in_catalog = np.flatnonzero(item >= 0)
+    by_user = in_catalog[np.argsort(user[in_catalog], kind="stable")]
+    borders = np.searchsorted(user[by_user], np.arange(len(user_ids) + 1))
+    return Earlier(n_events - np.diff(offsets_of(known, len(user_ids))), borders[:-1], borders[1:], item[by_user])
 
 
 def _trend(frame: pl.DataFrame) -> Floats:

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 from models import checkpoint as checkpoints
 from models.blend import log_trend
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
-from models.dataset import Events, Floats, Ints, ragged_rows
+from models.dataset import Floats, Ints
 from models.fitting import LIST_DELAY_S
 from models.increment import Verdict, learn, with_popularity
-from models.metrics import Ranking, rank_events
-from models.prequential import Predicted, Queries, predict
+from models.metrics import Ranking
+from models.prequential import Predicted, Queries, predict, rank_popular
 from models.prior import HALF_LIVES_H
 from models.results import MetricRow, Neighbours, RankedLists
 from models.serving import anybody, best_popularity_column, moved_items, neighbours_of, offsets_of
@@ -128,27 +127,15 @@ def score(state: State, config: IncrementConfig) -> Scored:
     rows = np.flatnonzero(step.is_new)
     user, item = step.events.user[rows], step.events.item[rows]
     now = np.full(len(step.user_ids), live.as_of + LIST_DELAY_S)
-    queries = Queries(known, now, step.trend[~step.is_new], user, item)
+    queries = Queries(known, now, step.trend[~step.is_new], user, item, step.earlier)
     by_live = predict(live.scorer(), queries, config.blend_candidates if config.blend_rows else 0)
     rankings = {
         "live": by_live.ranking,
         "nightly": predict(state.night.scorer(), queries).ranking,
-        "recent_popular": _recent(live, known, user, item),
+        "recent_popular": rank_popular(live.popularity[:, RECENT], queries, hide_seen=live.hide_seen),
     }
     warm_user = np.diff(offsets_of(known, len(step.user_ids)))[user] > 0
     return Scored(_metric_rows(rankings, warm_user, state.is_warm_item[item]), by_live)
-
-
-def _recent(live: Checkpoint, known: Events, user: Ints, item: Ints) -> Ranking:
-    """By decayed popularity alone, half-life a day; without what users had, where that is hidden."""
-    share = torch.from_numpy(live.popularity[:, RECENT])
-    offsets = offsets_of(known, int(user.max(initial=-1)) + 1)
-    parts = []
-    for part in np.array_split(np.arange(len(user)), max(len(user) * len(share) // 20_000_000, 1)):
-        number, row = ragged_rows(offsets[user[part]], offsets[user[part] + 1])
-        seen = (number, known.item[row]) if live.hide_seen else None
-        parts.append(rank_events(share.expand(len(part), -1).clone(), item[part], seen))
-    return Ranking.join(parts)
 
 
 def _metric_rows(rankings: dict[str, Ranking], warm_user: np.ndarray, warm_item: np.ndarray) -> list[MetricRow]:
@@ -194,9 +181,10 @@ def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConf
     catalog = current.catalog
     scorer = current.scorer()
     row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
-    events, others_trend = histories_events(others, row, current.kinds, len(catalog))
-    at_hand = scorer.rank(step.events, len(step.user_ids), config.n_recommendations, trend=_known_trend(current, step.trend))
-    beside = scorer.rank(events, len(others), config.n_recommendations, trend=_known_trend(current, others_trend))
+    events, trend, earlier = histories_events(others, row, current.kinds, len(catalog))
+    k = config.n_recommendations
+    at_hand = scorer.rank(step.events, len(step.user_ids), k, trend=_known_trend(current, step.trend), earlier=step.earlier)
+    beside = scorer.rank(events, len(others), k, trend=_known_trend(current, trend), earlier=earlier)
     users = RankedLists(
         (*step.user_ids, *others["user_id"]),
         *(np.concatenate([getattr(part, name) for part in (at_hand, beside)]) for name in ("item", "score", "probability", "because")),

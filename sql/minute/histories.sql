@@ -1,9 +1,9 @@
--- What is known of some users: their last events, oldest first.
+-- What is known of some users: their last events, oldest first, and the items of those before them.
 --
 -- grain:   one row per user who has a history
 -- params:  $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), features.user_histories
--- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends, n_events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends, earlier_item_ids (empty where not known), n_events
 select
     histories.user_id,
     histories.item_ids[-$max_events:] as item_ids,
@@ -15,6 +15,9 @@ select
         lambda kind: coalesce($weights[list_position($event_types, kind)], 1.0)::float
     ) as weights,
     coalesce(histories.trends, list_transform(histories.item_ids, lambda item: null::float))[-$max_events:] as trends,
+    coalesce(
+        list_sort(list_distinct(list_concat(histories.earlier_item_ids, histories.item_ids[:-$max_events - 1]))), []
+    ) as earlier_item_ids,
     histories.n_events
 from features.user_histories as histories
 where histories.user_id in (select at_hand.user_id from at_hand)

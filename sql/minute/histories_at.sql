@@ -1,10 +1,11 @@
--- The last events of some users on items, oldest first, as a snapshot has them; ties in the order of the lake.
+-- The last events of some users on items, oldest first, as a snapshot has them, and the items of those before them; ties in the order
+-- of the lake.
 -- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per user who has a history
 -- params:  $snapshot (lake snapshot), $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), raw.events
--- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (not known), n_events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (not known), earlier_item_ids, n_events
 with weighed as (
     select
         events.user_id,
@@ -25,18 +26,30 @@ numbered as (
         row_number() over (partition by user_id order by occurred_at desc, position desc) as age
     from weighed
     where weighed.weight > 0
+),
+
+earlier as (
+    select
+        user_id,
+        list_sort(list(distinct item_id)) as item_ids
+    from numbered
+    where age > $max_events
+    group by user_id
 )
 
 select
-    user_id,
-    list(item_id order by occurred_at, position) as item_ids,
-    list(event_type order by occurred_at, position) as event_types,
-    list(occurred_at order by occurred_at, position) as occurred_at,
-    list(epoch(occurred_at)::bigint order by occurred_at, position) as times_s,
-    list(weight::float order by occurred_at, position) as weights,
-    list_transform(list(item_id), lambda item: null::float) as trends,
-    any_value(n_events) as n_events
+    numbered.user_id as user_id,
+    list(numbered.item_id order by numbered.occurred_at, numbered.position) as item_ids,
+    list(numbered.event_type order by numbered.occurred_at, numbered.position) as event_types,
+    list(numbered.occurred_at order by numbered.occurred_at, numbered.position) as occurred_at,
+    list(epoch(numbered.occurred_at)::bigint order by numbered.occurred_at, numbered.position) as times_s,
+    list(numbered.weight::float order by numbered.occurred_at, numbered.position) as weights,
+    list_transform(list(numbered.item_id), lambda item: null::float) as trends,
+    coalesce(any_value(earlier.item_ids), []) as earlier_item_ids,
+    any_value(numbered.n_events) as n_events
 from numbered
-where age <= $max_events
-group by user_id
-order by user_id
+left join earlier
+    on numbered.user_id = earlier.user_id
+where numbered.age <= $max_events
+group by numbered.user_id
+order by numbered.user_id

@@ -1,4 +1,4 @@
--- The last events of each user on items, as the snapshot has them; ties in the order of the lake.
+-- The last events of each user on items, as the snapshot has them, and the items of those before them; ties in the order of the lake.
 -- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per user
@@ -38,11 +38,11 @@ gathered as (
                     'event_type': numbered.event_type,
                     'occurred_at': numbered.occurred_at
                 }
-            )
+            ) filter (where numbered.age <= $max_events)
         ) as events,
+        list(distinct numbered.item_id) filter (where numbered.age > $max_events) as earlier_item_ids,
         any_value(numbered.n_events) as n_events
     from numbered
-    where numbered.age <= $max_events
     group by numbered.user_id
 )
 
@@ -55,6 +55,7 @@ select
         when len(trends.trends) = len(gathered.events) then trends.trends
         else list_transform(gathered.events, lambda event: null::float)
     end as trends,
+    coalesce(list_sort(gathered.earlier_item_ids), []) as earlier_item_ids,
     gathered.n_events as n_events,
     $updated_at as updated_at
 from gathered

@@ -82,6 +82,13 @@ def list_of(shop: Shop, user: str) -> list[str]:
     return [item for (item,) in shop.ask(f"select item_id from recs.recommendations where user_id = '{user}' order by rank")]
 
 
+def seen_again(shop: Shop) -> list[tuple[str, str]]:
+    """Items in the lists of those who had them; of the twelve events of each habit a history keeps eight."""
+    return shop.ask(
+        "select lists.user_id, item_id from recs.recommendations as lists join raw.events using (user_id, item_id) order by all"
+    )
+
+
 def learnt(shop: Shop) -> dict[str, float]:
     """How many events of each item the live model has learnt."""
     loaded = checkpoints.load(registry.find_version(shop.models, shop.live).checkpoint_folder)
@@ -115,6 +122,7 @@ def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_
     assert len(list_of(shop, "novel")) == 5
     assert {user for (user,) in shop.ask("select user_id from recs.recommendations where item_id = 'fresh'")} > {"*"}
     assert shop.value("select count(*) from recs.similar_items where item_id = 'fresh'") > 0
+    assert seen_again(shop) == []
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
 
 
@@ -163,6 +171,7 @@ def test_a_minute_without_news_makes_old_lists_anew_by_the_version_that_is_live(
         began = datetime.now(UTC).replace(tzinfo=None)
         assert shop.spend_minute() == live
     assert shop.value("select min(generated_at) from recs.recommendations") > began
+    assert seen_again(shop) == []
     assert shop.ask("select cadence, n_users from recs.publications order by published_at desc limit 1") == [("minute", 41)]
     assert (shop.live, shop.versions) == (live, versions)
     assert shop.value("select count(*) from eval.prequential") == figures

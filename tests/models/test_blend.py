@@ -186,6 +186,8 @@ def test_user_features_know_newcomers_activity_and_the_gap() -> None:
     assert days_ago == pytest.approx([*who, np.log(100 / 25) / 3, 0, 0, 0, 0], abs=1e-5)
     assert nobody.tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 0]
     assert busy == pytest.approx([*who, 0, 0, 1, *who[2:]], abs=1e-5)
+    known = user_features(trend, start, stop, gap, np.array([1.0, 2.0], np.float32), np.array([98, 98, 98, 0])).numpy()
+    assert known[:, 2].tolist() == pytest.approx([np.log(101) / 3, np.log(101) / 3, 0, np.log(3) / 3])
 
 
 def test_an_item_is_trendy_when_many_came_before_and_its_own_event_does_not_count() -> None:

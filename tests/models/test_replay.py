@@ -132,6 +132,29 @@ def test_nights_begin_where_a_step_does_so_that_what_was_learnt_since_is_not_los
     assert [(now - BEGIN) // HOUR for now in asked] == [0, 12, 21, 30]
 
 
+def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_however_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user had the items 0 to 11, and comes back to 0 and 3; 15 is new to him twice, for the list does not know the first time."""
+    rows = [(user, (user + step) % N_ITEMS, user * HOUR + step * 100) for user in range(40) for step in range(4)]
+    rows += [(40, item, BEGIN - (12 - item) * HOUR) for item in range(12)]
+    rows += [(40, item, BEGIN + second) for item, second in [(0, 1000), (15, 2000), (15, 2030), (3, 3000), (15, 4000)]]
+    events = make_events(rows, n_items=N_ITEMS)
+    first = after_a_night(events.before(BEGIN), random_text(N_ITEMS), train=SHORT, seen_items="hide")
+    first.blend.gate[2, :2] = 0.5, 0.3  # the length of the history
+    policies = [policy for policy in known_policies(INCREMENT) if policy.name != "retrained_each_step"]
+    config = ReplayConfig(BEGIN, BEGIN + 2 * HOUR, 2 * HOUR, 10**9, list_delay_s=60)
+    evaluator = make_evaluator(events, EvaluationConfig(seen_items="hide"))
+    found = []
+    for most in (10, 100):
+        monkeypatch.setattr("models.replay.MAX_HISTORY", most)
+        found.append(replay(evaluator, policies, night, config, first).rankings)
+    for name, ranking in found[0].items():
+        is_fresh = name not in ("never_updated", "nightly_tables")
+        assert (ranking.rank == N_ITEMS).tolist() == [True, False, False, True, is_fresh], name
+        assert not np.isin(ranking.top, np.arange(12)).any(), name
+        assert np.array_equal(ranking.rank, found[1][name].rank), name
+        assert np.array_equal(ranking.top, found[1][name].top), name
+
+
 def counted() -> tuple[list[int], Callable[[Events, int], Checkpoint]]:
     """When nights were asked for, and a night that trains the first time alone."""
     asked: list[int] = []

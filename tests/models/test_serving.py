@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from models import serving, training
 from models.blend import popularity_only, starting_blend
-from models.dataset import Events, Floats
+from models.dataset import Earlier, Events, Floats
 from models.fitting import LIST_DELAY_S, Weights
 from models.prior import HALF_LIVES_H, Popularity
 from models.results import RankedLists
-from models.serving import Scorer, anybody, best_popularity_column, neighbours
+from models.serving import EXPLAINING_EVENTS, Scorer, anybody, best_popularity_column, neighbours
 from models.users import target_vectors, vectors_at
 from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, shaken
 
@@ -78,6 +78,25 @@ def test_lists_in_small_blocks_are_those_in_one(monkeypatch: pytest.MonkeyPatch)
     for name in ("item", "because"):
         assert np.array_equal(getattr(parts, name), getattr(whole, name))
     assert np.allclose(parts.probability, whole.probability, atol=1e-6)
+
+
+@pytest.mark.parametrize("hide_seen", [False, True])
+def test_with_what_came_before_them_the_last_events_make_the_list_of_them_all(hide_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "has_fast_bf16", lambda device: False)
+    monkeypatch.setattr(serving, "BLOCK_CELLS", 2 * N_ITEMS)
+    events = random_events(n_users=5, n_events=150)
+    scorer = scorer_of(events, hide_seen=hide_seen)
+    scorer.blend.gate[2, :2] = 0.5, 0.3  # the length of the history
+    scorer.blend.repeat[0] = 0.0  # of what is known to be a repeat, the last events alone tell
+    first, end = events.offsets[:-1], events.offsets[1:]
+    cut = np.maximum(first, end - EXPLAINING_EVENTS)
+    last = events.where(np.arange(len(events)) >= cut[events.user])
+    whole = scorer.rank(events, 5, N_ITEMS)
+    known = scorer.rank(last, 5, N_ITEMS, earlier=Earlier(cut - first, first, cut, events.item))
+    assert (cut > first).any()
+    for name in ("item", "score", "because"):
+        assert np.array_equal(getattr(known, name), getattr(whole, name)), name
+    assert not np.array_equal(scorer.rank(last, 5, N_ITEMS).score, whole.score)
 
 
 def test_lists_fall_in_score_and_a_whole_catalogue_has_all_the_probability() -> None:

@@ -265,8 +265,20 @@ def test_histories_to_rank_keep_the_order_of_the_frame_and_pass_over_unknown_ite
     put(lake, ranked({"u": [1]}))
     frame = read_histories(lake, ["v", "u", "w", "nobody"], WEIGHTS, 4)
     assert frame["user_id"].to_list() == ["u", "v", "w"]
-    events, _ = histories_events(frame.reverse(), ROWS, KINDS, 4)
+    events, _, _ = histories_events(frame.reverse(), ROWS, KINDS, 4)
     assert (events.user.tolist(), events.item.tolist(), events.kind.tolist()) == ([1, 2], [1, 0], [0, 1])
+
+
+def test_what_came_before_the_histories_goes_with_them_but_for_unknown_items(lake: Lake) -> None:
+    add_events(lake, *[("u", item, "view", second) for second, item in enumerate("bzbadc")], ("v", "c", "view", 1))
+    put(lake, ranked({"u": [1]}), max_events=2)
+    add_events(lake, ("u", "b", "view", 9), ("new", "a", "view", 9))
+    step = make_step(news_of(lake, max_events=2), ROWS, KINDS, 4, as_of=10)
+    events, _, earlier = histories_events(read_histories(lake, ["u", "v"], WEIGHTS, 2).reverse(), ROWS, KINDS, 4)
+    assert (step.user_ids, len(step.events), events.user.tolist()) == (("new", "u"), 4, [0, 1, 1])
+    for found in (step.earlier, earlier):
+        assert (found.n_events.tolist(), found.item.tolist()) == ([0, 4], [0, 1])
+        assert (found.start.tolist(), found.stop.tolist()) == ([0, 0], [0, 2])
 
 
 def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lake) -> None:
@@ -407,7 +419,7 @@ def test_how_trendy_each_event_was_stays_with_it_and_is_not_known_where_nobody_s
     assert step.trend.tolist() == [0.5, 1.5, 3.5, 2.5]
     minute(lake, news=news)
     frame = read_histories(lake, ["u", "v", "w"], WEIGHTS, 4)
-    events, trend = histories_events(frame.reverse(), ROWS, KINDS, 4)
+    events, trend, _ = histories_events(frame.reverse(), ROWS, KINDS, 4)
     assert events.user.tolist() == [0, 1, 2, 2, 2]
     assert (trend[0], np.isnan(trend[1]), trend[2:].tolist()) == (2.5, True, [0.5, 1.5, 3.5])
 

@@ -37,6 +37,15 @@ def test_a_new_champion_has_the_histories_of_its_snapshot_and_learns_what_came_l
     assert base.news.histories.select("user_id", "item_ids", "weights", "n_events").rows() == [("anna", ["lamp"], [1.0], 1)]
 
 
+def test_the_histories_of_a_snapshot_know_what_came_before_them(lake: Lake) -> None:
+    put(lake, [("anna", item, hour) for hour, item in enumerate(["vase", "rug", "vase", "lamp", "tent"])])
+    pinned = newest_snapshot(lake)
+    put(lake, [("anna", "sofa", 9)])
+    base = find_base(lake, version(6, pinned), None, None, pinned, newest_snapshot(lake), WEIGHTS, 2)
+    found = base.news.histories.select("item_ids", "earlier_item_ids", "n_events").rows()
+    assert found == [(["lamp", "tent"], ["rug", "vase"], 5)]
+
+
 def test_where_the_night_was_refused_the_live_increment_goes_on_from_its_watermarks(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1)])
     marks = Watermarks(newest_snapshot(lake), newest_snapshot(lake))

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models import training
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
+from models.fitting import make_evaluator
+from models.increment import Verdict
 from tasks import minute as steps
 from tasks.config import EVENT_WEIGHTS, PublishConfig
 from tasks.dataset import Dataset, load_dataset
 from tasks.encoding import encode_changed_items
 from tasks.feed import Watermarks, read_histories, read_news
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
-from tasks.night import Lists, complete, example, judge, learn, make_lists
+from tasks.night import Lists, complete, example, judge, learn, make_lists, user_trends
+from tasks.publishing import Provenance, publish
 from tasks.report import night_report
 from tests.lakes import Event, habits, put
 from tests.models.test_encoder import save_tiny_bert
@@ -198,3 +203,38 @@ def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described
     assert again.text.shape[1] == 8
     spend(again, tmp_path / "next", champion=tmp_path / "night")
     check(make_lists(again, np.zeros(len(again.events), np.float32), tmp_path / "minute", PUBLISH), again)
+
+
+def test_a_minute_knows_of_heavy_users_what_the_night_knew(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who did more than a history keeps gets the list of the night from a minute without news, and never anything that he had."""
+    monkeypatch.setattr(training, "has_fast_bf16", lambda device: False)  # bf16 may turn two items that are all but equal
+    model, every = MODEL.model_copy(update={"max_events": 10}), PublishConfig(n_recommendations=30, n_similar=3)
+    put(lake, habits(n_events=15), DESCRIBED, anew=True)
+    data = pinned()
+    spend(data, tmp_path / "night", model=model)
+    trend = make_evaluator(data.events, EVALUATION).trend
+    nightly = make_lists(data, trend, tmp_path / "night", every)
+    made = Provenance("1", "run", "flow", data.snapshot, datetime(2026, 3, 1))
+    about = data.catalog.item_ids, nightly.users, nightly.fallback, nightly.neighbours, 10, made
+    publish(lake, *about, event_weights=EVENT_WEIGHTS, trends=user_trends(data, trend, 10))
+
+    def prepared() -> steps.State:
+        news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, 10)
+        return steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
+
+    quiet = prepared()
+    everybody = read_histories(lake, data.user_ids, EVENT_WEIGHTS, 10)
+    again = steps.rank(quiet, steps.Learnt(quiet.live, Verdict(True, "nothing", {})), everybody, every).users
+    assert again.user_ids == nightly.users.user_ids
+    assert np.array_equal(again.item, nightly.users.item)
+    assert np.allclose(again.score, nightly.users.score, atol=1e-5)
+
+    put(lake, [("u00", "i00", 500)], event_type="click")  # his first item, which his history no longer keeps
+    busy = prepared()
+    scored = steps.score(busy, IncrementConfig())
+    assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "mrr")] == pytest.approx([1 / 30] * 3)
+    mine = steps.rank(busy, steps.take_in(busy, scored, IncrementConfig(), seed=1), everybody.clear(), every).users
+    assert mine.user_ids == ("u00",)
+    assert {data.catalog.item_ids[item] for item in mine.item[0] if item >= 0} == {f"i{n:02}" for n in range(1, 30, 2)}

@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.results import MetricRow, Neighbours
 from tasks import publishing
-from tasks.feed import Watermarks, make_step, read_watermarks
+from tasks.feed import Watermarks, make_step, read_histories, read_watermarks
 from tasks.lake import Lake, reading, writing
 from tasks.publishing import ALL_SETTLED, StaleError, live_version, publish_minute
 from tests import lakes as shop
 from tests.conftest import ROOT
 from tests.tasks.test_feed import KINDS, NO_NEIGHBOURS, ROWS, minute, news_of
-from tests.tasks.test_publishing import ANYONE, CATALOG, add_events, add_item, provenance, put, ranked, rows
+from tests.tasks.test_publishing import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows
 
 WRITTEN = (
     "features.user_histories",
@@ -97,6 +97,19 @@ def test_a_late_event_takes_its_place_and_the_oldest_makes_room(lake: Lake) -> N
     add_events(lake, ("u", "d", "view", 5), ("u", "d", "view", 20))
     minute(lake, max_events=3)
     assert rows(lake, "select item_ids, n_events from features.user_histories") == [(["c", "b", "d"], 5)]
+    assert rows(lake, "select earlier_item_ids from features.user_histories") == [(["a", "d"],)]
+
+
+def test_where_it_is_not_known_what_came_before_it_is_what_makes_room_from_then_on(lake: Lake) -> None:
+    add_events(lake, *[("u", item, "view", second) for second, item in enumerate("abcd")])
+    put(lake, ranked({"u": [1]}), max_events=3)
+    with writing(lake) as con:
+        con.execute("update features.user_histories set earlier_item_ids = null")
+    assert read_histories(lake, ["u"], WEIGHTS, 3)["earlier_item_ids"].to_list() == [[]]
+    assert read_histories(lake, ["u"], WEIGHTS, 1)["earlier_item_ids"].to_list() == [["b", "c"]]
+    add_events(lake, ("u", "a", "view", 9))
+    minute(lake, max_events=3)
+    assert rows(lake, "select item_ids, earlier_item_ids, n_events from features.user_histories") == [(["c", "d", "a"], ["b"], 5)]
 
 
 def test_the_figures_of_the_minute_and_the_waits_of_its_users_are_noted(lake: Lake) -> None:
@@ -223,7 +236,7 @@ def test_a_minute_killed_at_a_statement_in_the_commit_or_after_it_leaves_all_or_
                 has_news = False
                 assert (place, fate) != ("statement", "killed")
                 assert len(now["recs.publications"]) == len(before["recs.publications"]) + 1
-                assert [(user, n_events) for user, *_, n_events, _, _ in now["features.user_histories"]] == [
+                assert [(user, n_events) for user, *_, n_events, _, _, _ in now["features.user_histories"]] == [
                     ("u", n_rounds + 1),
                     ("v", n_rounds),
                 ]
@@ -250,7 +263,9 @@ BATCHES = st.lists(
     min_size=2,
     max_size=4,
 )
-HISTORIES = "select user_id, item_ids, event_types, occurred_at, n_events from features.user_histories order by user_id"
+FULL: Batch = [("u", "b", "view", second) for second in (1, 2, 3)]
+"""As many events as a history keeps."""
+HISTORIES = "select user_id, item_ids, event_types, occurred_at, earlier_item_ids, n_events from features.user_histories order by user_id"
 
 
 def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
@@ -287,6 +302,7 @@ def test_events_whose_clock_is_ahead_take_the_place_of_the_moment_they_came_in(l
 
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
+@example(batches=[(FULL, True), ([("u", "c", "view", 4)], True), ([("u", "a", "view", 0)], False)])
 def test_minutes_make_the_histories_that_a_night_would_make(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
     minutes_keep_the_books(lake, batches)
 

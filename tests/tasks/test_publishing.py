@@ -124,6 +124,15 @@ def test_histories_are_those_of_the_pinned_snapshot_the_last_events_oldest_first
     ]
 
 
+def test_the_items_of_the_events_before_those_of_a_history_are_kept_each_once(lake: Lake) -> None:
+    add_events(lake, *[("u", item, "view", second) for second, item in enumerate("dbabcb")], ("u", "e", "return", 0), ("v", "a", "view", 1))
+    put(lake, ranked({"u": [0]}), max_events=2)
+    assert rows(lake, "select user_id, item_ids, earlier_item_ids, n_events from features.user_histories order by user_id") == [
+        ("u", ["c", "b"], ["a", "b", "d"], 6),
+        ("v", ["a"], [], 1),
+    ]
+
+
 def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"same": [0, 1], "swapped": [0, 1], "gone": [0, 1]}), "1")

@@ -48,7 +48,7 @@ demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show what came o
 	@echo "  $(BIN)/minutehand --help"
 
 test: $(STAMP)  ## Run the tests, in two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(STAMP)  ## Run the slow tests and those against PostgreSQL as well
 	$(BIN)/python -m pytest -m ''

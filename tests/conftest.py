@@ -9,10 +9,12 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = ("MINUTEHAND_", "PREFECT_", "MLFLOW_")
@@ -39,12 +41,15 @@ os.environ.update(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under --dist loadgroup a file's tests run in one process, and so do all of flows/, which share a Prefect server."""
-    for item in items:
-        file = item.path.relative_to(ROOT / "tests")
-        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] == "flows" else file.as_posix()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """A file's tests run in one process, as loadfile has it, and so do all of flows/, which share a Prefect server."""
+    return ByServer(config, log)
+
+
+class ByServer(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/flows" if nodeid.startswith("tests/flows/") else str(super()._split_scope(nodeid))
 
 
 @pytest.fixture(autouse=True)

@@ -137,10 +137,13 @@ def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop
 
 def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_run(shop: Shop) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["freshness"]))
     with get_client(sync_client=True) as client:
-        left = [found for found in client.read_artifacts() if found.key == "freshness"]
-    assert len({found.flow_run_id for found in left} - {None}) == len(left) == 1
+        left = client.read_artifacts(artifact_filter=wanted)
+        keys = [found.key for found in client.read_artifacts()]
+    assert len({found.flow_run_id for found in left} - {None}) == len(left) == 1, (len(keys), set(keys))
     (hour,) = json.loads(str(left[0].data))
     assert (hour["users"], set(hour)) == (3, {"hour", "users", "p50_s", "p95_s", "max_s"})
 

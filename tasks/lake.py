@@ -118,7 +118,7 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     """A connection whose default catalog is the lake, at a snapshot if one is given.
 
     DuckDB scans the tables of a SQLite catalog over SQLite connections of their own, each in the state of its moment, unless it is told
-    not to: while somebody publishes, rows that are gone showed beside those in their place (`python -m bench.torn`).
+    not to: while somebody publishes, rows that are gone showed beside those in their place (docs/log.md, 2026-11-26).
     """
     con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
     options = [f"data_path {quote(lake.data_path)}"]

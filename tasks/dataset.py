@@ -58,7 +58,7 @@ def load_dataset(lake: Lake, snapshot: int, event_weights: Mapping[str, float], 
         text_ids, vectors = text_vectors(con, encoder_key)
     if rows.is_empty():
         raise UserError("the lake holds no event on an item to learn from; take some in with: minutehand ingest events FILE")
-    kinds = (UNKNOWN_KIND, *sorted(rows["kind"].unique()))
+    kinds = (UNKNOWN_KIND, *sorted(set(rows["kind"]) - {UNKNOWN_KIND}))
     events = Events.build(
         rows["user_row"].to_numpy(),
         rows["item_row"].to_numpy(),

@@ -67,6 +67,14 @@ def test_weights_are_those_of_the_settings_and_1_for_other_types(lake: Lake) -> 
     assert _load(lake, weights={"view": 0.5}).events.weight.tolist() == [0.5, 1.0]
 
 
+def test_a_type_may_be_called_as_those_are_that_nobody_knows(lake: Lake) -> None:
+    put(lake, [("ann", "a", 1)])
+    put(lake, [("ann", "b", 2)], event_type="other")
+    data = _load(lake)
+    assert data.kinds == ("other", "view")
+    assert data.events.kind.tolist() == [1, 0]
+
+
 def test_a_pinned_snapshot_does_not_see_what_came_later(lake: Lake) -> None:
     put(lake, EVENTS)
     snapshot = newest_snapshot(lake)

@@ -169,14 +169,20 @@ def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approxima
 
 
 def neighbours_of(items: Tensor, rows: Ints, is_available: NDArray[np.bool_], k: int) -> Neighbours:
-    """The k available items nearest to some items by cosine, by exact search: for the few that are new."""
+    """The k available items nearest to some items by cosine, by exact search in blocks: for the few that are new."""
     unit = F.normalize(items, dim=1)
-    alike = unit[torch.from_numpy(rows)] @ unit.T
-    alike[:, torch.from_numpy(~is_available)] = -torch.inf
-    alike[torch.arange(len(rows)), torch.from_numpy(rows)] = -torch.inf
-    best = alike.topk(min(k, items.shape[0]), 1)
-    is_out = best.values.isinf()
-    return Neighbours(torch.where(is_out, -1, best.indices).numpy(), best.values.masked_fill(is_out, 0.0).numpy())
+    block, k = max(BLOCK_CELLS // max(len(unit), 1), 1), min(k, len(unit))
+    item, similarity = np.full((len(rows), k), -1), np.zeros((len(rows), k), np.float32)
+    for first in range(0, len(rows), block):
+        part = torch.from_numpy(rows[first : first + block])
+        alike = unit[part] @ unit.T
+        alike[:, torch.from_numpy(~is_available)] = -torch.inf
+        alike[torch.arange(len(part)), part] = -torch.inf
+        best = alike.topk(k, 1)
+        is_out = best.values.isinf()
+        item[first : first + block] = torch.where(is_out, -1, best.indices).numpy()
+        similarity[first : first + block] = best.values.masked_fill(is_out, 0.0).numpy()
+    return Neighbours(item, similarity)
 
 
 def moved_items(before: Floats, after: Floats, blend: Blend, n_most: int = 50, n_visible: int = 100, factor: float = 2.0) -> Ints:

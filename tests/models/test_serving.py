@@ -15,7 +15,7 @@ from models.dataset import Earlier, Events, Floats
 from models.fitting import LIST_DELAY_S, Weights
 from models.prior import HALF_LIVES_H, Popularity
 from models.results import RankedLists
-from models.serving import EXPLAINING_EVENTS, Scorer, anybody, best_popularity_column, neighbours
+from models.serving import EXPLAINING_EVENTS, Scorer, anybody, best_popularity_column, neighbours, neighbours_of
 from models.users import target_vectors, vectors_at
 from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, shaken
 
@@ -216,6 +216,16 @@ def test_neighbours_are_the_nearest_available_others() -> None:
     assert found.item[0].tolist() == [1, 3, 4]
     assert found.item[2].tolist() == [1, 0, 3], "an item that is gone has neighbours and is none"
     assert found.similarity[0] == pytest.approx(np.cos(np.deg2rad([10, 90, 180])), abs=1e-6)
+
+
+def test_neighbours_of_some_in_small_blocks_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    items, is_available = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), np.arange(30) % 5 > 0
+    rows = np.arange(0, 30, 2)
+    every = neighbours(items, is_available, 3, approximate_above=1000)
+    monkeypatch.setattr(serving, "BLOCK_CELLS", 4 * 30)
+    some = neighbours_of(items, rows, is_available, 3)
+    assert np.array_equal(some.item, every.item[rows])
+    assert np.allclose(some.similarity, every.similarity[rows], atol=1e-6)
 
 
 def test_an_approximate_search_finds_mostly_the_same_neighbours() -> None:

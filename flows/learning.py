@@ -64,8 +64,8 @@ def learn_news(
 def learn_nothing(
     settings: Settings, tables: lake.Lake, live: registry.Version, champion: registry.Version, before: feed.Watermarks, news: feed.News
 ) -> Learning:
-    """The live version as it is, for a minute that only makes old lists anew: what waits to be learnt waits on for company."""
+    """What is shown as it is, for a minute that only makes old lists anew: what waits to be learnt waits on for company."""
     key = find_encoder(settings.encoder).key
-    state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news.items_alone, key)
+    state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news, key)
     after = feed.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)
-    return Learning(state, [], steps.Learnt(state.live, Verdict(True, "nothing to learn", {})), live, after)
+    return Learning(state, [], steps.Learnt(state.shown, Verdict(True, "nothing to learn", {})), live, after)

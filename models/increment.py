@@ -58,12 +58,14 @@ def begin(
     squares: Mapping[str, Tensor],
     popularity: Popularity,
     config: IncrementConfig,
+    held_out_from: int,
 ) -> Online:
     """The online state at the end of a night that has learnt all events of the evaluator.
 
     squares: AdamW's mean of squared gradients, by parameter: how long a step of an increment may be.
 
-    The blend's newest events are those that the model of the past, which never saw them, predicted, from lists as old as they are in use.
+    The blend's newest events are those that the model of the past, which saw none since held_out_from (unix seconds), predicted, from
+    lists as old as they are in use.
     """
     events, slots = evaluator.events, evaluator.slots
     replayed = cut(events, sample.windows)
@@ -71,14 +73,17 @@ def begin(
     moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
     memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
-    recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config) if config.blend_rows else None
+    recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config, held_out_from) if config.blend_rows else None
     return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, {}, 0)
 
 
-def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig) -> Candidates:
-    """The newest events, one of each list that was looked at, as the model of the past would have served them."""
+def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig, held_out_from: int) -> Candidates | None:
+    """The newest held-out events, one of each list that was looked at, as the model of the past would have served them."""
     events = evaluator.events
     rows = np.sort(events.by_time[-4 * config.blend_rows :])
+    rows = rows[events.time[rows] >= held_out_from]
+    if not len(rows):
+        return None
     _, known = evaluator.histories(rows)
     _, first = np.unique(np.stack([events.user[rows], known, events.time[rows]], 1), axis=0, return_index=True)
     rows = np.sort(rows[first][np.argsort(events.time[rows[first]], kind="stable")[-config.blend_rows :]])

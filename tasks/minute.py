@@ -34,10 +34,12 @@ MAX_NEIGHBOURS = 10
 class State:
     """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute.
 
+    shown: what made the newest lists: the live version, with the popularity of events whose update was discarded.
     news: with the trend of each event, as it goes into the histories.
     """
 
     live: Checkpoint
+    shown: Checkpoint
     night: Checkpoint
     step: Step
     news: News
@@ -85,9 +87,12 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     as_of = max(live.as_of, int(news.events["time_s"].max() or 0) + 1)  # type: ignore[arg-type]
     news = with_trends(news, live, row)
     step = make_step(news, row, live.kinds, len(row), as_of)
+    waits = step.is_due & ~step.is_new
+    newest = max(live.as_of, int(step.events.time[waits].max(initial=0)) + 1)
+    shown = with_popularity(live, step.events, waits, newest) if waits.any() else live
     online = night.online
     counts = np.zeros(0) if online is None else online.popularity.counts[-1]
-    return State(live, checkpoints.widened(night, live), step, news, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
+    return State(live, shown, checkpoints.widened(night, live), step, news, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
 
 
 def with_trends(news: News, live: Checkpoint, row: dict[str, int]) -> News:
@@ -122,7 +127,7 @@ def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> 
 
 def score(state: State, config: IncrementConfig) -> Scored:
     """Rank the new events, before anything is learnt from them, by the lists as they stood."""
-    step, live = state.step, state.live
+    step, live = state.step, state.shown
     known = step.events.where(~step.is_new)
     rows = np.flatnonzero(step.is_new)
     user, item = step.events.user[rows], step.events.item[rows]
@@ -132,10 +137,15 @@ def score(state: State, config: IncrementConfig) -> Scored:
     rankings = {
         "live": by_live.ranking,
         "nightly": predict(state.night.scorer(), queries).ranking,
-        "recent_popular": rank_popular(live.popularity[:, RECENT], queries, hide_seen=live.hide_seen),
+        "recent_popular": rank_popular(_offered(live)[:, RECENT], queries, hide_seen=live.hide_seen),
     }
     warm_user = np.diff(offsets_of(known, len(step.user_ids)))[user] > 0
     return Scored(_metric_rows(rankings, warm_user, state.is_warm_item[item]), by_live)
+
+
+def _offered(version: Checkpoint) -> Floats:
+    """Popularity [items, features]; minus infinity where an item is not available, as in lists."""
+    return np.where(version.catalog.is_available[:, None], version.popularity, -np.inf)
 
 
 def _metric_rows(rankings: dict[str, Ranking], warm_user: np.ndarray, warm_item: np.ndarray) -> list[MetricRow]:
@@ -167,7 +177,7 @@ def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) ->
 def moved(state: State, learnt: Learnt) -> list[str]:
     """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew."""
     catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
-    rows = moved_items(state.live.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
+    rows = moved_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
     rows = np.union1d(rows, np.arange(state.n_known_items, len(catalog)))
     if not len(rows):
         return described

@@ -143,7 +143,7 @@ def completed(
     popularity = popularity_now(dataset)
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
     live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
-    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment)
+    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.split.validation_from)
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,

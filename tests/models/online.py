@@ -50,5 +50,5 @@ def after_a_night(
         whitening=fit.whitening,
         live=live,
         past=None,
-        online=begin(evaluator, fit, sample, curve.squares, popularity, increment),
+        online=begin(evaluator, fit, sample, curve.squares, popularity, increment, split.validation_from),
     )

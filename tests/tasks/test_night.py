@@ -21,7 +21,7 @@ from tasks.dataset import Dataset, load_dataset
 from tasks.encoding import encode_changed_items
 from tasks.feed import Watermarks, read_histories, read_news
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
-from tasks.night import Lists, complete, example, judge, learn, make_lists, user_trends
+from tasks.night import Lists, complete, completed, example, judge, learn, make_lists, user_trends
 from tasks.publishing import Provenance, publish
 from tasks.report import night_report
 from tests.lakes import Event, habits, put
@@ -203,6 +203,50 @@ def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described
     assert again.text.shape[1] == 8
     spend(again, tmp_path / "next", champion=tmp_path / "night")
     check(make_lists(again, np.zeros(len(again.events), np.float32), tmp_path / "minute", PUBLISH), again)
+
+
+def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popularity(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
+) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    data = pinned()
+    spend(data, tmp_path / "night")
+    put(lake, [("u00", "gone", 500)], {"gone": "red tent"}, unavailable=["gone"])
+    news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
+    state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
+    state.shown.popularity[-1] = 1.0
+    scored = steps.score(state, IncrementConfig())
+    assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "hr_at_10")] == [0.0] * 3
+
+
+def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_the_minutes_after_it(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
+) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    data = pinned()
+    spend(data, tmp_path / "night")
+    put(lake, [(f"u{n:02}", "i05", 500 + n) for n in range(30)])
+    published = newest_snapshot(lake)
+    put(lake, [("new", "i07", 531)])
+    news = read_news(lake, Watermarks(published, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
+    state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
+    row, other = data.catalog.item_ids.index("i05"), data.catalog.item_ids.index("i07")
+    assert state.shown.popularity[row, 0] > 0.9
+    assert state.shown.popularity[other, 0] < 0.1  # what is new is not known before it is predicted
+    assert state.live.popularity[row, 0] < 0.5
+    scored = steps.score(state, IncrementConfig())
+    assert {row.n_events for row in scored.rows if row.segment == "all"} == {1}
+
+
+def test_a_night_leaves_the_blend_only_what_its_model_of_the_past_has_not_seen(lake: Lake, pinned: Callable[[], Dataset]) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    data = pinned()
+    learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
+    version = completed(data, learnt, MODEL, TRAIN, IncrementConfig(), 1)
+    n_held_out = int((data.events.time >= learnt.split.validation_from).sum())
+    assert version.online is not None
+    assert version.online.recent is not None
+    assert 0 < len(version.online.recent.is_out) <= n_held_out < len(data.events)
 
 
 def test_a_minute_knows_of_heavy_users_what_the_night_knew(

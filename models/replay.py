@@ -6,12 +6,13 @@ import logging
 import math
 import time as clock
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.blend import Candidates
 from models.checkpoint import Checkpoint
 from models.config import IncrementConfig
 from models.dataset import Earlier, Events, Ints, ragged_rows
@@ -25,7 +26,6 @@ from models.serving import best_popularity_column, offsets_of
 
 log = logging.getLogger("minutehand.replay")
 
-MAX_HISTORY = 100
 TREND_FACTOR = 2.0
 SEGMENTS = (
     "all",
@@ -45,7 +45,7 @@ OnStep = Callable[[int, int], None]
 @dataclass(frozen=True)
 class ReplayConfig:
     """since, until: unix seconds, half open. step_s: time between updates. night_s: time between nights. list_delay_s: how long
-    before a look at it a list was made, where lists are kept fresh."""
+    before a look at it a list was made, where lists are kept fresh. max_events: of a history."""
 
     since: int
     until: int
@@ -53,6 +53,7 @@ class ReplayConfig:
     night_s: int = 86400
     list_delay_s: int = 60
     recent_column: int = 2
+    max_events: int = 100
     seed: int = 7
 
 
@@ -105,88 +106,151 @@ def replay(
     first: Checkpoint | None = None,
     on_step: OnStep | None = None,
 ) -> Replayed:
-    """Step by step: predict what comes next under every policy, then let those that learn learn it.
+    """Step by step: let the policies that learn do so, then predict what comes next under every policy.
 
-    first: the model of what happened before config.since, trained here if None.
+    A list that is looked at when a step begins was made list_delay_s before: until then what happened counts, and the rest waits for
+    the next step. first: the model of what happened before config.since, trained here if None.
     """
     events = evaluator.events
     night = first or train(events.before(config.since), config.since)
-    live = dict.fromkeys((policy.name for policy in policies), night)
-    nights, shown = dict(live), dict(live)
-    due = dict.fromkeys(live, np.empty(0, np.int64))
-    spent = dict.fromkeys((*live, "recent_popular"), 0.0)
-    next_night = config.since + config.night_s
-    night_from = config.since
-    rankings: dict[str, list[Ranking]] = {name: [] for name in (*(policy.name for policy in policies), "recent_popular")}
+    kept = [_Kept(policy, night, night, night) for policy in policies]
+    popular = _Popular(events, config)
+    next_night, night_from, known = config.since + config.night_s, config.since, _known(events, config.since)
     rows_done: list[Ints] = []
     steps_done: list[Ints] = []
     masks: list[dict[str, NDArray[np.bool_]]] = []
-    popularity = _popularity(events.before(config.since), config.since)
-    known = _known(events, config.since)
-    n_steps = 0
     for begin, rows in _steps(events, config):
         if begin >= next_night:
             night_from = config.since + -(-((begin - config.since) // config.night_s * config.night_s) // config.step_s) * config.step_s
             known = _known(events, night_from)
             if any(policy.has_nights for policy in policies):
                 night = train(events.before(night_from), night_from)
-            for policy in policies:
-                if policy.has_nights:
-                    live[policy.name] = nights[policy.name] = shown[policy.name] = night
-                    due[policy.name] = due[policy.name][:0]
+            for each in kept:
+                each.spend_night(night)
             next_night = begin - (begin - config.since) % config.night_s + config.night_s
-        n_steps += 1
+        popular.count(begin)
         rows_done.append(rows)
         steps_done.append(np.full(len(rows), (begin - config.since) // config.step_s))
-        masks.append(_segments(known, popularity, events, rows))
-        fresh = _queries(evaluator, rows, np.full(len(rows), begin), config.list_delay_s)
-        for policy in policies:
+        masks.append(_segments(known, popular.popularity, events, rows))
+        fresh = _queries(evaluator, rows, np.full(len(rows), begin), config.list_delay_s, config.max_events)
+        for each in kept:
             started = clock.monotonic()
-            if policy.retrains:
-                shown[policy.name] = train(events.before(begin), begin)
-            if policy.has_fresh_lists:
-                queries, order = fresh
+            if each.policy.retrains:
+                each.shown = train(events.before(begin), begin)
+            each.learn(evaluator, begin, config, config.seed + len(rows_done))
+            if each.policy.has_fresh_lists:
+                each.predict(rows, *fresh, config)
             else:
-                since = night_from if policy.has_nights else config.since
-                queries, order = _queries(evaluator, rows, np.full(len(rows), since), None)
-            n_candidates = policy.increment.blend_candidates if policy.increment and policy.increment.blend_rows else 0
-            predicted = predict(shown[policy.name].scorer(), queries, n_candidates)
-            if not policy.has_fresh_lists:
-                predicted = _with_fallback(predicted, shown[policy.name], queries)
-            rankings[policy.name].append(_back(predicted.ranking, order))
-            if policy.learns and policy.increment is not None:
-                due[policy.name] = np.sort(np.concatenate([due[policy.name], rows]))
-                learnt, for_lists = _learn(
-                    evaluator,
-                    live[policy.name],
-                    nights[policy.name],
-                    due[policy.name],
-                    begin + config.step_s,
-                    predicted,
-                    policy.increment,
-                    config.seed + n_steps,
-                )
-                shown[policy.name] = for_lists
-                if learnt is not None:
-                    live[policy.name], due[policy.name] = learnt, due[policy.name][:0]
-            spent[policy.name] += clock.monotonic() - started
-        started = clock.monotonic()
-        queries, order = fresh
-        by_share = rank_popular(popularity.features()[:, config.recent_column], queries, hide_seen=evaluator.hide_seen)
-        rankings["recent_popular"].append(_back(by_share, order))
-        by_time = rows[np.argsort(events.time[rows], kind="stable")]
-        popularity.advance(begin + config.step_s, events.item[by_time], events.time[by_time], events.votes[by_time])
-        spent["recent_popular"] += clock.monotonic() - started
+                since = night_from if each.policy.has_nights else config.since
+                each.predict(rows, *_queries(evaluator, rows, np.full(len(rows), since), None, config.max_events), config)
+            each.seconds += clock.monotonic() - started
+        popular.predict(rows, *fresh, hide_seen=evaluator.hide_seen)
         if on_step is not None:
             on_step(begin + config.step_s, len(rows))
+    n_steps = len(rows_done)
+    seconds = {**{each.policy.name: each.seconds for each in kept}, "recent_popular": popular.seconds}
     return Replayed(
         rows=_joined(rows_done),
         step=_joined(steps_done),
         n_steps=n_steps,
-        rankings={name: Ranking.join(parts) for name, parts in rankings.items()},
-        seconds={name: value / max(n_steps, 1) for name, value in spent.items()},
+        rankings={**{each.policy.name: Ranking.join(each.rankings) for each in kept}, "recent_popular": Ranking.join(popular.rankings)},
+        seconds={name: value / max(n_steps, 1) for name, value in seconds.items()},
         segments={name: np.concatenate([mask[name] for mask in masks]) for name in SEGMENTS} if masks else {},
     )
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What a policy has not learnt yet: rows of events, and what was predicted of some of them, with the time of each."""
+
+    rows: Ints
+    candidates: Candidates | None
+    time: Ints
+
+    def and_also(self, rows: Ints, candidates: Candidates | None, time: Ints) -> _Due:
+        known = [part for part in (self.candidates, candidates) if part is not None]
+        joined = Candidates.join(known) if known else None
+        return _Due(np.concatenate([self.rows, rows]), joined, np.concatenate([self.time, time]) if known else self.time)
+
+    def before(self, until: int, events: Events) -> tuple[_Due, _Due]:
+        """What happened before a time, and what happened since."""
+        is_ready, has_come = events.time[self.rows] < until, self.time < until
+        return self._where(is_ready, has_come), self._where(~is_ready, ~has_come)
+
+    def _where(self, rows: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> _Due:
+        known = self.candidates.at(torch.from_numpy(predicted)) if self.candidates is not None and predicted.any() else None
+        return _Due(self.rows[rows], known, self.time[predicted])
+
+
+NOTHING_DUE = _Due(np.empty(0, np.int64), None, np.empty(0, np.int64))
+
+
+@dataclass
+class _Kept:
+    """One policy as it stands: the model that learns, last night's, and the one that makes the lists."""
+
+    policy: Policy
+    live: Checkpoint
+    night: Checkpoint
+    shown: Checkpoint
+    due: _Due = NOTHING_DUE
+    seconds: float = 0.0
+    rankings: list[Ranking] = field(default_factory=list)
+
+    def spend_night(self, night: Checkpoint) -> None:
+        if self.policy.has_nights:
+            self.live = self.night = self.shown = night
+            self.due = NOTHING_DUE
+
+    def learn(self, evaluator: Evaluator, begin: int, config: ReplayConfig, seed: int) -> None:
+        """Learn what a list can know that is looked at when the step begins; where the gate discards it, it stays due."""
+        if not self.policy.learns or self.policy.increment is None:
+            return
+        ready, later = self.due.before(begin - config.list_delay_s, evaluator.events)
+        if not len(ready.rows):
+            return
+        learnt, self.shown = _learn(evaluator, self.live, self.night, ready, begin, self.policy.increment, config.max_events, seed)
+        if learnt is None:
+            self.due = replace(later, rows=np.concatenate([ready.rows, later.rows]))
+        else:
+            self.live, self.due = learnt, later
+
+    def predict(self, rows: Ints, queries: Queries, order: Ints, config: ReplayConfig) -> None:
+        increment = self.policy.increment
+        n_candidates = increment.blend_candidates if increment and increment.blend_rows else 0
+        predicted = predict(self.shown.scorer(), queries, n_candidates)
+        if not self.policy.has_fresh_lists:
+            predicted = _with_fallback(predicted, self.shown, queries)
+        self.rankings.append(_back(predicted.ranking, order))
+        if self.policy.learns:
+            self.due = self.due.and_also(rows, predicted.candidates, queries.now - LIST_DELAY_S + config.list_delay_s)
+
+
+class _Popular:
+    """Recent popularity as it stands; it counts what a list can know that is looked at when the step begins."""
+
+    def __init__(self, events: Events, config: ReplayConfig) -> None:
+        self.events, self.config = events, config
+        past = events.before(config.since)
+        self.popularity = Popularity(events.n_items)
+        self.popularity.advance(config.since, past.item, past.time, past.votes)
+        self.due = np.empty(0, np.int64)
+        self.seconds = 0.0
+        self.rankings: list[Ranking] = []
+
+    def count(self, begin: int) -> None:
+        started = clock.monotonic()
+        is_ready = self.events.time[self.due] < begin - self.config.list_delay_s
+        ready, self.due = self.due[is_ready], self.due[~is_ready]
+        self.popularity.advance(begin, self.events.item[ready], self.events.time[ready], self.events.votes[ready])
+        self.seconds += clock.monotonic() - started
+
+    def predict(self, rows: Ints, queries: Queries, order: Ints, *, hide_seen: bool) -> None:
+        started = clock.monotonic()
+        share = self.popularity.features()[:, self.config.recent_column]
+        self.rankings.append(_back(rank_popular(share, queries, hide_seen=hide_seen), order))
+        self.due = np.concatenate([self.due, rows])
+        self.seconds += clock.monotonic() - started
 
 
 def _joined(parts: list[Ints]) -> Ints:
@@ -218,12 +282,6 @@ def _segments(
     return dict(zip(SEGMENTS, masks, strict=True))
 
 
-def _popularity(events: Events, now: int) -> Popularity:
-    popularity = Popularity(events.n_items)
-    popularity.advance(now, events.item, events.time, events.votes)
-    return popularity
-
-
 def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
     """The begin of each step that has events, and their rows."""
     rows = np.flatnonzero((events.time >= config.since) & (events.time < config.until))
@@ -234,7 +292,7 @@ def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
         yield config.since + int(number) * config.step_s, members
 
 
-def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | None) -> tuple[Queries, Ints]:
+def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | None, max_events: int) -> tuple[Queries, Ints]:
     """Who asks for the events of rows, and their order in the queries.
 
     A list kept fresh (delay_s) knows the user's events up to delay_s before the look at it; another those before made_at. Both are made
@@ -251,7 +309,7 @@ def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | Non
     distinct, query = np.unique(pairs, axis=0, return_inverse=True)
     order = np.argsort(query, kind="stable")
     first = events.offsets[distinct[:, 0]]
-    start = np.maximum(first, distinct[:, 1] - MAX_HISTORY)
+    start = np.maximum(first, distinct[:, 1] - max_events)
     earlier = Earlier(start - first, first, start, events.item)
     number, row = ragged_rows(start, distinct[:, 1])
     histories = Events(
@@ -283,25 +341,25 @@ def _learn(
     evaluator: Evaluator,
     live: Checkpoint,
     night: Checkpoint,
-    rows: Ints,
+    due: _Due,
     as_of: int,
-    predicted: Predicted,
     increment: IncrementConfig,
+    max_events: int,
     seed: int,
 ) -> tuple[Checkpoint | None, Checkpoint]:
     """The model after the due events, None where the gate says no, and the one that makes the lists then."""
-    events = evaluator.events
+    events, rows = evaluator.events, np.sort(due.rows)
     users, number = np.unique(events.user[rows], return_inverse=True)
     last, first = np.zeros(len(users), np.int64), np.full(len(users), len(events))
     np.maximum.at(last, number, rows)
     np.minimum.at(first, number, rows)
-    start = np.maximum(events.offsets[users], first - MAX_HISTORY)
+    start = np.maximum(events.offsets[users], first - max_events)
     user, row = ragged_rows(start, last + 1)
     part = Events(
         user, events.item[row], events.kind[row], events.time[row], events.weight[row], len(users), events.n_items, events.n_kinds
     )
     is_due = np.isin(row, rows)
-    learnt, verdict = learn(live, night, part, is_due, as_of, predicted.candidates, increment, seed)
+    learnt, verdict = learn(live, night, part, is_due, as_of, due.candidates, increment, seed)
     if not verdict.passed:
         log.warning("update discarded: %s", verdict.reason)
         return None, with_popularity(live, part, is_due, as_of)

@@ -41,6 +41,10 @@ class Recipe(backtest.Recipe):
     parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "increment", "evaluation")
     increment: IncrementConfig
 
+    def showing(self, *, hide_seen: bool) -> Recipe:
+        """With what the first night knew for all of them: whether items that a user had are hidden."""
+        return replace(self, evaluation=self.evaluation.model_copy(update={"seen_items": "hide" if hide_seen else "show"}))
+
 
 @dataclass(frozen=True)
 class Course:
@@ -81,14 +85,15 @@ def replay(
     loaded = load(
         files, recipe.ingest, encoder=encoder, device=pick_device(recipe.train.device).type, threads=recipe.threads, progress=progress
     )
-    data = loaded.dataset
+    data = always_available(loaded.dataset)
     since, until = border(data.events, course.since_share), border(data.events, course.until_share)
     if not len(data.events.before(since)) or since >= until:
         raise UserError(f"no event is before {course.since_share:.0%} of the time; choose a later --from")
     evaluator, recent = known_at(since, data.events, recipe.evaluation)
-    config = ReplayConfig(since, until, course.step_s, course.night_s, course.list_delay_s, recent, recipe.seed)
+    max_events = recipe.model.max_events
+    config = ReplayConfig(since, until, course.step_s, course.night_s, course.list_delay_s, recent, max_events, recipe.seed)
     policies = [policy for policy in known_policies(recipe.increment) if policy.name in course.policies]
-    replayed = run(evaluator, policies, Nights(data, recipe), config, on_step=on_step)
+    replayed = run(evaluator, policies, Nights(data, recipe.showing(hide_seen=evaluator.hide_seen)), config, on_step=on_step)
     result = {
         "data": {
             **data.describe(),
@@ -113,6 +118,11 @@ def replay(
 def border(events: Events, share: float) -> int:
     """The time by which a share of the events has happened; after the last for all of them."""
     return int(events.time.max()) + 1 if share >= 1 else int(np.quantile(events.time, share, method="higher"))
+
+
+def always_available(data: Dataset) -> Dataset:
+    """What is sold today says nothing of what was then."""
+    return replace(data, catalog=replace(data.catalog, is_available=np.ones(len(data.catalog), bool)))
 
 
 def moment(time_s: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from models.config import EvaluationConfig
 from models.dataset import Events
 from models.evaluation import Evaluator
 from models.fitting import LIST_DELAY_S, make_evaluator
+from models.increment import Verdict
 from models.replay import Policy, ReplayConfig, Replayed, known_policies, replay
 from tests.models.online import INCREMENT, after_a_night
 from tests.models.planted import HOUR, QUICK, make_events, random_text
@@ -116,10 +118,30 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     assert not (found[0][3:] == is_first).all()
 
 
+def test_a_step_has_learnt_what_a_list_at_its_begin_can_know_and_every_event_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[tuple[int, np.ndarray, int]] = []
+
+    def learning(live: Checkpoint, _: Checkpoint, events: Events, is_due: np.ndarray, as_of: int, candidates: Any, *given: Any) -> Any:
+        learnt.append((as_of, events.time[is_due], len(candidates.is_out)))
+        return live, Verdict(True, "", {})
+
+    monkeypatch.setattr(replay_module, "learn", learning)
+    events = history()
+    delay = 90 * 60
+    config = replace(CONFIG, night_s=10**9, list_delay_s=delay)
+    policies = [policy for policy in known_policies(INCREMENT) if policy.name == "nightly_and_increments"]
+    replay(evaluator_of(events), policies, night, config)
+    assert all((time < as_of - delay).all() for as_of, time, _ in learnt)
+    since, until = BEGIN, learnt[-1][0] - delay
+    expected = events.time[(events.time >= since) & (events.time < until)]
+    assert np.array_equal(np.sort(np.concatenate([time for _, time, _ in learnt])), np.sort(expected))
+    assert all(len(time) == n_predicted for _, time, n_predicted in learnt)  # each event has a list of its own there
+
+
 def test_a_list_is_made_for_the_moment_of_the_look_from_what_was_known_before_it() -> None:
     """Of two events 90 s apart, the first is known when the second happens, and 90 s old."""
     events = make_events([(0, 1, BEGIN), (0, 2, BEGIN + 90)], n_items=N_ITEMS)
-    queries, _ = replay_module._queries(evaluator_of(events), np.array([1]), np.array([BEGIN]), LIST_DELAY_S)
+    queries, _ = replay_module._queries(evaluator_of(events), np.array([1]), np.array([BEGIN]), LIST_DELAY_S, 100)
     assert queries.events.item.tolist() == [1]
     assert queries.now.tolist() == [BEGIN + 90]
 
@@ -132,7 +154,7 @@ def test_nights_begin_where_a_step_does_so_that_what_was_learnt_since_is_not_los
     assert [(now - BEGIN) // HOUR for now in asked] == [0, 12, 21, 30]
 
 
-def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_however_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_however_long_ago() -> None:
     """The user had the items 0 to 11, and comes back to 0 and 3; 15 is new to him twice, for the list does not know the first time."""
     rows = [(user, (user + step) % N_ITEMS, user * HOUR + step * 100) for user in range(40) for step in range(4)]
     rows += [(40, item, BEGIN - (12 - item) * HOUR) for item in range(12)]
@@ -145,8 +167,7 @@ def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_h
     evaluator = make_evaluator(events, EvaluationConfig(seen_items="hide"))
     found = []
     for most in (10, 100):
-        monkeypatch.setattr("models.replay.MAX_HISTORY", most)
-        found.append(replay(evaluator, policies, night, config, first).rankings)
+        found.append(replay(evaluator, policies, night, replace(config, max_events=most), first).rankings)
     for name, ranking in found[0].items():
         is_fresh = name not in ("never_updated", "nightly_tables")
         assert (ranking.rank == N_ITEMS).tolist() == [True, False, False, True, is_fresh], name

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
         """Where MLflow keeps its runs."""
         return self.registry.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
 
+    @property
+    def mlflow_url(self) -> str:
+        """Where the MLflow UI answers: a server of one's own, or that of `minutehand up`."""
+        uri = self.registry.tracking_uri
+        return uri.rstrip("/") if uri.startswith(("http:", "https:")) else self.server.mlflow_url
+
 
 def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[tuple[str, object, str]]:
     """Every variable with its default and description, in the order of the fields."""

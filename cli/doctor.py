@@ -234,10 +234,11 @@ def check_models(settings: Settings) -> Iterator[Finding]:
     from pathlib import Path
 
     from cli.environment import tracking_uri
+    from models.errors import without_secrets
 
     uri = tracking_uri(settings)
     if not uri.startswith("sqlite:///"):
-        yield Finding("mlflow store", "ok", f"{uri}, not looked into")
+        yield Finding("mlflow store", "ok", f"{without_secrets(uri)}, not looked into")
         return
     path = Path(uri.removeprefix("sqlite:///"))
     if not path.exists() or path.stat().st_size == 0:

@@ -23,7 +23,7 @@ from cli.options import (
     TimeFormat,
     mapping_of,
 )
-from models.errors import UserError
+from models.errors import UserError, without_secrets
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -105,7 +105,7 @@ def replay(
         page = log_replay(
             settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", result, curves
         )
-        typer.echo(f"in MLflow: {settings.server.mlflow_url}{page}", err=True)
+        typer.echo(f"in MLflow: {without_secrets(settings.mlflow_url)}{page}", err=True)
     if as_json:
         typer.echo(json.dumps(result, indent=2, default=str))
         return

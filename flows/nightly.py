@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import logs
 from flows.handover import hand_over
 from flows.retries import with_retries
+from models.errors import without_secrets
 from models.training import pick_device
 from settings import Settings, load
 from tasks import dataset, encoding, figures, gate, lake, night, night_run, publishing, registry, registry_upkeep, report, turn, upkeep
@@ -79,7 +80,7 @@ def learn_and_publish(
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
-    create_link_artifact(link=settings.server.mlflow_url + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
+    create_link_artifact(link=without_secrets(settings.mlflow_url) + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     maintain(tables, spare=registry.snapshots(models), keep_from=registry.unpublished_snapshot(models, live.version))
     return live.version

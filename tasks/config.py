@@ -69,4 +69,4 @@ class ServerConfig(BaseModel):
     @property
     def mlflow_url(self) -> str:
         """Where the MLflow UI answers."""
-        return f"http://{self.host}:{self.mlflow_port}"
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.mlflow_port}"

@@ -14,7 +14,7 @@ import duckdb
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from models.errors import UserError
+from models.errors import UserError, without_secrets
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_FULL_SIGNS = (
@@ -135,7 +135,8 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join(options)})")
     except duckdb.Error as error:
         con.close()
-        raise LakeError(f"cannot open the lake at {lake.catalog}: {error}; `minutehand doctor` looks into it") from error
+        told = without_secrets(f"cannot open the lake at {lake.catalog}: {error}")
+        raise LakeError(f"{told}; `minutehand doctor` looks into it") from None  # what DuckDB says has the password in it
     con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
     con.execute("use lake")
     con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")

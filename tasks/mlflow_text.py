@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.errors import without_secrets
 from models.results import MetricRow
 
 LONGEST_PARAM, LONGEST_NOTE = 500, 4500
-SECRET = re.compile(r"(password\s*=\s*)('[^']*'|\S+)|(://[^:/@\s]*:)[^@\s]+(?=@)", re.IGNORECASE)
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -23,11 +23,6 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             text = without_secrets(value if isinstance(value, str) else json.dumps(value, default=str))
             flat[f"{prefix}{name}"] = text if len(text) <= LONGEST_PARAM else f"{text[: LONGEST_PARAM - 1]}…"
     return flat
-
-
-def without_secrets(text: str) -> str:
-    """The text with stars in place of passwords."""
-    return SECRET.sub(lambda match: f"{match[1] or match[3]}***", text)
 
 
 def named(rows: Sequence[MetricRow]) -> dict[str, float | None]:

@@ -16,8 +16,9 @@ import mlflow
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, RunTag
 
+from models.errors import without_secrets
 from models.results import MetricRow
-from tasks.mlflow_text import LONGEST_PARAM, flatten, named, note, slug, without_secrets
+from tasks.mlflow_text import LONGEST_PARAM, flatten, named, note, slug
 from tasks.packing import pack
 from tasks.registry import CHALLENGER, LARGEST_BATCH, MINE, Registry, log_params, now_ms, running_runs, versions
 
@@ -116,7 +117,7 @@ def start_night(
         yield Night(registry, run_id, run_name, snapshot)
         status = "FINISHED"
     except Exception as error:
-        client.set_tag(run_id, f"{MINE}.error", f"{type(error).__name__}: {error}"[:LONGEST_PARAM])
+        client.set_tag(run_id, f"{MINE}.error", without_secrets(f"{type(error).__name__}: {error}")[:LONGEST_PARAM])
         raise
     except BaseException:
         status = "KILLED"

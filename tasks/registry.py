@@ -27,8 +27,7 @@ from mlflow.models import Model
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from models.errors import UserError
-from tasks.mlflow_text import without_secrets
+from models.errors import UserError, without_secrets
 
 Found = TypeVar("Found")
 CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
@@ -86,7 +85,7 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
         _open_model(client, model_name)
     except (MlflowException, sqlite3.Error, OSError) as error:
         raise RegistryError(
-            f"cannot open the MLflow store at {without_secrets(tracking_uri)}: {error}; "
+            f"cannot open the MLflow store at {without_secrets(tracking_uri)}: {without_secrets(str(error))}; "
             "check MINUTEHAND_REGISTRY__TRACKING_URI, and whether the store is up and of this MLflow version"
         ) from error
     return Registry(tracking_uri, model_name, experiment_id, downloads)
@@ -137,8 +136,9 @@ def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> 
 
 
 def aliases(registry: Registry) -> dict[str, str]:
-    """The version behind each alias."""
-    return {alias: str(version) for alias, version in registry.client.get_registered_model(registry.model_name).aliases.items()}
+    """The version behind each alias. Not by get_registered_model, which loads all versions there ever were, deleted ones included."""
+    found = registry.client.search_registered_models(f"name = '{registry.model_name}'", max_results=1)
+    return {alias: str(version) for model in found for alias, version in model.aliases.items()}
 
 
 def champion(registry: Registry) -> Version | None:

@@ -28,6 +28,21 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, _, description in variables() if not description] == []
 
 
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://127.0.0.1:5000"),
+        ({"SERVER__HOST": "0.0.0.0", "SERVER__MLFLOW_PORT": "5001"}, "http://127.0.0.1:5001"),
+        ({"REGISTRY__TRACKING_URI": "https://mlflow.example/"}, "https://mlflow.example"),
+        ({"REGISTRY__TRACKING_URI": "sqlite:////tmp/mlflow.db"}, "http://127.0.0.1:5000"),
+    ],
+)
+def test_runs_are_linked_where_the_mlflow_ui_answers(variables: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"MINUTEHAND_{name}", value)
+    assert load().mlflow_url == url
+
+
 def test_a_misspelt_variable_is_an_error_that_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_TRAIN__MAX_EPOCH", "3")
     with pytest.raises(SettingsError, match="MINUTEHAND_TRAIN__MAX_EPOCH; did you mean MINUTEHAND_TRAIN__MAX_EPOCHS"):

@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import duckdb
@@ -155,6 +156,13 @@ def test_a_full_disk_is_told_as_one() -> None:
         fail(duckdb.IOException('IO Error: Could not write file "x": No space left on device'))
     with pytest.raises(FileNotFoundError):
         fail(FileNotFoundError("x"))
+
+
+def test_a_catalog_that_does_not_answer_is_told_without_its_password(home: Path) -> None:
+    catalog = "postgres:host=127.0.0.1 port=1 dbname=lake user=me password=hunter2"
+    with pytest.raises(LakeError, match=r"password=\*\*\*") as told, reading(locate(LakeConfig(catalog=catalog), home)):
+        pass
+    assert "hunter2" not in "".join(traceback.format_exception(told.value))
 
 
 def test_statements_are_found_by_name() -> None:

@@ -141,9 +141,9 @@ def read_minutes(lake: Lake, since: datetime) -> list[Minute]:
 
 def close_days(registry: Registry, lake: Lake, today: date) -> None:
     """End the runs of earlier days as FINISHED, with the figures that their last minute was killed before it could log."""
-    for run in _day_runs(registry):
+    for run in _day_runs(registry, "attributes.status = 'RUNNING'"):
         day = Day(registry, run.info.run_id, date.fromisoformat(run.data.tags[f"{MINE}.day"]))
-        if run.info.status == "RUNNING" and day.day < today:
+        if day.day < today:
             day.metrics(read_minutes(lake, day.missing_since()))
             registry.client.set_terminated(day.run_id, "FINISHED")
 
@@ -151,7 +151,7 @@ def close_days(registry: Registry, lake: Lake, today: date) -> None:
 def open_day(registry: Registry, day: date, champion: str) -> Day:
     """The run of a day, made where there is none."""
     client, tag = registry.client, f"{MINE}.day"
-    run_id = next((run.info.run_id for run in _day_runs(registry) if run.data.tags[tag] == day.isoformat()), None)
+    run_id = next((run.info.run_id for run in _day_runs(registry, f"tags.`{tag}` = '{day}'")), None)
     if run_id is None:
         tags = {
             "mlflow.source.name": MINE,
@@ -258,9 +258,9 @@ def prune_increments(registry: Registry, keep: int, live_version: str) -> list[s
     return prune(registry, keep, {live_version}, cadence=MINUTE)
 
 
-def _day_runs(registry: Registry) -> list[Run]:
-    """Runs of days, the newest first; those that are running and the newest of the others are enough, so one page will do."""
-    query = f"tags.`{MINE}.cadence` = '{MINUTE}'"
+def _day_runs(registry: Registry, condition: str) -> list[Run]:
+    """Runs of days, the newest first. MLflow loads all that each has put out, so they should be few: those that run, or that of one day."""
+    query = f"tags.`{MINE}.cadence` = '{MINUTE}' and {condition}"
     return list(registry.client.search_runs([registry.experiment_id], query, order_by=["attributes.start_time DESC"], max_results=20))
 
 

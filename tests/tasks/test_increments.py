@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from sqlalchemy import event
 
 from models import checkpoint as checkpoints
 from models.results import MetricRow
@@ -166,6 +168,19 @@ def test_only_the_newest_increments_are_kept_and_nights_are_counted_apart(
     assert prune(registry, keep=0) == []
     publish_alias(registry, "7")
     assert prune(registry, keep=0) == ["1"]
+
+
+def test_versions_of_long_ago_do_not_slow_what_every_minute_asks(registry: Registry, day: Day, champion: Version, tmp_path: Path) -> None:
+    live = champion
+    for snapshot in range(5, 15):
+        live = learn(day, live, tmp_path, snapshot)
+    publish_alias(registry, live.version)
+    prune_increments(registry, 1, live.version)
+    loaded: list[int] = []
+    event.listen(SqlModelVersion, "load", lambda version, _: loaded.append(version.version))
+    assert aliases(registry) == {"champion": champion.version, "live": live.version}
+    assert len(loaded) <= 2
+    assert len(versions(registry)) == 2
 
 
 def test_minutes_are_points_of_curves_with_the_mean_of_the_last_hour(registry: Registry, day: Day) -> None:

@@ -56,9 +56,13 @@ def similar(
 def status(as_json: AsJson = False) -> None:
     """Show what is in the lake, which model is live, trained on what, how old, how good."""
     from cli.output import show
+    from settings import load
+    from tasks.lake import locate
     from tasks.reading import status as find_status
 
-    rows = find_status(_lake())
+    settings = load()
+    ignored = [name for name, weight in settings.ingest.event_weights.items() if not weight > 0]
+    rows = find_status(locate(settings.lake, settings.home), ignored_types=ignored)
     if as_json:
         _json(rows)
         return

@@ -55,6 +55,7 @@ def hand_over(
         now = datetime.now(UTC).replace(tzinfo=None)
         made = publishing.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
         about: dict[str, Any] = {
+            "champion": version.champion,
             "watermarks": after,
             "news": base.waiting,
             "prequential": rows,
@@ -68,9 +69,14 @@ def hand_over(
 
 
 def mend(tables: lake.Lake, models: registry.Registry) -> registry.Version | None:
-    """The live version, after what a killed minute left was cleared away; None before the first publish."""
+    """The live version, after what a killed minute left was cleared away; None before the first publish, and where the registry lost it."""
     live = publishing.live_version(tables)
     if live is None:
+        return None
+    if live not in {str(found.version) for found in registry.versions(models)}:
+        get_run_logger().warning(
+            "version %s made the lists, but is no longer in the registry; what this night learnt takes its place", live
+        )
         return None
     for text in increments.reconcile_live(models, live, partial(publishing.is_published, tables)).told:
         get_run_logger().warning(text)

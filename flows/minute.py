@@ -146,6 +146,7 @@ def update(
         made,
         watermarks_before=marks,
         watermarks_after=done.after,
+        champion=champion.version,
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
     )

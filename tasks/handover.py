@@ -40,24 +40,24 @@ def find_base(
 ) -> Base:
     """The live increment where it goes back to the champion, for it knows more; else the champion with all since its own snapshot.
 
-    pinned: the snapshot of the night. snapshot: the newest one. A champion of long ago that was never published, whose snapshot
-    the lake has let go of, learns what came in since the night's.
+    pinned: the snapshot of the night. snapshot: the newest one. Where the lake has let go of the snapshot since which something was to be
+    learnt or published, such as that of a champion of long ago that was never published, it is what came in since the night's.
     """
 
-    def read(since: Watermarks) -> News:
-        return read_news(lake, since, snapshot, event_weights, max_events)
+    def read(since: Watermarks, otherwise: str) -> tuple[News, Watermarks]:
+        try:
+            return read_news(lake, since, snapshot, event_weights, max_events), since
+        except UserError as error:
+            logger.warning("%s before snapshot %d: %s", otherwise, pinned, error)
+            since = Watermarks(pinned, pinned)
+            return read_news(lake, since, snapshot, event_weights, max_events), since
 
     if live is not None and marks is not None and live.champion == champion.version:
-        news = read(marks)
-        return Base(live, marks, news, news, not read(Watermarks(pinned, pinned)).is_empty)
+        news, since = read(marks, f"version {live.version} goes on without what came in")
+        return Base(live, since, news, news, not read_news(lake, Watermarks(pinned, pinned), snapshot, event_weights, max_events).is_empty)
     before = Watermarks(published=pinned, learnt=int(champion.tags["snapshot"]))
-    try:
-        news = read(before)
-    except UserError as error:
-        logger.warning("version %s goes live without what came in before snapshot %d: %s", champion.version, pinned, error)
-        before = Watermarks(pinned, pinned)
-        news = read(before)
-    waiting = news if marks is None else read(marks)
+    news, before = read(before, f"version {champion.version} goes live without what came in")
+    waiting = news if marks is None else read(marks, "no figures of what came in")[0]
     return Base(champion, before, _as_of(lake, news, pinned, event_weights, max_events), waiting, not news.is_empty)
 
 

@@ -67,6 +67,7 @@ def publish(
     *,
     event_weights: Mapping[str, float],
     trends: pa.Table | None = None,
+    champion: str | None = None,
     cadence: str = "nightly",
     watermarks: Watermarks | None = None,
     news: News | None = None,
@@ -79,9 +80,9 @@ def publish(
     and time) replaces itself. The histories are read from provenance.data_snapshot and hold each user's last max_events
     events of types that weigh more than 0. Raises ValueError for lists that must not be shown: not finite, or of unknown items.
 
-    trends: user_id, trends: how trendy each event of those histories was; not known for users it does not name.
-    watermarks: how far the work is then; that snapshot for both if none. news: whose waiting ends. prequential, versions: how
-    the new events were predicted, and which registered version each model name stands for.
+    champion: the night's version that the model goes back to. trends: user_id, trends: how trendy each event of those histories was; not
+    known for users it does not name. watermarks: how far the work is then; that snapshot for both if none. news: whose waiting ends.
+    prequential, versions: how the new events were predicted, and which registered version each model name stands for.
     """
     started = time.perf_counter()
     check_lists(lists, len(catalog_item_ids))
@@ -95,7 +96,7 @@ def publish(
         _replace_histories(con, event_weights, max_events, provenance, NO_TRENDS if trends is None else trends)
         n_users, n_users_changed = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _forget(con, publication_id, provenance)
-        _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
+        _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence, champion)
         _note_prequential(con, prequential, versions or {}, provenance)
         if news is not None:
             _note_freshness(con, news, publication_id, provenance)
@@ -117,6 +118,7 @@ def publish_minute(
     watermarks_before: Watermarks,
     watermarks_after: Watermarks,
     *,
+    champion: str | None = None,
     prequential: Sequence[MetricRow] = (),
     versions: Mapping[str, str] | None = None,
     cadence: str = "minute",
@@ -124,8 +126,8 @@ def publish_minute(
     """Replace the lists of some users and the list for anyone, add the new events to the histories, and note the publication.
 
     All of it is one transaction. neighbours_of: some catalog rows, and the neighbours of each. beside: the users without news among those
-    of the lists, and what moved; where that is not settled it is remembered for the next minute. prequential, versions: as in
-    publish. Raises StaleError, and changes nothing, where the watermarks are no longer those of before: another run has
+    of the lists, and what moved; where that is not settled it is remembered for the next minute. champion, prequential, versions: as
+    in publish. Raises StaleError, and changes nothing, where the watermarks are no longer those of before: another run has
     published, or this one has already.
     """
     started = time.perf_counter()
@@ -140,7 +142,7 @@ def publish_minute(
         n_users, n_users_changed = _insert_some_lists(con, item_ids, lists, fallback, provenance)
         _replace_some_neighbours(con, item_ids, *neighbours_of, provenance)
         _extend_histories(con, news, max_events, provenance)
-        _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence)
+        _note(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence, champion)
         _note_prequential(con, prequential, versions or {}, provenance)
         _note_freshness(con, news, publication_id, provenance)
         _note_moved(con, beside, provenance)
@@ -308,12 +310,12 @@ def _note_moved(con: duckdb.DuckDBPyConnection, beside: Beside, provenance: Prov
         con.execute(statement("minute/insert_moved_items"), moment)
 
 
-def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str) -> None:
+def _note(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str, champion: str | None) -> None:
     origin = {name: value for name, value in asdict(provenance).items() if name != "generated_at"}
     counts = {"n_users": done.n_users, "n_users_changed": done.n_users_changed, "n_items": done.n_items}
     con.execute(
         statement("publish/insert_publication"),
-        {**origin, **counts, "publication_id": done.publication_id, "cadence": cadence, "published_at": _now()},
+        {**origin, **counts, "publication_id": done.publication_id, "cadence": cadence, "champion": champion, "published_at": _now()},
     )
 
 

@@ -76,8 +76,11 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
         raise UserError(f"no item {item_id!r}; {hint}")
 
 
-def status(lake: Lake, now: datetime | None = None) -> list[Row]:
-    """How things stand, as rows of what and value: the contents of the lake, the live model, its age and quality, and what waits."""
+def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = ()) -> list[Row]:
+    """How things stand, as rows of what and value: the contents of the lake, the live model, its age and quality, and what waits.
+
+    ignored_types: of events that teach nothing, and so wait for nothing.
+    """
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
         counts = _rows(con, "count_lake")[0]
@@ -90,8 +93,8 @@ def status(lake: Lake, now: datetime | None = None) -> list[Row]:
             "rejected rows": counts["n_rejected"],
             "embeddings": counts["n_embeddings"],
             "snapshot": current_snapshot(con),
-            **(_live(con, live, clock) | _quality(con, live["model_version"]) if live else {"live model": None}),
-            **_progress(con),
+            **(_live(con, live, clock) | _quality(con, live["champion"] or live["model_version"]) if live else {"live model": None}),
+            **_progress(con, ignored_types),
             **_freshness(con, clock),
         }
         if not live:
@@ -195,12 +198,19 @@ def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
     }
 
 
-def _progress(con: duckdb.DuckDBPyConnection) -> Row:
+def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> Row:
     """Up to which snapshot events are in lists and in the live model, and how many wait; empty before the first publish."""
     marks = next(iter(_rows(con, "watermarks")), None)
     if marks is None:
         return {}
-    waiting = _rows(con, "count_waiting", {**marks, "until": current_snapshot(con)})[0]
+    asked = {**marks, "until": current_snapshot(con), "ignored_types": "\n".join(ignored_types)}
+    try:
+        waiting = _rows(con, "count_waiting", asked)[0]
+    except duckdb.InvalidInputException as error:
+        if "No snapshot found" not in str(error):
+            raise
+        told = "and the lake has let go of what came in next; minutehand nightly learns everything anew"
+        return {f"{what} up to snapshot": f"{marks[what]}, {told}" for what in ("published", "learnt")}
     return {
         "published up to snapshot": f"{marks['published']}, {waiting['n_unpublished']:,} events wait",
         "learnt up to snapshot": f"{marks['learnt']}, {waiting['n_unlearnt']:,} events wait",
@@ -215,9 +225,7 @@ def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:
-    """The live model's figure, or that of the night it goes back to, and the best baseline's on the same events."""
-    measured = _rows(con, "measured_version", {"model_version": version})
-    version = str(measured[0]["model_version"]) if measured else version
+    """The figure of the night's version that the live model goes back to, and the best baseline's on the same events."""
     figures = _rows(con, "quality", {"model_version": version, "metric": METRIC})
     own = [_figure(row) for row in figures if row["model_version"] == version]
     baselines = [f"{row['model']} {_figure(row)}" for row in figures if row["is_baseline"]]

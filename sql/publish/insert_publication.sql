@@ -1,7 +1,7 @@
 -- Note what is being published; as the newest publish names the live model, it is newer than all before, whatever the clock says.
 --
 -- grain:   one row
--- params:  $publication_id, $cadence, $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
+-- params:  $publication_id, $cadence, $model_version, $champion, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
 --          $n_items, $published_at (timestamp, UTC)
 -- reads:   recs.publications
 -- writes:  recs.publications
@@ -10,6 +10,7 @@ select
     $publication_id as publication_id,
     $cadence as cadence,
     $model_version as model_version,
+    $champion as champion,
     $mlflow_run_id as mlflow_run_id,
     $flow_run_id as flow_run_id,
     $data_snapshot as data_snapshot,

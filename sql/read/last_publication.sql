@@ -2,10 +2,11 @@
 --
 -- grain:   one row, or none
 -- reads:   recs.publications
--- returns: cadence, model_version, mlflow_run_id, flow_run_id, data_snapshot, n_users, n_users_changed, n_items, published_at
+-- returns: cadence, model_version, champion, mlflow_run_id, flow_run_id, data_snapshot, n_users, n_users_changed, n_items, published_at
 select
     cadence,
     model_version,
+    champion,
     mlflow_run_id,
     flow_run_id,
     data_snapshot,

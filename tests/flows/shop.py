@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from models import checkpoint as checkpoints
 from settings import load
 from tasks import registry
 from tasks.lake import Lake, locate, migrate, reading
@@ -66,6 +67,13 @@ class Shop:
         from flows.minute import minute
 
         return minute()
+
+
+def learnt(shop: Shop) -> dict[str, float]:
+    """How many events of each item the live model has learnt."""
+    loaded = checkpoints.load(registry.find_version(shop.models, shop.live).checkpoint_folder)
+    assert loaded.online is not None
+    return dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
 
 
 @contextmanager

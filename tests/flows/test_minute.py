@@ -20,13 +20,12 @@ from typing import Any, NoReturn
 import pytest
 from filelock import FileLock
 
-from models import checkpoint as checkpoints
 from models.errors import UserError
 from tasks import registry, turn
 from tasks.lake import LakeError, writing
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
-from tests.flows.shop import Shop, open_shop
+from tests.flows.shop import Shop, learnt, open_shop
 from tests.lakes import put
 
 LATE = 12 * 24.0
@@ -87,13 +86,6 @@ def seen_again(shop: Shop) -> list[tuple[str, str]]:
     return shop.ask(
         "select lists.user_id, item_id from recs.recommendations as lists join raw.events using (user_id, item_id) order by all"
     )
-
-
-def learnt(shop: Shop) -> dict[str, float]:
-    """How many events of each item the live model has learnt."""
-    loaded = checkpoints.load(registry.find_version(shop.models, shop.live).checkpoint_folder)
-    assert loaded.online is not None
-    return dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
 
 
 def marks(shop: Shop) -> dict[str, int]:

@@ -17,8 +17,8 @@ from models.errors import UserError
 from tasks import registry, turn
 from tasks.lake import reading
 from tests.conftest import ROOT
-from tests.flows.shop import Shop, open_shop
-from tests.lakes import habits
+from tests.flows.shop import Shop, learnt, open_shop
+from tests.lakes import habits, put
 
 DUPLICATES = {
     "recs.recommendations": "user_id, rank",
@@ -41,7 +41,8 @@ def demand_sound(shop: Shop) -> None:
     assert shop.ask("select distinct model_version from recs.similar_items") == [(live,)]
     assert shop.value("select count(distinct user_id) from recs.recommendations") == 41
     runs = shop.models.client.search_runs([shop.models.experiment_id])
-    assert [found.info.status for found in runs if found.info.status == "RUNNING"] == []
+    nights = [found for found in runs if found.data.tags.get("minutehand.cadence") != "minute"]
+    assert [found.info.status for found in nights if found.info.status == "RUNNING"] == []
     assert list((shop.home / "nightly").iterdir()) == [shop.home / "nightly" / "lock"]
 
 
@@ -149,9 +150,28 @@ KILLERS = {
 }
 
 
-def kill(moment: str, prefect_server: str) -> None:
+HAND_OVER_KILLERS = {
+    "before the news are predicted": "h.predict = die",
+    "before the news are learnt": "h.catch_up = die",
+    "before the lists are made": "h.make_lists = die",
+    "while the lists are published": "import tasks.publishing as p; p._move_watermarks = die",
+    "between the lists and the alias": "import tasks.increments as i; i.publish_alias = die",
+}
+NEWS = """
+import flows.handover as h
+from tests.lakes import put
+mend = h.mend
+def while_something_happens(tables, models):
+    put(tables, [("u03", "i05", 12 * 24.0 + 48 * {n})], event_type="click")
+    return mend(tables, models)
+h.mend = while_something_happens
+"""
+"""An event that comes in between the snapshot of a night and its hand-over."""
+
+
+def kill(killer: str, prefect_server: str) -> None:
     """A night in another process that gets SIGKILL at some moment."""
-    code = f"import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n{KILLERS[moment]}\n"
+    code = f"import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n{killer}\n"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}from flows.nightly import nightly\nnightly()"],
         env={**os.environ, "PREFECT_API_URL": prefect_server},
@@ -167,7 +187,7 @@ def kill(moment: str, prefect_server: str) -> None:
 @pytest.mark.slow
 def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_everything(shop: Shop, prefect_server: str) -> None:
     before = shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")
-    kill("publishing", prefect_server)
+    kill(KILLERS["publishing"], prefect_server)
     assert (shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")) == before
     live = shop.spend_night()
     assert shop.ask("select distinct model_version from recs.recommendations") == [(live,)]
@@ -177,6 +197,39 @@ def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_ev
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [moment for moment in KILLERS if moment != "publishing"])
 def test_a_night_killed_at_any_moment_is_mended_by_the_next(moment: str, shop: Shop, prefect_server: str) -> None:
-    kill(moment, prefect_server)
+    kill(KILLERS[moment], prefect_server)
     shop.spend_night()
     demand_sound(shop)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", range(len(HAND_OVER_KILLERS)), ids=list(HAND_OVER_KILLERS))
+def test_after_a_hand_over_was_killed_the_next_minute_has_learnt_what_came_in_meanwhile_exactly_once(
+    n: int, shop: Shop, prefect_server: str
+) -> None:
+    before, figures = learnt(shop), shop.value("select count(distinct evaluated_at) from eval.prequential")
+    kill(NEWS.format(n=n) + list(HAND_OVER_KILLERS.values())[n], prefect_server)
+    shop.spend_minute()
+    assert learnt(shop) == {**before, "i05": before["i05"] + 1}
+    marks = dict(shop.ask("select consumer, snapshot from ops.watermarks"))
+    assert marks["learnt"] == marks["published"]
+    assert registry.aliases(shop.models)["live"] == shop.live
+    assert shop.value("select count(distinct evaluated_at) from eval.prequential") == figures + 1
+    origins = shop.ask("select user_id from recs.recommendations group by user_id having count(distinct generated_at) > 1")
+    assert origins == []
+    assert shop.spend_minute() is None
+    shop.spend_night()
+    demand_sound(shop)
+    assert learnt(shop) == {**before, "i05": before["i05"] + 1}
+
+
+def test_a_night_after_the_registry_was_lost_begins_another(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    put(shop.lake, [("u04", "i06", 13 * 24.0)], event_type="click")
+    for alias in registry.aliases(shop.models):
+        shop.models.client.delete_registered_model_alias(shop.models.model_name, alias)
+    shop.models.client.delete_registered_model(shop.models.model_name)
+    assert shop.spend_night() == "1"
+    assert "is no longer in the registry" in caplog.text
+    demand_sound(shop)
+    put(shop.lake, [("u04", "i08", 13 * 24.0 + 1)], event_type="click")
+    assert shop.spend_minute() == "2"

@@ -82,6 +82,22 @@ def test_a_champion_whose_snapshot_is_gone_learns_what_came_in_since_the_night(l
     assert base.news.events["item_id"].to_list() == ["vase"]
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_where_the_snapshot_of_the_watermarks_is_gone_it_is_what_came_in_since_the_night(lake: Lake, is_refused: bool) -> None:
+    put(lake, [("anna", "lamp", 1)])
+    marks = Watermarks(newest_snapshot(lake), newest_snapshot(lake))
+    put(lake, [("anna", "rug", 2)])
+    put(lake, [("anna", "tent", 2.5)])
+    maintain(lake, keep_publications=0, keep_hours=0, now=datetime.now(UTC) + timedelta(hours=1))
+    pinned = newest_snapshot(lake)
+    put(lake, [("anna", "vase", 3)])
+    live = version(5, pinned, champion=4) if is_refused else None
+    base = find_base(lake, version(4, pinned), live, marks, pinned, newest_snapshot(lake), WEIGHTS, 8)
+    assert base.version == (live or version(4, pinned))
+    assert base.before == Watermarks(pinned, pinned)
+    assert base.news.events["item_id"].to_list() == base.waiting.events["item_id"].to_list() == ["vase"]
+
+
 def test_no_history_and_no_news_of_a_night_are_later_than_they_came_in(lake: Lake) -> None:
     ahead = 4_000_000_000
     add_events(lake, ("anna", "lamp", "view", ahead + 9), ("anna", "rug", "view", ahead))

@@ -92,6 +92,18 @@ def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: L
     assert told["learnt up to snapshot"].endswith(", 3 events wait")
     assert told["freshness of the last hour"] == "p50 42 s, p95 42 s, max 42 s"
     assert "freshness of the last hour" not in {row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6))}
+    told = {row["what"]: row["value"] for row in status(lake, ignored_types=["return", "view"])}
+    assert told["learnt up to snapshot"].endswith(", 0 events wait")
+
+
+def test_status_says_so_where_the_lake_has_let_go_of_what_waits(lake: Lake) -> None:
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "a", "view", 1))
+    add_events(lake, ("u", "b", "view", 2))
+    with writing(lake) as con:  # our own upkeep spares what waits
+        con.execute("call ducklake_expire_snapshots('lake', older_than => now() + interval 1 hour)")
+    told = {row["what"]: row["value"] for row in status(lake)}
+    assert "minutehand nightly learns everything anew" in told["learnt up to snapshot"]
 
 
 def test_freshness_by_hour_has_the_last_hours_the_newest_first(lake: Lake) -> None:
@@ -150,6 +162,6 @@ def test_an_increment_is_shown_with_the_hold_out_of_the_night_it_goes_back_to(la
         write_offline_metrics(lake, [MetricRow("minutehand", "all", "ndcg_at_10", value, 9)], provenance(lake, version))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2))
-    minute(lake, "3", prequential=[MetricRow("nightly", "all", "ndcg_at_10", 0.3, 1)], versions={"nightly": "1"})
+    minute(lake, "3", champion="1", prequential=[MetricRow("nightly", "all", "ndcg_at_10", 0.3, 1)], versions={"nightly": "0"})
     told = {row["what"]: row["value"] for row in status(lake)}
     assert (told["live model"], told["hold-out NDCG@10"]) == ("version 3", "0.2000")

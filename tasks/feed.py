@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from tasks.config import PublishConfig
 from tasks.lake import Lake, current_snapshot, reading, statement
 
 LOOKED_AT = 10
+SPARE = 1.25
 ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights", "trends"]
 EVENT = {"item_ids": "item_id", "event_types": "event_type", "times_s": "time_s", "weights": "weight", "trends": "trend"}
 ALIKE = ["user_id", "item_id", "event_type", "occurred_at"]
@@ -67,11 +68,6 @@ class News:
     def is_all_learnt(self) -> bool:
         """Nothing is new, and nothing waits to be learnt either."""
         return self.events.is_empty() and self.items.is_empty()
-
-    @property
-    def items_alone(self) -> News:
-        """Without the events, and whom they are about."""
-        return replace(self, events=self.events.clear(), histories=self.histories.clear())
 
 
 @dataclass(frozen=True)
@@ -143,15 +139,16 @@ def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: in
 def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
     """From which age on, and how many a minute, lists are made anew so that all are before they are refresh_after_hours old.
 
-    As late as refresh_users a minute allow, but when they are half as old at the earliest: where that is too late, a minute makes more.
+    As late as refresh_users a minute allow with a quarter of the time to spare for minutes that are missed, but when they are half as
+    old at the earliest: where that is too late, a minute makes more.
     """
     minutes = publish.refresh_after_hours * 60
     if not publish.refresh_users:
         return timedelta(minutes=minutes), 0
-    needed = math.ceil(n_users / publish.refresh_users)
+    needed = math.ceil(SPARE * n_users / publish.refresh_users)
     if needed <= minutes / 2:
         return timedelta(minutes=minutes - needed), publish.refresh_users
-    return timedelta(minutes=minutes / 2), math.ceil(n_users / max(int(minutes / 2), 1))
+    return timedelta(minutes=minutes / 2), math.ceil(SPARE * n_users / max(int(minutes / 2), 1))
 
 
 def _refresh(con: duckdb.DuckDBPyConnection, publish: PublishConfig, now: datetime) -> Refresh:

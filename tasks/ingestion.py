@@ -76,7 +76,6 @@ def ingest(lake: Lake, kind: Kind, paths: Sequence[str], mapping: ColumnMapping,
             notes = stage(con, kind, files, mapping, config)
         with writing(lake) as con:
             confine(con, folder, config)
-            con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
             con.execute(f"attach {quote(str(folder / 'staging.duckdb'))} as staging (read_only)")
             counts, reasons = merge(con, kind)
     n_rest = counts["n_read"] - counts["n_new"] - counts["n_changed"] - counts["n_rejected"]
@@ -271,6 +270,7 @@ def merge(con: duckdb.DuckDBPyConnection, kind: Kind) -> tuple[dict[str, int], l
     else:
         con.execute(statement("ingest/find_incoming_items"))
     con.execute(statement("ingest/find_unnoted"))
+    con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
     counts = _dicts(con.execute(statement(f"ingest/summarise_{kind}")))[0]
     if counts["n_new"]:
         con.execute(statement(f"ingest/insert_{kind}"))

@@ -60,7 +60,7 @@ def _is_settled(file: Path, folder: Path) -> bool:
     if is_hidden or file.name.lower().endswith(UNFINISHED):
         return False
     try:
-        return file.is_file() and time.time() - file.stat().st_mtime >= SETTLED_SECONDS
+        return file.is_file() and abs(time.time() - file.stat().st_mtime) >= SETTLED_SECONDS
     except FileNotFoundError:  # another run has just taken it in
         return False
     except OSError:  # whoever takes it in tells why it cannot be read

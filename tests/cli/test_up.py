@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,10 @@ def test_the_environment_of_a_home_stays_inside_it(home: Path) -> None:
         assert Path(os.environ[name]).is_relative_to(home.resolve()), name
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{home.resolve()}/mlflow/mlflow.db"
     assert os.environ["DO_NOT_TRACK"] == "true"
+    from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
+
+    vacuum = ServerServicesDBVacuumSettings()
+    assert (vacuum.enabled_vacuum_types, vacuum.retention_period) == ({"events", "flow_runs", "orphans"}, timedelta(days=30))
     assert "PREFECT_API_URL" not in os.environ
 
 

@@ -43,7 +43,8 @@ def test_items_come_first_and_what_is_half_written_is_left(landing: Path) -> Non
     for name in ("events/b.csv", "events/a.csv", "items/z.csv", "events/.c.csv", "events/d.csv.part", "events/e.tmp"):
         drop(landing, name)
     drop(landing, "events/young.csv", age_seconds=0)
-    assert [file.name for _, file in waiting(landing)] == ["z.csv", "a.csv", "b.csv"]
+    drop(landing, "events/c-of-tomorrow.csv", age_seconds=-86400)  # unpacked from an archive made in another time zone
+    assert [file.name for _, file in waiting(landing)] == ["z.csv", "a.csv", "b.csv", "c-of-tomorrow.csv"]
 
 
 def test_a_taken_file_moves_to_done_even_when_one_of_that_name_is_there(lake: Lake, landing: Path) -> None:

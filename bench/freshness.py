@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ from bench.table import keep
 ROOT = Path(__file__).resolve().parent.parent
 MINUTEHAND = str(Path(sys.executable).parent / "minutehand")
 EVENTS_A_FILE = 3
+MISSED_S = 90.0
+"""Between two publishes of minutes, where none was missed, at most."""
 
 
 def free_port() -> int:
@@ -83,6 +86,10 @@ def main() -> None:
             finally:
                 up.send_signal(signal.SIGINT)
                 up.wait(60)
+        if float(str(rows[0]["longest_gap_s"])) > MISSED_S:
+            kept = ROOT / "bench" / "results" / "freshness-logs"
+            shutil.copytree(home / "logs", kept, dirs_exist_ok=True)
+            print(f"a minute was missed; the logs of the server and of the worker are in {kept}")
     keep("freshness", rows)
 
 

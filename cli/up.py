@@ -33,6 +33,7 @@ def up(
     from cli.environment import find_up, prepare, up_lock
     from models.errors import UserError
     from settings import load
+    from tasks.landing import open_landing
 
     settings = load()
     server = settings.server
@@ -42,6 +43,7 @@ def up(
         with up_lock(settings.home).acquire(timeout=3):
             _sweep(settings)
             prepare(settings)
+            open_landing(settings.ingest, settings.home)  # files may be dropped before the first minute
             _run(settings, with_mlflow=mlflow)
     except Timeout as error:
         running = find_up(settings.home)

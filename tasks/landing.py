@@ -43,10 +43,15 @@ class Landed:
 
 
 def open_landing(config: IngestConfig, home: Path) -> Path:
-    """The landing folder with its subfolders, created where missing."""
+    """The landing folder with its subfolders, created where missing. Raises UserError where that cannot be."""
     landing = Path(config.landing).expanduser() if config.landing else home.resolve() / "landing"
-    for kind in KINDS:
-        (landing / kind).mkdir(parents=True, exist_ok=True)
+    try:
+        for kind in KINDS:
+            (landing / kind).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the landing folder {landing}: {error.strerror}; make it, or set MINUTEHAND_INGEST__LANDING to another"
+        ) from error
     return landing
 
 

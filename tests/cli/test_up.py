@@ -57,6 +57,12 @@ def test_one_port_for_both_servers_is_an_error(free_port: Callable[[], int]) -> 
     assert "is meant for both" in str(result.exception)
 
 
+def test_files_may_be_dropped_before_the_first_minute(home: Path, free_port: Callable[[], int]) -> None:
+    port = str(free_port())
+    CliRunner().invoke(app, ["up", "--port", port, "--mlflow-port", port])  # gets no further than the ports
+    assert (home / "landing" / "events").is_dir()
+
+
 def test_a_second_up_of_the_same_home_is_refused_with_the_address_of_the_first(home: Path) -> None:
     home.mkdir()
     with up_lock(home):

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import duckdb
 import pytest
 
+from models.errors import UserError
 from tasks import ingestion
 from tasks.config import IngestConfig
 from tasks.lake import Lake, LakeError, reading, writing
@@ -227,6 +228,12 @@ def test_what_is_not_the_files_fault_is_raised_and_moves_nothing(
     assert isinstance(caught.value, LakeError) or caught.value is error
     assert len(waiting(landing)) == 2
     assert not (landing / "failed").exists()
+
+
+def test_a_landing_folder_that_cannot_be_made_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="MINUTEHAND_INGEST__LANDING"):
+        open_landing(IngestConfig(landing=str(tmp_path / "file" / "landing")), tmp_path)
 
 
 def test_one_at_a_time_empties_the_landing_folder(landing: Path) -> None:

@@ -73,7 +73,7 @@ def mend(tables: lake.Lake, models: registry.Registry) -> registry.Version | Non
     live = publishing.live_version(tables)
     if live is None:
         return None
-    if live not in {str(found.version) for found in registry.versions(models)}:
+    if (live, publishing.live_run(tables)) not in {(str(found.version), str(found.run_id)) for found in registry.versions(models)}:
         get_run_logger().warning(
             "version %s made the lists, but is no longer in the registry; what this night learnt takes its place", live
         )

@@ -124,9 +124,9 @@ def replay(
             night_from = config.since + -(-((begin - config.since) // config.night_s * config.night_s) // config.step_s) * config.step_s
             known = _known(events, night_from)
             if any(policy.has_nights for policy in policies):
-                night = train(events.before(night_from), night_from)
+                night = train(events.before(night_from - config.list_delay_s), night_from)
             for each in kept:
-                each.spend_night(night)
+                each.spend_night(night, night_from - config.list_delay_s, events)
             next_night = begin - (begin - config.since) % config.night_s + config.night_s
         popular.count(begin)
         rows_done.append(rows)
@@ -136,7 +136,7 @@ def replay(
         for each in kept:
             started = clock.monotonic()
             if each.policy.retrains:
-                each.shown = train(events.before(begin), begin)
+                each.shown = train(events.before(begin - config.list_delay_s), begin)
             each.learn(evaluator, begin, config, config.seed + len(rows_done))
             if each.policy.has_fresh_lists:
                 each.predict(rows, *fresh, config)
@@ -197,10 +197,11 @@ class _Kept:
     seconds: float = 0.0
     rankings: list[Ranking] = field(default_factory=list)
 
-    def spend_night(self, night: Checkpoint) -> None:
+    def spend_night(self, night: Checkpoint, until: int, events: Events) -> None:
+        """A night that has learnt what happened until a time."""
         if self.policy.has_nights:
             self.live = self.night = self.shown = night
-            self.due = NOTHING_DUE
+            self.due = self.due.before(until, events)[1]
 
     def learn(self, evaluator: Evaluator, begin: int, config: ReplayConfig, seed: int) -> None:
         """Learn what a list can know that is looked at when the step begins; where the gate discards it, it stays due."""

@@ -54,6 +54,8 @@ def find_base(
 
     if live is not None and marks is not None and live.champion == champion.version:
         news, since = read(marks, f"version {live.version} goes on without what came in")
+        if since != marks:
+            return Base(live, since, _as_of(lake, news, pinned, event_weights, max_events), news, not news.is_empty)
         return Base(live, since, news, news, not read_news(lake, Watermarks(pinned, pinned), snapshot, event_weights, max_events).is_empty)
     before = Watermarks(published=pinned, learnt=int(champion.tags["snapshot"]))
     news, before = read(before, f"version {champion.version} goes live without what came in")

@@ -23,6 +23,8 @@ from tasks.sources import ColumnMapping, shown
 KINDS: tuple[Kind, ...] = ("items", "events")  # events mean more once their items are known
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
 SETTLED_SECONDS = 2.0
+SKEW_SECONDS = 1800.0
+"""Further in the future than any clock is wrong a file was not written just now: it comes from an archive of another time zone."""
 MAPPING = ColumnMapping(separator="|")
 
 
@@ -65,7 +67,8 @@ def _is_settled(file: Path, folder: Path) -> bool:
     if is_hidden or file.name.lower().endswith(UNFINISHED):
         return False
     try:
-        return file.is_file() and abs(time.time() - file.stat().st_mtime) >= SETTLED_SECONDS
+        age = time.time() - file.stat().st_mtime
+        return file.is_file() and (age >= SETTLED_SECONDS or age <= -SKEW_SECONDS)
     except FileNotFoundError:  # another run has just taken it in
         return False
     except OSError:  # whoever takes it in tells why it cannot be read

@@ -162,6 +162,13 @@ def live_version(lake: Lake) -> str | None:
     return None if row is None else str(row[0])
 
 
+def live_run(lake: Lake) -> str | None:
+    """The MLflow run of that version: a registry that was lost gives its number to another."""
+    with reading(lake) as con:
+        row = con.execute(statement("publish/live_version")).fetchone()
+    return None if row is None else str(row[1])
+
+
 def is_published(lake: Lake, version: str) -> bool:
     """Whether lists were made by a model version, be they of now or gone."""
     with reading(lake) as con:

@@ -162,9 +162,9 @@ def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     with reading(lake) as con:
         try:
             yield con
-        except duckdb.CatalogException as error:
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise UserError(
-                f"{one_line(str(error))}: the tables of this lake are not all there; any minutehand ingest adds them"
+                f"{one_line(str(error))}: the tables of this lake, or their columns, are not all there; any minutehand ingest adds them"
             ) from error
 
 

@@ -1,9 +1,11 @@
--- The model version that is live.
+-- The model version that is live, and the MLflow run that trained it.
 --
 -- grain:   one row, none before the first publish
 -- reads:   recs.publications
--- returns: model_version
-select p.model_version
+-- returns: model_version, mlflow_run_id
+select
+    p.model_version,
+    p.mlflow_run_id
 from recs.publications as p
 order by p.published_at desc, p.publication_id desc
 limit 1

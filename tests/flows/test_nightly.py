@@ -224,12 +224,17 @@ def test_after_a_hand_over_was_killed_the_next_minute_has_learnt_what_came_in_me
 
 
 def test_a_night_after_the_registry_was_lost_begins_another(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    put(shop.lake, [("u04", "i06", 13 * 24.0)], event_type="click")
-    for alias in registry.aliases(shop.models):
-        shop.models.client.delete_registered_model_alias(shop.models.model_name, alias)
-    shop.models.client.delete_registered_model(shop.models.model_name)
-    assert shop.spend_night() == "1"
-    assert "is no longer in the registry" in caplog.text
-    demand_sound(shop)
-    put(shop.lake, [("u04", "i08", 13 * 24.0 + 1)], event_type="click")
+    """The second time the number of the live version is that of a stranger, which knows all events."""
+    before = learnt(shop)
+    for n in range(2):
+        put(shop.lake, [("u04", "i06", (13 + 2 * n) * 24.0)], event_type="click")
+        for alias in registry.aliases(shop.models):
+            shop.models.client.delete_registered_model_alias(shop.models.model_name, alias)
+        shop.models.client.delete_registered_model(shop.models.model_name)
+        caplog.clear()
+        assert shop.spend_night() == "1"
+        assert "is no longer in the registry" in caplog.text
+        assert learnt(shop) == {**before, "i06": before["i06"] + n + 1}
+        demand_sound(shop)
+    put(shop.lake, [("u04", "i08", 18 * 24.0)], event_type="click")
     assert shop.spend_minute() == "2"

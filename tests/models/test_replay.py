@@ -128,13 +128,20 @@ def test_a_step_has_learnt_what_a_list_at_its_begin_can_know_and_every_event_onc
     monkeypatch.setattr(replay_module, "learn", learning)
     events = history()
     delay = 90 * 60
-    config = replace(CONFIG, night_s=10**9, list_delay_s=delay)
+    config = replace(CONFIG, list_delay_s=delay)
     policies = [policy for policy in known_policies(INCREMENT) if policy.name == "nightly_and_increments"]
-    replay(evaluator_of(events), policies, night, config)
+    nights: list[int] = []
+
+    def spending(past: Events, now: int) -> Checkpoint:
+        assert not nights or np.array_equal(past.time, events.before(now - delay).time)
+        nights.append(now)
+        return night(past, now)
+
+    replay(evaluator_of(events), policies, spending, config)
+    assert len(nights) == 2
     assert all((time < as_of - delay).all() for as_of, time, _ in learnt)
-    since, until = BEGIN, learnt[-1][0] - delay
-    expected = events.time[(events.time >= since) & (events.time < until)]
-    assert np.array_equal(np.sort(np.concatenate([time for _, time, _ in learnt])), np.sort(expected))
+    expected = events.time[(events.time >= nights[1] - delay) & (events.time < learnt[-1][0] - delay)]
+    assert np.array_equal(np.sort(np.concatenate([time for as_of, time, _ in learnt if as_of > nights[1]])), np.sort(expected))
     assert all(len(time) == n_predicted for _, time, n_predicted in learnt)  # each event has a list of its own there
 
 

@@ -45,6 +45,7 @@ def test_items_come_first_and_what_is_half_written_is_left(landing: Path) -> Non
         drop(landing, name)
     drop(landing, "events/young.csv", age_seconds=0)
     drop(landing, "events/c-of-tomorrow.csv", age_seconds=-86400)  # unpacked from an archive made in another time zone
+    drop(landing, "events/written-now.csv", age_seconds=-3)  # by somebody whose clock is fast
     assert [file.name for _, file in waiting(landing)] == ["z.csv", "a.csv", "b.csv", "c-of-tomorrow.csv"]
 
 

@@ -96,6 +96,14 @@ def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: L
     assert told["learnt up to snapshot"].endswith(", 0 events wait")
 
 
+def test_a_lake_of_before_a_column_says_what_adds_it(lake: Lake) -> None:
+    put(lake, ranked({"u": [1]}))
+    with writing(lake) as con:
+        con.execute("alter table recs.publications drop column champion")
+    with pytest.raises(UserError, match="any minutehand ingest adds them"):
+        status(lake)
+
+
 def test_status_says_so_where_the_lake_has_let_go_of_what_waits(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "a", "view", 1))

@@ -139,13 +139,13 @@ def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: in
 def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
     """From which age on, and how many a minute, lists are made anew so that all are before they are refresh_after_hours old.
 
-    As late as refresh_users a minute allow with a quarter of the time to spare for minutes that are missed, but when they are half as
-    old at the earliest: where that is too late, a minute makes more.
+    As late as refresh_users a minute allow, with a quarter of the time and a minute to spare for minutes that are missed, but when they are
+    half as old at the earliest: where that is too late, a minute makes more.
     """
     minutes = publish.refresh_after_hours * 60
     if not publish.refresh_users:
         return timedelta(minutes=minutes), 0
-    needed = math.ceil(SPARE * n_users / publish.refresh_users)
+    needed = math.ceil(SPARE * n_users / publish.refresh_users) + 1
     if needed <= minutes / 2:
         return timedelta(minutes=minutes - needed), publish.refresh_users
     return timedelta(minutes=minutes / 2), math.ceil(SPARE * n_users / max(int(minutes / 2), 1))

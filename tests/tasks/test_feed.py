@@ -393,8 +393,8 @@ def test_old_lists_are_work_and_no_news_and_a_list_that_nobody_can_make_anew_is_
         assert work.is_empty is not work.refresh.is_due
         return work.refresh.is_due
 
-    assert not is_due(timedelta(hours=23, minutes=58))
-    assert is_due(timedelta(hours=23, minutes=59, seconds=1))
+    assert not is_due(timedelta(hours=23, minutes=57))
+    assert is_due(timedelta(hours=23, minutes=58, seconds=1))
     assert not is_due(timedelta(days=9), refresh_users=0)
     assert is_due(timedelta(minutes=62, seconds=1), refresh_after_hours=1.05)
     minute(lake, extra=["u"])

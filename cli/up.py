@@ -81,7 +81,7 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     logs = settings.home.resolve() / "logs"
     reachable = "127.0.0.1" if server.host == "0.0.0.0" else server.host
     prefect_url = f"http://{reachable}:{server.prefect_port}"
-    mlflow_url = f"http://{reachable}:{server.mlflow_port}" if with_mlflow else None
+    mlflow_url = server.mlflow_url if with_mlflow else None
     os.environ["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(server.mlflow_port)  # the nights link to it
     os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
     os.environ["PREFECT_SERVER_UI_API_URL"] = f"{prefect_url}/api" if reachable == server.host else "/api"

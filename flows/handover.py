@@ -70,10 +70,11 @@ def hand_over(
 
 def mend(tables: lake.Lake, models: registry.Registry) -> registry.Version | None:
     """The live version, after what a killed minute left was cleared away; None before the first publish, and where the registry lost it."""
-    live = publishing.live_version(tables)
-    if live is None:
+    origin = publishing.live_origin(tables)
+    if origin is None:
         return None
-    if (live, publishing.live_run(tables)) not in {(str(found.version), str(found.run_id)) for found in registry.versions(models)}:
+    live = origin[0]
+    if origin not in {(str(found.version), str(found.run_id)) for found in registry.versions(models)}:
         get_run_logger().warning(
             "version %s made the lists, but is no longer in the registry; what this night learnt takes its place", live
         )

@@ -56,6 +56,10 @@ class ReplayConfig:
     max_events: int = 100
     seed: int = 7
 
+    def known_until(self, moment: int) -> int:
+        """What a list that is looked at then can know; all before the replay at least."""
+        return max(moment - self.list_delay_s, self.since)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -124,9 +128,9 @@ def replay(
             night_from = config.since + -(-((begin - config.since) // config.night_s * config.night_s) // config.step_s) * config.step_s
             known = _known(events, night_from)
             if any(policy.has_nights for policy in policies):
-                night = train(events.before(night_from - config.list_delay_s), night_from)
+                night = train(events.before(config.known_until(night_from)), night_from)
             for each in kept:
-                each.spend_night(night, night_from - config.list_delay_s, events)
+                each.spend_night(night, config.known_until(night_from), events)
             next_night = begin - (begin - config.since) % config.night_s + config.night_s
         popular.count(begin)
         rows_done.append(rows)
@@ -136,7 +140,7 @@ def replay(
         for each in kept:
             started = clock.monotonic()
             if each.policy.retrains:
-                each.shown = train(events.before(begin - config.list_delay_s), begin)
+                each.shown = train(events.before(config.known_until(begin)), begin)
             each.learn(evaluator, begin, config, config.seed + len(rows_done))
             if each.policy.has_fresh_lists:
                 each.predict(rows, *fresh, config)
@@ -207,7 +211,7 @@ class _Kept:
         """Learn what a list can know that is looked at when the step begins; where the gate discards it, it stays due."""
         if not self.policy.learns or self.policy.increment is None:
             return
-        ready, later = self.due.before(begin - config.list_delay_s, evaluator.events)
+        ready, later = self.due.before(config.known_until(begin), evaluator.events)
         if not len(ready.rows):
             return
         learnt, self.shown = _learn(evaluator, self.live, self.night, ready, begin, self.policy.increment, config.max_events, seed)
@@ -241,7 +245,7 @@ class _Popular:
 
     def count(self, begin: int) -> None:
         started = clock.monotonic()
-        is_ready = self.events.time[self.due] < begin - self.config.list_delay_s
+        is_ready = self.events.time[self.due] < self.config.known_until(begin)
         ready, self.due = self.due[is_ready], self.due[~is_ready]
         self.popularity.advance(begin, self.events.item[ready], self.events.time[ready], self.events.votes[ready])
         self.seconds += clock.monotonic() - started

@@ -157,16 +157,15 @@ def _told(done: Publication) -> Publication:
 
 def live_version(lake: Lake) -> str | None:
     """The model version of the newest publication; None before the first."""
-    with reading(lake) as con:
-        row = con.execute(statement("publish/live_version")).fetchone()
-    return None if row is None else str(row[0])
+    origin = live_origin(lake)
+    return None if origin is None else origin[0]
 
 
-def live_run(lake: Lake) -> str | None:
-    """The MLflow run of that version: a registry that was lost gives its number to another."""
+def live_origin(lake: Lake) -> tuple[str, str] | None:
+    """That version and its MLflow run: a registry that was lost gives the number to another."""
     with reading(lake) as con:
         row = con.execute(statement("publish/live_version")).fetchone()
-    return None if row is None else str(row[1])
+    return None if row is None else (str(row[0]), str(row[1]))
 
 
 def is_published(lake: Lake, version: str) -> bool:

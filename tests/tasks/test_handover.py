@@ -96,6 +96,7 @@ def test_where_the_snapshot_of_the_watermarks_is_gone_it_is_what_came_in_since_t
     assert base.version == (live or version(4, pinned))
     assert base.before == Watermarks(pinned, pinned)
     assert base.news.events["item_id"].to_list() == base.waiting.events["item_id"].to_list() == ["vase"]
+    assert base.news.histories["item_ids"].to_list() == [["lamp", "rug", "tent"]]
 
 
 def test_no_history_and_no_news_of_a_night_are_later_than_they_came_in(lake: Lake) -> None:

@@ -177,8 +177,13 @@ def test_versions_of_long_ago_do_not_slow_what_every_minute_asks(registry: Regis
     publish_alias(registry, live.version)
     prune_increments(registry, 1, live.version)
     loaded: list[int] = []
-    event.listen(SqlModelVersion, "load", lambda version, _: loaded.append(version.version))
+
+    def note(version: SqlModelVersion, _: object) -> None:
+        loaded.append(version.version)
+
+    event.listen(SqlModelVersion, "load", note)
     assert aliases(registry) == {"champion": champion.version, "live": live.version}
+    event.remove(SqlModelVersion, "load", note)
     assert len(loaded) <= 2
     assert len(versions(registry)) == 2
 

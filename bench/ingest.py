@@ -13,9 +13,9 @@ import duckdb
 
 from bench.table import keep
 from tasks.config import IngestConfig
-from tasks.ingestion import Summary, ingest
+from tasks.ingest.ingestion import Summary, ingest
+from tasks.ingest.sources import ColumnMapping
 from tasks.lake import LakeConfig, locate, migrate, quote, statement
-from tasks.sources import ColumnMapping
 
 MAPPING = ColumnMapping(columns={"user_id": "userId", "item_id": "movieId"}, constants={"event_type": "rating"})
 

@@ -20,14 +20,16 @@ import numpy as np
 from bench.publish import N_NEAR, random_lists
 from bench.table import alone, keep
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
-from models.dataset import Catalog, Events
+from models.events import Catalog, Events
 from models.results import Neighbours
-from tasks import feed, increments, night, night_run, publishing, registry
-from tasks import minute as steps
-from tasks.backtest import peak_memory
 from tasks.config import EVENT_WEIGHTS, PublishConfig
-from tasks.dataset import Dataset
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement, writing
+from tasks.minute import feed, pacing, steps
+from tasks.night import learning
+from tasks.night.dataset import Dataset
+from tasks.process import peak_memory
+from tasks.publish import minute, night, pointer, publication
+from tasks.registry import day_run, increments, night_run, versions
 
 N_MODEL_EVENTS = 100_000
 MAX_EVENTS = RecommenderConfig().max_events
@@ -44,19 +46,19 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
         con.execute(statement("bench/insert_history"), {"n_events": n_history, "n_users": n_users, "n_items": n_items})
     dataset = newest(lake, n_items)
     train = TrainConfig(max_epochs=1)
-    learnt = night.learn(dataset, RecommenderConfig(), train, EvaluationConfig(), 7)
+    learnt = learning.learn(dataset, RecommenderConfig(), train, EvaluationConfig(), 7)
     models = open_models(home)
     with night_run.start_night(models, "bench", {}, dataset.snapshot, None, dataset.describe()) as run:
-        night.complete(dataset, learnt, RecommenderConfig(), train, IncrementConfig(), 7, home / "checkpoint")
-        version = night_run.register(run, home / "checkpoint", [], night.example(dataset))
-    registry.promote(models, version)
+        learning.complete(dataset, learnt, RecommenderConfig(), train, IncrementConfig(), 7, home / "checkpoint")
+        version = night_run.register(run, home / "checkpoint", [], learning.example(dataset))
+    versions.promote(models, version)
     generator = np.random.default_rng(0)
     near = Neighbours(generator.integers(0, n_items, (n_items, N_NEAR)), generator.random((n_items, N_NEAR), dtype=np.float32))
     users = [f"user-{n}" for n in range(n_users)]
     now = datetime.now(UTC).replace(tzinfo=None)
-    made = publishing.Provenance(version, run.run_id, "bench", dataset.snapshot, now)
+    made = publication.Provenance(version, run.run_id, "bench", dataset.snapshot, now)
     lists, anyone = random_lists(generator, users, n_items), random_lists(generator, ["*"], n_items)
-    publishing.publish(lake, dataset.catalog.item_ids, lists, anyone, near, MAX_EVENTS, made, event_weights=EVENT_WEIGHTS)
+    night.publish_night(lake, dataset.catalog.item_ids, lists, anyone, near, MAX_EVENTS, made, event_weights=EVENT_WEIGHTS)
     with writing(lake) as con:
         con.execute("set threads = 1")
         con.execute(statement("bench/insert_minute"), {"n_events": n_new, "n_users": n_users, "n_items": n_items})
@@ -77,9 +79,9 @@ def newest(lake: Lake, n_items: int) -> Dataset:
     return Dataset(events, users, catalog, catalog.item_ids, ("other", "click"), "none", newest_snapshot(lake))
 
 
-def open_models(home: Path) -> registry.Registry:
+def open_models(home: Path) -> versions.Registry:
     """The registry of a home."""
-    return registry.open_registry(f"sqlite:///{home / 'mlflow.db'}", "minutehand", home / "artifacts")
+    return versions.open_registry(f"sqlite:///{home / 'mlflow.db'}", "minutehand", home / "artifacts")
 
 
 def run_minute(home: Path) -> dict[str, float]:
@@ -98,8 +100,8 @@ def run_minute(home: Path) -> dict[str, float]:
     assert work is not None
     marks, news = work.marks, work.news
     done("read")
-    live, champion = increments.find_live(models, publishing.live_version(lake) or "")
-    day = increments.open_day(models, datetime.now(UTC).date(), champion.version)
+    live, champion = increments.find_live(models, pointer.live_version(lake) or "")
+    day = day_run.open_day(models, datetime.now(UTC).date(), champion.version)
     done("registry")
     state = steps.prepare(lake, live.checkpoint_folder, champion.checkpoint_folder, news, "none")
     done("prepare")
@@ -111,20 +113,20 @@ def run_minute(home: Path) -> dict[str, float]:
     version, after = increments.keep(day, learnt.verdict, partial(steps.save, learnt, folder), folder, live, marks, news.snapshot)
     done("register")
     moved = [*steps.moved(state, learnt), *POPULAR]
-    beside = feed.users_to_refresh(lake, moved, work.refresh, exclude=state.step.user_ids)
+    beside = pacing.users_to_refresh(lake, moved, work.refresh, exclude=state.step.user_ids)
     others = feed.read_histories(lake, beside.user_ids, EVENT_WEIGHTS, MAX_EVENTS)
     done("refresh")
     lists = steps.rank(state, learnt, others, publish)
     done("rank")
-    made = publishing.Provenance(version.version, version.run_id, "bench-minute", news.snapshot, now)
+    made = publication.Provenance(version.version, version.run_id, "bench-minute", news.snapshot, now)
     similar = lists.new_items, lists.similar
     item_ids = learnt.checkpoint.catalog.item_ids
-    publishing.publish_minute(
+    minute.publish_minute(
         *(lake, item_ids, lists.users, lists.fallback, similar, state.news, beside, MAX_EVENTS, made, marks, after), prequential=scored.rows
     )
     done("publish")
     increments.publish_alias(models, version.version)
-    day.metrics(increments.read_minutes(lake, day.missing_since()))
+    day.metrics(day_run.read_minutes(lake, day.missing_since()))
     done("log")
     return {**seconds, "n_lists": float(len(lists.users.user_ids)), "passed": float(learnt.verdict.passed)}
 

@@ -16,12 +16,12 @@ import torch
 from bench.peers.__main__ import DATA, ITEMS
 from bench.table import keep
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
-from models.metrics import bootstrap_interval
-from models.replay import Policy, ReplayConfig, replay
-from tasks.backtest_files import Files, load
+from models.metrics.intervals import bootstrap_interval
+from models.online.replay import Policy, ReplayConfig, replay
 from tasks.config import IngestConfig
-from tasks.replay import Nights, Recipe, border, known_at
-from tasks.sources import ColumnMapping
+from tasks.ingest.sources import ColumnMapping
+from tasks.offline.files import Files, load
+from tasks.offline.replay import Nights, Recipe, border, known_at
 
 STRETCHES = {"movietweetings": (0.74, 0.8, 6), "online-retail": (0.76, 0.8, 2), "yoochoose-clicks": (0.76, 0.8, 6)}
 """From which share of the events until which, in steps of how many hours."""

@@ -21,15 +21,19 @@ import numpy as np
 import torch
 
 from bench.table import alone, keep
-from models.blend import starting_blend
-from models.fitting import finish, fit_prior, make_evaluator, new_model, training_offsets
-from models.serving import Scorer, anybody, neighbours
-from models.training import pick_device, train
+from models.device import pick_device
+from models.evaluation.evaluator import make_evaluator
+from models.night import finish, fit_prior, new_model, training_offsets
+from models.ranking.blend import starting_blend
+from models.ranking.neighbours import neighbours
+from models.ranking.scorer import Scorer, anybody
+from models.training.training import train
 from settings import load as load_settings
-from tasks import night, publishing
-from tasks.backtest import peak_memory
-from tasks.dataset import load_dataset
 from tasks.lake import LakeConfig, locate, migrate, newest_snapshot, statement, writing
+from tasks.night import learning
+from tasks.night.dataset import load_dataset
+from tasks.process import peak_memory
+from tasks.publish import night, publication
 
 EVENTS_PER_USER = 50
 
@@ -67,17 +71,17 @@ def run(home: Path, peak_mib: Callable[[], float]) -> dict[str, float]:
     done("epoch")
     n_trained = np.bincount(events.item, minlength=events.n_items)
     weights = finish(model, events, np.sort(events.by_time[-1000:]), n_trained)
-    features, blend = night.popularity_now(data).features(), starting_blend(np.array([0.0, 1.0], np.float32))
-    scorer = Scorer(weights, blend, torch.from_numpy(features), data.catalog.is_available, evaluator.hide_seen, night.as_of(data))
+    features, blend = learning.popularity_now(data).features(), starting_blend(np.array([0.0, 1.0], np.float32))
+    scorer = Scorer(weights, blend, torch.from_numpy(features), data.catalog.is_available, evaluator.hide_seen, learning.as_of(data))
     users = scorer.rank(events, events.n_users, settings.publish.n_recommendations)
     done("rank")
     near = neighbours(weights.item_vectors(), data.catalog.is_available, settings.publish.n_similar, settings.publish.approximate_above)
     done("neighbours")
-    made = publishing.Provenance("1", "0" * 32, "bench-scale", data.snapshot, datetime.now(UTC).replace(tzinfo=None))
+    made = publication.Provenance("1", "0" * 32, "bench-scale", data.snapshot, datetime.now(UTC).replace(tzinfo=None))
     lists = replace(users, user_ids=data.user_ids)
     fallback = anybody(features, data.catalog.is_available, 2, settings.publish.n_recommendations)
     n_kept = settings.model.max_events
-    publishing.publish(lake, data.catalog.item_ids, lists, fallback, near, n_kept, made, event_weights=settings.ingest.event_weights)
+    night.publish_night(lake, data.catalog.item_ids, lists, fallback, near, n_kept, made, event_weights=settings.ingest.event_weights)
     done("publish")
     per_event = round(seconds["epoch_s"] / len(events) * 1e6, 1)
     return {**seconds, "us_per_event": per_event, "peak_mib": round(peak_mib())}

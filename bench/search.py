@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from bench.table import keep
-from models.dataset import Floats
+from models.events import Floats
 
 N_QUERIES, N_NEIGHBOURS, DIM = 10_000, 50, 128
 BLOCK_CELLS = 10_000_000

@@ -18,13 +18,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.table import keep
-from models.backtest import make_task
-from models.dataset import Events, training_windows
-from models.fitting import fit_prior, new_model, training_offsets
-from models.streams import bucketed, make_batch
-from models.training import descend, make_optimizers, matmul_dtype, pick_device, step_loss
+from models.device import matmul_dtype, pick_device
+from models.evaluation.protocols import make_task
+from models.events import Events, training_windows
+from models.night import fit_prior, new_model, training_offsets
+from models.sequence.streams import bucketed, make_batch
+from models.training.training import descend, make_optimizers, step_loss
 from settings import load as load_settings
-from tasks.backtest_files import Files, load
+from tasks.offline.files import Files, load
 
 DATA = {"movielens-1m": 200, "p5-beauty": 50}
 N_WARM, N_TIMED, SIDE = 5, 25, 2048

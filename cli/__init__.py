@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from cli import backtest, doctor, ingest, minute, nightly, reading, replay, simulate, up
+from cli import backtest, doctor, ingest, minute, nightly, recommend, replay, similar, simulate, sql, status
+from cli.up import command as up
 from models.errors import UserError
 
 app = typer.Typer(
@@ -24,8 +25,10 @@ app.command()(nightly.nightly)
 app.command()(minute.minute)
 app.command()(backtest.backtest)
 app.command()(replay.replay)
-for command in (reading.recommend, reading.similar, reading.status, reading.sql):
-    app.command()(command)
+app.command()(recommend.recommend)
+app.command()(similar.similar)
+app.command()(status.status)
+app.command()(sql.sql)
 
 
 def main() -> None:

@@ -63,10 +63,10 @@ def backtest(
     settings = load().with_minutes(minutes)
     set_defaults(settings)  # no home is made: nothing is kept but --out
 
-    from tasks.backtest import Recipe, save
-    from tasks.backtest import backtest as run
-    from tasks.backtest_files import Files
-    from tasks.night import use_threads
+    from tasks.offline.backtest import Recipe, save
+    from tasks.offline.backtest import backtest as run
+    from tasks.offline.files import Files
+    from tasks.process import use_threads
 
     use_threads(settings.threads)
     mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)

@@ -119,7 +119,7 @@ def check_extensions(settings: Settings) -> Iterator[Finding]:
 def check_encoder(settings: Settings) -> Iterator[Finding]:
     """Whether the encoder is on this machine and is what it claims to be; fetches nothing."""
     from cli.environment import wants_hub
-    from models.encoder import BUNDLED, EncoderError, check_weights, find_encoder
+    from models.text.encoder import BUNDLED, EncoderError, check_weights, find_encoder
 
     name = settings.encoder.name
     if wants_hub(settings):
@@ -141,7 +141,7 @@ def check_compute(settings: Settings) -> Iterator[Finding]:
     """Threads, bfloat16 and CUDA."""
     import torch
 
-    from models.encoder import has_fast_bf16
+    from models.device import has_fast_bf16
 
     n_processors = _n_processors()
     n_threads = settings.threads or n_processors
@@ -163,7 +163,7 @@ def check_compute(settings: Settings) -> Iterator[Finding]:
 def check_up(settings: Settings) -> Iterator[Finding]:
     """Whether the schedule runs, and whether its ports are free or its own."""
     from cli.environment import find_up, read_up
-    from cli.ports import holder, is_free
+    from cli.up.ports import holder, is_free
 
     running = find_up(settings.home)
     left = read_up(settings.home)

@@ -9,8 +9,8 @@ import typer
 from cli.options import AsJson, EventType, Map, Set, Split, TimeFormat, mapping_of
 
 if TYPE_CHECKING:
-    from tasks.ingestion import Summary
-    from tasks.sources import ColumnMapping
+    from tasks.ingest.ingestion import Summary
+    from tasks.ingest.sources import ColumnMapping
 
 app = typer.Typer(help="Take files into the lake.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def items(
 
 def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapping, *, as_json: bool) -> None:
     from settings import load
-    from tasks.ingestion import ingest
+    from tasks.ingest.ingestion import ingest
     from tasks.lake import locate, migrate
 
     settings = load()

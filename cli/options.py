@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tasks.sources import ColumnMapping
+    from tasks.ingest.sources import ColumnMapping
 
+K = Annotated[int, typer.Option("-k", min=1, help="How many items at most")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)]
 
@@ -44,7 +45,7 @@ def mapping_of(
     option: str = "--map",
 ) -> ColumnMapping:
     """Which columns are which. option: the name of the one that gives columns, for its errors."""
-    from tasks.sources import ColumnMapping
+    from tasks.ingest.sources import ColumnMapping
 
     values = [*(constants or []), *([f"event_type={event_type}"] if event_type else [])]
     return ColumnMapping(pairs(columns, option), pairs(values, "--set"), tuple(context or ()), split or None, where, time_format)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
+
+LIST_COLUMNS = ("rank", "item_id", "title", "probability", "similarity", "reason")
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None = None) -> None:
@@ -26,6 +29,26 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None 
     Console(markup=False, emoji=False, highlight=False).print(table)  # a title such as "[REC] :x:" is not markup
 
 
+def show_json(rows: list[dict[str, Any]]) -> None:
+    """Print rows as a JSON array of objects; null for numbers that are not finite."""
+    show([_plain(row) for row in rows], as_json=True)
+
+
+def show_list(rows: list[dict[str, Any]], subject: str) -> None:
+    """Print one published list as a table, with its origin in the title."""
+    from datetime import UTC, datetime
+
+    from tasks.reading import age
+
+    if not rows:
+        typer.echo(f"{subject}: the list is empty")
+        return
+    origin = rows[0]
+    when = age(origin["generated_at"], datetime.now(UTC).replace(tzinfo=None))
+    title = f"{subject}: model version {origin['model_version']}, snapshot {origin['data_snapshot']}, {when}"
+    show([{name: row[name] for name in LIST_COLUMNS if name in row} for row in rows], as_json=False, title=title)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -34,3 +57,14 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """The value in what JSON has: null for numbers that are not finite, texts as keys."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return value

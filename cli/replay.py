@@ -67,10 +67,10 @@ def replay(
     settings = load() if minutes is None else load().with_minutes(minutes)
     set_defaults(settings)
 
-    from tasks import replay as replays
-    from tasks.backtest import check_writable, save
-    from tasks.backtest_files import Files
-    from tasks.night import use_threads
+    from tasks.offline import replay as replays
+    from tasks.offline.backtest import check_writable, save
+    from tasks.offline.files import Files
+    from tasks.process import use_threads
 
     use_threads(settings.threads)
     mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)
@@ -98,9 +98,9 @@ def replay(
 
         save(result, out)
         plot = out.with_suffix(".png")
-        replay_curves(curves.time, curves.n_events, curves.ndcg_at_10).savefig(plot, dpi=130)
+        replay_curves(curves).savefig(plot, dpi=130)
     if mlflow:
-        from tasks.curves import log_replay
+        from tasks.registry.replay_run import log_replay
 
         page = log_replay(
             settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", result, curves

@@ -10,7 +10,7 @@ import typer
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from models.shop import Shop
+    from models.simulation.shop import Shop
 
 
 def simulate(
@@ -27,8 +27,8 @@ def simulate(
 ) -> None:
     """Write the items and events of a simulated shop, and the truth behind them, as Parquet files."""
     from cli.output import show
-    from models.shop import ShopConfig
-    from models.shop import simulate as run
+    from models.simulation.shop import ShopConfig
+    from models.simulation.shop import simulate as run
     from settings import load
 
     settings = load()

@@ -12,39 +12,42 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.learning import learn_news
 from flows.retries import with_retries
-from models.encoder import find_encoder
-from models.fitting import make_evaluator
+from models.evaluation.evaluator import make_evaluator
 from models.results import MetricRow, RankedLists
+from models.text.encoder import find_encoder
 from settings import Settings
-from tasks import dataset, encoding, feed, handover, increments, lake, night, publishing, registry, turn
-from tasks import minute as steps
+from tasks import encoding, lake, locks, watermarks
+from tasks.minute import feed, handover, steps
+from tasks.night import dataset, learning
+from tasks.publish import night, pointer, publication
+from tasks.registry import day_run, increments, versions
 
 PATIENCE_S = 600.0  # for a minute that catches up on much; a night's work would be lost
 
 encode_items = task(name="encode-new-items", **with_retries)(encoding.encode_changed_items)
 load_again = task(name="load-dataset-of-now", **with_retries)(dataset.load_dataset)
-make_lists = task(name="rank", cache_policy=NO_CACHE)(night.make_lists)
-publish = task(name="publish", **with_retries)(publishing.publish)
+make_lists = task(name="rank", cache_policy=NO_CACHE)(learning.make_lists)
+publish = task(name="publish", **with_retries)(night.publish_night)
 
 
 def hand_over(
     settings: Settings,
     tables: lake.Lake,
-    models: registry.Registry,
+    models: versions.Registry,
     data: dataset.Dataset,
     trend: Any,
-    champion: registry.Version,
+    champion: versions.Version,
     flow_run_id: str,
-) -> tuple[registry.Version, RankedLists, Sequence[str]]:
+) -> tuple[versions.Version, RankedLists, Sequence[str]]:
     """Catch up, rank everybody, publish; gives the live version, its lists and the titles of their items. Minutes have to wait for it.
 
     data, trend: of the night. An event that came in since is predicted by what was live, and learnt by what goes live.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
-    with turn.publishing_turn(settings.home, PATIENCE_S) as mine:
+    with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
         live = mend(tables, models)
         encode_items(tables, settings.encoder, progress=False)
-        snapshot, marks = lake.newest_snapshot(tables), feed.read_watermarks(tables)
+        snapshot, marks = lake.newest_snapshot(tables), watermarks.read_watermarks(tables)
         base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
         rows, by = predict(settings, tables, models, live, base.waiting)
         version, after = catch_up(settings, tables, models, mine, base, champion)
@@ -53,7 +56,7 @@ def hand_over(
             trend = make_evaluator(data.events, settings.evaluation).trend
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
         now = datetime.now(UTC).replace(tzinfo=None)
-        made = publishing.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
+        made = publication.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
         about: dict[str, Any] = {
             "champion": version.champion,
             "watermarks": after,
@@ -61,36 +64,36 @@ def hand_over(
             "prequential": rows,
             "versions": by,
             "event_weights": weights,
-            "trends": night.user_trends(data, trend, max_events),
+            "trends": learning.user_trends(data, trend, max_events),
         }
         publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, max_events, made, **about)
         increments.publish_alias(models, version.version)
     return version, lists.users, data.titles
 
 
-def mend(tables: lake.Lake, models: registry.Registry) -> registry.Version | None:
+def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | None:
     """The live version, after what a killed minute left was cleared away; None before the first publish, and where the registry lost it."""
-    origin = publishing.live_origin(tables)
+    origin = pointer.live_origin(tables)
     if origin is None:
         return None
     live = origin[0]
-    if origin not in {(str(found.version), str(found.run_id)) for found in registry.versions(models)}:
+    if origin not in {(str(found.version), str(found.run_id)) for found in versions.all_versions(models)}:
         get_run_logger().warning(
             "version %s made the lists, but is no longer in the registry; what this night learnt takes its place", live
         )
         return None
-    for text in increments.reconcile_live(models, live, partial(publishing.is_published, tables)).told:
+    for text in increments.reconcile_live(models, live, partial(pointer.is_published, tables)).told:
         get_run_logger().warning(text)
-    return registry.find_version(models, live)
+    return versions.find_version(models, live)
 
 
 def predict(
-    settings: Settings, tables: lake.Lake, models: registry.Registry, live: registry.Version | None, waiting: feed.News
+    settings: Settings, tables: lake.Lake, models: versions.Registry, live: versions.Version | None, waiting: feed.News
 ) -> tuple[list[MetricRow], dict[str, str]]:
     """How well the version that was live predicts what no minute has seen, and which version each name stands for."""
     if live is None or waiting.is_empty:
         return [], {}
-    before = registry.find_version(models, live.champion)
+    before = versions.find_version(models, live.champion)
     key = find_encoder(settings.encoder).key
     state = steps.prepare(tables, live.checkpoint_folder, before.checkpoint_folder, waiting, key)
     return steps.score(state, settings.increment).rows, {"live": live.version, "nightly": before.version}
@@ -99,20 +102,20 @@ def predict(
 def catch_up(
     settings: Settings,
     tables: lake.Lake,
-    models: registry.Registry,
-    mine: turn.Turn,
+    models: versions.Registry,
+    mine: locks.Turn,
     base: handover.Base,
-    champion: registry.Version,
-) -> tuple[registry.Version, feed.Watermarks]:
+    champion: versions.Version,
+) -> tuple[versions.Version, watermarks.Watermarks]:
     """An increment of the base that has learnt the news, or the base itself where there are none or the gate discards them."""
     news = base.news
     if news.events.is_empty() and news.items.is_empty():
-        return base.version, feed.Watermarks(news.snapshot, news.snapshot)
+        return base.version, watermarks.Watermarks(news.snapshot, news.snapshot)
     if not news.items.is_empty():  # those that came in since the last look
         encode_items(tables, settings.encoder, progress=False)
     today = datetime.now(UTC).date()
-    increments.close_days(models, tables, today)
-    day = increments.open_day(models, today, champion.version)
+    day_run.close_days(models, tables, today)
+    day = day_run.open_day(models, today, champion.version)
     done = learn_news(settings, tables, mine.folder / "checkpoint", day, base.version, champion, base.before, news)
     told = increments.told(done.version, done.learnt.verdict, done.predicted, len(done.state.step.user_ids))
     get_run_logger().info("caught up: %s", told)

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.logs import speak
 from models.errors import UserError
 from settings import Settings, load
-from tasks import landing
+from tasks.ingest import landing
 from tasks.lake import Lake, locate, migrate
 
 speak()

@@ -11,12 +11,13 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from models.encoder import find_encoder
-from models.increment import Verdict
+from models.online.increment import Verdict
 from models.results import MetricRow
+from models.text.encoder import find_encoder
 from settings import Settings
-from tasks import feed, increments, lake, registry
-from tasks import minute as steps
+from tasks import lake, watermarks
+from tasks.minute import feed, steps
+from tasks.registry import day_run, increments, versions
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Learning:
     state: steps.State
     predicted: list[MetricRow]
     learnt: steps.Learnt
-    version: registry.Version
-    after: feed.Watermarks
+    version: versions.Version
+    after: watermarks.Watermarks
 
 
 def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,10 +43,10 @@ def learn_news(
     settings: Settings,
     tables: lake.Lake,
     folder: Path,
-    day: increments.Day,
-    parent: registry.Version,
-    champion: registry.Version,
-    before: feed.Watermarks,
+    day: day_run.Day,
+    parent: versions.Version,
+    champion: versions.Version,
+    before: watermarks.Watermarks,
     news: feed.News,
 ) -> Learning:
     """The parent after the news, which came in since the watermarks before; not published yet. Needs the publishing turn.
@@ -62,10 +63,15 @@ def learn_news(
 
 
 def learn_nothing(
-    settings: Settings, tables: lake.Lake, live: registry.Version, champion: registry.Version, before: feed.Watermarks, news: feed.News
+    settings: Settings,
+    tables: lake.Lake,
+    live: versions.Version,
+    champion: versions.Version,
+    before: watermarks.Watermarks,
+    news: feed.News,
 ) -> Learning:
     """What is shown as it is, for a minute that only makes old lists anew: what waits to be learnt waits on for company."""
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news, key)
-    after = feed.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)
+    after = watermarks.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)
     return Learning(state, [], steps.Learnt(state.shown, Verdict(True, "nothing to learn", {})), live, after)

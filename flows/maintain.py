@@ -10,8 +10,10 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.logs import speak
 from settings import load
-from tasks import publishing, registry, upkeep
+from tasks import upkeep
 from tasks.lake import locate, migrate
+from tasks.publish import pointer
+from tasks.registry import versions
 
 speak()
 maintain_lake = task(name="maintain", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)(upkeep.maintain)
@@ -23,9 +25,9 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
-    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
-    unpublished = registry.unpublished_snapshot(models, publishing.live_version(lake))
-    done = maintain_lake(lake, spare=registry.snapshots(models), keep_from=unpublished)
+    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
+    done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished)
     create_table_artifact(table=[asdict(done)], key="maintain", description="What upkeep did to the files of the lake")
     return done
 

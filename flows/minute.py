@@ -18,11 +18,12 @@ from flows import logs
 from flows.ingest import empty_landing, is_waiting
 from models.errors import UserError
 from settings import Settings, load
-from tasks import feed, lake, reading, turn
+from tasks import lake, locks, reading
+from tasks.minute import feed
 
 if TYPE_CHECKING:
-    from tasks.increments import Day
-    from tasks.registry import Registry, Version
+    from tasks.registry.day_run import Day
+    from tasks.registry.versions import Registry, Version
 
 logs.speak()
 INGEST_WAIT_S = 30.0
@@ -40,7 +41,7 @@ def minute() -> str | None:
     settings = load()
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
     try:
-        with turn.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
+        with locks.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)
             work = look(settings, tables)
             if work is None:
@@ -55,7 +56,7 @@ def minute() -> str | None:
                 if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
                     return None
                 return learn_and_publish(settings, tables, models, mine, work)
-    except turn.BusyError as error:
+    except locks.BusyError as error:
         get_run_logger().info("%s", error)
         return None
 
@@ -83,27 +84,29 @@ def get_ready(settings: Settings) -> Registry:
     This takes seconds, and so comes before the news are read: what happens meanwhile is learnt in this minute and not in the next.
     """
     from flows import learning  # noqa: F401
-    from tasks import night, registry
+    from tasks import process
+    from tasks.registry import versions
 
-    night.use_threads(settings.threads)
-    return registry.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    process.use_threads(settings.threads)
+    return versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
 
 
-def learn_and_publish(settings: Settings, tables: lake.Lake, models: Registry, mine: turn.Turn, work: feed.Work) -> str:
+def learn_and_publish(settings: Settings, tables: lake.Lake, models: Registry, mine: locks.Turn, work: feed.Work) -> str:
     """Mend, encode, predict, learn, register, rank, publish, report."""
-    from tasks import increments, publishing
+    from tasks.publish import pointer
+    from tasks.registry import day_run, increments
 
-    live = publishing.live_version(tables) or ""
-    for text in increments.reconcile_live(models, live, partial(publishing.is_published, tables)).told:
+    live = pointer.live_version(tables) or ""
+    for text in increments.reconcile_live(models, live, partial(pointer.is_published, tables)).told:
         get_run_logger().warning(text)
     version, champion = increments.find_live(models, live)
     today = datetime.now(UTC).date()
-    increments.close_days(models, tables, today)
-    day = increments.open_day(models, today, champion.version)
+    day_run.close_days(models, tables, today)
+    day = day_run.open_day(models, today, champion.version)
     if not work.is_empty:
         version = update(settings, tables, mine, work, day, version, champion)
     increments.publish_alias(models, version.version)
-    day.metrics(increments.read_minutes(tables, day.missing_since()))
+    day.metrics(day_run.read_minutes(tables, day.missing_since()))
     increments.prune_increments(models, settings.registry.keep_increments, version.version)
     return version.version
 
@@ -111,7 +114,7 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: Registry, m
 def update(
     settings: Settings,
     tables: lake.Lake,
-    mine: turn.Turn,
+    mine: locks.Turn,
     work: feed.Work,
     day: Day,
     live: Version,
@@ -119,8 +122,10 @@ def update(
 ) -> Version:
     """Predict the new events, learn what is due, and publish; gives the version that is live then."""
     from flows.learning import learn_news, learn_nothing, stage
-    from tasks import encoding, increments, publishing
-    from tasks import minute as steps
+    from tasks import encoding
+    from tasks.minute import feed, pacing, steps
+    from tasks.publish import minute, publication
+    from tasks.registry import increments
 
     marks, news, refresh = work.marks, work.news, work.refresh
     if not news.items.is_empty():
@@ -130,11 +135,11 @@ def update(
     else:
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
     state, learnt, version, verdict = done.state, done.learnt, done.version, done.learnt.verdict
-    beside = feed.users_to_refresh(tables, steps.moved(state, learnt), refresh, exclude=state.step.user_ids)
+    beside = pacing.users_to_refresh(tables, steps.moved(state, learnt), refresh, exclude=state.step.user_ids)
     others = feed.read_histories(tables, beside.user_ids, settings.ingest.event_weights, settings.model.max_events)
     lists = stage("rank", steps.rank)(state, learnt, others, settings.publish)
-    made = publishing.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, _now())
-    stage("publish", publishing.publish_minute)(
+    made = publication.Provenance(version.version, version.run_id, str(runtime.flow_run.id), news.snapshot, _now())
+    stage("publish", minute.publish_minute)(
         tables,
         learnt.checkpoint.catalog.item_ids,
         lists.users,

@@ -14,21 +14,25 @@ from prefect.cache_policies import NO_CACHE
 from flows import logs
 from flows.handover import hand_over
 from flows.retries import with_retries
+from models.device import pick_device
 from models.errors import without_secrets
-from models.training import pick_device
 from settings import Settings, load
-from tasks import dataset, encoding, figures, gate, lake, night, night_run, publishing, registry, registry_upkeep, report, turn, upkeep
+from tasks import encoding, figures, lake, locks, process, upkeep
+from tasks.night import dataset, learning, report
+from tasks.publish import night, pointer, publication
+from tasks.registry import gate, night_run, versions
+from tasks.registry import upkeep as registry_upkeep
 
 logs.speak()
 
 
 encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed_items)
 load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
-learn = task(name="train", cache_policy=NO_CACHE)(night.learn)
-judge = task(name="evaluate", cache_policy=NO_CACHE)(night.judge)
-complete = task(name="refit", cache_policy=NO_CACHE)(night.complete)
+learn = task(name="train", cache_policy=NO_CACHE)(learning.learn)
+judge = task(name="evaluate", cache_policy=NO_CACHE)(learning.judge)
+complete = task(name="refit", cache_policy=NO_CACHE)(learning.complete)
 register = task(name="register", **with_retries)(night_run.register)
-write_metrics = task(name="write-metrics", **with_retries)(publishing.write_offline_metrics)
+write_metrics = task(name="write-metrics", **with_retries)(night.write_offline_metrics)
 prune = task(name="prune", **with_retries)(registry_upkeep.prune)
 maintain = task(name="maintain", **with_retries)(upkeep.maintain)
 
@@ -40,47 +44,47 @@ def nightly(minutes: float | None = None) -> str:
     minutes: budget of training on the past; MINUTEHAND_TRAIN__MINUTES if none.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
-    with turn.take(settings.home), lake.explained():
-        night.use_threads(settings.threads)
+    with locks.take(settings.home), lake.explained():
+        process.use_threads(settings.threads)
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-        models = registry.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
-        for text in registry_upkeep.reconcile(models, publishing.live_version(tables)).told:
+        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
+        for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).told:
             get_run_logger().warning(text)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
         config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
         about = {"flow_run_id": run_id, "lake_uri": tables.catalog}
         with night_run.start_night(
-            models, str(runtime.flow_run.name), config, data.snapshot, night.git_revision(), data.describe(), **about
+            models, str(runtime.flow_run.name), config, data.snapshot, process.git_revision(), data.describe(), **about
         ) as run:
             return learn_and_publish(settings, tables, models, data, run, run_id)
 
 
 def learn_and_publish(
-    settings: Settings, tables: lake.Lake, models: registry.Registry, data: dataset.Dataset, run: night_run.Night, flow_run_id: str
+    settings: Settings, tables: lake.Lake, models: versions.Registry, data: dataset.Dataset, run: night_run.Night, flow_run_id: str
 ) -> str:
     """Train, judge, refit, register, pass the gate, hand over, report, maintain."""
-    champion = registry.champion(models)
+    champion = versions.champion(models)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch)
     judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
     run.metrics(judged.rows)
     run.figures({"training": figures.training_curve(*learnt.fit.curve.points), "segments": figures.segment_bars(judged.rows)})
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder))
-        version = register(run, Path(folder), judged.rows, night.example(data))
+        version = register(run, Path(folder), judged.rows, learning.example(data))
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
     get_run_logger().log(verdict.level, verdict.text)
     live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, verdict.live, flow_run_id)
     now = datetime.now(UTC).replace(tzinfo=None)
-    judged_as = publishing.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
+    judged_as = publication.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
     write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
     create_link_artifact(link=without_secrets(settings.mlflow_url) + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
-    maintain(tables, spare=registry.snapshots(models), keep_from=registry.unpublished_snapshot(models, live.version))
+    maintain(tables, spare=versions.snapshots(models), keep_from=versions.unpublished_snapshot(models, live.version))
     return live.version

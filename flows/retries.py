@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from models.errors import UserError
 from tasks.lake import LakeError
-from tasks.registry import RegistryError
+from tasks.registry.versions import RegistryError
 
 
 def may_pass(task: Task, run: TaskRun, state: State) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.dataset import Floats, Ints
+from models.events import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from models.config import EncoderConfig
-from models.encoder import find_encoder, load_encoder
+from models.text.encoder import find_encoder, load_encoder
 from tasks.lake import Lake, reading, statement, writing
 
 logger = logging.getLogger("minutehand.encoding")

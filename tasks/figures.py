@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
@@ -12,7 +13,7 @@ from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from models.dataset import Floats
+from models.events import Floats
 from models.results import MetricRow
 
 OURS = "nightly_and_increments"
@@ -20,6 +21,15 @@ MINE = "#0b6e4f"
 CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """NDCG@10 by policy and stretch of time, to be drawn; time: the end of each stretch; n_events: in each."""
+
+    time: tuple[datetime, ...]
+    n_events: tuple[int, ...]
+    ndcg_at_10: dict[str, Floats]
 
 
 def training_curve(loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> Figure:
@@ -75,17 +85,17 @@ def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10", title: s
     return figure
 
 
-def replay_curves(time: Sequence[datetime], n_events: Sequence[int], ndcg: Mapping[str, Floats]) -> Figure:
+def replay_curves(curves: Curves) -> Figure:
     """NDCG@10 of each policy over time, up to there (the mean of all events so far) in bold and by stretch faintly."""
     figure = Figure(figsize=(9.5, 5.0), layout="constrained")
     axes = figure.subplots()
     shades = {OURS: MINE, "nightly_fresh_lists": CHAMPION} | {
         name: BASELINES[number % len(BASELINES)]
-        for number, name in enumerate(name for name in ndcg if name not in {OURS, "nightly_fresh_lists"})
+        for number, name in enumerate(name for name in curves.ndcg_at_10 if name not in {OURS, "nightly_fresh_lists"})
     }
-    weights = np.asarray(n_events, float)
-    days = date2num(time)
-    for name, values in ndcg.items():
+    weights = np.asarray(curves.n_events, float)
+    days = date2num(curves.time)
+    for name, values in curves.ndcg_at_10.items():
         so_far = np.cumsum(values * weights) / np.maximum(np.cumsum(weights), 1)
         axes.plot(days, values, color=shades[name], linewidth=0.8, alpha=0.35)
         axes.plot(days, so_far, color=shades[name], linewidth=2.4 if name == OURS else 1.6, label=name.replace("_", " "))

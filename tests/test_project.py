@@ -14,7 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from cli.orchestration import OWN_RUNS
+from cli.up.orchestration import OWN_RUNS
 from tests.conftest import ROOT
 
 

@@ -22,14 +22,15 @@ import numpy as np
 import torch
 
 from bench.table import keep
-from models.backtest import Task, make_task
-from models.dataset import Ints, ragged_rows
-from models.metrics import Ranking
-from models.training import pick_device
+from models.device import pick_device
+from models.evaluation.protocols import Task, make_task
+from models.events import Ints, ragged_rows
+from models.metrics.ranking import Ranking
 from settings import load as load_settings
-from tasks.backtest import Recipe, peak_memory, rank_learner
-from tasks.backtest_files import Files, load
-from tasks.sources import ColumnMapping
+from tasks.ingest.sources import ColumnMapping
+from tasks.offline.backtest import Recipe, rank_learner
+from tasks.offline.files import Files, load
+from tasks.process import peak_memory
 
 RETAIL = ColumnMapping(
     {"user_id": "CustomerID", "item_id": "StockCode", "occurred_at": "InvoiceDate", "value": "Quantity"},

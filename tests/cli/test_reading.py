@@ -11,7 +11,7 @@ import pytest
 
 from tasks.lake import LakeConfig, locate, migrate
 from tests.cli.test_ingest import minutehand
-from tests.tasks.test_publishing import add_events, add_item, put, ranked
+from tests.tasks.publish.test_night import add_events, add_item, put, ranked
 
 
 @pytest.fixture

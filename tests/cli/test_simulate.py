@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from cli.simulate import simulate
-from models.shop import ShopConfig
+from models.simulation.shop import ShopConfig
 
 SMALL = ["simulate", "--users", "8", "--items", "20", "--days", "4"]
 

@@ -25,8 +25,16 @@ from typing import Any
 from tests.flows.effects import place, watch
 
 IMPORTED = (
-    *("flows.minute", "flows.learning", "models.encoder", "tasks.encoding", "tasks.increments", "tasks.minute", "tasks.night"),
-    *("tasks.publishing", "transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert", "torch._dynamo"),
+    *(
+        "flows.minute",
+        "flows.learning",
+        "models.text.encoder",
+        "tasks.encoding",
+        "tasks.registry.increments",
+        "tasks.minute.steps",
+        "tasks.night.learning",
+    ),
+    *("tasks.publish.night", "transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert", "torch._dynamo"),
     *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
 )
 FOREIGN = ("mlflow.db", ".artifact.uploading.")
@@ -81,41 +89,42 @@ def watched(order: dict[str, Any]) -> Iterator[None]:
 def let_a_day_pass() -> None:
     """The run of today's minutes becomes that of yesterday."""
     from settings import load
-    from tasks import increments, registry
+    from tasks.registry import day_run, versions
 
     settings = load()
-    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name)
+    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name)
     today = datetime.now(UTC).date()
-    day = increments.open_day(models, today, "1")
+    day = day_run.open_day(models, today, "1")
     models.client.set_tag(day.run_id, "minutehand.day", str(today - timedelta(days=1)))
 
 
 def state() -> dict[str, Any]:
     """What a run leaves, without names of runs, versions and times."""
-    from models import checkpoint as checkpoints
+    from models.version import checkpoint as checkpoints
     from settings import load
-    from tasks import increments, publishing, registry
     from tasks.lake import locate, reading
+    from tasks.publish import pointer
+    from tasks.registry import day_run, versions
 
     settings = load()
     lake = locate(settings.lake, settings.home)
     with reading(lake) as con:
         found: dict[str, Any] = {name: con.execute(sql).fetchall() for name, sql in TABLES.items()}
-    models = registry.open_registry(settings.tracking_uri, settings.registry.model_name)
-    live = registry.find_version(models, publishing.live_version(lake) or "")
+    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name)
+    live = versions.find_version(models, pointer.live_version(lake) or "")
     loaded = checkpoints.load(live.checkpoint_folder)
     assert loaded.online is not None
     days = models.client.search_runs(
-        [models.experiment_id], f"tags.`minutehand.cadence` = '{increments.MINUTE}'", order_by=["attributes.start_time"]
+        [models.experiment_id], f"tags.`minutehand.cadence` = '{day_run.MINUTE}'", order_by=["attributes.start_time"]
     )
     points = [models.client.get_metric_history(day.info.run_id, "live/ndcg_at_10") for day in days]
     found["learnt"] = dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
     found["weights"] = {name: value.double().sum().item() for name, value in loaded.live.model.state_dict().items()}
     folders = list((settings.home / "mlflow" / "artifacts" / "models").iterdir())
-    found["versions"] = len(registry.versions(models)), len(registry.logged_models(models)), len(folders)
+    found["versions"] = len(versions.all_versions(models)), len(versions.logged_models(models)), len(folders)
     found["days"] = [day.info.status for day in days]
     found["files"] = sorted({place(file, settings.home) for file in settings.home.rglob("*") if not file.name.startswith(FOREIGN)})
-    found["live is live"] = registry.aliases(models)[registry.LIVE] == live.version
+    found["live is live"] = versions.aliases(models)[versions.LIVE] == live.version
     found["curve"] = [point.value for day in points for point in day]
     return found
 

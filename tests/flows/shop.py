@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from models import checkpoint as checkpoints
+from models.version import checkpoint as checkpoints
 from settings import load
-from tasks import registry
 from tasks.lake import Lake, locate, migrate, reading
+from tasks.registry import versions
 from tests.lakes import habits, put
-from tests.models.test_encoder import save_tiny_bert
+from tests.models.text.test_encoder import save_tiny_bert
 
 TITLES: dict[str, str | None] = {f"i{n:02}": "red tent" if n % 2 else "green tent" for n in range(30)}
 SMALL = {
@@ -45,13 +45,13 @@ class Shop:
         return self.ask(sql)[0][0]
 
     @property
-    def models(self) -> registry.Registry:
+    def models(self) -> versions.Registry:
         settings = load()
-        return registry.open_registry(settings.tracking_uri, settings.registry.model_name, self.home / "mlflow" / "artifacts")
+        return versions.open_registry(settings.tracking_uri, settings.registry.model_name, self.home / "mlflow" / "artifacts")
 
     @property
     def versions(self) -> set[str]:
-        return {str(found.version) for found in registry.versions(self.models)}
+        return {str(found.version) for found in versions.all_versions(self.models)}
 
     @property
     def live(self) -> str:
@@ -71,7 +71,7 @@ class Shop:
 
 def learnt(shop: Shop) -> dict[str, float]:
     """How many events of each item the live model has learnt."""
-    loaded = checkpoints.load(registry.find_version(shop.models, shop.live).checkpoint_folder)
+    loaded = checkpoints.load(versions.find_version(shop.models, shop.live).checkpoint_folder)
     assert loaded.online is not None
     return dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
 

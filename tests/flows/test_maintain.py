@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.lake import LakeConfig, locate, migrate
-from tests.tasks.test_publishing import add_events, content, put, ranked, rows
+from tests.tasks.publish.test_night import add_events, content, put, ranked, rows
 
 
 def test_the_flow_tidies_the_lake_of_its_home_and_changes_no_content(home: Path, prefect_server: str) -> None:

@@ -21,8 +21,9 @@ import pytest
 from filelock import FileLock
 
 from models.errors import UserError
-from tasks import registry, turn
+from tasks import locks
 from tasks.lake import LakeError, writing
+from tasks.registry import versions
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
 from tests.flows.shop import Shop, learnt, open_shop
@@ -31,23 +32,23 @@ from tests.lakes import put
 LATE = 12 * 24.0
 """Hours since the start of the shop, after all its habits."""
 MOMENTS = [
-    "tasks.feed:watermarks_of:after",
-    "tasks.feed:look_for_work:after",
-    "tasks.minute:prepare:after",
-    "tasks.minute:score:after",
-    "tasks.minute:take_in:after",
-    "tasks.minute:save:after",
-    "tasks.minute:rank:after",
-    "tasks.publishing:_check_watermarks:after",
-    "tasks.publishing:_make_room:after",
-    "tasks.publishing:_insert_some_lists:after",
-    "tasks.publishing:_replace_some_neighbours:after",
-    "tasks.publishing:_extend_histories:after",
-    "tasks.publishing:_note:after",
-    "tasks.publishing:_note_prequential:after",
-    "tasks.publishing:_note_freshness:after",
-    "tasks.publishing:_note_moved:after",
-    "tasks.publishing:_move_watermarks:after",
+    "tasks.minute.feed:watermarks_of:after",
+    "tasks.minute.feed:look_for_work:after",
+    "tasks.minute.steps:prepare:after",
+    "tasks.minute.steps:score:after",
+    "tasks.minute.steps:take_in:after",
+    "tasks.minute.steps:save:after",
+    "tasks.minute.steps:rank:after",
+    "tasks.publish.minute:_check_watermarks:after",
+    "tasks.publish.minute:_make_room:after",
+    "tasks.publish.minute:_insert_some_lists:after",
+    "tasks.publish.minute:_replace_some_neighbours:after",
+    "tasks.publish.minute:_extend_histories:after",
+    "tasks.publish.minute:note_publication:after",
+    "tasks.publish.minute:note_prequential:after",
+    "tasks.publish.minute:note_freshness:after",
+    "tasks.publish.minute:note_moved:after",
+    "tasks.publish.minute:move_watermarks:after",
 ]
 """At work, and within the transaction that publishes; the boundaries between effects are found, not listed."""
 PARTS = 8
@@ -124,7 +125,7 @@ def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop
     (run,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'")
     assert run.info.status == "RUNNING"
     assert {"live/ndcg_at_10", "nightly/ndcg_at_10", "recent_popular/ndcg_at_10", "live/ndcg_at_10_last_hour"} <= set(run.data.metrics)
-    assert registry.aliases(shop.models) == {"champion": "1", "live": "2"}
+    assert versions.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 
 def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_run(shop: Shop) -> None:
@@ -193,7 +194,7 @@ def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
     before = marks(shop)
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     monkeypatch.setattr(flow, "TURN_WAIT_S", 0.2)
-    with turn.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
+    with locks.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
         assert shop.spend_minute() is None
     assert "the next run takes up whatever is new" in caplog.text
     assert marks(shop) == before
@@ -281,10 +282,10 @@ def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_
     monkeypatch.setattr(flow, "judge", judge_while_something_happens)
     monkeypatch.setenv("MINUTEHAND_REGISTRY__GATE_TOLERANCE", "1")
     after = shop.spend_night()
-    champion = registry.aliases(shop.models)["champion"]
+    champion = versions.aliases(shop.models)["champion"]
     assert int(after) > int(champion) > int(live)
-    assert registry.aliases(shop.models)["live"] == shop.live == after
-    assert registry.find_version(shop.models, after).champion == champion
+    assert versions.aliases(shop.models)["live"] == shop.live == after
+    assert versions.find_version(shop.models, after).champion == champion
     assert learnt(shop) == {**before, "i02": before["i02"] + 1, "later": 1}
     assert marks(shop)["learnt"] == marks(shop)["published"] == shop.value("select max(data_snapshot) from recs.recommendations")
     assert shop.value("select count(distinct evaluated_at) from eval.prequential") == predicted + 2
@@ -300,7 +301,7 @@ def test_a_refused_night_goes_on_with_the_live_increment_and_what_it_has_learnt(
     from flows import nightly as flow
 
     put(shop.lake, [("u11", "i03", LATE + 7)], event_type="click")
-    live, champion = shop.spend_minute(), registry.aliases(shop.models)["champion"]
+    live, champion = shop.spend_minute(), versions.aliases(shop.models)["champion"]
     before, judge = learnt(shop), flow.judge
 
     def judge_badly(*given: Any) -> Any:
@@ -309,9 +310,9 @@ def test_a_refused_night_goes_on_with_the_live_increment_and_what_it_has_learnt(
         return replace(judged, ndcg=(judged.champion_ndcg or 0.0) / 2 - 0.01)
 
     monkeypatch.setattr(flow, "judge", judge_badly)
-    after = registry.find_version(shop.models, shop.spend_night())
+    after = versions.find_version(shop.models, shop.spend_night())
     assert (after.tags["parent"], after.champion) == (live, champion)
-    assert registry.aliases(shop.models)["champion"] == champion
+    assert versions.aliases(shop.models)["champion"] == champion
     assert learnt(shop) == {**before, "i04": before["i04"] + 1}
 
 
@@ -501,7 +502,7 @@ def test_a_minute_killed_at_any_moment_is_mended_by_the_next(moment: str, forker
 @pytest.mark.slow
 def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
     forker.begin()
-    for moment in ("tasks.publishing:_note:after", "mlflow:MlflowClient.delete_logged_model:before"):
+    for moment in ("tasks.publish.minute:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
         assert forker.run({"kill": moment}) == [-signal.SIGKILL]
     assert forker.run({}) == [0]
     assert forker.state() == unkilled

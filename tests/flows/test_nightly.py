@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from models.errors import UserError
-from tasks import registry, turn
+from tasks import locks
 from tasks.lake import reading
+from tasks.registry import versions
 from tests.conftest import ROOT
 from tests.flows.shop import Shop, learnt, open_shop
 from tests.lakes import habits, put
@@ -35,7 +36,7 @@ def demand_sound(shop: Shop) -> None:
     for table, key in DUPLICATES.items():
         assert shop.value(f"select count(*) from (select {key} from {table} group by all having count(*) > 1)") == 0, table
     live, run, snapshot = shop.ask("select model_version, mlflow_run_id, data_snapshot from recs.publications order by published_at")[-1]
-    assert registry.aliases(shop.models)["champion"] == live
+    assert versions.aliases(shop.models)["champion"] == live
     origins = shop.ask("select distinct model_version, mlflow_run_id, data_snapshot from recs.recommendations")
     assert origins == [(live, run, snapshot)]
     assert shop.ask("select distinct model_version from recs.similar_items") == [(live,)]
@@ -61,7 +62,7 @@ def at_home(shop: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 def test_the_first_night_registers_a_champion_and_publishes_it(shop: Shop) -> None:
-    assert registry.aliases(shop.models) == {"champion": "1", "live": "1"}
+    assert versions.aliases(shop.models) == {"champion": "1", "live": "1"}
     assert shop.ask("select model_version, n_users, n_items from recs.publications") == [("1", 40, 30)]
     demand_sound(shop)
 
@@ -104,14 +105,14 @@ def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champ
 def test_a_worse_challenger_is_refused_and_the_champion_goes_on_publishing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 
-    live = registry.aliases(shop.models)["champion"]
+    live = versions.aliases(shop.models)["champion"]
     before = shop.value("select count(*) from recs.publications")
-    judge = flow.night.judge
+    judge = flow.learning.judge
     monkeypatch.setattr(flow, "judge", lambda *given: _worse(judge(*given)))
     assert shop.spend_night() == live
     assert shop.value("select count(*) from recs.publications") == before + 1
-    assert registry.aliases(shop.models)["champion"] == live
-    assert registry.aliases(shop.models)["challenger"] != live
+    assert versions.aliases(shop.models)["champion"] == live
+    assert versions.aliases(shop.models)["challenger"] != live
     demand_sound(shop)
 
 
@@ -127,7 +128,7 @@ def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
     while n_nights < 6:
         shop.spend_night()
         n_nights += 1
-    held = set(registry.aliases(shop.models).values())
+    held = set(versions.aliases(shop.models).values())
     assert held <= shop.versions
     assert len(shop.versions - held) <= 2
     assert len(shop.versions) < n_nights
@@ -135,17 +136,17 @@ def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
 
 def test_a_second_night_at_the_same_time_is_refused_with_the_process_that_has_the_turn(shop: Shop) -> None:
     before = shop.value("select count(*) from recs.publications")
-    with turn.take(shop.home), pytest.raises(UserError, match=rf"a night is under way in .*\(process {os.getpid()}, since 20"):
+    with locks.take(shop.home), pytest.raises(UserError, match=rf"a night is under way in .*\(process {os.getpid()}, since 20"):
         shop.spend_night()
     assert shop.value("select count(*) from recs.publications") == before
 
 
 KILLERS = {
-    "training": "import tasks.night_run as r; r.Night.epoch = die",
-    "saving the model": "import tasks.packing as p; p._example_frame = die",
-    "between saving and the gate": "import tasks.gate as g; g.pass_gate = die",
-    "between the gate and publishing": "import tasks.night as n; n.best_popularity_column = die",
-    "publishing": "import tasks.publishing as p; p._note = die",
+    "training": "import tasks.registry.night_run as r; r.Night.epoch = die",
+    "saving the model": "import tasks.registry.packing as p; p._example_frame = die",
+    "between saving and the gate": "import tasks.registry.gate as g; g.pass_gate = die",
+    "between the gate and publishing": "import tasks.night.learning as n; n.best_popularity_column = die",
+    "publishing": "import tasks.publish.night as p; p.note_publication = die",
     "upkeep": "import tasks.upkeep as u; u._expire = die",
 }
 
@@ -154,8 +155,8 @@ HAND_OVER_KILLERS = {
     "before the news are predicted": "h.predict = die",
     "before the news are learnt": "h.catch_up = die",
     "before the lists are made": "h.make_lists = die",
-    "while the lists are published": "import tasks.publishing as p; p._move_watermarks = die",
-    "between the lists and the alias": "import tasks.increments as i; i.publish_alias = die",
+    "while the lists are published": "import tasks.publish.night as p; p.move_watermarks = die",
+    "between the lists and the alias": "import tasks.registry.increments as i; i.publish_alias = die",
 }
 NEWS = """
 import flows.handover as h
@@ -213,7 +214,7 @@ def test_after_a_hand_over_was_killed_the_next_minute_has_learnt_what_came_in_me
     assert learnt(shop) == {**before, "i05": before["i05"] + 1}
     marks = dict(shop.ask("select consumer, snapshot from ops.watermarks"))
     assert marks["learnt"] == marks["published"]
-    assert registry.aliases(shop.models)["live"] == shop.live
+    assert versions.aliases(shop.models)["live"] == shop.live
     assert shop.value("select count(distinct evaluated_at) from eval.prequential") == figures + 1
     origins = shop.ask("select user_id from recs.recommendations group by user_id having count(distinct generated_at) > 1")
     assert origins == []
@@ -228,7 +229,7 @@ def test_a_night_after_the_registry_was_lost_begins_another(shop: Shop, caplog: 
     before = learnt(shop)
     for n in range(2):
         put(shop.lake, [("u04", "i06", (13 + 2 * n) * 24.0)], event_type="click")
-        for alias in registry.aliases(shop.models):
+        for alias in versions.aliases(shop.models):
             shop.models.client.delete_registered_model_alias(shop.models.model_name, alias)
         shop.models.client.delete_registered_model(shop.models.model_name)
         caplog.clear()

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from cli.children import group_lives
 from cli.environment import read_up
-from cli.orchestration import SILENT_RUNS
-from cli.ports import is_free
+from cli.up.children import group_lives
+from cli.up.orchestration import SILENT_RUNS
+from cli.up.ports import is_free
 from tasks.lake import LakeConfig, LakeError, locate, reading
 
 MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")

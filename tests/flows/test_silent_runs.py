@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitStrategy, Concurrency
 from prefect.events import emit_event
 from prefect.states import Pending, Running
 
-from cli.orchestration import OWN_RUNS, SILENT_RUNS, crash_silent_runs
+from cli.up.orchestration import OWN_RUNS, SILENT_RUNS, crash_silent_runs
 
 pytestmark = pytest.mark.slow
 SHORTEST = timedelta(seconds=10)  # that Prefect takes

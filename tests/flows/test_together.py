@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from models import checkpoint as checkpoints
-from tasks import registry
+from models.version import checkpoint as checkpoints
+from tasks.registry import versions
 from tests.conftest import ROOT
 from tests.flows.shop import Shop, open_shop
 
@@ -52,7 +52,7 @@ def test_ingest_minutes_nights_and_readers_live_together(shop: Shop, tmp_path: P
     assert shop.value("select count(*) from raw.events") > 40 * 12 + 20
     assert shop.value("select count(*) from recs.publications where cadence = 'minute'") > 1
     assert shop.value("select count(*) from recs.publications where cadence = 'nightly'") > 1
-    loaded = checkpoints.load(registry.find_version(shop.models, shop.live).checkpoint_folder)
+    loaded = checkpoints.load(versions.find_version(shop.models, shop.live).checkpoint_folder)
     assert loaded.online is not None
     learnt = dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
     assert learnt == dict(shop.ask("select item_id, count(*)::double from raw.events group by all"))

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from models.config import RecommenderConfig, TrainConfig
-from models.dataset import Events, Floats
-from models.recommender import Recommender
+from models.events import Events, Floats
+from models.sequence.recommender import Recommender
 
 TINY = RecommenderConfig(dim=16, n_blocks=2, n_heads=2, dropout=0.0, max_events=8)
 QUICK = TrainConfig(max_epochs=12, patience=12, minutes=1.0, learning_rate=1e-2, batch_events=512, device="cpu")

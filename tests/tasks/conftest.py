@@ -17,7 +17,7 @@ import pytest
 from tasks.lake import Lake, LakeConfig, locate, migrate
 
 if TYPE_CHECKING:
-    from tasks.registry import Registry
+    from tasks.registry.versions import Registry
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def registry(store: Path, request: pytest.FixtureRequest) -> Registry:
     """A registry of the test's own."""
-    from tasks.registry import open_registry
+    from tasks.registry.versions import open_registry
 
     return open_registry(f"sqlite:///{store / 'mlflow.db'}", request.node.name, store / request.node.name)
 
@@ -123,7 +123,7 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.fixture
 def register_one(registry: Registry, checkpoint: Path) -> Callable[[], str]:
     """A function that registers one more version, from a night of its own."""
-    from tasks.night_run import register, start_night
+    from tasks.registry.night_run import register, start_night
     from tests.tasks.fruits import EXAMPLE, ROWS
 
     def register_version() -> str:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import checkpoint as checkpoints
-from models.blend import starting_blend
-from models.checkpoint import Checkpoint
 from models.config import RecommenderConfig
-from models.dataset import Catalog
-from models.fitting import Weights
-from models.prior import N_PARAMETERS, Popularity
-from models.recommender import Recommender
+from models.events import Catalog
+from models.ranking.blend import starting_blend
+from models.ranking.prior import N_PARAMETERS, Popularity
 from models.results import MetricRow
-from models.whitening import Whitening
+from models.sequence.recommender import Recommender
+from models.sequence.weights import Weights
+from models.sequence.whitening import Whitening
+from models.version import checkpoint as checkpoints
+from models.version.checkpoint import Checkpoint
 
 ITEMS = ("apple", "pear", "plum", "fig", "quince")
 EXAMPLE: list[dict[str, Any]] = [

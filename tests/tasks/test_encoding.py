@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from models.config import EncoderConfig
-from models.encoder import load_encoder
+from models.text.encoder import load_encoder
 from tasks.encoding import encode_changed_items, text_vectors
 from tasks.lake import Lake, LakeConfig, current_snapshot, locate, migrate, reading, statement, writing
-from tests.models.test_encoder import save_tiny_bert
+from tests.models.text.test_encoder import save_tiny_bert
 
 Item = tuple[str, str | None, str | None, list[str] | None, list[str] | None]
 ITEMS: list[Item] = [

@@ -10,10 +10,10 @@ import pytest
 from models.errors import UserError
 from models.results import MetricRow
 from tasks.lake import Lake, LakeConfig, locate, writing
-from tasks.publishing import write_offline_metrics
+from tasks.publish.night import write_offline_metrics
 from tasks.reading import age, freshness_by_hour, lists_of, one_line, query, recommendations, similar, status
-from tests.tasks.test_feed import minute
-from tests.tasks.test_publishing import add_events, add_item, provenance, put, ranked, snapshot_of
+from tests.tasks.minute.test_feed import minute
+from tests.tasks.publish.test_night import add_events, add_item, provenance, put, ranked, snapshot_of
 
 
 def test_an_empty_lake_and_an_untrained_one_say_which_command_comes_next(home: Path, lake: Lake) -> None:

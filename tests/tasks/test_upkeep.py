@@ -11,8 +11,8 @@ import pytest
 
 from tasks.lake import Lake, reading
 from tasks.upkeep import maintain
-from tests.tasks.test_feed import minute, news_of
-from tests.tasks.test_publishing import add_events, content, content_of, files, put, ranked, rows, snapshot_of
+from tests.tasks.minute.test_feed import minute, news_of
+from tests.tasks.publish.test_night import add_events, content, content_of, files, put, ranked, rows, snapshot_of
 
 
 def busy_lake(lake: Lake) -> tuple[int, int]:

@@ -1,0 +1,48 @@
+"""`minutehand sql`: any query on the lake."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.lake import open_lake
+from cli.options import AsJson
+from cli.output import show, show_json
+
+N_SHOWN = 1000
+WIDEST = 40
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="Any DuckDB SQL; may start with from", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Ask the tables anything; nothing can be changed this way."""
+    from tasks.reading import query
+
+    answer = query(open_lake(), statement, None if as_json else N_SHOWN)
+    if as_json:
+        show_json(answer.rows)
+        return
+    rows, left_out = _fitting(answer.rows)
+    show(rows, as_json=False)
+    if left_out:
+        typer.echo(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}; select some by name, or add --json", err=True)
+    if answer.is_cut:
+        typer.echo(f"only the first {N_SHOWN:,} rows are shown; --json prints all of them", err=True)
+
+
+def _fitting(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows in as many columns as the terminal is wide enough for, at least one; and the names of the others."""
+    from shutil import get_terminal_size
+
+    room = get_terminal_size().columns - 1
+    kept: list[str] = []
+    for name in rows[0] if rows else ():
+        room -= 3 + min(max(len(name), *(len(str(row[name])) for row in rows)), WIDEST)
+        if kept and room < 0:
+            break
+        kept.append(name)
+    left_out = [name for name in (rows[0] if rows else ()) if name not in kept]
+    return [{name: row[name] for name in kept} for row in rows], left_out

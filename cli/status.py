@@ -1,0 +1,22 @@
+"""`minutehand status`: what is in the lake, and which model is live."""
+
+from __future__ import annotations
+
+from cli.options import AsJson
+from cli.output import show, show_json
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show what is in the lake, which model is live, trained on what, how old, how good."""
+    from settings import load
+    from tasks.lake import locate
+    from tasks.reading import status as find_status
+
+    settings = load()
+    ignored = [name for name, weight in settings.ingest.event_weights.items() if not weight > 0]
+    rows = find_status(locate(settings.lake, settings.home), ignored_types=ignored)
+    if as_json:
+        show_json(rows)
+        return
+    shown = [{**row, "value": f"{row['value']:,}" if isinstance(row["value"], int) else row["value"] or "none yet"} for row in rows]
+    show(shown, as_json=False)

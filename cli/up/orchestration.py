@@ -1,0 +1,125 @@
+"""What `minutehand up` asks of the Prefect API. Imports prefect: load it after cli.environment.prepare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from prefect.automations import AutomationCore, CompoundTrigger, EventTrigger, Posture
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterNextScheduledStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Crashed
+from prefect.workers.process import ProcessWorker
+
+SILENCE = timedelta(seconds=100)  # three heartbeats of PREFECT_FLOWS_HEARTBEAT_FREQUENCY and a little
+SILENT_RUNS = "Crash runs whose heartbeat stopped"
+OWN_RUNS = "minutehand"
+
+"""The tag of the deployments in prefect.yaml, which make their runs beat; somebody else's may never do."""
+PAGE = 200
+
+
+def create_pool(name: str) -> None:
+    """A work pool of processes on this machine, unless it is there."""
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(
+                WorkPoolCreate(
+                    name=name,
+                    type=ProcessWorker.type,
+                    description="Processes on this machine, started by `minutehand up`",
+                    base_job_template=ProcessWorker.get_default_base_job_template(),
+                )
+            )
+        except ObjectAlreadyExists:
+            return
+
+
+def crash_unfinished_runs(pool: str, why: str) -> None:
+    """Runs of the pool that claim to be under way become Crashed, and free the place they hold in their concurrency limit.
+
+    Only for when no worker of the pool is alive.
+    """
+    with get_client(sync_client=True) as client:
+        for run in _runs(client, pool, StateType.RUNNING, StateType.PENDING, StateType.CANCELLING):
+            client.set_flow_run_state(run.id, Crashed(message=why), force=True)
+
+
+def skip_overdue_runs(pool: str) -> None:
+    """Of the scheduled runs that fell due while nothing was up, only the newest of each deployment stays."""
+    seen = set()
+    with get_client(sync_client=True) as client:
+        for run in _runs(client, pool, StateType.SCHEDULED, before=datetime.now(UTC)):
+            if run.auto_scheduled and run.deployment_id in seen:
+                client.delete_flow_run(run.id)
+            seen.add(run.deployment_id)
+
+
+def crash_silent_runs(silence: timedelta = SILENCE) -> None:
+    """An automation: a run whose process was killed, so that it could say nothing, does not stay Pending or Running for ever.
+
+    It takes the place of the one that an older version made, and stays off where somebody has switched that off.
+    """
+    stopped = _silence(silence, after="heartbeat")
+    never_began = _silence(silence, after="Pending", match_related={"prefect.resource.id": f"prefect.tag.{OWN_RUNS}"})
+    with get_client(sync_client=True) as client:
+        before = client.read_automations_by_name(SILENT_RUNS)
+        for found in before:
+            client.delete_automation(found.id)
+        client.create_automation(
+            AutomationCore(
+                name=SILENT_RUNS,
+                description="A flow run beats every 30 s; one that was killed does not, and would keep its place in the concurrency limit",
+                enabled=all(found.enabled for found in before),
+                trigger=CompoundTrigger(require="any", triggers=[stopped, never_began]),
+                actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat for {silence.seconds} s")],
+            )
+        )
+
+
+def _silence(within: timedelta, after: str, match_related: dict[str, str | list[str]] | None = None) -> EventTrigger:
+    """Fires for a run that after an event neither beats nor ends."""
+    expected = ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")
+    return EventTrigger(
+        after={f"prefect.flow-run.{after}"},
+        expect={f"prefect.flow-run.{name}" for name in expected},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(match_related or {}),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=within,
+    )
+
+
+def _runs(client: SyncPrefectClient, pool: str, *states: StateType, before: datetime | None = None) -> Iterator[FlowRun]:
+    """Flow runs of the pool in any of the states, the newest scheduled first; read to the end before the first is given."""
+    chosen = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
+        next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=before) if before else None,
+    )
+    found: list[FlowRun] = []
+    while True:
+        page = client.read_flow_runs(
+            flow_run_filter=chosen,
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=PAGE,
+            offset=len(found),
+        )
+        found += page
+        if len(page) < PAGE:
+            return iter(found)

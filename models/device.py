@@ -1,0 +1,41 @@
+"""Where the arithmetic runs, and in which type."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+
+BLOCK_CELLS = 10_000_000
+"""How many scores to hold at a time: users times items of one block."""
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there: CUDA, or a processor with instructions for it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    abilities: dict[str, Any] = dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
+    return device.type == "cpu" and bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a setting: auto, cpu or cuda."""
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def matmul_dtype(device: torch.device) -> torch.dtype:
+    """The type of the large matrix products: bf16 where it is fast, with sums in fp32."""
+    return torch.bfloat16 if has_fast_bf16(device) else torch.float32
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bf16 where it is fast, otherwise nothing."""
+    if has_fast_bf16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a CUDA card; None elsewhere."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None

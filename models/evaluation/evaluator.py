@@ -1,0 +1,192 @@
+"""Held-out events predicted one by one from what came before them; full catalogue, ties count against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.config import EvaluationConfig
+from models.device import BLOCK_CELLS
+from models.evaluation.baselines import ItemKnn
+from models.events import Events, Floats, Ints, Windows, cut, offsets_of, ragged_rows
+from models.metrics.ranking import Ranking, rank_events
+from models.ranking.blend import (
+    Blend,
+    ItemState,
+    Repeats,
+    combine,
+    find_repeats,
+    trendiness,
+    user_features,
+)
+from models.ranking.candidates import N_CANDIDATES, Candidates, pick_candidates
+from models.ranking.prior import Slots, walk
+from models.sequence.recommender import Recommender
+from models.sequence.users import vectors_at
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """The events, and the two rules that every model is judged by: the slots of time and whether seen items are hidden.
+
+    is_counted: [events] what popularity is counted from, ever; None for all. Histories grow by every event, counted or not.
+    delay_s: how long before an event the list was made that it is judged by; what the user did in between is not known.
+    """
+
+    events: Events
+    slots: Slots
+    hide_seen: bool
+    is_counted: NDArray[np.bool_] | None = None
+    delay_s: int = 0
+
+    @cached_property
+    def counted(self) -> Events:
+        """The events that make popularity."""
+        return self.events if self.is_counted is None else self.events.where(self.is_counted)
+
+    @cached_property
+    def trend(self) -> Floats:
+        """Trendiness of every event."""
+        return trendiness(self.events, self.slots, self.counted)
+
+    def trend_scale(self, until: int | None) -> Floats:
+        """Mean and deviation of the trendiness of what is counted before a time."""
+        before = np.ones(len(self.events), bool) if until is None else self.events.time < until
+        known = self.trend[before if self.is_counted is None else before & self.is_counted]
+        return np.array([known.mean() if len(known) else 0.0, max(known.std(), 1e-3) if len(known) else 1.0], np.float32)
+
+    def with_kinds(self, kind: Ints, n_kinds: int) -> Evaluator:
+        """The same events under another numbering of event types."""
+        return replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds))
+
+    def histories(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The events of the same user before each row, or before the list was made that it is judged by, as half-open ranges."""
+        start = self.events.offsets[self.events.user[rows]]
+        if not self.delay_s:
+            return start, rows
+        asked = self.events.user[rows] * self._span + self.events.time[rows] - self.events.time.min() - self.delay_s
+        return start, np.clip(np.searchsorted(self._moments, asked, side="right"), start, rows)
+
+    @cached_property
+    def _span(self) -> int:
+        """More than the time between any two events, and the delay."""
+        return int(self.events.time.max() - self.events.time.min()) + self.delay_s + 1
+
+    @cached_property
+    def _moments(self) -> Ints:
+        """User and time of every event in one ascending number."""
+        return self.events.user * self._span + self.events.time - self.events.time.min()
+
+    def users(self, rows: Ints, blend: Blend) -> Tensor:
+        """User features at the time of each row."""
+        start, stop = self.histories(rows)
+        gap = self.events.time[rows] - self.events.time[np.maximum(stop - 1, 0)]
+        return user_features(self.trend, start, stop, gap, blend.trend)
+
+    def repeats(self, rows: Ints) -> Repeats | None:
+        """Items of before, where they may be shown."""
+        return None if self.hide_seen else find_repeats(self.events, *self.histories(rows), self.events.time[rows])
+
+    def seen(self, rows: Ints) -> tuple[Ints, Ints] | None:
+        """(row, item) pairs that may not be shown."""
+        if not self.hide_seen:
+            return None
+        number, history = ragged_rows(*self.histories(rows))
+        return number, self.events.item[history]
+
+    def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Tensor]]:
+        """Rows of one slot at a time, in order of time, with the popularity features as known when the slot began."""
+        if not len(rows):
+            return
+        slot = self.slots.of(self.events.time[rows])
+        order = np.argsort(slot, kind="stable")
+        wanted, begin = np.unique(slot[order], return_index=True)
+        block = max(BLOCK_CELLS // self.events.n_items, 1)
+        for (_, popularity), members in zip(walk(self.counted, self.slots, wanted), np.split(rows[order], begin[1:]), strict=True):
+            features = torch.from_numpy(popularity.features())
+            for first in range(0, len(members), block):
+                yield members[first : first + block], features
+
+    def rank(self, scores: Iterator[tuple[Ints, Tensor]]) -> tuple[Ranking, Ints]:
+        """Ranks of blocks of rows, and the rows."""
+        parts, rows = [], []
+        for members, score in scores:
+            parts.append(rank_events(score, self.events.item[members], self.seen(members)))
+            rows.append(members)
+        return Ranking.join(parts), np.concatenate(rows) if rows else np.empty(0, np.int64)
+
+    def rank_popularity(self, rows: Ints, column: int) -> Ranking:
+        """One popularity: a row of the half-lives, or len(HALF_LIVES_H) for all time; in the order of `rows`."""
+        scores = ((members, features[:, column].expand(len(members), -1).clone()) for members, features in self.blocks(rows))
+        return self.in_order(rows, *self.rank(scores))
+
+    def rank_item_knn(self, rows: Ints, knn: ItemKnn) -> Ranking:
+        """Item-kNN with its neighbours as trained and the histories as they grow."""
+        block = max(BLOCK_CELLS // self.events.n_items, 1)
+        parts = (rows[first : first + block] for first in range(0, len(rows), block))
+        return self.in_order(rows, *self.rank((part, torch.from_numpy(knn.score(self.events, part))) for part in parts))
+
+    def rank_blend(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Ranking:
+        """The recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
+
+        def scores() -> Iterator[tuple[Ints, Tensor]]:
+            for members, features in self.blocks(rows):
+                sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
+                state = ItemState(features, mean_score, is_cold)
+                yield members, combine(blend, self.users(members, blend), sequence, state, self.repeats(members))
+
+        return self.in_order(rows, *self.rank(scores()))
+
+    def candidates(
+        self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, n_each: int = N_CANDIDATES
+    ) -> Candidates:
+        """What `fit_blend` learns from."""
+        parts = []
+        for members, features in self.blocks(rows):
+            sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
+            state = ItemState(features, mean_score, is_cold)
+            target = torch.from_numpy(self.events.item[members])
+            users = self.users(members, blend)
+            parts.append(pick_candidates(users, sequence, state, self.repeats(members), self.seen(members), target, n_each))
+        return Candidates.join(parts)
+
+    @staticmethod
+    def in_order(rows: Ints, ranking: Ranking, ranked: Ints) -> Ranking:
+        """The ranking in the order of `rows`, which are sorted."""
+        order = np.argsort(ranked, kind="stable")
+        assert np.array_equal(ranked[order], rows), "every row is ranked once"
+        return Ranking(ranking.rank[order], ranking.top[order])
+
+
+REPEATS_ARE_COMMON = 0.05
+MAX_PRIOR_CELLS = 100_000_000
+
+
+def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
+    """The rules of the hold-out; whether seen items are hidden is decided by how often users came back in training."""
+    past = events.by_time[: max(int(len(events) * config.train_share), 1)]
+    distinct = len(np.unique(events.user[past] * events.n_items + events.item[past]))
+    comes_back = 1 - distinct / max(len(past), 1) >= REPEATS_ARE_COMMON
+    hide = config.seen_items == "hide" or (config.seen_items == "auto" and not comes_back)
+    n_slots = min(max(MAX_PRIOR_CELLS // max(events.n_items, 1), 200), 4000)
+    return Evaluator(events, Slots.over(events.time, n_slots), hide)
+
+
+def knows_less(served: Evaluator, rows: Ints) -> Ints:
+    """The rows whose list was made before something that the user did before them."""
+    return rows[served.histories(rows)[1] < rows]
+
+
+def served_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tensor:
+    """User vectors [rows, dim] at the time of each row, from what its list knew: see Evaluator.delay_s."""
+    start, stop = evaluator.histories(rows)
+    start = np.maximum(start, stop - model.config.max_events)
+    histories = cut(evaluator.events, Windows(start, start, stop))
+    offsets = offsets_of(histories, len(rows))
+    return vectors_at(model, histories, offsets[:-1], offsets[1:], evaluator.events.time[rows])

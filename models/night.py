@@ -1,0 +1,187 @@
+"""One night of learning: fit on the past, choose on a later period, judge on the newest, then learn everything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.config import RecommenderConfig, TrainConfig
+from models.device import matmul_dtype, pick_device
+from models.evaluation.evaluator import Evaluator, knows_less, served_vectors
+from models.events import Events, Floats, Ints, TemporalSplit, sample
+from models.metrics.ranking import rank_events
+from models.ranking.blend import Blend, popularity_only, starting_blend
+from models.ranking.candidates import Candidates
+from models.ranking.prior import HALF_LIVES_H, Slots, slot_log_prior
+from models.sequence.recommender import Recommender
+from models.sequence.users import target_vectors
+from models.sequence.weights import LIST_DELAY_S, Weights
+from models.sequence.whitening import Whitening
+from models.training.blend_fit import fit_blend
+from models.training.prior_fit import fit_prior
+from models.training.training import Curve, Offsets, OnEpoch, Sampling, train
+
+log = logging.getLogger("minutehand.fitting")
+MAX_JUDGE_ROWS = 2000
+MAX_BLEND_ROWS = 6000
+MAX_CHOICE_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training on the past and choosing on the validation period gave."""
+
+    weights: Weights
+    blend: Blend
+    whitening: Whitening
+    curve: Curve
+    prior: Floats
+
+
+def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.device) -> Offsets:
+    """The log prior of each training slot; items whose first event is still to come are taken out, and a large catalogue is sampled."""
+    wanted, place = np.unique(slots.of(events.time), return_inverse=True)
+    first_seen = np.full(events.n_items, np.iinfo(np.int64).max)
+    np.minimum.at(first_seen, events.item, events.time)
+    table = slot_log_prior(events, slots, wanted, prior)
+    for row, slot in enumerate(wanted):
+        table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
+    return Offsets(table.to(device, matmul_dtype(device)), place, Sampling.for_large(events.n_items))
+
+
+def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:
+    """An untrained model on whitened text [items, dim]."""
+    generator = torch.manual_seed(seed)  # linear layers draw their start from the global one
+    return Recommender(config, torch.from_numpy(text), n_kinds, generator).to(device)
+
+
+def finish(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
+    """The trained model with the mean user vector over some rows."""
+    vectors = target_vectors(model, events, rows) if len(rows) else torch.zeros(1, model.config.dim)
+    return Weights(model, vectors.mean(0), torch.from_numpy((n_trained == 0).astype(np.float32)))
+
+
+def fit_past(
+    evaluator: Evaluator,
+    split: TemporalSplit | None,
+    validation: Ints,
+    text: Floats,
+    model_config: RecommenderConfig,
+    train_config: TrainConfig,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Fit:
+    """Train on the events before the validation period, or on all that count where no time splits them; the validation rows
+    choose epochs and blend.
+    """
+    events, slots = evaluator.events, evaluator.slots
+    until = None if split is None else split.validation_from
+    past = evaluator.counted if until is None else events.before(until)
+    device = pick_device(train_config.device)
+    n_trained = np.bincount(past.item, minlength=events.n_items)
+    whitening = Whitening.fit(text, model_config.dim, n_trained > 0)
+    model = new_model(model_config, whitening.apply(text), events.n_kinds, device, seed)
+    prior = fit_prior(past, slots)
+    judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior) if len(validation) else None
+    offsets = training_offsets(past, slots, prior, device)
+    curve = train(model, past, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
+    weights = finish(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
+    blend = choose_blend(evaluator, weights, validation, until, seed)
+    return Fit(weights, blend, whitening, curve, prior)
+
+
+def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
+    """Validation NDCG@10 of a model under the prior alone: cheap enough for every epoch."""
+    events, slots = evaluator.events, evaluator.slots
+    wanted, place = np.unique(slots.of(events.time[rows]), return_inverse=True)
+    if len(wanted) * events.n_items > 50_000_000:
+        wanted = wanted[: max(50_000_000 // events.n_items, 1)]
+        rows, place = rows[place < len(wanted)], place[place < len(wanted)]
+    table = slot_log_prior(evaluator.counted, slots, wanted, prior)
+
+    def judge(model: Recommender) -> float:
+        vectors, items = target_vectors(model, events, rows), model.items().detach().float().cpu()
+        total = 0.0
+        for first in range(0, len(rows), 500):
+            part = slice(first, first + 500)
+            scores = vectors[part] @ items.T + table[torch.from_numpy(place[part])]
+            total += float(rank_events(scores, events.item[rows[part]], evaluator.seen(rows[part])).ndcg_at_10.sum())
+        return total / max(len(rows), 1)
+
+    return judge
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Events by which a blend is chosen: rows of an evaluator, and the user vectors for them."""
+
+    evaluator: Evaluator
+    rows: Ints
+    vectors: Tensor
+
+    def sampled(self, n: int, seed: int) -> _Choice:
+        rows = sample(self.rows, n, seed)
+        return _Choice(self.evaluator, rows, self.vectors[torch.from_numpy(np.searchsorted(self.rows, rows))])
+
+
+def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
+    """The best on validation of: the fitted blend, it with more or less of either part, and each popularity alone.
+
+    Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
+    LIST_DELAY_S before has to predict them, if it knows less.
+    """
+    scale = evaluator.trend_scale(until)
+    start = starting_blend(scale)
+    if not len(validation):
+        return start
+    items = weights.item_vectors()
+    mean_score = items @ weights.mean_vector
+    rows = sample(validation, MAX_BLEND_ROWS, seed)
+    choices = [_Choice(evaluator, rows, target_vectors(weights.model, evaluator.events, rows))]
+    if until is not None:
+        served = replace(evaluator, delay_s=LIST_DELAY_S)
+        rows = sample(knows_less(served, rows), MAX_BLEND_ROWS // 2, seed)
+        if len(rows):
+            choices.append(_Choice(served, rows, served_vectors(weights.model, served, rows)))
+    candidates = [each.evaluator.candidates(each.rows, each.vectors, items, start, mean_score, weights.is_cold) for each in choices]
+    fitted = fit_blend(Candidates.join(candidates), start)
+    options = [fitted, fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
+    options += [popularity_only(row, scale) for row in range(len(HALF_LIVES_H) + 1)]
+    quality = np.zeros(len(options))
+    for each in (choice.sampled(MAX_CHOICE_ROWS, seed) for choice in choices):
+        ndcg = [
+            float(each.evaluator.rank_blend(each.rows, each.vectors, items, option, mean_score, weights.is_cold).ndcg_at_10.mean())
+            for option in options
+        ]
+        log.info(
+            "validation NDCG@10 of the blends, lists %d s old: %s", each.evaluator.delay_s, ", ".join(f"{value:.4f}" for value in ndcg)
+        )
+        quality += np.array(ndcg) / max(*ndcg, 1e-12)
+    return options[int(np.argmax(quality))]
+
+
+def refit(
+    evaluator: Evaluator,
+    fit: Fit,
+    text: Floats,
+    model_config: RecommenderConfig,
+    train_config: TrainConfig,
+    seed: int,
+    but: Ints | None = None,
+) -> tuple[Weights, Curve]:
+    """The same recipe on all events but some rows, for as many epochs as were best."""
+    events = evaluator.events
+    if but is not None:
+        weight = events.weight.copy()
+        weight[but] = 0
+        events = replace(events, weight=weight)
+    model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
+    offsets = training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device))
+    curve = train(model, events, offsets, train_config, seed=seed, n_epochs=fit.curve.n_best or 1.0)
+    newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
+    return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

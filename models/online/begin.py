@@ -1,0 +1,70 @@
+"""The online state at the end of a night: from here the increments go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.config import IncrementConfig
+from models.device import matmul_dtype
+from models.evaluation.evaluator import Evaluator, served_vectors
+from models.events import Events, cut
+from models.night import Fit
+from models.ranking.candidates import Candidates
+from models.ranking.prior import Popularity, slot_log_prior
+from models.sequence.weights import LIST_DELAY_S
+from models.version.memory import WINDOW_EVENTS, Memory, Sample, remember
+from models.version.online_state import DELTA, Online
+
+
+def sample_memory(events: Events, config: IncrementConfig, max_events: int, seed: int) -> Sample:
+    """What will be replayed, and what the gate will measure on: to be drawn before the night learns all events but the latter."""
+    first, last = int(events.time.min()), int(events.time.max())
+    half_life = max((last - first) * config.memory_half_life_share, 1.0)
+    return remember(events, half_life, config.memory_windows, min(WINDOW_EVENTS, max_events), np.random.default_rng(seed))
+
+
+def begin(
+    evaluator: Evaluator,
+    fit: Fit,
+    sample: Sample,
+    squares: Mapping[str, Tensor],
+    popularity: Popularity,
+    config: IncrementConfig,
+    held_out_from: int,
+) -> Online:
+    """The online state at the end of a night that has learnt all events of the evaluator.
+
+    squares: AdamW's mean of squared gradients, by parameter: how long a step of an increment may be.
+
+    The blend's newest events are those that the model of the past, which saw none since held_out_from (unix seconds), predicted, from
+    lists as old as they are in use.
+    """
+    events, slots = evaluator.events, evaluator.slots
+    replayed = cut(events, sample.windows)
+    shares = np.linspace(0, 1, config.prior_slots)
+    moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
+    prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
+    memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
+    recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config, held_out_from) if config.blend_rows else None
+    return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, {}, 0)
+
+
+def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig, held_out_from: int) -> Candidates | None:
+    """The newest held-out events, one of each list that was looked at, as the model of the past would have served them."""
+    events = evaluator.events
+    rows = np.sort(events.by_time[-4 * config.blend_rows :])
+    rows = rows[events.time[rows] >= held_out_from]
+    if not len(rows):
+        return None
+    _, known = evaluator.histories(rows)
+    _, first = np.unique(np.stack([events.user[rows], known, events.time[rows]], 1), axis=0, return_index=True)
+    rows = np.sort(rows[first][np.argsort(events.time[rows[first]], kind="stable")[-config.blend_rows :]])
+    vectors = served_vectors(fit.weights.model, evaluator, rows)
+    items = fit.weights.item_vectors()
+    mean_score, is_cold = items @ fit.weights.mean_vector, fit.weights.is_cold
+    return evaluator.candidates(rows, vectors, items, fit.blend, mean_score, is_cold, config.blend_candidates)

@@ -1,0 +1,344 @@
+"""Learning what just happened: a few steps on it among replayed windows, held near the night's weights."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.config import IncrementConfig
+from models.device import matmul_dtype
+from models.events import Events, Ints, Windows, target_windows
+from models.metrics.ranking import rank_events
+from models.ranking.candidates import Candidates
+from models.ranking.prior import Popularity, log_prior
+from models.sequence.recommender import LEAST_LENGTH, Recommender
+from models.sequence.streams import bucketed, make_batch
+from models.sequence.users import user_vectors
+from models.sequence.weights import Weights
+from models.training.blend_fit import fit_blend
+from models.training.training import Offsets, Sampling, all_items, step_loss
+from models.version.checkpoint import Checkpoint
+from models.version.memory import WINDOW_EVENTS, Memory, is_counted
+from models.version.online_state import DELTA, Online, newest
+
+SAMPLED_FROM = 2
+
+"""How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
+SQUARE_RATE = 0.05
+BETAS = 0.9, 0.98
+LEAST_SHARE = 0.25
+
+"""Of the usual length of text and delta together; the gradient of a shorter vector is taken as if it were of the usual length."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate of an increment says."""
+
+    passed: bool
+    reason: str
+    figures: dict[str, float]
+
+
+def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of: int) -> Checkpoint:
+    """The same weights with what is popular after the due events; for lists alone, as it has not learnt them."""
+    if live.online is None:
+        return live
+    popularity = _after(live.online.popularity, len(live.catalog), events, is_due, as_of)
+    return replace(live, as_of=as_of, popularity=popularity.features(), online=None)
+
+
+def _after(popularity: Popularity, n_items: int, events: Events, is_due: np.ndarray, as_of: int) -> Popularity:
+    due = events.where(is_due)
+    by_time = np.argsort(due.time, kind="stable")
+    out = popularity.grown(n_items)
+    out.advance(as_of, due.item[by_time], due.time[by_time], events.votes[is_due][by_time])
+    return out
+
+
+def learn(
+    live: Checkpoint,
+    night: Checkpoint,
+    events: Events,
+    is_due: np.ndarray,
+    as_of: int,
+    candidates: Candidates | None,
+    config: IncrementConfig,
+    seed: int,
+) -> tuple[Checkpoint, Verdict]:
+    """The model after the due events, and whether it may go live.
+
+    events: histories and due events of the users at hand (models.online.step). night: last night's model on the same catalog,
+    the anchor. candidates: what `predict` gave for them. Without due events nothing changes.
+    """
+    online = live.online
+    if online is None:
+        raise ValueError("the checkpoint was saved without its online state; it cannot go on learning")
+    if not is_due.any():
+        return live, Verdict(True, "nothing to learn", {})
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    popularity = _after(online.popularity, len(live.catalog), events, is_due, as_of)
+    features = popularity.features()
+    before = log_prior(torch.from_numpy(online.popularity.features()), torch.from_numpy(live.prior))
+    memory = online.memory.with_slot(live.as_of, before, config.prior_slots, round(config.prior_spacing_hours * 3600))
+    tuned = _tune(live.live, night.live, online, memory, popularity.first_seen, events, np.flatnonzero(is_due), config, rng)
+    recent, blend = online.recent, live.blend
+    if candidates is not None:
+        rows = torch.from_numpy(np.sort(rng.permutation(len(candidates.is_out))[: max(config.blend_rows // 4, 1)]))
+        recent = newest(recent, candidates.at(rows), config.blend_rows)
+        if config.blend_rows and len(recent.is_out) >= config.blend_rows // 4:
+            blend = fit_blend(recent, blend, config.blend_pull, anchor=night.blend, max_iterations=config.blend_iterations)
+    is_cold = torch.from_numpy((popularity.counts[-1] < config.warm_after).astype(np.float32)) * live.live.is_cold
+    weights = Weights(tuned.model, live.live.mean_vector, is_cold)
+    n_due = memory.n_due(as_of, as_of - live.as_of, config, rng)
+    learnt = replace(
+        live,
+        as_of=as_of,
+        popularity=features,
+        blend=blend,
+        live=weights,
+        past=None,
+        online=Online(
+            popularity=popularity,
+            memory=memory.added(events, rng, n_due, config.memory_windows, _window(weights)),
+            recent=recent,
+            delta_square=tuned.delta_square,
+            squares=tuned.dense.squares or online.squares,
+            means=tuned.dense.means,
+            n_steps=online.n_steps + tuned.n_steps,
+        ),
+    )
+    return learnt, _gate(live.live, night.live, learnt, memory, popularity.first_seen, config)
+
+
+def _window(weights: Weights) -> int:
+    return min(WINDOW_EVENTS, weights.model.config.max_events)
+
+
+def _offsets(memory: Memory, first_seen: Ints, time: Ints, sampling: Sampling | None = None) -> Offsets:
+    """The log prior of the slot of each event; what came into being after the slot is out."""
+    prior = memory.prior.to(matmul_dtype(torch.device("cpu")))
+    least = prior.masked_fill(prior.isinf(), torch.inf).amin(1, keepdim=True)
+    table = torch.where(prior.isinf(), least, prior)  # of a slot before the item was in the catalog, but with a late event on it
+    ends = [*memory.slot_time[1:], np.iinfo(np.int64).max]
+    for row, end in enumerate(ends):
+        table[row, torch.from_numpy(first_seen >= end)] = -torch.inf
+    return Offsets(table, memory.slot_of(time), sampling)
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    model: Recommender
+    delta_square: Tensor
+    dense: _Dense
+    n_steps: int
+
+
+def _tune(
+    live: Weights,
+    night: Weights,
+    online: Online,
+    memory: Memory,
+    first_seen: Ints,
+    events: Events,
+    due: Ints,
+    config: IncrementConfig,
+    rng: np.random.Generator,
+) -> _Tuned:
+    """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
+    model = copy.deepcopy(live.model)
+    known = torch.from_numpy(online.popularity.counts[-1]).float()
+    sampling = Sampling.for_large(len(known), config.sampled_items, above=SAMPLED_FROM * config.sampled_items)
+    due = due[is_counted(events, due)]
+    events = replace(events, weight=np.where(np.isin(np.arange(len(events)), due), events.weight, 0))
+    windows = target_windows(events, due, min(config.window_events, model.config.max_events))
+    steps = _Steps(
+        model=model,
+        dense=_Dense.of(model, online),
+        anchor=dict(night.model.named_parameters()),
+        square=online.delta_square.clone(),
+        rate=config.delta_rate / (1 + known / config.delta_settles).sqrt(),
+        usual_length=_usual_length(model),
+        events=events,
+        offsets=_offsets(memory, first_seen, events.time, sampling),
+        memory=memory,
+        replay_offsets=_offsets(memory, first_seen, memory.events.time, sampling),
+        config=config,
+        rng=rng,
+    )
+    n_steps = 0
+    model.train()
+    if len(windows) and (config.delta_rate or config.dense_rate):
+        for _ in range(config.passes):
+            for which in list(bucketed(windows.length, config.batch_events, rng))[: config.max_steps]:
+                steps.take(windows, which)
+                n_steps += 1
+    model.eval()
+    return _Tuned(model, steps.square, steps.dense, n_steps)
+
+
+@torch.no_grad()
+def _usual_length(model: Recommender) -> float:
+    """Of text and delta together, over the items of which either says anything."""
+    length = model.items.whole(model.items.text, model.items.delta).norm(dim=1)
+    known = length[length >= LEAST_LENGTH]
+    return float(known.mean()) if len(known) else 1.0
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """All weights but the deltas, by name, and Adam's moments of those whose squares came from the night; others stay as they are.
+
+    No bias is corrected, for the squares have settled. Not torch's own Adam: to make one imports torch._dynamo, a second of each minute.
+    """
+
+    parameters: dict[str, torch.nn.Parameter]
+    means: dict[str, Tensor]
+    squares: dict[str, Tensor]
+
+    @staticmethod
+    def of(model: Recommender, online: Online) -> _Dense:
+        parameters = {name: parameter for name, parameter in model.named_parameters() if name != DELTA}
+        known = [name for name in parameters if name in online.squares]
+        means = {name: online.means[name].clone() if name in online.means else torch.zeros_like(parameters[name]) for name in known}
+        return _Dense(parameters, means, {name: online.squares[name].clone() for name in known})
+
+    def forget_gradients(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Kingma and Ba 2015, algorithm 1."""
+        for name, mean in self.means.items():
+            parameter, square = self.parameters[name], self.squares[name]
+            if parameter.grad is not None:
+                mean.lerp_(parameter.grad, 1 - BETAS[0])
+                square.lerp_(parameter.grad.square(), 1 - BETAS[1])
+                parameter.addcdiv_(mean, square.sqrt().add_(1e-8), value=-rate)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What the steps of one increment share.
+
+    anchor: the night's parameters. square: of the deltas' gradients. rate: [items] of deltas. usual_length: of an item's text and delta
+    together.
+    """
+
+    model: Recommender
+    dense: _Dense
+    anchor: dict[str, torch.nn.Parameter]
+    square: Tensor
+    rate: Tensor
+    usual_length: float
+    events: Events
+    offsets: Offsets
+    memory: Memory
+    replay_offsets: Offsets
+    config: IncrementConfig
+    rng: np.random.Generator
+
+    def take(self, windows: Windows, which: Ints) -> None:
+        """One step on some of the windows and on as many replayed ones as their events ask for."""
+        config = self.config
+        self.dense.forget_gradients()
+        self.model.items.delta.grad = None
+        batch = make_batch(self.events, windows, which)
+        rows = batch.rows[batch.is_target].numpy()
+        rows = rows[self.events.weight[rows] > 0]
+        items = all_items(self.model, self.offsets)
+        replayed, n_replayed = self._replay(len(rows), items)
+        share = 1 / (1 + config.replay_per_new)
+        (step_loss(self.model, batch, self.events, self.offsets, items) * share + replayed).backward()
+        n_events = len(rows) + n_replayed
+        torch.nn.utils.clip_grad_norm_(self.dense.parameters.values(), 1.0)
+        if config.dense_rate:  # the squares are those of the night's batches: fewer events are noisier by as much
+            self.dense.step(config.dense_rate * min(n_events / config.batch_events, 1.0))
+        self._move_deltas(np.unique(self.events.item[rows]))
+        with torch.no_grad():
+            for name, parameter in self.dense.parameters.items():
+                parameter.lerp_(self.anchor[name], config.anchor_pull)
+
+    def _replay(self, n_new: int, items: Tensor | None) -> tuple[Tensor, int]:
+        """The loss of replayed windows, and the number of their events."""
+        per_new, memory, n_events, loss = self.config.replay_per_new, self.memory, 0, torch.zeros(())
+        if not per_new:
+            return loss, 0
+        n_windows = max(round(per_new * n_new / max(memory.n_teaching, 1)), 8)
+        replayed = memory.windows(memory.draw(n_windows, self.rng))
+        for part in bucketed(replayed.length, self.config.batch_events):
+            batch = make_batch(memory.events, replayed, part)
+            weight = per_new / (1 + per_new) * len(part) / len(replayed)
+            loss = loss + step_loss(self.model, batch, memory.events, self.replay_offsets, items) * weight
+            n_events += int(np.count_nonzero(memory.events.weight[batch.rows[batch.is_target].numpy()]))
+        return loss, n_events
+
+    @torch.no_grad()
+    def _move_deltas(self, rows: Ints) -> None:
+        """A step for the deltas of the items that were touched, of a length in proportion to the usual gradient."""
+        delta, items = self.model.items.delta, torch.from_numpy(rows)
+        if not self.config.delta_rate or delta.grad is None:
+            return
+        gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
+        tower = self.model.items  # where text and delta say next to nothing, the gradient says how little: it is over that length
+        share = tower.whole(tower.text[items], delta[items]).norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH) / self.usual_length
+        gradient *= torch.where(share < LEAST_SHARE, share, 1.0)
+        usual = gradient.square().sum(1).mean()
+        self.square.copy_(torch.lerp(self.square, usual, SQUARE_RATE) if self.square > 0 else usual)
+        delta[items] -= self.rate[items, None] * gradient / self.square.sqrt().clamp_min(1e-12)
+        delta[items] = torch.lerp(delta[items], self.anchor[DELTA][items], self.config.anchor_pull)
+
+
+def _gate(live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, first_seen: Ints, config: IncrementConfig) -> Verdict:
+    """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
+    tuned, blend = learnt.live, learnt.blend
+    if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
+        return Verdict(False, "a weight is not finite", {})
+    if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
+        return Verdict(False, "a weight of the blend is not finite", {})
+    drift = max(_distance(tuned, night).values())
+    before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
+    figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
+    floor = before * (1 - config.gate_tolerance)
+    if after < floor:
+        return Verdict(False, f"NDCG@10 on the held-out replay fell from {before:.4f} to {after:.4f}, below {floor:.4f}", figures)
+    if drift > config.max_drift:
+        return Verdict(
+            False, f"the weights drifted by {drift:.2f} of their length from last night's, more than {config.max_drift:g}", figures
+        )
+    return Verdict(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
+
+
+def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
+    """How far item vectors and all other weights are from the night's, as a share of the night's length.
+
+    Both with the texts of now, as nothing was learnt where an item was described anew; without items of which the night knew nothing.
+    """
+    anchor = dict(night.model.named_parameters())
+    dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != DELTA]
+    with torch.inference_mode():
+        then = night.model.items.whole(tuned.model.items.text, night.model.items.delta)
+    known = then.norm(dim=1) >= LEAST_LENGTH
+    pairs = {"items": [(tuned.item_vectors()[known], F.normalize(then[known], dim=1))], "dense": dense}
+    length = {name: sum(float(old.square().sum()) for _, old in part) for name, part in pairs.items()}
+    moved = {name: sum(float((new - old).square().sum()) for new, old in part) for name, part in pairs.items()}
+    return {name: float((moved[name] / max(length[name], 1e-12)) ** 0.5) for name in pairs}
+
+
+@torch.inference_mode()
+def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
+    """NDCG@10 of the sequence model and the prior on the last event of each held-out window."""
+    held_out = memory.last_events(np.flatnonzero(memory.is_held_out))
+    if not len(held_out):
+        return 0.0
+    vectors, rows = user_vectors(weights.model, memory.events, held_out)
+    offsets = _offsets(memory, first_seen, memory.events.time)
+    scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
+    return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())

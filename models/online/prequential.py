@@ -1,0 +1,66 @@
+"""Predicting what just happened, before it is learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
+from models.metrics.ranking import Ranking, rank_events
+from models.ranking.candidates import Candidates, pick_candidates
+from models.ranking.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Who asks, and what came of it.
+
+    events: the history of query q are the events of user q. now: [queries] when each asks. trend: of every event of the
+    histories, NaN where it is not known. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
+    earlier: what user q did before those events; None where they are all.
+    """
+
+    events: Events
+    now: Ints
+    trend: Floats
+    query: Ints
+    item: Ints
+    earlier: Earlier | None = None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How each event was ranked before it was learnt, and the items that could have been on the lists."""
+
+    ranking: Ranking
+    candidates: Candidates | None
+
+
+def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
+    """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
+    rankings, candidates = [], []
+    trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
+    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier):
+        first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
+        place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
+        if n_candidates and len(item):
+            begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
+            asked = torch.from_numpy(place[begin])  # a query may have no event: that of a user whose events are to be learnt again
+            target = torch.zeros(len(scored.scores), dtype=torch.int64).index_copy_(0, asked, torch.from_numpy(item[begin]))
+            picked = pick_candidates(scored.features, scored.sequence, scored.items, scored.repeats, scored.seen, target, n_candidates)
+            candidates.append(picked.at(asked))
+        for part in np.array_split(np.arange(len(item)), max(len(item) * scored.scores.shape[1] // 20_000_000, 1)):
+            rankings.append(rank_events(scored.scores[torch.from_numpy(place[part])], item[part], None))
+    return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
+
+
+def rank_popular(share: Floats, queries: Queries, *, hide_seen: bool) -> Ranking:
+    """Rank every event by one popularity [items]; what users had is hidden as by predict."""
+    offsets = offsets_of(queries.events, len(queries.now))
+    parts = []
+    for part in np.array_split(np.arange(len(queries.item)), max(len(queries.item) * len(share) // 20_000_000, 1)):
+        seen = seen_items(queries.events, offsets, queries.earlier, queries.query[part]) if hide_seen else None
+        parts.append(rank_events(torch.from_numpy(share).expand(len(part), -1).clone(), queries.item[part], seen))
+    return Ranking.join(parts)

@@ -1,0 +1,155 @@
+"""P(i | u, t): sequence model, popularities and a pull to items of before, weighed by what kind of user is asking.
+
+log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i + n(u) unseen_i + r(u) . repeats(u, i) - log Z
+
+Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
+of his history were when he came to them: followers of trends and diggers in the back catalogue want other popularities. Another is
+whether he did something within the last minute: the next line of an invoice is not among its lines, the next invoice often is.
+The sequence model never counts against an item for being like what the user wants: s of items that it has not learnt is at least zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.events import Events, Floats, Ints, ragged_rows
+from models.ranking.prior import HALF_LIVES_H, N_SHARES, Slots, walk
+from models.sequence.weights import LIST_DELAY_S
+
+N_USER_FEATURES = 9
+BUSY_S = LIST_DELAY_S
+
+"""Who did something less than so many seconds ago is in the middle of something."""
+DAY_H = 24.0
+GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
+N_REPEAT_FEATURES = 4
+REPEAT_HISTORY = 100
+TREND_HISTORY = 10
+TREND_ROW = HALF_LIVES_H.index(24.0)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Weights of user features: mixture [.., shares], gate [.., GATES], repeat [.., N_REPEAT_FEATURES]; trend: its mean and deviation."""
+
+    mixture: Floats
+    gate: Floats
+    repeat: Floats
+    trend: Floats
+
+    def scaled(self, sequence: float, popularity: float) -> Blend:
+        """The same with the sequence model or the popularity made stronger or weaker."""
+        share = np.array([popularity, sequence, sequence, popularity, sequence, popularity, popularity], np.float32)
+        return replace(self, gate=self.gate * share)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Which items a user had before, sparse: one entry per row and distinct item of its history."""
+
+    row: Tensor
+    item: Tensor
+    features: Tensor
+
+
+def starting_blend(trend: Floats, sequence: float = 1.0) -> Blend:
+    """The sequence model next to an even mixture of popularities, the same for every user."""
+    mixture = np.zeros((N_USER_FEATURES, N_SHARES), np.float32)
+    gate = np.zeros((N_USER_FEATURES, len(GATES)), np.float32)
+    gate[0, :3] = [1.0, sequence, sequence]
+    return Blend(mixture, gate, np.zeros((N_USER_FEATURES, N_REPEAT_FEATURES), np.float32), trend)
+
+
+def popularity_only(row: int, trend: Floats) -> Blend:
+    """One popularity alone: a row of the half-lives, or len(HALF_LIVES_H) for all time."""
+    blend = starting_blend(trend, sequence=0.0)
+    blend.mixture[0] = -30.0
+    blend.mixture[0, row], blend.mixture[0, N_SHARES - 1] = 0.0, -20.0
+    return blend
+
+
+def trendiness(events: Events, slots: Slots, counted: Events) -> Floats:
+    """Log decayed count (half-life a day) of each event's item, among the events that count, when its slot began."""
+    slot = slots.of(events.time)
+    order = np.argsort(slot, kind="stable")
+    wanted, begin = np.unique(slot[order], return_index=True)
+    out = np.empty(len(events), np.float32)
+    for (_, popularity), rows in zip(walk(counted, slots, wanted), np.split(order, begin[1:]), strict=True):
+        out[rows] = log_trend(popularity.counts)[events.item[rows]]
+    return out
+
+
+def log_trend(counts: NDArray[np.float64]) -> Floats:
+    """[items] trendiness from decayed counts [half-lives, items]."""
+    trend: Floats = np.log(counts[TREND_ROW] + 0.1).astype(np.float32)
+    return trend
+
+
+def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats, n_earlier: Ints | None = None) -> Tensor:
+    """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event.
+
+    One, no history, its length, its trendiness; how much longer and how much shorter than a day ago he was last here, apart so that
+    nothing is said of minutes where only weeks are known; and one, length and trendiness of whoever is in the middle of something.
+
+    n_earlier: [rows] events before the ranges, which count for the length.
+    """
+    n = stop - start
+    total = np.concatenate([[0.0], np.cumsum(trend, dtype=np.float64)])
+    recent = np.minimum(n, TREND_HISTORY)
+    mean = (total[stop] - total[stop - recent]) / np.maximum(recent, 1)
+    has = n > 0
+    is_busy = has & (gap_s < BUSY_S)
+    length = n if n_earlier is None else np.where(has, n + n_earlier, 0)
+    who = np.stack([np.ones(len(n)), ~has, np.log1p(length) / 3, np.where(has, (mean - scale[0]) / scale[1], 0)])
+    days = np.where(has & ~is_busy, np.log1p(np.maximum(gap_s, 0) / 3600) - np.log1p(DAY_H), 0) / 3
+    features = np.vstack([who, np.maximum(days, 0), np.minimum(days, 0), who[[0, 2, 3]] * is_busy])
+    return torch.from_numpy(features.T.astype(np.float32))
+
+
+def find_repeats(events: Events, start: Ints, stop: Ints, now: Ints) -> Repeats:
+    """The distinct items of histories given as half-open ranges of events, each as of a time.
+
+    features: present, log count, and how long ago the last one was: log of the events since, and of the hours.
+    """
+    start = np.maximum(start, stop - REPEAT_HISTORY)
+    number, row = ragged_rows(start, stop)
+    key = number * events.n_items + events.item[row]
+    distinct, first_from_end = np.unique(key[::-1], return_index=True)
+    last = row[::-1][first_from_end]
+    count = np.bincount(np.searchsorted(distinct, key), minlength=len(distinct))
+    number = distinct // events.n_items
+    hours = np.maximum(now[number] - events.time[last], 0) / 3600
+    features = np.stack([np.ones(len(distinct)), np.log(count), np.log(stop[number] - last), np.log1p(hours) / 3], 1)
+    return Repeats(torch.from_numpy(number), torch.from_numpy(distinct % events.n_items), torch.from_numpy(features.astype(np.float32)))
+
+
+@dataclass(frozen=True)
+class ItemState:
+    """What the blend knows of every item at one time: popularity features, mean sequence score, whether the model never saw it."""
+
+    popularity: Tensor
+    mean_score: Tensor
+    is_cold: Tensor
+
+
+def combine(blend: Blend, users: Tensor, sequence: Tensor, items: ItemState, repeats: Repeats | None) -> Tensor:
+    """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES] and U . C [rows, items]."""
+    weights = (users @ torch.from_numpy(blend.mixture)).softmax(1)
+    gate = users @ torch.from_numpy(blend.gate)
+    mixture = (weights @ items.popularity[:, :N_SHARES].T).clamp_min_(1e-12).log_()
+    cold, warm = items.is_cold, 1 - items.is_cold
+    per_item = torch.stack([warm * items.mean_score, cold, items.popularity[:, N_SHARES], items.popularity[:, N_SHARES + 1]])
+    total = mixture.mul_(gate[:, :1]).addmm_(gate[:, [4, 3, 5, 6]], per_item)
+    total.addcmul_(sequence, gate[:, 1:2])
+    few = torch.nonzero(cold > 0).flatten()
+    if len(few):
+        total[:, few] += sequence[:, few] * (gate[:, 2:3].clamp_min(0) - gate[:, 1:2])
+    if repeats is not None:
+        pull = (users @ torch.from_numpy(blend.repeat))[repeats.row]
+        total[repeats.row, repeats.item] += (repeats.features * pull).sum(1)
+    return total

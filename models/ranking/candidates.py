@@ -1,0 +1,81 @@
+"""For some events, the few items that could be on their lists: what the blend is fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.events import Ints
+from models.ranking.blend import N_REPEAT_FEATURES, ItemState, Repeats
+from models.ranking.prior import N_SHARES
+
+N_CANDIDATES = 80
+
+
+@dataclass
+class Candidates:
+    """For some events, the few items that could be in their first ten; tensors [rows, candidates, ..]."""
+
+    popularity: Tensor
+    sequence: Tensor
+    mean_score: Tensor
+    is_cold: Tensor
+    repeats: Tensor
+    is_out: Tensor
+    is_target: Tensor
+    users: Tensor
+
+    @staticmethod
+    def join(parts: list[Candidates]) -> Candidates:
+        return Candidates(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+    def at(self, rows: Tensor) -> Candidates:
+        """Those of some rows, by number or mask."""
+        return Candidates(**{name: value[rows] for name, value in vars(self).items()})
+
+
+def pick_candidates(
+    users: Tensor,
+    sequence: Tensor,
+    items: ItemState,
+    repeats: Repeats | None,
+    seen: tuple[Ints, Ints] | None,
+    target: Tensor,
+    n_each: int = N_CANDIDATES,
+) -> Candidates:
+    """The best items by the sequence model, by each of some popularities, by both, and those of the history.
+
+    seen: (row, item) pairs that are no candidates, unless they are the target.
+    """
+    rows, n_items = sequence.shape
+    n_each = min(n_each, n_items)
+    pulls = torch.zeros(rows, n_items, N_REPEAT_FEATURES)
+    is_seen = torch.zeros(rows, n_items, dtype=torch.bool)
+    both = sequence + items.popularity[:, :N_SHARES].mean(1).clamp_min(1e-9).log()
+    sequence_first = sequence.clone()
+    if seen is not None:
+        is_seen[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = True
+        both.masked_fill_(is_seen, -torch.inf)
+        sequence_first.masked_fill_(is_seen, -torch.inf)
+        is_seen[torch.arange(rows), target] = False
+    picks = [score.topk(n_each, 1).indices for score in (both, sequence_first)]
+    picks += [items.popularity[:, k].topk(n_each).indices.expand(rows, -1) for k in range(1, N_SHARES - 1)]
+    if repeats is not None:
+        pulls[repeats.row, repeats.item] = repeats.features
+        picks.append((pulls[:, :, 0] * 1e6 - pulls[:, :, 2]).topk(min(n_each, n_items), 1).indices)
+    item = torch.cat(picks, 1).sort(1).values
+    is_copy = torch.zeros_like(item, dtype=torch.bool)
+    is_copy[:, 1:] = item[:, 1:] == item[:, :-1]
+    is_out = is_copy | is_seen.gather(1, item)
+    return Candidates(
+        popularity=items.popularity[item],
+        sequence=sequence.gather(1, item),
+        mean_score=items.mean_score[item],
+        is_cold=items.is_cold[item],
+        repeats=pulls.gather(1, item[..., None].expand(-1, -1, N_REPEAT_FEATURES)),
+        is_out=is_out,
+        is_target=(item == target[:, None]) & ~is_out,
+        users=users,
+    )

@@ -1,0 +1,123 @@
+"""How likely an item is at time t before anything is known about the user: a mixture of popularities, and age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.events import Events, Floats, Ints
+
+HALF_LIVES_H = (2.0, 8.0, 24.0, 72.0, 240.0, 1000.0)
+N_SHARES = len(HALF_LIVES_H) + 2
+N_PARAMETERS = N_SHARES + 3
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Time cut into stretches of equal length; what is known in a slot is what happened before it began."""
+
+    first: int
+    seconds: int
+
+    @staticmethod
+    def over(time: Ints, n_slots: int = 4000, min_seconds: int = 900) -> Slots:
+        """Slots that cover the given times."""
+        first, last = (int(time.min()), int(time.max())) if len(time) else (0, 0)
+        return Slots(first, max((last - first) // n_slots + 1, min_seconds))
+
+    def of(self, time: Ints) -> Ints:
+        """The slot of each time."""
+        return (time - self.first) // self.seconds
+
+    def begin(self, slot: int) -> int:
+        """When a slot begins, unix seconds."""
+        return self.first + slot * self.seconds
+
+
+class Popularity:
+    """Decayed event counts per item, moved forward in time; the state is O(items), whatever the history."""
+
+    def __init__(self, n_items: int) -> None:
+        self.counts = np.zeros((len(HALF_LIVES_H) + 1, n_items))
+        self.first_seen = np.full(n_items, np.iinfo(np.int64).max)
+        self.now: int | None = None
+
+    def advance(self, now: int, item: Ints, time: Ints, weight: Floats) -> None:
+        """Learn events that happened before `now`, and age everything to `now`. The last row of counts never ages."""
+        n_items = len(self.first_seen)
+        half_lives_s = np.array([*HALF_LIVES_H, np.inf]) * 3600
+        if self.now is not None:
+            self.counts *= np.exp2(-(now - self.now) / half_lives_s)[:, None]
+        if len(item):
+            decay = np.exp2(-(now - time) / half_lives_s[:, None])
+            for row, kept in enumerate(decay):
+                self.counts[row] += np.bincount(item, weight * kept, minlength=n_items)
+            np.minimum.at(self.first_seen, item, time)
+        self.now = now
+
+    def grown(self, n_items: int) -> Popularity:
+        """A copy with room for items nobody has had yet."""
+        other, n_old = Popularity(n_items), len(self.first_seen)
+        other.counts[:, :n_old], other.first_seen[:n_old], other.now = self.counts, self.first_seen, self.now
+        return other
+
+    def features(self) -> Floats:
+        """[items, N_SHARES + 2]: share at each half-life, over all time and uniform; log age in days; whether never seen."""
+        n_items = len(self.first_seen)
+        total = self.counts.sum(1, keepdims=True)
+        share = np.where(total > 1e-6, self.counts / np.maximum(total, 1e-6), 1 / n_items)
+        is_new = self.counts[-1] <= 0
+        age_s = np.where(is_new, 0, (self.now or 0) - self.first_seen)
+        return np.vstack([share, np.full(n_items, 1 / n_items), np.log1p(age_s / 86400), is_new]).T.astype(np.float32)
+
+
+def walk(events: Events, slots: Slots, wanted: Ints) -> Iterator[tuple[int, Popularity]]:
+    """Popularity as known at the beginning of each wanted slot (sorted, unique), in order of time."""
+    order = events.by_time
+    item, time, votes = events.item[order], events.time[order], events.votes[order]
+    popularity = Popularity(events.n_items)
+    done = 0
+    for slot in wanted:
+        now = slots.begin(int(slot))
+        until = int(np.searchsorted(time, now, side="left"))
+        popularity.advance(now, item[done:until], time[done:until], votes[done:until])
+        done = until
+        yield int(slot), popularity
+
+
+def slot_features(events: Events, slots: Slots, wanted: Ints) -> Tensor:
+    """[wanted, items, features] of `walk`."""
+    out = np.empty((len(wanted), events.n_items, N_SHARES + 2), np.float32)
+    for n, (_, popularity) in enumerate(walk(events, slots, wanted)):
+        out[n] = popularity.features()
+    return torch.from_numpy(out)
+
+
+def log_prior(features: Tensor, parameters: Tensor) -> Tensor:
+    """power * log(mixture of shares) + age and novelty, [.., items] from features [.., items, N_SHARES + 2].
+
+    parameters: N_SHARES logits of the mixture, power, weight of log age, weight of never seen.
+    """
+    mixture = features[..., :N_SHARES] @ parameters[:N_SHARES].softmax(0)
+    return parameters[N_SHARES] * mixture.clamp_min(1e-12).log() + features[..., N_SHARES:] @ parameters[N_SHARES + 1 :]
+
+
+def single(half_life_row: int) -> Floats:
+    """Parameters that rank by one popularity alone; row len(HALF_LIVES_H) is popularity over all time."""
+    parameters = np.full(N_PARAMETERS, -30.0, np.float32)
+    parameters[half_life_row], parameters[N_SHARES - 1] = 0.0, -20.0
+    parameters[N_SHARES], parameters[N_SHARES + 1 :] = 1.0, 0.0
+    return parameters
+
+
+def slot_log_prior(events: Events, slots: Slots, wanted: Ints, parameters: Floats) -> Tensor:
+    """[wanted, items] log prior at the beginning of each wanted slot, without holding their features."""
+    out = torch.empty(len(wanted), events.n_items)
+    weights = torch.from_numpy(parameters)
+    for n, (_, popularity) in enumerate(walk(events, slots, wanted)):
+        out[n] = log_prior(torch.from_numpy(popularity.features()), weights)
+    return out

@@ -1,0 +1,152 @@
+"""Lists for users and neighbours for items, by exact search in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.device import BLOCK_CELLS
+from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
+from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
+from models.ranking.prior import HALF_LIVES_H
+from models.results import RankedLists
+from models.sequence.users import vectors_at
+from models.sequence.weights import LIST_DELAY_S, Weights
+
+EXPLAINING_EVENTS = 20
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs."""
+
+    users: slice
+    scores: Tensor
+    sequence: Tensor
+    features: Tensor
+    items: ItemState
+    vectors: Tensor
+    repeats: Repeats | None
+    seen: tuple[Ints, Ints] | None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Ranks items for users at one moment."""
+
+    weights: Weights
+    blend: Blend
+    popularity: Tensor
+    is_available: NDArray[np.bool_]
+    hide_seen: bool
+    as_of: int
+
+    def rank(
+        self,
+        events: Events,
+        n_users: int,
+        k: int,
+        *,
+        now: int | Ints | None = None,
+        trend: Floats | None = None,
+        earlier: Earlier | None = None,
+    ) -> RankedLists:
+        """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
+
+        now: when they ask, for all of them or each; where it is None, when a list made at as_of is usually looked at.
+        trend: trendiness of every event; by default every event counts as being as trendy as most were in training.
+        earlier: of every user; None where events are all that they did.
+        """
+        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier))
+        names = ("item", "score", "probability", "because")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return RankedLists(user_ids=(), **joined)
+
+    def blocks(
+        self, events: Events, n_users: int, k: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+    ) -> Iterator[RankedLists]:
+        """The lists of `rank` in blocks of users."""
+        offsets = offsets_of(events, n_users)
+        for scored in self.scored(events, n_users, now=now, trend=trend, earlier=earlier):
+            scores, part = scored.scores, scored.users
+            best = scores.topk(min(k, scores.shape[1]), 1)
+            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
+            item = torch.where(best.values.isfinite(), best.indices, -1)
+            personal = scored.sequence.gather(1, best.indices) - scored.items.mean_score[best.indices]
+            because = self._explain(scored.vectors, best.indices, personal, events, offsets[:-1][part], offsets[1:][part])
+            yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
+
+    def scored(
+        self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+    ) -> Iterator[Scored]:
+        """The scores of every item in blocks of users; -inf for what may not be shown."""
+        now = self.as_of + LIST_DELAY_S if now is None else now
+        n_items = len(self.is_available)
+        offsets = offsets_of(events, n_users)
+        start, stop = offsets[:-1], offsets[1:]
+        trend = self._usual_trend(events) if trend is None else trend
+        vectors = vectors_at(self.weights.model, events, start, stop, now)
+        items = self.weights.item_vectors()
+        state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
+        gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
+        users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
+        block = max(BLOCK_CELLS // n_items, 1)
+        for first in range(0, max(n_users, 1), block):  # also without users one block, which is empty
+            part = slice(first, first + block)
+            sequence = vectors[part] @ items.T
+            repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
+            scores = combine(self.blend, users[part], sequence, state, repeats)
+            scores[:, torch.from_numpy(~self.is_available)] = -torch.inf
+            seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
+            if seen is not None:
+                scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
+            yield Scored(part, scores, sequence, users[part], state, items, repeats, seen)
+
+    def _usual_trend(self, events: Events) -> Floats:
+        """The mean trendiness of training: says nothing about the user."""
+        return np.full(len(events), self.blend.trend[0], np.float32)
+
+    def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
+        """For each recommended item the nearest of the user's last items, or -1 where the user does not care more than most."""
+        if not len(events):
+            return np.full(best.shape, -1)
+        back = stop[:, None] - 1 - np.arange(EXPLAINING_EVENTS)
+        is_real = torch.from_numpy(back >= start[:, None])
+        history = torch.from_numpy(events.item[np.clip(back, 0, len(events) - 1)])
+        out = np.empty(best.shape, np.int64)
+        for first in range(0, len(best), 256):
+            part = slice(first, first + 256)
+            alike = torch.einsum("nkd,nhd->nkh", items[best[part]], items[history[part]])
+            alike.masked_fill_(~is_real[part, None, :] | (best[part, :, None] == history[part, None, :]), -torch.inf)
+            nearest = alike.max(2)
+            reason = history[part].gather(1, nearest.indices)
+            out[part] = torch.where(nearest.values.isfinite() & (personal[part] > 0), reason, -1).numpy()
+        return out
+
+
+def anybody(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
+    """The list for users nobody has met: one popularity, as a share of all events."""
+    share = np.where(is_available, popularity[:, column], -1.0)
+    item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
+    kept = share[item]
+    return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
+
+
+def best_popularity_column(blend: Blend) -> int:
+    """The popularity with the greatest weight for a user without history, of those with a memory of a day or more."""
+    return int(np.argmax((blend.mixture[0] + blend.mixture[1])[2 : len(HALF_LIVES_H)])) + 2
+
+
+def moved_items(before: Floats, after: Floats, blend: Blend, n_most: int = 50, n_visible: int = 100, factor: float = 2.0) -> Ints:
+    """Items that most users could now see: among the n_visible most popular, and by the factor more so than before; at most n_most."""
+    mixture = torch.from_numpy(blend.mixture[0]).softmax(0).numpy()
+    share = [features[:, : len(mixture)] @ mixture for features in (before, after)]
+    rise = share[1] / np.maximum(share[0], 1e-12)
+    rows = np.argsort(-share[1], kind="stable")[:n_visible]
+    rows = rows[rise[rows] >= factor]
+    return rows[np.argsort(-rise[rows], kind="stable")[:n_most]]

@@ -1,0 +1,211 @@
+"""The sequence model: items from text and a bounded delta, users from a causal, time-aware transformer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from models.config import RecommenderConfig
+
+GAP_SCALES_S = (60.0, 3600.0, 86400.0, 30 * 86400.0)
+LONGEST_DISTANCE = 500.0
+SHORTEST_PERIOD_S, LONGEST_PERIOD_S = 60.0, 3e7
+
+
+def gap_features(gap: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape scales"]:
+    """Gaps in seconds on log scales of a minute, an hour, a day and a month; about 0 to 10 each, then divided by 10."""
+    gap = gap.clamp_min(0).float()
+    return torch.stack([torch.log1p(gap / scale) for scale in GAP_SCALES_S], dim=-1) / 10
+
+
+def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
+    """Dropout at a rate rounded to 1/256. On a CPU one random byte an element, drawn eight at a time: torch draws them one by one."""
+    if not training or rate == 0 or x.device.type != "cpu":
+        return F.dropout(x, rate, training)
+    least = min(max(round(rate * 256), 1), 255)
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= least
+    return x * keep.to(x.dtype).mul_(256 / (256 - least))
+
+
+LEAST_LENGTH = 1e-6
+
+"""A shorter vector says nothing."""
+
+
+class ItemTower(nn.Module):
+    """C = g(A): whitened text, a small head on it, and a learnt delta of bounded length.
+
+    An item without text starts from its delta alone; an item without events from its text alone.
+    """
+
+    def __init__(self, text: Float[Tensor, "items dim"], config: RecommenderConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        n_items, dim = text.shape
+        self.bound = config.delta_bound
+        self.text: Tensor
+        self.register_buffer("text", text)
+        has_text = text.abs().sum(1, keepdim=True) > 0
+        start = torch.randn(n_items, dim, generator=generator) / math.sqrt(dim)
+        self.delta = nn.Parameter(torch.where(has_text, 0.1 * start, start))
+        last = nn.Linear(dim, dim)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
+
+    def forward(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
+        """Unit vectors of all items or of some rows; the zero vector for an item about which nothing is known.
+
+        The gradient of the deltas of some rows is sparse.
+        """
+        text, delta = (self.text, self.delta) if rows is None else (self.text[rows], F.embedding(rows, self.delta, sparse=True))
+        return F.normalize(self.whole(text, delta), dim=1, eps=LEAST_LENGTH)
+
+    def whole(self, text: Float[Tensor, "items dim"], delta: Float[Tensor, "items dim"]) -> Float[Tensor, "items dim"]:
+        """Text, head and delta together, before they are brought to unit length."""
+        length = delta.norm(dim=1, keepdim=True)
+        delta = delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
+        has_text = text.abs().sum(1, keepdim=True) > 0
+        return text + self.head(text) * has_text + delta
+
+
+class Rotation(nn.Module):
+    """Rotary phases: half of a head's planes turn with the order of the tokens, half with their time.
+
+    Su et al. 2021, "RoFormer", eq. 34, with time as a second position. A query turns with the time at which the next event
+    is asked for, a key with the time of its event, so attention sees the distance in events and the gap in time of every
+    pair, without a matrix of pairs.
+    """
+
+    def __init__(self, head_dim: int) -> None:
+        super().__init__()
+        planes = head_dim // 2
+        n_order = planes // 2
+        periods = torch.logspace(math.log10(SHORTEST_PERIOD_S), math.log10(LONGEST_PERIOD_S), planes - n_order, dtype=torch.float64)
+        self.by_order: Tensor
+        self.by_time: Tensor
+        self.register_buffer("by_order", torch.logspace(0, -math.log10(LONGEST_DISTANCE), n_order, dtype=torch.float64), persistent=False)
+        self.register_buffer("by_time", 2 * math.pi / periods, persistent=False)
+
+    def forward(self, time: Int[Tensor, "batch time"], origin: Int[Tensor, "batch 1"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [batch, 1, time, planes] of tokens at some times, in seconds."""
+        order = torch.arange(time.shape[1], device=time.device, dtype=torch.float64)[:, None] * self.by_order
+        turned = (time - origin).double()[..., None] * self.by_time
+        angle = torch.remainder(torch.cat([order.expand(len(time), -1, -1), turned], -1), 2 * math.pi).float()[:, None]
+        return angle.cos().to(dtype), angle.sin().to(dtype)
+
+
+def rotate(x: Float[Tensor, "batch heads time dim"], cos: Tensor, sin: Tensor) -> Float[Tensor, "batch heads time dim"]:
+    """Each plane (of coordinates i and i + dim/2) turned by its phase."""
+    one, other = x.chunk(2, -1)
+    return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, place: Int[Tensor, "batch asked"] | None = None) -> Float[Tensor, "batch heads asked dim"]:
+    """Causal attention of all tokens, or of those at some places, to what is not after them.
+
+    On a CPU by plain matrix products: the backward pass of torch's fused kernel takes several times as long there.
+    """
+    heads, dim, order = q.shape[1], q.shape[3], torch.arange(k.shape[2], device=q.device)
+    if q.device.type != "cpu":
+        seen = None if place is None else order <= place[:, None, :, None]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=place is None)
+    last = order if place is None else place.repeat_interleave(heads, 0)
+    blocked = torch.zeros(*last.shape, len(order), dtype=q.dtype).masked_fill_(order > last[..., None], -torch.inf)
+    q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+    weights = torch.baddbmm(blocked, q, k.transpose(1, 2), alpha=dim**-0.5).softmax(-1)
+    return torch.bmm(weights, v).unflatten(0, (-1, heads))
+
+
+class Block(nn.Module):
+    """Pre-norm attention, rotary in order and time, and feed-forward."""
+
+    def __init__(self, config: RecommenderConfig) -> None:
+        super().__init__()
+        dim, self.heads = config.dim, config.n_heads
+        self.dropout = config.dropout
+        self.norm_attention, self.norm_forward = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch time dim"],
+        asked: tuple[Tensor, Tensor],
+        happened: tuple[Tensor, Tensor],
+        place: Int[Tensor, "batch asked"] | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
+        """Causal; asked and happened are the phases of queries and of keys. place: the tokens that go on; None for all."""
+        dim, normed = x.shape[2], self.norm_attention(x)
+        if place is None:
+            q, k, v = (self._heads(part) for part in self.qkv(normed).chunk(3, -1))
+        else:
+            k, v = (self._heads(part) for part in F.linear(normed, self.qkv.weight[dim:], self.qkv.bias[dim:]).chunk(2, -1))
+            x, normed = (part.gather(1, place[..., None].expand(-1, -1, dim)) for part in (x, normed))
+            q = self._heads(F.linear(normed, self.qkv.weight[:dim], self.qkv.bias[:dim]))
+            cos, sin = (part.gather(2, place[:, None, :, None].expand(-1, -1, -1, part.shape[3])) for part in asked)
+            asked = cos, sin
+        attended = attend(rotate(q, *asked), rotate(k, *happened), v, place)
+        x = x + dropout(self.out(attended.transpose(1, 2).flatten(2)), self.dropout, training=self.training)
+        hidden = F.relu(self.up(self.norm_forward(x))).square()  # So et al. 2021, "Primer": as good as GELU, and a fifth of its time
+        return x + dropout(self.down(hidden), self.dropout, training=self.training)
+
+    def _heads(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch heads time head_dim"]:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class Recommender(nn.Module):
+    """U = f(L) and C = g(A); the score of item i for user u is U . C_i.
+
+    A stream of tokens is a start token followed by events; the state after a token predicts the event after it, given
+    the time at which that event happens.
+    """
+
+    def __init__(self, config: RecommenderConfig, text: Float[Tensor, "items dim"], n_kinds: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config = config
+        self.items = ItemTower(text, config, generator)
+        self.start = nn.Parameter(torch.randn(config.dim, generator=generator) * 0.02)
+        self.kind = nn.Embedding(n_kinds, config.dim)
+        self.since_last = nn.Linear(len(GAP_SCALES_S), config.dim)
+        self.rotation = Rotation(config.dim // config.n_heads)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
+        self.norm = nn.LayerNorm(config.dim)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        nn.init.normal_(self.kind.weight, std=0.02, generator=generator)
+        nn.init.zeros_(self.since_last.weight)
+
+    def encode(
+        self,
+        items: Float[Tensor, "n_items dim"],
+        item: Int[Tensor, "batch time"],
+        kind: Int[Tensor, "batch time"],
+        event_time: Int[Tensor, "batch time"],
+        query_time: Int[Tensor, "batch time"],
+        is_start: Bool[Tensor, "batch time"],
+        place: Int[Tensor, "batch asked"] | None = None,
+    ) -> Float[Tensor, "batch asked dim"]:
+        """The user vector after each token, already scaled for a dot product with `items`.
+
+        item, kind, event_time describe the token; query_time is when the next event happens (or is asked for).
+        Padding goes at the end: no token before it can see it. place: the tokens whose vectors are asked for, which spares the last
+        block all others; None for all.
+        """
+        config = self.config
+        event = F.embedding(item, items) * math.sqrt(config.dim) + self.kind(kind)
+        x = torch.where(is_start[..., None], self.start, event)
+        x = x + self.since_last(gap_features(query_time - event_time)) * (~is_start)[..., None]
+        x = dropout(x, config.dropout, training=self.training)
+        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        asked, happened = (self.rotation(time, event_time[:, :1], dtype) for time in (query_time, event_time))
+        x = x.to(dtype)
+        *first, last = self.blocks
+        for block in first:
+            x = block(x, asked, happened)
+        x = last(x, asked, happened, place)
+        return F.normalize(self.norm(x.float()), dim=-1) * self.log_scale.exp()

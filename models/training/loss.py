@@ -1,0 +1,86 @@
+"""Softmax cross-entropy over the whole catalogue without ever holding the logits of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CACHED_CELLS = 2_500_000
+ROWS = 64
+
+"""Chunks have a multiple of as many rows, so that there are few shapes to make kernels for."""
+MAX_LOGIT = 60.0
+
+"""Up to here the exponentials of a whole catalogue have a finite sum; beyond, each row is first shifted by its highest logit."""
+
+
+class _CatalogCrossEntropy(torch.autograd.Function):
+    """Computes the gradients chunk by chunk on the way forward: three matrix products a chunk, memory for one chunk.
+
+    The gradient of a row's logits is its softmax less one at the target. The softmax is never formed: its scale is
+    multiplied into the rows of the queries, and the target is a gather and a scatter of one vector a row.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, queries: Tensor, items: Tensor, target: Tensor, weight: Tensor, prior: Tensor, slot: Tensor, chunk: int
+    ) -> Tensor:
+        grad_queries = torch.empty(queries.shape, dtype=torch.float32, device=items.device)
+        grad_items = torch.zeros(items.shape, dtype=torch.float32, device=items.device)
+        total = torch.zeros((), dtype=torch.float32, device=items.device)
+        weight = weight / weight.sum().clamp_min(1e-12)
+        exact_queries, of_target = queries.float(), items.index_select(0, target).float()
+        may_overflow = bool(exact_queries.norm(dim=1).amax() * items.float().norm(dim=1).amax() > MAX_LOGIT)
+        scratch = torch.empty(min(chunk, len(queries)), len(items), dtype=prior.dtype, device=prior.device)
+        for start in range(0, len(queries), chunk):
+            part = slice(start, start + chunk)
+            logits = scratch[: len(queries[part])]
+            torch.index_select(prior, 0, slot[part], out=logits).addmm_(queries[part], items.T)
+            highest = logits.amax(1, keepdim=True) if may_overflow else None
+            likelihood = (logits if highest is None else logits.sub_(highest)).exp_()
+            mass = likelihood.sum(1).float()
+            share = (weight[part] / mass)[:, None]
+            log_mass = mass.log() if highest is None else mass.log() + highest[:, 0].float()
+            total += (log_mass * weight[part]).sum()
+            grad_queries[part] = (likelihood @ items).float() * share
+            grad_items += likelihood.T @ (exact_queries[part] * share).to(queries.dtype)
+        total -= (((exact_queries * of_target).sum(1) + prior[slot, target].float()) * weight).sum()
+        grad_queries -= of_target * weight[:, None]
+        grad_items.index_add_(0, target, exact_queries * -weight[:, None])
+        ctx.save_for_backward(grad_queries, grad_items)
+        ctx.dtype = queries.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad_queries, grad_items = (grads[0] * grad for grad in ctx.saved_tensors)
+        return grad_queries.to(ctx.dtype), grad_items.to(ctx.dtype), None, None, None, None, None
+
+
+def cells_for(device: torch.device) -> int:
+    """How many logits to hold at a time, of which there are up to four copies of at most four bytes."""
+    return torch.cuda.mem_get_info(device)[0] // 32 // 16 if device.type == "cuda" else CACHED_CELLS
+
+
+def catalog_cross_entropy(
+    queries: Float[Tensor, "batch dim"],
+    items: Float[Tensor, "items dim"],
+    target: Int[Tensor, " batch"],
+    weight: Float[Tensor, " batch"],
+    prior: Float[Tensor, "slots items"],
+    slot: Int[Tensor, " batch"],
+    chunk_cells: int | None = None,
+) -> Float[Tensor, ""]:
+    """Weighted mean of -log softmax(queries . items + prior[slot])[target].
+
+    The prior is a log probability or not far above one, in the type of the queries, and receives no gradient; -inf takes an
+    item out of the softmax. chunk_cells bounds the logits held at a time: by default what stays in the cache of a common processor, or a
+    32nd of a card's free memory.
+    """
+    chunk = max((chunk_cells or cells_for(items.device)) // len(items) // ROWS, 1) * ROWS
+    loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]
+    assert isinstance(loss, Tensor)
+    return loss

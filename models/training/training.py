@@ -1,0 +1,290 @@
+"""Training of the sequence model: epochs over windows, judged on the events of a later period."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.config import RecommenderConfig, TrainConfig
+from models.device import autocast, free_memory, matmul_dtype
+from models.events import Events, Ints, training_windows
+from models.sequence.recommender import Recommender
+from models.sequence.streams import Batch, bucketed, make_batch
+from models.training.loss import ROWS, catalog_cross_entropy
+
+log = logging.getLogger("minutehand.training")
+LEAST_GAIN = 0.003
+
+"""Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
+FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
+
+"""Above how many items a step scores a sample of them, and how many are drawn for it."""
+DELTA_RATE = 2.0
+
+"""How much faster the deltas of items learn than all other weights."""
+CARD_TIMES, CARD_STEPS, CARD_SHARE = 16, 400, 0.25
+
+"""On a CUDA card a step sees up to so many times batch_events, while an epoch keeps so many steps; it takes at most such a share of the
+free memory."""
+PROBE_STEPS = 10
+
+"""Steps after which the epochs that fit into the budget are planned for the first time."""
+OnEpoch = Callable[[int, float, float | None, float], None]
+
+"""Called after each epoch with its number, loss, validation NDCG@10 if judged, and seconds."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which items a step scores where the catalogue is too large for all of them: those of its batch, and some drawn evenly.
+
+    Mixed negatives (Yang et al. 2020). Of the items of the batch each is there for certain and counts once; another counts as often as
+    its chance to be drawn asks for (log Q, Bengio and Senecal 2008). So the sum over the catalogue is estimated without bias for any batch.
+    """
+
+    n_items: int
+    n_drawn: int
+
+    @staticmethod
+    def for_large(n_items: int, n_drawn: int = N_SAMPLED_ITEMS, above: int = FULL_SOFTMAX_ITEMS) -> Sampling | None:
+        """How to sample a catalogue; None up to a size where all of it is scored."""
+        return Sampling(n_items, n_drawn) if n_items > above else None
+
+    def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""
+        is_certain = torch.zeros(self.n_items, dtype=torch.bool, device=item.device).index_fill_(0, item.flatten(), True)
+        is_there = is_certain.index_fill(0, torch.randint(self.n_items, (self.n_drawn,), device=item.device), True)
+        rows = is_there.nonzero().flatten()
+        chance = -math.expm1(self.n_drawn * math.log1p(-1 / self.n_items)) if self.n_items > 1 else 1.0
+        return rows, torch.where(is_certain[rows], 0.0, math.log(chance) if chance else 0.0)
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """What is added to the logits of a training event: the log prior of its slot, -inf for items yet to come.
+
+    sampling: how items are drawn where a step does not score all.
+    """
+
+    prior: Tensor
+    slot: Ints
+    sampling: Sampling | None = None
+
+
+@dataclass
+class Curve:
+    """One row per epoch; and by parameter, what AdamW's mean of squared gradients was in the end.
+
+    share: of the last epoch, how much was trained; below 1 where there was no time for a single one.
+    """
+
+    share: float = 1.0
+    loss: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    squares: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def points(self) -> tuple[list[float], list[float | None]]:
+        """Loss and validation NDCG@10 of every epoch; None where it was not judged."""
+        return self.loss, [*self.validation, *[None] * (len(self.loss) - len(self.validation))]
+
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1; 0 if no epoch was judged."""
+        return int(np.argmax(self.validation)) + 1 if self.validation else len(self.loss)
+
+    @property
+    def n_epochs(self) -> float:
+        """How many epochs were trained."""
+        return len(self.loss) - 1 + self.share if self.loss else 0.0
+
+    @property
+    def n_best(self) -> float:
+        """For how many epochs the weights that were kept were trained."""
+        return self.share if self.share < 1 else float(self.best_epoch)
+
+    @property
+    def last_gain(self) -> int:
+        """The last epoch that was better than all before it by more than noise; counted from 1."""
+        best, last = 0.0, 0
+        for epoch, value in enumerate(self.validation, start=1):
+            if value > best * (1 + LEAST_GAIN):
+                best, last = value, epoch
+        return last if self.validation else len(self.loss)
+
+
+def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int, free_bytes: int | None) -> int:
+    """How many events a step sees: batch_events, and more on a card with free_bytes, which a small step leaves idle.
+
+    It grows with the data, not at the cost of steps: few data learn no worse on a card than on a CPU.
+    """
+    if free_bytes is None:
+        return config.batch_events
+    bytes_per_event = 4 * model.dim * (24 * model.n_blocks + 8) + 8 * model.n_blocks * model.n_heads * model.max_events
+    fits = int(free_bytes * CARD_SHARE) // bytes_per_event
+    return min(max(n_events // CARD_STEPS, config.batch_events), CARD_TIMES * config.batch_events, max(fits, 256))
+
+
+def train(
+    model: Recommender,
+    events: Events,
+    offsets: Offsets,
+    config: TrainConfig,
+    *,
+    seed: int,
+    n_epochs: float | None = None,
+    judge: Callable[[Recommender], float] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Curve:
+    """Fit the model to the events in place; with a judge, keep the weights of the best epoch and stop when none follows.
+
+    n_epochs fixes the number of epochs (the refit on all events); otherwise as many are planned as config.minutes hold, at
+    most config.max_epochs, and training ends early where no gain has come for config.patience epochs or a fifth of the plan.
+    Where they do not hold one epoch, that one ends when they are over, unjudged: a part of the windows, drawn evenly, was seen then.
+    The learning rate warms up over the first steps and falls as a cosine over the plan. Without events the model stays as
+    it is.
+    """
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    windows = training_windows(events, model.config.max_events)
+    if not len(windows):
+        return Curve()
+    optimizers = make_optimizers(model, config, is_sampled=offsets.sampling is not None)
+    planned: float = n_epochs or config.max_epochs
+    step = 0
+    n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
+    faster = math.sqrt(n_seen / config.batch_events)  # for Adam by the root: Malladi et al. 2022
+    per_epoch = sum(1 for _ in bucketed(windows.length, n_seen))
+    curve, best = Curve(), None
+    started = clock.monotonic()
+
+    def that_fit(epoch_s: float) -> float:
+        """Epochs in all, if one takes that long: whole ones, or a part of the first."""
+        fit = step / per_epoch + (config.minutes * 60 - (clock.monotonic() - started)) / epoch_s
+        return float(min(int(fit), config.max_epochs)) if fit >= 1 else fit
+
+    while len(curve.loss) < planned:
+        begun = clock.monotonic()
+        model.train()
+        losses = []
+        for which in bucketed(windows.length, n_seen, rng):
+            rate = faster * _rate(step, round(per_epoch * planned), per_epoch)
+            losses.append(descend(step_loss(model, make_batch(events, windows, which), events, offsets), optimizers, rate))
+            step += 1
+            if n_epochs is None and not curve.loss and (step == PROBE_STEPS or planned < 1):
+                planned = that_fit((clock.monotonic() - begun) / step * per_epoch)
+            if step >= per_epoch * planned:
+                break
+        curve.share = min(step / per_epoch, 1.0)
+        curve.loss.append(float(np.mean(losses)))
+        model.eval()
+        if judge is not None and curve.share == 1:
+            curve.validation.append(judge(model))
+            if curve.best_epoch == len(curve.loss):
+                best = copy.deepcopy(model.state_dict())
+        curve.seconds.append(clock.monotonic() - begun)
+        epoch, judged = len(curve.loss), f", validation NDCG@10 {curve.validation[-1]:.4f}" if curve.validation else ""
+        log.info("epoch %d of %d planned: loss %.4f%s, %.0f s", epoch, math.ceil(planned), curve.loss[-1], judged, curve.seconds[-1])
+        if on_epoch is not None:
+            on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
+        if n_epochs is None and curve.share < 1:
+            log.warning("there was time for %.2f of an epoch: with more minutes the model would learn from all of the users", curve.share)
+            break
+        if n_epochs is None:
+            planned = that_fit((clock.monotonic() - started) / epoch)
+            if epoch - curve.last_gain >= max(config.patience, math.ceil(planned / 5)):
+                break
+    if best is not None:
+        model.load_state_dict(best)
+    state = {p: found for optimizer in optimizers for p, found in optimizer.state.items()}
+    curve.squares = {name: state[p]["exp_avg_sq"].cpu() for name, p in model.named_parameters() if p in state}
+    return curve
+
+
+def _rate(step: int, n_steps: int, warm_up: int) -> float:
+    """Share of the peak learning rate at a step; a cosine down to a tenth."""
+    warm = min((step + 1) / max(min(warm_up, 200), 1), 1.0)
+    return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(step / max(n_steps, 1), 1.0))))
+
+
+def make_optimizers(model: Recommender, config: TrainConfig, *, is_sampled: bool) -> list[torch.optim.Optimizer]:
+    """AdamW; biases, norms, temperatures and deltas are not decayed (the deltas are bounded instead).
+
+    Deltas, of which a batch touches few, learn faster than the rest. Where a step scores a sample of the items, only their
+    deltas have a gradient, and only they and their moments are updated. Each group names its peak learning rate.
+    """
+    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "bias" not in name and name != "items.delta"]
+    ids = {id(p) for p in [*decayed, model.items.delta]}
+    rest = [p for p in model.parameters() if id(p) not in ids]
+    rate, betas = config.learning_rate, (0.9, 0.98)
+    groups = [{"params": decayed, "peak": rate, "weight_decay": config.weight_decay}, {"params": rest, "peak": rate, "weight_decay": 0.0}]
+    deltas = {"params": [model.items.delta], "peak": DELTA_RATE * rate}
+    if is_sampled:
+        return [torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True), torch.optim.SparseAdam([deltas], lr=rate, betas=betas)]
+    return [torch.optim.AdamW([*groups, {**deltas, "weight_decay": 0.0}], lr=rate, betas=betas, fused=True)]
+
+
+def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float = 1.0) -> float:
+    """One step down the gradient of a loss, at a share of the peak learning rates; the loss as a number.
+
+    The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are.
+    """
+    parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return float(loss.detach())
+
+
+def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:
+    """The item vectors of a step that scores all items; None where it samples them."""
+    with autocast(next(model.parameters()).device):
+        return model.items() if offsets.sampling is None else None
+
+
+def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets, items: Tensor | None = None) -> Tensor:
+    """The loss of one batch of windows. items: all of them, where several batches of a step share them."""
+    device = next(model.parameters()).device
+    row = batch.rows.numpy().ravel()
+    place = np.flatnonzero(batch.is_target.numpy())
+    teaching = place[events.weight[row[place]] > 0]
+    place = teaching if len(teaching) else place
+    n_padded = -len(place) % ROWS
+    place = np.pad(place, (0, n_padded), mode="edge")
+    row = row[place]
+    weight = events.weight[row]
+    weight[len(place) - n_padded :] = 0
+    on_device = batch.to(device)
+    item, prior, target = on_device.item, offsets.prior, torch.from_numpy(events.item[row]).to(device)
+    with autocast(device):
+        if offsets.sampling is None:
+            items = model.items() if items is None else items
+        else:
+            rows, log_chance = offsets.sampling.draw(torch.cat([item.flatten(), target]))
+            items, prior = model.items(rows), prior[:, rows] - log_chance.to(prior.dtype)
+            item, target = torch.searchsorted(rows, item), torch.searchsorted(rows, target)
+        items_low = items.to(matmul_dtype(device))
+        times = on_device.event_time, on_device.query_time
+        states = model.encode(items, item, on_device.kind, *times, on_device.is_start, on_device.place)
+        return catalog_cross_entropy(
+            states.flatten(0, 1).index_select(0, torch.from_numpy(place).to(device)).to(items_low.dtype),
+            items_low,
+            target,
+            torch.from_numpy(weight).to(device),
+            prior,
+            torch.from_numpy(offsets.slot[row]).to(device),
+        )

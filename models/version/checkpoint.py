@@ -1,0 +1,248 @@
+"""A model version as one folder: weights, config, item catalog, encoder fingerprint and blend; safetensors and JSON only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from models.config import RecommenderConfig
+from models.errors import UserError
+from models.events import Catalog, Events, Floats
+from models.ranking.blend import Blend
+from models.ranking.scorer import Scorer
+from models.sequence.recommender import Recommender
+from models.sequence.weights import Weights
+from models.sequence.whitening import Whitening
+from models.version.online_state import Online
+
+FORMAT = 5
+
+
+class UnreadableFormatError(UserError):
+    """A checkpoint of another version of minutehand, whose model has another shape."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """live serves; past is the same recipe trained before the hold-out, kept so that a later night can judge it fairly.
+
+    popularity: [items, features] at as_of, the moment after the newest event (unix seconds). An increment has no `past`;
+    online is None where the version cannot go on learning.
+    """
+
+    catalog: Catalog
+    kinds: tuple[str, ...]
+    encoder: str
+    hide_seen: bool
+    as_of: int
+    popularity: Floats
+    blend: Blend
+    prior: Floats
+    whitening: Whitening
+    live: Weights
+    past: Weights | None
+    online: Online | None = None
+
+    def scorer(self) -> Scorer:
+        """What ranks items for users."""
+        return Scorer(self.live, self.blend, torch.from_numpy(self.popularity), self.catalog.is_available, self.hide_seen, self.as_of)
+
+    def recommend(self, histories: Sequence[dict[str, Any]], now: datetime | None = None, k: int = 10) -> list[list[tuple[str, float]]]:
+        """(item_id, probability) pairs, best first, for histories given oldest event first.
+
+        A history has item_ids and, if known, event_types and occurred_at (UTC) of the same length; without times the
+        events count as just past. Unknown items are passed over.
+        """
+        if k < 1:
+            raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
+        asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
+        events = self._events(histories, asked)
+        lists = self.scorer().rank(events, len(histories), k, now=asked)
+        return [
+            [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
+            for items, probabilities in zip(lists.item, lists.probability, strict=True)
+        ]
+
+    def _events(self, histories: Sequence[dict[str, Any]], asked: int) -> Events:
+        """Histories as flat arrays, one user each."""
+        row = {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
+        kind = {name: n for n, name in enumerate(self.kinds)}
+        columns: list[tuple[int, int, int, int]] = []
+        for user, history in enumerate(histories):
+            if history.get("item_ids") is None:
+                raise UserError(f"history {user} has no item_ids (found: {', '.join(history) or 'nothing'}); give its items, oldest first")
+            items = list(history["item_ids"])
+            types = list(history.get("event_types") or [None] * len(items))
+            times = list(history.get("occurred_at") or [asked] * len(items))
+            if not len(items) == len(types) == len(times):
+                found = f"{len(items)} items, {len(types)} event types and {len(times)} times"
+                raise UserError(f"history {user} has {found}; give one of each per event")
+            events = zip(items, types, times, strict=True)
+            columns += [(user, row[item], kind.get(type_ or "", 0), _seconds(time)) for item, type_, time in events if item in row]
+        table = np.array(columns, np.int64).reshape(-1, 4)
+        weight = np.ones(len(table), np.float32)
+        return Events.build(table[:, 0], table[:, 1], table[:, 2], table[:, 3], weight, n_items=len(row), n_kinds=len(self.kinds))
+
+
+def _seconds(time: Any) -> int:
+    """Unix seconds of a datetime, an ISO text or unix seconds; a time without a zone is UTC."""
+    if isinstance(time, datetime):
+        return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
+    if isinstance(time, np.datetime64):
+        return int(time.astype("datetime64[s]").astype(np.int64))
+    try:
+        return _seconds(datetime.fromisoformat(time)) if isinstance(time, str) else int(time)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{time!r} is no time; give a datetime, an ISO text such as 2026-11-01T12:00:00 or unix seconds") from error
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write the folder; it is complete when checkpoint.json is there, which comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("live", "past"):
+        weights: Weights | None = getattr(checkpoint, name)
+        if weights is None:
+            continue
+        tensors = {key: value.detach().cpu().contiguous() for key, value in weights.model.state_dict().items()}
+        save_file(tensors | {"mean_vector": weights.mean_vector, "is_cold": weights.is_cold}, folder / f"{name}.safetensors")
+    arrays = {
+        "popularity": checkpoint.popularity,
+        "prior": checkpoint.prior,
+        "whitening.centre": checkpoint.whitening.centre,
+        "whitening.projection": checkpoint.whitening.projection,
+        **{f"blend.{field.name}": getattr(checkpoint.blend, field.name) for field in fields(Blend)},
+    }
+    save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}, folder / "state.safetensors")
+    if checkpoint.online is not None:
+        save_file({name: value.contiguous() for name, value in checkpoint.online.tensors().items()}, folder / "online.safetensors")
+    described = {
+        "format": FORMAT,
+        "parts": [name for name in ("past", "online") if getattr(checkpoint, name) is not None],
+        "model": checkpoint.live.model.config.model_dump(),
+        "item_ids": checkpoint.catalog.item_ids,
+        "is_available": checkpoint.catalog.is_available.tolist(),
+        "kinds": checkpoint.kinds,
+        "encoder": checkpoint.encoder,
+        "hide_seen": checkpoint.hide_seen,
+        "as_of": checkpoint.as_of,
+    }
+    (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
+
+
+def load(folder: Path) -> Checkpoint:
+    """The checkpoint of a folder, as it was saved. Raises UserError where the folder is not one, or one of another version."""
+    try:
+        described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
+        ) from error
+    if described["format"] != FORMAT:
+        raise UnreadableFormatError(
+            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly`"
+        )
+    config, parts = RecommenderConfig(**described["model"]), described["parts"]
+    state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
+    return Checkpoint(
+        catalog=Catalog(tuple(described["item_ids"]), np.array(described["is_available"], dtype=bool)),
+        kinds=tuple(described["kinds"]),
+        encoder=described["encoder"],
+        hide_seen=described["hide_seen"],
+        as_of=described["as_of"],
+        popularity=state["popularity"],
+        prior=state["prior"],
+        blend=Blend(**{field.name: state[f"blend.{field.name}"] for field in fields(Blend)}),
+        whitening=Whitening(state["whitening.centre"], state["whitening.projection"]),
+        live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
+        past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
+        online=Online.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
+    )
+
+
+def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:
+    tensors = load_file(file)
+    mean_vector, is_cold = tensors.pop("mean_vector"), tensors.pop("is_cold")
+    model = Recommender(config, torch.zeros_like(tensors["items.text"]), n_kinds, torch.Generator())
+    model.load_state_dict(tensors)
+    return Weights(model.eval(), mean_vector, is_cold)
+
+
+def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats) -> Weights:
+    """The weights with the item rows of another catalog: known items keep theirs, new ones start at their text.
+
+    text: whitened with the checkpoint's own whitening, [new items, dim].
+    """
+    row = {item_id: n for n, item_id in enumerate(old)}
+    place = torch.tensor([row.get(item_id, -1) for item_id in new])
+    known = place >= 0
+    state = dict(weights.model.state_dict())
+    for name, start in (("items.text", torch.from_numpy(text)), ("items.delta", torch.zeros(len(new), text.shape[1]))):
+        grown: Tensor = start.clone()
+        grown[known] = state[name].cpu()[place[known]]
+        state[name] = grown
+    model = Recommender(weights.model.config, state["items.text"], weights.model.kind.num_embeddings, torch.Generator())
+    model.load_state_dict(state)
+    is_cold = torch.ones(len(new))
+    is_cold[known] = weights.is_cold[place[known]]
+    return Weights(model.eval(), weights.mean_vector, is_cold)
+
+
+def grown(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
+    """The checkpoint with new items appended; they start at their text, and no row moves.
+
+    text: text vectors as the encoder gave them, [new items, text_dim]; None where there are none.
+    """
+    if not item_ids:
+        return checkpoint
+    old = checkpoint.catalog
+    ids = (*old.item_ids, *item_ids)
+    dim = checkpoint.live.model.config.dim
+    whitened = np.zeros((len(item_ids), dim), np.float32) if text is None else checkpoint.whitening.apply(text)
+    placed = np.concatenate([np.zeros((len(old), dim), np.float32), whitened])
+    unseen = np.zeros((len(item_ids), checkpoint.popularity.shape[1]), np.float32)
+    catalog = Catalog(ids, np.concatenate([old.is_available, np.ones(len(item_ids), bool)]))
+    online = None if checkpoint.online is None else checkpoint.online.grown(len(ids))
+    return replace(
+        checkpoint,
+        catalog=catalog,
+        popularity=np.concatenate([checkpoint.popularity, unseen]) if online is None else online.popularity.features(),
+        live=align(checkpoint.live, old.item_ids, ids, placed),
+        past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
+        online=online,
+    )
+
+
+def widened(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
+    """An older version on the catalog of one that has grown from it; what it has not met starts at its text."""
+    n_items = len(like.catalog)
+    popularity = np.zeros((n_items, checkpoint.popularity.shape[1]), np.float32)
+    popularity[: len(checkpoint.popularity)] = checkpoint.popularity
+    popularity[len(checkpoint.popularity) :, -1] = 1.0  # never seen
+    text = like.live.model.items.text.numpy()
+    weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
+    online = None if checkpoint.online is None else checkpoint.online.grown(n_items)
+    return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online)
+
+
+def described_anew(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
+    """The checkpoint after items were described again: text vectors and availability by catalog row."""
+    if not text and not is_available:
+        return checkpoint
+    available = checkpoint.catalog.is_available.copy()
+    available[list(is_available)] = list(is_available.values())
+    state = {name: value.clone() for name, value in checkpoint.live.model.state_dict().items()}
+    if text:
+        state["items.text"][list(text)] = torch.from_numpy(checkpoint.whitening.apply(np.stack(list(text.values()))))
+    model = Recommender(checkpoint.live.model.config, state["items.text"], checkpoint.live.model.kind.num_embeddings, torch.Generator())
+    model.load_state_dict(state)
+    live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
+    return replace(checkpoint, catalog=replace(checkpoint.catalog, is_available=available), live=live)

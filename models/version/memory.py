@@ -1,0 +1,168 @@
+"""Replay memory: a sample of past windows, recent ones more likely, so that learning the new does not unlearn the old."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.config import IncrementConfig
+from models.events import Events, Ints, Windows, cut, training_windows
+
+WINDOW_EVENTS = 32
+CONTEXT_SHARE = 4
+
+"""The first quarter of a window that was cut out of a longer history is seen, and teaches nothing."""
+HELD_OUT_SHARE = 0.1
+LEAST_VOTE = 0.1
+
+"""What counts less for popularity than this share of its weight teaches nothing: the fourth click of a user on an item within a day."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Windows of users' histories, each as if it were a user's whole stream.
+
+    is_held_out: [windows] kept from training: what the gate measures on. prior: [slots, items] log prior, without what
+    did not exist yet, as known at slot_time (unix seconds, ascending).
+    """
+
+    events: Events
+    is_held_out: NDArray[np.bool_]
+    prior: Tensor
+    slot_time: Ints
+
+    @property
+    def n_windows(self) -> int:
+        return len(self.is_held_out)
+
+    @property
+    def n_teaching(self) -> float:
+        """Events of a window, on average, that teach something."""
+        return np.count_nonzero(self.events.weight) / max(self.n_windows, 1)
+
+    def slot_of(self, time: Ints) -> Ints:
+        """The last slot that had begun; the first for what is older."""
+        return np.maximum(np.searchsorted(self.slot_time, time, side="right") - 1, 0)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Ints:
+        """At most n windows that may be trained on."""
+        free = np.flatnonzero(~self.is_held_out)
+        return rng.choice(free, min(n, len(free)), replace=False)
+
+    def windows(self, which: Ints) -> Windows:
+        """Whole windows."""
+        offsets = self.events.offsets
+        return Windows(offsets[which], offsets[which], offsets[which + 1])
+
+    def last_events(self, which: Ints) -> Windows:
+        """Windows of which only the last event is a target."""
+        offsets = self.events.offsets
+        return Windows(offsets[which], offsets[which + 1] - 1, offsets[which + 1])
+
+    def n_due(self, now: int, elapsed_s: int, config: IncrementConfig, rng: np.random.Generator) -> int:
+        """How many windows to add after some time, so that a window's chance to be there halves with the half-life of its age.
+
+        That holds however often windows are added. A memory that is not full takes more.
+        """
+        begun = int(self.events.time.min(initial=now))
+        half_life_s = max(config.memory_half_life_share * (now - begun), 1.0)
+        n_aged = int(rng.poisson(min(np.log(2) * max(elapsed_s, 0) / half_life_s, 1.0) * config.memory_windows))
+        return max(n_aged, min(config.memory_windows - self.n_windows, max(config.memory_windows // 100, 1)))
+
+    def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int, length: int) -> Memory:
+        """With the newest window of at most n users of `events`, in the place of random ones where the memory is full.
+
+        They teach no event that the gate measures on, and none that does not count.
+        """
+        newest = newest_windows(events, length)
+        chosen = np.sort(rng.choice(len(newest), min(n, len(newest)), replace=False))
+        n_excess = max(self.n_windows + len(chosen) - capacity, 0)
+        keep = np.ones(self.n_windows, bool)
+        keep[self.draw(n_excess, rng)] = False
+        kept = self.windows(np.flatnonzero(keep))
+        teaches = is_counted(events, np.arange(len(events))) & ~self._is_measured(events)
+        teaching = replace(events, weight=np.where(teaches, events.weight, 0))
+        old, new = cut(self.events, kept), cut(teaching, _where(newest, chosen))
+        held_out = np.concatenate([self.is_held_out[keep], np.zeros(len(chosen), bool)])
+        return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out)
+
+    def _is_measured(self, events: Events) -> NDArray[np.bool_]:
+        """Of each event, whether it may be the last one of a window of the gate's: same item, same second."""
+        rows = self.last_events(np.flatnonzero(self.is_held_out)).stop - 1
+        given, kept = (part.time * events.n_items + part.item for part in (events, self.events))
+        return np.isin(given, kept[rows])
+
+    def with_slot(self, time: int, prior: Tensor, n_slots: int, spacing_s: int) -> Memory:
+        """With the prior of one more moment; the newest is replaced where it is less than the spacing after the one before."""
+        keep = len(self.slot_time)
+        if keep > 1 and self.slot_time[-1] - self.slot_time[-2] < spacing_s:
+            keep -= 1
+        first = max(keep + 1 - n_slots, 0)
+        return replace(
+            self,
+            prior=torch.cat([self.prior[first:keep], prior[None].to(self.prior.dtype)]),
+            slot_time=np.concatenate([self.slot_time[first:keep], [time]]),
+        )
+
+    def grown(self, n_items: int) -> Memory:
+        """With room for items nobody has had yet."""
+        more = n_items - self.events.n_items
+        prior = torch.cat([self.prior, self.prior.new_full((len(self.prior), more), -torch.inf)], 1)
+        return replace(self, events=replace(self.events, n_items=n_items), prior=prior)
+
+
+def is_counted(events: Events, rows: Ints) -> NDArray[np.bool_]:
+    """Of some events, whether they teach: not what a user does again and again with an item within a day."""
+    return events.votes[rows] > LEAST_VOTE * events.weight[rows]
+
+
+def newest_windows(events: Events, length: int) -> Windows:
+    """The last `length` events of every user with events; targets are those with enough context."""
+    start, stop = events.offsets[:-1], events.offsets[1:]
+    has = stop > start
+    start, stop = start[has], stop[has]
+    begin = np.maximum(stop - length, start)
+    return Windows(begin, np.where(begin > start, begin + length // CONTEXT_SHARE, begin), stop)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Windows of the events, and which of them are the gate's, whose last events no training may learn."""
+
+    windows: Windows
+    is_held_out: NDArray[np.bool_]
+
+    @property
+    def held_out_rows(self) -> Ints:
+        """The last event of each window of the gate's."""
+        return self.windows.stop[self.is_held_out] - 1
+
+
+def remember(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> Sample:
+    """A sample of at most `capacity` windows of `length` events, a window's chance halving with each half-life of age."""
+    windows = training_windows(events, length)
+    windows = replace(
+        windows,
+        target=np.where(windows.start > events.offsets[events.user[windows.start]], windows.start + length // CONTEXT_SHARE, windows.start),
+    )
+    windows = _where(windows, windows.target < windows.stop)
+    last = events.time[windows.stop - 1]
+    log_weight = (last - (last.max() if len(last) else 0)) / half_life_s * np.log(2)
+    picked = np.sort(np.argsort(-(log_weight + rng.gumbel(size=len(windows))))[:capacity])
+    held_out = np.zeros(len(picked), bool)
+    held_out[rng.choice(len(picked), int(len(picked) * HELD_OUT_SHARE), replace=False)] = True
+    return Sample(_where(windows, picked), held_out)
+
+
+def _where(windows: Windows, which: Ints | NDArray[np.bool_]) -> Windows:
+    return Windows(windows.start[which], windows.target[which], windows.stop[which])
+
+
+def _joined(old: Events, new: Events, n_windows: int) -> Events:
+    pairs = {name: np.concatenate([getattr(old, name), getattr(new, name)]) for name in ("item", "kind", "time", "weight")}
+    user = np.concatenate([old.user, new.user + old.n_users])
+    return Events(user=user, **pairs, n_users=n_windows, n_items=new.n_items, n_kinds=new.n_kinds)

@@ -1,0 +1,216 @@
+"""The learning of one minute, between the lake and the registry: predict what is new, learn it, rank whom it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from models.config import IncrementConfig
+from models.events import Floats, Ints
+from models.metrics.ranking import Ranking
+from models.online.increment import Verdict, learn, with_popularity
+from models.online.prequential import Predicted, Queries, predict, rank_popular
+from models.online.step import Step
+from models.ranking.blend import log_trend
+from models.ranking.neighbours import neighbours_of
+from models.ranking.prior import HALF_LIVES_H
+from models.ranking.scorer import anybody, best_popularity_column, moved_items, offsets_of
+from models.results import MetricRow, Neighbours, RankedLists
+from models.sequence.weights import LIST_DELAY_S
+from models.version import checkpoint as checkpoints
+from models.version.checkpoint import Checkpoint
+from tasks.config import PublishConfig
+from tasks.lake import Lake, reading, statement
+from tasks.minute.feed import News, histories_events, make_step
+
+RECENT = HALF_LIVES_H.index(24.0)
+MAX_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class State:
+    """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute.
+
+    shown: what made the newest lists: the live version, with the popularity of events whose update was discarded.
+    news: with the trend of each event, as it goes into the histories.
+    """
+
+    live: Checkpoint
+    shown: Checkpoint
+    night: Checkpoint
+    step: Step
+    news: News
+    n_known_items: int
+    is_warm_item: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The figures of the new events, by model and segment, and what learning needs of their prediction."""
+
+    rows: list[MetricRow]
+    live: Predicted
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The model after the minute. checkpoint: what makes the lists, with the popularity of now; discarded where not passed."""
+
+    checkpoint: Checkpoint
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class MinuteLists:
+    """What a minute publishes. similar: neighbours of the catalog rows that are new."""
+
+    users: RankedLists
+    fallback: RankedLists
+    new_items: Ints
+    similar: Neighbours
+
+
+def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encoder_key: str) -> State:
+    """Load the live model and last night's, grow both by the items of the news, and number users, items and kinds."""
+    live, night = checkpoints.load(live_folder), checkpoints.load(night_folder)
+    n_known = len(live.catalog)
+    row = {item_id: n for n, item_id in enumerate(live.catalog.item_ids)}
+    new_ids = [item_id for item_id in news.item_ids if item_id not in row]
+    text_dim, described = len(live.whitening.centre), [item_id for item_id in news.items["item_id"] if item_id in row]
+    texts = _texts(lake, [*new_ids, *described], encoder_key, text_dim) if live.encoder == encoder_key else {}
+    live = checkpoints.grown(live, new_ids, _placed(new_ids, texts, text_dim))
+    row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
+    live = checkpoints.described_anew(live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row))
+    as_of = max(live.as_of, int(news.events["time_s"].max() or 0) + 1)  # type: ignore[arg-type]
+    news = with_trends(news, live, row)
+    step = make_step(news, row, live.kinds, len(row), as_of)
+    waits = step.is_due & ~step.is_new
+    newest = max(live.as_of, int(step.events.time[waits].max(initial=0)) + 1)
+    shown = with_popularity(live, step.events, waits, newest) if waits.any() else live
+    online = night.online
+    counts = np.zeros(0) if online is None else online.popularity.counts[-1]
+    return State(live, shown, checkpoints.widened(night, live), step, news, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
+
+
+def with_trends(news: News, live: Checkpoint, row: dict[str, int]) -> News:
+    """The news with how trendy each event's item is, as it stood before them."""
+    if live.online is None or news.events.is_empty():
+        return news
+    trend = log_trend(live.online.popularity.counts)[[row[item_id] for item_id in news.events["item_id"]]]
+    return replace(news, events=news.events.with_columns(trend=pl.Series(trend, dtype=pl.Float32)))
+
+
+def _availability(news: News, row: dict[str, int]) -> dict[int, bool]:
+    return {row[item_id]: is_available for item_id, is_available in news.items.select("item_id", "is_available").iter_rows()}
+
+
+def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str, text_dim: int) -> dict[str, np.ndarray]:
+    """Text vectors of some items, where they have one that the model can read: after a night without any text it can read none."""
+    if not item_ids:
+        return {}
+    with reading(lake) as con:
+        con.register("wanted", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
+        found = con.execute(statement("minute/text_vectors"), {"encoder": encoder_key}).fetchall()
+    return {str(item_id): np.array(vector, np.float32) for item_id, vector in found if len(vector) == text_dim}
+
+
+def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> Floats:
+    out = np.zeros((len(item_ids), dim), np.float32)
+    for row, item_id in enumerate(item_ids):
+        if item_id in texts:
+            out[row] = texts[item_id]
+    return out
+
+
+def score(state: State, config: IncrementConfig) -> Scored:
+    """Rank the new events, before anything is learnt from them, by the lists as they stood."""
+    step, live = state.step, state.shown
+    known = step.events.where(~step.is_new)
+    rows = np.flatnonzero(step.is_new)
+    user, item = step.events.user[rows], step.events.item[rows]
+    now = np.full(len(step.user_ids), live.as_of + LIST_DELAY_S)
+    queries = Queries(known, now, step.trend[~step.is_new], user, item, step.earlier)
+    by_live = predict(live.scorer(), queries, config.blend_candidates if config.blend_rows else 0)
+    rankings = {
+        "live": by_live.ranking,
+        "nightly": predict(state.night.scorer(), queries).ranking,
+        "recent_popular": rank_popular(_offered(live)[:, RECENT], queries, hide_seen=live.hide_seen),
+    }
+    warm_user = np.diff(offsets_of(known, len(step.user_ids)))[user] > 0
+    return Scored(_metric_rows(rankings, warm_user, state.is_warm_item[item]), by_live)
+
+
+def _offered(version: Checkpoint) -> Floats:
+    """Popularity [items, features]; minus infinity where an item is not available, as in lists."""
+    return np.where(version.catalog.is_available[:, None], version.popularity, -np.inf)
+
+
+def _metric_rows(rankings: dict[str, Ranking], warm_user: np.ndarray, warm_item: np.ndarray) -> list[MetricRow]:
+    masks = {
+        "all": np.ones(len(warm_user), bool),
+        "warm_user_warm_item": warm_user & warm_item,
+        "warm_user_cold_item": warm_user & ~warm_item,
+        "cold_user_warm_item": ~warm_user & warm_item,
+        "cold_user_cold_item": ~warm_user & ~warm_item,
+    }
+    rows = []
+    for model, ranking in rankings.items():
+        for segment, mask in masks.items():
+            part, n = ranking.of(mask), int(mask.sum())
+            metrics = {"ndcg_at_10": part.ndcg_at_10, "hr_at_10": part.hr_at_10, "mrr": part.mrr} if n else {}
+            rows += [MetricRow(model, segment, metric, float(values.mean()), n) for metric, values in metrics.items()]
+    return rows
+
+
+def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) -> Learnt:
+    """The model after the due events; where the gate discards the update, the one before with the popularity of now."""
+    step = state.step
+    learnt, verdict = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
+    if verdict.passed:
+        return Learnt(learnt, verdict)
+    return Learnt(with_popularity(state.live, step.events, step.is_due, step.as_of), verdict)
+
+
+def moved(state: State, learnt: Learnt) -> list[str]:
+    """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew."""
+    catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
+    rows = moved_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
+    rows = np.union1d(rows, np.arange(state.n_known_items, len(catalog)))
+    if not len(rows):
+        return described
+    near = neighbours_of(learnt.checkpoint.live.item_vectors(), rows, catalog.is_available, MAX_NEIGHBOURS)
+    return [*described, *(catalog.item_ids[row] for row in np.union1d(rows, near.item[near.item >= 0]))]
+
+
+def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
+    """Lists of the users with news and of others, whose histories are given; the list for anyone; neighbours of new items."""
+    current, step = learnt.checkpoint, state.step
+    catalog = current.catalog
+    scorer = current.scorer()
+    row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
+    events, trend, earlier = histories_events(others, row, current.kinds, len(catalog))
+    k = config.n_recommendations
+    at_hand = scorer.rank(step.events, len(step.user_ids), k, trend=_known_trend(current, step.trend), earlier=step.earlier)
+    beside = scorer.rank(events, len(others), k, trend=_known_trend(current, trend), earlier=earlier)
+    users = RankedLists(
+        (*step.user_ids, *others["user_id"]),
+        *(np.concatenate([getattr(part, name) for part in (at_hand, beside)]) for name in ("item", "score", "probability", "because")),
+    )
+    new_items = np.arange(state.n_known_items, len(catalog))
+    similar = neighbours_of(current.live.item_vectors(), new_items, catalog.is_available, config.n_similar)
+    column = best_popularity_column(current.blend)
+    return MinuteLists(users, anybody(current.popularity, catalog.is_available, column, config.n_recommendations), new_items, similar)
+
+
+def _known_trend(version: Checkpoint, trend: Floats) -> Floats:
+    """What is not known is as most were."""
+    return np.where(np.isnan(trend), version.blend.trend[0], trend).astype(np.float32)
+
+
+def save(learnt: Learnt, folder: Path) -> None:
+    """Write the version."""
+    checkpoints.save(learnt.checkpoint, folder)

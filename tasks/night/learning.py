@@ -1,0 +1,222 @@
+"""The learning of one night, between the lake and the registry: fit, judge, refit, save."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
+from models.evaluation.evaluator import Evaluator, make_evaluator
+from models.evaluation.holdout import best_baseline, held_out, metric_rows, rank_baselines, rank_recommender
+from models.events import Ints, TemporalSplit, ragged_rows
+from models.metrics.ranking import Ranking
+from models.night import Fit, fit_past, refit
+from models.online.begin import begin, sample_memory
+from models.ranking.neighbours import neighbours
+from models.ranking.prior import Popularity
+from models.ranking.scorer import anybody, best_popularity_column
+from models.results import MetricRow, Neighbours, RankedLists
+from models.training.training import OnEpoch
+from models.version import checkpoint as checkpoints
+from models.version.checkpoint import Checkpoint
+from tasks.config import PublishConfig
+from tasks.night.dataset import Dataset
+
+log = logging.getLogger("minutehand.night")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model trained on the past, and the rows that it is judged on."""
+
+    evaluator: Evaluator
+    split: TemporalSplit
+    validation: Ints
+    test: Ints
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The table of the night."""
+
+    rows: list[MetricRow]
+    ndcg: float
+    champion_ndcg: float | None
+    best_baseline: str
+    best_baseline_ndcg: float
+
+
+def learn(
+    dataset: Dataset,
+    model: RecommenderConfig,
+    train: TrainConfig,
+    evaluation: EvaluationConfig,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Learnt:
+    """Train on the events before the validation period and choose epochs and blend on it."""
+    evaluator = make_evaluator(dataset.events, evaluation)
+    split = TemporalSplit.by_quantile(dataset.events.time, evaluation.train_share, evaluation.validation_share)
+    validation, test = held_out(dataset.events, split, evaluation.max_events, seed)
+    fit = fit_past(evaluator, split, validation, dataset.text, model, train, seed, on_epoch)
+    return Learnt(evaluator, split, validation, test, fit)
+
+
+def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
+    """The recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
+
+    A champion of another version of minutehand cannot be compared with, and is passed over.
+    """
+    evaluator, test = learnt.evaluator, learnt.test
+    rankings = {"minutehand": rank_recommender(evaluator, learnt.fit.weights, learnt.fit.blend, test)}
+    if champion is not None:
+        try:
+            rankings["champion"] = rank_champion(dataset, evaluator, champion, test)
+        except checkpoints.UnreadableFormatError as error:
+            log.warning("no comparison with the champion: %s", error)
+    rankings |= rank_baselines(evaluator, learnt.split, learnt.validation, test)
+    best = best_baseline(rankings)
+    return Judged(
+        rows=list(metric_rows(evaluator, learnt.split, test, rankings, evaluation, seed)),
+        ndcg=_mean(rankings["minutehand"]),
+        champion_ndcg=_mean(rankings["champion"]) if "champion" in rankings else None,
+        best_baseline=best,
+        best_baseline_ndcg=_mean(rankings[best]),
+    )
+
+
+def _mean(ranking: Ranking) -> float:
+    return float(ranking.ndcg_at_10.mean()) if len(ranking.rank) else 0.0
+
+
+def rank_champion(dataset: Dataset, evaluator: Evaluator, folder: Path, rows: Ints) -> Ranking:
+    """An older version on today's catalog: items that it does not know start at their text."""
+    old = checkpoints.load(folder)
+    known = evaluator.with_kinds(*in_kinds_of(old, dataset))
+    weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
+    return rank_recommender(known, weights, old.blend, rows)
+
+
+def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
+    """Today's texts whitened as the checkpoint does; zero where the encoder is another one."""
+    if dataset.encoder != old.encoder or dataset.text.shape[1] != len(old.whitening.centre):
+        return np.zeros((len(dataset.catalog), old.whitening.projection.shape[1]), np.float32)
+    return old.whitening.apply(dataset.text)
+
+
+def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
+    """The event types of today's events as numbered in the checkpoint, and how many it has; its first is any other type."""
+    number = {name: n for n, name in enumerate(old.kinds)}
+    table = np.array([number.get(name, 0) for name in dataset.kinds])
+    return table[dataset.events.kind], len(old.kinds)
+
+
+def complete(
+    dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
+) -> Checkpoint:
+    """Refit the recipe on all events, and save the version with what it needs to go on learning."""
+    version = completed(dataset, learnt, model, train, increment, seed)
+    checkpoints.save(version, folder)
+    return version
+
+
+def completed(
+    dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int
+) -> Checkpoint:
+    """The version that `complete` saves."""
+    popularity = popularity_now(dataset)
+    sample = sample_memory(dataset.events, increment, model.max_events, seed)
+    live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
+    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.split.validation_from)
+    return Checkpoint(
+        catalog=dataset.catalog,
+        kinds=dataset.kinds,
+        encoder=dataset.encoder,
+        hide_seen=learnt.evaluator.hide_seen,
+        as_of=as_of(dataset),
+        popularity=popularity.features(),
+        blend=learnt.fit.blend,
+        prior=learnt.fit.prior,
+        whitening=learnt.fit.whitening,
+        live=live,
+        past=learnt.fit.weights,
+        online=online,
+    )
+
+
+def as_of(dataset: Dataset) -> int:
+    """The moment after the newest event: the time for which lists are made, also for data of years ago."""
+    return int(dataset.events.time.max()) + 1
+
+
+def popularity_now(dataset: Dataset) -> Popularity:
+    """What is popular at as_of."""
+    events = dataset.events
+    popularity = Popularity(events.n_items)
+    popularity.advance(as_of(dataset), events.item, events.time, events.votes)
+    return popularity
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Everything that a publish writes."""
+
+    users: RankedLists
+    fallback: RankedLists
+    neighbours: Neighbours
+
+
+def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig) -> Lists:
+    """The lists of every user with a history by the version in a folder, on today's events and catalog."""
+    version = checkpoints.load(folder)
+    current = renewed(version, dataset)
+    kind, n_kinds = in_kinds_of(version, dataset)
+    events = replace(dataset.events, kind=kind, n_kinds=n_kinds)
+    ranked = current.scorer().rank(events, dataset.events.n_users, publish.n_recommendations, trend=trend)
+    users = RankedLists(dataset.user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    column = best_popularity_column(current.blend)
+    return Lists(
+        users=users,
+        fallback=anybody(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
+        neighbours=neighbours(current.live.item_vectors(), dataset.catalog.is_available, publish.n_similar, publish.approximate_above),
+    )
+
+
+def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
+    """A version with today's catalog and popularity."""
+    live = checkpoints.align(version.live, version.catalog.item_ids, dataset.catalog.item_ids, _text_for(version, dataset))
+    return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset).features(), live=live)
+
+
+def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:
+    """The newest events of the first two users, as the registered model takes them."""
+    events = dataset.events
+    ends = events.offsets[1:3]
+    return [
+        {
+            "item_ids": [dataset.catalog.item_ids[item] for item in events.item[max(end - n_events, start) : end]],
+            "event_types": [dataset.kinds[kind] for kind in events.kind[max(end - n_events, start) : end]],
+            "occurred_at": [
+                datetime.fromtimestamp(time, UTC).replace(tzinfo=None) for time in events.time[max(end - n_events, start) : end]
+            ],
+        }
+        for start, end in zip(events.offsets[:2], ends, strict=False)
+    ]
+
+
+def user_trends(dataset: Dataset, trend: np.ndarray, max_events: int) -> pa.Table:
+    """user_id, trends: of the last max_events events of each user, oldest first."""
+    events = dataset.events
+    stop = events.offsets[1:]
+    start = np.maximum(stop - max_events, events.offsets[:-1])
+    _, rows = ragged_rows(start, stop)
+    borders = np.concatenate([[0], np.cumsum(stop - start)]).astype(np.int32)
+    values = pa.ListArray.from_arrays(pa.array(borders), pa.array(trend[rows].astype(np.float32)))
+    return pa.table({"user_id": pa.array(dataset.user_ids[: len(stop)], pa.string()), "trends": values})

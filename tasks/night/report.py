@@ -1,0 +1,67 @@
+"""What a night has to say for itself, as markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from models.results import MetricRow, RankedLists
+from tasks.night.learning import Judged
+
+MARKUP = re.compile(r"[\\`*_\[\]<>|#]")
+METRICS = ("ndcg_at_10", "hr_at_10", "mrr", "coverage_at_10")
+SEGMENTS = ("all", "warm_user_warm_item", "warm_user_cold_item", "cold_user_warm_item", "cold_user_cold_item")
+
+
+def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists, titles: Sequence[str]) -> str:
+    """The verdict, the table of the night and three users' lists."""
+    gain = lift(judged.rows)
+    if gain is None or gain.value is None:
+        against = "No event was held out."
+    else:
+        interval = f"95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
+        against = f"NDCG@10 is {gain.value:+.4f} against {judged.best_baseline}, the best baseline ({interval})."
+    parts = [f"# Version {version}", verdict, against, metrics_table(judged.rows), "## Three users", sample_lists(lists, titles)]
+    return "\n\n".join(parts)
+
+
+def metrics_table(rows: Sequence[MetricRow]) -> str:
+    """Models against metrics over all held-out events, then NDCG@10 by segment."""
+    value = {(row.model, row.segment, row.metric): row for row in rows}
+    models = list(dict.fromkeys(row.model for row in rows))
+    overall = [[model, *(_figure(value.get((model, "all", metric))) for metric in METRICS)] for model in models]
+    counts = [next((row.n_events for row in rows if row.segment == segment), 0) for segment in SEGMENTS[1:]]
+    titles = [f"{segment.replace('_', ' ')} ({n:,})" for segment, n in zip(SEGMENTS[1:], counts, strict=True)]
+    by_segment = [[model, *(_figure(value.get((model, segment, "ndcg_at_10"))) for segment in SEGMENTS[1:])] for model in models]
+    return f"{_table(['model', *METRICS], overall)}\n\nNDCG@10 by segment (events):\n\n{_table(['model', *titles], by_segment)}"
+
+
+def lift(rows: Sequence[MetricRow]) -> MetricRow | None:
+    """The difference in NDCG@10 to the best baseline, if anything was held out."""
+    return next((row for row in rows if row.metric == "ndcg_at_10_lift"), None)
+
+
+def sample_lists(lists: RankedLists, titles: Sequence[str], n_users: int = 3, n_items: int = 10) -> str:
+    """The lists of some users, evenly chosen."""
+    step = max(len(lists.user_ids) // n_users, 1)
+    chosen = range(0, min(len(lists.user_ids), step * n_users), step)
+    return "\n\n".join(
+        f"**{_plain(lists.user_ids[user])}**\n\n"
+        + "\n".join(f"{rank}. {_plain(titles[item])}" for rank, item in enumerate(lists.item[user, :n_items], start=1) if item >= 0)
+        for user in chosen
+    )
+
+
+def _plain(text: str, longest: int = 120) -> str:
+    """A title as one line of text: what markdown or HTML would read as theirs is escaped, what is too long is cut."""
+    line = " ".join(text.split())
+    return MARKUP.sub(r"\\\g<0>", line if len(line) <= longest else f"{line[: longest - 1]}…")
+
+
+def _figure(row: MetricRow | None) -> str:
+    return "" if row is None or row.value is None else f"{row.value:.4f}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,212 @@
+"""Models compared on files of events, within a budget of time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.device import pick_device
+from models.errors import UserError
+from models.evaluation.holdout import rank_recommender
+from models.evaluation.protocols import BASELINES, LEARNERS, PROTOCOLS, Task, differences, figures, make_task, rank_baseline
+from models.events import sample
+from models.metrics.ranking import Ranking
+from models.night import fit_past
+from models.training.training import OnEpoch
+from tasks.config import IngestConfig
+from tasks.offline.budget import measure
+from tasks.offline.files import Files, Loaded, load
+from tasks.process import peak_memory, versions
+
+log = logging.getLogger("minutehand.backtest")
+MODELS = (*LEARNERS, *BASELINES)
+LEAST_CHOICE = 500
+MOST_ENCODING = 0.4
+
+"""Share of a budget that may go to encoding; texts beyond it are left out."""
+MOST_BESIDE = 0.5
+
+"""Share of the rest that may go to what is not training; if it would be more, fewer events choose the blend."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to read, learn and judge. In a backtest, train.minutes is the budget of each learner, encoding and scoring included."""
+
+    parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "evaluation")
+    ingest: IngestConfig
+    encoder: EncoderConfig
+    model: RecommenderConfig
+    train: TrainConfig
+    evaluation: EvaluationConfig
+    seed: int
+    threads: int = 0
+
+    def dump(self) -> dict[str, Any]:
+        """Every setting, for the result."""
+        parts = {name: getattr(self, name).model_dump(mode="json") for name in self.parts}
+        return {**parts, "seed": self.seed, "threads": self.threads or torch.get_num_threads()}
+
+
+OnModel = Callable[[str], None]
+
+
+def check_choice(protocol: str, models: Sequence[str]) -> None:
+    """Refuses protocols and models that do not exist."""
+    if protocol not in PROTOCOLS:
+        raise UserError(f"no protocol {protocol!r}; {_did_you_mean(protocol, PROTOCOLS)}give one of: {', '.join(PROTOCOLS)}")
+    for name in models:
+        if name not in MODELS:
+            raise UserError(f"no model {name!r}; {_did_you_mean(name, MODELS)}give some of: {','.join(MODELS)}")
+    if not models or len(set(models)) < len(models):
+        raise UserError(f"--models {','.join(models)!r} names no model, or one twice; give some of: {','.join(MODELS)}")
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}? else " if near else ""
+
+
+def backtest(
+    files: Files,
+    protocol: str,
+    models: Sequence[str],
+    recipe: Recipe,
+    on_model: OnModel | None = None,
+    on_epoch: OnEpoch | None = None,
+    *,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Every model on the same held-out events: {protocol, data, models, differences, settings, versions}, ready for JSON.
+
+    Raises UserError for what cannot be read or tested.
+    """
+    check_choice(protocol, models)
+    if files.without_time and protocol != "leave-one-out":
+        raise UserError(
+            f"--without-time keeps nothing but the order of events, and {protocol!r} splits by time; add --protocol leave-one-out"
+        )
+    with_text = files.items is not None and "minutehand" in models
+    loaded = load(
+        files,
+        recipe.ingest,
+        encoder=recipe.encoder if with_text else None,
+        encode_within_s=MOST_ENCODING * recipe.train.minutes * 60,
+        device=pick_device(recipe.train.device).type,
+        by_position=protocol == "leave-one-out",
+        threads=recipe.threads,
+        progress=progress,
+    )
+    dataset = loaded.dataset
+    task = make_task(protocol, dataset.events, recipe.evaluation, recipe.seed)
+    rankings: dict[str, Ranking] = {}
+    results: dict[str, dict[str, Any]] = {}
+    for name in models:
+        if on_model is not None:
+            on_model(name)
+        with peak_memory() as peak_mib:
+            started = clock.monotonic()
+            if name in BASELINES:
+                rankings[name], details = rank_baseline(name, task)
+                encoding_s = 0.0
+            else:
+                text = dataset.text if name == "minutehand" else np.zeros_like(dataset.text)
+                encoding_s = loaded.encoding_s if name == "minutehand" else 0.0
+                deadline = started + recipe.train.minutes * 60 - encoding_s
+                rankings[name], details = rank_learner(task, text, recipe, deadline, on_epoch)
+            seconds = clock.monotonic() - started + encoding_s
+            results[name] = {**figures(task, rankings[name]), "seconds": round(seconds, 2), "peak_mib": round(peak_mib()), **details}
+    return {
+        "protocol": protocol,
+        "data": describe(files, loaded, task),
+        "models": results,
+        "differences": differences(task, rankings, recipe.evaluation, recipe.seed),
+        "settings": recipe.dump(),
+        "versions": versions(),
+    }
+
+
+def rank_learner(
+    task: Task, text: np.ndarray, recipe: Recipe, deadline: float, on_epoch: OnEpoch | None = None
+) -> tuple[Ranking, dict[str, Any]]:
+    """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
+    cost = measure(task, recipe.model, pick_device(recipe.train.device), recipe.seed)
+    left = deadline - clock.monotonic()
+    n_most = len(cost.choice_s) - 1
+    n_choice = min(max(int(np.searchsorted(cost.choice_s, left * MOST_BESIDE - cost.fixed_s)) - 1, LEAST_CHOICE), n_most)
+    if n_choice < n_most:
+        task = replace(task, validation=sample(task.validation, n_choice, recipe.seed))
+    needed = cost.fixed_s + float(cost.choice_s[n_choice])
+    left = max(left - needed, 1.0)
+    log.info("%.0f s for training; %.0f s for choosing the blend by %d events and for scoring", left, needed, n_choice)
+    begun = clock.monotonic()
+    train = recipe.train.model_copy(update={"minutes": left / 60})
+    found = fit_past(task.evaluator, task.split, task.validation, text, recipe.model, train, recipe.seed, on_epoch)
+    fitted = clock.monotonic()
+    ranking = rank_recommender(task.evaluator, found.weights, found.blend, task.test)
+    losses, validation = found.curve.points
+    return ranking, {
+        "epochs": round(found.curve.n_epochs, 2),
+        "best_epoch": round(found.curve.n_best, 2),
+        "n_choice_events": n_choice,
+        "curve": {"loss": losses, "validation_ndcg_at_10": validation, "seconds": found.curve.seconds},
+        "phases_s": {
+            "planned_beside_training": round(needed, 1),
+            "training": round(sum(found.curve.seconds), 1),
+            "beside_training": round(fitted - begun - sum(found.curve.seconds) + clock.monotonic() - fitted, 1),
+        },
+    }
+
+
+def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:
+    """What was tested on: files, sizes, and what became of the rows."""
+    dataset = loaded.dataset
+    return {
+        "events": files.events,
+        "items": files.items,
+        "order": loaded.order,
+        "without_time": files.without_time,
+        **dataset.describe(),
+        "n_items_with_text": int((np.abs(dataset.text).sum(1) > 0).sum()),
+        "n_train": len(task.train),
+        "n_validation": len(task.validation),
+        "n_test": len(task.test),
+        "hides_seen_items": task.evaluator.hide_seen,
+        "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
+    }
+
+
+def check_writable(file: Path) -> None:
+    """Raises UserError where `save` could not write; what is there stays as it is."""
+    trial = file.with_name(f".{file.name}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out")
+
+
+def save(result: dict[str, Any], file: Path) -> None:
+    """Write a result as JSON; the file is there in full or not at all."""
+    unfinished = file.with_name(f".{file.name}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(result, indent=2, default=str, allow_nan=False), encoding="utf-8")
+        unfinished.replace(file)
+    except OSError as error:
+        raise _unwritable(file, error) from error

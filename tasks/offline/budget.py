@@ -1,0 +1,118 @@
+"""What a learner takes beside training, timed on a few hundred events before a backtest begins."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.config import RecommenderConfig
+from models.evaluation.evaluator import knows_less
+from models.evaluation.protocols import Task
+from models.events import Ints, sample
+from models.night import MAX_BLEND_ROWS, MAX_CHOICE_ROWS, new_model
+from models.ranking.blend import starting_blend
+from models.ranking.prior import HALF_LIVES_H, N_PARAMETERS, N_SHARES, slot_log_prior
+from models.sequence.users import target_vectors
+from models.sequence.weights import LIST_DELAY_S
+from models.training.blend_fit import fit_blend
+from models.training.prior_fit import fit_prior
+
+PROBE_ROWS = 256
+PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 40
+PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
+N_BLENDS = 5 + len(HALF_LIVES_H) + 1
+MARGIN = 1.1
+
+"""What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a learner takes beside training, in seconds: at least, and [n] for n events by which epochs and blend are chosen."""
+
+    fixed_s: float
+    choice_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds to rank an event (and once each slot of time), to make its user's vector, and for it to take part in a fit of the blend."""
+
+    slot: float
+    row: float
+    vector: float
+    fit: float
+
+
+def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: int) -> Cost:
+    """The cost of prior, blend and scoring, with a margin."""
+    evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
+    rates = _rates(task, model, device, seed)
+    choice = np.random.default_rng(seed).permutation(task.validation)[:MAX_BLEND_ROWS]
+    ranked = choice[:MAX_CHOICE_ROWS]
+    is_new_slot = np.zeros(len(choice) + 1)
+    is_new_slot[1 + np.unique(slots.of(events.time[ranked]), return_index=True)[1]] = 1
+    choice_s = np.arange(len(choice) + 1) * (rates.fit + N_BLENDS * rates.row) + is_new_slot.cumsum() * N_BLENDS * rates.slot
+    as_served = replace(evaluator, delay_s=LIST_DELAY_S)
+    twice = 0.0 if task.split is None else len(knows_less(as_served, np.sort(ranked))) / max(len(ranked), 1)
+    test_s = _n_slots(task, task.test) * rates.slot + len(task.test) * (rates.row + rates.vector)
+    return Cost(fixed_s=MARGIN * (_prior_s(task, seed) + test_s), choice_s=MARGIN * (1 + twice) * choice_s)
+
+
+def _rates(task: Task, config: RecommenderConfig, device: torch.device, seed: int) -> Rates:
+    """Two samples of events, one from many slots and one from few, tell the time of a slot from that of an event.
+
+    The fit of a blend is timed over a few iterations, as if each target were among its candidates.
+    """
+    evaluator, events = task.evaluator, task.evaluator.events
+    start = starting_blend(evaluator.trend_scale(int(events.time.max())))
+    model = new_model(config, np.zeros((events.n_items, config.dim), np.float32), events.n_kinds, device, seed)
+    items, nothing = torch.zeros(events.n_items, config.dim), torch.zeros(events.n_items)
+    pool = np.sort(np.concatenate([task.validation, task.test]))
+    by_time = pool[np.argsort(events.time[pool], kind="stable")]
+    spread, dense = sample(pool, PROBE_ROWS, seed), np.sort(by_time[len(by_time) // 2 :][:PROBE_ROWS])
+    vectors = torch.zeros(len(dense), config.dim)
+
+    spread_s = _timed(lambda: evaluator.rank_blend(spread, torch.zeros(len(spread), config.dim), items, start, nothing, nothing))
+    dense_s = _timed(lambda: evaluator.rank_blend(dense, vectors, items, start, nothing, nothing))
+    slot_s = max(spread_s - dense_s, 0.0) / max(_n_slots(task, spread) - _n_slots(task, dense), 1)
+    row_s = max(dense_s - slot_s * _n_slots(task, dense), 0.0) / len(dense)
+    vector_s = _timed(lambda: target_vectors(model, events, dense)) / len(dense)
+    pick_s = _timed(lambda: evaluator.candidates(dense, vectors, items, start, nothing, nothing)) / len(dense)
+    picked = evaluator.candidates(dense, vectors, items, start, nothing, nothing)
+    hits = replace(picked, is_target=torch.zeros_like(picked.is_target).index_fill_(1, torch.tensor([0]), True))
+    iteration_s = _timed(lambda: fit_blend(hits, start, max_iterations=PROBE_ITERATIONS)) / len(dense) / PROBE_ITERATIONS
+    return Rates(slot=slot_s, row=row_s, vector=vector_s, fit=2 * (vector_s + pick_s) + USUAL_ITERATIONS * iteration_s)
+
+
+def _prior_s(task: Task, seed: int) -> float:
+    """The fit of the prior, and its log in the training slots: so much in any case and so much per slot; few and more tell these apart."""
+    slots = task.evaluator.slots
+    train_slots = np.unique(slots.of(task.train.time))
+    few, more = min(PROBE_ROWS // 8, len(train_slots)), min(PROBE_ROWS, len(train_slots))
+    even_mixture = np.zeros(N_PARAMETERS, np.float32)
+    few_s, more_s = (
+        _timed(partial(slot_log_prior, task.train, slots, sample(train_slots, n_slots, seed), even_mixture)) for n_slots in (few, more)
+    )
+    offsets_s = more_s + (len(train_slots) - more) * max(more_s - few_s, 0.0) / max(more - few, 1)
+    n_cells = min(len(train_slots) * task.evaluator.events.n_items * (N_SHARES + 2), MAX_PRIOR_CELLS)
+    return _timed(lambda: fit_prior(task.train, slots, PROBE_CELLS)) * max(n_cells / PROBE_CELLS, 1) + offsets_s
+
+
+def _n_slots(task: Task, rows: Ints) -> int:
+    return len(np.unique(task.evaluator.slots.of(task.evaluator.events.time[rows])))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(2):  # the first call pays for what is done once
+        begun = clock.monotonic()
+        work()
+        seconds.append(clock.monotonic() - begun)
+    return min(seconds)

@@ -1,0 +1,200 @@
+"""Files for a backtest, read by a lake that is thrown away: the same mapping, refusals and order of ties as an ingest."""
+
+from __future__ import annotations
+
+import tempfile
+import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from models.config import EncoderConfig
+from models.errors import UserError
+from tasks.config import IngestConfig
+from tasks.encoding import encode_changed_items
+from tasks.ingest.ingestion import Summary, define_macros, ingest, resolved
+from tasks.ingest.sources import EVENT_ALIASES, ITEM_ALIASES, ColumnMapping, check_fields, check_packing, discover, inspect, reading_of
+from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement
+from tasks.night.dataset import Dataset, load_dataset
+
+ORDER = "pos"
+NO_ENCODER = "none"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What to test on, and which columns are which.
+
+    order: the column that numbers each user's events; None takes `pos`. without_time: keep the order of events, and let all
+    happen at one moment.
+    """
+
+    events: str
+    items: str | None = None
+    event_mapping: ColumnMapping = field(default_factory=ColumnMapping)
+    item_mapping: ColumnMapping = field(default_factory=ColumnMapping)
+    order: str | None = None
+    without_time: bool = False
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The data, what became of the rows of the files, the column that orders events, and how long the texts took."""
+
+    dataset: Dataset
+    summaries: list[Summary]
+    order: str | None
+    encoding_s: float
+
+
+def load(
+    files: Files,
+    config: IngestConfig,
+    *,
+    encoder: EncoderConfig | None = None,
+    encode_within_s: float | None = None,
+    device: str = "cpu",
+    by_position: bool = False,
+    threads: int = 0,
+    progress: bool = False,
+) -> Loaded:
+    """The events and items of files; texts are encoded where an encoder is given, as many as encode_within_s seconds allow.
+
+    by_position: a user's events are in the order of a column, where the files have one, rather than in that of time.
+    """
+    check_columns(files)
+    order = find_order(files) if by_position else None
+    with tempfile.TemporaryDirectory(prefix="minutehand-backtest-") as name:
+        folder = Path(name)
+        lake = replace(locate(LakeConfig(), folder), threads=threads)
+        migrate(lake)
+        paths, mapping = [files.events], files.event_mapping
+        if order is not None:
+            columns = {name: column for name, column in mapping.columns.items() if name != "context"}
+            paths, mapping = with_every_time(files, order, folder), replace(mapping, columns=columns, context=(order,))
+        summaries = [ingest(lake, "events", paths, mapping, config)]
+        if files.items is not None:
+            summaries.append(ingest(lake, "items", [files.items], files.item_mapping, config))
+        started = clock.monotonic()
+        key, encoding_s = NO_ENCODER, 0.0
+        if encoder is not None:
+            encoded = encode_changed_items(lake, encoder, device, progress=progress, within_s=encode_within_s)
+            key, encoding_s = encoded.encoder, clock.monotonic() - started
+            if encoded.n_left_out:
+                summaries[-1].notes.append(f"{encoded.n_left_out:,} texts were left out: there was no time to encode them")
+        if not summaries[0].new:
+            raise UserError(_nothing_left(files.events, summaries[0]))
+        dataset = load_dataset(lake, newest_snapshot(lake), config.event_weights, key)
+        if order is not None:
+            dataset = in_order(dataset, positions(lake, order, config))
+        if files.without_time:
+            dataset = replace(dataset, events=replace(dataset.events, time=np.full_like(dataset.events.time, dataset.events.time.max())))
+    return Loaded(dataset, summaries, order, encoding_s)
+
+
+def _nothing_left(path: str, summary: Summary) -> str:
+    """Why there is nothing to test on."""
+    if not summary.read:
+        return f"{path} has columns, but no rows below them; export it again"
+    reasons = ", ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary.reasons)
+    return f"none of the {summary.read:,} rows of {path} is an event: {reasons}; map its columns with --map FIELD=COLUMN"
+
+
+@contextmanager
+def reader() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that looks into files as an ingest does."""
+    with duckdb.connect() as con:
+        con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
+        con.execute("set timezone = 'UTC'")
+        define_macros(con)
+        yield con
+
+
+def check_columns(files: Files) -> None:
+    """Refuses files and mappings that no row can be read with, before anything else is done."""
+    check_fields(files.event_mapping, EVENT_ALIASES, "events")
+    check_fields(files.item_mapping, ITEM_ALIASES, "items")
+    with reader() as con:
+        for path in discover([files.events]):
+            check_packing(path)
+            resolved(inspect(con, path), "events", files.event_mapping)
+        for path in discover([files.items]) if files.items is not None else ():
+            check_packing(path)
+            resolved(inspect(con, path), "items", files.item_mapping)
+
+
+def find_order(files: Files) -> str | None:
+    """The column that numbers each user's events: the one asked for, else `pos` where every file has it."""
+    wanted = files.order or ORDER
+    with reader() as con:
+        for path in discover([files.events]):
+            source = inspect(con, path)
+            if wanted not in source.columns:
+                if files.order is None:
+                    return None
+                raise UserError(f"no column {wanted!r} in {path.name} (found: {', '.join(source.columns)}); name one of them with --order")
+            for name, column in resolved(source, "events", files.event_mapping)[0].items():
+                if column == wanted and name != "context":
+                    raise UserError(f"column {wanted!r} of {path.name} is its {name}; --order needs one that numbers each user's events")
+    return wanted
+
+
+def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
+    """The files, each copied where times are missing: an event without one gets that of the event before it in the order.
+
+    The order of such an event is known, and a protocol that goes by the order must not lose it.
+    """
+    paths = []
+    with reader() as con:
+        for number, path in enumerate(discover([files.events])):
+            source = inspect(con, path)
+            chosen = resolved(source, "events", files.event_mapping)[0]
+            with reading_of(path):
+                rows = con.view("source_documents" if source.format.startswith("json") else "source_rows").pl().select(list(source.columns))
+            user, time = chosen.get("user_id"), chosen.get("occurred_at")
+            filled = rows if user is None or time is None else fill_times(rows, user, time, order)
+            if filled.equals(rows):
+                paths.append(str(path))
+                continue
+            copy = folder / "filled" / str(number) / f"{path.name.split('.')[0]}.parquet"
+            copy.parent.mkdir(parents=True)
+            filled.write_parquet(copy)
+            paths.append(str(copy))
+    return paths
+
+
+def fill_times(rows: pl.DataFrame, user: str, time: str, order: str) -> pl.DataFrame:
+    """The rows in their order, missing times taken from the user's event before, else from the one after."""
+    is_blank = pl.col(time).cast(pl.String).str.strip_chars() == ""
+    known = pl.when(~is_blank).then(pl.col(time))
+    place = pl.col(order).cast(pl.Float64, strict=False)
+    return rows.with_columns(known.forward_fill().over(user, order_by=place).alias(time)).with_columns(
+        pl.col(time).backward_fill().over(user, order_by=place)
+    )
+
+
+def positions(lake: Lake, order: str, config: IngestConfig) -> np.ndarray:
+    """The place of each event by the order column, in the order of the rows of `load_dataset`."""
+    pointer = "/" + order.replace("~", "~0").replace("/", "~1")
+    weights = config.event_weights
+    parameters = {"event_types": list(weights), "weights": list(weights.values()), "pointer": pointer}
+    with reading(lake) as con:
+        found = con.execute(statement("backtest/positions"), parameters).pl()["position"]
+    if found.null_count():
+        raise UserError(f"{found.null_count():,} events have no number in column {order!r}; mend them, or name another with --order")
+    return found.to_numpy()
+
+
+def in_order(dataset: Dataset, position: np.ndarray) -> Dataset:
+    """The same with each user's events by position, ties as they were."""
+    events = dataset.events
+    order = np.lexsort((position, events.user))
+    return replace(
+        dataset,
+        events=replace(events, item=events.item[order], kind=events.kind[order], time=events.time[order], weight=events.weight[order]),
+    )

@@ -1,0 +1,218 @@
+"""A replay of files, from reading them to a result ready for JSON."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+import numpy as np
+
+from models.config import EvaluationConfig, IncrementConfig
+from models.device import pick_device
+from models.errors import UserError
+from models.evaluation.evaluator import Evaluator, make_evaluator
+from models.events import Events, TemporalSplit
+from models.metrics.intervals import bootstrap_interval
+from models.metrics.ranking import Ranking
+from models.online.replay import OnStep, Policy, ReplayConfig, Replayed, known_policies
+from models.online.replay import replay as run
+from models.ranking.prior import HALF_LIVES_H
+from models.version.checkpoint import Checkpoint
+from tasks import process
+from tasks.figures import Curves
+from tasks.night import learning
+from tasks.night.dataset import Dataset
+from tasks.offline import backtest
+from tasks.offline.files import Files, load
+
+log = logging.getLogger("minutehand.replay")
+RECENT = "recent_popular"
+DEFAULT = ("never_updated", "nightly_tables", "nightly_fresh_lists", "nightly_and_increments", RECENT)
+POLICIES = (*(policy.name for policy in known_policies(IncrementConfig())), RECENT)
+OURS = "nightly_and_increments"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(backtest.Recipe):
+    """That of a backtest, and how a minute learns; train.minutes is the budget of each night."""
+
+    parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "increment", "evaluation")
+    increment: IncrementConfig
+
+    def showing(self, *, hide_seen: bool) -> Recipe:
+        """With what the first night knew for all of them: whether items that a user had are hidden."""
+        return replace(self, evaluation=self.evaluation.model_copy(update={"seen_items": "hide" if hide_seen else "show"}))
+
+
+@dataclass(frozen=True)
+class Course:
+    """From which share of the time on (half open, until another), how long steps and nights are apart, and how old lists are."""
+
+    since_share: float
+    until_share: float
+    step_s: int
+    night_s: int
+    list_delay_s: int
+    policies: tuple[str, ...] = DEFAULT
+
+
+def check_course(course: Course) -> None:
+    """Refuses what cannot be replayed."""
+    if not 0 < course.since_share < course.until_share <= 1:
+        raise UserError(
+            f"a replay from {course.since_share:.0%} until {course.until_share:.0%} of the time has no events to learn from or none to "
+            "replay; give --from above 0% and below --until, which is at most 100%"
+        )
+    for name, value in (("--step", course.step_s), ("--night", course.night_s)):
+        if value < 1:
+            raise UserError(f"{name} is {value} s; give at least a second, such as 60s, 1h or 7d")
+    if not course.policies:
+        raise UserError(f"no policy to replay; give some of: {','.join(POLICIES)}")
+    for name in course.policies:
+        if name not in POLICIES:
+            near = get_close_matches(name, POLICIES, n=1)
+            raise UserError(f"no policy {name!r}; {f'did you mean {near[0]}? else ' if near else ''}give some of: {','.join(POLICIES)}")
+
+
+def replay(
+    files: Files, course: Course, recipe: Recipe, on_step: OnStep | None = None, *, progress: bool = False
+) -> tuple[dict[str, Any], Curves]:
+    """Every policy on the same events: {data, policies, differences, settings, versions}, ready for JSON, and curves to draw."""
+    check_course(course)
+    encoder = recipe.encoder if files.items is not None else None
+    loaded = load(
+        files, recipe.ingest, encoder=encoder, device=pick_device(recipe.train.device).type, threads=recipe.threads, progress=progress
+    )
+    data = always_available(loaded.dataset)
+    since, until = border(data.events, course.since_share), border(data.events, course.until_share)
+    if not len(data.events.before(since)) or since >= until:
+        raise UserError(f"no event is before {course.since_share:.0%} of the time; choose a later --from")
+    evaluator, recent = known_at(since, data.events, recipe.evaluation)
+    max_events = recipe.model.max_events
+    config = ReplayConfig(since, until, course.step_s, course.night_s, course.list_delay_s, recent, max_events, recipe.seed)
+    policies = [policy for policy in known_policies(recipe.increment) if policy.name in course.policies]
+    replayed = run(evaluator, policies, Nights(data, recipe.showing(hide_seen=evaluator.hide_seen)), config, on_step=on_step)
+    result = {
+        "data": {
+            **data.describe(),
+            "replayed_from": moment(since),
+            "replayed_until": moment(until),
+            "n_replayed": len(replayed.rows),
+            "n_steps": replayed.n_steps,
+            "step_seconds": course.step_s,
+            "night_seconds": course.night_s,
+            "list_delay_seconds": course.list_delay_s,
+            "hides_seen_items": evaluator.hide_seen,
+            "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
+        },
+        "policies": figures(replayed, policies, course.policies),
+        "differences": differences(evaluator, replayed, recipe),
+        "settings": recipe.dump(),
+        "versions": process.versions(),
+    }
+    return result, curves(evaluator, replayed, since, course.step_s)
+
+
+def border(events: Events, share: float) -> int:
+    """The time by which a share of the events has happened; after the last for all of them."""
+    return int(events.time.max()) + 1 if share >= 1 else int(np.quantile(events.time, share, method="higher"))
+
+
+def always_available(data: Dataset) -> Dataset:
+    """What is sold today says nothing of what was then."""
+    return replace(data, catalog=replace(data.catalog, is_available=np.ones(len(data.catalog), bool)))
+
+
+def moment(time_s: int) -> str:
+    """As ISO text, UTC."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat()
+
+
+def known_at(since: int, events: Events, config: EvaluationConfig) -> tuple[Evaluator, int]:
+    """An evaluator of all events by the rules that were known at a time, and the half-life of recent popularity that was best until then.
+
+    The best on the last tenth of what came before.
+    """
+    past = events.before(since)
+    rules = make_evaluator(past, config)
+    split = TemporalSplit.by_quantile(past.time, 0.9, 0.1)
+    tuning = np.flatnonzero(past.time >= split.validation_from)[:: max(len(past) // 50_000, 1)]
+    quality = [float(rules.rank_popularity(tuning, row).ndcg_at_10.mean()) for row in range(len(HALF_LIVES_H))] if len(tuning) else [0.0]
+    return replace(make_evaluator(events, config), hide_seen=rules.hide_seen), int(np.argmax(quality))
+
+
+@dataclass(frozen=True)
+class Nights:
+    """Trains in full on what had happened by a moment, as the nightly flow does."""
+
+    data: Dataset
+    recipe: Recipe
+
+    def __call__(self, events: Events, now: int) -> Checkpoint:
+        recipe, data = self.recipe, replace(self.data, events=events)
+        log.info("training in full on %d events, as of %s", len(events), moment(now))
+        learnt = learning.learn(data, recipe.model, recipe.train, recipe.evaluation, recipe.seed)
+        return learning.completed(data, learnt, recipe.model, recipe.train, recipe.increment, recipe.seed)
+
+
+def figures(replayed: Replayed, policies: Sequence[Policy], wanted: Sequence[str]) -> dict[str, Any]:
+    """Policy -> its figures over all events, by segment, and its cost."""
+    out = {}
+    for name in (name for name in wanted if name in replayed.rankings):
+        ranking = replayed.rankings[name]
+        segments = {
+            segment: {"n_events": int(mask.sum()), **({} if not mask.any() else means(ranking.of(mask)))}
+            for segment, mask in replayed.segments.items()
+        }
+        out[name] = {**means(ranking), "seconds_per_step": round(replayed.seconds[name], 4), "segments": segments}
+    return out
+
+
+def means(ranking: Ranking) -> dict[str, float]:
+    """The metrics of a ranking; 0 where nothing was ranked."""
+    metrics = {"ndcg_at_10": ranking.ndcg_at_10, "hr_at_10": ranking.hr_at_10, "mrr": ranking.mrr}
+    return {name: float(values.mean()) if len(values) else 0.0 for name, values in metrics.items()}
+
+
+def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dict[str, Any]:
+    """What nightly and increments have more than the others, with 95 % intervals (resampling users); NDCG@10 by segment too."""
+    if OURS not in replayed.rankings or not len(replayed.rows):
+        return {}
+    user = evaluator.events.user[replayed.rows]
+    out = {}
+    for name in (name for name in replayed.rankings if name != OURS):
+        ours, other = replayed.rankings[OURS], replayed.rankings[name]
+        gain = {metric: getattr(ours, metric) - getattr(other, metric) for metric in ("ndcg_at_10", "hr_at_10", "mrr")}
+        interval = {metric: bootstrap_interval(value, user, recipe.evaluation.n_bootstrap, recipe.seed) for metric, value in gain.items()}
+        low, high = interval["ndcg_at_10"]
+        base = float(other.ndcg_at_10.mean())
+        out[name] = {
+            "ndcg_at_10": float(gain["ndcg_at_10"].mean()),
+            "low": low,
+            "high": high,
+            "ratio": float(ours.ndcg_at_10.mean()) / base if base else None,
+            **{
+                metric: {"difference": float(gain[metric].mean()), "low": interval[metric][0], "high": interval[metric][1]}
+                for metric in ("hr_at_10", "mrr")
+            },
+            "gain_by_segment": {segment: float(gain["ndcg_at_10"][mask].sum() / len(mask)) for segment, mask in replayed.segments.items()},
+        }
+    return out
+
+
+def curves(evaluator: Evaluator, replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
+    """The steps in at most n_points stretches of equal length."""
+    last = int(replayed.step.max(initial=0)) + 1
+    stretch = replayed.step // max(-(-last // n_points), 1)
+    numbers, place = np.unique(stretch, return_inverse=True)
+    counts = np.bincount(place, minlength=len(numbers))
+    ends = tuple(datetime.fromtimestamp(since + (int(n) + 1) * max(-(-last // n_points), 1) * step_s, UTC) for n in numbers)
+    means = {
+        name: (np.bincount(place, ranking.ndcg_at_10, minlength=len(numbers)) / np.maximum(counts, 1)).astype(np.float32)
+        for name, ranking in replayed.rankings.items()
+    }
+    return Curves(ends, tuple(int(n) for n in counts), means)

@@ -1,0 +1,117 @@
+"""Lists, neighbours and figures as the Arrow rows of their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from models.events import Ints
+from models.results import MetricRow, Neighbours, RankedLists
+
+ANYONE = "*"
+BLOCK_USERS = 4096
+
+
+def _coded(values: pa.DataType) -> pa.DataType:
+    return pa.dictionary(pa.int32(), values)
+
+
+LISTS = pa.schema(
+    {
+        "user_id": _coded(pa.string()),
+        "rank": pa.int32(),
+        "item_id": _coded(pa.string()),
+        "score": pa.float32(),
+        "probability": pa.float32(),
+        "source": _coded(pa.string()),
+        "reason": _coded(pa.string()),
+    }
+)
+NEIGHBOURS = pa.schema(
+    {"item_id": _coded(pa.string()), "rank": pa.int32(), "similar_item_id": _coded(pa.string()), "similarity": pa.float32()}
+)
+
+
+def list_batches(item_ids: pa.Array, fallback: RankedLists, lists: RankedLists, reasons: pa.Array) -> Iterator[pa.RecordBatch]:
+    """The rows of recs.recommendations in blocks of users, by user and rank; ids and words stay codes of dictionaries."""
+    popular = np.full_like(fallback.because, len(reasons) - 1)
+    anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
+    yield _list_batch(item_ids, reasons, anyone, np.array([0]), "popular")
+    in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
+    for start in range(0, len(in_order), BLOCK_USERS):
+        yield _list_batch(item_ids, reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), "model")
+
+
+def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, source: str) -> pa.RecordBatch:
+    item = lists.item[rows]
+    user, column = np.nonzero(item >= 0)
+    columns = [
+        _codes(user, pa.array([lists.user_ids[row] for row in rows], pa.string())),
+        _ranks(item >= 0),
+        _codes(item[user, column], item_ids),
+        pa.array(lists.score[rows][user, column], pa.float32()),
+        pa.array(lists.probability[rows][user, column], pa.float32()),
+        _codes(np.zeros(len(user)), pa.array([source])),
+        _codes(lists.because[rows][user, column], reasons),
+    ]
+    return pa.record_batch(columns, schema=LISTS)
+
+
+def neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:
+    """The rows of recs.similar_items of some catalog rows in blocks of items, by item and rank."""
+    ids = item_ids.take(pa.array(rows)).to_pylist()
+    in_order = np.array(sorted(range(len(rows)), key=ids.__getitem__), dtype=np.int64)
+    for start in range(0, len(in_order), BLOCK_USERS):
+        block = in_order[start : start + BLOCK_USERS]
+        near = neighbours.item[block]
+        item, column = np.nonzero(near >= 0)
+        similarity = neighbours.similarity[block][item, column]
+        columns = [
+            _codes(rows[block][item], item_ids),
+            _ranks(near >= 0),
+            _codes(near[item, column], item_ids),
+            pa.array(similarity, pa.float32()),
+        ]
+        yield pa.record_batch(columns, schema=NEIGHBOURS)
+
+
+def _codes(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), words)
+
+
+def _ranks(is_there: np.ndarray) -> pa.Array:
+    """1, 2, ... within each row, over the places that are there."""
+    return pa.array(np.cumsum(is_there, axis=1, dtype=np.int32)[is_there])
+
+
+def metric_rows(rows: Sequence[MetricRow], versions: Mapping[str, str]) -> pa.Table:
+    """The rows of eval.offline and eval.prequential but for their origin. versions: of the models that are registered, by name."""
+    return pa.table(
+        {
+            "model_version": pa.array([versions.get(row.model) for row in rows], pa.string()),
+            "model": pa.array([row.model for row in rows], pa.string()),
+            "segment": pa.array([row.segment for row in rows], pa.string()),
+            "metric": pa.array([row.metric for row in rows], pa.string()),
+            "value": _figures([row.value for row in rows]),
+            "low": _figures([row.low for row in rows]),
+            "high": _figures([row.high for row in rows]),
+            "n_events": pa.array([row.n_events for row in rows], pa.int64()),
+        }
+    )
+
+
+def check_lists(lists: RankedLists, n_items: int) -> None:
+    """Raises ValueError for lists that must not be shown: not one a user, of unknown items, or not finite."""
+    is_there = lists.item >= 0
+    if len(set(lists.user_ids)) != len(lists.user_ids) or len(lists.user_ids) != len(lists.item):
+        raise ValueError(f"{len(lists.item)} lists for {len(set(lists.user_ids))} users: each user needs exactly one")
+    if max(lists.item.max(initial=-1), lists.because.max(initial=-1)) >= n_items:
+        raise ValueError(f"a list names catalog row {max(lists.item.max(), lists.because.max())} of {n_items} items")
+    if not (np.isfinite(lists.score[is_there]).all() and np.isfinite(lists.probability[is_there]).all()):
+        raise ValueError("a list has a score or a probability that is not finite; nothing was published")
+
+
+def _figures(values: Sequence[float | None]) -> pa.Array:
+    return pa.array([None if value is None or np.isnan(value) else float(value) for value in values], pa.float64())

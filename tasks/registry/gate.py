@@ -1,0 +1,70 @@
+"""Whether a night's model becomes the champion."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from math import isfinite, isnan
+
+from tasks.registry.versions import Registry, RegistryError, Version, champion, promote, refuse
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate said; beats_baseline is True too where no baseline could be measured."""
+
+    promoted: bool
+    beats_baseline: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is live after the gate, and how loudly to say why."""
+
+    live: Version
+    level: int
+    text: str
+
+
+def decide(challenger_ndcg: float | None, champion_ndcg: float | None, best_baseline_ndcg: float | None, tolerance: float) -> Decision:
+    """Whether a challenger becomes the champion; all figures are NDCG@10 on the same held-out events.
+
+    None is a figure that could not be measured, because no event was held out or there is no champion. A NaN is a broken
+    model and never gets through.
+    """
+    if challenger_ndcg is not None and not isfinite(challenger_ndcg):
+        return Decision(False, False, f"its NDCG@10 is {challenger_ndcg}: the model is broken")
+    if challenger_ndcg is None:
+        first = "no event was held out to measure it on; it goes live because there is no other"
+        later = "no event was held out to measure it on; the champion stays"
+        return Decision(champion_ndcg is None, True, first if champion_ndcg is None else later)
+    beats = best_baseline_ndcg is None or isnan(best_baseline_ndcg) or challenger_ndcg > best_baseline_ndcg
+    if champion_ndcg is None or isnan(champion_ndcg):
+        behind = "" if beats else f", though it does not beat the best baseline ({best_baseline_ndcg:.4f})"
+        return Decision(True, beats, f"NDCG@10 {challenger_ndcg:.4f}, and no champion to compare with{behind}")
+    floor = champion_ndcg * (1 - tolerance)
+    promoted = challenger_ndcg >= floor
+    verdict = "is not below" if promoted else "is below"
+    reason = f"NDCG@10 {challenger_ndcg:.4f} {verdict} {floor:.4f} (the champion's {champion_ndcg:.4f} less {tolerance:.0%})"
+    return Decision(promoted, beats, reason)
+
+
+def pass_gate(
+    registry: Registry,
+    version: str,
+    challenger_ndcg: float | None,
+    champion_ndcg: float | None,
+    best_baseline_ndcg: float | None,
+    tolerance: float,
+) -> Verdict:
+    """Promote a version or refuse it, as `decide` says."""
+    decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance)
+    (promote if decision.promoted else refuse)(registry, version, decision.reason)
+    live = champion(registry)
+    if live is None:
+        raise RegistryError(f"version {version} was refused and there is no other: {decision.reason}; nothing was published")
+    is_fine = decision.promoted and decision.beats_baseline
+    outcome = "is the champion" if decision.promoted else f"is refused, version {live.version} stays"
+    warning = "" if decision.beats_baseline else "WARNING: NO BETTER THAN THE BEST BASELINE. "
+    return Verdict(live, logging.INFO if is_fine else logging.WARNING, f"{warning}Version {version} {outcome}: {decision.reason}")

@@ -1,0 +1,188 @@
+"""The increments of a day: small versions that go back to a night's champion, and one run with the curves of all minutes.
+
+The newest row of recs.publications says which version is live; the alias `live` follows it. All of this is called under
+the publishing turn, one process at a time. A minute that was killed leaves one of these, and `reconcile_live` mends it:
+
+| killed                                 | left behind                       | mended by                                   |
+| -------------------------------------- | --------------------------------- | ------------------------------------------- |
+| while the increment was saved          | a logged model without a version  | it is deleted, files included               |
+| before its lists were published        | a version newer than the live one | it is deleted; the next run learns it again |
+| after the lists were published         | an alias one version behind       | the alias is set                            |
+| before its figures were in the run     | a gap in the curves               | `Day.metrics` logs what eval.prequential has |
+| the same, and the next day came        | a gap at the end of that day      | `close_days` does, before it ends the run    |
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.models import Model
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from models.online.increment import Verdict
+from models.results import MetricRow
+from tasks.registry.day_run import MINUTE, Day
+from tasks.registry.upkeep import delete_model, delete_versions, prune
+from tasks.registry.versions import (
+    CHAMPION,
+    LIVE,
+    Registry,
+    RegistryError,
+    Version,
+    aliases,
+    all_versions,
+    cadence_of,
+    find_version,
+    logged_models,
+    model_id_of,
+)
+from tasks.watermarks import Watermarks
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a killed minute had left behind."""
+
+    deleted_versions: tuple[str, ...]
+    deleted_models: tuple[str, ...]
+    alias_was: str | None
+
+    @property
+    def told(self) -> list[str]:
+        """A sentence for each kind of thing found."""
+        found = {
+            f"version {', '.join(self.deleted_versions)} was not published; deleted, its events are learnt again": self.deleted_versions,
+            f"{len(self.deleted_models)} half-saved increments are deleted": self.deleted_models,
+            f"the alias `{LIVE}` was behind, at version {self.alias_was}": self.alias_was,
+        }
+        return [text for text, is_there in found.items() if is_there]
+
+
+def register_increment(
+    day: Day, checkpoint_folder: Path, parent: Version, snapshot: int, tags: Mapping[str, object] | None = None
+) -> Version:
+    """Put a checkpoint into the registry as an increment of its parent. The folder is moved where artifacts are on this machine.
+
+    snapshot: the events up to it are in the weights. The increment is packed as its parent is: the same code, signature
+    and requirements, and another checkpoint. It has no alias yet.
+    """
+    registry, client = day.registry, day.registry.client
+    known = {"cadence": MINUTE, "parent": parent.version, CHAMPION: parent.champion, "snapshot": snapshot, **(tags or {})}
+    texts = {name: str(value) for name, value in known.items()}
+    model = client.create_logged_model(registry.experiment_id, registry.model_name, day.run_id, tags=texts, model_type="recommender")
+    is_here = model.artifact_location.startswith(("file:", "/"))
+    target = Path(local_file_uri_to_path(model.artifact_location)) if is_here else registry.downloads / model.model_id
+    _pack(model, day.run_id, checkpoint_folder, _folder(parent), target)
+    if not is_here:
+        client.log_model_artifacts(model.model_id, str(target))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(day.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
+    version = client.create_model_version(
+        *(registry.model_name, f"models:/{model.model_id}", day.run_id), tags=texts, model_id=model.model_id
+    ).version
+    return Version(str(version), day.run_id, target / "artifacts" / "checkpoint", texts)
+
+
+def keep(
+    day: Day, verdict: Verdict, save: Callable[[], None], folder: Path, parent: Version, before: Watermarks, snapshot: int
+) -> tuple[Version, Watermarks]:
+    """Register what was learnt up to a snapshot, which `save` writes to the folder; gives the version to publish with its watermarks.
+
+    Where the gate discards the update, that is the parent, and the events stay due.
+    """
+    if not verdict.passed:
+        figures = "\n".join(f"- {name}: {value:.6g}" for name, value in verdict.figures.items())
+        day.discarded(datetime.now(UTC), f"Version {parent.version} stays, and the events stay due: {verdict.reason}\n\n{figures}\n")
+        return parent, Watermarks(snapshot, before.learnt)
+    save()
+    return register_increment(day, folder, parent, snapshot, verdict.figures), Watermarks(snapshot, snapshot)
+
+
+def told(version: Version, verdict: Verdict, rows: Sequence[MetricRow], n_users: int) -> str:
+    """One run in a line."""
+    overall = [row for row in rows if (row.segment, row.metric) == ("all", "ndcg_at_10") and row.value is not None]
+    figures = ", ".join(f"{row.model} {row.value:.4f}" for row in overall)
+    predicted = f"{overall[0].n_events} new events (NDCG@10 before they were learnt: {figures})" if overall else "no new event"
+    outcome = verdict.reason if verdict.passed else f"THE UPDATE IS DISCARDED: {verdict.reason}"
+    return f"{predicted}; {outcome}; {n_users} lists by version {version.version}"
+
+
+def publish_alias(registry: Registry, version: str) -> str | None:
+    """Let the alias `live` point to a version; gives the one that it was taken from, None where it was there already."""
+    now = aliases(registry).get(LIVE)
+    if now == version:
+        return None
+    registry.client.set_registered_model_alias(registry.model_name, LIVE, version)
+    return now
+
+
+def find_live(registry: Registry, version: str) -> tuple[Version, Version]:
+    """The live version and the champion that it goes back to."""
+    live = find_version(registry, version)
+    return live, live if live.champion == version else find_version(registry, live.champion)
+
+
+def reconcile_live(registry: Registry, live_version: str, is_published: Callable[[str], bool]) -> Mended:
+    """Mend what a killed minute left behind; live_version is that of the newest row of recs.publications, which is_published asks.
+
+    Increments newer than it that no list was made by never will be, for only the holder of the publishing turn makes any.
+    """
+    known = all_versions(registry)
+    if live_version not in {str(found.version) for found in known}:
+        raise RegistryError(
+            f"version {live_version} made the lists, but is not in the registry; bring it back, or run `minutehand nightly` for another"
+        )
+    newer = [found for found in known if cadence_of(found) == MINUTE and int(found.version) > int(live_version)]
+    doomed = [found for found in newer if not is_published(str(found.version))]
+    delete_versions(registry, doomed)
+    registered = {model_id_of(found) for found in known}
+    orphans = [model for model in logged_models(registry) if model.tags.get("cadence") == MINUTE and model.model_id not in registered]
+    for model in orphans:
+        shutil.rmtree(registry.downloads / model.model_id, ignore_errors=True)
+        delete_model(registry.client, model)
+    was = publish_alias(registry, live_version)
+    return Mended(tuple(str(found.version) for found in doomed), tuple(model.model_id for model in orphans), was)
+
+
+def prune_increments(registry: Registry, keep: int, live_version: str) -> list[str]:
+    """Delete increments but for the newest `keep`, the live one and those with an alias; gives the deleted."""
+    return prune(registry, keep, {live_version}, cadence=MINUTE)
+
+
+def _folder(version: Version) -> Path:
+    """The packed model around a version's checkpoint."""
+    return next(folder for folder in version.checkpoint_folder.parents if (folder / "MLmodel").is_file())
+
+
+def _pack(model: LoggedModel, run_id: str, checkpoint_folder: Path, parent: Path, target: Path) -> None:
+    """The parent's packed model with another checkpoint; its other files are shared by hard links."""
+    shutil.copytree(
+        parent,
+        target,
+        copy_function=_link,
+        ignore=lambda folder, names: {"MLmodel", "artifacts", "__pycache__"} & set(names) if Path(folder) == parent else {"__pycache__"},
+    )
+    (target / "artifacts").mkdir()
+    shutil.move(checkpoint_folder, target / "artifacts" / "checkpoint")
+    packed = Model.load(str(parent))
+    packed.artifact_path, packed.run_id = model.artifact_location, run_id
+    packed.model_id = packed.model_uuid = model.model_id
+    packed.utc_time_created = str(datetime.now(UTC).replace(tzinfo=None))
+    packed.flavors["python_function"]["artifacts"] = {"checkpoint": {"path": "artifacts/checkpoint", "uri": str(checkpoint_folder)}}
+    packed.save(str(target / "MLmodel"))
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link, or a copy where the file system knows none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

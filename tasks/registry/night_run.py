@@ -1,0 +1,198 @@
+"""The MLflow run of one night, and the model version that comes out of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, RunTag
+
+from models.errors import without_secrets
+from models.results import MetricRow
+from tasks.registry.names import LONGEST_PARAM, flatten, named, note, slug
+from tasks.registry.packing import pack
+from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DEAD_AFTER_HOURS = 24
+
+
+@dataclass(frozen=True)
+class Night:
+    """The MLflow run of one night, as an address; every method writes at once."""
+
+    registry: Registry
+    run_id: str
+    run_name: str
+    snapshot: int
+
+    @property
+    def page(self) -> str:
+        """The run's page, to be put behind the address of an MLflow UI; without the word at its end the menu is that for chatbots."""
+        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
+
+    def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
+        """One point of each training curve."""
+        values = {"train/loss": loss, "validation/ndcg_at_10": validation_ndcg, "train/epoch_seconds": seconds}
+        self._log(values, step=epoch)
+
+    def stage_seconds(self, stage: str, seconds: float) -> None:
+        """How long a stage of the flow took."""
+        self._log({f"seconds/{slug(stage)}": seconds})
+
+    def metrics(self, rows: Sequence[MetricRow]) -> None:
+        """The evaluation, as `model/metric` over all events and `model/metric_segment` within a segment."""
+        self._log(named(rows))
+
+    def figures(self, figures: Mapping[str, Figure]) -> None:
+        """Figures by name, as PNG."""
+        for name, figure in figures.items():
+            self.registry.client.log_figure(self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 130})
+
+    def report(self, markdown: str) -> None:
+        """The report as an artifact and, cut to what fits there, as the run's description."""
+        client = self.registry.client
+        client.log_text(self.run_id, markdown, "report.md")
+        client.set_tag(self.run_id, "mlflow.note.content", note(markdown))
+
+    def tag(self, tags: Mapping[str, object]) -> None:
+        """More about the run, under `minutehand.`."""
+        self.registry.client.log_batch(self.run_id, tags=[RunTag(f"{MINE}.{name}", str(value)) for name, value in tags.items()])
+
+    def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
+        now = now_ms()
+        metrics = [
+            Metric(name, value, now, step, model_id=model_id, run_id=self.run_id if model_id else None)
+            for name, value in values.items()
+            if value is not None
+        ]
+        for begin in range(0, len(metrics), LARGEST_BATCH):
+            self.registry.client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
+
+
+@contextmanager
+def start_night(
+    registry: Registry,
+    run_name: str,
+    params: Mapping[str, Any],
+    snapshot: int,
+    git_revision: str | None,
+    dataset: Mapping[str, Any],
+    *,
+    flow_run_id: str | None = None,
+    lake_uri: str = "lake",
+) -> Iterator[Night]:
+    """The run of one night: FINISHED at the end of the block, FAILED after an error, KILLED after an interruption.
+
+    params: settings, nested as they are. dataset: n_events, n_users, n_items, since, until of the snapshot.
+    """
+    end_dead_runs(registry)
+    client = registry.client
+    tags = {
+        "mlflow.source.name": MINE,
+        "mlflow.source.type": "JOB",
+        f"{MINE}.cadence": "nightly",
+        f"{MINE}.snapshot": snapshot,
+        f"{MINE}.process": _this_process(),
+        f"{MINE}.flow_run_id": flow_run_id,
+        "mlflow.source.git.commit": git_revision,
+    }
+    known = {name: str(value) for name, value in tags.items() if value is not None}
+    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    status = "FAILED"
+    try:
+        log_params(client, run_id, flatten(params))
+        client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
+        yield Night(registry, run_id, run_name, snapshot)
+        status = "FINISHED"
+    except Exception as error:
+        client.set_tag(run_id, f"{MINE}.error", without_secrets(f"{type(error).__name__}: {error}")[:LONGEST_PARAM])
+        raise
+    except BaseException:
+        status = "KILLED"
+        raise
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> DatasetInput:
+    """The snapshot as an MLflow dataset whose digest is its number."""
+    source = {"uri": without_secrets(lake_uri), "snapshot": snapshot, "read with": f"raw.events at (version => {snapshot})"}
+    entity = DatasetEntity("raw.events", str(snapshot), "ducklake", json.dumps(source), profile=json.dumps(dict(dataset), default=str))
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def end_dead_runs(registry: Registry) -> tuple[str, ...]:
+    """End the nights whose process is gone as KILLED; gives their names."""
+    tag = f"{MINE}.process"
+    dead = [run for run in running_runs(registry) if tag in run.data.tags and _is_dead(run.data.tags[tag], run.info.start_time)]
+    for run in dead:
+        registry.client.set_terminated(run.info.run_id, "KILLED")
+    return tuple(run.info.run_name for run in dead)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks; tells it from a later one of the same number. Empty where the system does not say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _is_dead(process: str, start_ms: int) -> bool:
+    """Whether a run's process is gone; one of another machine is believed for a day."""
+    host, pid, started = process.rsplit(":", 2)
+    if host != socket.gethostname():
+        return now_ms() - start_ms > DEAD_AFTER_HOURS * 3_600_000
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return _started(int(pid)) != started
+
+
+def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], example: Sequence[Mapping[str, Any]]) -> str:
+    """Put a checkpoint into the registry as the new `challenger`; gives its version.
+
+    rows: the evaluation; the model's own figures over all events become tags of the version. example: two histories of
+    item_ids, event_types and occurred_at, kept beside the model as its input example.
+    """
+    registry, client = night.registry, night.registry.client
+    before = [str(found.version) for found in all_versions(registry) if found.run_id == night.run_id]
+    if before:  # a second try, after the first lost its way behind this point
+        client.set_registered_model_alias(registry.model_name, CHALLENGER, before[0])
+        return before[0]
+    own = [row for row in rows if row.model == MINE]
+    overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
+    tags = {"cadence": "nightly", "snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
+    model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
+    with tempfile.TemporaryDirectory(prefix=MINE) as folder:
+        packed = Path(folder) / "model"
+        pack(model, night.run_id, checkpoint_folder, example, packed)
+        client.log_model_artifacts(model.model_id, str(packed))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    night._log(named(own), model_id=model.model_id)
+    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
+    version = client.create_model_version(
+        *(registry.model_name, f"models:/{model.model_id}", night.run_id), tags=tags, model_id=model.model_id
+    ).version
+    client.set_registered_model_alias(registry.model_name, CHALLENGER, version)
+    return str(version)

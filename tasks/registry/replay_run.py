@@ -1,0 +1,41 @@
+"""A replay as a run in MLflow, whose curves draw themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, RunTag
+
+from tasks.figures import Curves, replay_curves
+from tasks.registry.names import flatten
+from tasks.registry.versions import LARGEST_BATCH, MINE, log_params, open_registry
+
+
+def log_replay(tracking_uri: str, model_name: str, artifact_root: Path, result: dict[str, Any], curves: Curves) -> str:
+    """Log settings, figures, curves (step: the stretch of time) and the picture; gives the run's page."""
+    registry = open_registry(tracking_uri, model_name, artifact_root)
+    client = registry.client
+    run = client.create_run(registry.experiment_id, run_name="replay", tags={"mlflow.source.name": MINE, f"{MINE}.cadence": "replay"})
+    run_id = run.info.run_id
+    log_params(client, run_id, flatten(result["settings"]))
+    points = [
+        Metric(f"{name}/ndcg_at_10", float(value), round(time.timestamp() * 1000), step)
+        for name, values in curves.ndcg_at_10.items()
+        for step, (time, value) in enumerate(zip(curves.time, values, strict=True))
+    ]
+    now = round(curves.time[-1].timestamp() * 1000) if curves.time else 0
+    points += [
+        Metric(f"{name}/mean_{key}", float(value), now, 0)
+        for name, found in result["policies"].items()
+        for key, value in found.items()
+        if isinstance(value, float)
+    ]
+    for begin in range(0, len(points), LARGEST_BATCH):
+        client.log_batch(run_id, metrics=points[begin : begin + LARGEST_BATCH])
+    client.log_figure(run_id, replay_curves(curves), "figures/replay.png", save_kwargs={"dpi": 130})
+    client.log_text(run_id, json.dumps(result, indent=2, default=str), "replay.json")
+    client.log_batch(run_id, tags=[RunTag(f"{MINE}.n_replayed", str(result["data"]["n_replayed"]))])
+    client.set_terminated(run_id, "FINISHED")
+    return f"/#/experiments/{registry.experiment_id}/runs/{run_id}?workflowType=machine_learning"

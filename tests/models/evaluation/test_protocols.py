@@ -1,0 +1,204 @@
+"""The two protocols: what is held out, what may be known, what chance gets, and whether planted structure is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.config import EvaluationConfig
+from models.errors import UserError
+from models.evaluation.holdout import rank_baselines, rank_recommender
+from models.evaluation.holdout import segments as segments_of_a_night
+from models.evaluation.protocols import (
+    BASELINES,
+    Task,
+    best_baseline,
+    differences,
+    figures,
+    leave_one_out,
+    make_task,
+    rank_baseline,
+    rank_scores,
+    segments,
+    temporal,
+)
+from models.events import Events, Floats
+from models.metrics.ranking import Ranking
+from models.night import fit_past
+from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, walks
+
+CONFIG = EvaluationConfig(n_bootstrap=200)
+SHORT = QUICK.model_copy(update={"max_epochs": 2})
+PROTOCOLS = pytest.mark.parametrize("protocol", ["temporal", "leave-one-out"])
+
+
+def rank_all(task: Task, text: Floats, seed: int = 0) -> dict[str, Ranking]:
+    """The recommender after two epochs, and the baselines."""
+    found = fit_past(task.evaluator, task.split, task.validation, text, TINY, SHORT, seed)
+    rankings = {"minutehand": rank_recommender(task.evaluator, found.weights, found.blend, task.test)}
+    return rankings | {name: rank_baseline(name, task)[0] for name in BASELINES}
+
+
+def with_items(events: Events, rows: np.ndarray, seed: int) -> Events:
+    """Other items in some rows."""
+    item = events.item.copy()
+    item[rows] = np.random.default_rng(seed).permutation(item[rows])
+    return replace(events, item=item)
+
+
+def test_leave_one_out_tests_on_the_last_event_and_chooses_by_the_one_before() -> None:
+    events = make_events([(0, 0, 1), (0, 1, 2), (0, 2, 3), (0, 3, 4), (1, 4, 5), (1, 5, 6), (2, 0, 1), (2, 1, 9), (2, 2, 9)], n_items=6)
+    task = leave_one_out(events, CONFIG, seed=0)
+    assert events.item[task.test].tolist() == [3, 2]
+    assert events.item[task.validation].tolist() == [2, 1]
+    assert task.train.item.tolist() == [0, 1, 4, 5, 0], "user 1 has too few events to be tested, and is learnt from in full"
+
+
+def test_temporal_is_the_cut_and_the_fit_of_a_night() -> None:
+    events = random_events()
+    task = temporal(events, CONFIG, seed=3)
+    assert task.split is not None
+    assert (events.time[task.test] >= task.split.test_from).all()
+    text = random_text(events.n_items)
+    ours = fit_past(task.evaluator, task.split, task.validation, text, TINY, SHORT, seed=3)
+    night = fit_past(task.evaluator, task.split, task.validation, text, TINY, SHORT, 3)
+    assert torch.equal(ours.weights.item_vectors(), night.weights.item_vectors())
+    found = rank_baselines(task.evaluator, task.split, task.validation, task.test)
+    for name, of_a_night in (("pop", "most_popular"), ("recent", "recent_popular"), ("itemknn", "item_knn")):
+        assert np.array_equal(rank_baseline(name, task)[0].rank, found[of_a_night].rank)
+    masks = segments_of_a_night(task.evaluator, task.split, task.test)
+    assert all(np.array_equal(mask, masks[name]) for name, mask in segments(task).items())
+
+
+def test_shuffling_the_targets_of_leave_one_out_changes_no_prediction() -> None:
+    events = random_events(n_users=25, n_events=400)
+    text = random_text(events.n_items)
+    task = leave_one_out(events, CONFIG, seed=0)
+    other = leave_one_out(with_items(events, task.test, seed=1), CONFIG, seed=0)
+    assert not np.array_equal(events.item[task.test], other.evaluator.events.item[other.test])
+    shuffled = rank_all(other, text)
+    for name, ranking in rank_all(task, text).items():
+        assert np.array_equal(ranking.top, shuffled[name].top), name
+
+
+def test_the_same_seed_gives_the_same_predictions() -> None:
+    task = leave_one_out(random_events(), CONFIG, seed=0)
+    text = random_text(task.train.n_items)
+    one, two = (rank_all(task, text, seed=5)["minutehand"] for _ in range(2))
+    assert np.array_equal(one.top, two.top)
+
+
+def test_shuffling_validation_items_changes_no_popularity_of_leave_one_out() -> None:
+    events = random_events(n_users=25, n_events=400)
+    task = leave_one_out(events, CONFIG, seed=0)
+    other = leave_one_out(with_items(events, task.validation, seed=1), CONFIG, seed=0)
+    rows = np.setdiff1d(np.arange(len(events)), task.validation)
+    assert np.array_equal(task.evaluator.trend[rows], other.evaluator.trend[rows])
+    for (_, ours), (_, theirs) in zip(task.evaluator.blocks(task.test), other.evaluator.blocks(task.test), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_shuffling_the_future_changes_no_prediction_before_it() -> None:
+    events = random_events(n_users=25, n_events=600)
+    text = random_text(events.n_items)
+    task = temporal(events, CONFIG, seed=0)
+    now = int(np.median(events.time[task.test]))
+    other = temporal(with_items(events, np.flatnonzero(events.time >= now), seed=1), CONFIG, seed=0)
+    before = events.time[task.test] < now
+    assert 0 < before.sum() < len(before)
+    shuffled = rank_all(other, text)
+    for name, ranking in rank_all(task, text).items():
+        assert np.array_equal(ranking.of(before).top, shuffled[name].of(before).top), name
+
+
+def test_popularity_of_leave_one_out_counts_training_events_before_the_slot() -> None:
+    day = 24 * HOUR
+    events = make_events([(0, 0, 0), (0, 1, 5 * day), (0, 1, 6 * day), (1, 2, 2 * day), (1, 2, 7 * day), (1, 2, 8 * day)], n_items=4)
+    task = leave_one_out(events, CONFIG, seed=0)
+    assert task.train.item.tolist() == [0, 2]
+    all_time = 6
+    shares = {int(events.time[rows[0]] // day): features[:, all_time].tolist() for rows, features in task.evaluator.blocks(np.arange(6))}
+    assert shares[2] == [1, 0, 0, 0]
+    assert shares[8] == [0.5, 0, 0.5, 0], "nobody's held-out event is counted, however early it was"
+
+
+@PROTOCOLS
+def test_a_constant_scorer_gets_what_chance_gets_when_ties_count_against_it(protocol: str) -> None:
+    events = random_events(n_users=30, n_events=500, n_items=40)
+    task = make_task(protocol, events, CONFIG, seed=0)
+    constant = rank_scores(task, lambda rows: torch.zeros(len(rows), events.n_items))
+    found = figures(task, constant)
+    assert (found["hr_at_10"], found["ndcg_at_10"]) == (0, 0), "all tie, so the item asked for comes after all others"
+    drawn = torch.Generator().manual_seed(0)
+    chance = [
+        figures(task, rank_scores(task, lambda rows: torch.rand(len(rows), events.n_items, generator=drawn)))["hr_at_10"] for _ in range(40)
+    ]
+    history, seen = task.test - events.offsets[events.user[task.test]], []
+    for row, length in zip(task.test, history, strict=True):
+        before = set(events.item[row - length : row].tolist()) if task.evaluator.hide_seen else set()
+        seen.append(0 if events.item[row] in before else 10 / (events.n_items - len(before)))
+    assert np.mean(chance) == pytest.approx(np.mean(seen), rel=0.1)
+
+
+@PROTOCOLS
+def test_a_walk_round_the_catalogue_is_learnt(protocol: str) -> None:
+    events = walks()
+    task = make_task(protocol, events, CONFIG, seed=0)
+    found = fit_past(task.evaluator, task.split, task.validation, np.zeros((events.n_items, 8), np.float32), TINY, QUICK, 0)
+    ours = rank_recommender(task.evaluator, found.weights, found.blend, task.test)
+    assert (ours.rank == 1).mean() > 0.9
+    rankings = {"minutehand": ours} | {name: rank_baseline(name, task)[0] for name in BASELINES}
+    less = differences(task, rankings, CONFIG, seed=0)
+    assert set(less) == set(BASELINES)
+    assert [name for name, found in less.items() if found["is_best_baseline"]] == [best_baseline(rankings)] == ["itemknn"]
+    for name in ("pop", "recent"):
+        assert less[name]["low"] > 0
+        assert less[name]["low"] <= less[name]["ndcg_at_10"] <= less[name]["high"]
+
+
+def test_text_places_an_item_that_nobody_has_had_among_its_kind() -> None:
+    """Every user keeps to one of two kinds of items, and his last event is on an item that no training event has."""
+    rng, n_users, n_items = np.random.default_rng(0), 60, 40
+    rows = [(user, 2 * int(rng.integers(0, 15)) + user % 2, 10 * HOUR * step + user) for user in range(n_users) for step in range(8)]
+    rows += [(user, 30 + 2 * (user // 2 % 5) + user % 2, 100 * HOUR + user) for user in range(n_users)]
+    events = make_events(rows, n_items=n_items)
+    kind = np.eye(2, dtype=np.float32)[np.arange(n_items) % 2]
+    text = np.hstack([kind, 0.3 * random_text(n_items, 14)]).astype(np.float32)
+    task = leave_one_out(events, CONFIG, seed=0)
+    assert segments(task)["warm_user_cold_item"].all()
+    nearer = []
+    for known in (text, np.zeros_like(text)):
+        vectors = fit_past(task.evaluator, task.split, task.validation, known, TINY, QUICK, 0).weights.item_vectors().numpy()
+        cosine, is_own = vectors[30:] @ vectors[:30].T, (kind @ kind.T)[30:, :30] > 0
+        nearer.append(cosine[is_own].mean() - cosine[~is_own].mean())
+    assert nearer[0] > 0.1 > abs(nearer[1])
+
+
+def test_segments_count_every_test_event_once_and_empty_ones_have_no_figure() -> None:
+    events = random_events()
+    task = leave_one_out(events, CONFIG, seed=0)
+    found = figures(task, rank_baseline("pop", task)[0])
+    assert sum(part["n_events"] for part in found["segments"].values()) == len(task.test)
+    assert found["segments"]["cold_user_warm_item"] == {"n_events": 0, "ndcg_at_10": None, "hr_at_10": None, "mrr": None}
+
+
+def test_without_minutehand_there_is_no_difference_and_without_baselines_no_best() -> None:
+    task = make_task("leave-one-out", random_events(), CONFIG, seed=0)
+    ranking = rank_baseline("pop", task)[0]
+    assert differences(task, {"pop": ranking}, CONFIG, seed=0) == {}
+    less = differences(task, {"minutehand": ranking, "idonly": ranking}, CONFIG, seed=0)
+    assert less == {"idonly": {"ndcg_at_10": 0.0, "low": 0.0, "high": 0.0, "is_best_baseline": False}}
+
+
+def test_protocols_that_leave_nothing_are_refused_with_the_other_as_remedy() -> None:
+    at_once = make_events([(0, n, 5) for n in range(4)], n_items=4)
+    with pytest.raises(UserError, match="--protocol leave-one-out"):
+        make_task("temporal", at_once, CONFIG, seed=0)
+    assert make_task("leave-one-out", at_once, CONFIG, seed=0).evaluator.is_counted is not None
+    strangers = make_events([(n, n, n) for n in range(4)], n_items=4)
+    with pytest.raises(UserError, match="--protocol temporal"):
+        make_task("leave-one-out", strangers, CONFIG, seed=0)
+    assert make_task("temporal", strangers, CONFIG, seed=0).evaluator.is_counted is None

@@ -1,0 +1,204 @@
+"""A version as one folder: loaded is saved, no pickle, items keep their rows, misuse gets a message."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from models.errors import UserError
+from models.events import Catalog
+from models.ranking.blend import Blend
+from models.ranking.prior import N_PARAMETERS
+from models.sequence.weights import Weights
+from models.sequence.whitening import Whitening
+from models.version.checkpoint import Checkpoint, align, load, save
+from tests.models.planted import TINY, random_events, random_text, shaken
+from tests.models.ranking.test_scorer import popularity_of, scorer_of
+
+N_ITEMS = 30
+EVENTS = random_events()
+IDS = (*(f"item-{n}" for n in range(N_ITEMS - 1)), "ümläut 🎧")
+
+
+def version(*, hide_seen: bool = False) -> Checkpoint:
+    text = random_text(N_ITEMS, 12)
+    scorer = scorer_of(EVENTS, hide_seen=hide_seen, available=np.arange(N_ITEMS) != 4)
+    is_cold = (torch.arange(N_ITEMS) == 9).float()
+    return Checkpoint(
+        catalog=Catalog(IDS, scorer.is_available),
+        kinds=("other", "view"),
+        encoder="encoder-1",
+        hide_seen=hide_seen,
+        as_of=scorer.as_of,
+        popularity=popularity_of(EVENTS, scorer.as_of),
+        blend=scorer.blend,
+        prior=np.linspace(0, 1, N_PARAMETERS, dtype=np.float32),
+        whitening=Whitening.fit(text, TINY.dim, np.ones(N_ITEMS, bool)),
+        live=Weights(scorer.weights.model, scorer.weights.mean_vector, is_cold),
+        past=Weights(shaken(N_ITEMS, seed=1), torch.ones(TINY.dim), torch.zeros(N_ITEMS)),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A saved version."""
+    save(version(), tmp_path / "version")
+    return tmp_path / "version"
+
+
+def same_weights(one: Weights, other: Weights) -> bool:
+    state = other.model.state_dict()
+    equal = all(torch.equal(value, state[name]) for name, value in one.model.state_dict().items())
+    return equal and torch.equal(one.mean_vector, other.mean_vector) and torch.equal(one.is_cold, other.is_cold)
+
+
+def test_loaded_is_saved(folder: Path) -> None:
+    saved, loaded = version(), load(folder)
+    assert saved.past is not None
+    assert loaded.past is not None
+    assert same_weights(saved.live, loaded.live)
+    assert same_weights(saved.past, loaded.past)
+    assert not same_weights(loaded.live, loaded.past)
+    assert loaded.live.model.config == TINY
+    assert loaded.catalog.item_ids == IDS
+    assert np.array_equal(loaded.catalog.is_available, saved.catalog.is_available)
+    for name in ("kinds", "encoder", "hide_seen", "as_of"):
+        assert getattr(loaded, name) == getattr(saved, name)
+    for name in ("popularity", "prior"):
+        assert np.array_equal(getattr(loaded, name), getattr(saved, name))
+    for field in fields(Blend):
+        assert np.array_equal(getattr(loaded.blend, field.name), getattr(saved.blend, field.name))
+    assert np.array_equal(loaded.whitening.projection, saved.whitening.projection)
+    ours, theirs = (one.scorer().rank(EVENTS, 20, 10) for one in (saved, loaded))
+    assert np.array_equal(ours.item, theirs.item)
+    assert np.array_equal(ours.probability, theirs.probability)
+
+
+def test_saving_what_was_loaded_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    save(load(folder), tmp_path / "again")
+    for file in folder.iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+
+
+def test_a_folder_is_safetensors_and_json_and_nothing_in_models_unpickles(folder: Path) -> None:
+    assert {file.suffix for file in folder.iterdir()} == {".safetensors", ".json"}
+    assert not any(b"PK\x03\x04" in file.read_bytes()[:8] or file.read_bytes()[:1] == b"\x80" for file in folder.iterdir())
+    source = {file.name: file.read_text(encoding="utf-8") for file in Path(next(iter(models.__path__))).glob("*.py")}
+    unpickles = re.compile(r"torch\.load|\bpickle|joblib|np\.load\(|allow_pickle=True|trust_remote_code=True")
+    assert {name: found for name, text in source.items() if (found := unpickles.findall(text))} == {}
+
+
+def test_a_version_is_not_there_until_its_last_file_is(folder: Path) -> None:
+    (folder / "checkpoint.json").unlink()
+    with pytest.raises(UserError, match=r"holds no checkpoint\.json.*run `minutehand nightly` again"):
+        load(folder)
+
+
+def test_a_version_of_another_format_says_so(folder: Path) -> None:
+    described = json.loads((folder / "checkpoint.json").read_text())
+    (folder / "checkpoint.json").write_text(json.dumps(described | {"format": 99}))
+    with pytest.raises(UserError, match="format 99, this version reads 5; run `minutehand nightly`"):
+        load(folder)
+
+
+def test_on_a_grown_catalog_known_items_keep_their_vectors_and_new_ones_start_at_their_text() -> None:
+    old = version().live
+    text = random_text(4, TINY.dim, seed=7)
+    new = ("new-a", IDS[5], "new-b", IDS[0])
+    text[2] = 0
+    aligned = align(old, IDS, new, text)
+    before, after = old.item_vectors(), aligned.item_vectors()
+    torch.testing.assert_close(after[[1, 3]], before[[5, 0]])
+    assert aligned.is_cold.tolist() == [1, 0, 1, 0]
+    assert torch.equal(aligned.model.items.text[0], torch.from_numpy(text[0]))
+    assert aligned.model.items.delta[[0, 2]].eq(0).all()
+    assert after[2].eq(0).all(), "nothing is known of it"
+    assert after[0].norm().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_aligning_to_the_same_catalog_changes_nothing_and_leaves_the_original_alone() -> None:
+    old = version().live
+    before = {name: value.clone() for name, value in old.model.state_dict().items()}
+    assert same_weights(align(old, IDS, IDS, np.zeros((N_ITEMS, TINY.dim), np.float32)), old)
+    align(old, IDS, ("new",), np.zeros((1, TINY.dim), np.float32))
+    assert all(torch.equal(value, before[name]) for name, value in old.model.state_dict().items())
+
+
+def test_growing_the_catalog_changes_no_score_between_known_items() -> None:
+    one = version()
+    grown = align(one.live, IDS, (*IDS, "new"), np.zeros((N_ITEMS + 1, TINY.dim), np.float32))
+    catalog = Catalog((*IDS, "new"), np.append(one.catalog.is_available, False))
+    larger = replace(one, catalog=catalog, live=grown, popularity=np.vstack([one.popularity, one.popularity[:1]]))
+    history = {"item_ids": [IDS[1], IDS[2]]}
+    ours, theirs = one.recommend([history])[0], larger.recommend([history])[0]
+    assert [item for item, _ in ours] == [item for item, _ in theirs]
+    assert [p for _, p in ours] == pytest.approx([p for _, p in theirs], abs=1e-5)
+
+
+def test_recommend_is_the_list_of_the_scorer() -> None:
+    one = version()
+    rows = EVENTS.offsets[:2]
+    mine = slice(rows[0], rows[1])
+    history = {
+        "item_ids": [IDS[item] for item in EVENTS.item[mine]],
+        "event_types": [one.kinds[kind] for kind in EVENTS.kind[mine]],
+        "occurred_at": [datetime.fromtimestamp(int(time), UTC) for time in EVENTS.time[mine]],
+    }
+    lists = one.scorer().rank(EVENTS.where(EVENTS.user == 0), 1, 10)
+    found = one.recommend([history])[0]
+    assert [item for item, _ in found] == [IDS[item] for item in lists.item[0]]
+    assert [p for _, p in found] == pytest.approx(lists.probability[0].tolist(), abs=1e-5)
+
+
+def test_times_may_be_datetimes_texts_or_seconds_and_a_time_without_zone_is_utc() -> None:
+    one = version()
+    moment = datetime.fromtimestamp(one.as_of - 500, UTC)
+    forms = [moment, moment.replace(tzinfo=None), moment.isoformat(), one.as_of - 500, np.datetime64(moment.replace(tzinfo=None), "us")]
+    found = [one.recommend([{"item_ids": [IDS[3]], "occurred_at": [form]}]) for form in forms]
+    assert all(each == found[0] for each in found)
+    earlier = one.recommend([{"item_ids": [IDS[3]], "occurred_at": [moment - timedelta(days=300)]}])
+    assert earlier != found[0]
+
+
+def test_unknown_items_and_types_are_passed_over_and_an_empty_history_gets_a_list() -> None:
+    one = version()
+    known = one.recommend([{"item_ids": [IDS[1]]}])[0]
+    assert one.recommend([{"item_ids": ["never heard of", IDS[1]]}])[0] == known
+    assert one.recommend([{"item_ids": [IDS[1]], "event_types": ["teleport"]}])[0] == known
+    nobody, stranger = one.recommend([{"item_ids": []}, {"item_ids": ["never heard of"]}])
+    assert nobody == stranger
+    assert len(nobody) == 10
+    assert one.recommend([]) == []
+
+
+def test_what_is_gone_or_hidden_is_not_recommended_and_k_is_at_most_the_catalogue() -> None:
+    everything = version(hide_seen=True).recommend([{"item_ids": [IDS[1], IDS[29]]}], k=1000)[0]
+    assert {item for item, _ in everything} == set(IDS) - {IDS[1], IDS[29], IDS[4]}
+    assert sum(p for _, p in everything) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        ({"item_ids": ["a", "b"], "event_types": ["view"]}, "history 0 has 2 items, 1 event types and 2 times; give one of each"),
+        ({"item_ids": ["a"], "occurred_at": [1, 2]}, "1 items, 1 event types and 2 times"),
+        ({"items": ["a"]}, "history 0 has no item_ids"),
+        ({"item_ids": [IDS[1]], "occurred_at": ["yesterday"]}, "'yesterday' is no time"),
+    ],
+)
+def test_a_history_that_makes_no_sense_gets_a_message(history: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        version().recommend([history])
+
+
+def test_a_list_of_no_items_cannot_be_asked_for() -> None:
+    with pytest.raises(UserError, match="k is 0"):
+        version().recommend([{"item_ids": []}], k=0)

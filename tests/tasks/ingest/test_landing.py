@@ -1,0 +1,246 @@
+"""The landing folder: what is taken, what is left, and where it goes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import duckdb
+import pytest
+
+from models.errors import UserError
+from tasks.config import IngestConfig
+from tasks.ingest import ingestion
+from tasks.ingest.landing import Landed, open_landing, take_in, take_in_together, turn, waiting
+from tasks.lake import Lake, LakeError, reading, writing
+from tests.damage import DAMAGED, damaged
+
+EVENTS = "user,item,ts\nu,1,2024-01-01\n"
+
+
+@pytest.fixture
+def landing(home: Path) -> Path:
+    return open_landing(IngestConfig(), home)
+
+
+def drop(landing: Path, name: str, text: str = EVENTS, age_seconds: float = 60) -> Path:
+    file = landing / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    os.utime(file, (time.time() - age_seconds,) * 2)
+    return file
+
+
+def take_all(lake: Lake, landing: Path) -> list[tuple[str, str, str]]:
+    landed = [take_in(lake, landing, kind, file, IngestConfig()) for kind, file in waiting(landing)]
+    return [(file.kind, file.file, file.outcome) for file in landed]
+
+
+def test_items_come_first_and_what_is_half_written_is_left(landing: Path) -> None:
+    for name in ("events/b.csv", "events/a.csv", "items/z.csv", "events/.c.csv", "events/d.csv.part", "events/e.tmp"):
+        drop(landing, name)
+    drop(landing, "events/young.csv", age_seconds=0)
+    drop(landing, "events/c-of-tomorrow.csv", age_seconds=-86400)  # unpacked from an archive made in another time zone
+    drop(landing, "events/written-now.csv", age_seconds=-3)  # by somebody whose clock is fast
+    assert [file.name for _, file in waiting(landing)] == ["z.csv", "a.csv", "b.csv", "c-of-tomorrow.csv"]
+
+
+def test_a_taken_file_moves_to_done_even_when_one_of_that_name_is_there(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/a.csv")
+    assert take_all(lake, landing) == [("events", "a.csv", "done")]
+    drop(landing, "events/a.csv")
+    assert take_all(lake, landing) == [("events", "a.csv", "done")]
+    assert sorted(file.name for file in (landing / "done").rglob("*.csv")) == ["2-a.csv", "a.csv"]
+    assert waiting(landing) == []
+    with reading(lake) as con:
+        assert con.execute("select count(*) from raw.events").fetchall() == [(1,)]
+
+
+def test_an_unreadable_file_moves_to_failed_with_the_reason_and_the_next_gets_in(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/a.csv", "colour,size\nred,1\n")
+    drop(landing, "events/b.csv")
+    drop(landing, "events/notes.docx", "x")
+    assert take_all(lake, landing) == [("events", "a.csv", "failed"), ("events", "b.csv", "done"), ("events", "notes.docx", "failed")]
+    texts = {file.name: file.read_text(encoding="utf-8") for file in (landing / "failed").rglob("*.error.txt")}
+    assert "no column 'user_id' in a.csv (found: colour, size)" in texts["a.csv.error.txt"]
+    assert "cannot tell the format" in texts["notes.docx.error.txt"]
+
+
+def test_killed_when_an_unreadable_file_has_just_moved_its_reason_is_there(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(landing, "events/a.csv", "colour,size\nred,1\n")
+    move = shutil.move
+
+    def move_and_die(file: Path, target: Path) -> None:
+        move(file, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "move", move_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        take_all(lake, landing)
+    assert sorted(file.name for file in (landing / "failed").rglob("*.*")) == ["a.csv", "a.csv.error.txt"]
+    assert waiting(landing) == []
+
+
+def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, landing: Path) -> None:
+    file = drop(landing, "events/a.csv")
+    impatient = Lake(lake.catalog, lake.data_path, lake.lock_path, lake.busy_timeout_ms, lock_timeout_s=1)
+    with writing(lake), pytest.raises(LakeError, match="another writer"):
+        take_in(impatient, landing, "events", file, IngestConfig())
+    assert file.exists()
+
+
+def test_files_of_a_kind_are_taken_in_at_a_stroke_and_each_by_itself_where_one_cannot_be_read(lake: Lake, landing: Path) -> None:
+    for n in range(3):
+        drop(landing, f"events/{n}.csv", f"user_id,item_id,timestamp\nu{n},a,{1_700_000_000 + n}\n")
+    files = [file for _, file in waiting(landing)]
+    (together,) = take_in_together(lake, landing, "events", files, IngestConfig())
+    assert (together.file, together.outcome, together.new) == ("0.csv and 2 more", "done", 3)
+    assert waiting(landing) == []
+    drop(landing, "events/bad.csv", "who\n1\n")
+    drop(landing, "events/good.csv", "user_id,item_id,timestamp\nu9,a,1700000009\n")
+    bad, good = take_in_together(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
+    assert (bad.file, bad.outcome) == ("bad.csv", "failed")
+    assert (good.file, good.outcome, good.new) == ("good.csv", "done", 1)
+
+
+def take_together(lake: Lake, landing: Path) -> list[Landed]:
+    return take_in_together(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
+
+
+def drop_bytes(landing: Path, name: str, content: bytes) -> Path:
+    file = drop(landing, f"events/{name}", "")
+    file.write_bytes(content)
+    os.utime(file, (time.time() - 60,) * 2)
+    return file
+
+
+def reason_of(landing: Path, name: str) -> str:
+    (told,) = (landing / "failed").rglob(f"{name}.error.txt")
+    assert os.path.lexists(told.with_name(name))
+    return told.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_moves_to_failed_with_its_reason_and_those_beside_it_get_in(lake: Lake, landing: Path, name: str) -> None:
+    drop_bytes(landing, name, damaged(name))
+    drop(landing, "events/a.csv")
+    drop(landing, "events/z.csv", EVENTS.replace("u,1", "v,1"))
+    assert [(file.file, file.outcome, file.new) for file in take_together(lake, landing)] == [
+        ("a.csv", "done", 1),
+        (name, "failed", 0),
+        ("z.csv", "done", 1),
+    ]
+    assert DAMAGED[name] in reason_of(landing, name)
+    with reading(lake) as con:
+        assert con.execute("select user_id from raw.events order by 1").fetchall() == [("u",), ("v",)]
+
+
+@pytest.mark.parametrize("name", ["bad.csv", "bad.parquet"])
+def test_a_file_that_may_not_be_read_moves_to_failed(lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    bad = drop(landing, f"events/{name}")
+    drop(landing, "events/good.csv")
+    opened = Path.open
+
+    def forbidding(path: Path, *given: Any, **named: Any) -> Any:
+        if path == bad:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", forbidding)
+    assert [file.outcome for file in take_together(lake, landing)] == ["failed", "done"]
+    assert f"cannot read {name}: Permission denied; let the user who runs this read it" in reason_of(landing, name)
+
+
+def test_a_name_that_is_no_utf_8_and_a_link_that_leads_nowhere_readable_do_not_stop_the_others(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/" + os.fsdecode(b"b\xff.csv"))
+    (landing / "events" / "link.csv").symlink_to("x" * 300)
+    drop(landing, "events/z.csv")
+    landed = {file.file: file for file in take_together(lake, landing)}
+    assert {name: file.outcome for name, file in landed.items()} == {"b\\udcff.csv": "failed", "link.csv": "failed", "z.csv": "done"}
+    assert "the name of b\\udcff.csv is not UTF-8; rename the file" in landed["b\\udcff.csv"].error
+    assert "cannot read link.csv: File name too long" in reason_of(landing, "link.csv")
+    assert waiting(landing) == []
+
+
+def test_a_file_that_vanishes_before_it_is_read_stops_no_other(lake: Lake, landing: Path) -> None:
+    gone = drop(landing, "events/a.csv")
+    good = drop(landing, "events/b.csv")
+    gone.unlink()
+    landed = take_in_together(lake, landing, "events", [gone, good], IngestConfig())
+    assert [(file.file, file.outcome) for file in landed] == [("a.csv", "gone"), ("b.csv", "done")]
+    assert not (landing / "failed").exists()
+
+
+def test_a_file_that_cannot_be_moved_away_stays_whole_and_alone(lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = drop(landing, "events/bad.csv", "who\n1\n")
+    drop(landing, "events/good.csv")
+    move = shutil.move
+
+    def refusing(file: Path, target: Path) -> None:
+        if file == bad:
+            shutil.copy2(file, target)
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
+        move(file, target)
+
+    monkeypatch.setattr(shutil, "move", refusing)
+    stuck, good = take_together(lake, landing)
+    assert (stuck.outcome, good.outcome) == ("stuck", "done")
+    assert "no column 'user_id' in bad.csv" in stuck.error
+    assert "Operation not permitted; move it away" in stuck.error
+    assert bad.exists()
+    assert [file for file in (landing / "failed").rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), LakeError),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), OSError),
+        (duckdb.IOException("IO Error: Could not write all bytes to file"), LakeError),
+        (duckdb.IOException('IO Error: Cannot open file "/x/lake/staging/t/staging.duckdb": Permission denied'), duckdb.IOException),
+        (duckdb.IOException('IO Error: Cannot open file "/x/e.csv": Too many open files'), duckdb.IOException),
+        (duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block"), duckdb.OutOfMemoryException),
+        (duckdb.InterruptException("INTERRUPT Error: Interrupted!"), duckdb.InterruptException),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+@pytest.mark.parametrize("step", ["inspect", "_stage_file"])
+def test_what_is_not_the_files_fault_is_raised_and_moves_nothing(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException, raised: type[BaseException]
+) -> None:
+    for name in ("a", "b"):
+        drop(landing, f"events/{name}.csv")
+
+    def failing(*_: Any) -> NoReturn:
+        raise error
+
+    if step == "inspect":
+        monkeypatch.setattr("tasks.ingest.sources._inspect_text", failing)
+    else:
+        monkeypatch.setattr(ingestion, step, failing)
+    with pytest.raises(raised) as caught:
+        take_together(lake, landing)
+    assert isinstance(caught.value, LakeError) or caught.value is error
+    assert len(waiting(landing)) == 2
+    assert not (landing / "failed").exists()
+
+
+def test_a_landing_folder_that_cannot_be_made_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="MINUTEHAND_INGEST__LANDING"):
+        open_landing(IngestConfig(landing=str(tmp_path / "file" / "landing")), tmp_path)
+
+
+def test_one_at_a_time_empties_the_landing_folder(landing: Path) -> None:
+    with turn(landing) as mine:
+        assert mine
+        with turn(landing) as other:
+            assert not other
+    with turn(landing) as mine:
+        assert mine

@@ -1,0 +1,121 @@
+"""Files for a backtest: refused as an ingest refuses, in the order that the file counts or that its rows have."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from models.config import EncoderConfig
+from models.errors import UserError
+from tasks.config import IngestConfig
+from tasks.ingest.sources import ColumnMapping
+from tasks.night.dataset import Dataset
+from tasks.offline.files import Files, fill_times, load
+from tests.models.text.test_encoder import save_tiny_bert
+
+Write = Callable[[str, str], str]
+CONFIG = IngestConfig()
+
+
+def stream(data: Dataset, user: str) -> list[str]:
+    """The items of a user, in order."""
+    return [data.catalog.item_ids[item] for item in data.events.item[data.events.user == data.user_ids.index(user)]]
+
+
+def test_ties_keep_the_order_of_the_rows_and_a_bad_row_is_told(write: Write) -> None:
+    path = write("e.csv", "user_id,item_id,ts\n" + "".join(f"u,i{n},2024-01-01\n" for n in (3, 1, 2)) + "u,i9,2023-12-31\n,x,2024-01-01\n")
+    loaded = load(Files(path), CONFIG)
+    assert stream(loaded.dataset, "u") == ["i9", "i3", "i1", "i2"]
+    assert [reason["rule"] for reason in loaded.summaries[0].reasons] == ["user_id is empty"]
+    assert (loaded.order, loaded.encoding_s) == (None, 0)
+
+
+def test_the_column_pos_is_the_order_where_it_is_asked_for_even_against_time(write: Write) -> None:
+    rows = [("u", "a", 2, 1704067200), ("u", "b", 10, 1704067100), ("u", "c", 0, 1704067300), ("v", "a", 1, 5), ("v", "b", 0, 5)]
+    path = write("e.csv", "user_id,item_id,pos,timestamp\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+    by_position, by_time = (load(Files(path), CONFIG, by_position=flag) for flag in (True, False))
+    assert (by_position.order, by_time.order) == ("pos", None)
+    assert stream(by_position.dataset, "u") == ["c", "a", "b"], "10 comes after 2, as a number"
+    assert stream(by_position.dataset, "v") == ["b", "a"]
+    assert stream(by_time.dataset, "u") == ["b", "a", "c"]
+    assert stream(by_time.dataset, "v") == ["a", "b"]
+    times = dict(zip(by_position.dataset.events.item.tolist(), by_position.dataset.events.time.tolist(), strict=False))
+    assert len(times) == 3, "an event takes its time along"
+
+
+def test_an_event_whose_place_is_known_is_not_lost_for_want_of_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    times = {"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "pos": [0, 1, 2, 0], "timestamp": [None, 1_600_000_000, None, None]}
+    pl.DataFrame(times).write_parquet(path)
+    loaded = load(Files(str(path)), CONFIG, by_position=True)
+    assert stream(loaded.dataset, "1") == ["7", "8", "9"]
+    assert set(loaded.dataset.events.time.tolist()) == {1_600_000_000}
+    assert loaded.summaries[0].reasons == [{"rule": "occurred_at is empty", "n_rows": 1}], "user 2 has no time at all"
+    assert stream(load(Files(str(path)), CONFIG).dataset, "1") == ["8"]
+
+
+def test_without_time_the_order_stays_and_every_event_happens_at_one_moment(write: Write) -> None:
+    path = write("e.csv", "user_id,item_id,ts\nu,a,300\nv,x,50\nu,b,100\nu,c,200\nv,y,60\n")
+    data = load(Files(path, without_time=True), CONFIG, by_position=True).dataset
+    assert (stream(data, "u"), stream(data, "v")) == (["b", "c", "a"], ["x", "y"])
+    assert set(data.events.time.tolist()) == {300}
+
+
+def test_times_are_filled_in_the_order_of_the_numbers_and_blanks_count_as_missing() -> None:
+    rows = pl.DataFrame({"who": ["a", "a", "b", "a"], "n": ["10", "9", "1", "2"], "at": ["", None, " ", "2024"]})
+    assert fill_times(rows, "who", "at", "n")["at"].to_list() == ["2024", "2024", None, "2024"]
+
+
+def test_columns_are_mapped_as_in_an_ingest_and_json_lines_are_read_too(write: Write) -> None:
+    path = write("e.jsonl", '{"Customer": "u", "Code": "a", "when": 5, "n": 2}\n{"Customer": "u", "Code": "b", "when": null, "n": 1}\n')
+    mapping = ColumnMapping({"user_id": "Customer", "item_id": "Code", "occurred_at": "when"}, predicate='"Code" is not null')
+    data = load(Files(path, event_mapping=mapping, order="n"), CONFIG, by_position=True).dataset
+    assert stream(data, "u") == ["b", "a"]
+
+
+def test_items_bring_titles_and_those_without_events(write: Write) -> None:
+    files = Files(write("e.csv", "user_id,item_id,ts\nu,a,5\n"), write("i.csv", "sku,label\na,Tea\nb,Cup\n"))
+    files = Files(files.events, files.items, item_mapping=ColumnMapping({"item_id": "sku", "title": "label"}))
+    assert load(files, CONFIG).dataset.titles == ("Tea", "Cup")
+
+
+def test_what_cannot_be_tested_is_said_with_a_remedy(write: Write) -> None:
+    good = write("e.csv", "user_id,item_id,ts\nu,a,5\nu,b,6\n")
+    cases = [
+        (Files(write("no_rows.csv", "user_id,item_id,ts\n")), "has columns, but no rows below them"),
+        (Files(write("empty.csv", "")), "0 bytes"),
+        (Files(write("bad.csv", "user_id,item_id,ts\n,a,5\n")), r"none of the 1 rows .* user_id is empty \(1\); map its columns"),
+        (Files(write("other.csv", "CustomerID,StockCode,when\n1,2,3\n")), "map it with --map occurred_at="),
+        (Files(good, event_mapping=ColumnMapping({"user_id": "usr"})), "map it with --map user_id=user_id"),
+        (Files(good, order="seq"), r"no column 'seq' in e.csv \(found: user_id, item_id, ts\); name one of them with --order"),
+        (Files(good, order="item_id"), "'item_id' of e.csv is its item_id; --order needs one that numbers"),
+        (Files(write("words.csv", "user_id,item_id,ts,nth\nu,a,5,first\n"), order="nth"), "1 events have no number in column 'nth'"),
+        (Files(str(Path(good).parent / "f.csv")), "did you mean"),
+    ]
+    for files, message in cases:
+        with pytest.raises(UserError, match=message):
+            load(files, CONFIG, by_position=True)
+
+
+def test_no_lake_is_left_behind(write: Write, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    load(Files(write("e.csv", "user_id,item_id,ts\nu,a,5\n")), CONFIG)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert not home.exists()
+
+
+def test_texts_for_which_there_is_no_time_are_left_out_and_the_items_say_so(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.encoding.QUICK_CHUNK_ITEMS", 2)
+    events = write("e.csv", "user_id,item_id,ts\n" + "".join(f"u,i{n},{n + 1}\n" for n in range(5)))
+    items = write("i.csv", "item_id,title\n" + "".join(f"i{n},tent number {n}\n" for n in range(5)))
+    encoder = EncoderConfig(name=str(save_tiny_bert(tmp_path / "tiny")))
+    loaded = load(Files(events, items), CONFIG, encoder=encoder, encode_within_s=0.0)
+    assert int((loaded.dataset.text != 0).any(1).sum()) == 2
+    assert loaded.summaries[1].notes == ["3 texts were left out: there was no time to encode them"]

@@ -1,0 +1,319 @@
+"""A minute publishes what changed: all of it or nothing, exactly once, and everybody else's rows stay."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from models.results import MetricRow, Neighbours
+from tasks.lake import Lake, reading, writing
+from tasks.minute.feed import make_step, read_histories
+from tasks.publish import minute as publishing
+from tasks.publish import publication
+from tasks.publish.minute import StaleError, publish_minute
+from tasks.publish.night import ALL_SETTLED
+from tasks.publish.pointer import live_version
+from tasks.watermarks import Watermarks, read_watermarks
+from tests import lakes as shop
+from tests.conftest import ROOT
+from tests.tasks.minute.test_feed import KINDS, NO_NEIGHBOURS, ROWS, minute, news_of
+from tests.tasks.publish.test_night import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows
+
+WRITTEN = (
+    "features.user_histories",
+    "recs.recommendations",
+    "recs.similar_items",
+    "recs.publications",
+    "ops.watermarks",
+    "ops.freshness",
+    "ops.moved_items",
+    "eval.prequential",
+)
+MEASURED = [MetricRow("live", "all", "ndcg_at_10", 0.3, 7), MetricRow("recent_popular", "new items", "ndcg_at_10", None, 0)]
+
+
+def written(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
+    with reading(lake) as con:
+        return {table: con.execute(f"select * from {table} order by all").fetchall() for table in WRITTEN}
+
+
+def test_who_did_something_gets_a_new_list_and_everybody_else_keeps_the_rows_he_had(lake: Lake) -> None:
+    add_item(lake, "a", "Alpha")
+    add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 2))
+    put(lake, ranked({"u": [1, 0], "v": [1, 2], "w": [1, 2]}))
+    old = rows(lake, "select * from recs.recommendations where user_id in ('v', 'w') order by all")
+    add_events(lake, ("u", "d", "view", 4), ("new", "a", "view", 3))
+    done = minute(lake, extra=["w"])
+    assert (done.n_users, done.n_users_changed, done.n_items) == (3, 2, 4), "the list of w is made anew, but is the same"
+    assert rows(
+        lake, "select user_id, rank, item_id, reason, model_version from recs.recommendations where model_version = '2' order by all"
+    ) == [
+        ("*", 1, "a", "popular right now", "2"),
+        ("*", 2, "b", "popular right now", "2"),
+        *[(user, rank, item, "because of Alpha", "2") for user in ("new", "u", "w") for rank, item in ((1, "b"), (2, "c"))],
+    ]
+    assert rows(lake, "select * from recs.recommendations where model_version = '1' order by all") == [row for row in old if row[0] == "v"]
+    assert rows(lake, "select user_id, item_ids, epoch(list_last(occurred_at)), n_events from features.user_histories order by all") == [
+        ("new", ["a"], 3, 1),
+        ("u", ["a", "d"], 4, 2),
+        ("v", ["a"], 2, 1),
+    ]
+    published = rows(lake, "select cadence, model_version, n_users, n_users_changed from recs.publications order by published_at")
+    assert published == [("nightly", "1", 3, 3), ("minute", "2", 3, 2)]
+
+
+def test_new_items_get_neighbours_and_the_others_keep_theirs(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "d", "view", 2))
+    near = np.array([3, 1]), Neighbours(np.array([[0, 2], [3, -1]]), np.array([[0.9, 0.8], [0.7, 0]], np.float32))
+    minute(lake, near=near)
+    found = rows(lake, "select item_id, rank, similar_item_id, model_version from recs.similar_items order by item_id, rank")
+    assert found == [
+        ("a", 1, "b", "1"),
+        ("a", 2, "c", "1"),
+        ("b", 1, "d", "2"),
+        ("c", 1, "a", "1"),
+        ("c", 2, "b", "1"),
+        ("d", 1, "a", "2"),
+        ("d", 2, "c", "2"),
+    ]
+
+
+def test_a_late_event_takes_its_place_and_the_oldest_makes_room(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20))
+    put(lake, ranked({"u": [1]}), max_events=3)
+    add_events(lake, ("u", "c", "view", 15))
+    minute(lake, max_events=3)
+    assert rows(lake, "select item_ids, n_events from features.user_histories") == [(["a", "c", "b"], 3)]
+    add_events(lake, ("u", "d", "view", 5), ("u", "d", "view", 20))
+    minute(lake, max_events=3)
+    assert rows(lake, "select item_ids, n_events from features.user_histories") == [(["c", "b", "d"], 5)]
+    assert rows(lake, "select earlier_item_ids from features.user_histories") == [(["a", "d"],)]
+
+
+def test_where_it_is_not_known_what_came_before_it_is_what_makes_room_from_then_on(lake: Lake) -> None:
+    add_events(lake, *[("u", item, "view", second) for second, item in enumerate("abcd")])
+    put(lake, ranked({"u": [1]}), max_events=3)
+    with writing(lake) as con:
+        con.execute("update features.user_histories set earlier_item_ids = null")
+    assert read_histories(lake, ["u"], WEIGHTS, 3)["earlier_item_ids"].to_list() == [[]]
+    assert read_histories(lake, ["u"], WEIGHTS, 1)["earlier_item_ids"].to_list() == [["b", "c"]]
+    add_events(lake, ("u", "a", "view", 9))
+    minute(lake, max_events=3)
+    assert rows(lake, "select item_ids, earlier_item_ids, n_events from features.user_histories") == [(["c", "d", "a"], ["b"], 5)]
+
+
+def test_the_figures_of_the_minute_and_the_waits_of_its_users_are_noted(lake: Lake) -> None:
+    put(lake, ranked({"u": [1]}))
+    received_h = 28 + 4 / 60  # at 04:04 of the second day
+    shop.put(lake, [("u", "a", 1), ("u", "a", received_h + 20 / 3600), ("v", "a", received_h)])
+    done = minute(lake, prequential=MEASURED, versions={"live": "1"})
+    columns = "flow_run_id, mlflow_run_id, model_version, model, segment, metric, value, n_events, minute, evaluated_at"
+    at = datetime(2026, 1, 2, 4, 5), datetime(2026, 1, 2, 4, 5, 6)
+    assert rows(lake, f"select {columns} from eval.prequential order by model") == [
+        ("flow-2", "mlflow-2", "1", "live", "all", "ndcg_at_10", 0.3, 7, *at),
+        ("flow-2", "mlflow-2", None, "recent_popular", "new items", "ndcg_at_10", None, 0, *at),
+    ]
+    waits = rows(lake, "select publication_id, user_id, epoch(generated_at - received_at) from ops.freshness order by user_id")
+    assert waits == [(done.publication_id, "u", 46.0), (done.publication_id, "v", 66.0)]
+    assert rows(lake, "from ops.freshness_by_hour") == [(datetime(2026, 1, 2, 4), 2, 56.0, pytest.approx(65.0), 66.0)]
+
+
+def test_the_newest_publish_names_the_live_model_whatever_the_clock_says(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    monkeypatch.setattr("tasks.publish.publication._now", lambda: datetime(2020, 1, 1))
+    add_events(lake, ("u", "b", "view", 2))
+    minute(lake, "2")
+    assert live_version(lake) == "2"
+
+
+def test_the_same_minute_again_is_refused_and_writes_nothing(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    before = read_watermarks(lake)
+    assert before is not None
+    add_events(lake, ("u", "b", "view", 2))
+    news, made = news_of(lake, before), provenance(lake, "2")
+    after = Watermarks(news.snapshot, news.snapshot)
+
+    def publish_it() -> None:
+        publish_minute(lake, CATALOG, ranked({"u": [2]}), ANYONE, NO_NEIGHBOURS, news, ALL_SETTLED, 4, made, before, after)
+
+    publish_it()
+    then = written(lake)
+    with pytest.raises(StaleError, match=r"another run has published .* nothing was written"):
+        publish_it()
+    assert written(lake) == then
+
+
+def test_a_minute_looks_through_no_notes_of_those_before_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    add_events(lake, ("u", "b", "view", 2))
+    executed, statement = [], publication.statement
+
+    def noted(name: str) -> str:
+        executed.append(name)
+        return statement(name)
+
+    for module in ("minute", "publication"):
+        monkeypatch.setattr(f"tasks.publish.{module}.statement", noted)
+    minute(lake, prequential=MEASURED)
+    assert {"publish/insert_freshness", "publish/insert_prequential", "publish/insert_publication"} <= set(executed)
+    assert not {"publish/delete_freshness", "publish/delete_prequential", "publish/delete_publication"} & set(executed)
+
+
+def strike(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def armed(place: str, nth: int) -> None:
+    """Let this process be killed at the nth statement of its publish, some milliseconds into the commit, or right after it."""
+    statement, move, calls = publication.statement, publication.move_watermarks, itertools.count()
+
+    def strike_at_statement(name: str) -> str:
+        if next(calls) == nth:
+            strike()
+        return statement(name)
+
+    def strike_in_commit(*words: Any) -> None:
+        move(*words)
+        signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # its signal ends the process as it stands
+
+    if place == "statement":
+        publishing.statement = publication.statement = strike_at_statement
+    elif place == "commit":
+        publishing.move_watermarks = strike_in_commit  # type: ignore[assignment]
+    else:
+        publishing.told = strike  # type: ignore[assignment]
+
+
+def killing(catalog: str, data_path: str, lock_path: str) -> None:
+    """Run by a process of its own: for each line that it reads, one minute run that is killed where the line says."""
+    lake = Lake(catalog, data_path, Path(lock_path), 5000, 60)
+    for line in sys.stdin:
+        if os.fork():  # nothing has been opened and no thread started here
+            _, status = os.wait()
+            print("killed" if os.WIFSIGNALED(status) else "lived", flush=True)
+            continue
+        place, nth = line.split()
+        armed(place, int(nth))
+        minute(lake, prequential=MEASURED)
+        os._exit(0)
+
+
+EVERYWHERE = [*[("statement", nth) for nth in range(40)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
+SOMEWHERE = [("statement", 5), ("statement", 11), ("commit", 4), ("after", 0)]
+
+
+@pytest.mark.parametrize("places", [SOMEWHERE, pytest.param(EVERYWHERE, marks=pytest.mark.slow)], ids=["somewhere", "everywhere"])
+def test_a_minute_killed_at_a_statement_in_the_commit_or_after_it_leaves_all_or_nothing(lake: Lake, places: list[tuple[str, int]]) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [3]}))
+    script = "import sys; from tests.tasks.publish.test_minute import killing; killing(*sys.argv[1:])"
+    words = [sys.executable, "-c", script, lake.catalog, lake.data_path, str(lake.lock_path)]
+    n_rounds, has_news = 0, False
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for place, nth in places:
+            if not has_news:
+                n_rounds, has_news = n_rounds + 1, True
+                add_events(lake, ("u", "b", "view", n_rounds), ("v", "c", "view", n_rounds))
+                before = written(lake)
+            print(place, nth, file=child.stdin, flush=True)
+            fate, now = child.stdout.readline().strip(), written(lake)
+            if now != before:
+                has_news = False
+                assert (place, fate) != ("statement", "killed")
+                assert len(now["recs.publications"]) == len(before["recs.publications"]) + 1
+                assert [(user, n_events) for user, *_, n_events, _, _, _ in now["features.user_histories"]] == [
+                    ("u", n_rounds + 1),
+                    ("v", n_rounds),
+                ]
+                assert [row[:2] for row in now["recs.recommendations"]] == [(user, rank) for user in "*uv" for rank in (1, 2)]
+            assert (place, has_news) != ("after", True)
+        child.stdin.close()
+    if has_news:
+        minute(lake)
+    assert rows(lake, "select user_id, n_events from features.user_histories order by all") == [("u", n_rounds + 1), ("v", n_rounds)]
+
+
+AHEAD = 4_000_000_000
+"""Seconds since 1970 that are yet to come."""
+Batch = list[tuple[str, str, str, int]]
+BATCHES = st.lists(
+    st.tuples(
+        st.lists(
+            st.tuples(st.sampled_from("uvw"), st.sampled_from("abcd"), st.sampled_from(["view", "odd", "search"]), st.integers(0, 5)),
+            min_size=1,
+            max_size=5,
+        ),
+        st.booleans(),
+    ),
+    min_size=2,
+    max_size=4,
+)
+FULL: Batch = [("u", "b", "view", second) for second in (1, 2, 3)]
+"""As many events as a history keeps."""
+HISTORIES = "select user_id, item_ids, event_types, occurred_at, earlier_item_ids, n_events from features.user_histories order by user_id"
+
+
+def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
+    """After any minutes, the histories are those that a night would make; every event was new once, and learnt once."""
+    with writing(lake) as con:
+        for table in ("raw.events", *WRITTEN):
+            con.execute(f"delete from {table}")
+    (first, _), *later = batches
+    add_events(lake, *first)
+    put(lake, ranked({"u": [1]}), max_events=3)
+    new, learnt = 0, 0
+    for batch, learns in [*later, ([("u", "a", "view", 3)], True)]:
+        add_events(lake, *batch)
+        step = make_step(news_of(lake, max_events=3), ROWS, KINDS, 4, as_of=9)
+        assert (step.is_due | ~step.is_new).all()
+        assert all((np.diff(step.events.time[step.events.user == user]) >= 0).all() for user in range(step.events.n_users))
+        new += int(step.is_new.sum())
+        if step.is_new.any():
+            learnt += int(step.is_due.sum()) if learns else 0
+            minute(lake, learns=learns, max_events=3)
+    n_taught = rows(lake, "select count(*) from raw.events where event_type <> 'search'")[0][0]
+    assert (new, learnt) == (n_taught - sum(kind != "search" for _, _, kind, _ in first), new)
+    by_minutes = rows(lake, HISTORIES)
+    put(lake, ranked({"u": [1]}), max_events=3)
+    assert by_minutes == rows(lake, HISTORIES)
+
+
+def test_events_whose_clock_is_ahead_take_the_place_of_the_moment_they_came_in(lake: Lake) -> None:
+    first, second, third = [("u", "a", "view", 1), ("u", "b", "view", AHEAD + 9)], [("u", "c", "view", AHEAD)], [("u", "d", "view", 3)]
+    minutes_keep_the_books(lake, [(first, True), (second, False), (third, True)])
+    assert rows(lake, "select item_ids from features.user_histories") == [(["a", "b", "c"],)], "the last event is a late one on a"
+    assert rows(lake, "select list_last(occurred_at) <= now()::timestamp from features.user_histories") == [(True,)]
+
+
+@settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=BATCHES)
+@example(batches=[(FULL, True), ([("u", "c", "view", 4)], True), ([("u", "a", "view", 0)], False)])
+def test_minutes_make_the_histories_that_a_night_would_make(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
+    minutes_keep_the_books(lake, batches)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=BATCHES)
+def test_many_minutes_make_the_histories_that_a_night_would_make(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
+    minutes_keep_the_books(lake, batches)

@@ -1,0 +1,303 @@
+"""Publishing: all or nothing, in the right order, with every row's origin; upkeep that changes no content."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from models.results import MetricRow, Neighbours, RankedLists
+from tasks.lake import Lake, current_snapshot, reading, writing
+from tasks.minute.feed import read_news
+from tasks.publish.night import publish_night, write_offline_metrics
+from tasks.publish.publication import Provenance, Publication
+from tasks.upkeep import maintain
+from tasks.watermarks import Watermarks
+
+CATALOG = ("a", "b", "c", "d")
+WEIGHTS = {"view": 1.0, "search": 0.0, "return": 0.0}
+
+
+def add_item(lake: Lake, item_id: str, title: str | None) -> None:
+    with writing(lake) as con:
+        con.execute(
+            "insert into raw.items values ($id, $title, null, [], [], null, true, now()::timestamp, now()::timestamp)",
+            {"id": item_id, "title": title},
+        )
+
+
+def add_events(lake: Lake, *events: tuple[str, str | None, str, int]) -> None:
+    """Events as (user, item, type, seconds)."""
+    with writing(lake) as con:
+        con.register("fresh", pa.table(dict(zip(("user_id", "item_id", "event_type", "second"), zip(*events, strict=True), strict=True))))
+        con.execute(
+            "insert into raw.events select uuid()::varchar, user_id, item_id::varchar, event_type, null, null,"
+            " make_timestamp(second * 1000000), now()::timestamp, null from fresh"
+        )
+
+
+def snapshot_of(lake: Lake) -> int:
+    with reading(lake) as con:
+        return current_snapshot(con)
+
+
+def provenance(lake: Lake, version: str = "1", snapshot: int | None = None) -> Provenance:
+    return Provenance(version, f"mlflow-{version}", f"flow-{version}", snapshot or snapshot_of(lake), datetime(2026, 1, 2, 3, 4, 5))
+
+
+def ranked(users: Mapping[str, Sequence[int]], because: int = 0) -> RankedLists:
+    item = np.array(list(users.values()), dtype=np.int64)
+    score = np.ascontiguousarray(np.broadcast_to(np.linspace(1, 0, item.shape[1]), item.shape), dtype=np.float32)
+    return RankedLists(tuple(users), item, score, score * np.float32(0.5), np.full_like(item, because))
+
+
+ANYONE = ranked({"*": [0, 1]})
+NEIGHBOURS = Neighbours(np.array([[1, 2], [0, -1], [0, 1], [-1, -1]]), np.array([[0.9, 0.5], [0.9, 0], [0.5, 0.1], [0, 0]], np.float32))
+
+
+def put(lake: Lake, lists: RankedLists, version: str = "1", **options: Any) -> Publication:
+    return publish_night(
+        lake, CATALOG, lists, ANYONE, NEIGHBOURS, options.pop("max_events", 10), provenance(lake, version), event_weights=WEIGHTS, **options
+    )
+
+
+def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
+    with reading(lake) as con:
+        return con.execute(sql).fetchall()
+
+
+def test_every_user_and_anyone_get_their_list_in_order_with_reasons_and_origin(lake: Lake) -> None:
+    add_item(lake, "a", "Alpha")
+    add_item(lake, "b", None)
+    snapshot = snapshot_of(lake)
+    done = put(lake, ranked({"u2": [1, 0], "u1": [2, -1]}, because=0))
+    assert (done.n_users, done.n_users_changed, done.n_items) == (2, 2, 4)
+    assert rows(lake, "select user_id, rank, item_id, source, reason from recs.recommendations order by rowid") == [
+        ("*", 1, "a", "popular", "popular right now"),
+        ("*", 2, "b", "popular", "popular right now"),
+        ("u1", 1, "c", "model", "because of Alpha"),
+        ("u2", 1, "b", "model", "because of Alpha"),
+        ("u2", 2, "a", "model", "because of Alpha"),
+    ]
+    assert rows(
+        lake, "select distinct model_version, mlflow_run_id, flow_run_id, data_snapshot, generated_at from recs.recommendations"
+    ) == [("1", "mlflow-1", "flow-1", snapshot, datetime(2026, 1, 2, 3, 4, 5))]
+    assert rows(lake, "select score, probability from recs.recommendations where user_id = 'u2' order by rank") == [(1.0, 0.5), (0.0, 0.0)]
+
+
+@pytest.mark.parametrize(("because", "reason"), [(1, "because of b"), (-1, "popular right now")])
+def test_a_reason_is_the_item_id_where_there_is_no_title_and_popularity_where_no_item_speaks(lake: Lake, because: int, reason: str) -> None:
+    put(lake, ranked({"u": [2]}, because=because))
+    assert rows(lake, "select reason from recs.recommendations where user_id = 'u'") == [(reason,)]
+
+
+def test_neighbours_end_where_there_are_fewer(lake: Lake) -> None:
+    put(lake, ranked({"u": [0]}))
+    found = rows(lake, "select item_id, rank, similar_item_id from recs.similar_items order by item_id, rank")
+    assert found == [("a", 1, "b"), ("a", 2, "c"), ("b", 1, "a"), ("c", 1, "a"), ("c", 2, "b")]
+
+
+def test_histories_are_those_of_the_pinned_snapshot_the_last_events_oldest_first_without_weightless_types(lake: Lake) -> None:
+    add_events(
+        lake,
+        ("u", "a", "view", 3),
+        ("u", "b", "view", 1),
+        ("u", "c", "view", 3),
+        ("u", "d", "return", 4),
+        ("v", None, "search", 5),
+        ("w", "a", "odd", 1),
+    )
+    pinned = provenance(lake)
+    add_events(lake, ("u", "d", "view", 9), ("x", "d", "view", 9))
+    publish_night(lake, CATALOG, ranked({"u": [0]}), ANYONE, NEIGHBOURS, 2, pinned, event_weights=WEIGHTS)
+    assert rows(lake, "select user_id, item_ids, event_types, n_events from features.user_histories order by user_id") == [
+        ("u", ["a", "c"], ["view", "view"], 3),
+        ("w", ["a"], ["odd"], 1),
+    ]
+
+
+def test_the_items_of_the_events_before_those_of_a_history_are_kept_each_once(lake: Lake) -> None:
+    add_events(lake, *[("u", item, "view", second) for second, item in enumerate("dbabcb")], ("u", "e", "return", 0), ("v", "a", "view", 1))
+    put(lake, ranked({"u": [0]}), max_events=2)
+    assert rows(lake, "select user_id, item_ids, earlier_item_ids, n_events from features.user_histories order by user_id") == [
+        ("u", ["c", "b"], ["a", "b", "d"], 6),
+        ("v", ["a"], [], 1),
+    ]
+
+
+def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"same": [0, 1], "swapped": [0, 1], "gone": [0, 1]}), "1")
+    done = put(lake, ranked({"same": [0, 1], "swapped": [1, 0], "new": [0, 1]}), "2")
+    assert (done.n_users, done.n_users_changed) == (3, 2)
+    assert rows(lake, "select count(*) from recs.recommendations where user_id = 'gone'") == [(0,)]
+    published = rows(lake, "select model_version, cadence, n_users, n_users_changed, n_items from recs.publications order by model_version")
+    assert published == [("1", "nightly", 3, 3, 4), ("2", "nightly", 3, 2, 4)]
+
+
+def test_the_same_publish_again_doubles_nothing(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    snapshot, origin = snapshot_of(lake), provenance(lake)
+    notes: dict[str, Any] = {
+        "news": read_news(lake, Watermarks(snapshot - 1, snapshot - 1), snapshot, WEIGHTS, 10),
+        "prequential": [MetricRow("live", "all", "mrr", 0.3, 7)],
+    }
+    for _ in range(2):
+        publish_night(lake, CATALOG, ranked({"u": [0, 1]}), ANYONE, NEIGHBOURS, 10, origin, event_weights=WEIGHTS, **notes)
+    assert rows(lake, "select (select count(*) from ops.freshness), (select count(*) from eval.prequential)") == [(1, 1)]
+    assert rows(lake, "select count(*) from recs.publications") == [(1,)]
+    assert rows(lake, "select count(*) from recs.recommendations") == [(4,)]
+
+
+def test_a_lake_without_users_still_gets_the_list_for_anyone(lake: Lake) -> None:
+    nobody = RankedLists((), *(np.empty((0, 5), dtype=kind) for kind in (np.int64, np.float32, np.float32, np.int64)))
+    done = put(lake, nobody)
+    assert (done.n_users, done.n_users_changed) == (0, 0)
+    assert rows(lake, "select user_id, count(*) from recs.recommendations group by all") == [("*", 2)]
+
+
+def test_a_user_called_star_does_not_mix_with_the_list_for_anyone(lake: Lake) -> None:
+    put(lake, ranked({"*": [3, 2], "u": [0, 1]}))
+    assert rows(lake, "select item_id from recs.recommendations where user_id = '*' order by rank") == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+def test_lists_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake, score: float) -> None:
+    put(lake, ranked({"u": [0, 1]}), "1")
+    good = ranked({"u": [1, 0]})
+    bad = RankedLists(good.user_ids, good.item, np.full_like(good.score, score), good.probability, good.because)
+    with pytest.raises(ValueError, match="not finite"):
+        put(lake, bad, "2")
+    assert rows(lake, "select distinct model_version from recs.recommendations") == [("1",)]
+
+
+def test_lists_come_in_the_order_of_user_and_rank_across_blocks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.publish.rows.BLOCK_USERS", 7)
+    users = {f"u{number}": [number % 4, (number + 1) % 4] for number in range(40)}
+    put(lake, ranked(users))
+    found = rows(lake, "select user_id, rank, item_id from recs.recommendations order by rowid")
+    assert found == sorted(found)
+    assert {(user, item) for user, rank, item in found if rank == 1 and user != "*"} == {
+        (user, CATALOG[items[0]]) for user, items in users.items()
+    }
+
+
+def test_offline_metrics_name_the_version_and_a_second_write_of_a_run_replaces_the_first(lake: Lake) -> None:
+    measured = [
+        MetricRow("minutehand", "all", "ndcg_at_10", 0.2, 50, 0.1, 0.3),
+        MetricRow("champion", "all", "ndcg_at_10", 0.19, 50),
+        MetricRow("item_knn", "cold user x cold item", "ndcg_at_10", None, 0),
+        MetricRow("most_popular", "all", "mrr", float("nan"), 0),
+    ]
+    origin = provenance(lake, "7")
+    for _ in range(2):
+        write_offline_metrics(lake, measured, origin, {"champion": "6"})
+    columns = "model, model_version, segment, metric, value, low, high, n_events"
+    assert rows(lake, f"select {columns} from eval.offline order by n_events desc, value desc, model") == [
+        ("minutehand", "7", "all", "ndcg_at_10", 0.2, 0.1, 0.3, 50),
+        ("champion", "6", "all", "ndcg_at_10", 0.19, None, None, 50),
+        ("item_knn", None, "cold user x cold item", "ndcg_at_10", None, None, None, 0),
+        ("most_popular", None, "all", "mrr", None, None, None, 0),
+    ]
+
+
+N_MANY, K_MANY = 400, 20
+CONSISTENT = """
+    select
+        count(distinct model_version),
+        any_value(model_version),
+        count(*),
+        (select count(distinct model_version) from recs.similar_items),
+        (select any_value(model_version) from recs.similar_items),
+        (select arg_max(model_version, published_at) from recs.publications)
+    from recs.recommendations
+"""
+
+
+def publish_many(lake: Lake, version: int) -> Publication:
+    """Lists that differ from version to version, of enough users that a publish takes a moment."""
+    catalog = tuple(f"i{number:03d}" for number in range(200))
+    item = (np.arange(N_MANY)[:, None] + np.arange(K_MANY) + version) % len(catalog)
+    figures = np.ones(item.shape, np.float32)
+    lists = RankedLists(tuple(f"u{number}" for number in range(N_MANY)), item, figures, figures, np.full_like(item, -1))
+    near = (np.arange(len(catalog))[:, None] + np.arange(1, 11)) % len(catalog)
+    neighbours = Neighbours(near, np.ones(near.shape, np.float32))
+    origin = Provenance(str(version), "m", "f", snapshot_of(lake), datetime(2026, 1, 1) + timedelta(seconds=version))
+    return publish_night(lake, catalog, lists, ranked({"*": [0, 1]}), neighbours, 10, origin, event_weights=WEIGHTS)
+
+
+def publish_until_killed(catalog: str, data_path: str, lock_path: str, first: str) -> None:
+    """Run by a process of its own."""
+    lake = Lake(catalog, data_path, Path(lock_path), 5000, 60)
+    print("ready", flush=True)
+    for version in range(int(first), 10**9):
+        publish_many(lake, version)
+
+
+def start_publishing(lake: Lake, first: int) -> subprocess.Popen[str]:
+    script = "import sys; from tests.tasks.publish.test_night import publish_until_killed; publish_until_killed(*sys.argv[1:])"
+    words = [sys.executable, "-c", script, lake.catalog, lake.data_path, str(lake.lock_path), str(first)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_publish_leaves_the_old_tables_whole_and_no_reader_ever_sees_a_mixed_state(lake: Lake) -> None:
+    publish_many(lake, 1)
+    seen = {reading_of(lake)}
+    with reading(lake) as reader:
+        for first, n_publishes, then_s in ((100, 0, 0.1), (200, 1, 0.02), (300, 1, 0.15), (400, 2, 0.3)):
+            n_before, deadline, killed_at = len(seen), time.monotonic() + 60, 0.0
+            child = start_publishing(lake, first)
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            while not killed_at or time.monotonic() < killed_at:
+                seen.update(reader.execute(CONSISTENT).fetchall())
+                if not killed_at and (len(seen) >= n_before + n_publishes or time.monotonic() > deadline):
+                    killed_at = time.monotonic() + then_s
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child.stdout.close()
+            seen.update(reader.execute(CONSISTENT).fetchall())
+    assert len(seen) >= 5, "hardly a publish came through"
+    for n_versions, version, n_rows, n_near, near_version, published in seen:
+        assert (n_versions, n_rows, n_near) == (1, N_MANY * K_MANY + 2, 1)
+        assert version == near_version == published
+    publish_many(lake, 1000)
+    before = content(lake)
+    maintain(lake, now=datetime.now(UTC) + timedelta(days=3))
+    assert content(lake) == before
+    assert [path for path in files(lake) if path.name.startswith("ducklake-")] != []
+    assert unknown_files(lake) == []
+
+
+def reading_of(lake: Lake) -> tuple[Any, ...]:
+    return rows(lake, CONSISTENT)[0]
+
+
+def files(lake: Lake) -> list[Path]:
+    return sorted(Path(lake.data_path).rglob("*.parquet"))
+
+
+def unknown_files(lake: Lake) -> list[str]:
+    with writing(lake) as con:
+        found = con.execute("call ducklake_delete_orphaned_files('lake', dry_run => true, cleanup_all => true)").fetchall()
+    return [path for (path,) in found]
+
+
+def content(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
+    with reading(lake) as con:
+        return content_of(con)
+
+
+def content_of(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
+    tables = ("raw.events", "raw.items", "features.user_histories", "recs.recommendations", "recs.similar_items", "recs.publications")
+    return {table: con.execute(f"select rowid, * from {table} order by rowid").fetchall() for table in tables}

@@ -1,0 +1,205 @@
+"""The registry on a real MLflow store: what a night leaves, what a version holds, which one is the champion."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from mlflow.entities import Run
+
+from models.version import checkpoint as checkpoints
+from tasks import figures
+from tasks.registry.day_run import open_day
+from tasks.registry.increments import reconcile_live, register_increment
+from tasks.registry.night_run import Night, register, start_night
+from tasks.registry.upkeep import reconcile
+from tasks.registry.versions import Registry, RegistryError, aliases, champion, find_version, open_registry, promote, refuse
+from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run_of(registry: Registry, night: Night) -> Run:
+    return registry.client.get_run(night.run_id)
+
+
+def artifacts_of(registry: Registry, night: Night) -> Path:
+    return Path(urlparse(run_of(registry, night).info.artifact_uri).path)
+
+
+def test_a_night_is_a_run_with_its_settings_snapshot_and_code(registry: Registry) -> None:
+    dataset = {"n_events": 12, "n_users": 3, "n_items": 5, "since": "2026-01-01", "until": "2026-02-01"}
+    with start_night(registry, "brisk-owl", {"train": {"max_epochs": 3}}, 42, "abc123", dataset, flow_run_id="f-1") as night:
+        pass
+    run = run_of(registry, night)
+    assert (run.info.run_name, run.info.status) == ("brisk-owl", "FINISHED")
+    assert run.data.params == {"train.max_epochs": "3"}
+    wanted = {"minutehand.cadence": "nightly", "minutehand.snapshot": "42", "minutehand.flow_run_id": "f-1"}
+    assert wanted.items() <= run.data.tags.items()
+    assert run.data.tags["mlflow.source.git.commit"] == "abc123"
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest, json.loads(used.dataset.profile)) == ("raw.events", "42", dataset)
+
+
+def test_curves_are_metrics_against_epochs_and_an_epoch_without_validation_has_no_point(registry: Registry) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        for epoch, (loss, ndcg) in enumerate([(3.0, 0.1), (2.0, None), (1.0, 0.3)], start=1):
+            night.epoch(epoch, loss, ndcg, 0.5)
+        night.stage_seconds("load dataset", 1.5)
+    history = registry.client.get_metric_history
+    assert [(point.step, point.value) for point in history(night.run_id, "train/loss")] == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert [(point.step, point.value) for point in history(night.run_id, "validation/ndcg_at_10")] == [(1, 0.1), (3, 0.3)]
+    assert run_of(registry, night).data.metrics["seconds/load_dataset"] == 1.5
+
+
+def test_metrics_are_named_by_model_metric_and_segment(registry: Registry) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        night.metrics(ROWS)
+    assert run_of(registry, night).data.metrics == {
+        "minutehand/ndcg_at_10": 0.12,
+        "minutehand/ndcg_at_10_low": 0.10,
+        "minutehand/ndcg_at_10_high": 0.14,
+        "minutehand/ndcg_at_10_warm_user_cold_item": 0.03,
+        "item_knn/ndcg_at_10": 0.08,
+    }
+
+
+def test_figures_and_report_are_artifacts(registry: Registry) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        night.figures({"training": figures.training_curve([2.0, 1.0], [0.1, 0.2])})
+        night.report("# Night\n" + "a line\n" * 2000)
+    folder = artifacts_of(registry, night)
+    assert (folder / "figures" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "report.md").read_text(encoding="utf-8").count("a line") == 2000
+    note = run_of(registry, night).data.tags["mlflow.note.content"]
+    assert len(note) < 5000
+    assert note.endswith("`report.md`")
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError("no events"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
+def test_a_night_that_breaks_off_says_how(registry: Registry, error: BaseException, status: str) -> None:
+    with pytest.raises(type(error)), start_night(registry, "night", {}, 1, None, {}) as night:
+        raise error
+    run = run_of(registry, night)
+    assert run.info.status == status
+    assert run.data.tags.get("minutehand.error") == ("ValueError: no events" if status == "FAILED" else None)
+
+
+def test_a_night_whose_process_died_is_ended_by_the_next_and_a_living_one_is_left(registry: Registry, store: Path) -> None:
+    script = f"""
+import os, sys
+from pathlib import Path
+from tasks.registry.night_run import start_night
+from tasks.registry.versions import open_registry
+registry = open_registry({registry.tracking_uri!r}, {registry.model_name!r}, Path({str(store)!r}))
+with start_night(registry, "the-dead", {{}}, 1, None, {{}}) as night:
+    print(night.run_id, flush=True)
+    os._exit(9)
+"""
+    died = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    dead_run = died.stdout.strip()
+    assert registry.client.get_run(dead_run).info.status == "RUNNING"
+    with start_night(registry, "the-living", {}, 1, None, {}) as living:
+        assert registry.client.get_run(dead_run).info.status == "KILLED"
+        assert reconcile(registry, None).ended_runs == ()
+        assert run_of(registry, living).info.status == "RUNNING"
+
+
+def test_a_version_is_tagged_with_its_snapshot_and_its_own_figures(registry: Registry, register_one: Callable[[], str]) -> None:
+    tags = find_version(registry, register_one()).tags
+    assert (tags["snapshot"], tags["ndcg_at_10"]) == ("1", "0.120000")
+
+
+def test_registering_twice_in_one_night_makes_one_version(registry: Registry, checkpoint: Path) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        first = register(night, checkpoint, ROWS, EXAMPLE)
+        assert register(night, checkpoint, ROWS, EXAMPLE) == first
+    assert len(registry.client.search_model_versions(f"name = '{registry.model_name}'")) == 1
+
+
+def test_the_champion_is_read_where_it_lies(registry: Registry, register_one: Callable[[], str], store: Path) -> None:
+    assert champion(registry) is None
+    version = register_one()
+    promote(registry, version)
+    found = champion(registry)
+    assert found is not None
+    assert found.version == version
+    assert found.checkpoint_folder.is_relative_to(store / registry.model_name)
+    assert checkpoints.load(found.checkpoint_folder).catalog.item_ids == ITEMS
+
+
+def test_promotion_moves_the_aliases_and_a_refusal_leaves_the_champion(registry: Registry, register_one: Callable[[], str]) -> None:
+    first, second, third = (register_one() for _ in range(3))
+    promote(registry, first)
+    promote(registry, second)
+    assert aliases(registry) == {"champion": second, "previous": first, "challenger": third}
+    refuse(registry, third, "worse")
+    assert aliases(registry) == {"champion": second, "previous": first, "challenger": third}
+    assert find_version(registry, third).tags["gate"] == "refused"
+
+
+def test_a_promotion_done_twice_keeps_the_previous_champion(registry: Registry, register_one: Callable[[], str]) -> None:
+    first, second = register_one(), register_one()
+    for version in (first, second, second):
+        promote(registry, version)
+    assert aliases(registry) == {"champion": second, "previous": first}
+
+
+def test_a_champion_whose_files_are_gone_is_an_error_that_says_where_they_were(registry: Registry, register_one: Callable[[], str]) -> None:
+    promote(registry, register_one())
+    found = champion(registry)
+    assert found is not None
+    (found.checkpoint_folder.parent.parent / "MLmodel").unlink()
+    with pytest.raises(RegistryError, match="bring that folder back"):
+        champion(registry)
+
+
+def test_the_store_is_in_wal_mode_and_a_deleted_experiment_comes_back(registry: Registry, store: Path) -> None:
+    with sqlite3.connect(store / "mlflow.db") as con:
+        assert con.execute("pragma journal_mode").fetchone() == ("wal",)
+    con.close()
+    registry.client.delete_experiment(registry.experiment_id)
+    again = open_registry(registry.tracking_uri, registry.model_name, store)
+    assert again.experiment_id == registry.experiment_id
+    assert registry.client.get_experiment(again.experiment_id).lifecycle_stage == "active"
+
+
+def test_a_store_that_is_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database " * 100, encoding="utf-8")
+    with pytest.raises(RegistryError, match="MINUTEHAND_REGISTRY__TRACKING_URI"):
+        open_registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "minutehand", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_registry_behind_a_server_keeps_a_copy_of_the_champion(tmp_path: Path, checkpoint: Path, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    command = ["-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/far.db"]
+    server = subprocess.Popen([sys.executable, *command, "--artifacts-destination", str(tmp_path / "far")], cwd=tmp_path)
+    try:
+        registry = open_registry(f"http://127.0.0.1:{port}", "minutehand", tmp_path / "near")
+        with start_night(registry, "night", {"seed": 7}, 1, None, {}) as night:
+            night.figures({"training": figures.training_curve([1.0], [0.1])})
+            promote(registry, register(night, checkpoint, ROWS, EXAMPLE))
+        found = champion(registry)
+        assert found is not None
+        assert found.checkpoint_folder.is_relative_to(tmp_path / "near" / "downloads")
+        assert checkpoints.load(found.checkpoint_folder).catalog.item_ids == ITEMS
+        assert reconcile(registry, found.version).deleted_models == ()
+        day = open_day(registry, date(2026, 11, 21), found.version)
+        increment = register_increment(day, checkpoint, found, 2)
+        shutil.rmtree(tmp_path / "near" / "downloads")
+        assert find_version(registry, increment.version) == increment
+        assert checkpoints.load(increment.checkpoint_folder).catalog.item_ids == ITEMS
+        assert reconcile_live(registry, found.version, lambda _: False).deleted_versions == (increment.version,)
+        assert not increment.checkpoint_folder.exists()
+    finally:
+        server.terminate()
+        server.wait(30)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+CPU = torch.device("cpu")
 BLOCK_CELLS = 10_000_000
 """How many scores to hold at a time: users times items of one block."""
 

@@ -139,7 +139,7 @@ class Evaluator:
             for members, features in self.blocks(rows):
                 sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
                 state = ItemState(features, mean_score, is_cold)
-                yield members, combine(blend, self.users(members, blend), sequence, state, self.repeats(members))
+                yield members, combine(blend, self.users(members, blend), {"sequence": sequence}, state, self.repeats(members))
 
         return self.in_order(rows, *self.rank(scores()))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.device import matmul_dtype
+from models.device import CPU, matmul_dtype
 from models.evaluation.evaluator import Evaluator, served_vectors
 from models.events import Events, cut
 from models.night import Fit
@@ -48,7 +48,7 @@ def begin(
     replayed = cut(events, sample.windows)
     shares = np.linspace(0, 1, config.prior_slots)
     moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
-    prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(torch.device("cpu")))
+    prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(CPU))
     memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
     recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config, held_out_from) if config.blend_rows else None
     return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, {}, 0)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.device import matmul_dtype
+from models.device import CPU, matmul_dtype
 from models.events import Events, Ints, Windows, target_windows
 from models.metrics.ranking import rank_events
 from models.ranking.candidates import Candidates
@@ -123,7 +123,7 @@ def _window(weights: Weights) -> int:
 
 def _offsets(memory: Memory, first_seen: Ints, time: Ints, sampling: Sampling | None = None) -> Offsets:
     """The log prior of the slot of each event; what came into being after the slot is out."""
-    prior = memory.prior.to(matmul_dtype(torch.device("cpu")))
+    prior = memory.prior.to(matmul_dtype(CPU))
     least = prior.masked_fill(prior.isinf(), torch.inf).amin(1, keepdim=True)
     table = torch.where(prior.isinf(), least, prior)  # of a slot before the item was in the catalog, but with a late event on it
     ends = [*memory.slot_time[1:], np.iinfo(np.int64).max]

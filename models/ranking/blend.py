@@ -10,7 +10,9 @@ The sequence model never counts against an item for being like what the user wan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,10 +25,18 @@ from models.sequence.weights import LIST_DELAY_S
 
 N_USER_FEATURES = 9
 BUSY_S = LIST_DELAY_S
-
-"""Who did something less than so many seconds ago is in the middle of something."""
+"""A user whose last event is less than this many seconds old counts as mid-session."""
 DAY_H = 24.0
 GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
+"""One gate per term of the score, in the order of the columns of Blend.gate.
+
+A new source of scores is a name here, and a value under that name: of an item alone in `item_terms`, of a user and an item in the pairs
+that `combine` and `Candidates` get. Nothing else knows the terms.
+"""
+COLD_GATES = {"sequence": "sequence_cold"}
+"""Gates that take the place of a pair's own gate for items that the sequence model has never seen."""
+SEQUENCE_GATES = ("sequence", "sequence_cold", "item_mean")
+"""Gates of what the sequence model says; the others weigh popularity."""
 N_REPEAT_FEATURES = 4
 REPEAT_HISTORY = 100
 TREND_HISTORY = 10
@@ -44,8 +54,8 @@ class Blend:
 
     def scaled(self, sequence: float, popularity: float) -> Blend:
         """The same with the sequence model or the popularity made stronger or weaker."""
-        share = np.array([popularity, sequence, sequence, popularity, sequence, popularity, popularity], np.float32)
-        return replace(self, gate=self.gate * share)
+        by_gate = {name: sequence if name in SEQUENCE_GATES else popularity for name in GATES}
+        return replace(self, gate=self.gate * np.array(list(by_gate.values()), np.float32))
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ def starting_blend(trend: Floats, sequence: float = 1.0) -> Blend:
     """The sequence model next to an even mixture of popularities, the same for every user."""
     mixture = np.zeros((N_USER_FEATURES, N_SHARES), np.float32)
     gate = np.zeros((N_USER_FEATURES, len(GATES)), np.float32)
-    gate[0, :3] = [1.0, sequence, sequence]
+    for name, weight in {"popularity": 1.0, "sequence": sequence, "sequence_cold": sequence}.items():
+        gate[0, GATES.index(name)] = weight
     return Blend(mixture, gate, np.zeros((N_USER_FEATURES, N_REPEAT_FEATURES), np.float32), trend)
 
 
@@ -130,25 +141,61 @@ def find_repeats(events: Events, start: Ints, stop: Ints, now: Ints) -> Repeats:
 
 @dataclass(frozen=True)
 class ItemState:
-    """What the blend knows of every item at one time: popularity features, mean sequence score, whether the model never saw it."""
+    """What the blend knows of every item at one time: popularity features, mean sequence score, whether the model never saw it.
+
+    What does not depend on the user is worked out once, however many users ask.
+    """
 
     popularity: Tensor
     mean_score: Tensor
     is_cold: Tensor
 
+    @cached_property
+    def shares(self) -> Tensor:
+        """[shares, items]."""
+        return self.popularity[:, :N_SHARES].T.contiguous()
 
-def combine(blend: Blend, users: Tensor, sequence: Tensor, items: ItemState, repeats: Repeats | None) -> Tensor:
-    """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES] and U . C [rows, items]."""
-    weights = (users @ torch.from_numpy(blend.mixture)).softmax(1)
-    gate = users @ torch.from_numpy(blend.gate)
-    mixture = (weights @ items.popularity[:, :N_SHARES].T).clamp_min_(1e-12).log_()
-    cold, warm = items.is_cold, 1 - items.is_cold
-    per_item = torch.stack([warm * items.mean_score, cold, items.popularity[:, N_SHARES], items.popularity[:, N_SHARES + 1]])
-    total = mixture.mul_(gate[:, :1]).addmm_(gate[:, [4, 3, 5, 6]], per_item)
-    total.addcmul_(sequence, gate[:, 1:2])
-    few = torch.nonzero(cold > 0).flatten()
-    if len(few):
-        total[:, few] += sequence[:, few] * (gate[:, 2:3].clamp_min(0) - gate[:, 1:2])
+    @cached_property
+    def terms(self) -> tuple[tuple[str, ...], Tensor]:
+        """The names of the terms of an item alone, and their values [terms, items]."""
+        named = item_terms(self.popularity, self.mean_score, self.is_cold)
+        return tuple(named), torch.stack(list(named.values()))
+
+    @cached_property
+    def cold(self) -> Tensor:
+        """The rows of the items that the sequence model never saw."""
+        return torch.nonzero(self.is_cold > 0).flatten()
+
+
+def item_terms(popularity: Tensor, mean_score: Tensor, is_cold: Tensor) -> dict[str, Tensor]:
+    """The terms of an item alone, by the name of their gate, in any shape: popularity [.., features], the others [..]."""
+    return {
+        "cold": is_cold,
+        "item_mean": (1 - is_cold) * mean_score,
+        "age": popularity[..., N_SHARES],
+        "unseen": popularity[..., N_SHARES + 1],
+    }
+
+
+def gates(users: Tensor, gate: Tensor) -> dict[str, Tensor]:
+    """How much each term counts for each user, [rows, 1] by name. The sequence model never counts against a wanted cold item."""
+    weight = dict(zip(GATES, (users @ gate).split(1, dim=1), strict=True))
+    return weight | {name: weight[name].clamp_min(0) for name in COLD_GATES.values()}
+
+
+def combine(blend: Blend, users: Tensor, pairs: Mapping[str, Tensor], items: ItemState, repeats: Repeats | None) -> Tensor:
+    """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES].
+
+    pairs: the terms of a user and an item, [rows, items] by name: `sequence` is U . C. `weigher` gives the same for a few candidates.
+    """
+    weight = gates(users, torch.from_numpy(blend.gate))
+    names, values = items.terms
+    total = ((users @ torch.from_numpy(blend.mixture)).softmax(1) @ items.shares).clamp_min_(1e-12).log_()
+    total.mul_(weight["popularity"]).addmm_(torch.cat([weight[name] for name in names], 1), values)
+    for name, value in pairs.items():
+        total.addcmul_(value, weight[name])
+        if name in COLD_GATES and len(items.cold):
+            total[:, items.cold] += value[:, items.cold] * (weight[COLD_GATES[name]] - weight[name])
     if repeats is not None:
         pull = (users @ torch.from_numpy(blend.repeat))[repeats.row]
         total[repeats.row, repeats.item] += (repeats.features * pull).sum(1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.events import Ints
-from models.ranking.blend import N_REPEAT_FEATURES, ItemState, Repeats
+from models.ranking.blend import COLD_GATES, N_REPEAT_FEATURES, ItemState, Repeats, gates, item_terms
 from models.ranking.prior import N_SHARES
 
 N_CANDIDATES = 80
@@ -34,6 +35,24 @@ class Candidates:
     def at(self, rows: Tensor) -> Candidates:
         """Those of some rows, by number or mask."""
         return Candidates(**{name: value[rows] for name, value in vars(self).items()})
+
+
+def weigher(candidates: Candidates) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Log P of the candidates up to a constant, [rows, candidates], as a function of a blend's mixture, gate and repeat: see `combine`."""
+    users, is_cold, shares = candidates.users, candidates.is_cold > 0, candidates.popularity[..., :N_SHARES].contiguous()
+    alone = item_terms(candidates.popularity, candidates.mean_score, candidates.is_cold)
+    pairs = {"sequence": candidates.sequence}
+
+    def weigh(mixture: Tensor, gate: Tensor, repeat: Tensor) -> Tensor:
+        weight = gates(users, gate)
+        total = torch.einsum("nck,nk->nc", shares, (users @ mixture).softmax(1)).clamp_min(1e-12).log() * weight["popularity"]
+        for name, value in alone.items():
+            total = total + value * weight[name]
+        for name, value in pairs.items():
+            total = total + value * (torch.where(is_cold, weight[COLD_GATES[name]], weight[name]) if name in COLD_GATES else weight[name])
+        return total + torch.einsum("ncr,nr->nc", candidates.repeats, users @ repeat)
+
+    return weigh
 
 
 def pick_candidates(

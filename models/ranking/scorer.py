@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Ranks items for users at one moment."""
+    """Ranks items for users at one moment; what does not depend on the user is worked out once."""
 
     weights: Weights
     blend: Blend
@@ -45,6 +46,21 @@ class Scorer:
     is_available: NDArray[np.bool_]
     hide_seen: bool
     as_of: int
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """C, [items, dim]."""
+        return self.weights.item_vectors()
+
+    @cached_property
+    def items(self) -> ItemState:
+        """The side of the items, which is the same for every user."""
+        return ItemState(self.popularity, self.vectors @ self.weights.mean_vector, self.weights.is_cold)
+
+    @cached_property
+    def gone(self) -> Tensor:
+        """The rows of the items that are not available."""
+        return torch.from_numpy(np.flatnonzero(~self.is_available))
 
     def rank(
         self,
@@ -91,21 +107,19 @@ class Scorer:
         start, stop = offsets[:-1], offsets[1:]
         trend = self._usual_trend(events) if trend is None else trend
         vectors = vectors_at(self.weights.model, events, start, stop, now)
-        items = self.weights.item_vectors()
-        state = ItemState(self.popularity, items @ self.weights.mean_vector, self.weights.is_cold)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
         users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
         block = max(BLOCK_CELLS // n_items, 1)
         for first in range(0, max(n_users, 1), block):  # also without users one block, which is empty
             part = slice(first, first + block)
-            sequence = vectors[part] @ items.T
+            sequence = vectors[part] @ self.vectors.T
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
-            scores = combine(self.blend, users[part], sequence, state, repeats)
-            scores[:, torch.from_numpy(~self.is_available)] = -torch.inf
+            scores = combine(self.blend, users[part], {"sequence": sequence}, self.items, repeats)
+            scores[:, self.gone] = -torch.inf
             seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
-            yield Scored(part, scores, sequence, users[part], state, items, repeats, seen)
+            yield Scored(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen)
 
     def _usual_trend(self, events: Events) -> Floats:
         """The mean trendiness of training: says nothing about the user."""

@@ -21,15 +21,30 @@ def user_vectors(
     model.eval()
     states, rows = [], []
     with autocast(device):
-        items = model.items()
+        items, row_of = embedded(model, events)
         for which in bucketed(windows.length, batch_events):
             batch = make_batch(events, windows, which, now).to(device)
-            out = model.encode(items, batch.item, batch.kind, batch.event_time, batch.query_time, batch.is_start, batch.place)
+            item = batch.item if row_of is None else row_of[batch.item]
+            out = model.encode(items, item, batch.kind, batch.event_time, batch.query_time, batch.is_start, batch.place)
             states.append(out[batch.is_target].float().cpu())
             rows.append(batch.rows[batch.is_target].cpu().numpy())
     row = np.concatenate(rows) if rows else np.empty(0, np.int64)
     order = np.argsort(row, kind="stable")
     return torch.cat(states)[torch.from_numpy(order)], row[order]
+
+
+def embedded(model: Recommender, events: Events) -> tuple[Tensor, Tensor | None]:
+    """Vectors [rows, dim] of the items of the events, and each item's row in them; of all items, and None, where events are many.
+
+    A history names a few of a hundred thousand items: the vectors of all would take a hundred times as long as the rest.
+    """
+    if len(events) >= events.n_items:
+        return model.items(), None
+    device = next(model.parameters()).device
+    rows = np.unique(events.item)
+    row_of = torch.zeros(events.n_items, dtype=torch.int64, device=device)
+    row_of[torch.from_numpy(rows).to(device)] = torch.arange(len(rows), device=device)
+    return model.items(torch.from_numpy(rows).to(device)), row_of
 
 
 def target_vectors(model: Recommender, events: Events, rows: Ints) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,8 +11,7 @@ from torch import Tensor
 from models.sequence.recommender import Recommender
 
 LIST_DELAY_S = 60
-
-"""How old a list usually is when somebody looks at it: a minute's work."""
+"""How old a list usually is when a user looks at it: a minute's work."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,12 @@ class Weights:
     mean_vector: Tensor
     is_cold: Tensor
 
-    @torch.inference_mode()
     def item_vectors(self) -> Tensor:
-        """C, float32 [items, dim] on the CPU."""
+        """C, float32 [items, dim] on the CPU; worked out once, as weights do not change."""
+        return self._item_vectors
+
+    @cached_property
+    @torch.inference_mode()
+    def _item_vectors(self) -> Tensor:
         self.model.eval()
         return self.model.items().float().cpu()

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from models.ranking.blend import Blend
-from models.ranking.candidates import Candidates
-from models.ranking.prior import N_SHARES
+from models.ranking.candidates import Candidates, weigher
 from models.training.optimise import minimise
 
 
@@ -26,6 +25,7 @@ def fit_blend(
     if not hit.any():
         return start
     c = candidates.at(hit)
+    weigh = weigher(c)
     shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]
     sizes = [int(np.prod(shape)) for shape in shapes]
     origin = _flat(anchor or start)
@@ -33,12 +33,7 @@ def fit_blend(
 
     def loss(parameters: Tensor) -> Tensor:
         mixture, gate, repeat = (part.view(shape) for part, shape in zip(parameters.split(sizes), shapes, strict=True))
-        g = (c.users @ gate)[:, :, None]
-        mix = torch.einsum("nck,nk->nc", c.popularity[..., :N_SHARES], (c.users @ mixture).softmax(1)).clamp_min(1e-12).log()
-        logits = mix * g[:, 0] + c.sequence * torch.where(c.is_cold > 0, g[:, 2].clamp_min(0), g[:, 1]) + c.is_cold * g[:, 3]
-        logits = logits + c.mean_score * (1 - c.is_cold) * g[:, 4] + torch.einsum("ncr,nr->nc", c.repeats, c.users @ repeat)
-        logits = logits + c.popularity[..., N_SHARES] * g[:, 5] + c.popularity[..., N_SHARES + 1] * g[:, 6]
-        nll = -(logits.masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
+        nll = -(weigh(mixture, gate, repeat).masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
         return nll.mean() + weight_decay * (pull * (parameters - origin) ** 2).sum()
 
     found = minimise(loss, _flat(start), max_iterations).split(sizes)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ class Checkpoint:
     online: Online | None = None
 
     def scorer(self) -> Scorer:
-        """What ranks items for users."""
+        """What ranks items for users; the same for every call, so that the side of the items is worked out once a version."""
+        return self._scorer
+
+    @cached_property
+    def _scorer(self) -> Scorer:
         return Scorer(self.live, self.blend, torch.from_numpy(self.popularity), self.catalog.is_available, self.hide_seen, self.as_of)
 
     def recommend(self, histories: Sequence[dict[str, Any]], now: datetime | None = None, k: int = 10) -> list[list[tuple[str, float]]]:

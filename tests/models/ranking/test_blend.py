@@ -24,7 +24,7 @@ from models.ranking.blend import (
     trendiness,
     user_features,
 )
-from models.ranking.candidates import Candidates, pick_candidates
+from models.ranking.candidates import Candidates, pick_candidates, weigher
 from models.ranking.prior import HALF_LIVES_H, N_SHARES, Slots
 from models.training.blend_fit import fit_blend
 from tests.models.planted import HOUR, make_events
@@ -83,7 +83,7 @@ def test_who_comes_back_to_items_gets_them_again() -> None:
     repeats = had_before(history)
     target = torch.from_numpy(np.where(rng.random(ROWS) < 0.8, history, rng.integers(0, ITEMS, ROWS)))
     blend = fit(torch.zeros(ROWS, ITEMS), target, item_state(), repeats)
-    scores = combine(blend, users(), torch.zeros(ROWS, ITEMS), item_state(), repeats)
+    scores = combine(blend, users(), {"sequence": torch.zeros(ROWS, ITEMS)}, item_state(), repeats)
     assert (scores.argmax(1).numpy() == history).mean() > 0.9
 
 
@@ -94,6 +94,21 @@ def test_without_any_target_among_the_candidates_the_start_is_kept() -> None:
     assert fit_blend(none, start) is start
 
 
+def test_candidates_are_weighed_by_the_formula_that_ranks_the_catalogue() -> None:
+    generator = torch.Generator().manual_seed(3)
+    widths = N_SHARES, len(GATES), N_REPEAT_FEATURES
+    mixture, gate, repeat = (torch.randn(N_USER_FEATURES, width, generator=generator) for width in widths)
+    is_cold = (torch.arange(ITEMS) % 3 == 0).float()
+    state = replace(item_state(), mean_score=torch.randn(ITEMS, generator=generator), is_cold=is_cold)
+    who, sequence = torch.randn(ROWS, N_USER_FEATURES, generator=generator), torch.randn(ROWS, ITEMS, generator=generator)
+    repeats = had_before(np.arange(ROWS) % ITEMS)
+    picked = pick_candidates(who, sequence, state, repeats, None, torch.zeros(ROWS, dtype=torch.int64), n_each=ITEMS)
+    everything = combine(Blend(mixture.numpy(), gate.numpy(), repeat.numpy(), TREND), who, {"sequence": sequence}, state, repeats)
+    weighed = weigher(picked)(mixture, gate, repeat)
+    assert (~picked.is_out).sum() == ROWS * ITEMS, "every item is a candidate once"
+    assert torch.allclose(weighed[~picked.is_out].view(ROWS, ITEMS), everything, atol=1e-4)
+
+
 def test_combine_is_the_formula() -> None:
     generator = torch.Generator().manual_seed(1)
     widths = N_SHARES, len(GATES), N_REPEAT_FEATURES
@@ -102,7 +117,7 @@ def test_combine_is_the_formula() -> None:
     state = replace(item_state(), mean_score=torch.randn(ITEMS, generator=generator), is_cold=(torch.arange(ITEMS) % 3 == 0).float())
     who, sequence = torch.randn(4, N_USER_FEATURES, generator=generator), torch.randn(4, ITEMS, generator=generator)
     repeats = Repeats(torch.tensor([2]), torch.tensor([7]), torch.tensor([[1.0, 0.5, 2.0, 0.3]]))
-    found = combine(blend, who, sequence, state, repeats)
+    found = combine(blend, who, {"sequence": sequence}, state, repeats)
     row, item = 2, 7
     weight = dict(zip(GATES, who[row].numpy() @ blend.gate, strict=True))
     share = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[item, :N_SHARES]
@@ -146,7 +161,7 @@ def test_who_fills_a_basket_is_offered_other_items_and_who_comes_back_the_same()
     target = torch.from_numpy(np.where(is_busy, (history + rng.integers(1, ITEMS, ROWS)) % ITEMS, history))
     sequence, state = torch.zeros(ROWS, ITEMS), item_state()
     blend = fit_blend(pick_candidates(who, sequence, state, repeats, None, target), starting_blend(TREND, sequence=0.0))
-    first = combine(blend, who, sequence, state, repeats).argmax(1).numpy()
+    first = combine(blend, who, {"sequence": sequence}, state, repeats).argmax(1).numpy()
     assert (first[~is_busy] == history[~is_busy]).mean() > 0.9
     assert (first[is_busy] == history[is_busy]).mean() < 0.1
 
@@ -206,5 +221,5 @@ def test_scaling_turns_one_part_up_or_down_and_leaves_the_other() -> None:
 
 def test_one_popularity_alone_orders_items_by_it() -> None:
     state = item_state()
-    scores = combine(popularity_only(2, TREND), users(1), torch.randn(1, ITEMS), state, None)
+    scores = combine(popularity_only(2, TREND), users(1), {"sequence": torch.randn(1, ITEMS)}, state, None)
     assert torch.equal(scores[0].argsort(), state.popularity[:, 2].argsort())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.events import Earlier, Events, Floats
 from models.ranking.blend import popularity_only, starting_blend
@@ -15,6 +16,7 @@ from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H, Popularity
 from models.ranking.scorer import EXPLAINING_EVENTS, Scorer, anybody, best_popularity_column
 from models.results import RankedLists
+from models.sequence.recommender import ItemTower
 from models.sequence.users import target_vectors, vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
 from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, shaken
@@ -67,6 +69,23 @@ def test_alone_and_among_others_agree_up_to_rounding_also_in_bf16() -> None:
         alone = scorer.rank(history_of(events, user), 1, N_ITEMS)
         order = np.argsort(alone.item[0])
         assert np.allclose(alone.score[0][order], together.score[user][np.argsort(together.item[user])], atol=0.3)
+
+
+def test_the_item_tower_runs_over_all_items_once_a_version_and_then_over_those_of_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = make_events([(0, 3, 0), (0, 5, HOUR), (0, 3, 2 * HOUR)], n_items=N_ITEMS)
+    scorer = scorer_of(events)
+    whole, n_rows = ItemTower.whole, list[int]()
+
+    def counted(tower: ItemTower, text: Tensor, delta: Tensor) -> Tensor:
+        n_rows.append(len(text))
+        return whole(tower, text, delta)
+
+    monkeypatch.setattr(ItemTower, "whole", counted)
+    first, second = (scorer.rank(events, 1, 10) for _ in range(2))
+    assert sorted(n_rows) == [2, 2, N_ITEMS]
+    assert np.array_equal(first.item, second.item)
+    monkeypatch.setattr("models.sequence.users.embedded", lambda model, events: (model.items(), None))
+    assert np.allclose(scorer.rank(events, 1, 10).score, first.score, atol=1e-4)
 
 
 def test_lists_in_small_blocks_are_those_in_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from models.online.increment import Verdict
+from models.online.gate import Verdict
 from models.results import MetricRow
 from models.text.encoder import find_encoder
 from settings import Settings

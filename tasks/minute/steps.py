@@ -12,7 +12,8 @@ import polars as pl
 from models.config import IncrementConfig
 from models.events import Floats, Ints
 from models.metrics.ranking import Ranking
-from models.online.increment import Verdict, learn, with_popularity
+from models.online.gate import Verdict
+from models.online.increment import learn, with_popularity
 from models.online.prequential import Predicted, Queries, predict, rank_popular
 from models.online.step import Step
 from models.ranking.blend import log_trend

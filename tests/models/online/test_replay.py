@@ -13,7 +13,7 @@ from models.config import EvaluationConfig
 from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events
 from models.online import replay as replay_module
-from models.online.increment import Verdict
+from models.online.gate import Verdict
 from models.online.replay import Policy, ReplayConfig, Replayed, known_policies, replay
 from models.sequence.weights import LIST_DELAY_S
 from models.version.checkpoint import Checkpoint

@@ -13,7 +13,7 @@ import pytest
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from models.evaluation.evaluator import make_evaluator
-from models.online.increment import Verdict
+from models.online.gate import Verdict
 from tasks.config import EVENT_WEIGHTS, PublishConfig
 from tasks.encoding import encode_changed_items
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot

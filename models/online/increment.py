@@ -25,12 +25,10 @@ from models.version.memory import WINDOW_EVENTS, Memory, is_counted
 from models.version.online_state import DELTA, Online, newest
 
 SAMPLED_FROM = 2
-
 """How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
 SQUARE_RATE = 0.05
 BETAS = 0.9, 0.98
 LEAST_SHARE = 0.25
-
 """Of the usual length of text and delta together; the gradient of a shorter vector is taken as if it were of the usual length."""
 
 

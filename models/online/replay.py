@@ -36,10 +36,8 @@ SEGMENTS = (
     "warm_and_not_trending",
 )
 Train = Callable[[Events, int], Checkpoint]
-
 """A night: the model of all given events, for the moment given."""
 OnStep = Callable[[int, int], None]
-
 """Called after each step with the time it ended and the number of its events."""
 
 

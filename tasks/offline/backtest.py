@@ -32,10 +32,8 @@ log = logging.getLogger("minutehand.backtest")
 MODELS = (*LEARNERS, *BASELINES)
 LEAST_CHOICE = 500
 MOST_ENCODING = 0.4
-
 """Share of a budget that may go to encoding; texts beyond it are left out."""
 MOST_BESIDE = 0.5
-
 """Share of the rest that may go to what is not training; if it would be more, fewer events choose the blend."""
 
 

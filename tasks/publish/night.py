@@ -33,7 +33,6 @@ from tasks.publish.rows import LISTS, check_lists, list_batches, metric_rows
 from tasks.watermarks import Watermarks
 
 ALL_SETTLED = Beside([], (), is_settled=True)
-
 """Where every list is made anew, none waits."""
 NO_TRENDS = pa.table({"user_id": pa.array([], pa.string()), "trends": pa.array([], pa.list_(pa.float32()))})
 

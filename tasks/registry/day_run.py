@@ -22,7 +22,6 @@ from tasks.registry.versions import (
 MINUTE = "minute"
 MEAN_OVER = timedelta(hours=1)
 MARK = "events"
-
 """The metric that is logged last of each minute: where it is, the minute is whole."""
 
 

@@ -22,7 +22,7 @@ from cli.options import (
     mapping_of,
 )
 
-FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage", "seconds", "peak_mib")
+FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage_at_10", "seconds", "peak_mib")
 
 
 def backtest(
@@ -33,8 +33,8 @@ def backtest(
         float, typer.Option("--minutes", help="Budget of each model that is trained: encoding, training and scoring together")
     ] = 20.0,
     models: Annotated[
-        str, typer.Option("--models", help="Some of minutehand, idonly, pop, recent, itemknn, with commas")
-    ] = "minutehand,pop,recent,itemknn",
+        str, typer.Option("--models", help="Some of minutehand, id_only, most_popular, recent_popular, item_knn, with commas")
+    ] = "minutehand,most_popular,recent_popular,item_knn",
     out: Annotated[Path | None, typer.Option("--out", help="Write every figure to this JSON file", show_default=False)] = None,
     seed: Seed = None,
     map_: Map = None,

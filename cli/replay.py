@@ -158,16 +158,17 @@ def _print(result: dict[str, Any]) -> None:
         [{"policy": name, **{key: found[key] for key in names}} for name, found in policies.items()], as_json=False, title="What came next"
     )
     segments = next(iter(policies.values()))["segments"]
-    rows = [
+    everything = {"segment": "all", "events": data["n_replayed"], **{name: found["ndcg_at_10"] for name, found in policies.items()}}
+    by_segment = [
         {
             "segment": segment.replace("_", " "),
             "events": counted["n_events"],
-            **{name: found["segments"][segment].get("ndcg_at_10") for name, found in policies.items()},
+            **{name: found["segments"][segment]["ndcg_at_10"] for name, found in policies.items()},
         }
         for segment, counted in segments.items()
         if counted["n_events"]
     ]
-    show(rows, as_json=False, title="NDCG@10 by segment (warm: known to the last night)")
+    show([everything, *by_segment], as_json=False, title="NDCG@10 by segment (warm: known to the last night)")
     if result["differences"]:
         columns = ("ndcg_at_10", "low", "high", "ratio")
         gains = [{"policy": name, **{key: found[key] for key in columns}} for name, found in result["differences"].items()]

@@ -12,6 +12,8 @@ from tasks.figures import Curves, replay_curves
 from tasks.registry.names import flatten
 from tasks.registry.versions import LARGEST_BATCH, MINE, log_params, open_registry
 
+MEANS = ("ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step")
+
 
 def log_replay(tracking_uri: str, model_name: str, artifact_root: Path, result: dict[str, Any], curves: Curves) -> str:
     """Log settings, figures, curves (step: the stretch of time) and the picture; gives the run's page."""
@@ -29,8 +31,8 @@ def log_replay(tracking_uri: str, model_name: str, artifact_root: Path, result: 
     points += [
         Metric(f"{name}/mean_{key}", float(value), now, 0)
         for name, found in result["policies"].items()
-        for key, value in found.items()
-        if isinstance(value, float)
+        for key in MEANS
+        if (value := found[key]) is not None
     ]
     for begin in range(0, len(points), LARGEST_BATCH):
         client.log_batch(run_id, metrics=points[begin : begin + LARGEST_BATCH])

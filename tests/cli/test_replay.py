@@ -46,7 +46,8 @@ def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, t
     assert result["data"]["n_replayed"] == 72
     assert set(result["policies"]) == {"never_updated", "nightly_tables", "nightly_fresh_lists", "nightly_and_increments", "recent_popular"}
     ours = result["policies"]["nightly_and_increments"]
-    assert {"ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step", "segments"} == set(ours)
+    assert {"ndcg_at_10", "hr_at_10", "mrr", "coverage_at_10", "seconds_per_step", "segments"} == set(ours)
+    assert {"trending_item", "warm_and_not_trending", "warm_user_warm_item"} < set(ours["segments"])
     assert set(result["differences"]["nightly_tables"]) == {
         *("ndcg_at_10", "low", "high", "ratio", "hr_at_10", "mrr", "gain_by_segment"),
     }
@@ -62,6 +63,8 @@ def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, t
     curve = client.get_metric_history(logged.info.run_id, "nightly_and_increments/ndcg_at_10")
     assert [point.step for point in curve] == list(range(len(curve)))
     assert len(curve) > 3
+    of_the_run = {"ndcg_at_10", "mean_ndcg_at_10", "mean_hr_at_10", "mean_mrr", "mean_seconds_per_step"}
+    assert {name.partition("/")[2] for name in logged.data.metrics} == of_the_run
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import pytest
 from models.config import EvaluationConfig
 from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events
+from models.metrics.summary import summarise
 from models.online import replay as replay_module
 from models.online.gate import Verdict
-from models.online.replay import Policy, ReplayConfig, Replayed, known_policies, replay
+from models.online.replay import ALL_SEGMENTS, Policy, ReplayConfig, Replayed, known_policies, replay
 from models.sequence.weights import LIST_DELAY_S
 from models.version.checkpoint import Checkpoint
 from tests.models.a_night import INCREMENT, after_a_night
@@ -84,6 +85,14 @@ def test_segments_cut_the_events_into_parts(replayed: Replayed) -> None:
     names = ("warm_user_warm_item", "warm_user_cold_item", "cold_user_warm_item", "cold_user_cold_item")
     assert np.sum([replayed.segments[name] for name in names], axis=0).tolist() == [1] * len(replayed.rows)
     assert replayed.segments["all"].all()
+
+
+def test_a_replay_of_no_events_has_every_segment_and_no_figure() -> None:
+    done = replay(evaluator_of(history()), [], night, replace(CONFIG, since=10**9, until=10**9 + HOUR))
+    assert {name: len(mask) for name, mask in done.segments.items()} == dict.fromkeys(ALL_SEGMENTS, 0)
+    rows = summarise(done.rankings, done.segments, N_ITEMS)
+    assert {row.model for row in rows} == {"recent_popular"}
+    assert {row.value for row in rows} == {None}
 
 
 def test_changing_the_future_changes_no_rank_before_it() -> None:

@@ -55,6 +55,15 @@ def test_an_impossible_value_names_the_setting(monkeypatch: pytest.MonkeyPatch) 
         load()
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_training_budget_is_a_finite_number_above_0(minutes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=f"a training budget of {minutes} minutes is none; give a finite number above 0"):
+        load().with_minutes(float(minutes))
+    monkeypatch.setenv("MINUTEHAND_TRAIN__MINUTES", minutes)
+    with pytest.raises(SettingsError, match=rf"MINUTEHAND_TRAIN__MINUTES has an impossible value: .* \(found: {minutes}\)"):
+        load()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

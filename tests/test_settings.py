@@ -12,10 +12,7 @@ from tests.conftest import ROOT
 
 
 def test_readme_shows_every_setting_with_its_default() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README.md yet")
-    shown = [line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("| `MINUTEHAND_")]
+    shown = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `MINUTEHAND_")]
     assert shown == table().splitlines()[2:], "`python -m settings` prints the table to paste"
 
 

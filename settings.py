@@ -26,7 +26,7 @@ class SettingsError(UserError):
 
 
 class Settings(BaseSettings):
-    """The settings of one installation; built by flows, serving and cli only."""
+    """The settings of one installation; built by flows and cli only."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
     home: Path = Field(Path(".minutehand"), description="Folder of everything that is written; deleting it is a full reset")

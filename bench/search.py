@@ -22,9 +22,9 @@ N_QUERIES, N_NEIGHBOURS, DIM = 10_000, 50, 128
 BLOCK_CELLS = 10_000_000
 
 
-def vectors(n_items: int, seed: int = 7) -> Floats:
+def vectors(n_items: int) -> Floats:
     """Unit vectors around one centre for every fifty items."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(7)
     centres = rng.normal(size=(max(n_items // 50, 1), DIM))
     drawn = centres[rng.integers(0, len(centres), n_items)] + 0.7 * rng.normal(size=(n_items, DIM))
     return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)

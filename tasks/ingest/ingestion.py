@@ -70,7 +70,7 @@ def ingest(lake: Lake, kind: Kind, paths: Sequence[str], mapping: ColumnMapping,
     started = time.monotonic()
     check_fields(mapping, ALIASES[kind], kind)
     files = discover(paths)
-    with explained(), workspace(lake, config) as folder:
+    with explained(), workspace(lake) as folder:
         with duckdb.connect(str(folder / "staging.duckdb")) as con:
             confine(con, folder, config)
             notes = stage(con, kind, files, mapping, config)
@@ -104,7 +104,7 @@ def confine(con: duckdb.DuckDBPyConnection, folder: Path, config: IngestConfig) 
 
 
 @contextmanager
-def workspace(lake: Lake, config: IngestConfig) -> Iterator[Path]:
+def workspace(lake: Lake) -> Iterator[Path]:
     """A folder for this run's intermediate rows; also removes those of runs that were killed."""
     root = lake.lock_path.parent / "staging"
     root.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events, TemporalSplit
 from models.metrics.intervals import bootstrap_interval
 from models.metrics.ranking import Ranking
-from models.online.replay import OnStep, Policy, ReplayConfig, Replayed, known_policies
+from models.online.replay import OnStep, ReplayConfig, Replayed, known_policies
 from models.online.replay import replay as run
 from models.ranking.prior import HALF_LIVES_H
 from models.version.checkpoint import Checkpoint
@@ -109,12 +109,12 @@ def replay(
             "hides_seen_items": evaluator.hide_seen,
             "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
         },
-        "policies": figures(replayed, policies, course.policies),
+        "policies": figures(replayed, course.policies),
         "differences": differences(evaluator, replayed, recipe),
         "settings": recipe.dump(),
         "versions": process.versions(),
     }
-    return result, curves(evaluator, replayed, since, course.step_s)
+    return result, curves(replayed, since, course.step_s)
 
 
 def border(events: Events, share: float) -> int:
@@ -159,7 +159,7 @@ class Nights:
         return learning.completed(data, learnt, recipe.model, recipe.train, recipe.increment, recipe.seed)
 
 
-def figures(replayed: Replayed, policies: Sequence[Policy], wanted: Sequence[str]) -> dict[str, Any]:
+def figures(replayed: Replayed, wanted: Sequence[str]) -> dict[str, Any]:
     """Policy -> its figures over all events, by segment, and its cost."""
     out = {}
     for name in (name for name in wanted if name in replayed.rankings):
@@ -204,7 +204,7 @@ def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dic
     return out
 
 
-def curves(evaluator: Evaluator, replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
+def curves(replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
     """The steps in at most n_points stretches of equal length."""
     last = int(replayed.step.max(initial=0)) + 1
     stretch = replayed.step // max(-(-last // n_points), 1)

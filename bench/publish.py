@@ -1,4 +1,7 @@
-"""How long a publish takes, and a user's list after it: python -m bench.publish [--users 16554 --items 10506]."""
+"""How long a publish takes, and a user's list after it: python -m bench.publish [--users 16554 --items 10506].
+
+It takes some seconds.
+"""
 
 from __future__ import annotations
 

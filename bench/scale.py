@@ -2,7 +2,7 @@
 
 For each number a lake is made, with one user for every fifty events and 100,000 items without text; a process of its own
 loads it, trains one epoch on all events, ranks every item for every user, and publishes. The blend is the one that a night
-starts from: to choose it costs the same whatever the number of events.
+starts from: to choose it costs the same whatever the number of events. Ten million take half an hour on one thread.
 """
 
 from __future__ import annotations

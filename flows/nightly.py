@@ -17,7 +17,7 @@ from flows.retries import with_retries
 from models.device import pick_device
 from models.errors import without_secrets
 from settings import Settings, load
-from tasks import encoding, figures, lake, locks, process, upkeep
+from tasks import encoding, lake, locks, process, upkeep
 from tasks.night import dataset, learning, report
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, versions
@@ -30,6 +30,7 @@ encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed
 load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
 learn = task(name="train", cache_policy=NO_CACHE)(learning.learn)
 judge = task(name="evaluate", cache_policy=NO_CACHE)(learning.judge)
+log_evaluation = task(name="log-evaluation", **with_retries)(night_run.log_evaluation)
 complete = task(name="refit", cache_policy=NO_CACHE)(learning.complete)
 register = task(name="register", **with_retries)(night_run.register)
 write_metrics = task(name="write-metrics", **with_retries)(night.write_offline_metrics)
@@ -69,8 +70,7 @@ def learn_and_publish(
     champion = versions.champion(models)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch)
     judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
-    run.metrics(judged.rows)
-    run.figures({"training": figures.training_curve(*learnt.fit.curve.points), "segments": figures.segment_bars(judged.rows)})
+    log_evaluation(run, judged.rows, *learnt.fit.curve.points)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder))
         version = register(run, Path(folder), judged.rows, learning.example(data))

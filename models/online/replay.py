@@ -99,16 +99,15 @@ def replay(
     policies: list[Policy],
     train: Train,
     config: ReplayConfig,
-    first: Checkpoint | None = None,
     on_step: OnStep | None = None,
 ) -> Replayed:
     """Step by step: let the policies that learn do so, then predict what comes next under every policy.
 
     A list that is looked at when a step begins was made list_delay_s before: until then what happened counts, and the rest waits for
-    the next step. first: the model of what happened before config.since, trained here if None.
+    the next step.
     """
     events = evaluator.events
-    night = first or train(events.before(config.since), config.since)
+    night = train(events.before(config.since), config.since)
     kept = [_Kept(policy, night, night, night) for policy in policies]
     popular = _Popular(events, config)
     next_night, night_from, warm = config.since + config.night_s, config.since, known(events.before(config.since))

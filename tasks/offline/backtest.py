@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +29,8 @@ from tasks.offline.files import Files, Loaded, load
 from tasks.process import peak_memory, versions
 
 log = logging.getLogger("minutehand.backtest")
-MODELS = ("minutehand", "id_only", *BASELINES)
+LEARNERS = ("minutehand", "id_only")
+MODELS = (*LEARNERS, *BASELINES)
 RENAMED = {"pop": "most_popular", "recent": "recent_popular", "itemknn": "item_knn", "idonly": "id_only"}
 LEAST_CHOICE = 500
 MOST_ENCODING = 0.4
@@ -94,6 +93,11 @@ def backtest(
     Raises UserError for what cannot be read or tested.
     """
     check_choice(protocol, models)
+    if files.order is not None and protocol != "leave-one-out":
+        raise UserError(
+            f"--order {files.order!r} numbers each user's events, and {protocol!r} goes by their times; "
+            "add --protocol leave-one-out, or leave --order out"
+        )
     if files.without_time and protocol != "leave-one-out":
         raise UserError(
             f"--without-time keeps nothing but the order of events, and {protocol!r} splits by time; add --protocol leave-one-out"
@@ -187,29 +191,3 @@ def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:
         "hides_seen_items": task.evaluator.hide_seen,
         "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
     }
-
-
-def check_writable(file: Path) -> None:
-    """Raises UserError where `save` could not write; what is there stays as it is."""
-    trial = file.with_name(f".{file.name}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise _unwritable(file, error) from error
-
-
-def _unwritable(file: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out")
-
-
-def save(result: dict[str, Any], file: Path) -> None:
-    """Write a result as JSON; the file is there in full or not at all."""
-    unfinished = file.with_name(f".{file.name}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(result, indent=2, default=str, allow_nan=False), encoding="utf-8")
-        unfinished.replace(file)
-    except OSError as error:
-        raise _unwritable(file, error) from error

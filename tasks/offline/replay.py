@@ -114,7 +114,7 @@ def replay(
         "settings": recipe.dump(),
         "versions": process.versions(),
     }
-    return result, curves(evaluator, replayed, since, course.step_s)
+    return result, curves(replayed, since, course.step_s)
 
 
 def border(events: Events, share: float) -> int:
@@ -190,7 +190,7 @@ def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dic
     return out
 
 
-def curves(evaluator: Evaluator, replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
+def curves(replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
     """The steps in at most n_points stretches of equal length."""
     last = int(replayed.step.max(initial=0)) + 1
     stretch = replayed.step // max(-(-last // n_points), 1)

@@ -48,11 +48,19 @@ def demand_sound(shop: Shop) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
-    """The shop after its first night; the tests follow each other through the nights after it."""
+def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
+    """The shop, and a copy of it after its first night."""
     with open_shop(tmp_path_factory.mktemp("nightly")) as shop:
         assert shop.spend_night() == "1"
+        shop.keep("first-night")
         yield shop
+
+
+@pytest.fixture
+def shop(first_night: Shop) -> Shop:
+    """The shop as it was after its first night, whatever another test did."""
+    first_night.go_back("first-night")
+    return first_night
 
 
 @pytest.fixture(autouse=True)

@@ -119,7 +119,7 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     found = []
     for delay in (250, 10**6):
         config = ReplayConfig(BEGIN, BEGIN + HOUR, HOUR, 10**9, list_delay_s=delay)
-        done = replay(evaluator_of(events), policies, night, config, first)
+        done = replay(evaluator_of(events), policies, lambda *_: first, config)
         found.append(done.rankings["fresh"].top)
     is_first = found[1][0]
     assert (found[1] == is_first).all()
@@ -183,7 +183,7 @@ def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_h
     evaluator = make_evaluator(events, EvaluationConfig(seen_items="hide"))
     found = []
     for most in (10, 100):
-        found.append(replay(evaluator, policies, night, replace(config, max_events=most), first).rankings)
+        found.append(replay(evaluator, policies, lambda *_: first, replace(config, max_events=most)).rankings)
     for name, ranking in found[0].items():
         is_fresh = name not in ("never_updated", "nightly_tables")
         assert (ranking.rank == N_ITEMS).tolist() == [True, False, False, True, is_fresh], name

@@ -16,7 +16,7 @@ from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, Tr
 from models.errors import UserError
 from models.evaluation.protocols import make_task
 from tasks.config import IngestConfig
-from tasks.offline.backtest import MODELS, Recipe, backtest, check_choice, rank_learner, save
+from tasks.offline.backtest import MODELS, Recipe, backtest, check_choice, rank_learner
 from tasks.offline.files import Files, load
 from tasks.process import peak_memory
 from tests.models.text.test_encoder import save_tiny_bert
@@ -53,6 +53,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def test_without_time_needs_a_protocol_that_goes_by_order(files: Files, recipe: Recipe) -> None:
     with pytest.raises(UserError, match="'temporal' splits by time; add --protocol leave-one-out"):
         backtest(replace(files, without_time=True), "temporal", ["most_popular"], recipe)
+
+
+def test_an_order_needs_a_protocol_that_goes_by_order(files: Files, recipe: Recipe) -> None:
+    with pytest.raises(UserError, match="--order 'step' numbers each user's events, and 'temporal' goes by their times; add --protocol"):
+        backtest(replace(files, order="step"), "temporal", ["most_popular"], recipe)
 
 
 def test_without_time_only_the_order_counts(files: Files, recipe: Recipe, tmp_path: Path) -> None:
@@ -135,12 +140,3 @@ def test_peak_memory_is_that_of_the_block_alone() -> None:
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("only Linux lets the mark be reset")
     assert after() < high - 150
-
-
-def test_a_result_that_cannot_be_written_is_told_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="--out"):
-        save({}, tmp_path / "file" / "result.json")
-    save({"a": 1}, tmp_path / "new" / "result.json")
-    assert json.loads((tmp_path / "new" / "result.json").read_text()) == {"a": 1}
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["result.json"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from flows.learning import learn_news
-from flows.retries import with_retries
+from flows.stages import retried, stage
 from models.evaluation.evaluator import make_evaluator
+from models.events import Floats
 from models.results import MetricRow, RankedLists
 from models.text.encoder import find_encoder
 from settings import Settings
@@ -24,10 +23,10 @@ from tasks.registry import day_run, increments, versions
 
 PATIENCE_S = 600.0  # for a minute that catches up on much; a night's work would be lost
 
-encode_items = task(name="encode-new-items", **with_retries)(encoding.encode_changed_items)
-load_again = task(name="load-dataset-of-now", **with_retries)(dataset.load_dataset)
-make_lists = task(name="rank", cache_policy=NO_CACHE)(learning.make_lists)
-publish = task(name="publish", **with_retries)(night.publish_night)
+encode_items = retried("encode-new-items", encoding.encode_changed_items)
+load_again = retried("load-dataset-of-now", dataset.load_dataset)
+make_lists = stage("rank", learning.make_lists)
+publish = retried("publish", night.publish_night)
 
 
 def hand_over(
@@ -35,7 +34,7 @@ def hand_over(
     tables: lake.Lake,
     models: versions.Registry,
     data: dataset.Dataset,
-    trend: Any,
+    trend: Floats,
     champion: versions.Version,
     flow_run_id: str,
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
@@ -55,18 +54,22 @@ def hand_over(
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        made = publication.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
-        about: dict[str, Any] = {
-            "champion": version.champion,
-            "watermarks": after,
-            "news": base.waiting,
-            "prequential": rows,
-            "versions": by,
-            "event_weights": weights,
-            "trends": learning.user_trends(data, trend, max_events),
-        }
-        publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, max_events, made, **about)
+        content = publication.Content(
+            item_ids=data.catalog.item_ids,
+            lists=lists.users,
+            fallback=lists.fallback,
+            neighbours=lists.neighbours,
+            max_events=max_events,
+            provenance=publication.Provenance(
+                version.version, version.run_id, flow_run_id, snapshot, datetime.now(UTC).replace(tzinfo=None)
+            ),
+            champion=version.champion,
+            watermarks=after,
+            news=base.waiting,
+            prequential=rows,
+            versions=by,
+        )
+        publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)
     return version, lists.users, data.titles
 

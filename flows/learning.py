@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
+from flows.stages import stage
 from models.online.increment import Verdict
 from models.results import MetricRow
 from models.text.encoder import find_encoder
@@ -24,7 +20,7 @@ from tasks.registry import day_run, increments, versions
 class Learning:
     """version: what is to be published, with the watermarks after it; the parent where the gate discards what was learnt.
 
-    predicted: how well the new events were.
+    predicted: the figures of the new events, predicted before they were learnt.
     """
 
     state: steps.State
@@ -32,11 +28,6 @@ class Learning:
     learnt: steps.Learnt
     version: versions.Version
     after: watermarks.Watermarks
-
-
-def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """A stage of the run as Prefect shows it; it is not tried again, for the next minute does that."""
-    return task(name=name, cache_policy=NO_CACHE)(work)
 
 
 def learn_news(
@@ -70,7 +61,7 @@ def learn_nothing(
     before: watermarks.Watermarks,
     news: feed.News,
 ) -> Learning:
-    """What is shown as it is, for a minute that only makes old lists anew: what waits to be learnt waits on for company."""
+    """Result for a run that only refreshes stale lists: weights unchanged, pending events stay pending."""
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news, key)
     after = watermarks.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)

@@ -1,4 +1,4 @@
-"""The end of a night: its winner learns what came in meanwhile, and goes live with lists for everybody."""
+"""The end of a night: its winner learns the events that came in meanwhile, and goes live with lists for all users."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def hand_over(
     champion: versions.Version,
     flow_run_id: str,
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
-    """Catch up, rank everybody, publish; gives the live version, its lists and the titles of their items. Minutes have to wait for it.
+    """Catch up, rank all users, publish; returns the live version, its lists and the titles of their items. Minutes wait for it.
 
-    data, trend: of the night. An event that came in since is predicted by what was live, and learnt by what goes live.
+    data, trend: of the night. The version that was live predicts the events that came in since; the version that goes live learns them.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -75,7 +75,7 @@ def hand_over(
 
 
 def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | None:
-    """The live version, after what a killed minute left was cleared away; None before the first publish, and where the registry lost it."""
+    """The live version, after the leftovers of a killed minute are cleared; None before the first publish, or if the registry lost it."""
     origin = pointer.live_origin(tables)
     if origin is None:
         return None
@@ -93,7 +93,7 @@ def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | Non
 def predict(
     settings: Settings, tables: lake.Lake, models: versions.Registry, live: versions.Version | None, waiting: feed.News
 ) -> tuple[list[MetricRow], dict[str, str]]:
-    """How well the version that was live predicts what no minute has seen, and which version each name stands for."""
+    """Figures of the prediction, by the version that was live, of the events that no minute has seen; and the version behind each name."""
     if live is None or waiting.is_empty:
         return [], {}
     before = versions.find_version(models, live.champion)
@@ -110,7 +110,7 @@ def catch_up(
     base: handover.Base,
     champion: versions.Version,
 ) -> tuple[versions.Version, watermarks.Watermarks]:
-    """An increment of the base that has learnt the news, or the base itself where there are none or the gate discards them."""
+    """An increment of the base that has learnt the news, or the base itself if there are none or the gate discards them."""
     news = base.news
     if news.events.is_empty() and news.items.is_empty():
         return base.version, watermarks.Watermarks(news.snapshot, news.snapshot)

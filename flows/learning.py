@@ -1,4 +1,4 @@
-"""What a minute and the end of a night do alike: a version predicts the news, learns them, and is registered."""
+"""The part that a minute and the end of a night share: a version predicts the news, learns them, and is registered."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tasks.registry import day_run, increments, versions
 
 @dataclass(frozen=True)
 class Learning:
-    """version: what is to be published, with the watermarks after it; the parent where the gate discards what was learnt.
+    """version: the one to publish, or its parent if the gate discards the update. after: the watermarks once it is published.
 
-    predicted: the figures of the new events, predicted before they were learnt.
+    predicted: figures of the prediction of the new events, made before they were learnt.
     """
 
     state: steps.State
@@ -40,9 +40,9 @@ def learn_news(
     before: watermarks.Watermarks,
     news: feed.News,
 ) -> Learning:
-    """The parent after the news, which came in since the watermarks before; not published yet. Needs the publishing turn.
+    """The parent after it has learnt the news since the watermarks `before`; not published yet. Needs the publishing turn.
 
-    folder: where the checkpoint is written before the registry takes it.
+    folder: where the checkpoint is written before it moves to the registry.
     """
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, parent.checkpoint_folder, champion.checkpoint_folder, news, key)

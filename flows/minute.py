@@ -1,4 +1,4 @@
-"""Takes in what landed, learns what just happened and publishes what changes; ends at once where nothing happened and no list is old."""
+"""Takes in landed files, learns the new events and publishes the lists that change; ends at once if there is no news and no stale list."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tasks.minute import feed
 
 logs.speak()
 INGEST_WAIT_S = 30.0
-"""How long a minute waits for an ingest under way, so that it can learn what comes of it."""
+"""How long a minute waits for an ingest in flight, so that it can learn the events of that ingest."""
 TURN_WAIT_S = 30.0
-"""How long a minute waits for whoever is publishing: the hand-over of a night would otherwise cost the minute that begins during it."""
+"""How long a minute waits for another publisher: otherwise the hand-over of a night would cost the minute that begins during it."""
 
 
 @flow(name="minute", description=__doc__)
 def minute() -> str | None:
-    """One minute; gives the version that is live after it, None where there was nothing to do.
+    """One minute; returns the version that is live after it, None if there was nothing to do.
 
-    Safe to run again after any interruption: events count as learnt once the lists that follow from them are published.
+    Safe to run again after any interruption: events count as learnt once the lists that they change are published.
     """
     settings = load()
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
@@ -43,7 +43,7 @@ def minute() -> str | None:
                 return None
             if work.is_empty and mine.is_clean and not is_waiting(settings):
                 return None
-            with timed("load"):  # takes seconds, so it comes before the news are read: what happens meanwhile is learnt in this minute
+            with timed("load"):  # for seconds, so before the news are read: events that come in meanwhile are learnt in this minute
                 from flows import minute_work
 
                 models = minute_work.get_ready(settings)
@@ -60,7 +60,7 @@ def minute() -> str | None:
 
 @contextmanager
 def after_landing(settings: Settings, tables: lake.Lake) -> Iterator[None]:
-    """Empty the landing folder before the block; where that fails, the block works with what is in the lake, and the error follows it."""
+    """Empty the landing folder before the block. If that fails, the block works with the lake as it is, and the error follows it."""
     try:
         empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
     except (UserError, OSError, duckdb.Error) as error:
@@ -71,7 +71,7 @@ def after_landing(settings: Settings, tables: lake.Lake) -> Iterator[None]:
 
 
 def look(settings: Settings, tables: lake.Lake) -> feed.Work | None:
-    """What there is to do now."""
+    """The work that waits now; None before the first publish."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, now)
 

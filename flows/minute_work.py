@@ -25,7 +25,7 @@ def get_ready(settings: Settings) -> versions.Registry:
 
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:
-    """Mend, encode, predict, learn, register, rank, publish, report; gives the version that is live then."""
+    """Mend, encode, predict, learn, register, rank, publish, report; returns the version that is live then."""
     live, champion = find_live(tables, models)
     with timed("day"):
         today = datetime.now(UTC).date()
@@ -42,7 +42,7 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
 
 
 def find_live(tables: lake.Lake, models: versions.Registry) -> tuple[versions.Version, versions.Version]:
-    """The live version and its champion, once what a killed minute left is mended."""
+    """The live version and its champion, after the leftovers of a killed minute are mended."""
     with timed("reconcile"):
         live = pointer.live_version(tables) or ""
         mended = increments.reconcile_live(models, live, partial(pointer.is_published, tables))
@@ -61,7 +61,7 @@ def update(
     live: versions.Version,
     champion: versions.Version,
 ) -> versions.Version:
-    """Predict the new events, learn what is due, and publish; gives the version that is live then."""
+    """Predict the new events, learn the due ones, and publish; returns the version that is live then."""
     marks, news = work.marks, work.news
     if not news.items.is_empty():
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
@@ -100,7 +100,7 @@ def rank(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: L
 
 
 def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:
-    """The minute in a line of the log, and the freshness of the last hours as an artifact."""
+    """Log the minute in one line, and keep the freshness of the last hours as an artifact."""
     text = increments.told(done.version, done.learnt.verdict, done.predicted, n_lists)
     get_run_logger().log(logging.INFO if done.learnt.verdict.passed else logging.WARNING, text)
     create_markdown_artifact(text, key="minute-report", description="What the minute learnt")

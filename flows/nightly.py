@@ -37,9 +37,9 @@ maintain = retried("maintain", upkeep.maintain)
 
 @flow(name="nightly", description=__doc__)
 def nightly(minutes: float | None = None) -> str:
-    """One night; gives the version that is live after it. Safe to run again after any interruption.
+    """One night; returns the version that is live after it. Safe to run again after any interruption.
 
-    minutes: budget of training on the past; MINUTEHAND_TRAIN__MINUTES if none.
+    minutes: training budget on the past; None for MINUTEHAND_TRAIN__MINUTES.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
     with locks.take(settings.home), lake.explained():

@@ -7,13 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, get_run_logger, runtime, task
+from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows import logs
 from flows.handover import hand_over
-from flows.retries import with_retries
+from flows.stages import retried, stage
 from models.device import pick_device
 from models.errors import without_secrets
 from settings import Settings, load
@@ -25,24 +24,23 @@ from tasks.registry import upkeep as registry_upkeep
 
 logs.speak()
 
-
-encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed_items)
-load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
-learn = task(name="train", cache_policy=NO_CACHE)(learning.learn)
-judge = task(name="evaluate", cache_policy=NO_CACHE)(learning.judge)
-log_evaluation = task(name="log-evaluation", **with_retries)(night_run.log_evaluation)
-complete = task(name="refit", cache_policy=NO_CACHE)(learning.complete)
-register = task(name="register", **with_retries)(night_run.register)
-write_metrics = task(name="write-metrics", **with_retries)(night.write_offline_metrics)
-prune = task(name="prune", **with_retries)(registry_upkeep.prune)
-maintain = task(name="maintain", **with_retries)(upkeep.maintain)
+encode_items = retried("encode-items", encoding.encode_changed_items)
+load_dataset = retried("load-dataset", dataset.load_dataset)
+learn = stage("train", learning.learn)
+judge = stage("evaluate", learning.judge)
+log_evaluation = retried("log-evaluation", night_run.log_evaluation)
+complete = stage("refit", learning.complete)
+register = retried("register", night_run.register)
+write_metrics = retried("write-metrics", night.write_offline_metrics)
+prune = retried("prune", registry_upkeep.prune)
+maintain = retried("maintain", upkeep.maintain)
 
 
 @flow(name="nightly", description=__doc__)
 def nightly(minutes: float | None = None) -> str:
-    """One night; gives the version that is live after it. Safe to run again after any interruption.
+    """One night; returns the version that is live after it. Safe to run again after any interruption.
 
-    minutes: budget of training on the past; MINUTEHAND_TRAIN__MINUTES if none.
+    minutes: training budget on the past; None for MINUTEHAND_TRAIN__MINUTES.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
     with locks.take(settings.home), lake.explained():

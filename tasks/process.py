@@ -50,10 +50,11 @@ def peak_memory() -> Iterator[Callable[[], float]]:
     gc.collect()
     with suppress(OSError):
         RESET.write_text("5")
-    yield _peak_mib
+    yield peak_mib
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """The most memory, in MiB, that this process has had in RAM: since it began, or since the last block of peak_memory began."""
     try:
         marks = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(marks["VmHWM"].split()[0]) / 1024

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import pytest
 from filelock import FileLock
 
+from bench.one_minute import Stages
 from models.errors import UserError
 from tasks import locks
 from tasks.lake import LakeError, writing
@@ -44,11 +45,11 @@ MOMENTS = [
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
-    "tasks.publish.minute:note_publication:after",
-    "tasks.publish.minute:note_prequential:after",
-    "tasks.publish.minute:note_freshness:after",
-    "tasks.publish.minute:note_moved:after",
-    "tasks.publish.minute:move_watermarks:after",
+    "tasks.publish.transaction:note_publication:after",
+    "tasks.publish.transaction:note_prequential:after",
+    "tasks.publish.transaction:note_freshness:after",
+    "tasks.publish.transaction:note_moved:after",
+    "tasks.publish.transaction:move_watermarks:after",
 ]
 """At work, and within the transaction that publishes; the boundaries between effects are found, not listed."""
 PARTS = 8
@@ -225,17 +226,40 @@ def test_a_minute_that_begins_while_another_publishes_goes_on_after_it(shop: Sho
     assert not lock.is_locked
 
 
-def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import minute as flow
+@pytest.fixture
+def stages() -> Iterator[Stages]:
+    """What the stages of the test's runs log, as the bench collects it."""
+    found, logger = Stages(), logging.getLogger("minutehand.stages")
+    logger.addHandler(found)
+    yield found
+    logger.removeHandler(found)
 
-    before, get_ready = learnt(shop), flow.get_ready
+
+def test_every_stage_of_a_minute_logs_its_seconds(shop: Shop, stages: Stages) -> None:
+    put(shop.lake, [("u15", "i05", LATE + 3.05)], event_type="click")
+    assert shop.spend_minute() is not None
+    assert list(stages.seconds) == [
+        *("load", "read", "reconcile", "registry", "day", "prepare", "predict", "learn", "register", "refresh", "rank", "publish"),
+        *("alias", "log", "prune"),
+    ]
+
+
+def test_a_minute_without_work_logs_no_stage(shop: Shop, stages: Stages) -> None:
+    assert shop.spend_minute() is None
+    assert stages.seconds == {}
+
+
+def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import minute_work
+
+    before, get_ready = learnt(shop), minute_work.get_ready
 
     def get_ready_while_something_happens(*given: Any) -> Any:
         put(shop.lake, [("u13", "i05", LATE + 3.2)], event_type="click")
         land(shop.home / "landing", {"events/meanwhile.csv": "user_id,item_id,occurred_at\nu14,i05,2026-01-13T03:20:00Z\n"})
         return get_ready(*given)
 
-    monkeypatch.setattr(flow, "get_ready", get_ready_while_something_happens)
+    monkeypatch.setattr(minute_work, "get_ready", get_ready_while_something_happens)
     put(shop.lake, [("u12", "i05", LATE + 3.1)], event_type="click")
     assert shop.spend_minute() is not None
     assert learnt(shop) == {**before, "i05": before["i05"] + 3}
@@ -520,7 +544,7 @@ def test_a_minute_killed_at_any_moment_is_mended_by_the_next(moment: str, forker
 @pytest.mark.slow
 def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
     forker.begin()
-    for moment in ("tasks.publish.minute:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
+    for moment in ("tasks.publish.transaction:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
         assert forker.run({"kill": moment}) == [-signal.SIGKILL]
     assert forker.run({}) == [0]
     assert forker.state() == unkilled

@@ -154,7 +154,7 @@ KILLERS = {
     "saving the model": "import tasks.registry.packing as p; p._example_frame = die",
     "between saving and the gate": "import tasks.registry.gate as g; g.pass_gate = die",
     "between the gate and publishing": "import tasks.night.learning as n; n.best_popularity_column = die",
-    "publishing": "import tasks.publish.night as p; p.note_publication = die",
+    "publishing": "import tasks.publish.transaction as p; p.note_publication = die",
     "upkeep": "import tasks.upkeep as u; u._expire = die",
 }
 
@@ -163,7 +163,7 @@ HAND_OVER_KILLERS = {
     "before the news are predicted": "h.predict = die",
     "before the news are learnt": "h.catch_up = die",
     "before the lists are made": "h.make_lists = die",
-    "while the lists are published": "import tasks.publish.night as p; p.move_watermarks = die",
+    "while the lists are published": "import tasks.publish.transaction as p; p.move_watermarks = die",
     "between the lists and the alias": "import tasks.registry.increments as i; i.publish_alias = die",
 }
 NEWS = """

@@ -25,7 +25,7 @@ from tasks.night.dataset import Dataset, load_dataset
 from tasks.night.learning import Lists, complete, completed, example, judge, learn, make_lists, user_trends
 from tasks.night.report import night_report
 from tasks.publish.night import publish_night
-from tasks.publish.publication import Provenance
+from tasks.publish.publication import Content, Provenance
 from tasks.registry.gate import decide
 from tasks.watermarks import Watermarks
 from tests.lakes import Event, habits, put
@@ -287,8 +287,8 @@ def test_a_minute_knows_of_heavy_users_what_the_night_knew(
     trend = make_evaluator(data.events, EVALUATION).trend
     nightly = make_lists(data, trend, tmp_path / "night", every)
     made = Provenance("1", "run", "flow", data.snapshot, datetime(2026, 3, 1))
-    about = data.catalog.item_ids, nightly.users, nightly.fallback, nightly.neighbours, 10, made
-    publish_night(lake, *about, event_weights=EVENT_WEIGHTS, trends=user_trends(data, trend, 10))
+    about = Content(data.catalog.item_ids, nightly.users, nightly.fallback, nightly.neighbours, 10, made)
+    publish_night(lake, about, EVENT_WEIGHTS, user_trends(data, trend, 10))
 
     def prepared() -> steps.State:
         news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, 10)

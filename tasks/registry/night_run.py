@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from models.errors import without_secrets
 from models.results import MetricRow
 from tasks.figures import segment_bars, training_curve
-from tasks.registry.names import LONGEST_PARAM, flatten, named, note
+from tasks.registry.names import LONGEST_PARAM, flatten, named, night_name, note
 from tasks.registry.packing import pack
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
 
@@ -121,7 +121,7 @@ def start_night(
         "mlflow.source.git.commit": git_revision,
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
-    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    run_id = client.create_run(registry.experiment_id, run_name=night_name(run_name), tags=known).info.run_id
     status = "FAILED"
     try:
         log_params(client, run_id, flatten(params))

@@ -119,7 +119,7 @@ def run_minute(home: Path) -> dict[str, float]:
     lists = steps.rank(state, learnt, others, publish)
     done("rank")
     made = publication.Provenance(version.version, version.run_id, "bench-minute", news.snapshot, now)
-    similar = lists.new_items, lists.similar
+    similar = lists.similar_of, lists.similar
     item_ids = learnt.checkpoint.catalog.item_ids
     minute.publish_minute(
         *(lake, item_ids, lists.users, lists.fallback, similar, state.news, beside, MAX_EVENTS, made, marks, after), prequential=scored.rows

@@ -144,7 +144,7 @@ def update(
         learnt.checkpoint.catalog.item_ids,
         lists.users,
         lists.fallback,
-        (lists.new_items, lists.similar),
+        (lists.similar_of, lists.similar),
         state.news,
         beside,
         settings.model.max_events,

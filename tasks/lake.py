@@ -33,6 +33,8 @@ MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or mo
 SQL = Path(__file__).resolve().parent.parent / "sql"
 AT_HAND = 10_000
 """Up to so many ids, a scan looks for the ids themselves, not only for what lies between the least and the greatest of them."""
+ANYONE = "*"
+"""The user_id of the list that is shown to users without one."""
 _signed: set[str] = set()
 """Extensions that this process has loaded, and whose signatures were good."""
 

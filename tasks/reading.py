@@ -12,9 +12,8 @@ from typing import Any
 import duckdb
 
 from models.errors import UserError
-from tasks.lake import Lake, current_snapshot, quote, reading, statement
+from tasks.lake import ANYONE, Lake, current_snapshot, quote, reading, statement
 
-ANYONE = "*"
 N_HINTS = 3
 METRIC = "ndcg_at_10"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"

@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.errors import UserError
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists
-from tasks.lake import Lake, statement, writing
+from tasks.lake import ANYONE, Lake, statement, writing
 from tasks.minute.feed import News
 from tasks.minute.pacing import Beside
 from tasks.publish.publication import (
@@ -30,7 +30,7 @@ from tasks.publish.publication import (
     told,
     with_reasons,
 )
-from tasks.publish.rows import ANYONE, LISTS, check_lists, list_batches
+from tasks.publish.rows import LISTS, check_lists, list_batches
 from tasks.watermarks import Watermarks, watermarks_of
 
 

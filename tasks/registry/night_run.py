@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from models.errors import without_secrets
 from models.results import MetricRow
 from tasks.figures import segment_bars, training_curve
+from tasks.registry.integrity import DIGEST, digest_of
 from tasks.registry.names import LONGEST_PARAM, flatten, named, note
 from tasks.registry.packing import pack
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
@@ -193,7 +194,12 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
         return before[0]
     own = [row for row in rows if row.model == MINE]
     overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
-    tags = {"cadence": "nightly", "snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
+    tags = {
+        "cadence": "nightly",
+        "snapshot": str(night.snapshot),
+        DIGEST: digest_of(checkpoint_folder),
+        **{name: f"{value:.6f}" for name, value in overall.items()},
+    }
     model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
     with tempfile.TemporaryDirectory(prefix=MINE) as folder:
         packed = Path(folder) / "model"

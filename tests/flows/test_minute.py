@@ -240,6 +240,33 @@ def test_after_all_items_were_gone_and_came_back_every_user_has_a_list_again(sho
     assert shop.spend_minute() is None, "nothing waits any longer"
 
 
+def test_a_damaged_live_version_makes_no_lists_and_what_it_had_learnt_is_learnt_again(shop: Shop) -> None:
+    put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
+    assert shop.spend_minute() is not None
+    damaged, once = shop.live, learnt(shop)
+    weights = versions.find_version(shop.models, damaged).checkpoint_folder / "live.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    put(shop.lake, [("u08", "i02", LATE + 4)], event_type="click")
+    assert shop.spend_minute() is not None
+    assert shop.live != damaged
+    again = learnt(shop)
+    assert again["i01"] == pytest.approx(once["i01"], rel=1e-3)
+    assert again["i02"] == pytest.approx(once["i02"] + 1, rel=1e-3)
+    assert shop.value(f"select count(*) from recs.recommendations where user_id = 'u08' and model_version = '{damaged}'") == 0
+
+
+def test_a_night_after_the_champion_and_the_live_version_were_damaged_trains_without_comparison_and_publishes(shop: Shop) -> None:
+    put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
+    assert shop.spend_minute() is not None
+    before = shop.versions
+    for version in before:
+        (versions.find_version(shop.models, version).checkpoint_folder / "checkpoint.json").unlink()
+    live = shop.spend_night()
+    assert live not in before
+    assert shop.live == live
+    assert shop.value("select count(*) from eval.offline where model = 'champion'") == 0
+
+
 def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,21 @@
+"""MLflow's server behind the guard, in one process: `python -m uvicorn --factory cli.up.mlflow_server:app`.
+
+MLflow itself asks for no password and answers pages of every port of this machine.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from cli.secret import read_secret
+from cli.up.guard import Guard
+from settings import load
+from tasks.registry.server import open_server
+
+
+def app() -> ASGIApp:
+    """MLflow's UI and API of the home, for those who know its secret."""
+    settings = load()
+    hosts = settings.server.accepted_hosts
+    artifacts = settings.home.resolve() / "mlflow" / "artifacts"
+    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, read_secret(settings.home), ["/health"])

@@ -1,0 +1,41 @@
+"""MLflow's server as an application, for a process that serves it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = "mlflow-artifacts:/"
+
+
+def open_server(store: str, artifacts: Path, hosts: Iterable[str]) -> Any:
+    """What `mlflow server` serves of this store and these artifacts, as an ASGI application.
+
+    hosts: accepted names, without port; pages of other origins are refused. Sets MLflow's variables in this process, for MLflow reads
+    them when it is imported.
+    """
+    from mlflow.server import constants
+
+    names = [name.replace("[", "[[]", 1) for name in sorted(hosts)]  # MLflow takes patterns
+    places = [f"{name}{port}" for name in names for port in ("", ":*")]
+    os.environ.update(
+        {
+            constants.BACKEND_STORE_URI_ENV_VAR: store,
+            constants.REGISTRY_STORE_URI_ENV_VAR: store,
+            constants.ARTIFACT_ROOT_ENV_VAR: ROOT,
+            constants.ARTIFACTS_DESTINATION_ENV_VAR: str(artifacts),
+            constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+            "_MLFLOW_SGI_NAME": "uvicorn",
+            "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,  # tells MLflow that it is a server, which runs no code of its clients
+            "_MLFLOW_IN_JOB_EXECUTOR": "false",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(places),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"{scheme}://{place}" for scheme in ("http", "https") for place in places),
+        }
+    )
+    from mlflow.server import fastapi_app, handlers
+
+    handlers.initialize_backend_stores(store, store, ROOT)
+    return fastapi_app.app

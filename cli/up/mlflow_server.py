@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp
 
-from cli.secret import read_secret
+from cli.secret import make_secret
 from cli.up.guard import Guard
 from settings import load
 from tasks.registry.server import open_server
@@ -18,4 +18,4 @@ def app() -> ASGIApp:
     settings = load()
     hosts = settings.server.accepted_hosts
     artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, read_secret(settings.home), ["/health"])
+    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, make_secret(settings.home), ["/health"])

@@ -13,7 +13,7 @@ import time
 
 from starlette.types import ASGIApp
 
-from cli.secret import SERVER_VARIABLE, read_secret
+from cli.secret import SERVER_VARIABLE, make_secret
 from cli.up.guard import Guard
 from settings import load
 
@@ -37,7 +37,7 @@ def _guarded(variables: dict[str, str]) -> ASGIApp:
     settings = load()
     os.environ.update(variables)
     os.environ["PREFECT__SERVER_FINAL"] = "1"
-    os.environ[SERVER_VARIABLE] = read_secret(settings.home)
+    os.environ[SERVER_VARIABLE] = make_secret(settings.home)
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = NO_ORIGIN
     from prefect.server.api.server import create_app
 

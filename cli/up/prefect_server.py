@@ -13,6 +13,7 @@ import time
 
 from starlette.types import ASGIApp
 
+from cli.environment import prepare
 from cli.secret import SERVER_VARIABLE, make_secret
 from cli.up.guard import Guard
 from settings import load
@@ -35,6 +36,7 @@ def temporary() -> ASGIApp:
 
 def _guarded(variables: dict[str, str]) -> ASGIApp:
     settings = load()
+    prepare(settings)
     os.environ.update(variables)
     os.environ["PREFECT__SERVER_FINAL"] = "1"
     os.environ[SERVER_VARIABLE] = make_secret(settings.home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import os
 import secrets
 import sys
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from urllib.parse import urlsplit
 
 from cli.environment import ROOT, find_up
 from cli.secret import CLIENT_VARIABLE, make_secret, read_secret
@@ -30,9 +32,15 @@ def find_api(settings: Settings) -> Callable[[], None]:
     if url is None:
         return _start_server(settings)
     running = find_up(settings.home)
-    if running is not None and running.api_url == url:
+    if running is not None and _is_at(url, running.api_url, settings.server.accepted_hosts):
         os.environ[CLIENT_VARIABLE] = read_secret(settings.home)
     return partial(_demand_answer, url)
+
+
+def _is_at(url: str, own: str, hosts: frozenset[str]) -> bool:
+    """Whether the URL names the own server, by whichever of its hosts."""
+    asked, there = urlsplit(url), urlsplit(own)
+    return (asked.hostname == there.hostname or asked.hostname in hosts) and asked.port == there.port
 
 
 def _start_server(settings: Settings) -> Callable[[], None]:
@@ -51,13 +59,19 @@ def _start_server(settings: Settings) -> Callable[[], None]:
 
 
 def _demand_answer(url: str) -> None:
-    """Raise UserError if no server answers at the URL; what it answers is for Prefect to judge."""
-    remedy = "start it, or unset PREFECT_API_URL"
+    """Raise UserError if no server answers at the URL, or one that refuses us; what else it answers is for Prefect to judge."""
+    secret, key = os.environ.get(CLIENT_VARIABLE), os.environ.get("PREFECT_API_KEY")
+    basic = f"Basic {base64.b64encode(secret.encode()).decode()}" if secret else None
+    authorization = basic or (f"Bearer {key}" if key else None)
+    headers = {"Authorization": authorization} if authorization else {}
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=10):
+        request = urllib.request.Request(f"{url.rstrip('/')}/admin/version", headers=headers)
+        with urllib.request.urlopen(request, timeout=10):
             return
-    except urllib.error.HTTPError:
-        return
+    except urllib.error.HTTPError as error:
+        if error.code == 401:
+            remedy = f"set {CLIENT_VARIABLE}, or unset PREFECT_API_URL"
+            raise UserError(f"the Prefect server at {url} asks for another secret; {remedy}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise UserError(f"no Prefect server answers at {url} ({reason}); {remedy}") from error
+        raise UserError(f"no Prefect server answers at {url} ({reason}); start it, or unset PREFECT_API_URL") from error

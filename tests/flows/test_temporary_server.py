@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.secret import read_secret
+from cli.environment import Up, up_lock, write_up
+from cli.secret import CLIENT_VARIABLE, read_secret
 from cli.up.children import group_lives
 from cli.up.temporary import find_api
 from models.errors import UserError
@@ -36,9 +37,10 @@ time.sleep(600)
 """
 
 
-def test_the_server_of_a_killed_run_asks_for_the_secret_while_it_lives_and_ends_with_the_run(home: Path) -> None:
+def test_the_server_of_a_run_asks_for_the_secret_and_ends_when_the_run_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    with subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, env={**os.environ, **proxy}, stdout=subprocess.PIPE, text=True) as run:
+    env = {**os.environ, **proxy}
+    with subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         try:
             server, url = json.loads(run.stdout.readline())
@@ -49,6 +51,15 @@ def test_the_server_of_a_killed_run_asks_for_the_secret_while_it_lives_and_ends_
             assert status(port, "POST", "/api/flows/filter", {}) == 401
             assert status(port, "POST", "/api/flows/filter", {}, host="evil.example", authorization=up.authorization) == 400
             assert status(port, "POST", "/api/flows/filter", {}, origin="http://127.0.0.1:9", authorization=up.authorization) == 403
+            monkeypatch.setenv("PREFECT_API_URL", url)
+            monkeypatch.setenv(CLIENT_VARIABLE, "minutehand:another")
+            with pytest.raises(UserError, match=f"{url} asks for another secret; set {CLIENT_VARIABLE}"):
+                find_api(load())()
+            write_up(home, Up(run.pid, url.removesuffix("/api"), None, {}))
+            with up_lock(home):
+                monkeypatch.setenv("PREFECT_API_URL", url.replace("127.0.0.1", "localhost"))
+                find_api(load())()
+            assert os.environ[CLIENT_VARIABLE] == read_secret(home), "that of the running up, by whichever name it is called"
             assert read_secret(home).encode() not in Path(f"/proc/{server}/environ").read_bytes()
         finally:
             run.send_signal(signal.SIGKILL)

@@ -54,6 +54,7 @@ def _start_server(settings: Settings) -> Callable[[], None]:
     child = start("Temporary Prefect server", (*command, *where), logs, ROOT, environment=environment, watches_us=True)
     atexit.register(stop, [child])  # before prefect is imported: what it still has to send at its exit goes first
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    os.environ["PREFECT_UI_URL"] = ""  # there is none, so no run says that it can be viewed there
     os.environ[CLIENT_VARIABLE] = secret
     return partial(await_answer, f"http://127.0.0.1:{port}/api/health", child)
 

@@ -187,6 +187,22 @@ def check_up(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"port {port}", "warn", f"held by {holder(port)}", f"stop that, or set MINUTEHAND_SERVER__{name.upper()}")
 
 
+def check_secret(settings: Settings) -> Iterator[Finding]:
+    """Whether what the servers ask for is known to the owner of the home alone."""
+    from cli.secret import read_secret, secret_file
+    from models.errors import UserError
+
+    if not secret_file(settings.home).exists():
+        yield Finding("secret", "ok", "not there yet; the first `minutehand up` makes it")
+        return
+    try:
+        read_secret(settings.home)
+    except UserError as error:
+        yield Finding("secret", "bad", *_split(str(error)))
+        return
+    yield Finding("secret", "ok", f"{secret_file(settings.home)}, readable by its owner alone")
+
+
 def check_disk(settings: Settings) -> Iterator[Finding]:
     import shutil
 
@@ -265,7 +281,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_encoder,
     check_compute,
 )
-CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_up, check_disk, check_lake, check_models)
+CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_up, check_secret, check_disk, check_lake, check_models)
 
 
 def _n_processors() -> int:

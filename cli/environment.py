@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from models.errors import UserError
 from settings import Settings
 
+ROOT = Path(__file__).resolve().parent.parent
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 
@@ -42,6 +43,7 @@ def prepare(settings: Settings) -> None:
             f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to"
         ) from error
     os.environ.update(forced(settings))
+    os.environ.update(past_the_proxy(os.environ, settings.server.reachable_host))
     set_defaults(settings)
     running = find_up(settings.home)
     if running is not None:
@@ -88,6 +90,14 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "MPLCONFIGDIR": str(settings.home.resolve() / "matplotlib"),
         "OMP_WAIT_POLICY": "PASSIVE",  # torch and faiss bring an OpenMP each, and they would spin against each other
     }
+
+
+def past_the_proxy(environment: Mapping[str, str], host: str) -> Mapping[str, str]:
+    """The variables that let requests to this machine's own servers go past a proxy; other names that go past it still do."""
+    given = ",".join(environment[name] for name in ("no_proxy", "NO_PROXY") if environment.get(name))
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    merged = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost", host]))
+    return {"no_proxy": merged, "NO_PROXY": merged}
 
 
 def wants_hub(settings: Settings) -> bool:

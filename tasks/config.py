@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 EVENT_WEIGHTS = {
     "view": 1.0,
@@ -65,8 +67,39 @@ class ServerConfig(BaseModel):
     host: str = Field("127.0.0.1", description="Address of the Prefect server and the MLflow UI")
     prefect_port: PositiveInt = Field(4200, le=65535, description="Port of the Prefect server")
     mlflow_port: PositiveInt = Field(5000, le=65535, description="Port of the MLflow UI")
+    allowed_hosts: str = Field(
+        "",
+        description="Names or addresses, separated by commas, by which browsers may ask for the servers, besides localhost and the host",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names_only(cls, value: str) -> str:
+        for name in _split(value):
+            if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]", name):
+                raise ValueError(f"{name!r} is not the name or address of a host; leave out scheme, port and wildcards")
+        return value
+
+    @property
+    def reachable_host(self) -> str:
+        """The address at which this machine's own processes reach the servers."""
+        return "127.0.0.1" if self.host == "0.0.0.0" else self.host
+
+    @property
+    def accepted_hosts(self) -> frozenset[str]:
+        """What a request may name as its Host, without port."""
+        return frozenset({"127.0.0.1", "localhost", "[::1]", self.reachable_host.lower(), *_split(self.allowed_hosts.lower())})
+
+    @property
+    def prefect_url(self) -> str:
+        """Where the Prefect server answers."""
+        return f"http://{self.reachable_host}:{self.prefect_port}"
 
     @property
     def mlflow_url(self) -> str:
         """Where the MLflow UI answers."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.mlflow_port}"
+        return f"http://{self.reachable_host}:{self.mlflow_port}"
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]

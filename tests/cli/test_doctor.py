@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from cli.environment import Up, write_up
+from cli.secret import make_secret, secret_file
 from settings import load
 from tasks.lake import locate, migrate, writing
 
@@ -95,6 +96,15 @@ def test_the_traces_of_an_up_that_was_killed_are_a_warning() -> None:
     row = _examine()[1]["up"]
     assert row["state"] == "warn"
     assert "999999999" in row["found"]
+
+
+def test_a_secret_that_others_can_read_is_bad_and_has_a_remedy(home: Path) -> None:
+    make_secret(home)
+    assert _examine()[1]["secret"]["state"] == "ok"
+    secret_file(home).chmod(0o644)
+    code, rows = _examine()
+    assert (code, rows["secret"]["state"]) == (1, "bad")
+    assert rows["secret"]["remedy"].startswith("delete it")
 
 
 def test_an_encoder_folder_without_weights_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

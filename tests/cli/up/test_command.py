@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -138,6 +139,31 @@ def test_the_environment_of_a_home_stays_inside_it(home: Path) -> None:
     vacuum = ServerServicesDBVacuumSettings()
     assert (vacuum.enabled_vacuum_types, vacuum.retention_period) == ({"events", "flow_runs", "orphans"}, timedelta(days=30))
     assert "PREFECT_API_URL" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_what_talks_to_this_machine_goes_past_a_proxy_and_other_exceptions_stay(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, "db.example, localhost")
+    prepare(load())
+    for host in ("127.0.0.1:4200", "localhost:4200", "db.example"):
+        assert urllib.request.proxy_bypass(host), host
+    assert not urllib.request.proxy_bypass("elsewhere.example")
+    before = os.environ["NO_PROXY"]
+    prepare(load())
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == before
+
+
+def test_a_child_that_watches_us_sees_its_input_end_when_we_do(tmp_path: Path) -> None:
+    script = "import sys; sys.stdin.read(); print('alone', flush=True)"
+    child = start("watcher", (sys.executable, "-c", script), tmp_path, tmp_path, watches_us=True)
+    try:
+        assert child.process.stdin is not None
+        child.process.stdin.close()
+        assert child.process.wait(20) == 0
+        assert child.log.read_text() == "alone\n"
+    finally:
+        stop([child])
 
 
 def test_a_command_talks_to_the_living_up_of_its_home(home: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +30,9 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None 
 
 def show_json(rows: list[dict[str, Any]]) -> None:
     """Print rows as a JSON array of objects; null for numbers that are not finite."""
-    show([_plain(row) for row in rows], as_json=True)
+    from tasks.reading import plain
+
+    show([plain(row) for row in rows], as_json=True)
 
 
 def show_list(rows: list[dict[str, Any]], subject: str) -> None:
@@ -57,14 +58,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """The value in what JSON has: null for numbers that are not finite, texts as keys."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,12 +16,27 @@ WIDEST = 40
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(metavar="SQL", help="Any DuckDB SQL; may start with from", show_default=False)],
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="DuckDB SQL that reads; may start with from", show_default=False)],
     as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the rows to a .csv, .parquet or .json file instead", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
     """Ask the tables anything; nothing can be changed this way."""
-    from tasks.reading import query
+    from models.errors import UserError
+    from tasks.reading import export, query
 
+    if out is not None:
+        n_rows = export(open_lake(), statement, out, force=force)
+        if as_json:
+            show_json([{"file": str(out), "rows": n_rows}])
+        else:
+            typer.echo(f"{n_rows:,} row{'' if n_rows == 1 else 's'} in {out}")
+        return
+    if force:
+        raise UserError("--force overwrites the file that --out names; add --out FILE, or leave it away")
     answer = query(open_lake(), statement, None if as_json else N_SHOWN)
     if as_json:
         show_json(answer.rows)

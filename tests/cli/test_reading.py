@@ -53,6 +53,18 @@ def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:
     assert "only the first 1,000 rows are shown" in many.stderr
 
 
+def test_sql_writes_a_file_and_says_what_is_in_it(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mail.csv"
+    done = minutehand("sql", "select item_id from raw.items order by 1", "--out", str(file), home=shop)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"2 rows in {file}\n", "")
+    assert file.read_text() == "item_id\na\nb\n"
+    refused = minutehand("sql", "select 1", "--out", str(file), home=shop)
+    assert (refused.returncode, file.read_text()) == (1, "item_id\na\nb\n")
+    again = minutehand("sql", "select 1 as a", "--out", str(file), "--force", "--json", home=shop)
+    assert (json.loads(again.stdout), file.read_text()) == ([{"file": str(file), "rows": 1}], "a\n1\n")
+    assert "--out FILE" in minutehand("sql", "select 1", "--force", home=shop).stderr
+
+
 def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Path, tmp_path: Path) -> None:
     for words, home, message in (
         (("recommend", "u"), tmp_path / "none", "there is no lake"),

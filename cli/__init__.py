@@ -7,6 +7,7 @@ import sys
 import typer
 
 from cli import backtest, doctor, ingest, minute, nightly, recommend, replay, similar, simulate, sql, status
+from cli.output import say, traceback_shown
 from cli.up import command as up
 from models.errors import UserError
 
@@ -33,8 +34,9 @@ app.command()(sql.sql)
 
 def main() -> None:
     """Run the command line; what the user can mend goes to stderr as one message."""
+    sys.excepthook = traceback_shown
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(1)

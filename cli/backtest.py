@@ -21,6 +21,7 @@ from cli.options import (
     TimeFormat,
     mapping_of,
 )
+from cli.output import say, say_json
 
 FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage", "seconds", "peak_mib")
 
@@ -55,8 +56,6 @@ def backtest(
     as_json: ResultAsJson = False,
 ) -> None:
     """Compare models on events that they have not seen."""
-    import json
-
     from cli.environment import set_defaults
     from settings import load
 
@@ -85,20 +84,20 @@ def backtest(
     if out is not None:
         save(result, out)
     if as_json:
-        typer.echo(json.dumps(result, indent=2, default=str))
+        say_json(result)
     else:
         _print(result)
         if out is not None:
-            typer.echo(f"every figure, the settings and the versions: {out}")
+            say(f"every figure, the settings and the versions: {out}")
 
 
 def _say(model: str) -> None:
-    typer.echo(f"{model} ...", err=True)
+    say(f"{model} ...", err=True)
 
 
 def _say_epoch(epoch: int, loss: float, validation: float | None, seconds: float) -> None:
     judged = "" if validation is None else f", validation NDCG@10 {validation:.4f}"
-    typer.echo(f"  epoch {epoch}: loss {loss:.4f}{judged}, {seconds:.0f} s", err=True)
+    say(f"  epoch {epoch}: loss {loss:.4f}{judged}, {seconds:.0f} s", err=True)
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -107,12 +106,12 @@ def _print(result: dict[str, Any]) -> None:
     data, models = result["data"], result["models"]
     for summary in data["ingest"]:
         for note in summary["notes"]:
-            typer.echo(note)
+            say(note)
         lost = ", ".join(f"{summary[name]:,} {name}" for name in ("duplicate", "rejected") if summary[name])
         if lost:
             reasons = "; ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary["reasons"])
-            typer.echo(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
-    typer.echo(
+            say(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
+    say(
         f"{data['n_events']:,} events of {data['n_users']:,} users on {data['n_items']:,} items, {data['since']} to {data['until']}; "
         f"{data['n_train']:,} to learn from, {data['n_validation']:,} to choose by, {data['n_test']:,} to test on"
     )
@@ -124,7 +123,7 @@ def _print(result: dict[str, Any]) -> None:
         show(_differences(result["differences"]), as_json=False, title="NDCG@10 of minutehand less that of ...")
         if best is not None:
             found = result["differences"][best]
-            typer.echo(
+            say(
                 f"against {best}, the best baseline: {found['ndcg_at_10']:+.4f} "
                 f"(95 % interval {found['low']:+.4f} to {found['high']:+.4f}, resampling users)"
             )

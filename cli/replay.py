@@ -23,6 +23,7 @@ from cli.options import (
     TimeFormat,
     mapping_of,
 )
+from cli.output import say, say_json
 from models.errors import UserError, without_secrets
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -59,8 +60,6 @@ def replay(
     as_json: ResultAsJson = False,
 ) -> None:
     """What each way of keeping up would have recommended, step by step, before it learnt the step."""
-    import json
-
     from cli.environment import set_defaults
     from settings import load
 
@@ -105,13 +104,13 @@ def replay(
         page = log_replay(
             settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", result, curves
         )
-        typer.echo(f"in MLflow: {without_secrets(settings.mlflow_url)}{page}", err=True)
+        say(f"in MLflow: {without_secrets(settings.mlflow_url)}{page}", err=True)
     if as_json:
-        typer.echo(json.dumps(result, indent=2, default=str))
+        say_json(result)
         return
     _print(result)
     if out is not None:
-        typer.echo(f"every figure, the settings and the versions: {out}; the curves: {plot}")
+        say(f"every figure, the settings and the versions: {out}; the curves: {plot}")
 
 
 def share(text: str, option: str) -> float:
@@ -141,7 +140,7 @@ class _Progress:
         self.n_events += n_events
         day = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
         if day != self.day:
-            typer.echo(f"  {day}: {self.n_events:,} events replayed", err=True)
+            say(f"  {day}: {self.n_events:,} events replayed", err=True)
             self.day = day
 
 
@@ -149,7 +148,7 @@ def _print(result: dict[str, Any]) -> None:
     from cli.output import show
 
     data, policies = result["data"], result["policies"]
-    typer.echo(
+    say(
         f"{data['n_replayed']:,} events in {data['n_steps']:,} steps of {data['step_seconds']:,} s, "
         f"{data['replayed_from']} to {data['replayed_until']}; nights every {data['night_seconds']:,} s"
     )

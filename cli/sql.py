@@ -9,7 +9,7 @@ import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson
-from cli.output import show, show_json
+from cli.output import say, show, show_json
 
 N_SHOWN = 1000
 WIDEST = 40
@@ -33,7 +33,7 @@ def sql(
         if as_json:
             show_json([{"file": str(out), "rows": n_rows}])
         else:
-            typer.echo(f"{n_rows:,} row{'' if n_rows == 1 else 's'} in {out}")
+            say(f"{n_rows:,} row{'' if n_rows == 1 else 's'} in {out}")
         return
     if force:
         raise UserError("--force overwrites the file that --out names; add --out FILE, or leave it away")
@@ -44,9 +44,9 @@ def sql(
     rows, left_out = _fitting(answer.rows)
     show(rows, as_json=False)
     if left_out:
-        typer.echo(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}; select some by name, or add --json", err=True)
+        say(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}; select some by name, or add --json", err=True)
     if answer.is_cut:
-        typer.echo(f"only the first {N_SHOWN:,} rows are shown; --json prints all of them", err=True)
+        say(f"only the first {N_SHOWN:,} rows are shown; --json prints all of them", err=True)
 
 
 def _fitting(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:

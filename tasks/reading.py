@@ -60,6 +60,7 @@ def recommendations(lake: Lake, user_id: str, k: int) -> list[Row]:
 
 def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
     """The recommendations of several users, by one connection."""
+    _demand_text(*user_ids)
     with _asking(lake) as con:
         return [_list_of(con, user_id, k) for user_id in user_ids]
 
@@ -70,6 +71,7 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
     Raises UserError for an item without neighbours: nothing published yet, too new for the published model, or unknown, with
     the ids that may have been meant.
     """
+    _demand_text(item_id)
     with _asking(lake) as con:
         found = _rows(con, "similar_items", {"item_id": item_id, "k": k})
         if found:
@@ -124,6 +126,7 @@ def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
     Raises UserError for a statement that does not only read, before any is run, and with DuckDB's message, in one line, for SQL
     that it refuses.
     """
+    _demand_text(sql)
     with _asking(lake) as con, _refused():
         *before, last = _reading_statements(con, sql)
         for text in before:
@@ -144,6 +147,7 @@ def export(lake: Lake, sql: str, file: Path, *, force: bool = False) -> int:
     ending = file.suffix.lower()
     if ending not in FORMATS:
         raise UserError(f"--out {file}: a file ends in {', '.join(FORMATS)}; name one that does")
+    _demand_text(sql)
     _demand_free(lake, file, force=force)
     with _asking(lake) as con, _refused():
         *before, last = _reading_statements(con, sql)
@@ -184,6 +188,15 @@ def one_line(message: str) -> str:
     """DuckDB's message without the copy of the statement below it."""
     told = message.split("\n\nLINE ")[0]
     return " ".join(told.split())
+
+
+def _demand_text(*texts: str) -> None:
+    """UserError for what came from the command line as bytes that are no UTF-8: DuckDB takes no such text."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{text!r} is not UTF-8; give it as text of that encoding") from error
 
 
 def _reading_statements(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:

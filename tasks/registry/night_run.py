@@ -18,6 +18,7 @@ from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, R
 
 from models.errors import without_secrets
 from models.results import MetricRow
+from models.visible import visible
 from tasks.registry.names import LONGEST_PARAM, flatten, named, note, slug
 from tasks.registry.packing import pack
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
@@ -117,7 +118,7 @@ def start_night(
         yield Night(registry, run_id, run_name, snapshot)
         status = "FINISHED"
     except Exception as error:
-        client.set_tag(run_id, f"{MINE}.error", without_secrets(f"{type(error).__name__}: {error}")[:LONGEST_PARAM])
+        client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])
         raise
     except BaseException:
         status = "KILLED"

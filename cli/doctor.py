@@ -65,6 +65,27 @@ def check_home(settings: Settings) -> Finding:
     return Finding("home", "ok", str(home))
 
 
+def check_access(settings: Settings) -> Iterator[Finding]:
+    """Whether others of this machine can read what is written; starting closed to them what belongs to this user."""
+    from pathlib import Path
+
+    from tasks.access import OTHERS
+
+    if settings.home_access == "group":
+        yield Finding("access", "ok", "the owner and the group, by MINUTEHAND_HOME_ACCESS")
+        return
+    home = settings.home.resolve()
+    folders = [home / "lake", home / "mlflow"] if home.stat().st_mode & OTHERS else []
+    if settings.lake.data_path:
+        folders.append(Path(settings.lake.data_path))
+    loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & OTHERS]
+    if loose:
+        remedy = f"chmod -R go-rwx {' '.join(loose)}, or set MINUTEHAND_HOME_ACCESS=group"
+        yield Finding("access", "warn", f"other users of this machine may read {', '.join(loose)}", remedy)
+    else:
+        yield Finding("access", "ok", "the owner alone")
+
+
 def check_python(settings: Settings) -> Iterator[Finding]:
     import platform
     import sys
@@ -266,7 +287,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_encoder,
     check_compute,
 )
-CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_up, check_disk, check_lake, check_models)
+CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_access, check_up, check_disk, check_lake, check_models)
 
 
 def _n_processors() -> int:

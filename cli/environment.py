@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from models.errors import UserError
 from settings import Settings
 
+STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 
@@ -88,6 +89,16 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "MPLCONFIGDIR": str(settings.home.resolve() / "matplotlib"),
         "OMP_WAIT_POLICY": "PASSIVE",  # torch and faiss bring an OpenMP each, and they would spin against each other
     }
+
+
+def without_stores() -> dict[str, str]:
+    """The environment of this process for children that open neither the lake nor MLflow: the addresses may have passwords in them."""
+    return {name: value for name, value in os.environ.items() if name not in STORES}
+
+
+def of_mlflow(settings: Settings) -> dict[str, str]:
+    """The environment of the MLflow server; the address of its store is in no argument, for those can be read by everybody."""
+    return {**without_stores(), "MLFLOW_BACKEND_STORE_URI": tracking_uri(settings)}
 
 
 def tracking_uri(settings: Settings) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +37,19 @@ class Child:
             raise ChildError(f"{self.name} ended with code {code}; the end of {self.log}:\n{tail(self.log)}")
 
 
-def start(name: str, command: Sequence[str], logs: Path, folder: Path) -> Child:
-    """Start a child that writes to logs/<name>.log, anew with each start."""
+def start(name: str, command: Sequence[str], logs: Path, folder: Path, environment: Mapping[str, str] | None = None) -> Child:
+    """Start a child that writes to logs/<name>.log, anew with each start. environment: in place of that of this process."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name.lower().replace(' ', '-')}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     return Child(name, process, log)
 

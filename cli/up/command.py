@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -73,7 +74,7 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
 
 def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> None:
     """Start the children in order; the list grows as they come up, so that a failure can stop those there are."""
-    from cli.environment import Up, write_up
+    from cli.environment import Up, of_mlflow, without_stores, write_up
     from cli.output import show
     from cli.up import children as processes
 
@@ -86,16 +87,17 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
     os.environ["PREFECT_SERVER_UI_API_URL"] = f"{prefect_url}/api" if reachable == server.host else "/api"
 
-    def launch(name: str, *command: str) -> Child:
-        child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT)
+    def launch(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
+        child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT, environment)
         children.append(child)
         write_up(settings.home, Up(os.getpid(), prefect_url, mlflow_url, {child.name: child.pid for child in children}))
         return child
 
     os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
     typer.echo("starting (logs are in " + str(logs) + ") ...", err=True)
-    prefect = launch("Prefect server", "prefect", "server", "start", "--host", server.host, "--port", str(server.prefect_port))
-    ui = launch("MLflow UI", *_mlflow_command(settings)) if with_mlflow else None
+    serve = ("prefect", "server", "start", "--host", server.host, "--port", str(server.prefect_port))
+    prefect = launch("Prefect server", *serve, environment=without_stores())
+    ui = launch("MLflow UI", *_mlflow_command(settings), environment=of_mlflow(settings)) if with_mlflow else None
     from cli.up import orchestration  # imports prefect, while the server starts
 
     _wait_for(f"{prefect_url}/api/health", prefect)
@@ -116,9 +118,10 @@ def _deploy(logs: Path) -> None:
     """Tell the server what prefect.yaml says; ChildError if it does not want it."""
     from subprocess import TimeoutExpired
 
+    from cli.environment import without_stores
     from cli.up.children import ChildError, start, stop, tail
 
-    deploy = start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT)
+    deploy = start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT, without_stores())
     try:
         code = deploy.process.wait(START_TIMEOUT_S)
     except TimeoutExpired:
@@ -142,12 +145,11 @@ def _mlflow_command(settings: Settings) -> tuple[str, ...]:
     from cli.environment import tracking_uri
 
     home = settings.home.resolve()
-    uri = tracking_uri(settings)
-    _write_ahead(uri)
+    _write_ahead(tracking_uri(settings))
     server = settings.server
     return (
         *("mlflow", "server", "--host", server.host, "--port", str(server.mlflow_port), "--workers", "1"),
-        *("--backend-store-uri", uri, "--artifacts-destination", str(home / "mlflow" / "artifacts")),
+        *("--artifacts-destination", str(home / "mlflow" / "artifacts")),
     )
 
 

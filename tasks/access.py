@@ -36,10 +36,16 @@ def keep(home: Path, access: Access) -> None:
 
 def as_if_written(folder: Path) -> None:
     """Give copies in a folder, which have the permissions of what they were copied from, those of files that this process writes."""
-    mask = os.umask(0)
-    os.umask(mask)
+    mask = current_mask()
     for path in folder.rglob("*"):
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~mask)
+
+
+def current_mask() -> int:
+    """The permissions that this process takes from what it writes."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def open_to_others(home: Path) -> list[Path]:

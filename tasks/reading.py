@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from models.errors import UserError
+from tasks.access import current_mask
 from tasks.lake import Lake, current_snapshot, is_disk_full, quote, reading, statement
 from tasks.statements import is_explain, reading_statements
 
@@ -141,7 +142,7 @@ def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
 def export(lake: Lake, sql: str, file: Path, *, force: bool = False) -> int:
     """Write the rows of a SQL statement to a file, in the format that its ending says; gives their number.
 
-    The file is there in full or not at all, and only its owner may read it; one that it takes the place of (force) keeps who may.
+    The file is there in full or not at all. One that takes the place of another (force) can be read by whoever could read that.
     Raises UserError as `query` does, and where the file cannot be written or is there already.
     """
     ending = file.suffix.lower()
@@ -237,6 +238,7 @@ def _taking_the_place_of(file: Path, *, force: bool) -> Iterator[Path]:
     fresh = Path(name)
     try:
         yield fresh
+        fresh.chmod(0o666 & ~current_mask())
         if force:
             with suppress(FileNotFoundError):
                 fresh.chmod(stat.S_IMODE(file.stat().st_mode))

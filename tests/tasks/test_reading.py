@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -149,6 +150,7 @@ def test_a_query_starts_with_from_keeps_columns_of_one_name_apart_and_changes_no
 
 def test_an_export_has_the_rows_of_the_query_in_each_format(lake: Lake, tmp_path: Path) -> None:
     add_events(lake, ("u", "a", "view", 1), ("v", "b", "view", 2))
+    os.umask(0o077)
     for ending in (".csv", ".parquet", ".json"):
         file = tmp_path / f"mail{ending}"
         assert export(lake, "from raw.events select user_id, item_id order by all; -- both", file) == 2

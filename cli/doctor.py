@@ -65,6 +65,27 @@ def check_home(settings: Settings) -> Finding:
     return Finding("home", "ok", str(home))
 
 
+def check_access(settings: Settings) -> Iterator[Finding]:
+    """Whether others of this machine can read what is written; starting closed to them what belongs to this user."""
+    from pathlib import Path
+
+    from tasks.access import OTHERS
+
+    if settings.home_access == "group":
+        yield Finding("access", "ok", "the owner and the group, by MINUTEHAND_HOME_ACCESS")
+        return
+    home = settings.home.resolve()
+    folders = [home / "lake", home / "mlflow"] if home.stat().st_mode & OTHERS else []
+    if settings.lake.data_path:
+        folders.append(Path(settings.lake.data_path))
+    loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & OTHERS]
+    if loose:
+        remedy = f"chmod -R go-rwx {' '.join(loose)}, or set MINUTEHAND_HOME_ACCESS=group"
+        yield Finding("access", "warn", f"other users of this machine may read {', '.join(loose)}", remedy)
+    else:
+        yield Finding("access", "ok", "the owner alone")
+
+
 def check_python(settings: Settings) -> Iterator[Finding]:
     import platform
     import sys
@@ -196,11 +217,12 @@ def check_secret(settings: Settings) -> Iterator[Finding]:
         yield Finding("secret", "ok", "not there yet; the first `minutehand up` makes it")
         return
     try:
-        read_secret(settings.home)
+        read_secret(settings.home, settings.home_access)
     except UserError as error:
         yield Finding("secret", "bad", *_split(str(error)))
         return
-    yield Finding("secret", "ok", f"{secret_file(settings.home)}, readable by its owner alone")
+    readers = "its owner alone" if settings.home_access == "owner" else "the owner and the group"
+    yield Finding("secret", "ok", f"{secret_file(settings.home)}, readable by {readers}")
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
@@ -281,7 +303,14 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_encoder,
     check_compute,
 )
-CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_up, check_secret, check_disk, check_lake, check_models)
+CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    check_access,
+    check_up,
+    check_secret,
+    check_disk,
+    check_lake,
+    check_models,
+)
 
 
 def _n_processors() -> int:

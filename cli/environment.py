@@ -13,10 +13,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cli.secret import CLIENT_VARIABLE
 from models.errors import UserError
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 
@@ -98,6 +100,21 @@ def past_the_proxy(environment: Mapping[str, str], host: str) -> Mapping[str, st
     names = [name.strip() for name in given.split(",") if name.strip()]
     merged = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost", host]))
     return {"no_proxy": merged, "NO_PROXY": merged}
+
+
+def without_stores() -> dict[str, str]:
+    """The environment of this process for children that open neither the lake nor MLflow: the addresses may have passwords in them."""
+    return {name: value for name, value in os.environ.items() if name not in STORES}
+
+
+def of_server() -> dict[str, str]:
+    """The environment of a server, which reads the secret of the home from its file."""
+    return {name: value for name, value in without_stores().items() if name != CLIENT_VARIABLE}
+
+
+def of_mlflow(settings: Settings) -> dict[str, str]:
+    """The environment of the MLflow server; the address of its store is in no argument, for those can be read by everybody."""
+    return {**of_server(), "MINUTEHAND_REGISTRY__TRACKING_URI": settings.tracking_uri}
 
 
 def wants_hub(settings: Settings) -> bool:

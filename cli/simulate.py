@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson
+from cli.output import say
 
 if TYPE_CHECKING:
     from models.simulation.shop import Shop
@@ -37,7 +38,7 @@ def simulate(
     files = write(shop, folder)
     show(_summary(shop, files), as_json=as_json, title="A simulated shop")
     if not as_json:
-        typer.echo(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
+        say(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
 
 
 def write(shop: Shop, folder: Path) -> dict[str, Path]:

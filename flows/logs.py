@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from models.errors import UserError
+from models.errors import UserError, without_secrets
+from models.visible import visible
 
 OWN = "minutehand"
+FORMATTER = logging.Formatter()
 
 
 def speak() -> None:
@@ -20,8 +22,20 @@ def speak() -> None:
         own.addHandler(handler)
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(is_news)
+        logging.getLogger(name).addFilter(make_printable)
+    for name in ("", "prefect.extra", "prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(make_printable)
 
 
 def is_news(record: logging.LogRecord) -> bool:
     """False for the traceback of an error that the user can mend: the run's final state, logged next, has its message."""
     return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+
+
+def make_printable(record: logging.LogRecord) -> bool:
+    """Always True: every line goes on, without passwords and with control characters spelt out, its traceback included."""
+    record.msg, record.args = visible(without_secrets(record.getMessage())), None
+    if record.exc_info and not record.exc_text:
+        record.exc_text = visible(without_secrets(FORMATTER.formatException(record.exc_info)))
+    return True

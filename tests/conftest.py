@@ -56,11 +56,12 @@ class ByServer(LoadFileScheduling):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home folder of the test's own, named by MINUTEHAND_HOME; what a command puts into the environment goes with it."""
     folder = tmp_path / "home"
-    before = dict(os.environ)
+    before, mask = dict(os.environ), os.umask(0o022)  # as most machines have it
     monkeypatch.setenv("MINUTEHAND_HOME", str(folder))
     yield folder
     os.environ.clear()
     os.environ.update(before)
+    os.umask(mask)
 
 
 def find_free_port() -> int:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import say
+
 if TYPE_CHECKING:
     from cli.up.children import Child
     from settings import Settings
@@ -62,7 +64,7 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
         _start(settings, children, with_mlflow=with_mlflow)
         _watch(children)
     except KeyboardInterrupt:
-        typer.echo("stopping ...", err=True)
+        say("stopping ...", err=True)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -72,7 +74,7 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
 
 def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> None:
     """Start the children in order; the list grows as they come up, so that a failure can stop those there are."""
-    from cli.environment import ROOT, Up, write_up
+    from cli.environment import ROOT, Up, of_mlflow, of_server, write_up
     from cli.secret import CLIENT_VARIABLE, make_secret
     from cli.up import children as processes
 
@@ -83,9 +85,8 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     os.environ["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(server.mlflow_port)  # the nights link to it
     os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
     os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
-    secret = make_secret(settings.home)
-    without = {name: value for name, value in os.environ.items() if name != CLIENT_VARIABLE}  # the servers read the file themselves
-    os.environ[CLIENT_VARIABLE] = secret  # for what asks the API: this process, the worker and its runs
+    # for what asks the API: this process, the worker and its runs
+    os.environ[CLIENT_VARIABLE] = make_secret(settings.home, settings.home_access)
 
     def launch(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
         child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT, environment=environment)
@@ -93,12 +94,13 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
         write_up(settings.home, Up(os.getpid(), prefect_url, mlflow_url, {child.name: child.pid for child in children}))
         return child
 
-    typer.echo("starting (logs are in " + str(logs) + ") ...", err=True)
-    prefect = launch("Prefect server", *_serve("cli.up.prefect_server:lasting", server.host, server.prefect_port), environment=without)
+    say(f"starting (logs are in {logs}) ...", err=True)
+    prefect = launch("Prefect server", *_serve("cli.up.prefect_server:lasting", server.host, server.prefect_port), environment=of_server())
     ui = None
     if with_mlflow:
         _write_ahead(settings.tracking_uri)
-        ui = launch("MLflow UI", *_serve("cli.up.mlflow_server:app", server.host, server.mlflow_port), environment=without)
+        serve = _serve("cli.up.mlflow_server:app", server.host, server.mlflow_port)
+        ui = launch("MLflow UI", *serve, environment=of_mlflow(settings))
     from cli.up import orchestration  # imports prefect, while the server starts
 
     processes.await_answer(f"{prefect_url}/api/health", prefect)
@@ -126,7 +128,7 @@ def _tell(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
     ]
     show(rows, as_json=False, title="minutehand is up; Ctrl-C stops it")
     mlflow = f"; to MLflow as user {USER}, with what follows the colon" if mlflow_url else ""
-    typer.echo(f"Log in to Prefect with the whole line in the file of the secret{mlflow}.")
+    say(f"Log in to Prefect with the whole line in the file of the secret{mlflow}.")
     sys.stdout.flush()
 
 
@@ -139,10 +141,11 @@ def _deploy(logs: Path) -> None:
     """Tell the server what prefect.yaml says; ChildError if it does not want it."""
     from subprocess import TimeoutExpired
 
-    from cli.environment import ROOT
+    from cli.environment import ROOT, without_stores
     from cli.up.children import START_TIMEOUT_S, ChildError, start, stop, tail
 
-    deploy = start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT)
+    command = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
+    deploy = start("Prefect deploy", command, logs, ROOT, environment=without_stores())
     try:
         code = deploy.process.wait(START_TIMEOUT_S)
     except TimeoutExpired:
@@ -224,7 +227,7 @@ def _sweep(settings: Settings) -> None:
     killed: list[int] = []
     for name, pid in left.children.items() if left else ():
         if name.split()[0].lower() in command_line(pid):
-            typer.echo(f"stopping {name} (process {pid}), left behind by a `minutehand up` that was killed", err=True)
+            say(f"stopping {name} (process {pid}), left behind by a `minutehand up` that was killed", err=True)
             signal_group(pid, signal.SIGKILL)
             killed.append(pid)
     end(lambda: [pid for pid in killed if group_lives(pid)] + _run_processes(settings))

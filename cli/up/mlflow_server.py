@@ -20,4 +20,4 @@ def app() -> ASGIApp:
     prepare(settings)
     hosts = settings.server.accepted_hosts
     artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, make_secret(settings.home), ["/health"])
+    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, make_secret(settings.home, settings.home_access), ["/health"])

@@ -39,7 +39,7 @@ def _guarded(variables: dict[str, str]) -> ASGIApp:
     prepare(settings)
     os.environ.update(variables)
     os.environ["PREFECT__SERVER_FINAL"] = "1"
-    os.environ[SERVER_VARIABLE] = make_secret(settings.home)
+    os.environ[SERVER_VARIABLE] = make_secret(settings.home, settings.home_access)
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = NO_ORIGIN
     from prefect.server.api.server import create_app
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
-from cli.environment import ROOT, find_up
+from cli.environment import ROOT, find_up, of_server
 from cli.secret import CLIENT_VARIABLE, make_secret, read_secret
 from cli.up.children import await_answer, start, stop
 from cli.up.ports import is_free
@@ -33,7 +33,7 @@ def find_api(settings: Settings) -> Callable[[], None]:
         return _start_server(settings)
     running = find_up(settings.home)
     if running is not None and _is_at(url, running.api_url, settings.server.accepted_hosts):
-        os.environ[CLIENT_VARIABLE] = read_secret(settings.home)
+        os.environ[CLIENT_VARIABLE] = read_secret(settings.home, settings.home_access)
     return partial(_demand_answer, url)
 
 
@@ -45,13 +45,12 @@ def _is_at(url: str, own: str, hosts: frozenset[str]) -> bool:
 
 def _start_server(settings: Settings) -> Callable[[], None]:
     """A server of this process's own, which ends with it however it ends; asks for the secret like the one of `minutehand up`."""
-    secret = make_secret(settings.home)
-    environment = {name: value for name, value in os.environ.items() if name != CLIENT_VARIABLE}
+    secret = make_secret(settings.home, settings.home_access)
     port = next(port for port in secrets.SystemRandom().sample(PORTS, len(PORTS)) if is_free("127.0.0.1", port))
     command = (sys.executable, "-m", "uvicorn", "--factory", "cli.up.prefect_server:temporary")
     where = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "error")
     logs = settings.home.resolve() / "logs"
-    child = start("Temporary Prefect server", (*command, *where), logs, ROOT, environment=environment, watches_us=True)
+    child = start("Temporary Prefect server", (*command, *where), logs, ROOT, environment=of_server(), watches_us=True)
     atexit.register(stop, [child])  # before prefect is imported: what it still has to send at its exit goes first
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_UI_URL"] = ""  # there is none, so no run says that it can be viewed there

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from models.errors import without_secrets
 from models.results import MetricRow
+from models.visible import visible
 from tasks.figures import segment_bars, training_curve
 from tasks.registry.integrity import DIGEST, digest_of
 from tasks.registry.names import LONGEST_PARAM, flatten, named, note
@@ -130,7 +131,7 @@ def start_night(
         yield Night(registry, run_id, run_name, snapshot)
         status = "FINISHED"
     except Exception as error:
-        client.set_tag(run_id, f"{MINE}.error", without_secrets(f"{type(error).__name__}: {error}")[:LONGEST_PARAM])
+        client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])
         raise
     except BaseException:
         status = "KILLED"

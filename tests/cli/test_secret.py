@@ -57,6 +57,18 @@ def test_a_secret_that_others_can_read_is_refused_with_a_remedy(home: Path, mode
         make_secret(home)
 
 
+def test_the_group_can_read_the_secret_where_the_settings_let_it_and_others_never(home: Path) -> None:
+    secret = make_secret(home, "group")
+    assert stat.S_IMODE(secret_file(home).stat().st_mode) == 0o640
+    secret_file(home).chmod(0o660)  # as chmod -R g+rwX leaves it
+    assert read_secret(home, "group") == secret
+    with pytest.raises(UserError, match=r"mode 660"):
+        read_secret(home)
+    secret_file(home).chmod(0o664)
+    with pytest.raises(UserError, match=r"mode 664"):
+        read_secret(home, "group")
+
+
 @pytest.mark.parametrize("text", ["", "minutehand:", "minutehand:short\n", "admin:" + "a" * 43, "minutehand:" + "a" * 40 + "\nb"])
 def test_a_file_that_holds_no_secret_is_refused_and_not_shown(home: Path, text: str) -> None:
     home.mkdir()

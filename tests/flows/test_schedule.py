@@ -102,6 +102,7 @@ def test_the_secret_is_in_no_command_line_log_or_record_and_the_servers_were_not
     environments = {name: Path(f"/proc/{pid}/environ").read_bytes() for name, pid in children.items()}
     assert [name for name, text in environments.items() if password in text] == ["Prefect worker"]
     assert CLIENT_VARIABLE.encode() in environments["Prefect worker"]
+    assert [name for name, text in environments.items() if b"\0MLFLOW_TRACKING_URI=" in text] == ["Prefect worker"]
 
 
 def test_ctrl_c_leaves_no_process(running: Running) -> None:

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from cli.environment import Up, find_up, prepare, read_up, up_lock, write_up
+from cli.environment import Up, find_up, of_mlflow, of_server, prepare, read_up, up_lock, without_stores, write_up
 from cli.up.children import ChildError, group_lives, start, stop
 from cli.up.ports import holder, is_free
 from models.errors import UserError
@@ -196,3 +196,22 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     script = f"import sys, json, cli; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert json.loads(printed) == []
+
+
+def test_no_address_of_a_store_is_in_an_argument_or_with_a_child_that_needs_it_not(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "postgresql://minutehand:s3cret@db/mlflow"
+    monkeypatch.setenv("MINUTEHAND_REGISTRY__TRACKING_URI", secret)
+    monkeypatch.setenv("MINUTEHAND_LAKE__CATALOG", "postgres:host=db password=s3cret")
+    settings = load()
+    prepare(settings)
+    assert "s3cret" not in " ".join(without_stores().values())
+    assert "s3cret" not in " ".join(of_server().values())
+    assert [name for name, value in of_mlflow(settings).items() if "s3cret" in value] == ["MINUTEHAND_REGISTRY__TRACKING_URI"]
+    assert without_stores()["MINUTEHAND_HOME"] == str(home.resolve())
+
+
+def test_a_child_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
+    script = "import os; print(sorted(name for name in os.environ if name.startswith('MINUTEHAND')))"
+    child = start("teller", (sys.executable, "-c", script), tmp_path, tmp_path, environment={"MINUTEHAND_SEED": "1"})
+    child.process.wait(20)
+    assert child.log.read_text() == "['MINUTEHAND_SEED']\n"

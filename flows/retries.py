@@ -9,13 +9,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from models.errors import UserError
-from tasks.lake import LakeError
+from tasks.lake import LakeError, LastingError
 from tasks.registry.versions import RegistryError
 
 
 def may_pass(task: Task, run: TaskRun, state: State) -> bool:
     """Whether an error may be gone in five seconds: a store that did not answer, but nothing that waits for the user."""
     error = state.data
+    if isinstance(error, LastingError):
+        return False
     return not isinstance(error, UserError) or isinstance(error, LakeError | RegistryError)
 
 

@@ -81,7 +81,7 @@ def check_moved(folder: Path, identity: Identity, mark: Mark | None, named: Call
     It is by its mark, or, where it was made before there were marks, by having each file that the catalog names.
     """
     if mark is not None:
-        _check_owner(folder, identity, mark)
+        _check_id(folder, identity, mark)
     elif not all(Path(file).exists() for file in named()):
         raise FolderError(
             f"the catalog keeps its files in {identity.data_path}, and {folder} does not have them; "
@@ -99,12 +99,7 @@ def claim(folder: Path, address: str, identity: Identity, mark: Mark | None, now
         mark = Mark(identity.catalog, moment, str(folder), address, identity.snapshot, identity.committed_at)
         _write(folder, mark, is_first=not (folder / NAME).exists())
         return mark
-    _check_owner(folder, identity, mark)
-    if _is_in_use(folder, address, mark):
-        raise FolderError(
-            f"{folder} belongs to the catalog at {mark.address}, of which the one at {address} is a copy: a folder has one catalog; "
-            f"{ELSEWHERE} with a copy of the files in it, or delete the catalog that is not needed"
-        )
+    check_owner(folder, address, identity, mark)
     if not _knows(identity, mark):
         logger.warning(
             "the catalog at %s is older than the files in %s: it does not know snapshot %d; no file written before now will be swept away",
@@ -114,6 +109,16 @@ def claim(folder: Path, address: str, identity: Identity, mark: Mark | None, now
         )
         mark = replace(mark, since=moment)
     return mark
+
+
+def check_owner(folder: Path, address: str, identity: Identity, mark: Mark) -> None:
+    """Raises FolderError where the mark of a folder names another catalog, or one of which the catalog at the address is a copy."""
+    _check_id(folder, identity, mark)
+    if _is_in_use(folder, address, mark):
+        raise FolderError(
+            f"{folder} belongs to the catalog at {mark.address}, of which the one at {address} is a copy: a folder has one catalog; "
+            "give the copy a copy of the folder and name that by MINUTEHAND_LAKE__DATA_PATH, or delete the catalog that is not needed"
+        )
 
 
 def record(folder: Path, address: str, mark: Mark, identity: Identity) -> None:
@@ -130,7 +135,7 @@ def parquet_files(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / name for name in names if name.endswith(".parquet"))
 
 
-def _check_owner(folder: Path, identity: Identity, mark: Mark) -> None:
+def _check_id(folder: Path, identity: Identity, mark: Mark) -> None:
     if mark.catalog != identity.catalog:
         raise FolderError(
             f"{folder} belongs to another catalog{f', at {mark.address}' if mark.address else ''} ({NAME} in it says so): "
@@ -155,7 +160,10 @@ def _knows(identity: Identity, mark: Mark) -> bool:
 
 def _write(folder: Path, mark: Mark, *, is_first: bool = False) -> None:
     """Whole or not at all; where it is the first, a mark that somebody else left meanwhile stays and is an error."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FolderError(f"{folder} is not a folder; move that file away and restore the folder from a backup, or {ELSEWHERE}") from error
     text = json.dumps(asdict(mark), indent=2) + "\n"
     if is_first:
         try:

@@ -50,8 +50,8 @@ class LakeError(UserError):
     """The lake cannot be opened; the message says what to do."""
 
 
-class DamageError(UserError):
-    """The lake has lost something, and no second try brings it back; the message says what, and what to do."""
+class LastingError(LakeError):
+    """A LakeError that no second try mends: something is lost, or must not be written to."""
 
 
 class LakeConfig(BaseModel):
@@ -97,8 +97,11 @@ class Lake:
 def locate(config: LakeConfig, home: Path) -> Lake:
     """The lake of one home folder; creates the folder, not the tables."""
     root = home.resolve() / "lake"
-    with explained():
-        root.mkdir(parents=True, exist_ok=True)
+    try:
+        with explained():
+            root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(f"cannot make the folder {root}: {error.strerror or error}; {MAKE_WRITABLE}") from error
     return Lake(
         catalog=config.catalog or f"sqlite:{root / 'catalog.sqlite'}",
         data_path=f"{Path(config.data_path).expanduser().resolve() if config.data_path else root / 'data'}{os.sep}",
@@ -164,9 +167,11 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         _attach(con, lake, options, may_create=not read_only and snapshot is None)
     except duckdb.Error as error:
         con.close()
-        told = without_secrets(f"cannot open the lake at {lake.catalog}: {one_line(str(error))}")
-        raise LakeError(f"{told}; `minutehand doctor` looks into it") from None  # what DuckDB says has the password in it
-    except UserError:
+        raise _cannot_open(lake, error) from None  # what DuckDB says has the password in it
+    except data_folder.FolderError as error:
+        con.close()
+        raise LastingError(str(error)) from error
+    except LakeError:
         con.close()
         raise
     con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
@@ -177,15 +182,27 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     return con
 
 
+def _cannot_open(lake: Lake, error: duckdb.Error) -> UserError:
+    """Why the catalog does not open. A damaged one opens at no second try."""
+    said = without_secrets(one_line(str(error)))
+    if lake.is_sqlite and (_is_damaged(error) or Path(lake.catalog_file).is_dir()):
+        return LastingError(f"the catalog at {lake.catalog_file} is damaged ({said}); {RESTORE_CATALOG}")
+    return LakeError(f"cannot open the lake at {without_secrets(lake.catalog)}: {said}; `minutehand doctor` looks into it")
+
+
+def _is_damaged(error: duckdb.Error) -> bool:
+    return any(sign in str(error).lower() for sign in CATALOG_DAMAGE_SIGNS)
+
+
 def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], *, may_create: bool) -> None:
     """Attach the catalog; make it where there is none and no file of another one; follow its data folder where that was moved."""
 
     def attach(*more: str) -> None:
         con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join([*options, *more])})")
 
-    if lake.is_sqlite and not Path(lake.catalog_file).exists():  # DuckDB would leave an empty file there
+    if not has_catalog(lake):  # DuckDB would leave an empty file there
         if not may_create:
-            raise LakeError(f"cannot open the lake at {lake.catalog}: there is no such file; `minutehand doctor` looks into it")
+            raise LakeError(f"cannot open the lake at {lake.catalog}: there is none; `minutehand doctor` looks into it")
         data_folder.check_free(lake.folder, lake.shown_catalog)
     try:
         attach("create_if_not_exists false")
@@ -198,6 +215,12 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
             attach()
         else:
             raise
+
+
+def has_catalog(lake: Lake) -> bool:
+    """Whether there is a file of a SQLite catalog with something in it; that of PostgreSQL has to be asked."""
+    file = Path(lake.catalog_file)
+    return not lake.is_sqlite or (file.exists() and (file.is_dir() or file.stat().st_size > 0))
 
 
 def identity(con: duckdb.DuckDBPyConnection, snapshot: int = -1) -> data_folder.Identity:
@@ -266,13 +289,21 @@ def explained(lake: Lake | None = None) -> Iterator[None]:
         if is_disk_full(error):
             raise LakeError(f"{str(error).strip().splitlines()[0]}; {MAKE_ROOM}") from error
         if is_not_allowed(error):
-            raise DamageError(f"{_not_allowed(error)}; {MAKE_WRITABLE}") from error
+            raise LastingError(f"{_not_allowed(error)}; {MAKE_WRITABLE}") from error
         if isinstance(error, duckdb.OutOfMemoryException):
-            raise UserError(f"{str(error).strip().splitlines()[0]}; {GIVE_MEMORY}") from error
+            raise LastingError(f"{str(error).strip().splitlines()[0]}; {GIVE_MEMORY}") from error
         told = _damage(error, lake) if lake is not None and isinstance(error, duckdb.Error) else None
         if told is None:
             raise
-        raise DamageError(told) from error
+        raise LastingError(told) from error
+    except data_folder.FolderError as error:
+        raise LastingError(str(error)) from error
+    except UserError as error:  # somebody below has already told what DuckDB said, without knowing why
+        cause = error.__cause__
+        told = _damage(cause, lake) if lake is not None and isinstance(cause, duckdb.Error) else None
+        if told is None:
+            raise
+        raise LastingError(told) from cause
 
 
 def is_not_allowed(error: OSError | duckdb.Error) -> bool:
@@ -290,10 +321,9 @@ def _not_allowed(error: OSError | duckdb.Error) -> str:
 
 def _damage(error: duckdb.Error, lake: Lake) -> str | None:
     """What an error says about the lake if that is damaged; None if it is an error of another kind."""
-    text = str(error).lower()
-    if any(sign in text for sign in CATALOG_DAMAGE_SIGNS):
+    if _is_damaged(error):
         return f"the catalog at {lake.shown_catalog} is damaged ({one_line(str(error))}); {RESTORE_CATALOG}"
-    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError | duckdb.IntegrityError) and "parquet" not in text:
+    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError | duckdb.IntegrityError) and "parquet" not in str(error).lower():
         return None
     try:
         found = examine(lake, PATIENCE_S).damages
@@ -377,7 +407,7 @@ def migrate(lake: Lake) -> list[str]:
 
 def _migrations_seen(lake: Lake) -> set[str]:
     """What a reader sees; nothing where there is no lake yet, or only one whose creation was killed."""
-    if lake.is_sqlite and not Path(lake.catalog_file).exists():
+    if not has_catalog(lake):
         return set()
     try:
         with reading(lake) as con:

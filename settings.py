@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
+from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
 from tasks.lake import LakeConfig
@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
     home: Path = Field(Path(".minutehand"), description="Folder of everything that is written; deleting it is a full reset")
     seed: NonNegativeInt = Field(7, description="Seed of every random choice")
-    threads: NonNegativeInt = Field(0, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
+    threads: NonNegativeInt = Field(0, le=65_536, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
     lake: LakeConfig = LakeConfig()
     ingest: IngestConfig = IngestConfig()
     encoder: EncoderConfig = EncoderConfig()

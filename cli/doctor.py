@@ -61,17 +61,14 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print an array 
 
 def check_home(settings: Settings) -> Finding:
     """Whether the home folder can be written to."""
-    import tempfile
+    from cli.environment import check_writable
+    from models.errors import UserError
 
-    home = settings.home.resolve()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home) as probe:
-            probe.write(b"x")
-    except OSError as error:
-        remedy = "make it writable for you, or set MINUTEHAND_HOME to a folder that is"
-        return Finding("home", "bad", f"{home}: {error.strerror or error}", remedy)
-    return Finding("home", "ok", str(home))
+        check_writable(settings.home)
+    except UserError as error:
+        return Finding("home", "bad", *_split(str(error)))
+    return Finding("home", "ok", str(settings.home.resolve()))
 
 
 def check_python(settings: Settings) -> Iterator[Finding]:

@@ -5,8 +5,10 @@ Nothing is written outside the home folder, and nothing calls out to the network
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from filelock import FileLock, Timeout
 from models.errors import UserError
 from settings import Settings
 
+PROBE_BYTES = 1 << 16
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 
@@ -35,17 +38,26 @@ class Up:
 
 def prepare(settings: Settings) -> None:
     """Set the environment of this process and of its children; call it before prefect, mlflow or torch are imported."""
-    try:
-        (settings.home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to"
-        ) from error
+    check_writable(settings.home)
     os.environ.update(forced(settings))
     set_defaults(settings)
     running = find_up(settings.home)
     if running is not None:
         os.environ.setdefault("PREFECT_API_URL", running.api_url)
+
+
+def check_writable(home: Path) -> None:
+    """Raises UserError where nothing can be written to a home: Prefect and MLflow say it in a hundred lines."""
+    try:
+        (home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home.resolve()) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = (
+            "free some space there, or set it to a larger disk" if is_full else "make it writable for you, or set it to a folder that is"
+        )
+        raise UserError(f"cannot write to the folder MINUTEHAND_HOME, {home.resolve()}: {error.strerror or error}; {remedy}") from error
 
 
 def set_defaults(settings: Settings) -> None:

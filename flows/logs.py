@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
+from types import TracebackType
 
 from models.errors import UserError
+from tasks.lake import is_disk_full
 
 OWN = "minutehand"
 
@@ -20,8 +23,18 @@ def speak() -> None:
         own.addHandler(handler)
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(is_news)
+    sys.excepthook = tell
 
 
 def is_news(record: logging.LogRecord) -> bool:
     """False for the traceback of an error that the user can mend: the run's final state, logged next, has its message."""
-    return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, UserError) or (isinstance(error, Exception) and is_disk_full(error)))
+
+
+def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """How a process ends that nobody else watches, such as `python -m flows.maintain`: in one line, if the user can mend it."""
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import duckdb
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
+from models.config import PositiveInt
 from models.errors import UserError, without_secrets
 from tasks import data_files, data_folder
 
@@ -270,7 +271,7 @@ def _has_icu(con: duckdb.DuckDBPyConnection) -> bool:
     return bool(row and row[0])
 
 
-def is_disk_full(error: OSError | duckdb.Error) -> bool:
+def is_disk_full(error: Exception) -> bool:
     """Whether an error says that there is no room left."""
     if isinstance(error, OSError):
         return error.errno in DISK_FULL
@@ -285,25 +286,31 @@ def explained(lake: Lake | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, duckdb.Error) as error:
-        if is_disk_full(error):
-            raise LakeError(f"{str(error).strip().splitlines()[0]}; {MAKE_ROOM}") from error
-        if is_not_allowed(error):
-            raise LastingError(f"{_not_allowed(error)}; {MAKE_WRITABLE}") from error
-        if isinstance(error, duckdb.OutOfMemoryException):
-            raise LastingError(f"{str(error).strip().splitlines()[0]}; {GIVE_MEMORY}") from error
-        told = _damage(error, lake) if lake is not None and isinstance(error, duckdb.Error) else None
-        if told is None:
-            raise
-        raise LastingError(told) from error
     except data_folder.FolderError as error:
         raise LastingError(str(error)) from error
     except UserError as error:  # somebody below has already told what DuckDB said, without knowing why
-        cause = error.__cause__
-        told = _damage(cause, lake) if lake is not None and isinstance(cause, duckdb.Error) else None
+        told = _damage(error.__cause__, lake)
         if told is None:
             raise
-        raise LastingError(told) from cause
+        raise LastingError(told) from error.__cause__
+    except Exception as error:  # MLflow, torch and polars have their own words for a full disk
+        plain = _told(error, lake)
+        if plain is None:
+            raise
+        raise plain from error
+
+
+def _told(error: Exception, lake: Lake | None) -> LakeError | None:
+    """The error in words of ours; None for one that the user cannot mend."""
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    if is_disk_full(error):
+        return LakeError(f"{first_line}; {MAKE_ROOM}")
+    if isinstance(error, OSError | duckdb.Error) and is_not_allowed(error):
+        return LastingError(f"{_not_allowed(error)}; {MAKE_WRITABLE}")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return LastingError(f"{first_line}; {GIVE_MEMORY}")
+    told = _damage(error, lake)
+    return LastingError(told) if told else None
 
 
 def is_not_allowed(error: OSError | duckdb.Error) -> bool:
@@ -319,8 +326,10 @@ def _not_allowed(error: OSError | duckdb.Error) -> str:
     return one_line(str(error))
 
 
-def _damage(error: duckdb.Error, lake: Lake) -> str | None:
-    """What an error says about the lake if that is damaged; None if it is an error of another kind."""
+def _damage(error: BaseException | None, lake: Lake | None) -> str | None:
+    """What an error of DuckDB says about the lake if that is damaged; None if it is an error of another kind."""
+    if lake is None or not isinstance(error, duckdb.Error):
+        return None
     if _is_damaged(error):
         return f"the catalog at {lake.shown_catalog} is damaged ({one_line(str(error))}); {RESTORE_CATALOG}"
     if isinstance(error, duckdb.ProgrammingError | duckdb.DataError | duckdb.IntegrityError) and "parquet" not in str(error).lower():

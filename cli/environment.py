@@ -54,10 +54,11 @@ def check_writable(home: Path) -> None:
             probe.write(bytes(PROBE_BYTES))
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = (
-            "free some space there, or set it to a larger disk" if is_full else "make it writable for you, or set it to a folder that is"
-        )
-        raise UserError(f"cannot write to the folder MINUTEHAND_HOME, {home.resolve()}: {error.strerror or error}; {remedy}") from error
+        remedy = "free some space there" if is_full else "make it writable for you"
+        raise UserError(
+            f"cannot write to the home folder {home.resolve()}: {error.strerror or error}; {remedy}, "
+            f"or set MINUTEHAND_HOME to a folder {'on a larger disk' if is_full else 'that you may write to'}"
+        ) from error
 
 
 def set_defaults(settings: Settings) -> None:

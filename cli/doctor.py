@@ -257,6 +257,7 @@ def _unreadable(lake: Lake, error: Exception) -> Finding:
 def _whose_folder(lake: Lake) -> Finding:
     """Whether the data folder is this catalog's."""
     from models.errors import UserError
+    from tasks.data_files import LET_READ
     from tasks.data_folder import check_owner, read_mark
     from tasks.lake import identity, reading
 
@@ -266,8 +267,10 @@ def _whose_folder(lake: Lake) -> Finding:
             return Finding("data folder", "ok", f"{lake.folder} is not marked as this lake's yet; the next write does")
         with reading(lake) as con:
             check_owner(lake.folder, lake.catalog_file, identity(con), mark)
-    except (UserError, OSError) as error:
+    except UserError as error:
         return Finding("data folder", "bad", *_split(str(error), BACKUP))
+    except OSError as error:
+        return Finding("data folder", "bad", str(error), LET_READ)
     return Finding("data folder", "ok", f"{lake.folder} belongs to this lake")
 
 
@@ -288,7 +291,7 @@ def _look_into_files(lake: Lake) -> Iterator[Finding]:
         yield Finding("lake files", "ok", told)
         return
     for damage in done.damages[:N_DAMAGES]:
-        yield Finding("lake files", "bad", damage.told, REMEDY)
+        yield Finding("lake files", "bad", damage.told, damage.remedy)
     if len(done.damages) > N_DAMAGES:
         yield Finding("lake files", "bad", f"{len(done.damages):,} damaged files in all; {told}", REMEDY)
 

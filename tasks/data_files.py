@@ -17,6 +17,8 @@ REMEDY = (
     "restore that file from a backup, at the same path; without a backup, move the folder lake away and take the events and items in again"
 )
 
+LET_READ = "make it readable and writable for the user that runs minutehand"
+
 
 @dataclass(frozen=True)
 class NamedFile:
@@ -36,6 +38,7 @@ class Damage:
 
     file: NamedFile
     what: str
+    remedy: str = REMEDY
 
     @property
     def told(self) -> str:
@@ -59,9 +62,9 @@ def examine(con: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], seconds:
     damages: list[Damage] = []
     sound: list[NamedFile] = []
     for file in _until(deadline, files):
-        what = _outside(file)
-        if what:
-            damages.append(Damage(file, what))
+        damage = _outside(file)
+        if damage:
+            damages.append(damage)
         else:
             sound.append(file)
     n_checked, n_read = len(damages) + len(sound), 0
@@ -83,7 +86,7 @@ def _until(deadline: float, files: Sequence[NamedFile]) -> Iterator[NamedFile]:
         yield file
 
 
-def _outside(file: NamedFile) -> str | None:
+def _outside(file: NamedFile) -> Damage | None:
     """What is wrong with the size, the first or the last bytes; None if nothing is."""
     path = Path(file.path)
     try:
@@ -93,13 +96,15 @@ def _outside(file: NamedFile) -> str | None:
             opened.seek(max(0, size - TAIL))
             last = opened.read(TAIL)
     except FileNotFoundError:
-        return "there is no such file"
+        return Damage(file, "there is no such file")
+    except PermissionError as error:
+        return Damage(file, error.strerror or str(error), LET_READ)
     except OSError as error:
-        return error.strerror or str(error)
+        return Damage(file, error.strerror or str(error))
     if size != file.n_bytes:
-        return f"it has {size:,} bytes instead of {file.n_bytes:,}"
+        return Damage(file, f"it has {size:,} bytes instead of {file.n_bytes:,}")
     if first != MAGIC or last[-len(MAGIC) :] != MAGIC or int.from_bytes(last[: len(MAGIC)], "little") != file.n_footer_bytes:
-        return "its first or last bytes are not those of the Parquet file that was written"
+        return Damage(file, "its first or last bytes are not those of the Parquet file that was written")
     return None
 
 

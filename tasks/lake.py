@@ -34,12 +34,12 @@ DISK_FULL_SIGNS = (
 SHORT_OF = (*DISK_FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What the machine has run out of, whatever file is at hand."""
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
-MAKE_WRITABLE = "make it writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is"
+MAKE_WRITABLE = "make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is"
 GIVE_MEMORY = "DuckDB is out of memory; nothing was changed; raise MINUTEHAND_INGEST__MEMORY_MB for an ingest, else free some memory"
 RESTORE_CATALOG = "restore it from a backup, and leave the folder of the Parquet files as it is"
 PATIENCE_S = 5.0
 """How long the files of the lake are looked at after an error that one of them may have caused."""
-CATALOG_DAMAGE_SIGNS = ("database disk image is malformed", "file is not a database", "unable to open database file")
+CATALOG_DAMAGE_SIGNS = ("database disk image is malformed", "file is not a database")
 SQL = Path(__file__).resolve().parent.parent / "sql"
 AT_HAND = 10_000
 """Up to so many ids, a scan looks for the ids themselves, not only for what lies between the least and the greatest of them."""
@@ -186,8 +186,12 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
 def _cannot_open(lake: Lake, error: duckdb.Error) -> UserError:
     """Why the catalog does not open. A damaged one opens at no second try."""
     said = without_secrets(one_line(str(error)))
+    if lake.is_sqlite and not os.access(lake.catalog_file, os.R_OK):
+        return LastingError(f"cannot read the catalog at {lake.catalog_file}: {os.strerror(errno.EACCES)}; {MAKE_WRITABLE}")
     if lake.is_sqlite and (_is_damaged(error) or Path(lake.catalog_file).is_dir()):
         return LastingError(f"the catalog at {lake.catalog_file} is damaged ({said}); {RESTORE_CATALOG}")
+    if lake.is_sqlite and is_not_allowed(error):  # SQLite writes two files beside the catalog, also for a reader
+        return LastingError(f"cannot write to {Path(lake.catalog_file).parent}: {said}; {MAKE_WRITABLE}")
     return LakeError(f"cannot open the lake at {without_secrets(lake.catalog)}: {said}; `minutehand doctor` looks into it")
 
 
@@ -340,7 +344,7 @@ def _damage(error: BaseException | None, lake: Lake | None) -> str | None:
         return None
     if not found:
         return None
-    return f"{found[0].told}; {data_files.REMEDY}"
+    return f"{found[0].told}; {found[0].remedy}"
 
 
 def examine(lake: Lake, seconds: float) -> data_files.Examination:

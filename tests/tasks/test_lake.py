@@ -182,8 +182,14 @@ def test_a_full_disk_is_told_as_one() -> None:
             OSError(errno.EROFS, "Read-only file system", "/srv/lake/writer.lock"),
             "cannot write to /srv/lake/writer.lock: Read-only",
         ),
-        (PermissionError(errno.EACCES, "Permission denied", "/srv/lake"), "cannot write to /srv/lake: Permission denied; make it writable"),
-        (duckdb.IOException("IO Error: Cannot open file: Permission denied"), "Permission denied; make it writable for the user that runs"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/srv/lake"),
+            "cannot write to /srv/lake: Permission denied; make it readable and writable",
+        ),
+        (
+            duckdb.IOException("IO Error: Cannot open file: Permission denied"),
+            "Permission denied; make it readable and writable for the user that runs",
+        ),
         (
             duckdb.OutOfMemoryException("Out of Memory Error: could not allocate"),
             "out of memory; .*; raise MINUTEHAND_INGEST__",
@@ -230,7 +236,9 @@ def test_a_damaged_catalog_is_told_in_one_line_and_waits_for_no_second_try(home:
 def test_a_home_in_a_file_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "lake").write_text("")
-    with pytest.raises(LakeError, match=r"cannot make the folder .*lake: File exists; make it writable .* or set MINUTEHAND_HOME"):
+    with pytest.raises(
+        LakeError, match=r"cannot make the folder .*lake: File exists; make it readable and writable .* or set MINUTEHAND_HOME"
+    ):
         locate(LakeConfig(), tmp_path / "home")
 
 

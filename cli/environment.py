@@ -74,7 +74,7 @@ def forced(settings: Settings) -> Mapping[str, str]:
         "MINUTEHAND_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),
-        "MLFLOW_TRACKING_URI": tracking_uri(settings),
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
     }
 
 
@@ -101,11 +101,6 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "MPLCONFIGDIR": str(settings.home.resolve() / "matplotlib"),
         "OMP_WAIT_POLICY": "PASSIVE",  # torch and faiss bring an OpenMP each, and they would spin against each other
     }
-
-
-def tracking_uri(settings: Settings) -> str:
-    """Where MLflow keeps its runs."""
-    return settings.tracking_uri
 
 
 def wants_hub(settings: Settings) -> bool:

@@ -27,7 +27,6 @@ from prefect.workers.process import ProcessWorker
 SILENCE = timedelta(seconds=100)  # three heartbeats of PREFECT_FLOWS_HEARTBEAT_FREQUENCY and a little
 SILENT_RUNS = "Crash runs whose heartbeat stopped"
 OWN_RUNS = "minutehand"
-
 """The tag of the deployments in prefect.yaml, which make their runs beat; somebody else's may never do."""
 PAGE = 200
 

@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.device import CPU, matmul_dtype
 from models.events import Events, Ints, Windows, target_windows
-from models.metrics.ranking import rank_events
+from models.online.gate import Verdict, judge_increment
+from models.online.offsets import memory_offsets
 from models.ranking.candidates import Candidates
 from models.ranking.prior import Popularity, log_prior
 from models.sequence.recommender import LEAST_LENGTH, Recommender
 from models.sequence.streams import bucketed, make_batch
-from models.sequence.users import user_vectors
 from models.sequence.weights import Weights
 from models.training.blend_fit import fit_blend
 from models.training.training import Offsets, Sampling, all_items, step_loss
@@ -27,22 +25,11 @@ from models.version.memory import WINDOW_EVENTS, Memory, is_counted
 from models.version.online_state import DELTA, Online, newest
 
 SAMPLED_FROM = 2
-
 """How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
 SQUARE_RATE = 0.05
 BETAS = 0.9, 0.98
 LEAST_SHARE = 0.25
-
 """Of the usual length of text and delta together; the gradient of a shorter vector is taken as if it were of the usual length."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate of an increment says."""
-
-    passed: bool
-    reason: str
-    figures: dict[str, float]
 
 
 def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of: int) -> Checkpoint:
@@ -114,22 +101,11 @@ def learn(
             n_steps=online.n_steps + tuned.n_steps,
         ),
     )
-    return learnt, _gate(live.live, night.live, learnt, memory, popularity.first_seen, config)
+    return learnt, judge_increment(live.live, night.live, learnt, memory, popularity.first_seen, config)
 
 
 def _window(weights: Weights) -> int:
     return min(WINDOW_EVENTS, weights.model.config.max_events)
-
-
-def _offsets(memory: Memory, first_seen: Ints, time: Ints, sampling: Sampling | None = None) -> Offsets:
-    """The log prior of the slot of each event; what came into being after the slot is out."""
-    prior = memory.prior.to(matmul_dtype(CPU))
-    least = prior.masked_fill(prior.isinf(), torch.inf).amin(1, keepdim=True)
-    table = torch.where(prior.isinf(), least, prior)  # of a slot before the item was in the catalog, but with a late event on it
-    ends = [*memory.slot_time[1:], np.iinfo(np.int64).max]
-    for row, end in enumerate(ends):
-        table[row, torch.from_numpy(first_seen >= end)] = -torch.inf
-    return Offsets(table, memory.slot_of(time), sampling)
 
 
 @dataclass(frozen=True)
@@ -166,9 +142,9 @@ def _tune(
         rate=config.delta_rate / (1 + known / config.delta_settles).sqrt(),
         usual_length=_usual_length(model),
         events=events,
-        offsets=_offsets(memory, first_seen, events.time, sampling),
+        offsets=memory_offsets(memory, first_seen, events.time, sampling),
         memory=memory,
-        replay_offsets=_offsets(memory, first_seen, memory.events.time, sampling),
+        replay_offsets=memory_offsets(memory, first_seen, memory.events.time, sampling),
         config=config,
         rng=rng,
     )
@@ -294,51 +270,3 @@ class _Steps:
         self.square.copy_(torch.lerp(self.square, usual, SQUARE_RATE) if self.square > 0 else usual)
         delta[items] -= self.rate[items, None] * gradient / self.square.sqrt().clamp_min(1e-12)
         delta[items] = torch.lerp(delta[items], self.anchor[DELTA][items], self.config.anchor_pull)
-
-
-def _gate(live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, first_seen: Ints, config: IncrementConfig) -> Verdict:
-    """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
-    tuned, blend = learnt.live, learnt.blend
-    if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
-        return Verdict(False, "a weight is not finite", {})
-    if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
-        return Verdict(False, "a weight of the blend is not finite", {})
-    drift = max(_distance(tuned, night).values())
-    before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
-    figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
-    floor = before * (1 - config.gate_tolerance)
-    if after < floor:
-        return Verdict(False, f"NDCG@10 on the held-out replay fell from {before:.4f} to {after:.4f}, below {floor:.4f}", figures)
-    if drift > config.max_drift:
-        return Verdict(
-            False, f"the weights drifted by {drift:.2f} of their length from last night's, more than {config.max_drift:g}", figures
-        )
-    return Verdict(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
-
-
-def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
-    """How far item vectors and all other weights are from the night's, as a share of the night's length.
-
-    Both with the texts of now, as nothing was learnt where an item was described anew; without items of which the night knew nothing.
-    """
-    anchor = dict(night.model.named_parameters())
-    dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != DELTA]
-    with torch.inference_mode():
-        then = night.model.items.whole(tuned.model.items.text, night.model.items.delta)
-    known = then.norm(dim=1) >= LEAST_LENGTH
-    pairs = {"items": [(tuned.item_vectors()[known], F.normalize(then[known], dim=1))], "dense": dense}
-    length = {name: sum(float(old.square().sum()) for _, old in part) for name, part in pairs.items()}
-    moved = {name: sum(float((new - old).square().sum()) for new, old in part) for name, part in pairs.items()}
-    return {name: float((moved[name] / max(length[name], 1e-12)) ** 0.5) for name in pairs}
-
-
-@torch.inference_mode()
-def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
-    """NDCG@10 of the sequence model and the prior on the last event of each held-out window."""
-    held_out = memory.last_events(np.flatnonzero(memory.is_held_out))
-    if not len(held_out):
-        return 0.0
-    vectors, rows = user_vectors(weights.model, memory.events, held_out)
-    offsets = _offsets(memory, first_seen, memory.events.time)
-    scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
-    return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())

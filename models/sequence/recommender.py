@@ -33,7 +33,6 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
 
 
 LEAST_LENGTH = 1e-6
-
 """A shorter vector says nothing."""
 
 

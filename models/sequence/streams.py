@@ -12,7 +12,6 @@ from torch import Tensor
 from models.events import Events, Ints, Windows
 
 MOST_ASKED = 0.5
-
 """Share of its tokens up to which a batch asks for the states of some alone."""
 
 

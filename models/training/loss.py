@@ -10,10 +10,8 @@ from torch import Tensor
 
 CACHED_CELLS = 2_500_000
 ROWS = 64
-
 """Chunks have a multiple of as many rows, so that there are few shapes to make kernels for."""
 MAX_LOGIT = 60.0
-
 """Up to here the exponentials of a whole catalogue have a finite sum; beyond, each row is first shifted by its highest logit."""
 
 

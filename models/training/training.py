@@ -22,23 +22,17 @@ from models.training.loss import ROWS, catalog_cross_entropy
 
 log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
-
 """Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
 FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
-
 """Above how many items a step scores a sample of them, and how many are drawn for it."""
 DELTA_RATE = 2.0
-
 """How much faster the deltas of items learn than all other weights."""
 CARD_TIMES, CARD_STEPS, CARD_SHARE = 16, 400, 0.25
-
 """On a CUDA card a step sees up to so many times batch_events, while an epoch keeps so many steps; it takes at most such a share of the
 free memory."""
 PROBE_STEPS = 10
-
 """Steps after which the epochs that fit into the budget are planned for the first time."""
 OnEpoch = Callable[[int, float, float | None, float], None]
-
 """Called after each epoch with its number, loss, validation NDCG@10 if judged, and seconds."""
 
 

@@ -14,11 +14,9 @@ from models.events import Events, Ints, Windows, cut, training_windows
 
 WINDOW_EVENTS = 32
 CONTEXT_SHARE = 4
-
 """The first quarter of a window that was cut out of a longer history is seen, and teaches nothing."""
 HELD_OUT_SHARE = 0.1
 LEAST_VOTE = 0.1
-
 """What counts less for popularity than this share of its weight teaches nothing: the fourth click of a user on an item within a day."""
 
 

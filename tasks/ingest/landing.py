@@ -24,7 +24,6 @@ KINDS: tuple[Kind, ...] = ("items", "events")  # events mean more once their ite
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
 SETTLED_SECONDS = 2.0
 SKEW_SECONDS = 1800.0
-
 """Further in the future than any clock is wrong a file was not written just now: it comes from an archive of another time zone."""
 MAPPING = ColumnMapping(separator="|")
 

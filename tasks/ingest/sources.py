@@ -35,7 +35,6 @@ DELIMITERS = ",;\t|"
 CHUNK_BYTES = 1 << 20
 NOT_OF_A_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.FatalException, duckdb.TransactionException)
 OWN_FILES = ("staging.duckdb", "duckdb_temp_storage", '/spill"')
-
 """What DuckDB's message names where it is not the input that cannot be read or written."""
 NO_DELIMITER = "\x01"  # cannot stand in valid JSON: a whole line is one column
 DOCUMENT = "__document"  # the raw line of a JSON file, beside the columns of its keys

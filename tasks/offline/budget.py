@@ -28,7 +28,6 @@ PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 40
 PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
 N_BLENDS = 5 + len(HALF_LIVES_H) + 1
 MARGIN = 1.1
-
 """What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
 
 

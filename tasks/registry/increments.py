@@ -26,7 +26,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.models import Model
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from models.online.increment import Verdict
+from models.online.gate import Verdict
 from models.results import MetricRow
 from tasks.registry.day_run import MINUTE, Day
 from tasks.registry.upkeep import delete_model, delete_versions, prune

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from flows.logs import is_news
-from flows.retries import may_pass
+from flows.stages import may_pass
 from models.errors import UserError
 from tasks.lake import LakeError, LastingError
 from tests.conftest import ROOT

@@ -1,0 +1,79 @@
+"""Whether an increment may go live: it still predicts the replayed hold-out, no weight is broken, and it is near last night's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from models.config import IncrementConfig
+from models.events import Ints
+from models.metrics.ranking import rank_events
+from models.online.offsets import memory_offsets
+from models.sequence.recommender import LEAST_LENGTH
+from models.sequence.users import user_vectors
+from models.sequence.weights import Weights
+from models.version.checkpoint import Checkpoint
+from models.version.memory import Memory
+from models.version.online_state import DELTA
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate of an increment says."""
+
+    passed: bool
+    reason: str
+    figures: dict[str, float]
+
+
+def judge_increment(
+    live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, first_seen: Ints, config: IncrementConfig
+) -> Verdict:
+    """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
+    tuned, blend = learnt.live, learnt.blend
+    if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
+        return Verdict(False, "a weight is not finite", {})
+    if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
+        return Verdict(False, "a weight of the blend is not finite", {})
+    drift = max(_distance(tuned, night).values())
+    before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
+    figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
+    floor = before * (1 - config.gate_tolerance)
+    if after < floor:
+        return Verdict(False, f"NDCG@10 on the held-out replay fell from {before:.4f} to {after:.4f}, below {floor:.4f}", figures)
+    if drift > config.max_drift:
+        return Verdict(
+            False, f"the weights drifted by {drift:.2f} of their length from last night's, more than {config.max_drift:g}", figures
+        )
+    return Verdict(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
+
+
+def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
+    """How far item vectors and all other weights are from the night's, as a share of the night's length.
+
+    Both with the texts of now, as nothing was learnt where an item was described anew; without items of which the night knew nothing.
+    """
+    anchor = dict(night.model.named_parameters())
+    dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != DELTA]
+    with torch.inference_mode():
+        then = night.model.items.whole(tuned.model.items.text, night.model.items.delta)
+    known = then.norm(dim=1) >= LEAST_LENGTH
+    pairs = {"items": [(tuned.item_vectors()[known], F.normalize(then[known], dim=1))], "dense": dense}
+    length = {name: sum(float(old.square().sum()) for _, old in part) for name, part in pairs.items()}
+    moved = {name: sum(float((new - old).square().sum()) for new, old in part) for name, part in pairs.items()}
+    return {name: float((moved[name] / max(length[name], 1e-12)) ** 0.5) for name in pairs}
+
+
+@torch.inference_mode()
+def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
+    """NDCG@10 of the sequence model and the prior on the last event of each held-out window."""
+    held_out = memory.last_events(np.flatnonzero(memory.is_held_out))
+    if not len(held_out):
+        return 0.0
+    vectors, rows = user_vectors(weights.model, memory.events, held_out)
+    offsets = memory_offsets(memory, first_seen, memory.events.time)
+    scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
+    return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from models.errors import UserError
 from settings import Settings
+from tasks.retention import PREFECT_DAYS
 
 PROBE_BYTES = 1 << 16
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
@@ -87,7 +88,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86400),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(PREFECT_DAYS * 86400),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "minutehand",

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
+from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
 from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         "owner", description="Who can read and write the home, and what is exported: `owner` alone, or `group` as well"
     )
     seed: NonNegativeInt = Field(7, description="Seed of every random choice")
-    threads: NonNegativeInt = Field(0, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
+    threads: NonNegativeInt = Field(0, le=65_536, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
     lake: LakeConfig = LakeConfig()
     ingest: IngestConfig = IngestConfig()
     encoder: EncoderConfig = EncoderConfig()

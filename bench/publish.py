@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.table import keep
 from models.results import Neighbours, RankedLists
-from tasks.config import EVENT_WEIGHTS
+from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, current_snapshot, locate, migrate, reading
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance

@@ -5,8 +5,10 @@ Nothing is written outside the home folder, and nothing calls out to the network
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +18,11 @@ from filelock import FileLock, Timeout
 from cli.secret import CLIENT_VARIABLE
 from models.errors import UserError
 from settings import Settings
+from tasks.retention import PREFECT_DAYS
 
 ROOT = Path(__file__).resolve().parent.parent
 STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
+PROBE_BYTES = 1 << 16
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 
@@ -38,18 +42,28 @@ class Up:
 
 def prepare(settings: Settings) -> None:
     """Set the environment of this process and of its children; call it before prefect, mlflow or torch are imported."""
-    try:
-        (settings.home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to"
-        ) from error
+    check_writable(settings.home)
     os.environ.update(forced(settings))
     os.environ.update(past_the_proxy(os.environ, settings.server.reachable_host))
     set_defaults(settings)
     running = find_up(settings.home)
     if running is not None:
         os.environ.setdefault("PREFECT_API_URL", running.api_url)
+
+
+def check_writable(home: Path) -> None:
+    """Raises UserError where nothing can be written to a home: Prefect and MLflow say it in a hundred lines."""
+    try:
+        (home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home.resolve()) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space there" if is_full else "make it writable for you"
+        raise UserError(
+            f"cannot write to the home folder {home.resolve()}: {error.strerror or error}; {remedy}, "
+            f"or set MINUTEHAND_HOME to a folder {'on a larger disk' if is_full else 'that you may write to'}"
+        ) from error
 
 
 def set_defaults(settings: Settings) -> None:
@@ -78,7 +92,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86400),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(PREFECT_DAYS * 86400),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "minutehand",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from traceback import format_exception
 from types import TracebackType
 from typing import Any
 
 import typer
 
-from models.errors import without_secrets
+from models.errors import explained
 from models.visible import plain, visible, visible_json
 
 LIST_COLUMNS = ("rank", "item_id", "title", "probability", "similarity", "reason")
@@ -28,7 +27,7 @@ def say_json(value: Any) -> None:
 
 def traceback_shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print what no command caught, as `sys.excepthook` does."""
-    typer.echo(visible(without_secrets("".join(format_exception(kind, error, trace)))), err=True, nl=False)
+    typer.echo(explained(kind, error, trace), err=True, nl=False)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None = None) -> None:

@@ -1,6 +1,8 @@
 """The one exception whose message is meant for the user, and what no message may tell."""
 
 import re
+from traceback import format_exception
+from types import TracebackType
 
 from models.visible import visible
 
@@ -33,6 +35,13 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return visible(without_secrets(super().__str__()))
+
+
+def explained(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> str:
+    """Why a process ends, in lines that can be printed: the message alone where the user can mend it, else the traceback."""
+    if isinstance(error, UserError):
+        return f"error: {error}\n"
+    return visible(without_secrets("".join(format_exception(kind, error, trace))))
 
 
 def without_secrets(text: str) -> str:

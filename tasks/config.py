@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import re
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-EVENT_WEIGHTS = {
-    "view": 1.0,
-    "click": 1.0,
-    "cart": 1.0,
-    "purchase": 1.0,
-    "rating": 1.0,
-    "search": 0.0,
-    "return": 0.0,
-}
+from models.config import CENTURY_HOURS, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from tasks.event_types import EVENT_WEIGHTS
 
 
 class IngestConfig(BaseModel):
@@ -29,8 +22,12 @@ class IngestConfig(BaseModel):
     max_text_chars: PositiveInt = Field(
         2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary"
     )
-    future_tolerance_hours: NonNegativeFloat = Field(24.0, description="Events later than now by more than this are refused")
-    memory_mb: PositiveInt = Field(1024, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk")
+    future_tolerance_hours: NonNegativeFloat = Field(
+        24.0, le=CENTURY_HOURS, description="Events later than now by more than this are refused"
+    )
+    memory_mb: PositiveInt = Field(
+        1024, ge=64, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk"
+    )
     landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
 
 
@@ -44,7 +41,7 @@ class PublishConfig(BaseModel):
         500, description="Users without news whose lists a minute makes anew, at most; more where lists would grow too old"
     )
     refresh_after_hours: PositiveFloat = Field(
-        24.0, description="Age at which a minute makes a list anew though nothing happened, if there is room"
+        24.0, le=CENTURY_HOURS, description="Age at which a minute makes a list anew though nothing happened, if there is room"
     )
     approximate_above: PositiveInt = Field(50_000, description="Catalogue size above which neighbours are searched approximately")
 

@@ -24,7 +24,7 @@ from models.results import MetricRow
 from models.visible import visible
 from tasks.figures import segment_bars, training_curve
 from tasks.registry.integrity import DIGEST, digest_of
-from tasks.registry.names import LONGEST_PARAM, flatten, named, note
+from tasks.registry.names import LONGEST_PARAM, flatten, named, night_name, note
 from tasks.registry.packing import pack
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
 
@@ -123,7 +123,7 @@ def start_night(
         "mlflow.source.git.commit": git_revision,
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
-    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    run_id = client.create_run(registry.experiment_id, run_name=night_name(run_name), tags=known).info.run_id
     status = "FAILED"
     try:
         log_params(client, run_id, flatten(params))

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from models.errors import without_secrets
 from tasks.figures import Curves, replay_curves
-from tasks.registry.names import flatten
+from tasks.registry.names import REPLAY, flatten
 from tasks.registry.versions import LARGEST_BATCH, MINE, Registry, RegistryError, log_params
 
 MEANS = ("ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step")
@@ -32,7 +32,7 @@ def log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> st
 
 def _log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> str:
     client = registry.client
-    run = client.create_run(registry.experiment_id, run_name="replay", tags={"mlflow.source.name": MINE, f"{MINE}.cadence": "replay"})
+    run = client.create_run(registry.experiment_id, run_name=REPLAY, tags={"mlflow.source.name": MINE, f"{MINE}.cadence": "replay"})
     run_id = run.info.run_id
     log_params(client, run_id, flatten(result["settings"]))
     points = [

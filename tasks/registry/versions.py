@@ -31,6 +31,7 @@ from yaml import YAMLError
 from models.errors import without_secrets
 from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.integrity import DAMAGED, demand_whole
+from tasks.registry.moved_store import follow_artifacts
 
 logger = logging.getLogger("minutehand.registry")
 Found = TypeVar("Found")
@@ -78,7 +79,7 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
     logging.getLogger("alembic").setLevel(logging.WARNING)
     downloads = (artifact_root or Path(tempfile.gettempdir()) / MINE).resolve() / "downloads"
     try:
-        _write_ahead(tracking_uri)
+        _open_store(tracking_uri, model_name, artifact_root)
         client = MlflowClient(tracking_uri, tracking_uri)
         is_server = tracking_uri.startswith(("http:", "https:"))
         experiment_id = _open_experiment(client, model_name, None if is_server else artifact_root)
@@ -91,13 +92,15 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
     return Registry(tracking_uri, model_name, experiment_id, downloads)
 
 
-def _write_ahead(uri: str) -> None:
-    """Readers of a SQLite store, such as the UI, do not wait for its writer, nor it for them."""
+def _open_store(uri: str, name: str, artifact_root: Path | None) -> None:
+    """Readers of a SQLite store, such as the UI, do not wait for its writer, nor it for them. One that has moved finds its files."""
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path)) as con:
             con.execute("pragma journal_mode = wal")
+        if artifact_root is not None:
+            follow_artifacts(path, name, artifact_root)
 
 
 def _open_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:

@@ -1,9 +1,10 @@
-"""What Prefect keeps of a run: no control character, no password and no link comes from the data."""
+"""What Prefect keeps of a run, and how its process ends: nothing from the data moves a cursor, and what the user can mend is one line."""
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,9 +15,14 @@ from prefect.states import State
 
 from flows import logs
 from flows.ingest import ingest
+from flows.logs import is_news
+from flows.stages import may_pass
 from models.errors import UserError
+from tasks.lake import LakeError, LastingError
+from tests.conftest import ROOT
 
 HOSTILE = "x\x1b]52;c;cHduZWQ=\x07\x9b2J\u202e password='it\\'s SECRET'"
+END = "from flows.logs import speak; from models.errors import UserError; speak(); raise {}"
 
 
 def test_a_line_of_a_log_is_printable_with_its_traceback() -> None:
@@ -75,3 +81,40 @@ def test_a_run_that_fails_tells_no_password_and_moves_no_cursor(prefect_server: 
     for text in (*messages, str(state.message)):
         assert "SECRET" not in text
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
+
+
+def record_of(error: Exception) -> logging.LogRecord:
+    return logging.LogRecord("prefect.task_runs", logging.ERROR, "", 0, "", None, (type(error), error, None))
+
+
+def test_a_traceback_is_logged_only_for_what_the_user_cannot_mend() -> None:
+    assert not is_news(record_of(UserError("no column; map it")))
+    assert not is_news(record_of(RuntimeError("I/O error: No space left on device (os error 28)")))
+    assert is_news(record_of(ZeroDivisionError("division by zero")))
+
+
+def test_a_flow_started_by_python_ends_in_one_line_where_the_user_can_mend_it() -> None:
+    def end(error: str) -> str:
+        command = [sys.executable, "-c", END.format(error)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False).stderr
+
+    assert end("UserError('no lake; make one')") == "error: no lake; make one\n"
+    assert end("UserError('no file \x1b[2J')") == "error: no file \\x1b[2J\n"
+    assert "password=***" in end("ValueError('password=SECRET')").splitlines()[-1]
+    assert "ZeroDivisionError" in end("ZeroDivisionError('x')")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_tried_again"),
+    [
+        (LakeError("another writer; wait"), True),
+        (OSError("no answer"), True),
+        (LastingError("the catalog is damaged; restore it"), False),
+        (UserError("no column; map it"), False),
+    ],
+)
+def test_only_what_may_be_gone_in_five_seconds_is_tried_again(error: Exception, *, is_tried_again: bool) -> None:
+    class Failed:
+        data = error
+
+    assert may_pass(None, None, Failed()) is is_tried_again  # type: ignore[arg-type]

@@ -16,8 +16,9 @@ from models.errors import UserError
 from models.evaluation.evaluator import make_evaluator
 from models.metrics.summary import METRICS
 from models.online.gate import Verdict
-from tasks.config import EVENT_WEIGHTS, PublishConfig
+from tasks.config import PublishConfig
 from tasks.encoding import encode_changed_items
+from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
 from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news

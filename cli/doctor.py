@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from settings import Settings
     from tasks.lake import Lake
 
@@ -362,6 +364,24 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding("mlflow store", "ok", f"{n_runs} runs")
+    yield from _look_into_versions(settings, path)
+
+
+def _look_into_versions(settings: Settings, store: Path) -> Iterator[Finding]:
+    """Whether the files of the model versions are those that were registered."""
+    import sqlite3
+
+    from tasks.registry.examination import examine_versions
+
+    try:
+        done = examine_versions(store, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", LOOK_S)
+    except sqlite3.Error as error:
+        yield Finding("model versions", "warn", f"{store}: {error}", "look again when no night is starting")
+        return
+    for damage in done.damages:
+        yield Finding("model versions", "bad" if damage.stops else "warn", damage.told, damage.remedy)
+    if not done.damages:
+        yield Finding("model versions", "ok", f"{done.n_checked:,} of {done.n_versions:,} checked")
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

@@ -32,10 +32,9 @@ from models.results import MetricRow
 from tasks.registry.day_run import MINUTE, Day
 from tasks.registry.errors import DamagedError
 from tasks.registry.integrity import DIGEST, digest_of
+from tasks.registry.names import CHAMPION, LIVE
 from tasks.registry.upkeep import delete_model, delete_versions, prune
 from tasks.registry.versions import (
-    CHAMPION,
-    LIVE,
     Registry,
     RegistryError,
     Version,

@@ -6,10 +6,35 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.registry.errors import DamagedError
+import yaml
+
+from tasks.registry.errors import DamagedError, RegistryError
+from tasks.registry.names import NIGHTLY
 
 DIGEST, DAMAGED = "sha256", "damaged"
 """Tags of a version: the digest of its checkpoint, and what was found wrong with it."""
+
+
+def may_be_champion(tags: Mapping[str, str]) -> bool:
+    """Whether a version takes the place of a damaged champion if it is whole: it was one, and a night made it."""
+    return tags.get("gate") == "promoted" and tags.get("cadence", NIGHTLY) == NIGHTLY
+
+
+def checkpoint_in(what: str, model: Path) -> Path:
+    """Where the checkpoint lies in the folder of a model; what: the version, as an error names it.
+
+    Raises DamagedError where the folder is gone or its description cannot be read, RegistryError where it is another kind of model.
+    """
+    if not (model / "MLmodel").is_file():
+        raise DamagedError(f"{what} is damaged: its files are not in {model}")
+    try:
+        described = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))
+        artifacts = described["flavors"].get("python_function", {}).get("artifacts") or {}
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError, OSError) as error:
+        raise DamagedError(f"{what} is damaged: {model / 'MLmodel'} cannot be read") from error
+    if "checkpoint" not in artifacts:
+        raise RegistryError(f"{what} is no model of minutehand (no checkpoint in {model}); set the alias to another version in MLflow")
+    return model / str(artifacts["checkpoint"]["path"])
 
 
 def digest_of(folder: Path) -> str:

@@ -29,11 +29,8 @@ def follow_artifacts(store: Path, experiment: str, artifacts: Path) -> int:
     if store.resolve().parent != here.parent or not here.is_dir():
         return 0
     with closing(sqlite3.connect(store)) as con:
-        if not con.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
-            return 0
-        found = con.execute("select artifact_location from experiments where name = ?", (experiment,)).fetchone()
-        before, now = (found[0] if found else None), here.as_uri()
-        if before is None or before == now or not before.endswith(f"/{here.name}"):
+        before, now = folder_in(con, experiment, here), here.as_uri()
+        if before is None:
             return 0
         with con:
             changed = sum(_replace(con, table, column, before, now) for table, column in LOCATIONS)
@@ -41,13 +38,30 @@ def follow_artifacts(store: Path, experiment: str, artifacts: Path) -> int:
     return changed
 
 
+def folder_in(con: sqlite3.Connection, experiment: str, artifacts: Path) -> str | None:
+    """The address of the experiment's folder in a store, where that has moved to the folder given; None where it has not."""
+    if not con.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
+        return None
+    found = con.execute("select artifact_location from experiments where name = ?", (experiment,)).fetchone()
+    before = found[0] if found else None
+    return before if before and before != artifacts.as_uri() and before.endswith(f"/{artifacts.name}") else None
+
+
+def moved_address(old: str, before: str, now: str) -> str:
+    """An address under the folder `before` as one under the folder `now`, unless its files are still at the old place, and there only."""
+    if old != before and not old.startswith(f"{before}/"):
+        return old
+    new = now + old[len(before) :]
+    return new if old == before or path_of(new).exists() or not path_of(old).exists() else old
+
+
+def path_of(uri: str) -> Path:
+    """The path of a file URI."""
+    return Path(url2pathname(urlparse(uri).path))
+
+
 def _replace(con: sqlite3.Connection, table: str, column: str, before: str, now: str) -> int:
     known = con.execute(f"select distinct {column} from {table} where substr({column}, 1, ?) = ?", (len(before), before)).fetchall()
-    moved = [(now + old[len(before) :], old) for (old,) in known if old == before or old.startswith(f"{before}/")]
-    there = [(new, old) for new, old in moved if old == before or _path(new).exists() or not _path(old).exists()]
-    con.executemany(f"update {table} set {column} = ? where {column} = ?", there)
-    return len(there)
-
-
-def _path(uri: str) -> Path:
-    return Path(url2pathname(urlparse(uri).path))
+    moved = [(new, old) for (old,) in known if (new := moved_address(old, before, now)) != old]
+    con.executemany(f"update {table} set {column} = ? where {column} = ?", moved)
+    return len(moved)

@@ -23,19 +23,17 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Param, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import local_file_uri_to_path
-from yaml import YAMLError
 
 from models.errors import without_secrets
 from tasks.registry.errors import DamagedError, RegistryError
-from tasks.registry.integrity import DAMAGED, demand_whole
+from tasks.registry.integrity import DAMAGED, checkpoint_in, demand_whole, may_be_champion
 from tasks.registry.moved_store import follow_artifacts
+from tasks.registry.names import CHALLENGER, CHAMPION, NIGHTLY, PREVIOUS
 
 logger = logging.getLogger("minutehand.registry")
 Found = TypeVar("Found")
-CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 MINE = "minutehand"
 LARGEST_BATCH, LONGEST_TAG = 90, 500
 
@@ -155,7 +153,7 @@ def champion(registry: Registry) -> Version | None:
     try:
         return find_version(registry, version)
     except DamagedError as error:
-        successor = newest_whole(registry, lambda found: found.tags.get("gate") == "promoted" and cadence_of(found) == "nightly")
+        successor = newest_whole(registry, lambda found: may_be_champion(found.tags))
         client, name = registry.client, registry.model_name
         if successor is None:
             logger.warning("%s; there is no other champion to compare with", error)
@@ -190,26 +188,13 @@ def find_version(registry: Registry, version: str) -> Version:
     uri = registry.client.get_model_version_download_uri(registry.model_name, version)
     model = Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else _download(registry, found, uri)
     try:
-        folder = model / _checkpoint_in(model, found)
-        demand_whole(f"version {version} of {registry.model_name}", folder, found.tags)
+        what = f"version {version} of {registry.model_name}"
+        folder = checkpoint_in(what, model)
+        demand_whole(what, folder, found.tags)
     except DamagedError as error:
         registry.client.set_model_version_tag(registry.model_name, version, DAMAGED, str(error)[:LONGEST_TAG])
         raise
     return Version(version, str(found.run_id), folder, dict(found.tags))
-
-
-def _checkpoint_in(model: Path, found: ModelVersion) -> str:
-    """Where the checkpoint lies within the files of a model."""
-    what = f"{found.name} version {found.version}"
-    if not (model / "MLmodel").is_file():
-        raise DamagedError(f"{what} is damaged: its files are not in {model}")
-    try:
-        artifacts = Model.load(str(model)).flavors.get("python_function", {}).get("artifacts") or {}
-    except (YAMLError, MlflowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise DamagedError(f"{what} is damaged: {model / 'MLmodel'} cannot be read") from error
-    if "checkpoint" not in artifacts:
-        raise RegistryError(f"{what} is no model of minutehand (no checkpoint in {model}); set the alias to another version in MLflow")
-    return str(artifacts["checkpoint"]["path"])
 
 
 def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
@@ -267,7 +252,7 @@ def unpublished_snapshot(registry: Registry, live_version: str | None) -> int | 
 
 def cadence_of(found: ModelVersion) -> str:
     """What made a version: `nightly` or `minute`."""
-    return str(found.tags.get("cadence", "nightly"))
+    return str(found.tags.get("cadence", NIGHTLY))
 
 
 def model_id_of(found: ModelVersion) -> str:

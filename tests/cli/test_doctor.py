@@ -18,6 +18,7 @@ from cli.secret import make_secret, secret_file
 from settings import load
 from tasks.data_folder import NAME, parquet_files, read_mark
 from tasks.lake import Lake, locate, migrate, writing
+from tests.tasks.fruits import EXAMPLE, ROWS, save_checkpoint
 from tests.tasks.test_data_folder import fill
 
 
@@ -186,3 +187,22 @@ def test_a_home_that_is_a_file_is_bad_and_no_traceback(tmp_path: Path, monkeypat
 def test_more_threads_than_processors_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_THREADS", "4096")
     assert _examine()[1]["threads"]["state"] == "warn"
+
+
+def test_a_damaged_model_version_is_named_with_what_comes_of_it(home: Path, tmp_path: Path) -> None:
+    from tasks.registry.night_run import register, start_night
+    from tasks.registry.versions import find_version, open_registry, promote
+
+    settings = load()
+    registry = open_registry(settings.tracking_uri, settings.registry.model_name, settings.home / "mlflow" / "artifacts")
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        version = register(night, save_checkpoint(tmp_path / "checkpoint"), ROWS, EXAMPLE)
+    promote(registry, version)
+    assert _examine()[1]["model versions"] | {"found": ""} == {"check": "model versions", "state": "ok", "found": "", "remedy": ""}
+    (find_version(registry, version).checkpoint_folder / "checkpoint.json").unlink()
+    code, rows = _examine()
+    assert (code, rows["model versions"]["state"]) == (0, "warn")
+    assert rows["model versions"]["found"].startswith("version 1 of minutehand is damaged: ")
+    assert rows["model versions"]["remedy"] == (
+        "the next night has no champion to compare with; restore the folder from a backup to keep it"
+    )

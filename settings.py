@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
+from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
+from tasks import access
 from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
 from tasks.lake import LakeConfig
 
@@ -30,8 +31,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
     home: Path = Field(Path(".minutehand"), description="Folder of everything that is written; deleting it is a full reset")
+    home_access: access.Access = Field(
+        "owner", description="Who can read and write the home, and what is exported: `owner` alone, or `group` as well"
+    )
     seed: NonNegativeInt = Field(7, description="Seed of every random choice")
-    threads: NonNegativeInt = Field(0, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
+    threads: NonNegativeInt = Field(0, le=65_536, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
     lake: LakeConfig = LakeConfig()
     ingest: IngestConfig = IngestConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -81,7 +85,7 @@ def table() -> str:
 
 
 def load() -> Settings:
-    """The settings of this process.
+    """The settings of this process, which from here on writes files that others cannot read, unless the settings let a group.
 
     Raises SettingsError for a misspelt MINUTEHAND_* variable (pydantic-settings does not see those) and for an
     impossible value.
@@ -93,11 +97,13 @@ def load() -> Settings:
             hint = f"did you mean {near[0]}?" if near else "README lists every setting"
             raise SettingsError(f"unknown setting {name}; {hint}")
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise SettingsError("; ".join(_explained(found) for found in error.errors())) from error
     except ValueError as error:
         raise SettingsError(f"a setting has an impossible value: {error}") from error
+    access.keep(settings.home, settings.home_access)
+    return settings
 
 
 def _explained(found: ErrorDetails) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.table import keep
+from cli.secret import CLIENT_VARIABLE, read_secret
 
 ROOT = Path(__file__).resolve().parent.parent
 MINUTEHAND = str(Path(sys.executable).parent / "minutehand")
@@ -98,7 +99,7 @@ def watch(env: dict[str, str], home: Path, port: int, users: list[str], items: l
     """Drop events for some minutes, wait until all are learnt, and compare arrivals with publications."""
     while not (home / "up.json").exists():
         time.sleep(0.5)
-    api = {**env, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    api = {**env, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", CLIENT_VARIABLE: read_secret(home)}
     prefect = str(Path(sys.executable).parent / "prefect")
     night = [prefect, "deployment", "run", "nightly/nightly", "-p", "minutes=2"]
     while subprocess.run(night, env=api, cwd=ROOT, capture_output=True).returncode:  # until `up` has deployed it

@@ -8,6 +8,7 @@ import typer
 
 from cli import backtest, doctor, ingest, minute, nightly, recommend, replay, similar, simulate, sql, status
 from cli.options import Command
+from cli.output import say, traceback_shown
 from cli.up import command as up
 from models.errors import UserError
 
@@ -28,8 +29,9 @@ for command in (
 
 def main() -> None:
     """Run the command line; what the user can mend goes to stderr as one message."""
+    sys.excepthook = traceback_shown
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(1)

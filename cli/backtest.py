@@ -21,6 +21,7 @@ from cli.options import (
     TimeFormat,
     mapping_of,
 )
+from cli.output import say, say_json
 
 MINUTES = 20.0
 FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage_at_10", "seconds", "peak_mib")
@@ -68,7 +69,7 @@ def backtest(
     from tasks.offline.backtest import Recipe, check_choice
     from tasks.offline.backtest import backtest as run
     from tasks.offline.files import Files
-    from tasks.offline.results import check_writable, save, to_json
+    from tasks.offline.results import check_writable, save
     from tasks.process import use_threads
 
     use_threads(settings.threads)
@@ -94,11 +95,11 @@ def backtest(
             save(result, out)
     finally:  # a file that cannot be written after all does not cost the figures
         if as_json:
-            typer.echo(to_json(result))
+            say_json(result)
         else:
             _print(result)
     if out is not None and not as_json:
-        typer.echo(f"every figure, the settings and the versions: {out}")
+        say(f"every figure, the settings and the versions: {out}")
 
 
 def _check_budget(minutes: float | None, models: list[str]) -> None:
@@ -114,12 +115,12 @@ def _check_budget(minutes: float | None, models: list[str]) -> None:
 
 
 def _say(model: str) -> None:
-    typer.echo(f"{model} ...", err=True)
+    say(f"{model} ...", err=True)
 
 
 def _say_epoch(epoch: int, loss: float, validation: float | None, seconds: float) -> None:
     judged = "" if validation is None else f", validation NDCG@10 {validation:.4f}"
-    typer.echo(f"  epoch {epoch}: loss {loss:.4f}{judged}, {seconds:.0f} s", err=True)
+    say(f"  epoch {epoch}: loss {loss:.4f}{judged}, {seconds:.0f} s", err=True)
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -127,7 +128,7 @@ def _print(result: dict[str, Any]) -> None:
 
     data, models = result["data"], result["models"]
     tell_ingest(data["ingest"])
-    typer.echo(
+    say(
         f"{data['n_events']:,} events of {data['n_users']:,} users on {data['n_items']:,} items, {data['since']} to {data['until']}; "
         f"{data['n_train']:,} to learn from, {data['n_validation']:,} to choose by, {data['n_test']:,} to test on"
     )
@@ -139,7 +140,7 @@ def _print(result: dict[str, Any]) -> None:
         show(_differences(result["differences"]), as_json=False, title="NDCG@10 of minutehand less that of ...")
         if best is not None:
             found = result["differences"][best]
-            typer.echo(
+            say(
                 f"against {best}, the best baseline: {found['ndcg_at_10']:+.4f} "
                 f"(95 % interval {found['low']:+.4f} to {found['high']:+.4f}, resampling users)"
             )

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from settings import Settings
+    from tasks.lake import Lake
 
 GIB = 1 << 30
+LOOK_S = 10.0
+"""How long the files of the lake are looked at: all of a small one, the newest of a large one."""
+N_DAMAGES = 5
+SEND_HERE = "minutehand doctor"
+BACKUP = (
+    "restore it from a backup and leave the folder of the Parquet files as it is; without a backup, move the folder lake of the home "
+    "away, as a whole, and take the events and items in again"
+)
 WHY = {
     "duckdb": "the extension wheels fit exactly one version",
     "fastapi": "Prefect's server does not start with later versions",
@@ -52,17 +63,35 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print an array 
 
 def check_home(settings: Settings) -> Finding:
     """Whether the home folder can be written to."""
-    import tempfile
+    from cli.environment import check_writable
+    from models.errors import UserError
 
-    home = settings.home.resolve()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home) as probe:
-            probe.write(b"x")
-    except OSError as error:
-        remedy = "make it writable for you, or set MINUTEHAND_HOME to a folder that is"
-        return Finding("home", "bad", f"{home}: {error.strerror or error}", remedy)
-    return Finding("home", "ok", str(home))
+        check_writable(settings.home)
+    except UserError as error:
+        return Finding("home", "bad", *_split(str(error)))
+    return Finding("home", "ok", str(settings.home.resolve()))
+
+
+def check_access(settings: Settings) -> Iterator[Finding]:
+    """Whether others of this machine can read what is written; starting closed to them what belongs to this user."""
+    from pathlib import Path
+
+    from tasks.access import OTHERS
+
+    if settings.home_access == "group":
+        yield Finding("access", "ok", "the owner and the group, by MINUTEHAND_HOME_ACCESS")
+        return
+    home = settings.home.resolve()
+    folders = [home / "lake", home / "mlflow"] if home.stat().st_mode & OTHERS else []
+    if settings.lake.data_path:
+        folders.append(Path(settings.lake.data_path))
+    loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & OTHERS]
+    if loose:
+        remedy = f"chmod -R go-rwx {' '.join(loose)}, or set MINUTEHAND_HOME_ACCESS=group"
+        yield Finding("access", "warn", f"other users of this machine may read {', '.join(loose)}", remedy)
+    else:
+        yield Finding("access", "ok", "the owner alone")
 
 
 def check_python(settings: Settings) -> Iterator[Finding]:
@@ -187,6 +216,23 @@ def check_up(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"port {port}", "warn", f"held by {holder(port)}", f"stop that, or set MINUTEHAND_SERVER__{name.upper()}")
 
 
+def check_secret(settings: Settings) -> Iterator[Finding]:
+    """Whether what the servers ask for is known to the owner of the home alone."""
+    from cli.secret import read_secret, secret_file
+    from models.errors import UserError
+
+    if not secret_file(settings.home).exists():
+        yield Finding("secret", "ok", "not there yet; the first `minutehand up` makes it")
+        return
+    try:
+        read_secret(settings.home, settings.home_access)
+    except UserError as error:
+        yield Finding("secret", "bad", *_split(str(error)))
+        return
+    readers = "its owner alone" if settings.home_access == "owner" else "the owner and the group"
+    yield Finding("secret", "ok", f"{secret_file(settings.home)}, readable by {readers}")
+
+
 def check_disk(settings: Settings) -> Iterator[Finding]:
     import shutil
 
@@ -197,16 +243,21 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
 
 
 def check_lake(settings: Settings) -> Iterator[Finding]:
-    """Whether the lake opens and has all migrations."""
-    from pathlib import Path
-
+    """Whether the lake opens, has all migrations and its own data folder, and whether its files can be read."""
     import duckdb
 
-    from tasks.lake import SQL, LakeError, locate, reading
+    from models.errors import UserError
+    from tasks.data_folder import check_free
+    from tasks.lake import SQL, has_catalog, locate, reading
 
     try:
         lake = locate(settings.lake, settings.home)
-        if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+    except UserError as error:
+        yield Finding("lake", "bad", *_split(str(error)))
+        return
+    try:
+        if not has_catalog(lake):
+            check_free(lake.folder, lake.shown_catalog)
             yield Finding("lake", "ok", "not there yet; the first ingest makes it")
             return
         with reading(lake) as con:
@@ -215,8 +266,9 @@ def check_lake(settings: Settings) -> Iterator[Finding]:
     except duckdb.CatalogException:
         yield Finding("lake", "warn", "without tables: its first writer was stopped", "the next ingest makes them")
         return
-    except (LakeError, OSError, duckdb.Error) as error:
-        yield Finding("lake", "bad", *_split(str(error), "look at the message; a lake beyond repair is reset by deleting the folder lake/"))
+    except (UserError, OSError, duckdb.Error) as error:
+        yield _unreadable(lake, error)
+        yield from _look_into_files(lake)
         return
     pending = sorted({file.stem for file in (SQL / "schema").glob("*.sql")} - applied)
     unknown = sorted(applied - {file.stem for file in (SQL / "schema").glob("*.sql")})
@@ -226,6 +278,62 @@ def check_lake(settings: Settings) -> Iterator[Finding]:
         yield Finding("lake", "warn", f"without migrations {', '.join(pending)}", "the next ingest or nightly applies them")
     else:
         yield Finding("lake", "ok", f"{n_events:,} events, all {len(applied)} migrations")
+    yield _whose_folder(lake)
+    yield from _look_into_files(lake)
+
+
+def _unreadable(lake: Lake, error: Exception) -> Finding:
+    """Why the lake does not open. An error that sends the user here gets a remedy of its own."""
+    from models.errors import UserError
+
+    found, remedy = _split(str(error), BACKUP) if isinstance(error, UserError) else (str(error), BACKUP)
+    if SEND_HERE in remedy and lake.is_sqlite:
+        remedy = f"make {lake.catalog_file} and its folder readable and writable for this user; if the file is damaged, {BACKUP}"
+    elif SEND_HERE in remedy:
+        remedy = "start that database, or check the address and the password in MINUTEHAND_LAKE__CATALOG; if it has lost tables, restore it"
+    return Finding("lake", "bad", found, remedy)
+
+
+def _whose_folder(lake: Lake) -> Finding:
+    """Whether the data folder is this catalog's."""
+    from models.errors import UserError
+    from tasks.data_files import LET_READ
+    from tasks.data_folder import check_owner, read_mark
+    from tasks.lake import identity, reading
+
+    try:
+        mark = read_mark(lake.folder)
+        if mark is None:
+            return Finding("data folder", "ok", f"{lake.folder} is not marked as this lake's yet; the next write does")
+        with reading(lake) as con:
+            check_owner(lake.folder, lake.catalog_file, identity(con), mark)
+    except UserError as error:
+        return Finding("data folder", "bad", *_split(str(error), BACKUP))
+    except OSError as error:
+        return Finding("data folder", "bad", str(error), LET_READ)
+    return Finding("data folder", "ok", f"{lake.folder} belongs to this lake")
+
+
+def _look_into_files(lake: Lake) -> Iterator[Finding]:
+    """Whether every file that the catalog names is there and can be read; nothing where the catalog cannot name them."""
+    import duckdb
+
+    from models.errors import UserError
+    from tasks.data_files import REMEDY
+    from tasks.lake import examine
+
+    try:
+        done = examine(lake, LOOK_S)
+    except (UserError, OSError, duckdb.Error):
+        return
+    told = f"{done.n_checked:,} of {done.n_files:,} checked, {done.n_read:,} of them read in full"
+    if not done.damages:
+        yield Finding("lake files", "ok", told)
+        return
+    for damage in done.damages[:N_DAMAGES]:
+        yield Finding("lake files", "bad", damage.told, damage.remedy)
+    if len(done.damages) > N_DAMAGES:
+        yield Finding("lake files", "bad", f"{len(done.damages):,} damaged files in all; {told}", REMEDY)
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
@@ -256,6 +364,24 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding("mlflow store", "ok", f"{n_runs} runs")
+    yield from _look_into_versions(settings, path)
+
+
+def _look_into_versions(settings: Settings, store: Path) -> Iterator[Finding]:
+    """Whether the files of the model versions are those that were registered."""
+    import sqlite3
+
+    from tasks.registry.examination import examine_versions
+
+    try:
+        done = examine_versions(store, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", LOOK_S)
+    except sqlite3.Error as error:
+        yield Finding("model versions", "warn", f"{store}: {error}", "look again when no night is starting")
+        return
+    for damage in done.damages:
+        yield Finding("model versions", "bad" if damage.stops else "warn", damage.told, damage.remedy)
+    if not done.damages:
+        yield Finding("model versions", "ok", f"{done.n_checked:,} of {done.n_versions:,} checked")
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
@@ -265,7 +391,14 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_encoder,
     check_compute,
 )
-CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_up, check_disk, check_lake, check_models)
+CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    check_access,
+    check_up,
+    check_secret,
+    check_disk,
+    check_lake,
+    check_models,
+)
 
 
 def _n_processors() -> int:

@@ -5,18 +5,24 @@ Nothing is written outside the home folder, and nothing calls out to the network
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cli.secret import CLIENT_VARIABLE
 from models.errors import UserError
 from settings import Settings
 from tasks.retention import PREFECT_DAYS
 
+ROOT = Path(__file__).resolve().parent.parent
+STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
+PROBE_BYTES = 1 << 16
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 
@@ -36,17 +42,28 @@ class Up:
 
 def prepare(settings: Settings) -> None:
     """Set the environment of this process and of its children; call it before prefect, mlflow or torch are imported."""
-    try:
-        (settings.home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {settings.home}: {error.strerror}; set MINUTEHAND_HOME to a folder that you may write to"
-        ) from error
+    check_writable(settings.home)
     os.environ.update(forced(settings))
+    os.environ.update(past_the_proxy(os.environ, settings.server.reachable_host))
     set_defaults(settings)
     running = find_up(settings.home)
     if running is not None:
         os.environ.setdefault("PREFECT_API_URL", running.api_url)
+
+
+def check_writable(home: Path) -> None:
+    """Raises UserError where nothing can be written to a home: Prefect and MLflow say it in a hundred lines."""
+    try:
+        (home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home.resolve()) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space there" if is_full else "make it writable for you"
+        raise UserError(
+            f"cannot write to the home folder {home.resolve()}: {error.strerror or error}; {remedy}, "
+            f"or set MINUTEHAND_HOME to a folder {'on a larger disk' if is_full else 'that you may write to'}"
+        ) from error
 
 
 def set_defaults(settings: Settings) -> None:
@@ -89,6 +106,29 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "MPLCONFIGDIR": str(settings.home.resolve() / "matplotlib"),
         "OMP_WAIT_POLICY": "PASSIVE",  # torch and faiss bring an OpenMP each, and they would spin against each other
     }
+
+
+def past_the_proxy(environment: Mapping[str, str], host: str) -> Mapping[str, str]:
+    """The variables that let requests to this machine's own servers go past a proxy; other names that go past it still do."""
+    given = ",".join(environment[name] for name in ("no_proxy", "NO_PROXY") if environment.get(name))
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    merged = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost", host]))
+    return {"no_proxy": merged, "NO_PROXY": merged}
+
+
+def without_stores() -> dict[str, str]:
+    """The environment of this process for children that open neither the lake nor MLflow: the addresses may have passwords in them."""
+    return {name: value for name, value in os.environ.items() if name not in STORES}
+
+
+def of_server() -> dict[str, str]:
+    """The environment of a server, which reads the secret of the home from its file."""
+    return {name: value for name, value in without_stores().items() if name != CLIENT_VARIABLE}
+
+
+def of_mlflow(settings: Settings) -> dict[str, str]:
+    """The environment of the MLflow server; the address of its store is in no argument, for those can be read by everybody."""
+    return {**of_server(), "MINUTEHAND_REGISTRY__TRACKING_URI": settings.tracking_uri}
 
 
 def wants_hub(settings: Settings) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.options import AsJson, Command, EventType, Map, Set, Split, TimeFormat, mapping_of
+from cli.output import say
 
 if TYPE_CHECKING:
     from tasks.ingest.ingestion import Summary
@@ -71,7 +72,7 @@ def _print(summary: Summary, *, as_json: bool) -> None:
         show([{**summary.row(), "reasons": summary.reasons, "notes": summary.notes}], as_json=True)
         return
     for note in summary.notes:
-        typer.echo(note)
+        say(note)
     numbers = {
         name: value for name, value in summary.row().items() if name != "kind" and (value or name not in ("changed", "values_refused"))
     }
@@ -79,4 +80,4 @@ def _print(summary: Summary, *, as_json: bool) -> None:
     if summary.reasons:
         show(summary.reasons, as_json=False, title="refused, in raw.rejected: the most frequent reasons")
     if not summary.read:
-        typer.echo("no rows: the files have columns, but nothing below them")
+        say("no rows: the files have columns, but nothing below them")

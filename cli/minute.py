@@ -8,12 +8,15 @@ import typer
 def minute() -> None:
     """Learn what just happened, and publish the lists that change by it."""
     from cli.environment import prepare
+    from cli.up.temporary import find_api
     from settings import load
 
     settings = load()
     prepare(settings)
+    demand_api = find_api(settings)
 
-    from flows.minute import minute as flow
+    from flows.minute import minute as flow  # imports prefect, while the server starts
 
+    demand_api()
     version = flow()
     typer.echo("nothing to do; next: minutehand status" if version is None else f"version {version} is live; next: minutehand status")

@@ -14,12 +14,15 @@ def nightly(
 ) -> None:
     """Retrain in full, judge, register, and publish a list for every user."""
     from cli.environment import prepare
+    from cli.up.temporary import find_api
     from settings import load
 
     settings = load() if minutes is None else load().with_minutes(minutes)  # refuses before Prefect starts, which takes half a minute
     prepare(settings)
+    demand_api = find_api(settings)
 
-    from flows.nightly import nightly as flow
+    from flows.nightly import nightly as flow  # imports prefect and torch, while the server starts
 
+    demand_api()
     version = flow(minutes)
     typer.echo(f"version {version} is live; next: minutehand status, minutehand recommend USER")

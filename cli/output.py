@@ -1,38 +1,50 @@
-"""How commands print: a table for people, JSON for programs."""
+"""How commands print: a table for people, JSON for programs. No control character of the data reaches the terminal as such."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import typer
 
+from models.errors import explained
+from models.visible import plain, visible, visible_json
+
 LIST_COLUMNS = ("rank", "item_id", "title", "probability", "similarity", "reason")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line or several."""
+    typer.echo(visible(text), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON; null for numbers that are not finite."""
+    typer.echo(visible_json(json.dumps(plain(value), default=str, ensure_ascii=False, indent=2, allow_nan=False)))
+
+
+def traceback_shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what no command caught, as `sys.excepthook` does."""
+    typer.echo(explained(kind, error, trace), err=True, nl=False)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None = None) -> None:
     """Print rows of equal keys as a table, or as a JSON array of objects."""
     if as_json:
-        typer.echo(json.dumps([dict(row) for row in rows], default=str, ensure_ascii=False, indent=2))
+        say_json([dict(row) for row in rows])
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=None if title is None else visible(title), title_justify="left", header_style="bold")
     for name in rows[0] if rows else ("nothing to show",):
         numeric = bool(rows) and isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(visible(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console(markup=False, emoji=False, highlight=False).print(table)  # a title such as "[REC] :x:" is not markup
-
-
-def show_json(rows: list[dict[str, Any]]) -> None:
-    """Print rows as a JSON array of objects; null for numbers that are not finite."""
-    from tasks.offline.results import plain
-
-    show([plain(row) for row in rows], as_json=True)
 
 
 def show_list(rows: list[dict[str, Any]], subject: str) -> None:
@@ -42,7 +54,7 @@ def show_list(rows: list[dict[str, Any]], subject: str) -> None:
     from tasks.reading import age
 
     if not rows:
-        typer.echo(f"{subject}: the list is empty")
+        say(f"{subject}: the list is empty")
         return
     origin = rows[0]
     when = age(origin["generated_at"], datetime.now(UTC).replace(tzinfo=None))
@@ -54,11 +66,11 @@ def tell_ingest(summaries: Sequence[Mapping[str, Any]]) -> None:
     """Print what was guessed about the files of a backtest or replay, and what became of rows that are not in it."""
     for summary in summaries:
         for note in summary["notes"]:
-            typer.echo(note)
+            say(note)
         lost = ", ".join(f"{summary[name]:,} {name}" for name in ("duplicate", "rejected") if summary[name])
         if lost:
             reasons = "; ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary["reasons"])
-            typer.echo(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
+            say(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
 
 
 def _cell(value: Any) -> str:
@@ -67,5 +79,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
     if isinstance(value, list):
-        return ", ".join(str(part) for part in value)
-    return str(value)
+        return visible(", ".join(str(part) for part in value))
+    return visible(str(value))

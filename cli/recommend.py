@@ -8,7 +8,7 @@ import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson, K
-from cli.output import show_json, show_list
+from cli.output import say, say_json, show_list
 
 
 def recommend(
@@ -22,9 +22,9 @@ def recommend(
     found = lists_of(open_lake(), users, k)
     for each in found:
         if each.note:
-            typer.echo(each.note, err=True)
+            say(each.note, err=True)
     if as_json:
-        show_json([row for each in found for row in each.rows])
+        say_json([row for each in found for row in each.rows])
         return
     for each in found:
         show_list(each.rows, f"user {each.user_id}")

@@ -23,6 +23,7 @@ from cli.options import (
     TimeFormat,
     mapping_of,
 )
+from cli.output import say, say_json
 from models.errors import UserError, without_secrets
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def replay(
         finally:
             _show(result, as_json=as_json)
     if out is not None and not as_json:
-        typer.echo(f"every figure, the settings and the versions: {out}; the curves: {plot}")
+        say(f"every figure, the settings and the versions: {out}; the curves: {plot}")
 
 
 def _open_registry(settings: Settings) -> Registry:
@@ -132,14 +133,12 @@ def _save(result: dict[str, Any], curves: Curves, out: Path, plot: Path) -> None
 def _log(registry: Registry, settings: Settings, result: dict[str, Any], curves: Curves) -> None:
     from tasks.registry.replay_run import log_replay
 
-    typer.echo(f"in MLflow: {without_secrets(settings.mlflow_url)}{log_replay(registry, result, curves)}", err=True)
+    say(f"in MLflow: {without_secrets(settings.mlflow_url)}{log_replay(registry, result, curves)}", err=True)
 
 
 def _show(result: dict[str, Any], *, as_json: bool) -> None:
-    from tasks.offline.results import to_json
-
     if as_json:
-        typer.echo(to_json(result))
+        say_json(result)
     else:
         _print(result)
 
@@ -171,7 +170,7 @@ class _Progress:
         self.n_events += n_events
         day = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
         if day != self.day:
-            typer.echo(f"  {day}: {self.n_events:,} events replayed", err=True)
+            say(f"  {day}: {self.n_events:,} events replayed", err=True)
             self.day = day
 
 
@@ -180,7 +179,7 @@ def _print(result: dict[str, Any]) -> None:
 
     data, policies = result["data"], result["policies"]
     tell_ingest(data["ingest"])
-    typer.echo(
+    say(
         f"{data['n_replayed']:,} events in {data['n_steps']:,} steps of {data['step_seconds']:,} s, "
         f"{data['replayed_from']} to {data['replayed_until']}; nights every {data['night_seconds']:,} s"
     )

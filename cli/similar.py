@@ -8,7 +8,7 @@ import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson, K
-from cli.output import show_json, show_list
+from cli.output import say_json, show_list
 
 
 def similar(
@@ -21,6 +21,6 @@ def similar(
 
     rows = find_similar(open_lake(), item, k)
     if as_json:
-        show_json([{"similar_to": item, **row} for row in rows])
+        say_json([{"similar_to": item, **row} for row in rows])
     else:
         show_list(rows, f"like item {item}")

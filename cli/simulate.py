@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson
+from cli.output import say
 
 if TYPE_CHECKING:
     from models.simulation.shop import Shop
@@ -37,11 +38,13 @@ def simulate(
     files = write(shop, folder)
     show(_summary(shop, files), as_json=as_json, title="A simulated shop")
     if not as_json:
-        typer.echo(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
+        say(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
 
 
 def write(shop: Shop, folder: Path) -> dict[str, Path]:
     """Write the tables of a shop into a folder; each file is there in full or not at all."""
+    from polars.exceptions import PolarsError
+
     from models.errors import UserError
 
     tables = {
@@ -57,10 +60,9 @@ def write(shop: Shop, folder: Path) -> dict[str, Path]:
             unfinished = folder / f".{name}.parquet.tmp"
             table.write_parquet(unfinished)
             unfinished.replace(files[name])
-    except OSError as error:
-        raise UserError(
-            f"cannot write the shop to {folder}: {error.strerror or error}; name a folder that can be written with --out"
-        ) from error
+    except (OSError, PolarsError) as error:  # Polars has an error of its own for a full disk
+        told = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UserError(f"cannot write the shop to {folder}: {told}; name a folder with room that can be written with --out") from error
     return files
 
 

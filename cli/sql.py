@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson
-from cli.output import show, show_json
+from cli.output import say, say_json, show
 
 N_SHOWN = 1000
 WIDEST = 40
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(metavar="SQL", help="Any DuckDB SQL; may start with from", show_default=False)],
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="DuckDB SQL that reads; may start with from", show_default=False)],
     as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the rows to a .csv, .parquet or .json file instead", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
     """Ask the tables anything; nothing can be changed this way."""
-    from tasks.reading import query
+    from models.errors import UserError
+    from tasks.reading import export, query
 
+    if out is not None:
+        n_rows = export(open_lake(), statement, out, force=force)
+        if as_json:
+            say_json([{"file": str(out), "rows": n_rows}])
+        else:
+            say(f"{n_rows:,} row{'' if n_rows == 1 else 's'} in {out}")
+        return
+    if force:
+        raise UserError("--force overwrites the file that --out names; add --out FILE, or leave it away")
     answer = query(open_lake(), statement, None if as_json else N_SHOWN)
     if as_json:
-        show_json(answer.rows)
+        say_json(answer.rows)
         return
     rows, left_out = _fitting(answer.rows)
     show(rows, as_json=False)
     if left_out:
-        typer.echo(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}; select some by name, or add --json", err=True)
+        say(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}; select some by name, or add --json", err=True)
     if answer.is_cut:
-        typer.echo(f"only the first {N_SHOWN:,} rows are shown; --json prints all of them", err=True)
+        say(f"only the first {N_SHOWN:,} rows are shown; --json prints all of them", err=True)
 
 
 def _fitting(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:

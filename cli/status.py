@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.options import AsJson
-from cli.output import show, show_json
+from cli.output import say_json, show
 
 
 def status(as_json: AsJson = False) -> None:
@@ -16,7 +16,7 @@ def status(as_json: AsJson = False) -> None:
     ignored = [name for name, weight in settings.ingest.event_weights.items() if not weight > 0]
     rows = find_status(locate(settings.lake, settings.home), ignored_types=ignored)
     if as_json:
-        show_json(rows)
+        say_json(rows)
         return
     shown = [{**row, "value": f"{row['value']:,}" if isinstance(row["value"], int) else row["value"] or "none yet"} for row in rows]
     show(shown, as_json=False)

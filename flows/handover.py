@@ -20,6 +20,7 @@ from tasks.minute import feed, handover, steps
 from tasks.night import dataset, learning
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
+from tasks.registry.errors import DamagedError
 
 PATIENCE_S = 600.0  # for a minute that catches up on much; a night's work would be lost
 
@@ -87,7 +88,11 @@ def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | Non
         return None
     for text in increments.reconcile_live(models, live, partial(pointer.is_published, tables)).told:
         get_run_logger().warning(text)
-    return versions.find_version(models, live)
+    try:
+        return versions.find_version(models, live)
+    except DamagedError as error:
+        get_run_logger().warning("%s; what this night learnt takes its place", error)
+        return None
 
 
 def predict(
@@ -96,7 +101,7 @@ def predict(
     """Figures of the prediction, by the version that was live, of the events that no minute has seen; and the version behind each name."""
     if live is None or waiting.is_empty:
         return [], {}
-    before = versions.find_version(models, live.champion)
+    _, before = increments.find_live(models, live.version)
     key = find_encoder(settings.encoder).key
     state = steps.prepare(tables, live.checkpoint_folder, before.checkpoint_folder, waiting, key)
     return steps.score(state, settings.increment).rows, {"live": live.version, "nightly": before.version}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
@@ -10,11 +11,13 @@ from prefect.artifacts import create_table_artifact
 from flows.logs import speak
 from flows.stages import retried
 from models.errors import UserError
+from models.visible import in_markdown, visible_line
 from settings import Settings, load
 from tasks.ingest import landing
 from tasks.lake import Lake, locate, migrate
 
 speak()
+LONGEST = 1000
 take_in = retried("take-in", landing.take_in_together, run_name="take-in-{kind}")
 
 
@@ -54,15 +57,18 @@ def report(landed: list[landing.Landed]) -> None:
     logger = get_run_logger()
     for file in landed:
         if file.error:
-            logger.warning("%s %s %s: %s", file.kind, file.file, file.outcome, file.error)
+            logger.warning("%s %s %s: %s", file.kind, visible_line(file.file), file.outcome, visible_line(file.error))
         else:
             logger.info(
                 "%s %s: %d rows, %d new, %d changed, %d duplicate, %d rejected in %.1f s",
-                *(file.kind, file.file, file.read, file.new, file.changed, file.duplicate, file.rejected, file.seconds),
+                *(file.kind, visible_line(file.file), file.read, file.new, file.changed, file.duplicate, file.rejected, file.seconds),
             )
-    create_table_artifact(
-        table=[asdict(file) for file in landed], key="ingest", description="What became of the files of the landing folder"
-    )
+    create_table_artifact(table=[_row(file) for file in landed], key="ingest", description="What became of the files of the landing folder")
+
+
+def _row(file: landing.Landed) -> dict[str, Any]:
+    """A file as Prefect shows it, which renders the cells of a table as markdown."""
+    return {name: in_markdown(value, LONGEST) if isinstance(value, str) else value for name, value in asdict(file).items()}
 
 
 if __name__ == "__main__":

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+from types import TracebackType
 
-from models.errors import UserError
+from models.errors import UserError, explained, without_secrets
+from models.visible import visible
+from tasks.lake import is_disk_full
 
 OWN = "minutehand"
+FORMATTER = logging.Formatter()
 
 
 def speak() -> None:
@@ -20,8 +25,27 @@ def speak() -> None:
         own.addHandler(handler)
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(is_news)
+        logging.getLogger(name).addFilter(make_printable)
+    for name in ("", "prefect.extra", "prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(make_printable)
+    sys.excepthook = tell
 
 
 def is_news(record: logging.LogRecord) -> bool:
     """False for the traceback of an error that the user can mend: the run's final state, logged next, has its message."""
-    return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, UserError) or (isinstance(error, Exception) and is_disk_full(error)))
+
+
+def make_printable(record: logging.LogRecord) -> bool:
+    """Always True: every line goes on, without passwords and with control characters spelt out, its traceback included."""
+    record.msg, record.args = visible(without_secrets(record.getMessage())), None
+    if record.exc_info and not record.exc_text:
+        record.exc_text = visible(without_secrets(FORMATTER.formatException(record.exc_info)))
+    return True
+
+
+def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print why a process ends that nobody else watches, such as `python -m flows.maintain`."""
+    print(explained(kind, error, trace), end="", file=sys.stderr)

@@ -13,7 +13,7 @@ from flows.learning import Learning, learn_news, learn_nothing
 from flows.stages import stage, timed
 from settings import Settings
 from tasks import encoding, lake, locks, process, reading
-from tasks.minute import feed, pacing, steps
+from tasks.minute import feed, handover, pacing, steps
 from tasks.publish import minute, pointer, publication
 from tasks.registry import day_run, increments, versions
 
@@ -26,7 +26,10 @@ def get_ready(settings: Settings) -> versions.Registry:
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:
     """Mend, encode, predict, learn, register, rank, publish, report; returns the version that is live then."""
-    live, champion = find_live(tables, models)
+    published = pointer.live_version(tables) or ""
+    live, champion = find_live(tables, models, published)
+    if live.version != published:
+        work = handover.learnt_again(tables, work, live, settings.ingest.event_weights, settings.model.max_events)
     with timed("day"):
         today = datetime.now(UTC).date()
         day_run.close_days(models, tables, today)
@@ -41,15 +44,14 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
     return version.version
 
 
-def find_live(tables: lake.Lake, models: versions.Registry) -> tuple[versions.Version, versions.Version]:
-    """The live version and its champion, after the leftovers of a killed minute are mended."""
+def find_live(tables: lake.Lake, models: versions.Registry, published: str) -> tuple[versions.Version, versions.Version]:
+    """The live version, or the one that goes on in its place, and its champion, after the leftovers of a killed minute are mended."""
     with timed("reconcile"):
-        live = pointer.live_version(tables) or ""
-        mended = increments.reconcile_live(models, live, partial(pointer.is_published, tables))
+        mended = increments.reconcile_live(models, published, partial(pointer.is_published, tables))
     for text in mended.told:
         get_run_logger().warning(text)
     with timed("registry"):
-        return increments.find_live(models, live)
+        return increments.find_live(models, published)
 
 
 def update(
@@ -75,7 +77,7 @@ def update(
         lists=lists.users,
         fallback=lists.fallback,
         neighbours=lists.similar,
-        neighbours_of=lists.new_items,
+        neighbours_of=lists.similar_of,
         max_events=settings.model.max_events,
         provenance=publication.Provenance(
             done.version.version, done.version.run_id, str(runtime.flow_run.id), news.snapshot, datetime.now(UTC).replace(tzinfo=None)
@@ -86,7 +88,7 @@ def update(
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
     )
-    stage("publish", minute.publish_minute)(tables, content, marks, beside)
+    stage("publish", minute.publish_minute)(tables, content, work.read_at, beside)
     report(tables, done, len(lists.users.user_ids))
     return done.version
 

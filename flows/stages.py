@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from models.errors import UserError
-from tasks.lake import LakeError
+from tasks.lake import LakeError, LastingError
 from tasks.registry.errors import RegistryError
 
 P = ParamSpec("P")
@@ -48,6 +48,8 @@ def timed(name: str) -> Iterator[None]:
 def may_pass(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
     """Whether an error may be gone in five seconds: a store that did not answer, but nothing that waits for the user."""
     error = state.data
+    if isinstance(error, LastingError):
+        return False
     return not isinstance(error, UserError) or isinstance(error, LakeError | RegistryError)
 
 

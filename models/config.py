@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LIMIT = 1_000_000_000
+CENTURY_HOURS = 876_600
+PositiveInt = Annotated[int, Field(gt=0, lt=LIMIT)]
+NonNegativeInt = Annotated[int, Field(ge=0, lt=LIMIT)]
+PositiveFloat = Annotated[float, Field(gt=0, lt=LIMIT)]
+NonNegativeFloat = Annotated[float, Field(ge=0, lt=LIMIT)]
+"""Like those of Pydantic, but finite: what is computed from a larger number fits in no integer, no time and no memory."""
 
 
 class EncoderConfig(BaseModel):
@@ -20,11 +28,11 @@ class RecommenderConfig(BaseModel):
     """The shape of the sequence model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    dim: PositiveInt = Field(128, description="Width of items, users and the transformer")
-    n_blocks: PositiveInt = Field(2, description="Transformer blocks")
-    n_heads: PositiveInt = Field(2, description="Attention heads")
+    dim: PositiveInt = Field(128, le=8192, description="Width of items, users and the transformer")
+    n_blocks: PositiveInt = Field(2, le=256, description="Transformer blocks")
+    n_heads: PositiveInt = Field(2, le=1024, description="Attention heads")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout of inputs, attention output and feed-forward")
-    max_events: int = Field(100, ge=2, description="Events of a user's history that the model sees")
+    max_events: int = Field(100, ge=2, le=100_000, description="Events of a user's history that the model sees")
     delta_bound: NonNegativeFloat = Field(2.0, description="Longest learnt delta of an item, in lengths of a text vector")
 
     @model_validator(mode="after")
@@ -66,7 +74,7 @@ class IncrementConfig(BaseModel):
     passes: PositiveInt = Field(2, description="Times each new event is stepped on, each time beside other replayed events")
     max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")
     batch_events: PositiveInt = Field(4096, description="Events a step sees, replay aside")
-    window_events: int = Field(50, ge=2, description="Events of a user that a step sees")
+    window_events: int = Field(50, ge=2, le=100_000, description="Events of a user that a step sees")
     sampled_items: PositiveInt = Field(
         1000, description="Items drawn for a step, beside those of its events, in a catalogue of over twice as many"
     )
@@ -76,9 +84,11 @@ class IncrementConfig(BaseModel):
         0.1, description="Age at which a past event is half as likely to be kept, as a share of the whole time"
     )
     anchor_pull: float = Field(0.01, ge=0, lt=1, description="Share of the way back to last night's weights after each step")
-    prior_slots: PositiveInt = Field(128, description="Moments whose popularity is kept for replay")
-    prior_spacing_hours: PositiveFloat = Field(3.0, description="Time between those moments")
-    blend_rows: int = Field(2000, ge=0, description="Newest events that the blend is fitted to again; 0 leaves it as the night chose it")
+    prior_slots: PositiveInt = Field(128, le=100_000, description="Moments whose popularity is kept for replay")
+    prior_spacing_hours: PositiveFloat = Field(3.0, le=CENTURY_HOURS, description="Time between those moments")
+    blend_rows: NonNegativeInt = Field(
+        2000, description="Newest events that the blend is fitted to again; 0 leaves it as the night chose it"
+    )
     blend_candidates: PositiveInt = Field(20, description="Items from each source among which the blend is fitted")
     blend_pull: NonNegativeFloat = Field(0.1, description="How strongly the blend is held near last night's")
     blend_iterations: PositiveInt = Field(10, description="Iterations of that fit")
@@ -94,7 +104,7 @@ class EvaluationConfig(BaseModel):
     train_share: float = Field(0.8, gt=0, lt=1, description="Quantile of time up to which events are training")
     validation_share: float = Field(0.1, gt=0, lt=1, description="Share of events after it that choose epochs and blend; the rest tests")
     max_events: PositiveInt = Field(100_000, description="Held-out events scored at most, drawn evenly")
-    n_bootstrap: PositiveInt = Field(1000, description="Resamples of users behind each 95 % interval")
+    n_bootstrap: PositiveInt = Field(1000, le=100_000, description="Resamples of users behind each 95 % interval")
     seen_items: Literal["auto", "hide", "show"] = Field(
         "auto", description="Whether items a user already had stay out of his lists; auto shows them where users come back to items"
     )

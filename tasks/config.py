@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+import re
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from models.config import CENTURY_HOURS, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from tasks.event_types import EVENT_WEIGHTS
 
 
@@ -19,8 +22,12 @@ class IngestConfig(BaseModel):
     max_text_chars: PositiveInt = Field(
         2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary"
     )
-    future_tolerance_hours: NonNegativeFloat = Field(24.0, description="Events later than now by more than this are refused")
-    memory_mb: PositiveInt = Field(1024, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk")
+    future_tolerance_hours: NonNegativeFloat = Field(
+        24.0, le=CENTURY_HOURS, description="Events later than now by more than this are refused"
+    )
+    memory_mb: PositiveInt = Field(
+        1024, ge=64, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk"
+    )
     landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
 
 
@@ -34,7 +41,7 @@ class PublishConfig(BaseModel):
         500, description="Users without news whose lists a minute makes anew, at most; more where lists would grow too old"
     )
     refresh_after_hours: PositiveFloat = Field(
-        24.0, description="Age at which a minute makes a list anew though nothing happened, if there is room"
+        24.0, le=CENTURY_HOURS, description="Age at which a minute makes a list anew though nothing happened, if there is room"
     )
     approximate_above: PositiveInt = Field(50_000, description="Catalogue size above which neighbours are searched approximately")
 
@@ -57,8 +64,39 @@ class ServerConfig(BaseModel):
     host: str = Field("127.0.0.1", description="Address of the Prefect server and the MLflow UI")
     prefect_port: PositiveInt = Field(4200, le=65535, description="Port of the Prefect server")
     mlflow_port: PositiveInt = Field(5000, le=65535, description="Port of the MLflow UI")
+    allowed_hosts: str = Field(
+        "",
+        description="Names or addresses, separated by commas, by which browsers may ask for the servers, besides localhost and the host",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names_only(cls, value: str) -> str:
+        for name in _split(value):
+            if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]", name):
+                raise ValueError(f"{name!r} is not the name or address of a host; leave out scheme, port and wildcards")
+        return value
+
+    @property
+    def reachable_host(self) -> str:
+        """The address at which this machine's own processes reach the servers."""
+        return "127.0.0.1" if self.host == "0.0.0.0" else self.host
+
+    @property
+    def accepted_hosts(self) -> frozenset[str]:
+        """What a request may name as its Host, without port."""
+        return frozenset({"127.0.0.1", "localhost", "[::1]", self.reachable_host.lower(), *_split(self.allowed_hosts.lower())})
+
+    @property
+    def prefect_url(self) -> str:
+        """Where the Prefect server answers."""
+        return f"http://{self.reachable_host}:{self.prefect_port}"
 
     @property
     def mlflow_url(self) -> str:
         """Where the MLflow UI answers."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.mlflow_port}"
+        return f"http://{self.reachable_host}:{self.mlflow_port}"
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
+from models.config import PositiveInt
 from models.errors import UserError, without_secrets
+from tasks import data_files, data_folder
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
+NOT_ALLOWED_SIGNS = ("permission denied", "read-only file system", "readonly database", "operation not permitted")
 DISK_FULL_SIGNS = (
     "no space left",
     "disk is full",
@@ -30,15 +34,27 @@ DISK_FULL_SIGNS = (
 SHORT_OF = (*DISK_FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What the machine has run out of, whatever file is at hand."""
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
+MAKE_WRITABLE = "make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is"
+GIVE_MEMORY = "DuckDB is out of memory; nothing was changed; raise MINUTEHAND_INGEST__MEMORY_MB for an ingest, else free some memory"
+RESTORE_CATALOG = "restore it from a backup, and leave the folder of the Parquet files as it is"
+PATIENCE_S = 5.0
+"""How long the files of the lake are looked at after an error that one of them may have caused."""
+CATALOG_DAMAGE_SIGNS = ("database disk image is malformed", "file is not a database")
 SQL = Path(__file__).resolve().parent.parent / "sql"
 AT_HAND = 10_000
 """Up to so many ids, a scan looks for the ids themselves, not only for what lies between the least and the greatest of them."""
+ANYONE = "*"
+"""The user_id of the list that is shown to users without one."""
 _signed: set[str] = set()
 """Extensions that this process has loaded, and whose signatures were good."""
 
 
 class LakeError(UserError):
     """The lake cannot be opened; the message says what to do."""
+
+
+class LastingError(LakeError):
+    """A LakeError that no second try mends: something is lost, or must not be written to."""
 
 
 class LakeConfig(BaseModel):
@@ -66,14 +82,32 @@ class Lake:
     def is_sqlite(self) -> bool:
         return self.catalog.startswith("sqlite:")
 
+    @property
+    def catalog_file(self) -> str:
+        """The path of a SQLite catalog; empty for PostgreSQL."""
+        return self.catalog.removeprefix("sqlite:") if self.is_sqlite else ""
+
+    @property
+    def shown_catalog(self) -> str:
+        """The catalog's address as messages may name it."""
+        return self.catalog_file or without_secrets(self.catalog)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data_path)
+
 
 def locate(config: LakeConfig, home: Path) -> Lake:
     """The lake of one home folder; creates the folder, not the tables."""
     root = home.resolve() / "lake"
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with explained():
+            root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(f"cannot make the folder {root}: {error.strerror or error}; {MAKE_WRITABLE}") from error
     return Lake(
         catalog=config.catalog or f"sqlite:{root / 'catalog.sqlite'}",
-        data_path=config.data_path or f"{root / 'data'}{os.sep}",
+        data_path=f"{Path(config.data_path).expanduser().resolve() if config.data_path else root / 'data'}{os.sep}",
         lock_path=root / "writer.lock",
         busy_timeout_ms=config.busy_timeout_ms,
         lock_timeout_s=config.lock_timeout_s,
@@ -140,17 +174,98 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     if lake.threads:
         con.execute(f"set threads = {lake.threads:d}")
     try:
-        con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join(options)})")
+        _attach(con, lake, options, may_create=not read_only and snapshot is None)
     except duckdb.Error as error:
         con.close()
-        told = without_secrets(f"cannot open the lake at {lake.catalog}: {error}")
-        raise LakeError(f"{told}; `minutehand doctor` looks into it") from None  # what DuckDB says has the password in it
+        raise _cannot_open(lake, error) from None  # what DuckDB says has the password in it
+    except data_folder.FolderError as error:
+        con.close()
+        raise LastingError(str(error)) from error
+    except LakeError:
+        con.close()
+        raise
     con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
     con.execute("use lake")
     con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
     if _has_icu(con):
         con.execute("set timezone = 'UTC'")
     return con
+
+
+def _cannot_open(lake: Lake, error: duckdb.Error) -> UserError:
+    """Why the catalog does not open. A damaged one opens at no second try."""
+    said = without_secrets(one_line(str(error)))
+    if lake.is_sqlite and not os.access(lake.catalog_file, os.R_OK):
+        return LastingError(f"cannot read the catalog at {lake.catalog_file}: {os.strerror(errno.EACCES)}; {MAKE_WRITABLE}")
+    if lake.is_sqlite and (_is_damaged(error) or Path(lake.catalog_file).is_dir()):
+        return LastingError(f"the catalog at {lake.catalog_file} is damaged ({said}); {RESTORE_CATALOG}")
+    if lake.is_sqlite and is_not_allowed(error):  # SQLite writes two files beside the catalog, also for a reader
+        return LastingError(f"cannot write to {Path(lake.catalog_file).parent}: {said}; {MAKE_WRITABLE}")
+    return LakeError(f"cannot open the lake at {without_secrets(lake.catalog)}: {said}; `minutehand doctor` looks into it")
+
+
+def _is_damaged(error: duckdb.Error) -> bool:
+    return any(sign in str(error).lower() for sign in CATALOG_DAMAGE_SIGNS)
+
+
+def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], *, may_create: bool) -> None:
+    """Attach the catalog; make it where there is none and no file of another one; follow its data folder where that was moved."""
+
+    def attach(*more: str) -> None:
+        con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join([*options, *more])})")
+
+    if not has_catalog(lake):  # DuckDB would leave an empty file there
+        if not may_create:
+            raise LakeError(f"cannot open the lake at {lake.catalog}: there is none; `minutehand doctor` looks into it")
+        data_folder.check_free(lake.folder, lake.shown_catalog)
+    try:
+        attach("create_if_not_exists false")
+    except duckdb.Error as error:
+        if "OVERRIDE_DATA_PATH" in str(error):
+            attach("create_if_not_exists false", "override_data_path true")
+            data_folder.check_moved(lake.folder, identity(con), data_folder.read_mark(lake.folder), partial(_named_paths, con, lake))
+        elif "creating a new DuckLake is explicitly disabled" in str(error) and may_create:
+            data_folder.check_free(lake.folder, lake.shown_catalog)
+            attach()
+        else:
+            raise
+
+
+def has_catalog(lake: Lake) -> bool:
+    """Whether there is a file of a SQLite catalog with something in it; that of PostgreSQL has to be asked."""
+    file = Path(lake.catalog_file)
+    return not lake.is_sqlite or (file.exists() and (file.is_dir() or file.stat().st_size > 0))
+
+
+def identity(con: duckdb.DuckDBPyConnection, snapshot: int = -1) -> data_folder.Identity:
+    """What the catalog says about itself, and the time of one of its snapshots."""
+    row = con.execute(statement("lake/identity"), {"snapshot": snapshot}).fetchone()
+    assert row is not None
+    return data_folder.Identity(*row)
+
+
+def named_files(con: duckdb.DuckDBPyConnection, lake: Lake) -> list[data_files.NamedFile]:
+    """Every Parquet file that the catalog names, the newest first."""
+    return [data_files.NamedFile(*row) for row in con.execute(statement("lake/list_files"), {"data_path": lake.data_path}).fetchall()]
+
+
+def _named_paths(con: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
+    return [file.path for file in named_files(con, lake)]
+
+
+def _claim(con: duckdb.DuckDBPyConnection, lake: Lake) -> data_folder.Mark:
+    """The data folder is this catalog's from now on, at the path where it is; raises FolderError where it is another's."""
+    mark = data_folder.read_mark(lake.folder)
+    own = identity(con, mark.snapshot if mark else -1)
+    mark = data_folder.claim(lake.folder, lake.catalog_file, own, mark)
+    if own.data_path != lake.data_path:
+        con.execute(statement("lake/move_data_path"), {"data_path": lake.data_path})
+    return mark
+
+
+def one_line(message: str) -> str:
+    """A message of DuckDB without line breaks."""
+    return " ".join(message.split())
 
 
 def _opened(*extensions: str) -> duckdb.DuckDBPyConnection:
@@ -169,7 +284,7 @@ def _has_icu(con: duckdb.DuckDBPyConnection) -> bool:
     return bool(row and row[0])
 
 
-def is_disk_full(error: OSError | duckdb.Error) -> bool:
+def is_disk_full(error: Exception) -> bool:
     """Whether an error says that there is no room left."""
     if isinstance(error, OSError):
         return error.errno in DISK_FULL
@@ -177,14 +292,77 @@ def is_disk_full(error: OSError | duckdb.Error) -> bool:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turns a full disk, whoever met it, into a message that says what to do; the lake stays as it was."""
+def explained(lake: Lake | None = None) -> Iterator[None]:
+    """Turns what the user can mend, whoever met it, into a message that says how: a full disk, no permission, no memory, damage.
+
+    lake: the one that was open; only then its files are looked at. A full disk leaves it as it was.
+    """
     try:
         yield
-    except (OSError, duckdb.Error) as error:
-        if not is_disk_full(error):
+    except data_folder.FolderError as error:
+        raise LastingError(str(error)) from error
+    except UserError as error:  # somebody below has already told what DuckDB said, without knowing why
+        told = _damage(error.__cause__, lake)
+        if told is None:
             raise
-        raise LakeError(f"{str(error).strip().splitlines()[0]}; {MAKE_ROOM}") from error
+        raise LastingError(told) from error.__cause__
+    except Exception as error:  # MLflow, torch and polars have their own words for a full disk
+        plain = _told(error, lake)
+        if plain is None:
+            raise
+        raise plain from error
+
+
+def _told(error: Exception, lake: Lake | None) -> LakeError | None:
+    """The error in words of ours; None for one that the user cannot mend."""
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    if is_disk_full(error):
+        return LakeError(f"{first_line}; {MAKE_ROOM}")
+    if isinstance(error, OSError | duckdb.Error) and is_not_allowed(error):
+        return LastingError(f"{_not_allowed(error)}; {MAKE_WRITABLE}")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return LastingError(f"{first_line}; {GIVE_MEMORY}")
+    told = _damage(error, lake)
+    return LastingError(told) if told else None
+
+
+def is_not_allowed(error: OSError | duckdb.Error) -> bool:
+    """Whether an error says that this user may not do that to a file or folder."""
+    if isinstance(error, OSError):
+        return error.errno in NOT_ALLOWED
+    return any(sign in str(error).lower() for sign in NOT_ALLOWED_SIGNS)
+
+
+def _not_allowed(error: OSError | duckdb.Error) -> str:
+    if isinstance(error, OSError):
+        return f"cannot write to {error.filename}: {error.strerror}" if error.filename else str(error)
+    return one_line(str(error))
+
+
+def _damage(error: BaseException | None, lake: Lake | None) -> str | None:
+    """What an error of DuckDB says about the lake if that is damaged; None if it is an error of another kind."""
+    if lake is None or not isinstance(error, duckdb.Error):
+        return None
+    if _is_damaged(error):
+        return f"the catalog at {lake.shown_catalog} is damaged ({one_line(str(error))}); {RESTORE_CATALOG}"
+    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError | duckdb.IntegrityError) and "parquet" not in str(error).lower():
+        return None
+    try:
+        found = examine(lake, PATIENCE_S).damages
+    except (UserError, duckdb.Error):
+        return None
+    if not found:
+        return None
+    return f"{found[0].told}; {found[0].remedy}"
+
+
+def examine(lake: Lake, seconds: float) -> data_files.Examination:
+    """Look at the files that the catalog names, for so many seconds at most."""
+    con = connect(lake, read_only=True)
+    try:
+        return data_files.examine(con, named_files(con, lake), seconds)
+    finally:
+        con.close()
 
 
 @contextmanager
@@ -192,7 +370,7 @@ def reading(lake: Lake, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPy
     """A read-only connection, pinned to a snapshot if one is given. Takes no lock."""
     con = connect(lake, read_only=True, snapshot=snapshot)
     try:
-        with explained():
+        with explained(lake):
             yield con
     finally:
         con.close()
@@ -202,12 +380,14 @@ def reading(lake: Lake, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPy
 def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """One write transaction under the writer lock: all of it is committed, or none."""
     try:
-        with explained(), FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+        with explained(lake), FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
             con = connect(lake)
             try:
+                mark = _claim(con, lake)
                 con.begin()
                 yield con
                 con.commit()
+                data_folder.record(lake.folder, lake.catalog_file, mark, identity(con))
             finally:
                 con.close()
     except Timeout as error:
@@ -249,7 +429,7 @@ def migrate(lake: Lake) -> list[str]:
 
 def _migrations_seen(lake: Lake) -> set[str]:
     """What a reader sees; nothing where there is no lake yet, or only one whose creation was killed."""
-    if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+    if not has_catalog(lake):
         return set()
     try:
         with reading(lake) as con:

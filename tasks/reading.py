@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +16,18 @@ from typing import Any
 import duckdb
 
 from models.errors import UserError
-from tasks.lake import Lake, current_snapshot, quote, reading, statement
+from models.visible import plain
+from tasks.access import current_mask
+from tasks.lake import ANYONE, Lake, current_snapshot, is_disk_full, quote, reading, statement
+from tasks.statements import is_explain, reading_statements
 
-ANYONE = "*"
 N_HINTS = 3
 METRIC = "ndcg_at_10"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
+FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
+"""What an export may end in, and what DuckDB is told to write; JSON is written here, as `--json` prints it."""
+N_AT_ONCE = 10_000
 UNITS = (("year", 31_557_600), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 Row = dict[str, Any]
@@ -46,6 +55,7 @@ def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
 
     Raises UserError where nothing has been published yet; the message says which command comes next.
     """
+    _demand_text(*user_ids)
     with _asking(lake) as con:
         return [_list_of(con, user_id, k) for user_id in user_ids]
 
@@ -56,6 +66,7 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
     Raises UserError for an item without neighbours: nothing published yet, too new for the published model, or unknown, with
     the ids that may have been meant.
     """
+    _demand_text(item_id)
     with _asking(lake) as con:
         found = _rows(con, "similar_items", {"item_id": item_id, "k": k})
         if found:
@@ -105,21 +116,47 @@ def freshness_by_hour(lake: Lake, hours: float = 24.0, now: datetime | None = No
 
 
 def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
-    """The rows of a SQL statement, which cannot change the lake; columns of one name are told apart by a number.
+    """The rows of a SQL statement, or of the last of several; columns of one name are told apart by a number.
 
-    Raises UserError with DuckDB's message, in one line, for SQL that it refuses.
+    Raises UserError for a statement that does not only read, before any is run, and with DuckDB's message, in one line, for SQL
+    that it refuses.
     """
-    with _asking(lake) as con:
-        try:
-            cursor = con.execute(sql)
-            if cursor is None:  # only blanks and comments
-                raise UserError(f'no statement in {sql!r}; try: minutehand sql "from raw.items limit 5"')
-            found = cursor.fetchall() if max_rows is None else cursor.fetchmany(max_rows + 1)
-        except (duckdb.Error, RuntimeError) as error:
-            raise UserError(one_line(str(error))) from error
+    _demand_text(sql)
+    with _asking(lake) as con, _refused():
+        *before, last = _reading_statements(con, sql)
+        for text in before:
+            con.execute(text)
+        cursor = con.execute(last)
+        found = cursor.fetchall() if max_rows is None else cursor.fetchmany(max_rows + 1)
         names = _distinct([column[0] for column in cursor.description or []])
     rows = [dict(zip(names, row, strict=True)) for row in found[:max_rows]]
     return Answer(rows, is_cut=max_rows is not None and len(found) > max_rows)
+
+
+def export(lake: Lake, sql: str, file: Path, *, force: bool = False) -> int:
+    """Write the rows of a SQL statement to a file, in the format that its ending says; gives their number.
+
+    The file is there in full or not at all. One that takes the place of another (force) can be read by whoever could read that.
+    Raises UserError as `query` does, and where the file cannot be written or is there already.
+    """
+    ending = file.suffix.lower()
+    if ending not in FORMATS:
+        raise UserError(f"--out {file}: a file ends in {', '.join(FORMATS)}; name one that does")
+    _demand_text(sql)
+    _demand_free(lake, file, force=force)
+    with _asking(lake) as con, _refused():
+        *before, last = _reading_statements(con, sql)
+        if is_explain(last):
+            raise UserError("the plan of an EXPLAIN is no table; leave --out away to see it")
+        for text in before:
+            con.execute(text)
+        try:
+            with _taking_the_place_of(file, force=force) as fresh:
+                return _write(con, last, fresh, FORMATS[ending])
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise UserError(f"cannot write {file}: {error.strerror or error}; name a file in a folder that you may write to") from error
 
 
 def age(moment: datetime, now: datetime) -> str:
@@ -135,6 +172,94 @@ def one_line(message: str) -> str:
     """DuckDB's message without the copy of the statement below it."""
     told = message.split("\n\nLINE ")[0]
     return " ".join(told.split())
+
+
+def _demand_text(*texts: str) -> None:
+    """UserError for what came from the command line as bytes that are no UTF-8: DuckDB takes no such text."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{text!r} is not UTF-8; give it as text of that encoding") from error
+
+
+def _reading_statements(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """The statements of a text, at least one; nothing in them can reach a variable of this program or a setting."""
+    found = reading_statements(con, sql)
+    if not found:  # only blanks and comments
+        raise UserError(f'no statement in {sql!r}; try: minutehand sql "from raw.items limit 5"')
+    con.execute("set python_enable_replacements = false")
+    con.execute("set lock_configuration = true")
+    return found
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """DuckDB's errors as one line for the user."""
+    try:
+        yield
+    except (duckdb.Error, RuntimeError) as error:
+        if isinstance(error, duckdb.Error) and is_disk_full(error):
+            raise
+        raise UserError(one_line(str(error))) from error
+
+
+def _demand_free(lake: Lake, file: Path, *, force: bool) -> None:
+    if any(file.resolve().is_relative_to(Path(folder).resolve()) for folder in (lake.lock_path.parent, lake.data_path)):
+        raise UserError(f"--out {file} is in the lake itself; name a file somewhere else")
+    if file.is_dir():
+        raise UserError(f"--out {file} is a folder; name a file")
+    if not force and os.path.lexists(file):
+        raise UserError(f"{file} is there already; name another file, or overwrite it with --force")
+
+
+@contextmanager
+def _taking_the_place_of(file: Path, *, force: bool) -> Iterator[Path]:
+    """A temporary file beside it, which gets its name when the block ends without an error."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".minutehand-", suffix=".tmp")
+    os.close(descriptor)
+    fresh = Path(name)
+    try:
+        yield fresh
+        fresh.chmod(0o666 & ~current_mask())
+        if force:
+            with suppress(FileNotFoundError):
+                fresh.chmod(stat.S_IMODE(file.stat().st_mode))
+        else:
+            _demand_still_free(file)
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _demand_still_free(file: Path) -> None:
+    """Take the name, so that nobody else's file of that moment is overwritten."""
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        raise UserError(f"{file} has come to be there meanwhile; name another file, or overwrite it with --force") from error
+
+
+def _write(con: duckdb.DuckDBPyConnection, sql: str, file: Path, options: str | None) -> int:
+    """Write what a statement gives, by DuckDB with its options, or as an array of JSON objects where there are none."""
+    n_rows = 0
+    if options is not None:
+        for each in con.extract_statements(f"copy (from ({sql}\n)) to {quote(str(file))} ({options}, use_tmp_file false)"):
+            result = con.execute(each).fetchall()
+            if each.type == duckdb.StatementType.COPY:  # a pivot has others around it
+                n_rows = int(result[0][0])
+        return n_rows
+    cursor = con.execute(sql)
+    names = _distinct([column[0] for column in cursor.description or []])
+    with file.open("w", encoding="utf-8") as sink:
+        sink.write("[")
+        while rows := cursor.fetchmany(N_AT_ONCE):
+            for row in rows:
+                sink.write(",\n" if n_rows else "\n")
+                sink.write(json.dumps(plain(dict(zip(names, row, strict=True))), default=str, ensure_ascii=False))
+                n_rows += 1
+        sink.write("\n]\n")
+    return n_rows
 
 
 def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:

@@ -8,8 +8,12 @@ import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from tasks.data_folder import read_mark
 from tasks.lake import Lake, statement, writing
 from tasks.retention import FRESHNESS_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SNAPSHOT_HOURS
 
@@ -96,18 +100,39 @@ def _before_midnight(moment: datetime) -> datetime:
 
 
 def _delete_orphans(lake: Lake, older_than: datetime) -> int:
-    """Delete what killed writers left, unless somebody else's files lie under the data path: DuckLake would take those too."""
-    paths = [row["path"] for row in _run(lake, "find_orphans", {"older_than": older_than})]
-    foreign = [path for path in paths if not OWN_FILE.fullmatch(re.split(r"[/\\]", path)[-1])]
-    if foreign:
-        logger.warning("%d files under %s are not the lake's, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0])
-        return 0
-    return len(_run(lake, "delete_orphans", {"older_than": older_than})) if paths else 0
+    """Delete what killed writers left: files that the catalog does not know, written since the data folder is this catalog's alone.
+
+    None is deleted while somebody else's files lie there, for then it is not.
+    """
+    with writing(lake) as con:
+        paths = [Path(row["path"]) for row in _rows(con, "find_orphans", {"older_than": older_than})]
+        foreign = [path for path in paths if not OWN_FILE.fullmatch(path.name)]
+        if foreign:
+            logger.warning(
+                "%d files under %s are not the lake's, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0]
+            )
+            return 0
+        mark = read_mark(lake.folder)
+        since = datetime.fromisoformat(mark.since).timestamp() if mark else float("inf")
+        orphans = [path for path in paths if path.stat().st_mtime >= since]
+        if len(orphans) < len(paths):
+            logger.warning(
+                "%d Parquet files under %s are older than the claim of this catalog to the folder, and unknown to it; they stay",
+                len(paths) - len(orphans),
+                lake.data_path,
+            )
+        for path in orphans:
+            path.unlink()
+    return len(orphans)
 
 
 def _run(lake: Lake, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """The rows of one statement of sql/maintain, in a transaction of its own."""
     with writing(lake) as con:
-        cursor = con.execute(statement(f"maintain/{name}"), parameters or {})
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return _rows(con, name, parameters or {})
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    cursor = con.execute(statement(f"maintain/{name}"), parameters)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -56,20 +56,22 @@ class ByServer(LoadFileScheduling):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home folder of the test's own, named by MINUTEHAND_HOME; what a command puts into the environment goes with it."""
     folder = tmp_path / "home"
-    before = dict(os.environ)
+    before, mask = dict(os.environ), os.umask(0o022)  # as most machines have it
     monkeypatch.setenv("MINUTEHAND_HOME", str(folder))
     yield folder
     os.environ.clear()
     os.environ.update(before)
+    os.umask(mask)
+
+
+def find_free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A function that gives a port nobody listens on."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
+    return find_free_port

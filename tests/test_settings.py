@@ -74,6 +74,29 @@ def test_values_that_do_not_go_together_are_an_error(name: str, value: str, mess
         load()
 
 
+NUMBERS = [name for name, default, _ in variables() if isinstance(default, int | float) and not isinstance(default, bool)]
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "1e300", "1000000000000", "100000000000000000000000000000"])
+def test_no_number_is_negative_endless_or_too_large_to_compute_with(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NUMBERS:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SettingsError, match=f"^{name} has an impossible value: ") as told:
+            load()
+        monkeypatch.delenv(name)
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("INGEST__MEMORY_MB", "1"), ("INGEST__FUTURE_TOLERANCE_HOURS", "1e7"), ("INGEST__EVENT_WEIGHTS", '{"view": NaN}')],
+)
+def test_a_value_that_no_run_could_work_with_is_refused_before_it_begins(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"MINUTEHAND_{name}", value)
+    with pytest.raises(SettingsError, match=f"^MINUTEHAND_{name}.* has an impossible value"):
+        load()
+
+
 def test_a_nested_variable_reaches_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_PUBLISH__N_RECOMMENDATIONS", "12")
     monkeypatch.setenv("MINUTEHAND_INGEST__EVENT_WEIGHTS", '{"view": 0.5}')

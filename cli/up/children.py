@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import UserError
+
+START_TIMEOUT_S = 180.0
 
 
 class ChildError(UserError):
@@ -37,15 +39,46 @@ class Child:
             raise ChildError(f"{self.name} ended with code {code}; the end of {self.log}:\n{tail(self.log)}")
 
 
-def start(name: str, command: Sequence[str], logs: Path, folder: Path) -> Child:
-    """Start a child that writes to logs/<name>.log, anew with each start."""
+def start(
+    name: str,
+    command: Sequence[str],
+    logs: Path,
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    watches_us: bool = False,
+) -> Child:
+    """Start a child that writes to logs/<name>.log, which starts empty.
+
+    environment: this process's own if not given. watches_us: the child's standard input is a pipe that closes when this process
+    ends, however it ends, so that the child can end with it.
+    """
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name.lower().replace(' ', '-')}.log"
+    stdin = subprocess.PIPE if watches_us else subprocess.DEVNULL
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=folder, env=environment, stdin=stdin, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
         )
     return Child(name, process, log)
+
+
+def await_answer(url: str, child: Child, patience_s: float = START_TIMEOUT_S) -> None:
+    """Wait until the address answers; ChildError if the child ends first or takes too long."""
+    import urllib.error
+    import urllib.request
+
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business with this machine's own servers
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        child.demand_alive()
+        try:
+            with direct.open(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.1)
+    raise ChildError(f"{child.name} did not answer at {url} within {patience_s:.0f} s; the end of {child.log}:\n{tail(child.log)}")
 
 
 def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
@@ -58,6 +91,8 @@ def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
             child.process.wait(max(0.0, deadline - time.monotonic()))
         signal_group(child.pid, signal.SIGKILL)
         child.process.wait()
+        if child.process.stdin:
+            child.process.stdin.close()
     while any(group_lives(child.pid) for child in children) and time.monotonic() < deadline + patience_s:
         time.sleep(0.02)  # a killed grandchild holds its ports for a moment more
 

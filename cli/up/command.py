@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.output import say
+
 if TYPE_CHECKING:
     from cli.up.children import Child
     from settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 POOL = "minutehand"
 WORKER = "minutehand-up"
-START_TIMEOUT_S = 180.0
 
 
 def up(
@@ -63,7 +64,7 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
         _start(settings, children, with_mlflow=with_mlflow)
         _watch(children)
     except KeyboardInterrupt:
-        typer.echo("stopping ...", err=True)
+        say("stopping ...", err=True)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -73,32 +74,36 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
 
 def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> None:
     """Start the children in order; the list grows as they come up, so that a failure can stop those there are."""
-    from cli.environment import Up, write_up
-    from cli.output import show
+    from cli.environment import ROOT, Up, of_mlflow, of_server, write_up
+    from cli.secret import CLIENT_VARIABLE, make_secret
     from cli.up import children as processes
 
     server = settings.server
     logs = settings.home.resolve() / "logs"
-    reachable = "127.0.0.1" if server.host == "0.0.0.0" else server.host
-    prefect_url = f"http://{reachable}:{server.prefect_port}"
-    mlflow_url = server.mlflow_url if with_mlflow else None
+    prefect_url, mlflow_url = server.prefect_url, server.mlflow_url if with_mlflow else None
+    os.environ["MINUTEHAND_SERVER__PREFECT_PORT"] = str(server.prefect_port)
     os.environ["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(server.mlflow_port)  # the nights link to it
     os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
-    os.environ["PREFECT_SERVER_UI_API_URL"] = f"{prefect_url}/api" if reachable == server.host else "/api"
+    os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
+    # for what asks the API: this process, the worker and its runs
+    os.environ[CLIENT_VARIABLE] = make_secret(settings.home, settings.home_access)
 
-    def launch(name: str, *command: str) -> Child:
-        child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT)
+    def launch(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
+        child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT, environment=environment)
         children.append(child)
         write_up(settings.home, Up(os.getpid(), prefect_url, mlflow_url, {child.name: child.pid for child in children}))
         return child
 
-    os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
-    typer.echo("starting (logs are in " + str(logs) + ") ...", err=True)
-    prefect = launch("Prefect server", "prefect", "server", "start", "--host", server.host, "--port", str(server.prefect_port))
-    ui = launch("MLflow UI", *_mlflow_command(settings)) if with_mlflow else None
+    say(f"starting (logs are in {logs}) ...", err=True)
+    prefect = launch("Prefect server", *_serve("cli.up.prefect_server:lasting", server.host, server.prefect_port), environment=of_server())
+    ui = None
+    if with_mlflow:
+        _write_ahead(settings.tracking_uri)
+        serve = _serve("cli.up.mlflow_server:app", server.host, server.mlflow_port)
+        ui = launch("MLflow UI", *serve, environment=of_mlflow(settings))
     from cli.up import orchestration  # imports prefect, while the server starts
 
-    _wait_for(f"{prefect_url}/api/health", prefect)
+    processes.await_answer(f"{prefect_url}/api/health", prefect)
     orchestration.create_pool(POOL)
     orchestration.crash_unfinished_runs(POOL, "the worker that ran it is gone")
     orchestration.skip_overdue_runs(POOL)
@@ -106,19 +111,41 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER)
     _deploy(logs)
     if ui is not None:
-        _wait_for(f"{mlflow_url}/health", ui)
-    rows = [{"what": "Prefect", "where": prefect_url}, {"what": "MLflow", "where": mlflow_url or "off"}]
-    show([*rows, {"what": "home", "where": str(settings.home.resolve())}], as_json=False, title="minutehand is up; Ctrl-C stops it")
+        processes.await_answer(f"{mlflow_url}/health", ui)
+    _tell(settings, prefect_url, mlflow_url)
+
+
+def _tell(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
+    """What runs where, and how one logs in."""
+    from cli.output import show
+    from cli.secret import USER, secret_file
+
+    rows = [
+        {"what": "Prefect", "where": prefect_url},
+        {"what": "MLflow", "where": mlflow_url or "off"},
+        {"what": "home", "where": str(settings.home.resolve())},
+        {"what": "secret", "where": str(secret_file(settings.home))},
+    ]
+    show(rows, as_json=False, title="minutehand is up; Ctrl-C stops it")
+    mlflow = f"; to MLflow as user {USER}, with what follows the colon" if mlflow_url else ""
+    say(f"Log in to Prefect with the whole line in the file of the secret{mlflow}.")
     sys.stdout.flush()
+
+
+def _serve(factory: str, host: str, port: int) -> tuple[str, ...]:
+    """The command that serves an application of ours; python -m goes before it."""
+    return ("uvicorn", "--factory", factory, "--host", host, "--port", str(port), "--log-level", "warning")
 
 
 def _deploy(logs: Path) -> None:
     """Tell the server what prefect.yaml says; ChildError if it does not want it."""
     from subprocess import TimeoutExpired
 
-    from cli.up.children import ChildError, start, stop, tail
+    from cli.environment import ROOT, without_stores
+    from cli.up.children import START_TIMEOUT_S, ChildError, start, stop, tail
 
-    deploy = start("Prefect deploy", (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"), logs, ROOT)
+    command = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
+    deploy = start("Prefect deploy", command, logs, ROOT, environment=without_stores())
     try:
         code = deploy.process.wait(START_TIMEOUT_S)
     except TimeoutExpired:
@@ -138,17 +165,6 @@ def _fresh_folder(path: Path) -> str:
     return str(path)
 
 
-def _mlflow_command(settings: Settings) -> tuple[str, ...]:
-    home = settings.home.resolve()
-    uri = settings.tracking_uri
-    _write_ahead(uri)
-    server = settings.server
-    return (
-        *("mlflow", "server", "--host", server.host, "--port", str(server.mlflow_port), "--workers", "1"),
-        *("--backend-store-uri", uri, "--artifacts-destination", str(home / "mlflow" / "artifacts")),
-    )
-
-
 def _write_ahead(uri: str) -> None:
     """Readers of a SQLite store do not wait for its writer, nor it for them."""
     import sqlite3
@@ -157,27 +173,6 @@ def _write_ahead(uri: str) -> None:
         con = sqlite3.connect(uri.removeprefix("sqlite:///"))
         con.execute("pragma journal_mode = wal")
         con.close()
-
-
-def _wait_for(url: str, child: Child) -> None:
-    """Until the address answers; ChildError if the child ends first or takes too long."""
-    import time
-    import urllib.error
-    import urllib.request
-
-    from cli.up.children import ChildError, tail
-
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business with this machine's own servers
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        child.demand_alive()
-        try:
-            with direct.open(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.2)
-    raise ChildError(f"{child.name} did not answer at {url} within {START_TIMEOUT_S:.0f} s; the end of {child.log}:\n{tail(child.log)}")
 
 
 def _watch(children: list[Child]) -> None:
@@ -232,7 +227,7 @@ def _sweep(settings: Settings) -> None:
     killed: list[int] = []
     for name, pid in left.children.items() if left else ():
         if name.split()[0].lower() in command_line(pid):
-            typer.echo(f"stopping {name} (process {pid}), left behind by a `minutehand up` that was killed", err=True)
+            say(f"stopping {name} (process {pid}), left behind by a `minutehand up` that was killed", err=True)
             signal_group(pid, signal.SIGKILL)
             killed.append(pid)
     end(lambda: [pid for pid in killed if group_lives(pid)] + _run_processes(settings))

@@ -3,6 +3,7 @@
 --
 -- To what moved now comes what moved before, for lists that no minute has had room for since: those of an older snapshot.
 -- What is gone need not be among those items: lists that a minute before had no room for are found again.
+-- Where the items include '*', something is available again: users without any list count as those with the oldest.
 -- What went before $older_than is in no list but older ones, which are made anew for their age.
 --
 -- grain:   one row per user with a history
@@ -57,6 +58,16 @@ gone as (
                 and items.updated_at >= $older_than
         )
         and lists.user_id not in (select excluded.user_id from excluded)
+),
+
+without_list as (
+    select
+        histories.user_id,
+        timestamp '1970-01-01' as generated_at
+    from features.user_histories as histories
+    where '*' in (select wanted.item_id from wanted)
+        and histories.user_id not in (select lists.user_id from recs.recommendations as lists where lists.rank = 1)
+        and histories.user_id not in (select excluded.user_id from excluded)
 )
 
 select together.user_id
@@ -64,6 +75,8 @@ from (
     select * from found
     union all
     select * from gone
+    union all
+    select * from without_list
 ) as together
 where together.user_id in (select histories.user_id from features.user_histories as histories)
 group by together.user_id

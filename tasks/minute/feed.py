@@ -60,11 +60,15 @@ class News:
 
 @dataclass(frozen=True)
 class Work:
-    """What a minute finds: how far the work is, what came in since, and which lists have grown old."""
+    """What a minute finds: how far the live model is, what came in since, and which lists have grown old.
+
+    read_at: the watermarks of the lake, which are those of the live model unless another version goes on in its place.
+    """
 
     marks: Watermarks
     news: News
     refresh: Refresh
+    read_at: Watermarks
 
     @property
     def is_empty(self) -> bool:
@@ -82,7 +86,7 @@ def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: in
         marks = watermarks_of(con)
         if marks is None:
             return None
-        return Work(marks, _news(con, marks, current_snapshot(con), event_weights, max_events), due_refresh(con, publish, now))
+        return Work(marks, _news(con, marks, current_snapshot(con), event_weights, max_events), due_refresh(con, publish, now), marks)
 
 
 def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from models.errors import UserError
 from tasks.lake import Lake, reading, statement
-from tasks.minute.feed import News, read_news
+from tasks.minute.feed import News, Work, read_news
 from tasks.registry.versions import Version
 from tasks.watermarks import Watermarks
 
@@ -62,6 +62,12 @@ def find_base(
     news, before = read(before, f"version {champion.version} goes live without what came in")
     waiting = news if marks is None else read(marks, "no figures of what came in")[0]
     return Base(champion, before, _as_of(lake, news, pinned, event_weights, max_events), waiting, not news.is_empty)
+
+
+def learnt_again(lake: Lake, work: Work, version: Version, event_weights: Mapping[str, float], max_events: int) -> Work:
+    """The work where a version goes on in place of a damaged one: what came in since its own snapshot is to be learnt again."""
+    marks = replace(work.marks, learnt=min(int(version.tags["snapshot"]), work.marks.learnt))
+    return replace(work, marks=marks, news=read_news(lake, marks, work.news.snapshot, event_weights, max_events))
 
 
 def _as_of(lake: Lake, news: News, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
+from torch import Tensor
 
 from models.config import IncrementConfig
 from models.events import Floats, Ints
@@ -18,7 +20,7 @@ from models.online.increment import learn, with_popularity
 from models.online.prequential import Predicted, Queries, predict, rank_popular
 from models.online.step import Step
 from models.ranking.blend import log_trend
-from models.ranking.neighbours import neighbours_of
+from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.scorer import anybody, best_popularity_column, moved_items, offsets_of
 from models.results import MetricRow, Neighbours, RankedLists
@@ -26,11 +28,15 @@ from models.sequence.weights import LIST_DELAY_S
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
-from tasks.lake import Lake, reading, statement
+from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
 
 RECENT = HALF_LIVES_H.index(24.0)
 MAX_NEIGHBOURS = 10
+N_VISIBLE = 10
+"""The most popular items, which are on many lists."""
+FLOOR_TOLERANCE = 1e-3
+"""How far item vectors drift between a night, which makes all neighbours, and the next."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class State:
     """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute.
 
     shown: what made the newest lists: the live version, with the popularity of events whose update was discarded.
-    news: with the trend of each event, as it goes into the histories.
+    news: with the trend of each event, as it goes into the histories. returned: rows of the items that are available again.
+    floors: of the published neighbours (sql/minute/neighbour_floors.sql); None where no known item was withdrawn or came back.
     """
 
     live: Checkpoint
@@ -48,6 +55,8 @@ class State:
     news: News
     n_known_items: int
     is_warm_item: np.ndarray
+    returned: Ints
+    floors: pl.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -68,11 +77,11 @@ class Learnt:
 
 @dataclass(frozen=True)
 class MinuteLists:
-    """What a minute publishes. similar: neighbours of the catalog rows that are new."""
+    """What a minute publishes. similar: neighbours of the catalog rows in similar_of."""
 
     users: RankedLists
     fallback: RankedLists
-    new_items: Ints
+    similar_of: Ints
     similar: Neighbours
 
 
@@ -86,7 +95,11 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     texts = _texts(lake, [*new_ids, *described], encoder_key, text_dim) if live.encoder == encoder_key else {}
     live = checkpoints.grown(live, new_ids, _placed(new_ids, texts, text_dim))
     row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
+    was_available = live.catalog.is_available
     live = checkpoints.described_anew(live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row))
+    changed = np.flatnonzero((was_available != live.catalog.is_available)[:n_known])
+    returned = changed[live.catalog.is_available[changed]]
+    floors = _floors(lake, [live.catalog.item_ids[n] for n in np.setdiff1d(changed, returned)]) if len(changed) else None
     as_of = max(live.as_of, int(news.events["time_s"].max() or 0) + 1)  # type: ignore[arg-type]
     news = with_trends(news, live, row)
     step = make_step(news, row, live.kinds, len(row), as_of)
@@ -95,7 +108,14 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     shown = with_popularity(live, step.events, waits, newest) if waits.any() else live
     online = night.online
     counts = np.zeros(0) if online is None else online.popularity.counts[-1]
-    return State(live, shown, checkpoints.widened(night, live), step, news, n_known, np.pad(counts > 0, (0, len(row) - len(counts))))
+    is_warm_item = np.pad(counts > 0, (0, len(row) - len(counts)))
+    return State(live, shown, checkpoints.widened(night, live), step, news, n_known, is_warm_item, returned, floors)
+
+
+def _floors(lake: Lake, withdrawn: Sequence[str]) -> pl.DataFrame:
+    with reading(lake) as con:
+        con.register("withdrawn", pl.DataFrame({"item_id": pl.Series(list(withdrawn), dtype=pl.String)}))
+        return con.execute(statement("minute/neighbour_floors")).pl()
 
 
 def with_trends(news: News, live: Checkpoint, row: dict[str, int]) -> News:
@@ -162,14 +182,25 @@ def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) ->
 
 
 def moved(state: State, learnt: Learnt) -> list[str]:
-    """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew."""
+    """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew.
+
+    An item that is available again counts as new, and as one of the most popular if it is: it could be on any list then, and ANYONE among
+    the items says that users without a list get one.
+    """
     catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
     rows = moved_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
-    rows = np.union1d(rows, np.arange(state.n_known_items, len(catalog)))
+    rows = np.union1d(rows, np.concatenate([np.arange(state.n_known_items, len(catalog)), state.returned]))
     if not len(rows):
         return described
     near = neighbours_of(learnt.checkpoint.live.item_vectors(), rows, catalog.is_available, MAX_NEIGHBOURS)
-    return [*described, *(catalog.item_ids[row] for row in np.union1d(rows, near.item[near.item >= 0]))]
+    rows = np.union1d(rows, near.item[near.item >= 0])
+    if len(state.returned):
+        share = np.where(catalog.is_available, learnt.checkpoint.popularity[:, best_popularity_column(learnt.checkpoint.blend)], -1)
+        visible = np.argsort(-share, kind="stable")[:N_VISIBLE]
+        if np.isin(visible, state.returned).any():
+            rows = np.union1d(rows, visible)
+        described = [*described, ANYONE]
+    return [*described, *(catalog.item_ids[row] for row in rows)]
 
 
 def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
@@ -186,10 +217,36 @@ def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConf
         (*step.user_ids, *others["user_id"]),
         *(np.concatenate([getattr(part, name) for part in (at_hand, beside)]) for name in ("item", "score", "probability", "because")),
     )
-    new_items = np.arange(state.n_known_items, len(catalog))
-    similar = neighbours_of(current.live.item_vectors(), new_items, catalog.is_available, config.n_similar)
+    rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
+    vectors, k_near = current.live.item_vectors(), config.n_similar
+    if len(rows) <= config.approximate_above:
+        similar = neighbours_of(vectors, rows, catalog.is_available, k_near)
+    else:
+        near = neighbours(vectors, catalog.is_available, k_near, config.approximate_above)
+        similar = Neighbours(near.item[rows], near.similarity[rows])
     column = best_popularity_column(current.blend)
-    return MinuteLists(users, anybody(current.popularity, catalog.is_available, column, config.n_recommendations), new_items, similar)
+    return MinuteLists(users, anybody(current.popularity, catalog.is_available, column, config.n_recommendations), rows, similar)
+
+
+def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:
+    """Catalog rows whose neighbours are to be made: new items, those that show a withdrawn one, and those near one that came back.
+
+    vectors: of all items, [items, dim], of unit length or zero.
+    """
+    catalog, new_items = state.live.catalog, np.arange(state.n_known_items, len(state.live.catalog))
+    if state.floors is None:
+        return new_items
+    row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
+    floors = state.floors.filter(pl.col("item_id").is_in(list(row)))
+    published = np.array([row[item_id] for item_id in floors["item_id"]], np.int64)
+    floor, is_stale = np.full(len(catalog), -np.inf), np.ones(len(catalog), bool)
+    floor[published] = np.where(floors["n_neighbours"] < n_similar, -np.inf, floors["floor"])
+    is_stale[published] = floors["shows_withdrawn"]
+    if len(state.returned):
+        nearest = (vectors @ vectors[torch.from_numpy(state.returned)].T).amax(1).numpy()
+        is_stale |= nearest >= floor - FLOOR_TOLERANCE
+    is_stale[new_items] = True
+    return np.flatnonzero(is_stale)
 
 
 def _known_trend(version: Checkpoint, trend: Floats) -> Floats:

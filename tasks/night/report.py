@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from models.metrics.segments import SEGMENTS
 from models.metrics.summary import FIGURES
 from models.results import MetricRow, RankedLists
+from models.visible import in_markdown
 from tasks.night.learning import Judged
-
-MARKUP = re.compile(r"[\\`*_\[\]<>|#]")
 
 
 def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists, titles: Sequence[str]) -> str:
@@ -46,16 +44,10 @@ def sample_lists(lists: RankedLists, titles: Sequence[str], n_users: int = 3, n_
     step = max(len(lists.user_ids) // n_users, 1)
     chosen = range(0, min(len(lists.user_ids), step * n_users), step)
     return "\n\n".join(
-        f"**{_plain(lists.user_ids[user])}**\n\n"
-        + "\n".join(f"{rank}. {_plain(titles[item])}" for rank, item in enumerate(lists.item[user, :n_items], start=1) if item >= 0)
+        f"**{in_markdown(lists.user_ids[user])}**\n\n"
+        + "\n".join(f"{rank}. {in_markdown(titles[item])}" for rank, item in enumerate(lists.item[user, :n_items], start=1) if item >= 0)
         for user in chosen
     )
-
-
-def _plain(text: str, longest: int = 120) -> str:
-    """A title as one line of text: what markdown or HTML would read as theirs is escaped, what is too long is cut."""
-    line = " ".join(text.split())
-    return MARKUP.sub(r"\\\g<0>", line if len(line) <= longest else f"{line[: longest - 1]}…")
 
 
 def _figure(row: MetricRow | None) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from models.errors import UserError
+from models.visible import plain
 
 
 def check_writable(file: Path) -> None:
@@ -62,17 +62,6 @@ def save(result: dict[str, Any], file: Path) -> None:
 def to_json(result: dict[str, Any]) -> str:
     """A result as JSON text, with null for figures that are not finite."""
     return json.dumps(plain(result), indent=2, default=str, allow_nan=False)
-
-
-def plain(value: Any) -> Any:
-    """The value in what JSON has: null for numbers that are not finite, texts as keys."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
-    return value
 
 
 def _unfinished(file: Path) -> Path:

@@ -9,12 +9,11 @@ import duckdb
 import pyarrow as pa
 
 from models.errors import UserError
-from tasks.lake import Lake, statement
+from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import Beside
 from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, list_rows
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
-from tasks.publish.rows import ANYONE
 from tasks.publish.transaction import publish
 from tasks.watermarks import Watermarks, watermarks_of
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists
+from tasks.lake import ANYONE
 
-ANYONE = "*"
 BLOCK_USERS = 4096
 
 

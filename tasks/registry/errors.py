@@ -7,3 +7,7 @@ from models.errors import UserError
 
 class RegistryError(UserError):
     """The registry cannot be used; the message says what to do."""
+
+
+class DamagedError(RegistryError):
+    """The files of a version are not those that were registered: cut, missing or altered. It must not make lists."""

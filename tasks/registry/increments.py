@@ -14,6 +14,7 @@ the publishing turn, one process at a time. A minute that was killed leaves one 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +30,11 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from models.online.gate import Verdict
 from models.results import MetricRow
 from tasks.registry.day_run import MINUTE, Day
+from tasks.registry.errors import DamagedError
+from tasks.registry.integrity import DIGEST, digest_of
+from tasks.registry.names import CHAMPION, LIVE
 from tasks.registry.upkeep import delete_model, delete_versions, prune
 from tasks.registry.versions import (
-    CHAMPION,
-    LIVE,
     Registry,
     RegistryError,
     Version,
@@ -42,8 +44,11 @@ from tasks.registry.versions import (
     find_version,
     logged_models,
     model_id_of,
+    newest_whole,
 )
 from tasks.watermarks import Watermarks
+
+logger = logging.getLogger("minutehand.registry")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def register_increment(
     """
     registry, client = day.registry, day.registry.client
     known = {"cadence": MINUTE, "parent": parent.version, CHAMPION: parent.champion, "snapshot": snapshot, **(tags or {})}
+    known[DIGEST] = digest_of(checkpoint_folder)
     texts = {name: str(value) for name, value in known.items()}
     model = client.create_logged_model(registry.experiment_id, registry.model_name, day.run_id, tags=texts, model_type="recommender")
     is_here = model.artifact_location.startswith(("file:", "/"))
@@ -125,9 +131,26 @@ def publish_alias(registry: Registry, version: str) -> str | None:
 
 
 def find_live(registry: Registry, version: str) -> tuple[Version, Version]:
-    """The live version and the champion that it goes back to."""
-    live = find_version(registry, version)
-    return live, live if live.champion == version else find_version(registry, live.champion)
+    """The live version and the champion that it goes back to.
+
+    In place of a damaged live version, the newest other one that is whole; in place of a damaged champion, the live version itself. Raises
+    RegistryError where no version is whole.
+    """
+    try:
+        live = find_version(registry, version)
+    except DamagedError as error:
+        successor = newest_whole(registry, lambda found: str(found.version) != version)
+        if successor is None:
+            raise RegistryError(f"{error}; no other version is whole: run `minutehand nightly` for another") from error
+        logger.warning("%s; version %s goes on in its place, and learns again what that one had learnt", error, successor.version)
+        live = successor
+    if live.champion == live.version:
+        return live, live
+    try:
+        return live, find_version(registry, live.champion)
+    except DamagedError as error:
+        logger.warning("%s; updates are held near version %s in its place", error, live.version)
+        return live, live
 
 
 def reconcile_live(registry: Registry, live_version: str, is_published: Callable[[str], bool]) -> Mended:

@@ -1,4 +1,4 @@
-"""What runs, settings, figures and reports are called in MLflow, and the lengths that it takes."""
+"""What runs, aliases, settings, figures and reports are called in MLflow, and the lengths that it takes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from models.results import MetricRow
 
 LONGEST_PARAM, LONGEST_NOTE = 500, 4500
 REPLAY = "replay"
+CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
+NIGHTLY = "nightly"
 
 
 def night_name(flow_run: str) -> str:

@@ -21,7 +21,9 @@ from mlflow.exceptions import MlflowException
 
 from models.errors import without_secrets
 from models.results import MetricRow
+from models.visible import visible
 from tasks.figures import segment_bars, training_curve
+from tasks.registry.integrity import DIGEST, digest_of
 from tasks.registry.names import LONGEST_PARAM, flatten, named, night_name, note
 from tasks.registry.packing import pack
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
@@ -129,7 +131,7 @@ def start_night(
         yield Night(registry, run_id, run_name, snapshot)
         status = "FINISHED"
     except Exception as error:
-        client.set_tag(run_id, f"{MINE}.error", without_secrets(f"{type(error).__name__}: {error}")[:LONGEST_PARAM])
+        client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])
         raise
     except BaseException:
         status = "KILLED"
@@ -193,7 +195,12 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
         return before[0]
     own = [row for row in rows if row.model == MINE]
     overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
-    tags = {"cadence": "nightly", "snapshot": str(night.snapshot), **{name: f"{value:.6f}" for name, value in overall.items()}}
+    tags = {
+        "cadence": "nightly",
+        "snapshot": str(night.snapshot),
+        DIGEST: digest_of(checkpoint_folder),
+        **{name: f"{value:.6f}" for name, value in overall.items()},
+    }
     model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
     with tempfile.TemporaryDirectory(prefix=MINE) as folder:
         packed = Path(folder) / "model"

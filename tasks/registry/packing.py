@@ -13,6 +13,8 @@ from mlflow.entities import LoggedModel
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import AnyType, Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from tasks.access import as_if_written
+
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ("jaxtyping", "mlflow", "numpy", "pandas", "polars", "pydantic", "rich", "safetensors", "scipy", "torch")
 SIGNATURE = ModelSignature(
@@ -40,6 +42,7 @@ def pack(model: LoggedModel, run_id: str, checkpoint_folder: Path, example: Sequ
         pip_requirements=[f"{name}=={installed_version(name).partition('+')[0]}" for name in REQUIREMENTS],
         mlflow_model=Model(artifact_path=model.artifact_location, run_id=run_id, model_uuid=model.model_id, model_id=model.model_id),
     )
+    as_if_written(target)  # MLflow copies the code with its permissions
 
 
 def _example_frame(histories: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from tasks.registry.integrity import DAMAGED
 from tasks.registry.night_run import end_dead_runs
 from tasks.registry.versions import CHAMPION, Registry, aliases, all_versions, cadence_of, logged_models, model_id_of, running_runs
 
@@ -53,7 +54,8 @@ def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
     ended = end_dead_runs(registry)
     deleted = _delete_unregistered(registry)
     now = aliases(registry).get(CHAMPION)
-    origins = {str(found.version): found.tags.get(CHAMPION, str(found.version)) for found in all_versions(registry)}
+    known = all_versions(registry)
+    origins = {str(found.version): found.tags.get(CHAMPION, str(found.version)) for found in known if DAMAGED not in found.tags}
     origin = None if live_version is None else origins.get(live_version, live_version)
     if now is None and origin in origins:
         registry.client.set_registered_model_alias(registry.model_name, CHAMPION, origin)

@@ -1,7 +1,7 @@
 """Model versions and the runs that made them, in MLflow.
 
 The alias `champion` is the winner of the last night. The newest row of recs.publications says which version is live: the
-champion, or an increment that goes back to it (tasks/increments.py); the alias `live` follows that row.
+champion, or an increment that goes back to it (tasks/registry/increments.py); the alias `live` follows that row.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Param, Run, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from models.errors import without_secrets
-from tasks.registry.errors import RegistryError
+from tasks.registry.errors import DamagedError, RegistryError
+from tasks.registry.integrity import DAMAGED, checkpoint_in, demand_whole, may_be_champion
+from tasks.registry.moved_store import follow_artifacts
+from tasks.registry.names import CHALLENGER, CHAMPION, NIGHTLY, PREVIOUS
 
+logger = logging.getLogger("minutehand.registry")
 Found = TypeVar("Found")
-CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 MINE = "minutehand"
-LARGEST_BATCH = 90
+LARGEST_BATCH, LONGEST_TAG = 90, 500
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
     logging.getLogger("alembic").setLevel(logging.WARNING)
     downloads = (artifact_root or Path(tempfile.gettempdir()) / MINE).resolve() / "downloads"
     try:
-        _write_ahead(tracking_uri)
+        _open_store(tracking_uri, model_name, artifact_root)
         client = MlflowClient(tracking_uri, tracking_uri)
         is_server = tracking_uri.startswith(("http:", "https:"))
         experiment_id = _open_experiment(client, model_name, None if is_server else artifact_root)
@@ -88,13 +90,15 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
     return Registry(tracking_uri, model_name, experiment_id, downloads)
 
 
-def _write_ahead(uri: str) -> None:
-    """Readers of a SQLite store, such as the UI, do not wait for its writer, nor it for them."""
+def _open_store(uri: str, name: str, artifact_root: Path | None) -> None:
+    """Readers of a SQLite store, such as the UI, do not wait for its writer, nor it for them. One that has moved finds its files."""
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path)) as con:
             con.execute("pragma journal_mode = wal")
+        if artifact_root is not None:
+            follow_artifacts(path, name, artifact_root)
 
 
 def _open_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:
@@ -139,13 +143,43 @@ def aliases(registry: Registry) -> dict[str, str]:
 
 
 def champion(registry: Registry) -> Version | None:
-    """The version that is meant to be live, its checkpoint on this machine; None before the first promotion."""
+    """The winner of the last night, its checkpoint on this machine; None before the first promotion.
+
+    A damaged champion is marked and loses its alias to the newest promoted version of a night that is whole; None if there is none.
+    """
     version = aliases(registry).get(CHAMPION)
-    return None if version is None else find_version(registry, version)
+    if version is None:
+        return None
+    try:
+        return find_version(registry, version)
+    except DamagedError as error:
+        successor = newest_whole(registry, lambda found: may_be_champion(found.tags))
+        client, name = registry.client, registry.model_name
+        if successor is None:
+            logger.warning("%s; there is no other champion to compare with", error)
+            client.delete_registered_model_alias(name, CHAMPION)
+        else:
+            logger.warning("%s; version %s is the champion again", error, successor.version)
+            client.set_registered_model_alias(name, CHAMPION, successor.version)
+        return successor
+
+
+def newest_whole(registry: Registry, may_be: Callable[[ModelVersion], bool]) -> Version | None:
+    """The newest of some versions whose files are those that were registered; damaged ones are marked on the way."""
+    for found in sorted(all_versions(registry), key=lambda found: int(found.version), reverse=True):
+        if DAMAGED not in found.tags and may_be(found):
+            try:
+                return find_version(registry, str(found.version))
+            except DamagedError as error:
+                logger.warning("%s", error)
+    return None
 
 
 def find_version(registry: Registry, version: str) -> Version:
-    """A version with its checkpoint: where it lies if the artifacts are on this machine, else downloaded once."""
+    """A version with its checkpoint: where it lies if the artifacts are on this machine, else downloaded once.
+
+    Raises DamagedError, and marks the version, where its files are not those that were registered.
+    """
     known = {str(found.version): found for found in all_versions(registry)}
     if version not in known:
         there = ", ".join(sorted(known, key=int)) or "none yet"
@@ -153,18 +187,14 @@ def find_version(registry: Registry, version: str) -> Version:
     found = known[version]
     uri = registry.client.get_model_version_download_uri(registry.model_name, version)
     model = Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else _download(registry, found, uri)
-    return Version(version, str(found.run_id), model / _checkpoint_in(model, found), dict(found.tags))
-
-
-def _checkpoint_in(model: Path, found: ModelVersion) -> str:
-    """Where the checkpoint lies within the files of a model."""
-    what = f"{found.name} version {found.version}"
-    if not (model / "MLmodel").is_file():
-        raise RegistryError(f"the files of {what} are not in {model}; bring that folder back, or delete the version in MLflow")
-    artifacts = Model.load(str(model)).flavors.get("python_function", {}).get("artifacts") or {}
-    if "checkpoint" not in artifacts:
-        raise RegistryError(f"{what} is no model of minutehand (no checkpoint in {model}); set the alias to another version in MLflow")
-    return str(artifacts["checkpoint"]["path"])
+    try:
+        what = f"version {version} of {registry.model_name}"
+        folder = checkpoint_in(what, model)
+        demand_whole(what, folder, found.tags)
+    except DamagedError as error:
+        registry.client.set_model_version_tag(registry.model_name, version, DAMAGED, str(error)[:LONGEST_TAG])
+        raise
+    return Version(version, str(found.run_id), folder, dict(found.tags))
 
 
 def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
@@ -222,7 +252,7 @@ def unpublished_snapshot(registry: Registry, live_version: str | None) -> int | 
 
 def cadence_of(found: ModelVersion) -> str:
     """What made a version: `nightly` or `minute`."""
-    return str(found.tags.get("cadence", "nightly"))
+    return str(found.tags.get("cadence", NIGHTLY))
 
 
 def model_id_of(found: ModelVersion) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
+import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,24 @@ import pytest
 from tasks.lake import LakeConfig, locate, migrate
 from tests.cli.test_ingest import minutehand
 from tests.tasks.publish.test_night import add_events, add_item, put, ranked
+
+HOSTILE = "\x1b[2J\x1b]52;c;cHduZWQ=\x07\x9b31m\u202e"
+
+
+def on_terminal(*words: str, home: Path) -> str:
+    """What a command writes to a terminal, a pseudo one of 80 columns."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "MINUTEHAND_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80"}
+    script = "from cli import main; main()"
+    running = subprocess.Popen([sys.executable, "-c", script, *words], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    parts = []
+    with suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            parts.append(part)
+    os.close(ours)
+    running.wait(60)
+    return b"".join(parts).decode("utf-8", errors="surrogateescape")
 
 
 @pytest.fixture
@@ -53,6 +76,18 @@ def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:
     assert "only the first 1,000 rows are shown" in many.stderr
 
 
+def test_sql_writes_a_file_and_says_what_is_in_it(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mail.csv"
+    done = minutehand("sql", "select item_id from raw.items order by 1", "--out", str(file), home=shop)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"2 rows in {file}\n", "")
+    assert file.read_text() == "item_id\na\nb\n"
+    refused = minutehand("sql", "select 1", "--out", str(file), home=shop)
+    assert (refused.returncode, file.read_text()) == (1, "item_id\na\nb\n")
+    again = minutehand("sql", "select 1 as a", "--out", str(file), "--force", "--json", home=shop)
+    assert (json.loads(again.stdout), file.read_text()) == ([{"file": str(file), "rows": 1}], "a\n1\n")
+    assert "--out FILE" in minutehand("sql", "select 1", "--force", home=shop).stderr
+
+
 def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Path, tmp_path: Path) -> None:
     for words, home, message in (
         (("recommend", "u"), tmp_path / "none", "there is no lake"),
@@ -65,6 +100,43 @@ def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Pat
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
         assert done.stderr.startswith("error: ")
         assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sql", "from raw.items"),
+        ("sql", "--json", "from raw.items"),
+        ("sql", f'select 1 as "{HOSTILE}", 2 as "{HOSTILE} {"wide" * 30}"'),
+        ("sql", f"select error('{HOSTILE}')"),
+        ("sql", f"from '{HOSTILE}.csv'"),
+        ("recommend", "u"),
+        ("recommend", f"u{HOSTILE}"),
+        ("similar", "a"),
+        ("similar", "b"),
+        ("similar", "hostile"),
+        ("similar", f"a{HOSTILE}"),
+        ("similar", "\udcff"),
+        ("ingest", "events", f"{HOSTILE}.csv"),
+        ("backtest", "--events", f"{HOSTILE}.csv"),
+    ],
+    ids=lambda words: " ".join(words)[:20].encode("ascii", "replace").decode(),
+)
+def test_no_control_character_of_the_data_or_of_a_message_reaches_a_terminal(shop: Path, words: tuple[str, ...]) -> None:
+    add_item(locate(LakeConfig(), shop), f"hostile{HOSTILE}", f"Hostile {HOSTILE}")
+    add_item(locate(LakeConfig(), shop), "c", f"Gamma {HOSTILE}")
+    shown = on_terminal(*words, home=shop)
+    assert "Traceback" not in shown
+    left = {sign for sign in re.sub(r"\x1b\[[0-9;]*m", "", shown) if unicodedata.category(sign) in ("Cc", "Cf", "Cs")}
+    assert left <= {"\r", "\n"}
+
+
+def test_an_unforeseen_error_moves_no_cursor_either() -> None:
+    script = "import cli, sys; cli.app = lambda: exec(sys.argv[1]); cli.main()"
+    done = subprocess.run([sys.executable, "-c", script, f"raise ValueError({HOSTILE!r})"], capture_output=True, text=True, check=False)
+    assert "ValueError" in done.stderr
+    assert r"\x1b]52" in done.stderr
+    assert "\x1b" not in done.stderr
 
 
 def test_the_reading_commands_start_without_the_heavy_packages(shop: Path) -> None:

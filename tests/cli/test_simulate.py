@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 from cli import app
 from cli.simulate import simulate
 from models.simulation.shop import ShopConfig
+from tests.conftest import ROOT
 
 SMALL = ["simulate", "--users", "8", "--items", "20", "--days", "4"]
 
@@ -50,3 +53,21 @@ def test_the_sizes_offered_are_those_of_the_shop() -> None:
     offered = inspect.signature(simulate).parameters
     config = ShopConfig()
     assert [offered[name].default for name in ("users", "items", "days")] == [config.n_users, config.n_items, config.n_days]
+
+
+FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from cli import main; main()"
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_shop(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *SMALL, "--out", str(tmp_path / "shop")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(f"error: cannot write the shop to {tmp_path / 'shop'}: ")
+    assert done.stderr.endswith("name a folder with room that can be written with --out\n")
+    assert list((tmp_path / "shop").glob("*.parquet")) == []

@@ -105,6 +105,7 @@ def state() -> dict[str, Any]:
     from tasks.lake import locate, reading
     from tasks.publish import pointer
     from tasks.registry import day_run, versions
+    from tasks.registry.names import LIVE
 
     settings = load()
     lake = locate(settings.lake, settings.home)
@@ -124,7 +125,7 @@ def state() -> dict[str, Any]:
     found["versions"] = len(versions.all_versions(models)), len(versions.logged_models(models)), len(folders)
     found["days"] = [day.info.status for day in days]
     found["files"] = sorted({place(file, settings.home) for file in settings.home.rglob("*") if not file.name.startswith(FOREIGN)})
-    found["live is live"] = versions.aliases(models)[versions.LIVE] == live.version
+    found["live is live"] = versions.aliases(models)[LIVE] == live.version
     found["curve"] = [point.value for day in points for point in day]
     return found
 

@@ -203,6 +203,70 @@ def test_an_item_that_is_gone_leaves_the_lists_of_those_who_did_nothing(shop: Sh
     assert shop.value(f"select count(*) from recs.recommendations where item_id = '{gone}'") == 0
 
 
+def set_available(shop: Shop, item_id: str, *, is_available: bool) -> None:
+    """As a file of items would."""
+    with writing(shop.lake) as con:
+        con.execute(
+            "update raw.items set is_available = $is_available, updated_at = now()::timestamp where item_id like $item_id",
+            {"item_id": item_id, "is_available": is_available},
+        )
+
+
+def test_an_item_that_is_withdrawn_leaves_all_lists_with_the_next_minute_and_is_back_in_them_after_it_comes_back(shop: Shop) -> None:
+    shown = "select item_id from recs.recommendations where user_id <> '*' group by all order by count(*) desc, item_id limit 1"
+    item = shop.value(shown)
+    n_lists = f"select count(*) from recs.recommendations where item_id = '{item}' and user_id <> '*'"
+    n_near = f"select count(*) from recs.similar_items where similar_item_id = '{item}'"
+    before = shop.value(n_lists), shop.value(n_near)
+    assert min(before) > 0
+    set_available(shop, item, is_available=False)
+    assert shop.spend_minute() is not None
+    assert (shop.value(n_lists), shop.value(n_near)) == (0, 0)
+    set_available(shop, item, is_available=True)
+    assert shop.spend_minute() is not None
+    assert shop.value(n_near) == before[1]
+    assert shop.value(n_lists) > before[0] / 2
+
+
+def test_after_all_items_were_gone_and_came_back_every_user_has_a_list_again(shop: Shop) -> None:
+    n_users = "select count(distinct user_id) from recs.recommendations where user_id <> '*'"
+    before = shop.value(n_users)
+    set_available(shop, "%", is_available=False)
+    assert shop.spend_minute() is not None
+    assert shop.value(n_users) == 0
+    set_available(shop, "%", is_available=True)
+    assert shop.spend_minute() is not None
+    assert shop.value(n_users) == before
+    assert shop.spend_minute() is None, "nothing waits any longer"
+
+
+def test_a_damaged_live_version_makes_no_lists_and_what_it_had_learnt_is_learnt_again(shop: Shop) -> None:
+    put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
+    assert shop.spend_minute() is not None
+    damaged, once = shop.live, learnt(shop)
+    weights = versions.find_version(shop.models, damaged).checkpoint_folder / "live.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    put(shop.lake, [("u08", "i02", LATE + 4)], event_type="click")
+    assert shop.spend_minute() is not None
+    assert shop.live != damaged
+    again = learnt(shop)
+    assert again["i01"] == pytest.approx(once["i01"], rel=1e-3)
+    assert again["i02"] == pytest.approx(once["i02"] + 1, rel=1e-3)
+    assert shop.value(f"select count(*) from recs.recommendations where user_id = 'u08' and model_version = '{damaged}'") == 0
+
+
+def test_a_night_after_the_champion_and_the_live_version_were_damaged_trains_without_comparison_and_publishes(shop: Shop) -> None:
+    put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
+    assert shop.spend_minute() is not None
+    before = shop.versions
+    for version in before:
+        (versions.find_version(shop.models, version).checkpoint_folder / "checkpoint.json").unlink()
+    live = shop.spend_night()
+    assert live not in before
+    assert shop.live == live
+    assert shop.value("select count(*) from eval.offline where model = 'champion'") == 0
+
+
 def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

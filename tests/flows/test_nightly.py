@@ -15,6 +15,7 @@ import pytest
 
 from models.errors import UserError
 from tasks import locks
+from tasks.access import OURS
 from tasks.lake import reading
 from tasks.registry import versions
 from tests.conftest import ROOT
@@ -73,6 +74,11 @@ def test_the_first_night_registers_a_champion_and_publishes_it(shop: Shop) -> No
     assert versions.aliases(shop.models) == {"champion": "1", "live": "1"}
     assert shop.ask("select model_version, n_users, n_items from recs.publications") == [("1", 40, 30)]
     demand_sound(shop)
+
+
+def test_nothing_that_a_night_leaves_can_be_read_by_others(shop: Shop) -> None:
+    assert [str(path) for path in (shop.home, *shop.home.rglob("*")) if path.lstat().st_mode & 0o077] == []
+    assert {path.name for path in shop.home.iterdir()} <= OURS
 
 
 def test_every_user_with_a_history_has_a_list_and_so_has_anyone(shop: Shop) -> None:

@@ -1,92 +1,73 @@
-"""The schedule fires: with the wrong SQLAlchemy everything else looks fine, and nothing ever runs."""
+"""The schedule fires, and nobody but its own processes can make it: with the wrong SQLAlchemy all else looks fine, and nothing ever runs.
+
+The tests share one `minutehand up`; the last one ends it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.environment import read_up
+from cli.secret import CLIENT_VARIABLE, read_secret, secret_file
 from cli.up.children import group_lives
 from cli.up.orchestration import SILENT_RUNS
-from cli.up.ports import is_free
+from cli.up.ports import command_line, is_free
 from tasks.lake import LakeConfig, LakeError, locate, reading
+from tests.conftest import find_free_port
+from tests.flows.up import Running, listeners, running_up, status
 
-MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")
-PATIENCE_S = 120.0
-IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
-
-
-@dataclass(frozen=True)
-class Running:
-    """A `minutehand up` and its API."""
-
-    process: subprocess.Popen[str]
-    home: Path
-    port: int
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The API's answer; a server that is busy with its database says 503, and Prefect's own client asks again too."""
-        for _ in range(20):
-            try:
-                return self._call(method, path, body)
-            except urllib.error.HTTPError as error:
-                if error.code != 503:
-                    raise
-                time.sleep(0.5)
-        raise AssertionError(f"{path} answered 503 for ten seconds")
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/{path}",
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={"content-type": "application/json"},
-            method=method,
-        )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
-
-    def logs(self) -> str:
-        return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in (self.home / "logs").glob("*.log"))
+LOOPBACK = "0100007F"
 
 
-@pytest.fixture
-def running(home: Path, free_port: Callable[[], int], tmp_path: Path) -> Iterator[Running]:
-    port = free_port()
-    out = (tmp_path / "up.out").open("w+")
-    process = subprocess.Popen(
-        [*MINUTEHAND, "up", "--port", str(port), "--no-mlflow"],
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        cwd=tmp_path,
-        env={**os.environ, **IMPATIENT},
-        text=True,
-    )
-    up = Running(process, home, port)
-    try:
-        _until(lambda: "is up" in (tmp_path / "up.out").read_text() or process.poll() is not None, up)
-        assert process.poll() is None, (tmp_path / "up.out").read_text()
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_up(tmp_path_factory.mktemp("up"), find_free_port(), find_free_port()) as up:
         yield up
-    finally:
-        process.terminate()
-        process.wait(60)
-        out.close()
 
 
-def test_a_scheduled_run_takes_in_a_dropped_file_and_ctrl_c_leaves_no_process(running: Running) -> None:
+def test_every_listener_is_on_127_0_0_1_and_does_nothing_without_the_secret_or_for_foreign_pages(running: Running) -> None:
+    found = listeners({running.process.pid, *running.children().values()})
+    assert {address for address, _ in found} == {LOOPBACK}
+    ports = {port for _, port in found}
+    assert {running.port, running.mlflow_port} < ports, "the third is the worker's, through which its runs report"
+
+    (maintain,) = [found["id"] for found in running.call("POST", "deployments/filter", {}) if found["name"] == "maintain"]
+    command = {"job_variables": {"command": f"touch {running.home / 'pwned'}"}, "state": {"type": "SCHEDULED"}}
+    attempts = [
+        ("/api/variables/", {"name": "evil", "value": "x"}),
+        (f"/api/deployments/{maintain}/create_flow_run", command),
+        ("/api/2.0/mlflow/experiments/create", {"name": "evil"}),
+    ]
+    refused = {
+        401: {},
+        400: {"host": "evil.example", "authorization": running.authorization},
+        403: {"origin": "http://127.0.0.1:9", "authorization": running.authorization},
+    }
+    for port in sorted(ports):
+        for path, body in attempts:
+            for code, headers in refused.items():
+                answer = status(port, "POST", path, body, **headers)
+                assert answer == code or (answer is None and port not in (running.port, running.mlflow_port)), (port, path, headers)
+    for headers in refused.values():
+        if headers:
+            assert status(running.port, "GET", "/", **headers) in refused
+            assert status(running.mlflow_port, "GET", "/health", **headers) in refused
+
+    assert running.call("POST", "variables/filter", {}) == []
+    assert running.experiments() == ["Default"]
+    runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": ["maintain"]}}})
+    assert [run for run in runs if not run["auto_scheduled"]] == []
+    assert not (running.home / "pwned").exists()
+
+
+def test_a_scheduled_run_takes_in_a_dropped_file(running: Running) -> None:
     drop = running.home / "landing" / "events"
     drop.mkdir(parents=True, exist_ok=True)
     (drop / "events.csv").write_text(
@@ -96,19 +77,41 @@ def test_a_scheduled_run_takes_in_a_dropped_file_and_ctrl_c_leaves_no_process(ru
     os.utime(drop / "events.csv", (old, old))
     _run_every(running, "ingest/ingest", seconds=5)
 
-    _until(lambda: _n_events(running.home) == 2, running)
-    _until(lambda: "COMPLETED" in _scheduled_states(running), running)
+    running.until(lambda: _n_events(running.home) == 2)
+    running.until(lambda: "COMPLETED" in _scheduled_states(running))
 
     (automation,) = running.call("POST", "automations/filter", {})
     assert (automation["name"], automation["enabled"]) == (SILENT_RUNS, True), "what crashes the runs of a killed worker"
     assert [part["posture"] for part in automation["trigger"]["triggers"]] == ["Proactive", "Proactive"]
     assert [(action["type"], action["state"]) for action in automation["actions"]] == [("change-flow-run-state", "CRASHED")]
 
-    pids = list(_children(running.home).values())
+
+def test_the_secret_is_in_no_command_line_log_or_record_and_the_servers_were_not_started_with_it(running: Running) -> None:
+    password = read_secret(running.home).partition(":")[2].encode()
+    encoded = running.authorization.removeprefix("Basic ").encode()
+    holding = set()
+    for file in running.home.rglob("*"):
+        with contextlib.suppress(OSError):
+            if file.is_file() and any(text in file.read_bytes() for text in (password, encoded)):
+                holding.add(file)
+    assert {file for file in holding if running.home / "tmp" not in file.parents} == {secret_file(running.home)}
+    assert [file for file in holding if file.exists() and file.stat().st_mode & 0o077] == [], "Prefect's own file of a run under way"
+
+    children = running.children()
+    assert [name for name, pid in children.items() if password in command_line(pid).encode()] == []
+    environments = {name: Path(f"/proc/{pid}/environ").read_bytes() for name, pid in children.items()}
+    assert [name for name, text in environments.items() if password in text] == ["Prefect worker"]
+    assert CLIENT_VARIABLE.encode() in environments["Prefect worker"]
+    assert [name for name, text in environments.items() if b"\0MLFLOW_TRACKING_URI=" in text] == ["Prefect worker"]
+
+
+def test_ctrl_c_leaves_no_process(running: Running) -> None:
+    pids = list(running.children().values())
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(60) == 0
     assert [pid for pid in pids if group_lives(pid)] == []
     assert is_free("127.0.0.1", running.port)
+    assert is_free("127.0.0.1", running.mlflow_port)
     assert read_up(running.home) is None
 
 
@@ -136,16 +139,3 @@ def _n_events(home: Path) -> int:
         (n_events,) = (con.execute("select count(*) from raw.events").fetchone() if exists else None) or (0,)
         return int(n_events)
     return 0
-
-
-def _children(home: Path) -> dict[str, int]:
-    up = read_up(home)
-    assert up is not None
-    return up.children
-
-
-def _until(condition: Callable[[], bool], running: Running) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain\n{running.logs() if running.home.exists() else ''}"
-        time.sleep(0.3)

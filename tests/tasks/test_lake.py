@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import sqlite3
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from tasks.lake import SQL, Lake, LakeConfig, LakeError, connect, current_snapshot, explained, locate, migrate, reading, statement, writing
+from tasks.lake import (
+    SQL,
+    Lake,
+    LakeConfig,
+    LakeError,
+    LastingError,
+    connect,
+    current_snapshot,
+    explained,
+    locate,
+    migrate,
+    reading,
+    statement,
+    writing,
+)
 
 ADD = "insert into raw.rejected values ($source, 1, 'test', null, now()::timestamp)"
 SOURCES = "select source from raw.rejected order by source"
@@ -156,6 +173,73 @@ def test_a_full_disk_is_told_as_one() -> None:
         fail(duckdb.IOException('IO Error: Could not write file "x": No space left on device'))
     with pytest.raises(FileNotFoundError):
         fail(FileNotFoundError("x"))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.EROFS, "Read-only file system", "/srv/lake/writer.lock"),
+            "cannot write to /srv/lake/writer.lock: Read-only",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/srv/lake"),
+            "cannot write to /srv/lake: Permission denied; make it readable and writable",
+        ),
+        (
+            duckdb.IOException("IO Error: Cannot open file: Permission denied"),
+            "Permission denied; make it readable and writable for the user that runs",
+        ),
+        (
+            duckdb.OutOfMemoryException("Out of Memory Error: could not allocate"),
+            "out of memory; .*; raise MINUTEHAND_INGEST__",
+        ),
+        (
+            RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            "the disk is full: nothing was changed",
+        ),
+    ],
+)
+def test_what_the_user_can_mend_is_told_with_its_remedy(error: Exception, message: str) -> None:
+    with pytest.raises(LakeError, match=message) as told, explained():
+        raise error
+    assert "\n" not in str(told.value)
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"this is no database" * 1000)
+
+
+def half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [garbage, half, a_folder])
+def test_a_damaged_catalog_is_told_in_one_line_and_waits_for_no_second_try(home: Path, damage: Callable[[Path], None]) -> None:
+    lake = locate(LakeConfig(), home)
+    migrate(lake)
+    catalog = Path(lake.catalog.removeprefix("sqlite:"))
+    with closing(sqlite3.connect(catalog)) as con:
+        con.execute("pragma wal_checkpoint(truncate)")
+    damage(catalog)
+    for use in (lambda: sources(lake), lambda: add(lake, "a"), lambda: migrate(lake)):
+        with pytest.raises(LastingError, match=r"^the catalog at .*catalog\.sqlite is damaged \(.*\); restore it from a backup") as told:
+            use()
+        assert "\n" not in str(told.value)
+
+
+def test_a_home_in_a_file_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "lake").write_text("")
+    with pytest.raises(
+        LakeError, match=r"cannot make the folder .*lake: File exists; make it readable and writable .* or set MINUTEHAND_HOME"
+    ):
+        locate(LakeConfig(), tmp_path / "home")
 
 
 def test_a_catalog_that_does_not_answer_is_told_without_its_password(home: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ from models.errors import UserError
 from models.results import MetricRow
 from tasks.lake import Lake, LakeConfig, locate, writing
 from tasks.publish.night import write_offline_metrics
-from tasks.reading import age, freshness_by_hour, lists_of, one_line, query, similar, status
+from tasks.reading import age, export, freshness_by_hour, lists_of, one_line, query, similar, status
 from tests.tasks.minute.test_feed import minute
 from tests.tasks.publish.test_night import add_events, add_item, provenance, put, ranked, snapshot_of
 
@@ -145,6 +147,61 @@ def test_a_query_starts_with_from_keeps_columns_of_one_name_apart_and_changes_no
             query(lake, sql)
         assert "\n" not in str(refused.value)
     assert len(query(lake, "from raw.events").rows) == 2
+
+
+def test_an_export_has_the_rows_of_the_query_in_each_format(lake: Lake, tmp_path: Path) -> None:
+    add_events(lake, ("u", "a", "view", 1), ("v", "b", "view", 2))
+    os.umask(0o077)
+    for ending in (".csv", ".parquet", ".json"):
+        file = tmp_path / f"mail{ending}"
+        assert export(lake, "from raw.events select user_id, item_id order by all; -- both", file) == 2
+        assert query(lake, f"from '{file}' order by all").rows == [{"user_id": "u", "item_id": "a"}, {"user_id": "v", "item_id": "b"}]
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert export(lake, "show databases", file, force=True) == 2
+        assert export(lake, "pivot (select user_id from raw.events) on user_id using count(*)", file, force=True) == 1
+    assert export(lake, "select 1 as a, 2 as a, 'nan'::double as n", tmp_path / "mail.json", force=True) == 1
+    assert json.loads((tmp_path / "mail.json").read_text()) == [{"a": 1, "a_1": 2, "n": None}]
+    assert export(lake, "select 1 where false", tmp_path / "none.json") == 0
+    assert json.loads((tmp_path / "none.json").read_text()) == []
+
+
+def test_an_export_overwrites_only_by_force_and_leaves_nothing_half_written(lake: Lake, tmp_path: Path) -> None:
+    file = tmp_path / "mail.csv"
+    file.write_text("keep")
+    file.chmod(0o644)
+    with pytest.raises(UserError, match=r"is there already; .* --force"):
+        export(lake, "select 1", file)
+    with pytest.raises(UserError, match="no number"):
+        export(lake, "select case when range < 50000 then range else error('no number') end from range(60000)", file, force=True)
+    assert file.read_text() == "keep"
+    assert export(lake, "select 1 as a", file, force=True) == 1
+    assert file.read_text() == "a\n1\n"
+    assert file.stat().st_mode & 0o777 == 0o644
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is there already"):
+        export(lake, "select 1", link)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["link.csv", "mail.csv"]
+
+
+def test_an_export_that_cannot_be_says_why(lake: Lake, tmp_path: Path) -> None:
+    inside = lake.lock_path.parent / "mail.csv"
+    for sql, file, message in (
+        ("select 1", tmp_path / "mail.txt", r"ends in \.csv, \.parquet, \.json"),
+        ("select 1", tmp_path / "mail", "ends in"),
+        ("select 1", tmp_path / "none" / "mail.csv", "cannot write .* name a file in a folder"),
+        ("select 1", inside, "in the lake itself"),
+        ("explain select 1", tmp_path / "mail.csv", "EXPLAIN"),
+        ("delete from raw.events", tmp_path / "mail.csv", "DELETE"),
+        ("select 1) to 'other.csv' (format csv) --", tmp_path / "mail.csv", "syntax error"),
+    ):
+        with pytest.raises(UserError, match=message):
+            export(lake, sql, file, force=True)
+        assert not file.exists()
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        export(lake, "select 1", folder, force=True)
 
 
 @pytest.mark.parametrize(

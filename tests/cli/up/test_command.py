@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from cli.environment import Up, find_up, prepare, read_up, up_lock, write_up
+from cli.environment import Up, find_up, of_mlflow, of_server, prepare, read_up, up_lock, without_stores, write_up
 from cli.up.children import ChildError, group_lives, start, stop
 from cli.up.ports import holder, is_free
 from models.errors import UserError
@@ -140,6 +141,31 @@ def test_the_environment_of_a_home_stays_inside_it(home: Path) -> None:
     assert "PREFECT_API_URL" not in os.environ
 
 
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_what_talks_to_this_machine_goes_past_a_proxy_and_other_exceptions_stay(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, "db.example, localhost")
+    prepare(load())
+    for host in ("127.0.0.1:4200", "localhost:4200", "db.example"):
+        assert urllib.request.proxy_bypass(host), host
+    assert not urllib.request.proxy_bypass("elsewhere.example")
+    before = os.environ["NO_PROXY"]
+    prepare(load())
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == before
+
+
+def test_a_child_that_watches_us_sees_its_input_end_when_we_do(tmp_path: Path) -> None:
+    script = "import sys; sys.stdin.read(); print('alone', flush=True)"
+    child = start("watcher", (sys.executable, "-c", script), tmp_path, tmp_path, watches_us=True)
+    try:
+        assert child.process.stdin is not None
+        child.process.stdin.close()
+        assert child.process.wait(20) == 0
+        assert child.log.read_text() == "alone\n"
+    finally:
+        stop([child])
+
+
 def test_a_command_talks_to_the_living_up_of_its_home(home: Path) -> None:
     home.mkdir()
     write_up(home, Up(os.getpid(), "http://127.0.0.1:4321", None, {}))
@@ -170,3 +196,22 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     script = f"import sys, json, cli; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert json.loads(printed) == []
+
+
+def test_no_address_of_a_store_is_in_an_argument_or_with_a_child_that_needs_it_not(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "postgresql://minutehand:s3cret@db/mlflow"
+    monkeypatch.setenv("MINUTEHAND_REGISTRY__TRACKING_URI", secret)
+    monkeypatch.setenv("MINUTEHAND_LAKE__CATALOG", "postgres:host=db password=s3cret")
+    settings = load()
+    prepare(settings)
+    assert "s3cret" not in " ".join(without_stores().values())
+    assert "s3cret" not in " ".join(of_server().values())
+    assert [name for name, value in of_mlflow(settings).items() if "s3cret" in value] == ["MINUTEHAND_REGISTRY__TRACKING_URI"]
+    assert without_stores()["MINUTEHAND_HOME"] == str(home.resolve())
+
+
+def test_a_child_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
+    script = "import os; print(sorted(name for name in os.environ if name.startswith('MINUTEHAND')))"
+    child = start("teller", (sys.executable, "-c", script), tmp_path, tmp_path, environment={"MINUTEHAND_SEED": "1"})
+    child.process.wait(20)
+    assert child.log.read_text() == "['MINUTEHAND_SEED']\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.metrics.summary import FIGURES
@@ -43,6 +45,14 @@ def test_titles_stay_text_on_one_short_line() -> None:
     assert lines[0] == r"1. Green \| tent"
     assert lines[1] == r"2. \<b\>\*bold\*\</b\> \# heading"
     assert len(lines[2]) < 130
+
+
+def test_an_address_in_a_title_or_an_id_is_no_link_and_a_control_character_is_spelt_out() -> None:
+    lists = replace(_lists([0, 1]), user_ids=("anna@example.com",))
+    text = night_report("1", "fine", _judged(), lists, ("see https://evil.example", "a\x1b[2J\u202e"))
+    assert "**`anna@example.com`**" in text
+    assert "1. `see https://evil.example`" in text
+    assert r"2. a\\x1b\[2J\\u202e" in text
 
 
 def test_three_users_are_shown_of_many_and_all_of_few() -> None:

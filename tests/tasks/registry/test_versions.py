@@ -19,6 +19,7 @@ from mlflow.entities import Run
 from models.version import checkpoint as checkpoints
 from tasks import figures
 from tasks.registry.day_run import open_day
+from tasks.registry.errors import DamagedError
 from tasks.registry.increments import reconcile_live, register_increment
 from tasks.registry.night_run import Night, log_evaluation, register, start_night
 from tasks.registry.upkeep import reconcile
@@ -174,13 +175,17 @@ def test_a_promotion_done_twice_keeps_the_previous_champion(registry: Registry, 
     assert aliases(registry) == {"champion": second, "previous": first}
 
 
-def test_a_champion_whose_files_are_gone_is_an_error_that_says_where_they_were(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_a_version_whose_files_are_gone_is_no_champion_and_the_error_says_where_they_were(
+    registry: Registry, register_one: Callable[[], str]
+) -> None:
     promote(registry, register_one())
     found = champion(registry)
     assert found is not None
-    (found.checkpoint_folder.parent.parent / "MLmodel").unlink()
-    with pytest.raises(RegistryError, match="bring that folder back"):
-        champion(registry)
+    model = found.checkpoint_folder.parent.parent
+    (model / "MLmodel").unlink()
+    with pytest.raises(DamagedError, match=f"its files are not in {model}"):
+        find_version(registry, found.version)
+    assert champion(registry) is None
 
 
 def test_the_store_is_in_wal_mode_and_a_deleted_experiment_comes_back(registry: Registry, store: Path) -> None:

@@ -1,0 +1,73 @@
+"""What every request to our servers has to pass before Prefect or MLflow sees it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Iterable
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?")
+
+
+class Guard:
+    """An ASGI application that only answers requests to an accepted Host, without a foreign Origin and, if there is a secret, with it.
+
+    The Host check stops DNS rebinding: a foreign name that resolves to this machine. The Origin check stops pages of other sites,
+    and of other ports of this machine, even where the browser adds a password that it knows.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], secret: str | None = None, open_paths: Iterable[str] = ()) -> None:
+        """hosts: accepted names, without port. secret: `user:password` of basic authentication. open_paths: ask for no secret."""
+        self.app = app
+        self.hosts = frozenset(host.lower() for host in hosts)
+        self.secret = secret
+        self.open_paths = frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None if scope["type"] == "lifespan" else self.refusal(scope)
+        if refusal is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # before the handshake: the server answers 403
+        else:
+            await refusal(scope, receive, send)
+
+    def refusal(self, scope: Scope) -> PlainTextResponse | None:
+        """Why a request is refused; None if it is not."""
+        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+        hosts = [value.lower() for name, value in headers if name == "host"]
+        origins = [value.lower() for name, value in headers if name == "origin"]
+        fetch = {name: value for name, value in headers if name.startswith("sec-fetch-")}
+        parsed = HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if parsed is None or parsed[1] not in self.hosts:
+            return PlainTextResponse("this Host is not accepted; MINUTEHAND_SERVER__ALLOWED_HOSTS names those that are\n", 400)
+        if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in origins) or is_foreign(fetch):
+            return PlainTextResponse("requests from other origins are refused\n", 403)
+        if self.secret is not None and scope["path"] not in self.open_paths and not self.knows(headers):
+            return PlainTextResponse("log in\n", 401, {"www-authenticate": 'Basic realm="minutehand", charset="UTF-8"'})
+        return None
+
+    def knows(self, headers: list[tuple[str, str]]) -> bool:
+        """Whether the request carries the secret."""
+        given = [value for name, value in headers if name == "authorization"]
+        scheme, _, credentials = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        try:
+            found = base64.b64decode(credentials.strip(), validate=True)
+        except binascii.Error:
+            return False
+        return scheme.lower() == "basic" and hmac.compare_digest(found, (self.secret or "").encode())
+
+
+def is_foreign(fetch: dict[str, str]) -> bool:
+    """Whether a browser says that a page of another origin asks, other than by a link that the user follows.
+
+    fetch: the Sec-Fetch-* headers, which a page cannot forge.
+    """
+    if fetch.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return False
+    return (fetch.get("sec-fetch-mode"), fetch.get("sec-fetch-dest")) != ("navigate", "document")

@@ -1,0 +1,23 @@
+"""MLflow's server behind the guard, in one process: `python -m uvicorn --factory cli.up.mlflow_server:app`.
+
+MLflow itself asks for no password and answers pages of every port of this machine.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from cli.environment import prepare
+from cli.secret import make_secret
+from cli.up.guard import Guard
+from settings import load
+from tasks.registry.server import open_server
+
+
+def app() -> ASGIApp:
+    """MLflow's UI and API of the home, for those who know its secret."""
+    settings = load()
+    prepare(settings)
+    hosts = settings.server.accepted_hosts
+    artifacts = settings.home.resolve() / "mlflow" / "artifacts"
+    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, make_secret(settings.home, settings.home_access), ["/health"])

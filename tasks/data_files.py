@@ -1,0 +1,123 @@
+"""Whether the Parquet files of the lake are there and can be read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+MAGIC = b"PAR1"
+TAIL = 8
+READ_ROWS = "select count(hash(rows_of_file)) from read_parquet($path) as rows_of_file"
+REMEDY = (
+    "restore that file from a backup, at the same path; without a backup, move the folder lake away and take the events and items in again"
+)
+
+LET_READ = "make it readable and writable for the user that runs minutehand"
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file as the catalog describes it."""
+
+    table: str
+    path: str
+    n_rows: int
+    n_bytes: int
+    n_footer_bytes: int
+    is_delete: bool
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that is not as the catalog describes it."""
+
+    file: NamedFile
+    what: str
+    remedy: str = REMEDY
+
+    @property
+    def told(self) -> str:
+        rows = f"{self.file.n_rows:,} {'deletes' if self.file.is_delete else 'rows'} of {self.file.table}"
+        return f"{rows} cannot be read: {self.file.path}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """n_checked: files whose size and footer were looked at. n_read: those of them that were read in full."""
+
+    n_files: int
+    n_checked: int
+    n_read: int
+    damages: tuple[Damage, ...]
+
+
+def examine(con: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], seconds: float) -> Examination:
+    """Compare size and footer of every file with the catalog, then read as many as there is time for, the first ones first."""
+    deadline = time.monotonic() + seconds
+    damages: list[Damage] = []
+    sound: list[NamedFile] = []
+    for file in _until(deadline, files):
+        damage = _outside(file)
+        if damage:
+            damages.append(damage)
+        else:
+            sound.append(file)
+    n_checked, n_read = len(damages) + len(sound), 0
+    for file in _until(deadline, sound):
+        try:
+            what = _inside(con, file, deadline - time.monotonic())
+        except TimeoutError:
+            break
+        n_read += 1
+        if what:
+            damages.append(Damage(file, what))
+    return Examination(len(files), n_checked, n_read, tuple(damages))
+
+
+def _until(deadline: float, files: Sequence[NamedFile]) -> Iterator[NamedFile]:
+    for file in files:
+        if time.monotonic() >= deadline:
+            return
+        yield file
+
+
+def _outside(file: NamedFile) -> Damage | None:
+    """What is wrong with the size, the first or the last bytes; None if nothing is."""
+    path = Path(file.path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as opened:
+            first = opened.read(len(MAGIC))
+            opened.seek(max(0, size - TAIL))
+            last = opened.read(TAIL)
+    except FileNotFoundError:
+        return Damage(file, "there is no such file")
+    except PermissionError as error:
+        return Damage(file, error.strerror or str(error), LET_READ)
+    except OSError as error:
+        return Damage(file, error.strerror or str(error))
+    if size != file.n_bytes:
+        return Damage(file, f"it has {size:,} bytes instead of {file.n_bytes:,}")
+    if first != MAGIC or last[-len(MAGIC) :] != MAGIC or int.from_bytes(last[: len(MAGIC)], "little") != file.n_footer_bytes:
+        return Damage(file, "its first or last bytes are not those of the Parquet file that was written")
+    return None
+
+
+def _inside(con: duckdb.DuckDBPyConnection, file: NamedFile, seconds: float) -> str | None:
+    """What is wrong with the pages; None if nothing is. Raises TimeoutError where reading takes longer."""
+    timer = threading.Timer(max(seconds, 0.0), con.interrupt)
+    timer.start()
+    try:
+        (n_rows,) = con.execute(READ_ROWS, {"path": file.path}).fetchone() or (0,)
+    except duckdb.InterruptException as error:
+        raise TimeoutError(file.path) from error
+    except duckdb.Error as error:
+        return " ".join(str(error).split())
+    finally:
+        timer.cancel()
+    return None if n_rows == file.n_rows else f"it has {n_rows:,} rows instead of {file.n_rows:,}"

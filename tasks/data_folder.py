@@ -1,0 +1,180 @@
+"""Whose a data folder is: a small file among the Parquet files carries the id of their catalog.
+
+A DuckLake catalog knows its data folder by a path only. A new catalog over old files, or a second one over the files of the first,
+would take every file that it does not know for the leftover of a killed writer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.errors import UserError
+
+logger = logging.getLogger("minutehand.lake")
+NAME = "minutehand.json"
+ELSEWHERE = "name an empty folder by MINUTEHAND_LAKE__DATA_PATH"
+
+
+class FolderError(UserError):
+    """The data folder belongs to another catalog, or is not the one that the catalog wrote to."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a catalog says about itself.
+
+    catalog: the id that it got when it was made. data_path: where it wrote its files so far. snapshot, committed_at: its newest
+    snapshot and the time of that, in microseconds. known_at: the time of the snapshot that was asked for, None where it has none.
+    """
+
+    catalog: str
+    data_path: str
+    snapshot: int
+    committed_at: int
+    known_at: int | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The content of the file.
+
+    since: from then on (UTC) only this catalog wrote here, as far as anybody can tell. folder, address: of the folder and of a
+    SQLite catalog at the last write. snapshot, committed_at: of the last write.
+    """
+
+    catalog: str
+    since: str
+    folder: str
+    address: str
+    snapshot: int
+    committed_at: int
+
+
+def read_mark(folder: Path) -> Mark | None:
+    """The mark of a folder; None where there is none, or none that can be understood."""
+    try:
+        return Mark(**json.loads((folder / NAME).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError, TypeError):
+        return None
+
+
+def check_free(folder: Path, address: str) -> None:
+    """Raises FolderError where a catalog that is about to be made would stand over the files of another."""
+    found = folder / NAME if (folder / NAME).exists() else next(parquet_files(folder), None)
+    if found is not None:
+        raise FolderError(
+            f"there is no catalog at {address}, but {folder} has the files of one, such as {found.name}: a new catalog would not know "
+            f"them; restore the catalog from a backup, or {ELSEWHERE}"
+        )
+
+
+def check_moved(folder: Path, identity: Identity, mark: Mark | None, named: Callable[[], list[str]]) -> None:
+    """Raises FolderError unless a folder, whose path is not the one in the catalog, is the catalog's own all the same.
+
+    It is by its mark, or, where it was made before there were marks, by having each file that the catalog names.
+    """
+    if mark is not None:
+        _check_id(folder, identity, mark)
+    elif not all(Path(file).exists() for file in named()):
+        raise FolderError(
+            f"the catalog keeps its files in {identity.data_path}, and {folder} does not have them; "
+            "move that folder here, or name it by MINUTEHAND_LAKE__DATA_PATH"
+        )
+
+
+def claim(folder: Path, address: str, identity: Identity, mark: Mark | None, now: datetime | None = None) -> Mark:
+    """The folder's mark, for a catalog that is about to write; a folder without one gets it. Raises FolderError where it is another's.
+
+    A catalog that does not know the snapshot of the last write is an older copy, restored: what was written since is none of its own.
+    """
+    moment = (now or datetime.now(UTC)).isoformat()
+    if mark is None:
+        mark = Mark(identity.catalog, moment, str(folder), address, identity.snapshot, identity.committed_at)
+        _write(folder, mark, is_first=not (folder / NAME).exists())
+        return mark
+    check_owner(folder, address, identity, mark)
+    if not _knows(identity, mark):
+        logger.warning(
+            "the catalog at %s is older than the files in %s: it does not know snapshot %d; no file written before now will be swept away",
+            address or identity.catalog,
+            folder,
+            mark.snapshot,
+        )
+        mark = replace(mark, since=moment)
+    return mark
+
+
+def check_owner(folder: Path, address: str, identity: Identity, mark: Mark) -> None:
+    """Raises FolderError where the mark of a folder names another catalog, or one of which the catalog at the address is a copy."""
+    _check_id(folder, identity, mark)
+    if _is_in_use(folder, address, mark):
+        raise FolderError(
+            f"{folder} belongs to the catalog at {mark.address}, of which the one at {address} is a copy: a folder has one catalog; "
+            "give the copy a copy of the folder and name that by MINUTEHAND_LAKE__DATA_PATH, or delete the catalog that is not needed"
+        )
+
+
+def record(folder: Path, address: str, mark: Mark, identity: Identity) -> None:
+    """Note in the mark what the catalog has committed; nothing is lost where that fails, so a full disk is no error."""
+    fresh = replace(mark, folder=str(folder), address=address, snapshot=identity.snapshot, committed_at=identity.committed_at)
+    if fresh != read_mark(folder):
+        with suppress(OSError):
+            _write(folder, fresh)
+
+
+def parquet_files(folder: Path) -> Iterator[Path]:
+    """Every Parquet file in a folder and those below."""
+    for root, _, names in os.walk(folder):
+        yield from (Path(root) / name for name in names if name.endswith(".parquet"))
+
+
+def _check_id(folder: Path, identity: Identity, mark: Mark) -> None:
+    if mark.catalog != identity.catalog:
+        raise FolderError(
+            f"{folder} belongs to another catalog{f', at {mark.address}' if mark.address else ''} ({NAME} in it says so): "
+            f"a folder has one catalog; restore that catalog from a backup, or {ELSEWHERE}"
+        )
+
+
+def _is_in_use(folder: Path, address: str, mark: Mark) -> bool:
+    """Whether another file, beside the catalog at hand, is the catalog that wrote here last; not where the folder is a copy itself."""
+    if not mark.address or mark.address == address or mark.folder != str(folder):
+        return False
+    there = Path(mark.address)
+    return there.is_file() and there.stat().st_size > 0 and not there.samefile(address)
+
+
+def _knows(identity: Identity, mark: Mark) -> bool:
+    """Whether the catalog has the snapshot of the mark, or had it and let go of it."""
+    if identity.known_at is None:
+        return mark.snapshot < identity.snapshot
+    return identity.known_at == mark.committed_at
+
+
+def _write(folder: Path, mark: Mark, *, is_first: bool = False) -> None:
+    """Whole or not at all; where it is the first, a mark that somebody else left meanwhile stays and is an error."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FolderError(f"{folder} is not a folder; move that file away and restore the folder from a backup, or {ELSEWHERE}") from error
+    text = json.dumps(asdict(mark), indent=2) + "\n"
+    if is_first:
+        try:
+            with (folder / NAME).open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError as error:
+            raise FolderError(f"another catalog has just taken {folder}; {ELSEWHERE}") from error
+        return
+    unfinished = folder / f".{NAME}.{os.getpid()}"
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(folder / NAME)
+    finally:
+        unfinished.unlink(missing_ok=True)

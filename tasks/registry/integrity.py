@@ -1,0 +1,59 @@
+"""Whether the files of a version are those that were registered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from tasks.registry.errors import DamagedError, RegistryError
+from tasks.registry.names import NIGHTLY
+
+DIGEST, DAMAGED = "sha256", "damaged"
+"""Tags of a version: the digest of its checkpoint, and what was found wrong with it."""
+
+
+def may_be_champion(tags: Mapping[str, str]) -> bool:
+    """Whether a version takes the place of a damaged champion if it is whole: it was one, and a night made it."""
+    return tags.get("gate") == "promoted" and tags.get("cadence", NIGHTLY) == NIGHTLY
+
+
+def checkpoint_in(what: str, model: Path) -> Path:
+    """Where the checkpoint lies in the folder of a model; what: the version, as an error names it.
+
+    Raises DamagedError where the folder is gone or its description cannot be read, RegistryError where it is another kind of model.
+    """
+    if not (model / "MLmodel").is_file():
+        raise DamagedError(f"{what} is damaged: its files are not in {model}")
+    try:
+        described = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))
+        artifacts = described["flavors"].get("python_function", {}).get("artifacts") or {}
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError, OSError) as error:
+        raise DamagedError(f"{what} is damaged: {model / 'MLmodel'} cannot be read") from error
+    if "checkpoint" not in artifacts:
+        raise RegistryError(f"{what} is no model of minutehand (no checkpoint in {model}); set the alias to another version in MLflow")
+    return model / str(artifacts["checkpoint"]["path"])
+
+
+def digest_of(folder: Path) -> str:
+    """One SHA-256 over the names and contents of all files of a checkpoint."""
+    whole = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return whole.hexdigest()
+
+
+def demand_whole(what: str, folder: Path, tags: Mapping[str, str]) -> None:
+    """Raises DamagedError unless the checkpoint of a version is the registered one. A version of before digests were kept passes."""
+    if DIGEST not in tags:
+        return
+    try:
+        found = digest_of(folder)
+    except OSError as error:
+        raise DamagedError(f"{what} is damaged: {folder} cannot be read ({error.strerror or error})") from error
+    if found != tags[DIGEST]:
+        raise DamagedError(f"{what} is damaged: a file in {folder} is cut, missing or altered since it was registered")

@@ -1,0 +1,173 @@
+"""What a person and a foreign page get from the servers of `minutehand up`, in a real Chromium."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from cli.secret import read_secret
+from tests.conftest import find_free_port
+from tests.flows.up import Running, running_up
+
+pytestmark = pytest.mark.slow
+ENTER = "\ue007"
+REBOUND = "evil.example"
+ASK = """
+const [requests, done] = arguments;
+Promise.all(requests.map(([url, options]) =>
+    fetch(url, options).then(async answer => [answer.status, (await answer.text()).slice(0, 40)], error => [0, String(error)])
+)).then(done);
+"""
+SUBMIT = """
+const [url, enctype] = arguments;
+const form = Object.assign(document.createElement('form'), {method: 'POST', action: url, enctype: enctype});
+form.append(Object.assign(document.createElement('input'), {name: '{"name": "evil", "value": "x", "rest": "', value: '"}'}));
+document.body.append(form);
+form.submit();
+"""
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A session of chromedriver, over the W3C WebDriver protocol."""
+
+    url: str
+
+    def ask(self, path: str, **body: Any) -> Any:
+        request = urllib.request.Request(self.url + path, data=json.dumps(body).encode(), headers={"content-type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
+            return json.load(answer)["value"]
+
+    def go(self, url: str) -> None:
+        self.ask("/url", url=url)
+
+    def text(self) -> str:
+        return str(self.ask("/execute/sync", script="return document.body.innerText", args=[]))
+
+    def shows(self, *texts: str) -> None:
+        """Wait until the page shows all of the texts."""
+        deadline = time.monotonic() + 60
+        while not all(text in self.text() for text in texts):
+            assert time.monotonic() < deadline, f"{texts} not in: {self.text()}"
+            time.sleep(0.5)
+
+    def enter(self, css: str, text: str) -> None:
+        """Type into the first element, once it is there."""
+        deadline = time.monotonic() + 60
+        while not (found := self.ask("/elements", using="css selector", value=css)):
+            assert time.monotonic() < deadline, f"no {css} in: {self.text()}"
+            time.sleep(0.5)
+        (element,) = found[0].values()
+        self.ask(f"/element/{element}/value", text=text)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_up(tmp_path_factory.mktemp("up"), find_free_port(), find_free_port()) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium for which a foreign name leads to this machine; from Debian, if it is not installed."""
+    if shutil.which("chromedriver") is None:
+        subprocess.run(["apt-get", "update"], check=True, capture_output=True)
+        subprocess.run(
+            ["apt-get", "install", "-y", "--no-install-recommends", "chromium", "chromium-driver"], check=True, capture_output=True
+        )
+    port = find_free_port()
+    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+    try:
+        time.sleep(2)
+        wanted = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}, "timeouts": {"script": 60_000, "pageLoad": 90_000}}}
+        session = Browser(f"http://127.0.0.1:{port}").ask("/session", capabilities=wanted)["sessionId"]
+        yield Browser(f"http://127.0.0.1:{port}/session/{session}")
+        urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/session/{session}", method="DELETE"), timeout=60).close()
+    finally:
+        driver.terminate()
+        driver.wait(20)
+
+
+@pytest.fixture
+def foreign_page() -> Iterator[str]:
+    """The address of a page on another port of this machine."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<h1>a foreign page</h1>")
+
+        def log_message(self, *words: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_who_types_the_secret_sees_runs_in_prefect_and_experiments_in_mlflow(running: Running, browser: Browser) -> None:
+    secret = read_secret(running.home)
+    running.until(lambda: bool(running.call("POST", "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})))
+    browser.go(f"http://127.0.0.1:{running.port}/")
+    browser.shows("Login")
+    browser.enter("input", secret + ENTER)
+    browser.shows("Dashboard", "Flow Runs")
+    browser.go(f"http://127.0.0.1:{running.port}/v2/runs")
+    browser.shows("auto-scheduled", "Completed")
+    browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")  # as if typed into the browser's own dialogue
+    browser.go(f"http://127.0.0.1:{running.mlflow_port}/#/experiments")
+    browser.shows("Experiments", "Default")
+
+
+def test_a_foreign_page_changes_nothing_even_where_the_browser_knows_the_secret(
+    running: Running, browser: Browser, foreign_page: str
+) -> None:
+    secret = read_secret(running.home)
+    browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")  # from now on the browser sends it by itself
+    targets = (
+        f"http://127.0.0.1:{running.port}/api/variables/",
+        f"http://127.0.0.1:{running.mlflow_port}/api/2.0/mlflow/experiments/create",
+    )
+    body = json.dumps({"name": "evil", "value": "x"})
+    basic = "Basic " + base64.b64encode(secret.encode()).decode()
+    requests = [
+        (target, {"method": "POST", "mode": mode, "credentials": "include", "headers": headers, "body": body})
+        for target in targets
+        for mode in ("cors", "no-cors")
+        for headers in ({"content-type": "text/plain"}, {"content-type": "application/json"}, {"authorization": basic})
+    ]
+    browser.go(foreign_page)
+    answers = browser.ask("/execute/async", script=ASK, args=[requests])
+    assert {answer for answer, _ in answers} == {0}, "neither allowed nor readable"
+    for target in targets:
+        for enctype in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            browser.go(foreign_page)
+            browser.ask("/execute/sync", script=SUBMIT, args=[target, enctype])
+            browser.shows("requests from other origins are refused")
+    assert running.call("POST", "variables/filter", {}) == []
+    assert running.experiments() == ["Default"]
+
+
+def test_a_foreign_name_that_leads_to_this_machine_gets_nothing(running: Running, browser: Browser) -> None:
+    headers = {"authorization": "Basic " + base64.b64encode(read_secret(running.home).encode()).decode()}
+    for port in (running.port, running.mlflow_port):
+        browser.go(f"http://{REBOUND}:{port}/")
+        browser.shows("this Host is not accepted")
+        requests = [(path, {"headers": headers}) for path in ("/", "/health", "/api/health", "/ui-settings", "/api/admin/version")]
+        answers = browser.ask("/execute/async", script=ASK, args=[requests])
+        assert {answer for answer, _ in answers} == {400}

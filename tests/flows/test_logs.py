@@ -1,0 +1,120 @@
+"""What Prefect keeps of a run, and how its process ends: nothing from the data moves a cursor, and what the user can mend is one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.states import State
+
+from flows import logs
+from flows.ingest import ingest
+from flows.logs import is_news
+from flows.stages import may_pass
+from models.errors import UserError
+from tasks.lake import LakeError, LastingError
+from tests.conftest import ROOT
+
+HOSTILE = "x\x1b]52;c;cHduZWQ=\x07\x9b2J\u202e password='it\\'s SECRET'"
+END = "from flows.logs import speak; from models.errors import UserError; speak(); raise {}"
+
+
+def test_a_line_of_a_log_is_printable_with_its_traceback() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        record = logging.LogRecord("minutehand", logging.ERROR, __file__, 1, "%s: %d %%", (HOSTILE, 3), sys.exc_info())
+    assert logs.make_printable(record)
+    shown = logging.Formatter().format(record)
+    assert shown.startswith(r"x\x1b]52;c;cHduZWQ=\x07\x9b2J\u202e password=***: 3 %")
+    assert "ValueError" in shown
+    for hidden in ("\x1b", "\x07", "\x9b", "\u202e", "SECRET"):
+        assert hidden not in shown
+
+
+def test_the_log_and_the_tables_of_a_run_show_hostile_file_names(
+    prefect_server: str, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = home / "landing" / "events"
+    folder.mkdir(parents=True)
+    name = "a\x1b[2J\u202e www.evil.example _x_\nforged.csv"
+    (folder / name).write_text("who,what\nu,i\n")
+    os.utime(folder / name, (0, 0))
+    state: State = ingest(return_state=True)
+    for handler in logging.getLogger("prefect.flow_runs").handlers:
+        handler.flush()
+    with get_client(sync_client=True) as client:
+        run = state.state_details.flow_run_id
+        messages = [line.message for line in client.read_logs() if line.flow_run_id == run]
+        artifacts = [str(found.data) for found in client.read_artifacts() if found.flow_run_id == run and found.key == "ingest"]
+    (told,) = [message for message in messages if "failed" in message and "who" in message]
+    assert r"a\x1b[2J\u202e www.evil.example _x_\nforged.csv" in told
+    (table,) = artifacts
+    assert r"`a\\x1b[2J\\u202e www.evil.example _x_ forged.csv`" in table
+    for text in (*messages, *artifacts, *capfd.readouterr()):
+        assert "\x1b[2J" not in text
+        assert "\u202e" not in text
+
+
+def test_a_run_that_fails_tells_no_password_and_moves_no_cursor(prefect_server: str) -> None:
+    logs.speak()
+
+    @flow(name="hostile")
+    def hostile() -> None:
+        get_run_logger().warning("title %s", HOSTILE)
+        logging.getLogger("minutehand.somewhere").warning("%s", HOSTILE)
+        raise UserError(HOSTILE)
+
+    state: State = hostile(return_state=True)
+    for handler in logging.getLogger("prefect.flow_runs").handlers:
+        handler.flush()
+    with get_client(sync_client=True) as client:
+        messages = [line.message for line in client.read_logs() if line.flow_run_id == state.state_details.flow_run_id]
+    assert r"title x\x1b]52;c;cHduZWQ=\x07\x9b2J\u202e password=***" in messages
+    assert len([message for message in messages if r"\u202e" in message]) == 3
+    for text in (*messages, str(state.message)):
+        assert "SECRET" not in text
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
+
+
+def record_of(error: Exception) -> logging.LogRecord:
+    return logging.LogRecord("prefect.task_runs", logging.ERROR, "", 0, "", None, (type(error), error, None))
+
+
+def test_a_traceback_is_logged_only_for_what_the_user_cannot_mend() -> None:
+    assert not is_news(record_of(UserError("no column; map it")))
+    assert not is_news(record_of(RuntimeError("I/O error: No space left on device (os error 28)")))
+    assert is_news(record_of(ZeroDivisionError("division by zero")))
+
+
+def test_a_flow_started_by_python_ends_in_one_line_where_the_user_can_mend_it() -> None:
+    def end(error: str) -> str:
+        command = [sys.executable, "-c", END.format(error)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False).stderr
+
+    assert end("UserError('no lake; make one')") == "error: no lake; make one\n"
+    assert end("UserError('no file \x1b[2J')") == "error: no file \\x1b[2J\n"
+    assert "password=***" in end("ValueError('password=SECRET')").splitlines()[-1]
+    assert "ZeroDivisionError" in end("ZeroDivisionError('x')")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_tried_again"),
+    [
+        (LakeError("another writer; wait"), True),
+        (OSError("no answer"), True),
+        (LastingError("the catalog is damaged; restore it"), False),
+        (UserError("no column; map it"), False),
+    ],
+)
+def test_only_what_may_be_gone_in_five_seconds_is_tried_again(error: Exception, *, is_tried_again: bool) -> None:
+    class Failed:
+        data = error
+
+    assert may_pass(None, None, Failed()) is is_tried_again  # type: ignore[arg-type]

@@ -179,7 +179,10 @@ def train(
             if step >= per_epoch * planned:
                 break
         curve.share = min(step / per_epoch, 1.0)
-        curve.loss.append(float(np.mean(losses)))
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        if len(finite) < len(losses):
+            log.warning("%d of %d steps had a loss that is not finite; they moved no weight", len(losses) - len(finite), len(losses))
+        curve.loss.append(float(np.mean(finite)) if finite else math.nan)
         model.eval()
         if judge is not None and curve.share == 1:
             curve.validation.append(judge(model))
@@ -230,7 +233,8 @@ def make_optimizers(model: Recommender, config: TrainConfig, *, is_sampled: bool
 def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float = 1.0) -> float:
     """One step down the gradient of a loss, at a share of the peak learning rates; the loss as a number.
 
-    The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are.
+    The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are. Where loss or gradient is not finite, no
+    weight moves.
     """
     parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     for optimizer in optimizers:
@@ -238,10 +242,12 @@ def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float =
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
-    return float(loss.detach())
+    norm = torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
+    value = float(loss.detach())
+    if math.isfinite(value) and math.isfinite(float(norm)):
+        for optimizer in optimizers:
+            optimizer.step()
+    return value
 
 
 def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:

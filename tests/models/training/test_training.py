@@ -297,3 +297,13 @@ def test_a_card_takes_larger_steps_of_many_events_only_and_no_more_than_fit() ->
     assert events_per_step(config, shape, 4_000_000, 80 * gib) == 10_000
     assert events_per_step(config, shape, 10**9, 80 * gib) == 16 * 2048
     assert 1000 < events_per_step(config, shape, 10**9, gib // 6) < 2048, "a card that others fill"
+
+
+def test_a_step_whose_loss_is_not_finite_moves_no_weight() -> None:
+    model = fresh()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizers = make_optimizers(model, QUICK, is_sampled=False)
+    descend(sum((p.sum() for p in model.parameters()), torch.zeros(())) * torch.nan, optimizers)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    descend(sum((p.square().sum() for p in model.parameters()), torch.zeros(())), optimizers)
+    assert not torch.equal(model.state_dict()["start"], before["start"])

@@ -22,8 +22,8 @@ from models.sequence.recommender import Recommender
 from models.sequence.streams import make_batch
 from models.sequence.users import user_vectors
 from models.training import training
-from models.training.training import Curve, Sampling, descend, events_per_step, make_optimizers, step_loss, train
-from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
+from models.training.training import Curve, Sampling, choose_sampling, descend, events_per_step, make_optimizers, step_loss, train
+from tests.models.planted import QUICK, TINY, make_events, random_events, random_text, shaken, walks
 
 CPU = torch.device("cpu")
 N_ITEMS = 24
@@ -307,3 +307,16 @@ def test_a_step_whose_loss_is_not_finite_moves_no_weight() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     descend(sum((p.square().sum() for p in model.parameters()), torch.zeros(())), optimizers)
     assert not torch.equal(model.state_dict()["start"], before["start"])
+
+
+@pytest.mark.parametrize(("n_items", "minutes", "is_sampled"), [(9000, 1e-4, True), (9000, 60.0, False), (500, 1e-4, False)])
+def test_a_large_catalogue_is_sampled_where_the_budget_does_not_hold_enough_epochs_over_all_of_it(
+    n_items: int, minutes: float, is_sampled: bool
+) -> None:
+    model = fresh(n_items=n_items)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    events = random_events(n_users=40, n_events=400, n_items=n_items)
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    sampling = choose_sampling(model, events, offsets, QUICK.model_copy(update={"minutes": minutes}), seed=0)
+    assert (sampling is not None) == is_sampled
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), "it tries on a copy"

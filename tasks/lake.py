@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -109,18 +110,25 @@ def statement(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def shared_macros() -> str:
+    """The functions of sql/macros, which any statement may use, as one script of temporary macros."""
+    return ";\n".join(file.read_text(encoding="utf-8") for file in sorted((SQL / "macros").glob("*.sql")))
+
+
 def quote(text: str) -> str:
     """Text as a SQL string literal, for the few places that take no parameter (attach, copy)."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection whose default catalog is the lake, at a snapshot if one is given.
+    """A connection whose default catalog is the lake, at a snapshot if one is given, with the macros of sql/macros.
 
     DuckDB scans the tables of a SQLite catalog over SQLite connections of their own, each in the state of its moment, unless it is told
     not to: while somebody publishes, rows that are gone showed beside those in their place (docs/log.md, 2026-11-26).
     """
     con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
+    con.execute(shared_macros())  # before the lake is attached: 1 ms; after `use lake` DuckDB asks the catalog too, and it takes 7 ms
     options = [f"data_path {quote(lake.data_path)}"]
     if lake.is_sqlite:
         options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {lake.busy_timeout_ms}"]

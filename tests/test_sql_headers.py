@@ -10,7 +10,8 @@ import pytest
 from tasks.lake import SQL
 
 FILES = sorted(SQL.rglob("*.sql"))
-KEYS = ("grain", "params", "reads", "writes", "returns")
+MACROS = [file for file in FILES if file.parent.name == "macros"]
+KEYS = ("grain", "takes", "params", "reads", "writes", "returns")
 TABLE = r"(?:lake\.)?((?:raw|features|recs|graph|eval|ops)\.[a-z_]+)"
 
 
@@ -58,6 +59,24 @@ def test_the_header_of_a_statement_agrees_with_its_body(file: Path) -> None:
 def test_a_file_outside_schema_holds_one_statement(file: Path) -> None:
     if file.parent.name != "schema":
         assert ";" not in _body(file.read_text(encoding="utf-8")).rstrip().removesuffix(";")
+
+
+@pytest.mark.parametrize("file", MACROS, ids=[str(file.relative_to(SQL)) for file in MACROS])
+def test_a_file_of_macros_defines_the_one_it_is_named_after_and_a_table_macro_says_what_it_takes_and_returns(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    keys = _header(text)[1]
+    found = re.match(rf"\s*create or replace temp macro {file.stem}\(([^)]*)\) as( table)?\b", _body(text))
+    assert found is not None
+    parameters, is_table = found.groups()
+    if is_table:
+        assert _outside_brackets(keys["takes"]) == parameters
+        assert keys["returns"]
+    else:
+        assert keys.keys() <= {"takes"}
+
+
+def _outside_brackets(text: str) -> str:
+    return re.sub(r" \([^()]*\)", "", text)
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -7,5 +7,5 @@
 select try_cast(json_extract_string(e.context, $pointer) as double) as position
 from raw.events as e
 where e.item_id is not null
-    and coalesce($weights[list_position($event_types, e.event_type)], 1.0) > 0
-order by e.user_id, least(e.occurred_at, e.received_at), e.rowid
+    and weight_of(e.event_type, $event_types, $weights) > 0
+order by e.user_id, happened_at(e.occurred_at, e.received_at), e.rowid

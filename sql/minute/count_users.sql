@@ -7,7 +7,7 @@
 with lists_now as (
     select
         lists.user_id as user_id,
-        bit_xor(hash(concat(lists.rank, ' ', lists.item_id))) as fingerprint
+        fingerprint(lists.rank, lists.item_id) as fingerprint
     from lists
     where lists.rank <= $depth
         and lists.user_id <> '*'

@@ -1,5 +1,4 @@
 -- The events that came in after one snapshot and up to another and teach something, oldest first: the change feed of the table of events.
--- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
@@ -9,11 +8,11 @@ with weighed as (
         feed.user_id,
         feed.item_id,
         feed.event_type,
-        least(feed.occurred_at, feed.received_at) as occurred_at,
+        happened_at(feed.occurred_at, feed.received_at) as occurred_at,
         feed.received_at,
         feed.snapshot_id as came_in,
         feed.rowid as lake_order,
-        coalesce($weights[list_position($event_types, feed.event_type)], 1.0) as weight
+        weight_of(feed.event_type, $event_types, $weights) as weight
     from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as feed
     where feed.item_id is not null
         and feed.snapshot_id > $learnt

@@ -10,14 +10,9 @@ select
     histories.event_types[-$max_events:] as event_types,
     histories.occurred_at[-$max_events:] as occurred_at,
     list_transform(histories.occurred_at[-$max_events:], lambda moment: epoch(moment)::bigint) as times_s,
-    list_transform(
-        histories.event_types[-$max_events:],
-        lambda kind: coalesce($weights[list_position($event_types, kind)], 1.0)::float
-    ) as weights,
+    list_transform(histories.event_types[-$max_events:], lambda kind: weight_of(kind, $event_types, $weights)::float) as weights,
     coalesce(histories.trends, list_transform(histories.item_ids, lambda item: null::float))[-$max_events:] as trends,
-    coalesce(
-        list_sort(list_distinct(list_concat(histories.earlier_item_ids, histories.item_ids[:-$max_events - 1]))), []
-    ) as earlier_item_ids,
+    all_items(histories.earlier_item_ids, histories.item_ids[:-$max_events - 1]) as earlier_item_ids,
     histories.n_events
 from features.user_histories as histories
 where histories.user_id in (select at_hand.user_id from at_hand)

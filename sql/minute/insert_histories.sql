@@ -14,13 +14,12 @@ with known as (
         unnest(histories.event_types) as event_type,
         unnest(histories.occurred_at) as occurred_at,
         unnest(histories.trends) as trend,
-        unnest(range(len(histories.item_ids))) as position,
-        false as is_fresh
+        unnest(range(-len(histories.item_ids), 0)) as position  -- below those of fresh events, which count from 0
     from histories
     where histories.user_id in (select fresh.user_id from fresh)
 ),
 
-together as (
+together as ( -- noqa: ST03, as its name is passed to the macro
     select * from known
     union all by name
     select
@@ -29,44 +28,20 @@ together as (
         fresh.event_type,
         fresh.occurred_at,
         fresh.trend,
-        fresh.position::bigint as position,
-        true as is_fresh
+        fresh.position::bigint as position
     from fresh
-),
-
-numbered as (
-    select
-        *,
-        count(*) filter (where is_fresh) over (partition by user_id) as n_fresh,
-        row_number() over (partition by user_id order by occurred_at desc, is_fresh desc, position desc) as age
-    from together
-),
-
-gone as (
-    select
-        user_id,
-        list(item_id) as item_ids
-    from numbered
-    where age > $max_events
-    group by user_id
 )
 
 select
-    numbered.user_id as user_id,
-    list(numbered.item_id order by numbered.age desc) as item_ids,
-    list(numbered.event_type order by numbered.age desc) as event_types,
-    list(numbered.occurred_at order by numbered.age desc) as occurred_at,
-    list(numbered.trend order by numbered.age desc) as trends,
-    coalesce(
-        list_sort(list_distinct(list_concat(any_value(histories.earlier_item_ids), any_value(gone.item_ids)))), []
-    ) as earlier_item_ids,
-    any_value(numbered.n_fresh) + coalesce(any_value(histories.n_events), 0) as n_events,
+    renewed.user_id as user_id,
+    renewed.item_ids as item_ids,
+    renewed.event_types as event_types,
+    renewed.occurred_at as occurred_at,
+    renewed.trends as trends,
+    all_items(histories.earlier_item_ids, renewed.earlier_item_ids) as earlier_item_ids,
+    renewed.n_events + coalesce(histories.n_events - len(histories.item_ids), 0) as n_events,
     $updated_at as updated_at
-from numbered
+from histories_of('together', $max_events) as renewed
 left join histories
-    on numbered.user_id = histories.user_id
-left join gone
-    on numbered.user_id = gone.user_id
-where numbered.age <= $max_events
-group by numbered.user_id
-order by numbered.user_id
+    on renewed.user_id = histories.user_id
+order by renewed.user_id

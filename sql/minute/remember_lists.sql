@@ -7,7 +7,7 @@
 create or replace temp table lists_before as
 select
     lists.user_id as user_id,
-    bit_xor(hash(concat(lists.rank, ' ', lists.item_id))) as fingerprint
+    fingerprint(lists.rank, lists.item_id) as fingerprint
 from recs.recommendations as lists
 where lists.rank <= $depth
     and lists.user_id in (select at_hand.user_id from at_hand)

@@ -7,7 +7,7 @@
 with lists_now as (
     select
         user_id,
-        bit_xor(hash(concat(rank, ' ', item_id))) as fingerprint
+        fingerprint(rank, item_id) as fingerprint
     from recs.recommendations
     where rank <= $depth
         and user_id <> '*'

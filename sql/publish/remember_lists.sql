@@ -7,7 +7,7 @@
 create or replace temp table lists_before as
 select
     user_id,
-    bit_xor(hash(concat(rank, ' ', item_id))) as fingerprint
+    fingerprint(rank, item_id) as fingerprint
 from recs.recommendations
 where rank <= $depth
     and user_id <> '*'

@@ -1,5 +1,4 @@
 -- Events on items that teach something, oldest first, with row numbers in place of ids.
--- None happened later than it came in, whatever its clock said.
 --
 -- grain:   one row per event
 -- params:  $event_types (varchar[]), $weights (double[])
@@ -10,9 +9,9 @@ with weighed as (
         e.user_id,
         e.item_id,
         e.event_type,
-        least(e.occurred_at, e.received_at) as occurred_at,
+        happened_at(e.occurred_at, e.received_at) as occurred_at,
         e.rowid as lake_order,
-        coalesce($weights[list_position($event_types, e.event_type)], 1.0) as weight
+        weight_of(e.event_type, $event_types, $weights) as weight
     from raw.events as e
     where e.item_id is not null
 ),

@@ -8,7 +8,7 @@ with known as (
     select e.item_id
     from raw.events as e
     where e.item_id is not null
-        and coalesce($weights[list_position($event_types, e.event_type)], 1.0) > 0
+        and weight_of(e.event_type, $event_types, $weights) > 0
     union
     select r.item_id
     from raw.items as r

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -25,7 +26,7 @@ class SettingsError(UserError):
 
 
 class Settings(BaseSettings):
-    """The settings of one installation; built by flows, serving and cli only."""
+    """The settings of one installation; built by flows and cli only."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
     home: Path = Field(Path(".minutehand"), description="Folder of everything that is written; deleting it is a full reset")
@@ -44,8 +45,8 @@ class Settings(BaseSettings):
 
     def with_minutes(self, minutes: float) -> Settings:
         """The same with another training budget; raises SettingsError for one that is none."""
-        if not minutes > 0:
-            raise SettingsError(f"a training budget of {minutes} minutes is none; give a number above 0")
+        if not (minutes > 0 and math.isfinite(minutes)):
+            raise SettingsError(f"a training budget of {minutes:g} minutes is none; give a finite number above 0, such as --minutes 20")
         return self.model_copy(update={"train": self.train.model_copy(update={"minutes": minutes})})
 
     @property

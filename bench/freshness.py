@@ -2,6 +2,7 @@
 
 A simulated shop has its first night; then a file of a few events is dropped into the landing folder every second, and a night is started.
 The arrival of an event is when its file is there; its list is visible when the publish is committed.
+It takes the minutes given, and some more for the first night and until everything is learnt.
 """
 
 from __future__ import annotations

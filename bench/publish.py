@@ -1,4 +1,7 @@
-"""How long a publish takes, and a user's list after it: python -m bench.publish [--users 16554 --items 10506]."""
+"""How long a publish takes, and a user's list after it: python -m bench.publish [--users 16554 --items 10506].
+
+It takes some seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ import numpy as np
 
 from bench.table import keep
 from models.results import Neighbours, RankedLists
-from tasks.config import EVENT_WEIGHTS
+from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, current_snapshot, locate, migrate, reading
 from tasks.publish.night import publish_night
-from tasks.publish.publication import Provenance
+from tasks.publish.publication import Content, Provenance
 
 N_RANKS, N_NEAR, N_QUERIES = 100, 50, 200
 QUERY = "select * from recs.recommendations where user_id = ? order by rank"
@@ -40,9 +43,8 @@ def measure_publish(lake: Lake, n_users: int, n_items: int, version: int) -> flo
     origin = Provenance(str(version), "0" * 32, f"flow-{version}", snapshot, datetime.now(UTC).replace(tzinfo=None))
     lists = random_lists(generator, [str(user) for user in range(n_users)], n_items)
     items = [f"{item:07d}" for item in range(n_items)]
-    return publish_night(
-        lake, items, lists, random_lists(generator, ["*"], n_items), near, 100, origin, event_weights=EVENT_WEIGHTS
-    ).seconds
+    content = Content(items, lists, random_lists(generator, ["*"], n_items), near, max_events=100, provenance=origin)
+    return publish_night(lake, content, EVENT_WEIGHTS).seconds
 
 
 def measure_queries(lake: Lake, n_users: int) -> list[float]:

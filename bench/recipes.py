@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from bench.peers.__main__ import DATA, ITEMS
-from bench.table import keep
+from bench.table import keep, there
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.metrics.intervals import bootstrap_interval
 from models.online.replay import Policy, ReplayConfig, replay
@@ -83,7 +83,8 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(given.threads)
-    keep("recipes", [row for name in given.only for row in run(name, given.data, given.minutes, given.threads, given.seed)])
+    names = there(given.only, given.data)
+    keep("recipes", [row for name in names for row in run(name, given.data, given.minutes, given.threads, given.seed)])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -22,8 +22,22 @@ def alone(module: str, *words: str) -> dict[str, float]:
     return found
 
 
+def there(names: Iterable[str], folder: Path) -> list[str]:
+    """The data sets that are in the folder; says which are not."""
+    found = []
+    for name in names:
+        if (folder / name).is_dir():
+            found.append(name)
+        else:
+            print(f"{name}: not in {folder}, left out")
+    return found
+
+
 def keep(name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows of equal keys as a table, and write them as JSON to bench/results."""
+    """Print rows of equal keys as a table, and write them as JSON to bench/results; without rows the results of before stay."""
+    if not rows:
+        print("nothing was measured")
+        return
     file = RESULTS / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(rows, indent=2), encoding="utf-8")

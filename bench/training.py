@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.table import keep
+from bench.table import keep, there
 from models.device import matmul_dtype, pick_device
 from models.evaluation.protocols import make_task
 from models.events import Events, training_windows
@@ -92,10 +92,10 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings()
     rows = []
-    for name, max_events in DATA.items():
+    for name in there(DATA, arguments.data):
         files = Files(str(arguments.data / name / "interactions.parquet"))
         events = load(files, settings.ingest, by_position=True, threads=settings.threads).dataset.events
-        rows.append({"data": name, "threads": torch.get_num_threads(), **measure(events, max_events, settings.seed)})
+        rows.append({"data": name, "threads": torch.get_num_threads(), **measure(events, DATA[name], settings.seed)})
     keep("training", rows)
 
 

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from cli import backtest, doctor, ingest, minute, nightly, recommend, replay, similar, simulate, sql, status
+from cli.options import Command
 from cli.up import command as up
 from models.errors import UserError
 
@@ -18,17 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ingest.app, name="ingest")
-app.command()(up.up)
-app.command()(doctor.doctor)
-app.command()(simulate.simulate)
-app.command()(nightly.nightly)
-app.command()(minute.minute)
-app.command()(backtest.backtest)
-app.command()(replay.replay)
-app.command()(recommend.recommend)
-app.command()(similar.similar)
-app.command()(status.status)
-app.command()(sql.sql)
+for command in (
+    *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
+    *(recommend.recommend, similar.similar, status.status, sql.sql),
+):
+    app.command(cls=Command)(command)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from cli.options import (
     mapping_of,
 )
 
-FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage", "seconds", "peak_mib")
+MINUTES = 20.0
+FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage_at_10", "seconds", "peak_mib")
 
 
 def backtest(
@@ -30,11 +31,14 @@ def backtest(
     items: ItemFiles = None,
     protocol: Annotated[str, typer.Option("--protocol", help="temporal or leave-one-out")] = "temporal",
     minutes: Annotated[
-        float, typer.Option("--minutes", help="Budget of each model that is trained: encoding, training and scoring together")
-    ] = 20.0,
+        float | None,
+        typer.Option(
+            "--minutes", help="Budget of each model that is trained: encoding, training and scoring together", show_default=f"{MINUTES:g}"
+        ),
+    ] = None,
     models: Annotated[
-        str, typer.Option("--models", help="Some of minutehand, idonly, pop, recent, itemknn, with commas")
-    ] = "minutehand,pop,recent,itemknn",
+        str, typer.Option("--models", help="Some of minutehand, id_only, most_popular, recent_popular, item_knn, with commas")
+    ] = "minutehand,most_popular,recent_popular,item_knn",
     out: Annotated[Path | None, typer.Option("--out", help="Write every figure to this JSON file", show_default=False)] = None,
     seed: Seed = None,
     map_: Map = None,
@@ -55,17 +59,16 @@ def backtest(
     as_json: ResultAsJson = False,
 ) -> None:
     """Compare models on events that they have not seen."""
-    import json
-
     from cli.environment import set_defaults
     from settings import load
 
-    settings = load().with_minutes(minutes)
+    settings = load().with_minutes(MINUTES if minutes is None else minutes)
     set_defaults(settings)  # no home is made: nothing is kept but --out
 
-    from tasks.offline.backtest import Recipe, save
+    from tasks.offline.backtest import Recipe, check_choice
     from tasks.offline.backtest import backtest as run
     from tasks.offline.files import Files
+    from tasks.offline.results import check_writable, save, to_json
     from tasks.process import use_threads
 
     use_threads(settings.threads)
@@ -81,15 +84,33 @@ def backtest(
         threads=settings.threads,
     )
     names = [name.strip() for name in models.split(",") if name.strip()]
-    result = run(files, protocol, names, recipe, _say, _say_epoch, progress=not as_json)
+    check_choice(protocol, names)
+    _check_budget(minutes, names)
     if out is not None:
-        save(result, out)
-    if as_json:
-        typer.echo(json.dumps(result, indent=2, default=str))
-    else:
-        _print(result)
+        check_writable(out)  # a backtest takes long: what cannot be written is said before it
+    result = run(files, protocol, names, recipe, _say, _say_epoch, progress=not as_json)
+    try:
         if out is not None:
-            typer.echo(f"every figure, the settings and the versions: {out}")
+            save(result, out)
+    finally:  # a file that cannot be written after all does not cost the figures
+        if as_json:
+            typer.echo(to_json(result))
+        else:
+            _print(result)
+    if out is not None and not as_json:
+        typer.echo(f"every figure, the settings and the versions: {out}")
+
+
+def _check_budget(minutes: float | None, models: list[str]) -> None:
+    """Refuses a budget that no model would spend."""
+    from models.errors import UserError
+    from tasks.offline.backtest import LEARNERS
+
+    if minutes is not None and not set(models) & set(LEARNERS):
+        raise UserError(
+            f"--minutes {minutes:g} is the budget of models that are trained ({', '.join(LEARNERS)}), and --models {','.join(models)} "
+            "names none; add one, or leave --minutes out"
+        )
 
 
 def _say(model: str) -> None:
@@ -102,16 +123,10 @@ def _say_epoch(epoch: int, loss: float, validation: float | None, seconds: float
 
 
 def _print(result: dict[str, Any]) -> None:
-    from cli.output import show
+    from cli.output import show, tell_ingest
 
     data, models = result["data"], result["models"]
-    for summary in data["ingest"]:
-        for note in summary["notes"]:
-            typer.echo(note)
-        lost = ", ".join(f"{summary[name]:,} {name}" for name in ("duplicate", "rejected") if summary[name])
-        if lost:
-            reasons = "; ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary["reasons"])
-            typer.echo(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
+    tell_ingest(data["ingest"])
     typer.echo(
         f"{data['n_events']:,} events of {data['n_users']:,} users on {data['n_items']:,} items, {data['since']} to {data['until']}; "
         f"{data['n_train']:,} to learn from, {data['n_validation']:,} to choose by, {data['n_test']:,} to test on"

@@ -233,10 +233,9 @@ def check_models(settings: Settings) -> Iterator[Finding]:
     import sqlite3
     from pathlib import Path
 
-    from cli.environment import tracking_uri
     from models.errors import without_secrets
 
-    uri = tracking_uri(settings)
+    uri = settings.tracking_uri
     if not uri.startswith("sqlite:///"):
         yield Finding("mlflow store", "ok", f"{without_secrets(uri)}, not looked into")
         return

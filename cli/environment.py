@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from models.errors import UserError
 from settings import Settings
+from tasks.retention import PREFECT_DAYS
 
 BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
@@ -61,7 +62,7 @@ def forced(settings: Settings) -> Mapping[str, str]:
         "MINUTEHAND_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),
-        "MLFLOW_TRACKING_URI": tracking_uri(settings),
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
     }
 
 
@@ -74,7 +75,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86400),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(PREFECT_DAYS * 86400),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "minutehand",
@@ -88,11 +89,6 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "MPLCONFIGDIR": str(settings.home.resolve() / "matplotlib"),
         "OMP_WAIT_POLICY": "PASSIVE",  # torch and faiss bring an OpenMP each, and they would spin against each other
     }
-
-
-def tracking_uri(settings: Settings) -> str:
-    """Where MLflow keeps its runs."""
-    return settings.tracking_uri
 
 
 def wants_hub(settings: Settings) -> bool:

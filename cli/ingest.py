@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import AsJson, EventType, Map, Set, Split, TimeFormat, mapping_of
+from cli.options import AsJson, Command, EventType, Map, Set, Split, TimeFormat, mapping_of
 
 if TYPE_CHECKING:
     from tasks.ingest.ingestion import Summary
@@ -22,7 +22,7 @@ Where = Annotated[
 ]
 
 
-@app.command("events")
+@app.command("events", cls=Command)
 def events(
     paths: Paths,
     map_: Map = None,
@@ -40,7 +40,7 @@ def events(
     _run("events", paths, mapping, as_json=as_json)
 
 
-@app.command("items")
+@app.command("items", cls=Command)
 def items(
     paths: Paths,
     map_: Map = None,

@@ -16,7 +16,7 @@ def nightly(
     from cli.environment import prepare
     from settings import load
 
-    settings = load()
+    settings = load() if minutes is None else load().with_minutes(minutes)  # refuses before Prefect starts, which takes half a minute
     prepare(settings)
 
     from flows.nightly import nightly as flow

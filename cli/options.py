@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from tasks.ingest.sources import ColumnMapping
@@ -33,6 +35,20 @@ MapItems = Annotated[list[str] | None, typer.Option("--map-items", metavar="FIEL
 ResultAsJson = Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")]
 
 
+class Command(TyperCommand):
+    """A command that refuses an option given twice, unless the option can be repeated: of two values one would be ignored."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from models.errors import UserError
+
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option, n_times in Counter(given).items():
+            if n_times > 1 and not getattr(option, "multiple", False):
+                name = max(option.opts, key=len)
+                raise UserError(f"{name} is given {n_times} times, and only one of them can count; keep one")
+        return super().parse_args(ctx, args)
+
+
 def mapping_of(
     columns: list[str] | None,
     constants: list[str] | None = None,
@@ -47,8 +63,20 @@ def mapping_of(
     """Which columns are which. option: the name of the one that gives columns, for its errors."""
     from tasks.ingest.sources import ColumnMapping
 
-    values = [*(constants or []), *([f"event_type={event_type}"] if event_type else [])]
-    return ColumnMapping(pairs(columns, option), pairs(values, "--set"), tuple(context or ()), split or None, where, time_format)
+    refuse_empty("--event-type", event_type, "click")
+    refuse_empty("--split", split, "'|'")
+    refuse_empty("--where", where, "'price > 0'")
+    refuse_empty("--time-format", time_format, "'%m/%d/%Y %H:%M'")
+    values = [*(constants or []), *([] if event_type is None else [f"event_type={event_type}"])]
+    return ColumnMapping(pairs(columns, option), pairs(values, "--set"), tuple(context or ()), split, where, time_format)
+
+
+def refuse_empty(option: str, value: str | None, example: str) -> None:
+    """Raises UserError for an option whose value is an empty text, which would do nothing."""
+    from models.errors import UserError
+
+    if value == "":
+        raise UserError(f"{option} is empty, and that says nothing; give a value such as {option} {example}, or leave it out")
 
 
 def pairs(texts: list[str] | None, option: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +30,9 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None 
 
 def show_json(rows: list[dict[str, Any]]) -> None:
     """Print rows as a JSON array of objects; null for numbers that are not finite."""
-    show([_plain(row) for row in rows], as_json=True)
+    from tasks.offline.results import plain
+
+    show([plain(row) for row in rows], as_json=True)
 
 
 def show_list(rows: list[dict[str, Any]], subject: str) -> None:
@@ -49,6 +50,17 @@ def show_list(rows: list[dict[str, Any]], subject: str) -> None:
     show([{name: row[name] for name in LIST_COLUMNS if name in row} for row in rows], as_json=False, title=title)
 
 
+def tell_ingest(summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was guessed about the files of a backtest or replay, and what became of rows that are not in it."""
+    for summary in summaries:
+        for note in summary["notes"]:
+            typer.echo(note)
+        lost = ", ".join(f"{summary[name]:,} {name}" for name in ("duplicate", "rejected") if summary[name])
+        if lost:
+            reasons = "; ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary["reasons"])
+            typer.echo(f"{summary['read']:,} {summary['kind']} read, of them {lost}{f': {reasons}' if reasons else ''}")
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -57,14 +69,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """The value in what JSON has: null for numbers that are not finite, texts as keys."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,11 @@ from cli.options import (
     mapping_of,
 )
 from models.errors import UserError, without_secrets
+
+if TYPE_CHECKING:
+    from settings import Settings
+    from tasks.figures import Curves
+    from tasks.registry.versions import Registry
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -59,8 +64,6 @@ def replay(
     as_json: ResultAsJson = False,
 ) -> None:
     """What each way of keeping up would have recommended, step by step, before it learnt the step."""
-    import json
-
     from cli.environment import set_defaults
     from settings import load
 
@@ -68,8 +71,8 @@ def replay(
     set_defaults(settings)
 
     from tasks.offline import replay as replays
-    from tasks.offline.backtest import check_writable, save
     from tasks.offline.files import Files
+    from tasks.offline.results import check_writable, picture_beside
     from tasks.process import use_threads
 
     use_threads(settings.threads)
@@ -89,29 +92,56 @@ def replay(
         seed=settings.seed if seed is None else seed,
         threads=settings.threads,
     )
-    if out is not None:
-        check_writable(out)  # a replay takes long: what cannot be written is said before it
-    result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)
+    replays.check_course(course)
     plot = None
-    if out is not None:
-        from tasks.figures import replay_curves
-
-        save(result, out)
-        plot = out.with_suffix(".png")
-        replay_curves(curves).savefig(plot, dpi=130)
-    if mlflow:
-        from tasks.registry.replay_run import log_replay
-
-        page = log_replay(
-            settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", result, curves
-        )
-        typer.echo(f"in MLflow: {without_secrets(settings.mlflow_url)}{page}", err=True)
-    if as_json:
-        typer.echo(json.dumps(result, indent=2, default=str))
-        return
-    _print(result)
-    if out is not None:
+    if out is not None:  # a replay takes long: what cannot be written is said before it
+        check_writable(out)
+        plot = picture_beside(out)
+        check_writable(plot)
+    registry = _open_registry(settings) if mlflow else None
+    result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)
+    try:
+        if out is not None and plot is not None:
+            _save(result, curves, out, plot)
+    finally:  # a file or a store that fails after all does not cost the figures
+        try:
+            if registry is not None:
+                _log(registry, settings, result, curves)
+        finally:
+            _show(result, as_json=as_json)
+    if out is not None and not as_json:
         typer.echo(f"every figure, the settings and the versions: {out}; the curves: {plot}")
+
+
+def _open_registry(settings: Settings) -> Registry:
+    from tasks.registry.versions import open_registry
+
+    return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+
+
+def _save(result: dict[str, Any], curves: Curves, out: Path, plot: Path) -> None:
+    """The figures first, then the picture of them."""
+    from tasks.figures import replay_curves
+    from tasks.offline.results import save, whole
+
+    save(result, out)
+    with whole(plot) as unfinished:
+        replay_curves(curves).savefig(unfinished, format="png", dpi=130)
+
+
+def _log(registry: Registry, settings: Settings, result: dict[str, Any], curves: Curves) -> None:
+    from tasks.registry.replay_run import log_replay
+
+    typer.echo(f"in MLflow: {without_secrets(settings.mlflow_url)}{log_replay(registry, result, curves)}", err=True)
+
+
+def _show(result: dict[str, Any], *, as_json: bool) -> None:
+    from tasks.offline.results import to_json
+
+    if as_json:
+        typer.echo(to_json(result))
+    else:
+        _print(result)
 
 
 def share(text: str, option: str) -> float:
@@ -146,9 +176,10 @@ class _Progress:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from cli.output import show
+    from cli.output import show, tell_ingest
 
     data, policies = result["data"], result["policies"]
+    tell_ingest(data["ingest"])
     typer.echo(
         f"{data['n_replayed']:,} events in {data['n_steps']:,} steps of {data['step_seconds']:,} s, "
         f"{data['replayed_from']} to {data['replayed_until']}; nights every {data['night_seconds']:,} s"
@@ -158,16 +189,17 @@ def _print(result: dict[str, Any]) -> None:
         [{"policy": name, **{key: found[key] for key in names}} for name, found in policies.items()], as_json=False, title="What came next"
     )
     segments = next(iter(policies.values()))["segments"]
-    rows = [
+    everything = {"segment": "all", "events": data["n_replayed"], **{name: found["ndcg_at_10"] for name, found in policies.items()}}
+    by_segment = [
         {
             "segment": segment.replace("_", " "),
             "events": counted["n_events"],
-            **{name: found["segments"][segment].get("ndcg_at_10") for name, found in policies.items()},
+            **{name: found["segments"][segment]["ndcg_at_10"] for name, found in policies.items()},
         }
         for segment, counted in segments.items()
         if counted["n_events"]
     ]
-    show(rows, as_json=False, title="NDCG@10 by segment (warm: known to the last night)")
+    show([everything, *by_segment], as_json=False, title="NDCG@10 by segment (warm: known to the last night)")
     if result["differences"]:
         columns = ("ndcg_at_10", "low", "high", "ratio")
         gains = [{"policy": name, **{key: found[key] for key in columns}} for name, found in result["differences"].items()]

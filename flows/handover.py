@@ -1,18 +1,17 @@
-"""The end of a night: its winner learns what came in meanwhile, and goes live with lists for everybody."""
+"""The end of a night: its winner learns the events that came in meanwhile, and goes live with lists for all users."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from flows.learning import learn_news
-from flows.retries import with_retries
+from flows.stages import retried, stage
 from models.evaluation.evaluator import make_evaluator
+from models.events import Floats
 from models.results import MetricRow, RankedLists
 from models.text.encoder import find_encoder
 from settings import Settings
@@ -24,10 +23,10 @@ from tasks.registry import day_run, increments, versions
 
 PATIENCE_S = 600.0  # for a minute that catches up on much; a night's work would be lost
 
-encode_items = task(name="encode-new-items", **with_retries)(encoding.encode_changed_items)
-load_again = task(name="load-dataset-of-now", **with_retries)(dataset.load_dataset)
-make_lists = task(name="rank", cache_policy=NO_CACHE)(learning.make_lists)
-publish = task(name="publish", **with_retries)(night.publish_night)
+encode_items = retried("encode-new-items", encoding.encode_changed_items)
+load_again = retried("load-dataset-of-now", dataset.load_dataset)
+make_lists = stage("rank", learning.make_lists)
+publish = retried("publish", night.publish_night)
 
 
 def hand_over(
@@ -35,13 +34,13 @@ def hand_over(
     tables: lake.Lake,
     models: versions.Registry,
     data: dataset.Dataset,
-    trend: Any,
+    trend: Floats,
     champion: versions.Version,
     flow_run_id: str,
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
-    """Catch up, rank everybody, publish; gives the live version, its lists and the titles of their items. Minutes have to wait for it.
+    """Catch up, rank all users, publish; returns the live version, its lists and the titles of their items. Minutes wait for it.
 
-    data, trend: of the night. An event that came in since is predicted by what was live, and learnt by what goes live.
+    data, trend: of the night. The version that was live predicts the events that came in since; the version that goes live learns them.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -55,24 +54,28 @@ def hand_over(
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        made = publication.Provenance(version.version, version.run_id, flow_run_id, snapshot, now)
-        about: dict[str, Any] = {
-            "champion": version.champion,
-            "watermarks": after,
-            "news": base.waiting,
-            "prequential": rows,
-            "versions": by,
-            "event_weights": weights,
-            "trends": learning.user_trends(data, trend, max_events),
-        }
-        publish(tables, data.catalog.item_ids, lists.users, lists.fallback, lists.neighbours, max_events, made, **about)
+        content = publication.Content(
+            item_ids=data.catalog.item_ids,
+            lists=lists.users,
+            fallback=lists.fallback,
+            neighbours=lists.neighbours,
+            max_events=max_events,
+            provenance=publication.Provenance(
+                version.version, version.run_id, flow_run_id, snapshot, datetime.now(UTC).replace(tzinfo=None)
+            ),
+            champion=version.champion,
+            watermarks=after,
+            news=base.waiting,
+            prequential=rows,
+            versions=by,
+        )
+        publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)
     return version, lists.users, data.titles
 
 
 def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | None:
-    """The live version, after what a killed minute left was cleared away; None before the first publish, and where the registry lost it."""
+    """The live version, after the leftovers of a killed minute are cleared; None before the first publish, or if the registry lost it."""
     origin = pointer.live_origin(tables)
     if origin is None:
         return None
@@ -90,7 +93,7 @@ def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | Non
 def predict(
     settings: Settings, tables: lake.Lake, models: versions.Registry, live: versions.Version | None, waiting: feed.News
 ) -> tuple[list[MetricRow], dict[str, str]]:
-    """How well the version that was live predicts what no minute has seen, and which version each name stands for."""
+    """Figures of the prediction, by the version that was live, of the events that no minute has seen; and the version behind each name."""
     if live is None or waiting.is_empty:
         return [], {}
     before = versions.find_version(models, live.champion)
@@ -107,7 +110,7 @@ def catch_up(
     base: handover.Base,
     champion: versions.Version,
 ) -> tuple[versions.Version, watermarks.Watermarks]:
-    """An increment of the base that has learnt the news, or the base itself where there are none or the gate discards them."""
+    """An increment of the base that has learnt the news, or the base itself if there are none or the gate discards them."""
     news = base.news
     if news.events.is_empty() and news.items.is_empty():
         return base.version, watermarks.Watermarks(news.snapshot, news.snapshot)

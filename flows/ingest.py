@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows.logs import speak
+from flows.stages import retried
 from models.errors import UserError
 from settings import Settings, load
 from tasks.ingest import landing
 from tasks.lake import Lake, locate, migrate
 
 speak()
-as_task = task(name="take-in", task_run_name="take-in-{kind}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
-take_in = as_task(landing.take_in_together)
+take_in = retried("take-in", landing.take_in_together, run_name="take-in-{kind}")
 
 
 @flow(name="ingest", description=__doc__)

@@ -1,16 +1,12 @@
-"""What a minute and the end of a night do alike: a version predicts the news, learns them, and is registered."""
+"""The part that a minute and the end of a night share: a version predicts the news, learns them, and is registered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
+from flows.stages import stage
 from models.online.gate import Verdict
 from models.results import MetricRow
 from models.text.encoder import find_encoder
@@ -22,9 +18,9 @@ from tasks.registry import day_run, increments, versions
 
 @dataclass(frozen=True)
 class Learning:
-    """version: what is to be published, with the watermarks after it; the parent where the gate discards what was learnt.
+    """version: the one to publish, or its parent if the gate discards the update. after: the watermarks once it is published.
 
-    predicted: how well the new events were.
+    predicted: figures of the prediction of the new events, made before they were learnt.
     """
 
     state: steps.State
@@ -32,11 +28,6 @@ class Learning:
     learnt: steps.Learnt
     version: versions.Version
     after: watermarks.Watermarks
-
-
-def stage(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """A stage of the run as Prefect shows it; it is not tried again, for the next minute does that."""
-    return task(name=name, cache_policy=NO_CACHE)(work)
 
 
 def learn_news(
@@ -49,9 +40,9 @@ def learn_news(
     before: watermarks.Watermarks,
     news: feed.News,
 ) -> Learning:
-    """The parent after the news, which came in since the watermarks before; not published yet. Needs the publishing turn.
+    """The parent after it has learnt the news since the watermarks `before`; not published yet. Needs the publishing turn.
 
-    folder: where the checkpoint is written before the registry takes it.
+    folder: where the checkpoint is written before it moves to the registry.
     """
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, parent.checkpoint_folder, champion.checkpoint_folder, news, key)
@@ -70,7 +61,7 @@ def learn_nothing(
     before: watermarks.Watermarks,
     news: feed.News,
 ) -> Learning:
-    """What is shown as it is, for a minute that only makes old lists anew: what waits to be learnt waits on for company."""
+    """Result for a run that only refreshes stale lists: weights unchanged, pending events stay pending."""
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news, key)
     after = watermarks.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows.logs import speak
+from flows.stages import retried
 from settings import load
 from tasks import upkeep
 from tasks.lake import locate, migrate
@@ -16,7 +16,7 @@ from tasks.publish import pointer
 from tasks.registry import versions
 
 speak()
-maintain_lake = task(name="maintain", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)(upkeep.maintain)
+maintain_lake = retried("maintain", upkeep.maintain)
 
 
 @flow(name="maintain", description=__doc__)

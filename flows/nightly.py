@@ -7,17 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow, get_run_logger, runtime, task
+from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows import logs
 from flows.handover import hand_over
-from flows.retries import with_retries
+from flows.stages import retried, stage
 from models.device import pick_device
 from models.errors import without_secrets
 from settings import Settings, load
-from tasks import encoding, figures, lake, locks, process, upkeep
+from tasks import encoding, lake, locks, process, upkeep
 from tasks.night import dataset, learning, report
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, versions
@@ -25,23 +24,23 @@ from tasks.registry import upkeep as registry_upkeep
 
 logs.speak()
 
-
-encode_items = task(name="encode-items", **with_retries)(encoding.encode_changed_items)
-load_dataset = task(name="load-dataset", **with_retries)(dataset.load_dataset)
-learn = task(name="train", cache_policy=NO_CACHE)(learning.learn)
-judge = task(name="evaluate", cache_policy=NO_CACHE)(learning.judge)
-complete = task(name="refit", cache_policy=NO_CACHE)(learning.complete)
-register = task(name="register", **with_retries)(night_run.register)
-write_metrics = task(name="write-metrics", **with_retries)(night.write_offline_metrics)
-prune = task(name="prune", **with_retries)(registry_upkeep.prune)
-maintain = task(name="maintain", **with_retries)(upkeep.maintain)
+encode_items = retried("encode-items", encoding.encode_changed_items)
+load_dataset = retried("load-dataset", dataset.load_dataset)
+learn = stage("train", learning.learn)
+judge = stage("evaluate", learning.judge)
+log_evaluation = retried("log-evaluation", night_run.log_evaluation)
+complete = stage("refit", learning.complete)
+register = retried("register", night_run.register)
+write_metrics = retried("write-metrics", night.write_offline_metrics)
+prune = retried("prune", registry_upkeep.prune)
+maintain = retried("maintain", upkeep.maintain)
 
 
 @flow(name="nightly", description=__doc__)
 def nightly(minutes: float | None = None) -> str:
-    """One night; gives the version that is live after it. Safe to run again after any interruption.
+    """One night; returns the version that is live after it. Safe to run again after any interruption.
 
-    minutes: budget of training on the past; MINUTEHAND_TRAIN__MINUTES if none.
+    minutes: training budget on the past; None for MINUTEHAND_TRAIN__MINUTES.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
     with locks.take(settings.home), lake.explained():
@@ -69,8 +68,7 @@ def learn_and_publish(
     champion = versions.champion(models)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch)
     judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
-    run.metrics(judged.rows)
-    run.figures({"training": figures.training_curve(*learnt.fit.curve.points), "segments": figures.segment_bars(judged.rows)})
+    log_evaluation(run, judged.rows, *learnt.fit.curve.points)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder))
         version = register(run, Path(folder), judged.rows, learning.example(data))

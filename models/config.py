@@ -41,7 +41,9 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     max_epochs: PositiveInt = Field(16, description="Passes over the training events at most")
     patience: PositiveInt = Field(3, description="Epochs without a gain in validation NDCG@10 before training stops")
-    minutes: PositiveFloat = Field(6.0, description="Wall-clock budget of training on the past; the refit costs about as much again")
+    minutes: PositiveFloat = Field(
+        6.0, allow_inf_nan=False, description="Wall-clock budget of training on the past; the refit costs about as much again"
+    )
     learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
     batch_events: PositiveInt = Field(2048, description="Events a training step sees; more of many data on a CUDA card")

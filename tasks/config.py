@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-EVENT_WEIGHTS = {
-    "view": 1.0,
-    "click": 1.0,
-    "cart": 1.0,
-    "purchase": 1.0,
-    "rating": 1.0,
-    "search": 0.0,
-    "return": 0.0,
-}
+from tasks.event_types import EVENT_WEIGHTS
 
 
 class IngestConfig(BaseModel):

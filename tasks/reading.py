@@ -41,16 +41,11 @@ class UserList:
     note: str | None
 
 
-def recommendations(lake: Lake, user_id: str, k: int) -> list[Row]:
-    """The best k items of a user, best first; of a user without a list, the list for anyone, whose source is 'popular'.
+def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
+    """The best k items of each user, best first; of a user without a list, the list for anyone, whose source is 'popular'.
 
     Raises UserError where nothing has been published yet; the message says which command comes next.
     """
-    return lists_of(lake, [user_id], k)[0].rows
-
-
-def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
-    """The recommendations of several users, by one connection."""
     with _asking(lake) as con:
         return [_list_of(con, user_id, k) for user_id in user_ids]
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks.lake import Lake, statement, writing
+from tasks.retention import FRESHNESS_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SNAPSHOT_HOURS
 
 logger = logging.getLogger("minutehand.upkeep")
 
@@ -33,13 +34,13 @@ class MaintenanceSummary:
 
 def maintain(
     lake: Lake,
-    keep_publications: int = 7,
+    keep_publications: int = PUBLICATIONS_WITH_SNAPSHOT,
     *,
     spare: Collection[int] = (),
     keep_from: int | None = None,
-    keep_hours: float = 24.0,
-    grace_hours: float = 1.0,
-    keep_freshness_days: float = 30.0,
+    keep_hours: float = SNAPSHOT_HOURS,
+    grace_hours: float = ORPHAN_GRACE_HOURS,
+    keep_freshness_days: float = FRESHNESS_DAYS,
     now: datetime | None = None,
 ) -> MaintenanceSummary:
     """Keep files few and large, and let go of snapshots that nobody needs: forget, flush, expire, rewrite, merge, clean up.

@@ -8,11 +8,14 @@ import subprocess
 import tomllib
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
+from prefect import Flow
 
 from cli.up.orchestration import OWN_RUNS
 from tests.conftest import ROOT
@@ -67,12 +70,36 @@ def test_the_runs_of_a_deployment_beat_so_that_a_killed_one_is_known(deployment:
     assert deployment["work_pool"]["job_variables"]["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
+def _flow_of(entrypoint: str) -> Flow[..., Any]:
+    """The flow that an entrypoint names; fails where there is none."""
+    module, _, name = entrypoint.rpartition(".")
+    found = getattr(import_module(module), name)
+    assert isinstance(found, Flow), f"{entrypoint} is no flow"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "error"), [("flows.nightly.nigthly", AttributeError), ("flows.nigthly.nightly", ModuleNotFoundError)]
+)
+def test_a_misspelt_entrypoint_is_found(entrypoint: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        _flow_of(entrypoint)
+
+
+def test_every_flow_has_one_deployment_and_every_deployment_a_flow() -> None:
+    modules = [f"flows.{file.stem}" for file in sorted((ROOT / "flows").glob("*.py")) if file.stem != "__init__"]
+    flows = [f"{module}.{name}" for module in modules for name, found in vars(import_module(module)).items() if _is_flow_of(module, found)]
+    assert len(flows) >= 4
+    assert sorted(deployment["entrypoint"] for deployment in _deployments()) == sorted(flows)
+
+
+def _is_flow_of(module: str, found: object) -> bool:
+    return isinstance(found, Flow) and found.fn.__module__ == module
+
+
 @pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
 def test_a_deployment_is_described_limited_scheduled_and_runs_without_parameters(deployment: dict[str, Any]) -> None:
-    module, _, function = deployment["entrypoint"].rpartition(".")
-    if not (ROOT / f"{module.replace('.', '/')}.py").exists():
-        pytest.skip(f"there is no {module} yet")
-    flow = getattr(import_module(module), function)
+    flow = _flow_of(deployment["entrypoint"])
     assert flow.name == deployment["name"]
     given = set(deployment.get("parameters", {}))
     needed = {name for name, parameter in inspect.signature(flow.fn).parameters.items() if parameter.default is inspect.Parameter.empty}
@@ -89,7 +116,43 @@ def test_make_alone_lists_every_target() -> None:
         assert f"make {target} " in shown
 
 
-def test_make_refuses_a_python_that_does_not_fit_with_a_clear_error(tmp_path: Any) -> None:
+def test_make_bench_runs_every_bench_that_needs_no_arguments_in_the_order_of_their_names() -> None:
+    benches = sorted(file.stem for file in (ROOT / "bench").glob("*.py") if '__name__ == "__main__"' in file.read_text(encoding="utf-8"))
+    assert len(benches) >= 9
+    assert [name for name in benches if "required=True" in (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")] == []
+    (loop,) = [line for line in _dry_run("bench") if "-m bench." in line]
+    assert re.findall(r"for name in ([a-z_ ]+);", loop) == [" ".join(benches)]
+
+
+def test_a_bench_that_takes_hours_has_a_target_of_its_own() -> None:
+    for folder in sorted(file.parent.name for file in (ROOT / "bench").glob("*/__main__.py")):
+        assert any(f"-m bench.{folder} " in line for line in _dry_run(f"bench-{folder}"))
+
+
+def _dry_run(target: str) -> list[str]:
+    """The commands that make would run."""
+    return subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", ["nightly", "recipes", "training"])
+def test_a_bench_whose_data_is_not_there_says_so_and_keeps_the_results_of_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = import_module(f"bench.{name}")
+    results = tmp_path / "results"
+    monkeypatch.setattr("bench.table.RESULTS", results)
+    monkeypatch.setattr("bench.nightly.RESULTS", results / "nightly.json")
+    monkeypatch.setattr("sys.argv", [name, "--data", str(tmp_path)])
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+    bench.main()
+    *left_out, last = capsys.readouterr().out.splitlines()
+    assert len(left_out) >= 2
+    assert all(line.endswith(f": not in {tmp_path}, left out") for line in left_out)
+    assert last == "nothing was measured"
+    assert not results.exists()
+
+
+def test_make_refuses_a_python_that_does_not_fit_with_a_clear_error(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.0 && exit 0\nexit 1\n')
     old.chmod(0o755)

@@ -12,10 +12,7 @@ from tests.conftest import ROOT
 
 
 def test_readme_shows_every_setting_with_its_default() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README.md yet")
-    shown = [line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("| `MINUTEHAND_")]
+    shown = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `MINUTEHAND_")]
     assert shown == table().splitlines()[2:], "`python -m settings` prints the table to paste"
 
 
@@ -52,6 +49,15 @@ def test_a_misspelt_variable_is_an_error_that_names_the_nearest(monkeypatch: pyt
 def test_an_impossible_value_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_SERVER__PREFECT_PORT", "70000")
     with pytest.raises(SettingsError, match=r"MINUTEHAND_SERVER__PREFECT_PORT has an impossible value: .* 65535 \(found: 70000\)"):
+        load()
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_training_budget_is_a_finite_number_above_0(minutes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=f"a training budget of {minutes} minutes is none; give a finite number above 0"):
+        load().with_minutes(float(minutes))
+    monkeypatch.setenv("MINUTEHAND_TRAIN__MINUTES", minutes)
+    with pytest.raises(SettingsError, match=rf"MINUTEHAND_TRAIN__MINUTES has an impossible value: .* \(found: {minutes}\)"):
         load()
 
 

@@ -139,10 +139,8 @@ def _fresh_folder(path: Path) -> str:
 
 
 def _mlflow_command(settings: Settings) -> tuple[str, ...]:
-    from cli.environment import tracking_uri
-
     home = settings.home.resolve()
-    uri = tracking_uri(settings)
+    uri = settings.tracking_uri
     _write_ahead(uri)
     server = settings.server
     return (

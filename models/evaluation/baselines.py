@@ -1,61 +1,82 @@
-"""The models that any other has to beat: popularity, recent popularity, item-kNN."""
+"""The models that any other has to beat, each tuned on the validation events: popularity, recent popularity, item-kNN."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
+import torch
+from torch import Tensor
 
-from models.events import Events, Floats, Ints, ragged_rows
+from models.device import BLOCK_CELLS
+from models.evaluation.evaluator import Evaluator
+from models.evaluation.item_knn import ItemKnn
+from models.evaluation.protocols import Task
+from models.events import Ints
+from models.metrics.ranking import Ranking
+from models.metrics.summary import means
+from models.ranking.prior import HALF_LIVES_H
 
-MAX_HISTORY = 200
-N_NEIGHBOURS = 100
+BASELINES = ("most_popular", "recent_popular", "item_knn")
+KNN_DECAYS = (1.0, 0.8, 0.5)
+MAX_TUNING_ROWS = 5000
 
 
-class ItemKnn:
-    """Cosine between the users of two items, shrunk; a history votes with its last events, newest first.
+def rank_baselines(task: Task) -> dict[str, Ranking]:
+    """All of BASELINES on the test rows."""
+    return {name: rank_baseline(name, task)[0] for name in BASELINES}
 
-    Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms".
+
+def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:
+    """One of BASELINES on the test rows, and what was chosen for it on the validation rows.
+
+    Popularity is counted up to each event; item-kNN keeps the neighbours of the training events.
     """
-
-    def __init__(self, train: Events, decay: float = 0.8, shrinkage: float = 5.0) -> None:
-        self.decay = decay
-        recent = (train.offsets[train.user + 1] - 1 - np.arange(len(train))) < MAX_HISTORY
-        seen = sparse.csr_matrix(
-            (np.ones(int(recent.sum()), np.float32), (train.user[recent], train.item[recent])), shape=(train.n_users, train.n_items)
-        )
-        seen.data[:] = 1.0
-        counts = np.asarray(seen.sum(0)).ravel()
-        self.neighbours = _nearest(seen.T.tocsr(), counts, shrinkage)
-        self.popularity = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
-
-    def with_decay(self, decay: float) -> ItemKnn:
-        """The same neighbours with another decay per event of history."""
-        other = copy.copy(self)
-        other.decay = decay
-        return other
-
-    def score(self, events: Events, rows: Ints) -> Floats:
-        """[rows, items]: votes of the events before each row; popularity decides ties and where there is no history."""
-        start = np.maximum(rows - 50, events.offsets[events.user[rows]])
-        number, history = ragged_rows(start, rows)
-        age = rows[number] - 1 - history
-        votes = sparse.csr_matrix(((self.decay**age).astype(np.float32), (number, events.item[history])), shape=(len(rows), events.n_items))
-        return (votes @ self.neighbours).toarray() + self.popularity * np.float32(1e-9)
+    evaluator, test = task.evaluator, task.test
+    tuning = task.validation[:: max(len(task.validation) // MAX_TUNING_ROWS, 1)]
+    if name == "most_popular":
+        return (rank_static(task) if task.split is None else evaluator.rank_popularity(test, len(HALF_LIVES_H))), {}
+    if name == "recent_popular":
+        best = best_half_life(evaluator, tuning)
+        return evaluator.rank_popularity(test, best), {"half_life_hours": HALF_LIVES_H[best]}
+    knn = ItemKnn(task.train)
+    decay = best_decay(evaluator, knn, tuning)
+    return evaluator.rank_item_knn(test, knn.with_decay(decay)), {"decay": decay}
 
 
-def _nearest(users_of: sparse.csr_matrix, counts: Floats, shrinkage: float, block: int = 1024) -> sparse.csr_matrix:
-    """Each item's N_NEIGHBOURS nearest other items, in blocks of rows."""
-    users = users_of.T.tocsc()
-    blocks = []
-    for start in range(0, users_of.shape[0], block):
-        common = (users_of[start : start + block] @ users).toarray()
-        norm = np.sqrt(counts[start : start + block, None] * counts[None, :])
-        similarity = common / (norm + shrinkage)
-        similarity[np.arange(len(common)), start + np.arange(len(common))] = 0
-        if similarity.shape[1] > N_NEIGHBOURS:
-            floor = np.partition(similarity, -N_NEIGHBOURS, axis=1)[:, -N_NEIGHBOURS, None]
-            similarity[similarity < floor] = 0
-        blocks.append(sparse.csr_matrix(similarity.astype(np.float32)))
-    return sparse.vstack(blocks).tocsr()
+def best_half_life(evaluator: Evaluator, rows: Ints) -> int:
+    """The index in HALF_LIVES_H of the popularity with the highest NDCG@10 on some rows; the first where there are none."""
+    by_half_life = {column: _ndcg(evaluator.rank_popularity(rows, column)) for column in range(len(HALF_LIVES_H))}
+    return max(by_half_life, key=by_half_life.__getitem__)
+
+
+def best_decay(evaluator: Evaluator, knn: ItemKnn, rows: Ints) -> float:
+    """The one of KNN_DECAYS with the highest NDCG@10 on some rows; the first of equals."""
+    by_decay = {decay: _ndcg(evaluator.rank_item_knn(rows, knn.with_decay(decay))) for decay in KNN_DECAYS}
+    return max(by_decay, key=by_decay.__getitem__)
+
+
+def best_baseline(rankings: Mapping[str, Ranking]) -> str | None:
+    """The baseline with the highest NDCG@10 among some models, if there is any; the first of equals."""
+    there = [name for name in BASELINES if name in rankings]
+    return max(there, key=lambda name: _ndcg(rankings[name])) if there else None
+
+
+def rank_static(task: Task) -> Ranking:
+    """Popularity over all training events, whenever they were: what leave-one-out papers call popularity."""
+    count = torch.from_numpy(np.bincount(task.train.item, minlength=task.train.n_items).astype(np.float32))
+    return rank_scores(task, lambda rows: count.expand(len(rows), -1).clone())
+
+
+def rank_scores(task: Task, score: Callable[[Ints], Tensor]) -> Ranking:
+    """The test rows by any function from rows to scores [rows, items]."""
+    evaluator = task.evaluator
+    block = max(BLOCK_CELLS // evaluator.events.n_items, 1)
+    parts = (task.test[first : first + block] for first in range(0, len(task.test), block))
+    return evaluator.in_order(task.test, *evaluator.rank((part, score(part)) for part in parts))
+
+
+def _ndcg(ranking: Ranking) -> float:
+    """Mean NDCG@10 to compare by, so that no events make all models equal."""
+    return means(ranking)["ndcg_at_10"] or 0.0

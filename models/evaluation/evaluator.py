@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.config import EvaluationConfig
 from models.device import BLOCK_CELLS
-from models.evaluation.baselines import ItemKnn
+from models.evaluation.item_knn import ItemKnn
 from models.events import Events, Floats, Ints, Windows, cut, offsets_of, ragged_rows
 from models.metrics.ranking import Ranking, rank_events
 from models.ranking.blend import (

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from models.events import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference, and the ends of its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def mean_difference(ours: Floats, theirs: Floats, user: Ints, n_resamples: int, seed: int) -> Difference:
+    """Ours less theirs on the same events, of which there is at least one; the interval is that of `bootstrap_interval`."""
+    less = ours - theirs
+    return Difference(float(less.mean()), *bootstrap_interval(less, user, n_resamples, seed))
 
 
 def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int) -> tuple[float, float]:

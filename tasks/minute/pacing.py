@@ -44,6 +44,10 @@ class Beside:
     is_settled: bool
 
 
+ALL_SETTLED = Beside([], (), is_settled=True)
+"""No list waits, such as after a publish of all lists."""
+
+
 def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
     """From which age on, and how many a minute, lists are made anew so that all are before they are refresh_after_hours old.
 

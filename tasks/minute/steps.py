@@ -11,7 +11,8 @@ import polars as pl
 
 from models.config import IncrementConfig
 from models.events import Floats, Ints
-from models.metrics.ranking import Ranking
+from models.metrics.segments import segment_masks
+from models.metrics.summary import summarise
 from models.online.gate import Verdict
 from models.online.increment import learn, with_popularity
 from models.online.prequential import Predicted, Queries, predict, rank_popular
@@ -51,7 +52,7 @@ class State:
 
 @dataclass(frozen=True)
 class Scored:
-    """The figures of the new events, by model and segment, and what learning needs of their prediction."""
+    """The figures of the new events, by model and segment that has any, and what learning needs of their prediction."""
 
     rows: list[MetricRow]
     live: Predicted
@@ -142,29 +143,13 @@ def score(state: State, config: IncrementConfig) -> Scored:
         "recent_popular": rank_popular(_offered(live)[:, RECENT], queries, hide_seen=live.hide_seen),
     }
     warm_user = np.diff(offsets_of(known, len(step.user_ids)))[user] > 0
-    return Scored(_metric_rows(rankings, warm_user, state.is_warm_item[item]), by_live)
+    figures = summarise(rankings, segment_masks(warm_user, state.is_warm_item[item]))
+    return Scored([row for row in figures if row.value is not None], by_live)
 
 
 def _offered(version: Checkpoint) -> Floats:
     """Popularity [items, features]; minus infinity where an item is not available, as in lists."""
     return np.where(version.catalog.is_available[:, None], version.popularity, -np.inf)
-
-
-def _metric_rows(rankings: dict[str, Ranking], warm_user: np.ndarray, warm_item: np.ndarray) -> list[MetricRow]:
-    masks = {
-        "all": np.ones(len(warm_user), bool),
-        "warm_user_warm_item": warm_user & warm_item,
-        "warm_user_cold_item": warm_user & ~warm_item,
-        "cold_user_warm_item": ~warm_user & warm_item,
-        "cold_user_cold_item": ~warm_user & ~warm_item,
-    }
-    rows = []
-    for model, ranking in rankings.items():
-        for segment, mask in masks.items():
-            part, n = ranking.of(mask), int(mask.sum())
-            metrics = {"ndcg_at_10": part.ndcg_at_10, "hr_at_10": part.hr_at_10, "mrr": part.mrr} if n else {}
-            rows += [MetricRow(model, segment, metric, float(values.mean()), n) for metric, values in metrics.items()]
-    return rows
 
 
 def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) -> Learnt:

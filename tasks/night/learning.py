@@ -12,10 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
-from models.evaluation.evaluator import Evaluator, make_evaluator
-from models.evaluation.holdout import best_baseline, held_out, metric_rows, rank_baselines, rank_recommender
-from models.events import Ints, TemporalSplit, ragged_rows
+from models.evaluation.baselines import best_baseline, rank_baselines
+from models.evaluation.comparison import lift, rank_recommender, summary
+from models.evaluation.evaluator import Evaluator
+from models.evaluation.protocols import Task, temporal
+from models.events import Ints, ragged_rows
 from models.metrics.ranking import Ranking
+from models.metrics.summary import means
 from models.night import Fit, fit_past, refit
 from models.online.begin import begin, sample_memory
 from models.ranking.neighbours import neighbours
@@ -33,24 +36,32 @@ log = logging.getLogger("minutehand.night")
 
 @dataclass(frozen=True)
 class Learnt:
-    """A model trained on the past, and the rows that it is judged on."""
+    """A model trained on the past, and the events that it is judged on."""
 
-    evaluator: Evaluator
-    split: TemporalSplit
-    validation: Ints
-    test: Ints
+    task: Task
     fit: Fit
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """The rules of the night."""
+        return self.task.evaluator
+
+    @property
+    def held_out_from(self) -> int:
+        """When the first event happened that the model has not seen, in unix seconds."""
+        assert self.task.split is not None, "a night splits by time"
+        return self.task.split.validation_from
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The table of the night."""
+    """The table of the night, and NDCG@10 for the gate: None where it could not be measured, as where nothing was held out."""
 
     rows: list[MetricRow]
-    ndcg: float
+    ndcg: float | None
     champion_ndcg: float | None
-    best_baseline: str
-    best_baseline_ndcg: float
+    best_baseline: str | None
+    best_baseline_ndcg: float | None
 
 
 def learn(
@@ -62,11 +73,8 @@ def learn(
     on_epoch: OnEpoch | None = None,
 ) -> Learnt:
     """Train on the events before the validation period and choose epochs and blend on it."""
-    evaluator = make_evaluator(dataset.events, evaluation)
-    split = TemporalSplit.by_quantile(dataset.events.time, evaluation.train_share, evaluation.validation_share)
-    validation, test = held_out(dataset.events, split, evaluation.max_events, seed)
-    fit = fit_past(evaluator, split, validation, dataset.text, model, train, seed, on_epoch)
-    return Learnt(evaluator, split, validation, test, fit)
+    task = temporal(dataset.events, evaluation, seed)
+    return Learnt(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch))
 
 
 def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
@@ -74,26 +82,23 @@ def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: E
 
     A champion of another version of minutehand cannot be compared with, and is passed over.
     """
-    evaluator, test = learnt.evaluator, learnt.test
-    rankings = {"minutehand": rank_recommender(evaluator, learnt.fit.weights, learnt.fit.blend, test)}
+    task, fit = learnt.task, learnt.fit
+    rankings = {"minutehand": rank_recommender(task.evaluator, fit.weights, fit.blend, task.test)}
     if champion is not None:
         try:
-            rankings["champion"] = rank_champion(dataset, evaluator, champion, test)
+            rankings["champion"] = rank_champion(dataset, task.evaluator, champion, task.test)
         except checkpoints.UnreadableFormatError as error:
             log.warning("no comparison with the champion: %s", error)
-    rankings |= rank_baselines(evaluator, learnt.split, learnt.validation, test)
-    best = best_baseline(rankings)
+    rankings |= rank_baselines(task)
+    gain, best = lift(task, rankings, evaluation, seed), best_baseline(rankings)
+    ndcg = {name: means(ranking)["ndcg_at_10"] for name, ranking in rankings.items()}
     return Judged(
-        rows=list(metric_rows(evaluator, learnt.split, test, rankings, evaluation, seed)),
-        ndcg=_mean(rankings["minutehand"]),
-        champion_ndcg=_mean(rankings["champion"]) if "champion" in rankings else None,
+        rows=[*summary(task, rankings), *([gain] if gain else [])],
+        ndcg=ndcg["minutehand"],
+        champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
-        best_baseline_ndcg=_mean(rankings[best]),
+        best_baseline_ndcg=ndcg[best] if best else None,
     )
-
-
-def _mean(ranking: Ranking) -> float:
-    return float(ranking.ndcg_at_10.mean()) if len(ranking.rank) else 0.0
 
 
 def rank_champion(dataset: Dataset, evaluator: Evaluator, folder: Path, rows: Ints) -> Ranking:
@@ -134,7 +139,7 @@ def completed(
     popularity = popularity_now(dataset)
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
     live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
-    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.split.validation_from)
+    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.held_out_from)
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from models.metrics.segments import SEGMENTS
+from models.metrics.summary import FIGURES
 from models.results import MetricRow, RankedLists
 from tasks.night.learning import Judged
 
 MARKUP = re.compile(r"[\\`*_\[\]<>|#]")
-METRICS = ("ndcg_at_10", "hr_at_10", "mrr", "coverage_at_10")
-SEGMENTS = ("all", "warm_user_warm_item", "warm_user_cold_item", "cold_user_warm_item", "cold_user_cold_item")
 
 
 def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists, titles: Sequence[str]) -> str:
@@ -29,11 +29,11 @@ def metrics_table(rows: Sequence[MetricRow]) -> str:
     """Models against metrics over all held-out events, then NDCG@10 by segment."""
     value = {(row.model, row.segment, row.metric): row for row in rows}
     models = list(dict.fromkeys(row.model for row in rows))
-    overall = [[model, *(_figure(value.get((model, "all", metric))) for metric in METRICS)] for model in models]
+    overall = [[model, *(_figure(value.get((model, "all", metric))) for metric in FIGURES)] for model in models]
     counts = [next((row.n_events for row in rows if row.segment == segment), 0) for segment in SEGMENTS[1:]]
     titles = [f"{segment.replace('_', ' ')} ({n:,})" for segment, n in zip(SEGMENTS[1:], counts, strict=True)]
     by_segment = [[model, *(_figure(value.get((model, segment, "ndcg_at_10"))) for segment in SEGMENTS[1:])] for model in models]
-    return f"{_table(['model', *METRICS], overall)}\n\nNDCG@10 by segment (events):\n\n{_table(['model', *titles], by_segment)}"
+    return f"{_table(['model', *FIGURES], overall)}\n\nNDCG@10 by segment (events):\n\n{_table(['model', *titles], by_segment)}"
 
 
 def lift(rows: Sequence[MetricRow]) -> MetricRow | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,10 +15,12 @@ import torch
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
 from models.device import pick_device
 from models.errors import UserError
-from models.evaluation.holdout import rank_recommender
-from models.evaluation.protocols import BASELINES, LEARNERS, PROTOCOLS, Task, differences, figures, make_task, rank_baseline
+from models.evaluation.baselines import BASELINES, rank_baseline
+from models.evaluation.comparison import differences, rank_recommender, summary
+from models.evaluation.protocols import PROTOCOLS, Task, make_task
 from models.events import sample
 from models.metrics.ranking import Ranking
+from models.metrics.summary import nested
 from models.night import fit_past
 from models.training.training import OnEpoch
 from tasks.config import IngestConfig
@@ -29,7 +29,9 @@ from tasks.offline.files import Files, Loaded, load
 from tasks.process import peak_memory, versions
 
 log = logging.getLogger("minutehand.backtest")
+LEARNERS = ("minutehand", "id_only")
 MODELS = (*LEARNERS, *BASELINES)
+RENAMED = {"pop": "most_popular", "recent": "recent_popular", "itemknn": "item_knn", "idonly": "id_only"}
 LEAST_CHOICE = 500
 MOST_ENCODING = 0.4
 """Share of a budget that may go to encoding; texts beyond it are left out."""
@@ -65,7 +67,8 @@ def check_choice(protocol: str, models: Sequence[str]) -> None:
         raise UserError(f"no protocol {protocol!r}; {_did_you_mean(protocol, PROTOCOLS)}give one of: {', '.join(PROTOCOLS)}")
     for name in models:
         if name not in MODELS:
-            raise UserError(f"no model {name!r}; {_did_you_mean(name, MODELS)}give some of: {','.join(MODELS)}")
+            hint = f"it is called {RENAMED[name]} now; " if name in RENAMED else _did_you_mean(name, MODELS)
+            raise UserError(f"no model {name!r}; {hint}give some of: {','.join(MODELS)}")
     if not models or len(set(models)) < len(models):
         raise UserError(f"--models {','.join(models)!r} names no model, or one twice; give some of: {','.join(MODELS)}")
 
@@ -90,6 +93,11 @@ def backtest(
     Raises UserError for what cannot be read or tested.
     """
     check_choice(protocol, models)
+    if files.order is not None and protocol != "leave-one-out":
+        raise UserError(
+            f"--order {files.order!r} numbers each user's events, and {protocol!r} goes by their times; "
+            "add --protocol leave-one-out, or leave --order out"
+        )
     if files.without_time and protocol != "leave-one-out":
         raise UserError(
             f"--without-time keeps nothing but the order of events, and {protocol!r} splits by time; add --protocol leave-one-out"
@@ -108,7 +116,7 @@ def backtest(
     dataset = loaded.dataset
     task = make_task(protocol, dataset.events, recipe.evaluation, recipe.seed)
     rankings: dict[str, Ranking] = {}
-    results: dict[str, dict[str, Any]] = {}
+    costs: dict[str, dict[str, Any]] = {}
     for name in models:
         if on_model is not None:
             on_model(name)
@@ -123,11 +131,12 @@ def backtest(
                 deadline = started + recipe.train.minutes * 60 - encoding_s
                 rankings[name], details = rank_learner(task, text, recipe, deadline, on_epoch)
             seconds = clock.monotonic() - started + encoding_s
-            results[name] = {**figures(task, rankings[name]), "seconds": round(seconds, 2), "peak_mib": round(peak_mib()), **details}
+            costs[name] = {"seconds": round(seconds, 2), "peak_mib": round(peak_mib()), **details}
+    figures = nested(summary(task, rankings))
     return {
         "protocol": protocol,
         "data": describe(files, loaded, task),
-        "models": results,
+        "models": {name: {**figures[name], **costs[name]} for name in models},
         "differences": differences(task, rankings, recipe.evaluation, recipe.seed),
         "settings": recipe.dump(),
         "versions": versions(),
@@ -182,29 +191,3 @@ def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:
         "hides_seen_items": task.evaluator.hide_seen,
         "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
     }
-
-
-def check_writable(file: Path) -> None:
-    """Raises UserError where `save` could not write; what is there stays as it is."""
-    trial = file.with_name(f".{file.name}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise _unwritable(file, error) from error
-
-
-def _unwritable(file: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out")
-
-
-def save(result: dict[str, Any], file: Path) -> None:
-    """Write a result as JSON; the file is there in full or not at all."""
-    unfinished = file.with_name(f".{file.name}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(result, indent=2, default=str, allow_nan=False), encoding="utf-8")
-        unfinished.replace(file)
-    except OSError as error:
-        raise _unwritable(file, error) from error

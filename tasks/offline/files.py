@@ -116,7 +116,8 @@ def reader() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def check_columns(files: Files) -> None:
-    """Refuses files and mappings that no row can be read with, before anything else is done."""
+    """Refuses files and mappings that no row can be read with, and mappings of no file, before anything else is done."""
+    _check_items_are_given(files)
     check_fields(files.event_mapping, EVENT_ALIASES, "events")
     check_fields(files.item_mapping, ITEM_ALIASES, "items")
     with reader() as con:
@@ -128,9 +129,20 @@ def check_columns(files: Files) -> None:
             resolved(inspect(con, path), "items", files.item_mapping)
 
 
+def _check_items_are_given(files: Files) -> None:
+    """Refuses what is said about the columns of items where there are no items."""
+    mapping = files.item_mapping
+    if files.items is not None or mapping == ColumnMapping():
+        return
+    given = [f"--map-items {name}={column}" for name, column in mapping.columns.items()]
+    given += [] if mapping.separator is None else [f"--split {mapping.separator!r}"]
+    told = " and ".join(given) or "a mapping"
+    raise UserError(f"{told} is for the columns of items, and no items are given; add --items FILE, or leave it out")
+
+
 def find_order(files: Files) -> str | None:
     """The column that numbers each user's events: the one asked for, else `pos` where every file has it."""
-    wanted = files.order or ORDER
+    wanted = ORDER if files.order is None else files.order
     with reader() as con:
         for path in discover([files.events]):
             source = inspect(con, path)

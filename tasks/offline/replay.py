@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -14,13 +14,13 @@ import numpy as np
 from models.config import EvaluationConfig, IncrementConfig
 from models.device import pick_device
 from models.errors import UserError
+from models.evaluation.baselines import best_half_life
 from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events, TemporalSplit
-from models.metrics.intervals import bootstrap_interval
-from models.metrics.ranking import Ranking
-from models.online.replay import OnStep, Policy, ReplayConfig, Replayed, known_policies
+from models.metrics.intervals import mean_difference
+from models.metrics.summary import METRICS, nested, summarise
+from models.online.replay import OnStep, ReplayConfig, Replayed, known_policies
 from models.online.replay import replay as run
-from models.ranking.prior import HALF_LIVES_H
 from models.version.checkpoint import Checkpoint
 from tasks import process
 from tasks.figures import Curves
@@ -109,12 +109,12 @@ def replay(
             "hides_seen_items": evaluator.hide_seen,
             "ingest": [{**summary.row(), "reasons": summary.reasons, "notes": summary.notes} for summary in loaded.summaries],
         },
-        "policies": figures(replayed, policies, course.policies),
+        "policies": figures(replayed, course.policies, data.events.n_items),
         "differences": differences(evaluator, replayed, recipe),
         "settings": recipe.dump(),
         "versions": process.versions(),
     }
-    return result, curves(evaluator, replayed, since, course.step_s)
+    return result, curves(replayed, since, course.step_s)
 
 
 def border(events: Events, share: float) -> int:
@@ -141,8 +141,7 @@ def known_at(since: int, events: Events, config: EvaluationConfig) -> tuple[Eval
     rules = make_evaluator(past, config)
     split = TemporalSplit.by_quantile(past.time, 0.9, 0.1)
     tuning = np.flatnonzero(past.time >= split.validation_from)[:: max(len(past) // 50_000, 1)]
-    quality = [float(rules.rank_popularity(tuning, row).ndcg_at_10.mean()) for row in range(len(HALF_LIVES_H))] if len(tuning) else [0.0]
-    return replace(make_evaluator(events, config), hide_seen=rules.hide_seen), int(np.argmax(quality))
+    return replace(make_evaluator(events, config), hide_seen=rules.hide_seen), best_half_life(rules, tuning)
 
 
 @dataclass(frozen=True)
@@ -159,23 +158,11 @@ class Nights:
         return learning.completed(data, learnt, recipe.model, recipe.train, recipe.increment, recipe.seed)
 
 
-def figures(replayed: Replayed, policies: Sequence[Policy], wanted: Sequence[str]) -> dict[str, Any]:
+def figures(replayed: Replayed, wanted: Sequence[str], n_items: int) -> dict[str, Any]:
     """Policy -> its figures over all events, by segment, and its cost."""
-    out = {}
-    for name in (name for name in wanted if name in replayed.rankings):
-        ranking = replayed.rankings[name]
-        segments = {
-            segment: {"n_events": int(mask.sum()), **({} if not mask.any() else means(ranking.of(mask)))}
-            for segment, mask in replayed.segments.items()
-        }
-        out[name] = {**means(ranking), "seconds_per_step": round(replayed.seconds[name], 4), "segments": segments}
-    return out
-
-
-def means(ranking: Ranking) -> dict[str, float]:
-    """The metrics of a ranking; 0 where nothing was ranked."""
-    metrics = {"ndcg_at_10": ranking.ndcg_at_10, "hr_at_10": ranking.hr_at_10, "mrr": ranking.mrr}
-    return {name: float(values.mean()) if len(values) else 0.0 for name, values in metrics.items()}
+    rankings = {name: replayed.rankings[name] for name in wanted if name in replayed.rankings}
+    found = nested(summarise(rankings, replayed.segments, n_items))
+    return {name: {**of_policy, "seconds_per_step": round(replayed.seconds[name], 4)} for name, of_policy in found.items()}
 
 
 def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dict[str, Any]:
@@ -186,25 +173,24 @@ def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dic
     out = {}
     for name in (name for name in replayed.rankings if name != OURS):
         ours, other = replayed.rankings[OURS], replayed.rankings[name]
-        gain = {metric: getattr(ours, metric) - getattr(other, metric) for metric in ("ndcg_at_10", "hr_at_10", "mrr")}
-        interval = {metric: bootstrap_interval(value, user, recipe.evaluation.n_bootstrap, recipe.seed) for metric, value in gain.items()}
-        low, high = interval["ndcg_at_10"]
-        base = float(other.ndcg_at_10.mean())
+        gain = {
+            metric: mean_difference(getattr(ours, metric), getattr(other, metric), user, recipe.evaluation.n_bootstrap, recipe.seed)
+            for metric in METRICS
+        }
+        less, base = ours.ndcg_at_10 - other.ndcg_at_10, float(other.ndcg_at_10.mean())
         out[name] = {
-            "ndcg_at_10": float(gain["ndcg_at_10"].mean()),
-            "low": low,
-            "high": high,
+            "ndcg_at_10": gain["ndcg_at_10"].difference,
+            "low": gain["ndcg_at_10"].low,
+            "high": gain["ndcg_at_10"].high,
             "ratio": float(ours.ndcg_at_10.mean()) / base if base else None,
-            **{
-                metric: {"difference": float(gain[metric].mean()), "low": interval[metric][0], "high": interval[metric][1]}
-                for metric in ("hr_at_10", "mrr")
-            },
-            "gain_by_segment": {segment: float(gain["ndcg_at_10"][mask].sum() / len(mask)) for segment, mask in replayed.segments.items()},
+            "hr_at_10": asdict(gain["hr_at_10"]),
+            "mrr": asdict(gain["mrr"]),
+            "gain_by_segment": {segment: float(less[mask].sum() / len(mask)) for segment, mask in replayed.segments.items()},
         }
     return out
 
 
-def curves(evaluator: Evaluator, replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
+def curves(replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
     """The steps in at most n_points stretches of equal length."""
     last = int(replayed.step.max(initial=0)) + 1
     stretch = replayed.step // max(-(-last // n_points), 1)

@@ -2,85 +2,45 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import duckdb
 import pyarrow as pa
 
 from models.errors import UserError
-from models.events import Ints
-from models.results import MetricRow, Neighbours, RankedLists
-from tasks.lake import Lake, statement, writing
-from tasks.minute.feed import News
+from tasks.lake import Lake, statement
 from tasks.minute.pacing import Beside
-from tasks.publish.publication import (
-    CHANGED_DEPTH,
-    Provenance,
-    Publication,
-    fresh_events,
-    insert_neighbours,
-    move_watermarks,
-    note_freshness,
-    note_moved,
-    note_prequential,
-    note_publication,
-    publication_id_of,
-    told,
-    with_reasons,
-)
-from tasks.publish.rows import ANYONE, LISTS, check_lists, list_batches
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, list_rows
+from tasks.publish.notes import fresh_events
+from tasks.publish.publication import Content, Publication
+from tasks.publish.rows import ANYONE
+from tasks.publish.transaction import publish
 from tasks.watermarks import Watermarks, watermarks_of
 
 
 class StaleError(UserError):
-    """Somebody else has published since the news were read."""
+    """Another run has published since the news were read."""
 
 
-def publish_minute(
-    lake: Lake,
-    catalog_item_ids: Sequence[str],
-    lists: RankedLists,
-    fallback: RankedLists,
-    neighbours_of: tuple[Ints, Neighbours],
-    news: News,
-    beside: Beside,
-    max_events: int,
-    provenance: Provenance,
-    watermarks_before: Watermarks,
-    watermarks_after: Watermarks,
-    *,
-    champion: str | None = None,
-    prequential: Sequence[MetricRow] = (),
-    versions: Mapping[str, str] | None = None,
-    cadence: str = "minute",
-) -> Publication:
+def publish_minute(lake: Lake, content: Content, before: Watermarks, beside: Beside) -> Publication:
     """Replace the lists of some users and the list for anyone, add the new events to the histories, and note the publication.
 
-    All of it is one transaction. neighbours_of: some catalog rows, and the neighbours of each. beside: the users without news among those
-    of the lists, and what moved; where that is not settled it is remembered for the next minute. champion, prequential, versions: as
-    in publish. Raises StaleError, and changes nothing, where the watermarks are no longer those of before: another run has
-    published, or this one has already.
+    before: the watermarks since which the news were read. beside: the users without news among those of the lists, and what moved; what
+    is not settled is remembered for the next minute. Raises StaleError, and changes nothing, where the watermarks have moved on: another
+    run has published, or this one has already.
     """
-    started = time.perf_counter()
-    check_lists(lists, len(catalog_item_ids))
-    check_lists(fallback, len(catalog_item_ids))
-    item_ids = pa.array(catalog_item_ids, pa.string())
-    publication_id = publication_id_of(provenance, cadence)
-    with writing(lake) as con:
-        _check_watermarks(con, watermarks_before)
-        _make_room(con, lists.user_ids)
+
+    def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, _: str) -> tuple[int, int]:
+        _check_watermarks(con, before)
+        _make_room(con, content.lists.user_ids)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        n_users, n_users_changed = _insert_some_lists(con, item_ids, lists, fallback, provenance)
-        _replace_some_neighbours(con, item_ids, *neighbours_of, provenance)
-        _extend_histories(con, news, max_events, provenance)
-        note_publication(con, Publication(publication_id, n_users, n_users_changed, len(item_ids), 0.0), provenance, cadence, champion)
-        note_prequential(con, prequential, versions or {}, provenance)
-        note_freshness(con, news, publication_id, provenance)
-        note_moved(con, beside, provenance)
-        move_watermarks(con, watermarks_after, provenance)
-    return told(Publication(publication_id, n_users, n_users_changed, len(item_ids), round(time.perf_counter() - started, 2)))
+        counts = _insert_some_lists(con, item_ids, content)
+        _replace_some_neighbours(con, item_ids, content)
+        _extend_histories(con, content)
+        return counts
+
+    return publish(lake, content, "minute", beside, write)
 
 
 def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
@@ -90,31 +50,28 @@ def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
     con.execute(statement("minute/delete_recommendations"))
 
 
-def _insert_some_lists(
-    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, provenance: Provenance
-) -> tuple[int, int]:
+def _insert_some_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> tuple[int, int]:
     """How many users got a list, and how many of them a changed one."""
-    batches = list_batches(item_ids, fallback, *with_reasons(con, item_ids, lists, provenance.data_snapshot))
-    con.register("lists", pa.Table.from_batches(batches, LISTS))
-    con.execute(statement("publish/insert_recommendations"), asdict(provenance))
+    con.register("lists", list_rows(con, item_ids, content).read_all())
+    con.execute(statement("publish/insert_recommendations"), asdict(content.provenance))
     return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
 
 
-def _replace_some_neighbours(
-    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, rows: Ints, neighbours: Neighbours, provenance: Provenance
-) -> None:
-    if not len(rows):
+def _replace_some_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
+    if not len(content.neighbour_rows):
         return
-    con.register("new_items", pa.table({"item_id": item_ids.take(pa.array(rows))}))
+    con.register("new_items", pa.table({"item_id": item_ids.take(pa.array(content.neighbour_rows))}))
     con.execute(statement("minute/delete_similar_items"))
-    insert_neighbours(con, item_ids, rows, neighbours, provenance)
+    insert_neighbours(con, item_ids, content)
 
 
-def _extend_histories(con: duckdb.DuckDBPyConnection, news: News, max_events: int, provenance: Provenance) -> None:
-    con.register("fresh", fresh_events(news))
-    con.register("histories", news.histories)
+def _extend_histories(con: duckdb.DuckDBPyConnection, content: Content) -> None:
+    if content.news is None:
+        return
+    con.register("fresh", fresh_events(content.news))
+    con.register("histories", content.news.histories)
     con.execute(statement("minute/delete_histories"))
-    con.execute(statement("minute/insert_histories"), {"max_events": max_events, "updated_at": provenance.generated_at})
+    con.execute(statement("minute/insert_histories"), {"max_events": content.max_events, "updated_at": content.provenance.generated_at})
 
 
 def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:

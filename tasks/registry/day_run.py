@@ -12,7 +12,7 @@ from mlflow.entities import Metric, Run, RunTag
 
 from models.results import MetricRow
 from tasks.lake import Lake, reading, statement
-from tasks.registry.names import metric_name, named
+from tasks.registry.names import day_name, metric_name, named
 from tasks.registry.versions import (
     LARGEST_BATCH,
     MINE,
@@ -110,7 +110,7 @@ def open_day(registry: Registry, day: date, champion: str) -> Day:
             tag: day.isoformat(),
             f"{MINE}.champion": champion,
         }
-        run_id = client.create_run(registry.experiment_id, run_name=f"minutes-of-{day}", tags=tags).info.run_id
+        run_id = client.create_run(registry.experiment_id, run_name=day_name(day), tags=tags).info.run_id
     else:
         client.log_batch(run_id, tags=[RunTag(f"{MINE}.champion", champion)])
     return Day(registry, run_id, day)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from math import isfinite, isnan
 
-from tasks.registry.versions import Registry, RegistryError, Version, champion, promote, refuse
+from tasks.registry.versions import CHAMPION, Registry, RegistryError, Version, aliases, champion, promote, refuse
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,25 @@ class Verdict:
     text: str
 
 
-def decide(challenger_ndcg: float | None, champion_ndcg: float | None, best_baseline_ndcg: float | None, tolerance: float) -> Decision:
+def decide(
+    challenger_ndcg: float | None,
+    champion_ndcg: float | None,
+    best_baseline_ndcg: float | None,
+    tolerance: float,
+    *,
+    has_champion: bool,
+) -> Decision:
     """Whether a challenger becomes the champion; all figures are NDCG@10 on the same held-out events.
 
-    None is a figure that could not be measured, because no event was held out or there is no champion. A NaN is a broken
-    model and never gets through.
+    None is a figure that could not be measured: no event was held out, or there is no champion that can be compared with.
+    A model that could not be measured never replaces a champion. A NaN is a broken model and never gets through.
     """
     if challenger_ndcg is not None and not isfinite(challenger_ndcg):
         return Decision(False, False, f"its NDCG@10 is {challenger_ndcg}: the model is broken")
     if challenger_ndcg is None:
         first = "no event was held out to measure it on; it goes live because there is no other"
         later = "no event was held out to measure it on; the champion stays"
-        return Decision(champion_ndcg is None, True, first if champion_ndcg is None else later)
+        return Decision(not has_champion, True, later if has_champion else first)
     beats = best_baseline_ndcg is None or isnan(best_baseline_ndcg) or challenger_ndcg > best_baseline_ndcg
     if champion_ndcg is None or isnan(champion_ndcg):
         behind = "" if beats else f", though it does not beat the best baseline ({best_baseline_ndcg:.4f})"
@@ -59,7 +66,7 @@ def pass_gate(
     tolerance: float,
 ) -> Verdict:
     """Promote a version or refuse it, as `decide` says."""
-    decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance)
+    decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance, has_champion=CHAMPION in aliases(registry))
     (promote if decision.promoted else refuse)(registry, version, decision.reason)
     live = champion(registry)
     if live is None:

@@ -1,16 +1,28 @@
-"""Settings, figures and reports in the names and lengths that MLflow takes."""
+"""What runs, settings, figures and reports are called in MLflow, and the lengths that it takes."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from models.errors import without_secrets
 from models.results import MetricRow
 
 LONGEST_PARAM, LONGEST_NOTE = 500, 4500
+REPLAY = "replay"
+
+
+def night_name(flow_run: str) -> str:
+    """The run of a night is called as Prefect calls the flow run, so that one finds the other."""
+    return flow_run
+
+
+def day_name(day: date) -> str:
+    """The run of the minutes of a day."""
+    return f"minutes-of-{day}"
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric
+from mlflow.exceptions import MlflowException
 
 from models.errors import without_secrets
 from models.results import MetricRow
-from tasks.registry.names import LONGEST_PARAM, flatten, named, note, slug
+from tasks.figures import segment_bars, training_curve
+from tasks.registry.names import LONGEST_PARAM, flatten, named, night_name, note
 from tasks.registry.packing import pack
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+log = logging.getLogger("minutehand.registry")
 DEAD_AFTER_HOURS = 24
 
 
@@ -43,13 +48,12 @@ class Night:
         return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
-        """One point of each training curve."""
+        """One point of each training curve. A store that does not take it must not end the training."""
         values = {"train/loss": loss, "validation/ndcg_at_10": validation_ndcg, "train/epoch_seconds": seconds}
-        self._log(values, step=epoch)
-
-    def stage_seconds(self, stage: str, seconds: float) -> None:
-        """How long a stage of the flow took."""
-        self._log({f"seconds/{slug(stage)}": seconds})
+        try:
+            self._log(values, step=epoch)
+        except (MlflowException, OSError) as error:
+            log.warning("epoch %d is missing in MLflow: %s", epoch, without_secrets(str(error)))
 
     def metrics(self, rows: Sequence[MetricRow]) -> None:
         """The evaluation, as `model/metric` over all events and `model/metric_segment` within a segment."""
@@ -66,10 +70,6 @@ class Night:
         client.log_text(self.run_id, markdown, "report.md")
         client.set_tag(self.run_id, "mlflow.note.content", note(markdown))
 
-    def tag(self, tags: Mapping[str, object]) -> None:
-        """More about the run, under `minutehand.`."""
-        self.registry.client.log_batch(self.run_id, tags=[RunTag(f"{MINE}.{name}", str(value)) for name, value in tags.items()])
-
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
         now = now_ms()
         metrics = [
@@ -79,6 +79,18 @@ class Night:
         ]
         for begin in range(0, len(metrics), LARGEST_BATCH):
             self.registry.client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
+
+
+def log_evaluation(night: Night, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
+    """The evaluation and the training curve, as metrics and as figures. A figure that cannot be drawn must not end the night."""
+    night.metrics(rows)
+    for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", partial(segment_bars, rows))):
+        try:
+            figure = draw()
+        except Exception:  # whatever matplotlib stumbles over: a version without its figure is worth more than none
+            log.warning("the figure %s could not be drawn", name, exc_info=True)
+        else:
+            night.figures({name: figure})
 
 
 @contextmanager
@@ -109,7 +121,7 @@ def start_night(
         "mlflow.source.git.commit": git_revision,
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
-    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    run_id = client.create_run(registry.experiment_id, run_name=night_name(run_name), tags=known).info.run_id
     status = "FAILED"
     try:
         log_params(client, run_id, flatten(params))

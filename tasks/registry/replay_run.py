@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, RunTag
+from mlflow.exceptions import MlflowException
 
+from models.errors import without_secrets
 from tasks.figures import Curves, replay_curves
-from tasks.registry.names import flatten
-from tasks.registry.versions import LARGEST_BATCH, MINE, log_params, open_registry
+from tasks.registry.names import REPLAY, flatten
+from tasks.registry.versions import LARGEST_BATCH, MINE, Registry, RegistryError, log_params
+
+MEANS = ("ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step")
 
 
-def log_replay(tracking_uri: str, model_name: str, artifact_root: Path, result: dict[str, Any], curves: Curves) -> str:
-    """Log settings, figures, curves (step: the stretch of time) and the picture; gives the run's page."""
-    registry = open_registry(tracking_uri, model_name, artifact_root)
+def log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> str:
+    """Log settings, figures, curves (step: the stretch of time) and the picture; gives the run's page.
+
+    Raises RegistryError where the store does not take them.
+    """
+    try:
+        return _log_replay(registry, result, curves)
+    except (MlflowException, OSError) as error:
+        raise RegistryError(
+            f"the replay is done, but could not be logged to MLflow at {without_secrets(registry.tracking_uri)}: "
+            f"{without_secrets(str(error))}; its figures are printed, and --out keeps them in a file"
+        ) from error
+
+
+def _log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> str:
     client = registry.client
-    run = client.create_run(registry.experiment_id, run_name="replay", tags={"mlflow.source.name": MINE, f"{MINE}.cadence": "replay"})
+    run = client.create_run(registry.experiment_id, run_name=REPLAY, tags={"mlflow.source.name": MINE, f"{MINE}.cadence": "replay"})
     run_id = run.info.run_id
     log_params(client, run_id, flatten(result["settings"]))
     points = [
@@ -29,8 +44,8 @@ def log_replay(tracking_uri: str, model_name: str, artifact_root: Path, result: 
     points += [
         Metric(f"{name}/mean_{key}", float(value), now, 0)
         for name, found in result["policies"].items()
-        for key, value in found.items()
-        if isinstance(value, float)
+        for key in MEANS
+        if (value := found[key]) is not None
     ]
     for begin in range(0, len(points), LARGEST_BATCH):
         client.log_batch(run_id, metrics=points[begin : begin + LARGEST_BATCH])

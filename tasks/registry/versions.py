@@ -27,16 +27,13 @@ from mlflow.models import Model
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from models.errors import UserError, without_secrets
+from models.errors import without_secrets
+from tasks.registry.errors import RegistryError
 
 Found = TypeVar("Found")
 CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 MINE = "minutehand"
 LARGEST_BATCH = 90
-
-
-class RegistryError(UserError):
-    """The registry cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli import app
+from cli import backtest as command
 from models.errors import UserError
 
 
@@ -27,13 +29,13 @@ def run(*words: str) -> Result:
 
 def test_json_goes_to_stdout_alone_and_to_the_file_and_no_home_is_made(events: str, tmp_path: Path, home: Path) -> None:
     out = tmp_path / "results" / "result.json"
-    done = run("--events", events, "--protocol", "leave-one-out", "--models", "pop,itemknn", "--json", "--out", str(out))
+    done = run("--events", events, "--protocol", "leave-one-out", "--models", "most_popular,item_knn", "--json", "--out", str(out))
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     assert result == json.loads(out.read_text(encoding="utf-8"))
-    assert list(result["models"]) == ["pop", "itemknn"]
+    assert list(result["models"]) == ["most_popular", "item_knn"]
     assert result["settings"]["seed"] == 7
-    assert "itemknn ..." in done.stderr
+    assert "item_knn ..." in done.stderr
     assert not home.exists()
 
 
@@ -41,10 +43,10 @@ def test_tables_say_what_was_read_and_how_minutehand_does_against_the_best_basel
     for name, value in (("MODEL__DIM", "16"), ("TRAIN__MAX_EPOCHS", "1"), ("TRAIN__DEVICE", "cpu"), ("EVALUATION__N_BOOTSTRAP", "50")):
         monkeypatch.setenv(f"MINUTEHAND_{name}", value)
     mapped = ("--map", "item_id=Article", "--protocol", "leave-one-out")
-    done = run("--events", events, *mapped, "--minutes", "1", "--models", "minutehand,itemknn", "--seed", "1")
+    done = run("--events", events, *mapped, "--minutes", "1", "--models", "minutehand,item_knn", "--seed", "1")
     assert done.exit_code == 0, done.output
     told = ("took column ts as occurred_at", "item_id is empty (1)", "180 to learn from, 30 to choose by, 30 to test on")
-    tables = ("hr_at_10", "warm user warm item (30)", "against itemknn, the best baseline: ", "95 % interval")
+    tables = ("hr_at_10", "warm user warm item (30)", "against item_knn, the best baseline: ", "95 % interval")
     assert [words for words in (*told, *tables) if words not in done.output] == []
 
 
@@ -52,8 +54,15 @@ def test_what_the_user_can_mend_is_said_with_a_remedy(events: str, tmp_path: Pat
     (tmp_path / "empty.csv").touch()
     cases = {
         ("--events", events, "--protocol", "random"): "give one of: temporal, leave-one-out",
-        ("--events", events, "--models", "svd"): "give some of: minutehand,idonly,pop",
-        ("--events", events, "--minutes", "0"): "give a number above 0",
+        ("--events", events, "--models", "svd"): "give some of: minutehand,id_only,most_popular",
+        ("--events", events, "--minutes", "0"): "give a finite number above 0",
+        ("--events", events, "--order", "ts"): "add --protocol leave-one-out, or leave --order out",
+        ("--events", events, "--order", "", "--protocol", "leave-one-out"): "no column '' in events.csv",
+        ("--events", events, "--split", "|"): "--split '|' is for the columns of items, and no items are given; add --items FILE",
+        ("--events", events, "--map-items", "title=Name"): "--map-items title=Name is for the columns of items",
+        ("--events", events, "--models", "most_popular", "--minutes", "5"): "--minutes 5 is the budget of models that are trained",
+        ("--events", events, "--out", str(tmp_path)): "it is a folder; name a file in it with --out",
+        ("--events", events, "--out", "/dev/null/result.json"): "cannot write /dev/null/result.json",
         ("--events", events, "--map", "user_id=who"): "map it with --map user_id=user_id",
         ("--events", events, "--map", "who"): "not of the form FIELD=",
         ("--events", str(tmp_path / "empty.csv")): "0 bytes",
@@ -64,3 +73,25 @@ def test_what_the_user_can_mend_is_said_with_a_remedy(events: str, tmp_path: Pat
         assert done.exit_code == 1, words
         assert isinstance(done.exception, UserError)
         assert message in str(done.exception), words
+
+
+def test_what_cannot_be_written_is_refused_before_the_events_are_read(tmp_path: Path) -> None:
+    done = run("--events", str(tmp_path / "missing.csv"), "--out", "/dev/null/result.json")
+    assert "cannot write /dev/null/result.json" in str(done.exception)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["tables", "json"])
+def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(
+    form: tuple[str, ...], events: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "results"
+
+    def spoil(model: str) -> None:
+        shutil.rmtree(folder)
+        folder.touch()
+
+    monkeypatch.setattr(command, "_say", spoil)
+    done = run("--events", events, "--map", "item_id=Article", "--models", "most_popular", "--out", str(folder / "result.json"), *form)
+    assert isinstance(done.exception, UserError)
+    assert "cannot write" in str(done.exception)
+    assert "hr_at_10" in done.stdout

@@ -8,8 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import app
+from settings import SettingsError
 from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("command", [("nightly",), ("backtest", "--events", "none.csv"), ("replay", "--events", "none.csv")])
+def test_a_budget_that_is_none_is_refused_before_anything_starts(command: tuple[str, ...], minutes: str, home: Path) -> None:
+    done = CliRunner().invoke(app, [*command, "--minutes", minutes])
+    assert isinstance(done.exception, SettingsError)
+    assert str(done.exception) == f"a training budget of {minutes} minutes is none; give a finite number above 0, such as --minutes 20"
+    assert not home.exists()
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from tests.flows.effects import place, watch
 IMPORTED = (
     *(
         "flows.minute",
-        "flows.learning",
+        "flows.minute_work",
         "models.text.encoder",
         "tasks.encoding",
         "tasks.registry.increments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +29,9 @@ SMALL = {
     "MINUTEHAND_REGISTRY__KEEP_VERSIONS": "2",
     "MINUTEHAND_THREADS": "1",
 }
+
+UNPOOLED = ("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+"""MLflow in this process keeps no connection open to a database that a copy replaces."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,15 @@ class Shop:
         """The version that the newest publication names."""
         return str(self.value("select model_version from recs.publications order by published_at desc limit 1"))
 
+    def keep(self, name: str) -> None:
+        """Leave a copy of the home beside it."""
+        shutil.copytree(self.home, self.home.parent / name)
+
+    def go_back(self, name: str) -> None:
+        """The home as it was when the copy was made, at the same path: the lake and the registry know their files by full paths."""
+        shutil.rmtree(self.home)
+        shutil.copytree(self.home.parent / name, self.home)
+
     def spend_night(self) -> str:
         from flows.nightly import nightly
 
@@ -82,6 +95,7 @@ def open_shop(folder: Path) -> Iterator[Shop]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SMALL, "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}.items():
             patch.setenv(name, value)
+        patch.setenv(*UNPOOLED)
         patch.setenv("MINUTEHAND_HOME", str(folder / "home"))
         settings = load()
         lake = replace(locate(settings.lake, settings.home), threads=settings.threads)

@@ -20,13 +20,14 @@ from typing import Any, NoReturn
 import pytest
 from filelock import FileLock
 
+from bench.one_minute import Stages
 from models.errors import UserError
 from tasks import locks
 from tasks.lake import LakeError, writing
 from tasks.registry import versions
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
-from tests.flows.shop import Shop, learnt, open_shop
+from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop
 from tests.lakes import put
 
 LATE = 12 * 24.0
@@ -44,11 +45,11 @@ MOMENTS = [
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
-    "tasks.publish.minute:note_publication:after",
-    "tasks.publish.minute:note_prequential:after",
-    "tasks.publish.minute:note_freshness:after",
-    "tasks.publish.minute:note_moved:after",
-    "tasks.publish.minute:move_watermarks:after",
+    "tasks.publish.transaction:note_publication:after",
+    "tasks.publish.transaction:note_prequential:after",
+    "tasks.publish.transaction:note_freshness:after",
+    "tasks.publish.transaction:note_moved:after",
+    "tasks.publish.transaction:move_watermarks:after",
 ]
 """At work, and within the transaction that publishes; the boundaries between effects are found, not listed."""
 PARTS = 8
@@ -63,19 +64,33 @@ CROWDED = {"MINUTEHAND_PUBLISH__REFRESH_USERS": "10"}
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
-    """The shop after its first night, a copy of which lies beside it; the tests follow each other through the minutes after it."""
-    folder = tmp_path_factory.mktemp("minutes")
-    with open_shop(folder) as shop:
+def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
+    """The shop, and a copy of it after its first night."""
+    with open_shop(tmp_path_factory.mktemp("minutes")) as shop:
         shop.spend_night()
-        shutil.copytree(shop.home, folder / "copy")
+        shop.keep("first-night")
         yield shop
 
 
+@pytest.fixture
+def shop(first_night: Shop) -> Shop:
+    """The shop as it was after its first night, whatever another test did."""
+    first_night.go_back("first-night")
+    return first_night
+
+
+@pytest.fixture
+def carts(shop: Shop) -> str:
+    """Three carts since the night, not learnt yet: one item is new, and so is one user. Gives the item that is not new."""
+    seen = list_of(shop, "u03")[0]
+    put(shop.lake, [("u03", seen, LATE), ("u04", "fresh", LATE), ("novel", "fresh", LATE + 0.1)], {"fresh": "red tent"}, event_type="cart")
+    return seen
+
+
 @pytest.fixture(autouse=True)
-def at_home(shop: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def at_home(first_night: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """The home of the shop in place of the test's own."""
-    monkeypatch.setenv("MINUTEHAND_HOME", str(shop.home))
+    monkeypatch.setenv("MINUTEHAND_HOME", str(first_night.home))
 
 
 def list_of(shop: Shop, user: str) -> list[str]:
@@ -105,10 +120,8 @@ def test_a_minute_without_news_loads_no_model_and_leaves_no_trace(shop: Shop, pr
     assert len(shop.models.client.search_runs([shop.models.experiment_id])) == 1
 
 
-def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_is_in_lists_of_others(shop: Shop) -> None:
-    before = learnt(shop)
-    seen = list_of(shop, "u03")[0]
-    put(shop.lake, [("u03", seen, LATE), ("u04", "fresh", LATE), ("novel", "fresh", LATE + 0.1)], {"fresh": "red tent"}, event_type="cart")
+def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_is_in_lists_of_others(shop: Shop, carts: str) -> None:
+    before, seen = learnt(shop), carts
     assert shop.spend_minute() == "2"
     assert seen not in list_of(shop, "u03")
     assert "fresh" not in list_of(shop, "u04")
@@ -119,7 +132,8 @@ def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
 
 
-def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop: Shop) -> None:
+def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:
+    assert shop.spend_minute() == "2"
     by = "select model, model_version, n_events from eval.prequential where segment = 'all' and metric = 'ndcg_at_10' order by model"
     assert shop.ask(by) == [("live", "1", 3), ("nightly", "1", 3), ("recent_popular", None, 3)]
     (run,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'")
@@ -128,16 +142,19 @@ def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop
     assert versions.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 
-def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_run(shop: Shop) -> None:
+def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_run(shop: Shop, carts: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+    from prefect.client.schemas.sorting import ArtifactSort
 
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["freshness"]))
     with get_client(sync_client=True) as client:
-        left = client.read_artifacts(artifact_filter=wanted)
-        keys = [found.key for found in client.read_artifacts()]
-    assert len({found.flow_run_id for found in left} - {None}) == len(left) == 1, (len(keys), set(keys))
-    (hour,) = json.loads(str(left[0].data))
+        before = {found.id for found in client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)}
+        assert shop.spend_minute() == "2"
+        found = client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.CREATED_DESC)
+        (left,) = [artifact for artifact in found if artifact.id not in before]
+    assert left.flow_run_id is not None
+    (hour,) = json.loads(str(left.data))
     assert (hour["users"], set(hour)) == (3, {"hour", "users", "p50_s", "p95_s", "max_s"})
 
 
@@ -168,7 +185,7 @@ def test_a_minute_without_news_makes_old_lists_anew_by_the_version_that_is_live(
         assert shop.spend_minute() == live
     assert shop.value("select min(generated_at) from recs.recommendations") > began
     assert seen_again(shop) == []
-    assert shop.ask("select cadence, n_users from recs.publications order by published_at desc limit 1") == [("minute", 41)]
+    assert shop.ask("select cadence, n_users from recs.publications order by published_at desc limit 1") == [("minute", 40)]
     assert (shop.live, shop.versions) == (live, versions)
     assert shop.value("select count(*) from eval.prequential") == figures
     assert marks(shop)["learnt"] == marks(shop)["published"] == shop.value("select max(data_snapshot) from recs.recommendations")
@@ -201,6 +218,7 @@ def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
 
 
 def test_a_minute_that_begins_while_another_publishes_goes_on_after_it(shop: Shop) -> None:
+    put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     lock = FileLock(shop.home / "minute" / "lock", thread_local=False)
     lock.acquire()
     threading.Timer(1.0, lock.release).start()
@@ -208,17 +226,40 @@ def test_a_minute_that_begins_while_another_publishes_goes_on_after_it(shop: Sho
     assert not lock.is_locked
 
 
-def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import minute as flow
+@pytest.fixture
+def stages() -> Iterator[Stages]:
+    """What the stages of the test's runs log, as the bench collects it."""
+    found, logger = Stages(), logging.getLogger("minutehand.stages")
+    logger.addHandler(found)
+    yield found
+    logger.removeHandler(found)
 
-    before, get_ready = learnt(shop), flow.get_ready
+
+def test_every_stage_of_a_minute_logs_its_seconds(shop: Shop, stages: Stages) -> None:
+    put(shop.lake, [("u15", "i05", LATE + 3.05)], event_type="click")
+    assert shop.spend_minute() is not None
+    assert list(stages.seconds) == [
+        *("load", "read", "reconcile", "registry", "day", "prepare", "predict", "learn", "register", "refresh", "rank", "publish"),
+        *("alias", "log", "prune"),
+    ]
+
+
+def test_a_minute_without_work_logs_no_stage(shop: Shop, stages: Stages) -> None:
+    assert shop.spend_minute() is None
+    assert stages.seconds == {}
+
+
+def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import minute_work
+
+    before, get_ready = learnt(shop), minute_work.get_ready
 
     def get_ready_while_something_happens(*given: Any) -> Any:
         put(shop.lake, [("u13", "i05", LATE + 3.2)], event_type="click")
         land(shop.home / "landing", {"events/meanwhile.csv": "user_id,item_id,occurred_at\nu14,i05,2026-01-13T03:20:00Z\n"})
         return get_ready(*given)
 
-    monkeypatch.setattr(flow, "get_ready", get_ready_while_something_happens)
+    monkeypatch.setattr(minute_work, "get_ready", get_ready_while_something_happens)
     put(shop.lake, [("u12", "i05", LATE + 3.1)], event_type="click")
     assert shop.spend_minute() is not None
     assert learnt(shop) == {**before, "i05": before["i05"] + 3}
@@ -290,7 +331,7 @@ def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_
     assert marks(shop)["learnt"] == marks(shop)["published"] == shop.value("select max(data_snapshot) from recs.recommendations")
     assert shop.value("select count(distinct evaluated_at) from eval.prequential") == predicted + 2
     assert "later" not in list_of(shop, "u09")
-    assert shop.value("select count(distinct user_id) from recs.recommendations") == 42
+    assert shop.value("select count(distinct user_id) from recs.recommendations") == 41
     put(shop.lake, [("u10", "later", LATE + 6)], event_type="click")
     shop.spend_minute()
     assert learnt(shop)["later"] == 2
@@ -348,18 +389,19 @@ class Forker:
 
 
 @pytest.fixture(scope="module")
-def forker(shop: Shop, prefect_server: str) -> Iterator[Forker]:
-    """From here on no test opens the registry of the shop itself: its database is replaced under it."""
+def forker(first_night: Shop, prefect_server: str) -> Iterator[Forker]:
+    """Its children open the registry as a minute does, with connections that stay open."""
+    shop = first_night
     command = [sys.executable, "-m", "tests.flows.forker"]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != UNPOOLED[0]},
         "MINUTEHAND_HOME": str(shop.home),
         "MINUTEHAND_REGISTRY__KEEP_INCREMENTS": "1",
         "PREFECT_API_URL": prefect_server,
     }
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         forker = Forker(process, shop.home)
-        forker.begin()
+        forker.begin("first-night")
         put(shop.lake, [("u01", "i04", LATE - 1)], event_type="cart")
         assert forker.run({}) == [0]
         assert forker.run({"a_day_passes": True}) == [0]
@@ -370,8 +412,7 @@ def forker(shop: Shop, prefect_server: str) -> Iterator[Forker]:
             event_type="cart",
         )
         land(shop.home / "landing")
-        shutil.rmtree(shop.home.parent / "copy")
-        shutil.copytree(shop.home, shop.home.parent / "copy")
+        shop.keep("copy")
         yield forker
         assert process.stdin is not None
         process.stdin.close()
@@ -380,6 +421,7 @@ def forker(shop: Shop, prefect_server: str) -> Iterator[Forker]:
 def land(landing: Path, files: dict[str, str] = LANDED) -> None:
     """Files that have lain in the landing folder for an hour; of LANDED, one cannot be read."""
     for name, text in files.items():
+        (landing / name).parent.mkdir(parents=True, exist_ok=True)
         (landing / name).write_text(text, encoding="utf-8")
         an_hour_ago = datetime.now(UTC).timestamp() - 3600
         os.utime(landing / name, (an_hour_ago, an_hour_ago))
@@ -502,7 +544,7 @@ def test_a_minute_killed_at_any_moment_is_mended_by_the_next(moment: str, forker
 @pytest.mark.slow
 def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
     forker.begin()
-    for moment in ("tasks.publish.minute:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
+    for moment in ("tasks.publish.transaction:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
         assert forker.run({"kill": moment}) == [-signal.SIGKILL]
     assert forker.run({}) == [0]
     assert forker.state() == unkilled

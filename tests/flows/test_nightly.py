@@ -48,11 +48,19 @@ def demand_sound(shop: Shop) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
-    """The shop after its first night; the tests follow each other through the nights after it."""
+def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
+    """The shop, and a copy of it after its first night."""
     with open_shop(tmp_path_factory.mktemp("nightly")) as shop:
         assert shop.spend_night() == "1"
+        shop.keep("first-night")
         yield shop
+
+
+@pytest.fixture
+def shop(first_night: Shop) -> Shop:
+    """The shop as it was after its first night, whatever another test did."""
+    first_night.go_back("first-night")
+    return first_night
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +154,7 @@ KILLERS = {
     "saving the model": "import tasks.registry.packing as p; p._example_frame = die",
     "between saving and the gate": "import tasks.registry.gate as g; g.pass_gate = die",
     "between the gate and publishing": "import tasks.night.learning as n; n.best_popularity_column = die",
-    "publishing": "import tasks.publish.night as p; p.note_publication = die",
+    "publishing": "import tasks.publish.transaction as p; p.note_publication = die",
     "upkeep": "import tasks.upkeep as u; u._expire = die",
 }
 
@@ -155,7 +163,7 @@ HAND_OVER_KILLERS = {
     "before the news are predicted": "h.predict = die",
     "before the news are learnt": "h.catch_up = die",
     "before the lists are made": "h.make_lists = die",
-    "while the lists are published": "import tasks.publish.night as p; p.move_watermarks = die",
+    "while the lists are published": "import tasks.publish.transaction as p; p.move_watermarks = die",
     "between the lists and the alias": "import tasks.registry.increments as i; i.publish_alias = die",
 }
 NEWS = """

@@ -6,7 +6,7 @@ import numpy as np
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.evaluator import make_evaluator
-from models.evaluation.holdout import held_out
+from models.evaluation.protocols import held_out
 from models.events import Catalog, Events, Floats, TemporalSplit
 from models.night import fit_past, refit
 from models.online.begin import begin, sample_memory

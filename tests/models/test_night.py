@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from models.config import EvaluationConfig
+from models.evaluation.baselines import rank_baselines
+from models.evaluation.comparison import rank_recommender
 from models.evaluation.evaluator import Evaluator, knows_less, make_evaluator, served_vectors
-from models.evaluation.holdout import held_out, rank_baselines, rank_recommender
+from models.evaluation.protocols import Task, held_out
 from models.events import Events, Floats, TemporalSplit, sample
 from models.night import Fit, choose_blend, fit_past, make_judge, new_model, refit, training_offsets
 from models.ranking.prior import HALF_LIVES_H, Slots, single
@@ -186,7 +188,8 @@ def test_hardly_any_data_still_make_a_night(name: str, has_text: bool) -> None:
     split = TemporalSplit.by_quantile(events.time, 0.8, 0.1)
     validation, test = held_out(events, split, 1000, 0)
     fit = fit_past(evaluator, split, validation, text, TINY, SHORT, 0)
-    rankings = [rank_recommender(evaluator, fit.weights, fit.blend, test), *rank_baselines(evaluator, split, validation, test).values()]
+    task = Task(evaluator, events.before(split.validation_from), validation, test, split)
+    rankings = [rank_recommender(evaluator, fit.weights, fit.blend, test), *rank_baselines(task).values()]
     assert all(((one.rank >= 1) & (one.rank <= events.n_items)).all() for one in rankings)
     live, _ = refit(evaluator, fit, text, TINY, SHORT, 0)
     assert live.item_vectors().isfinite().all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,24 +12,24 @@ from models.errors import UserError
 from models.results import MetricRow
 from tasks.lake import Lake, LakeConfig, locate, writing
 from tasks.publish.night import write_offline_metrics
-from tasks.reading import age, freshness_by_hour, lists_of, one_line, query, recommendations, similar, status
+from tasks.reading import age, freshness_by_hour, lists_of, one_line, query, similar, status
 from tests.tasks.minute.test_feed import minute
 from tests.tasks.publish.test_night import add_events, add_item, provenance, put, ranked, snapshot_of
 
 
 def test_an_empty_lake_and_an_untrained_one_say_which_command_comes_next(home: Path, lake: Lake) -> None:
     with pytest.raises(UserError, match=r"there is no lake at .* minutehand ingest events FILE"):
-        recommendations(locate(LakeConfig(), home / "elsewhere"), "u", 5)
+        lists_of(locate(LakeConfig(), home / "elsewhere"), ["u"], 5)
     with pytest.raises(UserError, match=r"the lake is empty; .* minutehand ingest events FILE"):
-        recommendations(lake, "u", 5)
+        lists_of(lake, ["u"], 5)
     assert status(lake)[-1] == {
         "what": "next",
         "value": "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop",
     }
     add_events(lake, ("u", "a", "view", 1))
-    for ask in (recommendations, similar):
+    for ask in (partial(lists_of, lake, ["u"]), partial(similar, lake, "u")):
         with pytest.raises(UserError, match="nothing has been published yet; minutehand nightly"):
-            ask(lake, "u", 5)
+            ask(5)
     assert "minutehand nightly" in status(lake)[-1]["value"]
 
 
@@ -36,7 +37,7 @@ def test_lists_have_titles_and_unknown_users_get_the_list_for_anyone_with_a_note
     add_item(lake, "a", "Alpha")
     add_events(lake, ("u", "a", "view", 1), ("late", "a", "view", 1))
     put(lake, ranked({"u": [2, 0, 1]}))
-    found = recommendations(lake, "u", 2)
+    found = lists_of(lake, ["u"], 2)[0].rows
     assert [(row["rank"], row["item_id"], row["title"], row["source"]) for row in found] == [
         (1, "c", None, "model"),
         (2, "a", "Alpha", "model"),

@@ -1,68 +1,66 @@
-"""Item-kNN by hand."""
+"""The baselines: each is tuned on the validation events, and the best is found among them alone."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from models.evaluation.baselines import N_NEIGHBOURS, ItemKnn
-from tests.models.planted import make_events, random_events
-
-TRAIN = make_events([(0, 0, 1), (0, 1, 2), (1, 0, 1), (1, 1, 2), (1, 2, 3), (2, 2, 1), (2, 3, 2), (2, 3, 9)], n_items=5)
-
-
-def test_similarity_is_the_shrunk_cosine_of_the_users_of_two_items() -> None:
-    near = ItemKnn(TRAIN, shrinkage=5.0).neighbours.toarray()
-    assert near[0, 1] == pytest.approx(2 / (2 + 5)), "both users of 0 and of 1"
-    assert near[0, 2] == pytest.approx(1 / (2 + 5))
-    assert near[2, 3] == pytest.approx(1 / (np.sqrt(2) + 5)), "who came twice counts once"
-    assert near[0, 3] == near[0, 4] == 0
-    assert (near.diagonal() == 0).all()
-    assert np.allclose(near, near.T)
+from models.config import EvaluationConfig
+from models.evaluation.baselines import BASELINES, best_baseline, best_half_life, rank_baseline, rank_baselines
+from models.evaluation.evaluator import Evaluator
+from models.evaluation.protocols import Task, leave_one_out
+from models.events import Events, TemporalSplit
+from models.metrics.ranking import Ranking
+from models.ranking.prior import HALF_LIVES_H, Slots
+from tests.models.planted import HOUR, make_events, random_events
 
 
-def test_a_history_votes_with_its_events_newest_first() -> None:
-    knn = ItemKnn(TRAIN, decay=0.5)
-    events = make_events([(0, 0, 1), (0, 3, 2), (0, 4, 3)], n_items=5)
-    near = knn.neighbours.toarray()
-    scores = knn.score(events, np.array([2]))
-    assert np.allclose(scores[0], near[3] + 0.5 * near[0], atol=1e-6)
+def ranking(rank: list[int], n_items: int = 30) -> Ranking:
+    return Ranking(np.array(rank), np.arange(len(rank) * 10).reshape(-1, 10) % n_items)
 
 
-def test_another_decay_keeps_the_neighbours() -> None:
-    knn = ItemKnn(TRAIN, decay=0.5)
-    even = knn.with_decay(1.0)
-    assert even.neighbours is knn.neighbours
-    assert (even.decay, knn.decay) == (1.0, 0.5)
+def hits(seed: int = 0) -> Events:
+    """A new hit every thirty hours."""
+    rng = np.random.default_rng(seed)
+    hot = np.arange(600) // 30
+    item = np.where(rng.random(600) < 0.7, hot % 20, rng.integers(0, 20, 600))
+    return make_events(((n, int(i), n * HOUR) for n, i in enumerate(item)), n_items=20)
 
 
-def test_without_history_popularity_decides() -> None:
-    scores = ItemKnn(TRAIN).score(make_events([(0, 4, 1)], n_items=5), np.array([0]))
-    assert np.allclose(scores[0] * 1e9, [2, 2, 2, 2, 0])
+def test_the_champion_is_no_baseline() -> None:
+    rankings = {"champion": ranking([1]), "minutehand": ranking([1]), "most_popular": ranking([9]), "recent_popular": ranking([3])}
+    assert best_baseline(rankings | {"item_knn": ranking([4])}) == "recent_popular"
+    assert best_baseline({"champion": ranking([1]), "minutehand": ranking([1])}) is None
 
 
-def test_the_event_itself_and_what_follows_it_have_no_vote() -> None:
-    knn = ItemKnn(TRAIN)
-    events = make_events([(0, 0, 1), (0, 1, 2), (0, 2, 3)], n_items=5)
-    other = make_events([(0, 0, 1), (0, 4, 2), (0, 3, 3)], n_items=5)
-    assert np.array_equal(knn.score(events, np.array([0, 1])), knn.score(other, np.array([0, 1])))
+def test_baselines_are_tuned_on_validation_and_each_finds_its_own_structure() -> None:
+    events = hits()
+    split = TemporalSplit.by_quantile(events.time, 0.6, 0.2)
+    validation = np.flatnonzero((events.time >= split.validation_from) & (events.time < split.test_from))
+    test = np.flatnonzero(events.time >= split.test_from)
+    evaluator = Evaluator(events, Slots.over(events.time), False)
+    task = Task(evaluator, events.before(split.validation_from), validation, test, split)
+    found = rank_baselines(task)
+    assert tuple(found) == BASELINES
+    assert best_baseline(found) == "recent_popular"
+    assert (found["recent_popular"].rank == 1).mean() > 0.5 > (found["most_popular"].rank == 1).mean()
+    chosen = rank_baseline("recent_popular", task)[1]["half_life_hours"]
+    assert chosen == HALF_LIVES_H[best_half_life(evaluator, validation)] < 72, "hits of thirty hours are forgotten within days"
 
 
-def test_an_item_keeps_only_its_nearest_neighbours() -> None:
-    rows = [(user, item, item) for user in range(3) for item in range(N_NEIGHBOURS + 60)]
-    rows += [(3, item, item) for item in range(N_NEIGHBOURS + 1)]
-    near = ItemKnn(make_events(rows, n_items=N_NEIGHBOURS + 60)).neighbours
-    assert near[0].nnz == N_NEIGHBOURS
-    assert set(near[0].indices) == set(range(1, N_NEIGHBOURS + 1))
-
-
-def test_scores_of_rows_are_the_same_alone_and_together() -> None:
+def test_baselines_do_without_validation_events() -> None:
     events = random_events()
-    knn, rows = ItemKnn(events), np.arange(0, len(events), 3)
-    alone = np.vstack([knn.score(events, rows[n : n + 1]) for n in range(len(rows))])
-    assert np.allclose(knn.score(events, rows), alone, atol=1e-6)
+    rows = np.arange(len(events))
+    evaluator = Evaluator(events, Slots.over(events.time), False)
+    found = rank_baselines(Task(evaluator, events.before(0), rows[:0], rows, TemporalSplit(0, 0)))
+    assert {len(one.rank) for one in found.values()} == {len(rows)}
+    assert best_half_life(evaluator, rows[:0]) == 0
 
 
-def test_training_on_nothing_scores_nothing() -> None:
-    knn = ItemKnn(make_events([], n_items=3))
-    assert (knn.score(make_events([(0, 1, 1), (0, 2, 2)], n_items=3), np.array([0, 1])) == 0).all()
+def test_most_popular_of_leave_one_out_counts_all_training_events_whenever_they_were() -> None:
+    task = leave_one_out(random_events(), EvaluationConfig(), 0)
+    static, details = rank_baseline("most_popular", task)
+    assert details == {}
+    events, count = task.evaluator.events, np.bincount(task.train.item, minlength=task.train.n_items)
+    for row, top in zip(task.test, static.top, strict=True):
+        seen = events.item[events.offsets[events.user[row]] : row]
+        assert count[top[0]] == np.delete(count, seen).max()

@@ -12,9 +12,10 @@ import pytest
 from models.config import EvaluationConfig
 from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events
+from models.metrics.summary import summarise
 from models.online import replay as replay_module
 from models.online.gate import Verdict
-from models.online.replay import Policy, ReplayConfig, Replayed, known_policies, replay
+from models.online.replay import ALL_SEGMENTS, Policy, ReplayConfig, Replayed, known_policies, replay
 from models.sequence.weights import LIST_DELAY_S
 from models.version.checkpoint import Checkpoint
 from tests.models.a_night import INCREMENT, after_a_night
@@ -86,6 +87,14 @@ def test_segments_cut_the_events_into_parts(replayed: Replayed) -> None:
     assert replayed.segments["all"].all()
 
 
+def test_a_replay_of_no_events_has_every_segment_and_no_figure() -> None:
+    done = replay(evaluator_of(history()), [], night, replace(CONFIG, since=10**9, until=10**9 + HOUR))
+    assert {name: len(mask) for name, mask in done.segments.items()} == dict.fromkeys(ALL_SEGMENTS, 0)
+    rows = summarise(done.rankings, done.segments, N_ITEMS)
+    assert {row.model for row in rows} == {"recent_popular"}
+    assert {row.value for row in rows} == {None}
+
+
 def test_changing_the_future_changes_no_rank_before_it() -> None:
     events = history()
     border = BEGIN + 12 * HOUR
@@ -110,7 +119,7 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     found = []
     for delay in (250, 10**6):
         config = ReplayConfig(BEGIN, BEGIN + HOUR, HOUR, 10**9, list_delay_s=delay)
-        done = replay(evaluator_of(events), policies, night, config, first)
+        done = replay(evaluator_of(events), policies, lambda *_: first, config)
         found.append(done.rankings["fresh"].top)
     is_first = found[1][0]
     assert (found[1] == is_first).all()
@@ -174,7 +183,7 @@ def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_h
     evaluator = make_evaluator(events, EvaluationConfig(seen_items="hide"))
     found = []
     for most in (10, 100):
-        found.append(replay(evaluator, policies, night, replace(config, max_events=most), first).rankings)
+        found.append(replay(evaluator, policies, lambda *_: first, replace(config, max_events=most)).rankings)
     for name, ranking in found[0].items():
         is_fresh = name not in ("never_updated", "nightly_tables")
         assert (ranking.rank == N_ITEMS).tolist() == [True, False, False, True, is_fresh], name

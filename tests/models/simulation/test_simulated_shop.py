@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.evaluation.baselines import BASELINES, rank_baselines
+from models.evaluation.comparison import lift, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator, make_evaluator
-from models.evaluation.holdout import BASELINES, held_out, metric_rows, rank_baselines, rank_recommender
+from models.evaluation.protocols import Task, held_out
 from models.events import Events, Ints, TemporalSplit
 from models.night import Fit, fit_past
 from models.ranking.prior import Popularity
@@ -66,16 +68,17 @@ def learnt() -> Learnt:
 
 def test_the_recommender_beats_all_three_baselines_clearly(learnt: Learnt) -> None:
     evaluator, split, test = learnt.evaluator, learnt.split, learnt.test
-    baselines = rank_baselines(evaluator, split, learnt.validation, test)
-    rankings = {"minutehand": rank_recommender(evaluator, learnt.fit.weights, learnt.fit.blend, test), **baselines}
-    rows = {(row.model, row.segment, row.metric): row for row in metric_rows(evaluator, split, test, rankings, EVALUATION, seed=0)}
+    task = Task(evaluator, evaluator.events.before(split.validation_from), learnt.validation, test, split)
+    rankings = {"minutehand": rank_recommender(evaluator, learnt.fit.weights, learnt.fit.blend, test), **rank_baselines(task)}
+    rows = {(row.model, row.segment, row.metric): row for row in summary(task, rankings)}
     ours = rows["minutehand", "all", "ndcg_at_10"].value
     theirs = [rows[name, "all", "ndcg_at_10"].value for name in BASELINES]
     assert ours is not None
     assert all(ours > 1.2 * (value or 0) > 0 for value in theirs)
-    lift = rows["minutehand", "all", "ndcg_at_10_lift"]
-    assert lift.low is not None
-    assert lift.low > 0
+    gain = lift(task, rankings, EVALUATION, seed=0)
+    assert gain is not None
+    assert gain.low is not None
+    assert gain.low > 0
     assert (rows["minutehand", "warm_user_cold_item", "ndcg_at_10"].value or 0) > 0
 
 

@@ -48,12 +48,6 @@ def hits(model: Recommender, events: Events) -> float:
     return float((best == events.item[rows])[later].mean())
 
 
-@pytest.fixture
-def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without fast bf16."""
-    monkeypatch.setattr(device, "has_fast_bf16", lambda device: False)
-
-
 def test_a_walk_that_no_popularity_can_see_is_learnt_and_holds_for_users_never_trained_on() -> None:
     model, curve = trained(walks())
     assert curve.loss[-1] < 0.5 * curve.loss[0]

@@ -361,6 +361,14 @@ def test_a_bad_price_is_refused_and_its_item_is_not(lake: Lake, write: Write) ->
     assert reasons(lake)[0] == (1, "price is negative (-5); write a finite number of 0 or more; the item was taken in without it")
 
 
+def test_a_separator_that_splits_nothing_is_pointed_out(lake: Lake, write: Write) -> None:
+    untold = take(lake, write("a.csv", "item_id,genre\n1,a|b\n"), kind="items", separator="|")
+    assert not any("--split" in note for note in untold.notes)
+    summary = take(lake, write("b.csv", "item_id,title\n2,Heat\n"), kind="items", separator="|")
+    (told,) = summary.notes
+    assert told.startswith("--split '|' splits nothing: no column is categories or tags; choose one with --map categories=COLUMN")
+
+
 def test_categories_that_look_unsplit_are_pointed_out(lake: Lake, write: Write) -> None:
     summary = take(lake, write("i.csv", "item_id,genres\n1,Crime|Drama\n"), kind="items")
     assert any("--split '|'" in note for note in summary.notes)

@@ -21,10 +21,10 @@ from tasks import lake as lakes
 from tasks.config import PublishConfig
 from tasks.lake import Lake, writing
 from tasks.minute.feed import News, histories_events, look_for_work, make_step, read_histories, read_news
-from tasks.minute.pacing import Refresh, pace, users_to_refresh
+from tasks.minute.pacing import ALL_SETTLED, Refresh, pace, users_to_refresh
 from tasks.publish.minute import publish_minute
-from tasks.publish.night import ALL_SETTLED, publish_night
-from tasks.publish.publication import Provenance, Publication
+from tasks.publish.night import publish_night
+from tasks.publish.publication import Content, Provenance, Publication
 from tasks.upkeep import maintain
 from tasks.watermarks import Watermarks, read_watermarks
 from tests.tasks.publish.test_night import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows, snapshot_of
@@ -53,8 +53,9 @@ def minute(
     lists = ranked({user: [1, 2] for user in [*users, *extra]}) if users or extra else nobody()
     after = Watermarks(news.snapshot, news.snapshot if learns else before.learnt)
     made = Provenance(version, f"mlflow-{version}", f"flow-{version}", news.snapshot, datetime(2026, 1, 2, 4, 5, 6))
-    near, beside = options.pop("near", NO_NEIGHBOURS), options.pop("beside", ALL_SETTLED)
-    return publish_minute(lake, CATALOG, lists, ANYONE, near, news, beside, max_events, made, before, after, **options)
+    (near_rows, near), beside = options.pop("near", NO_NEIGHBOURS), options.pop("beside", ALL_SETTLED)
+    about = Content(CATALOG, lists, ANYONE, near, max_events, made, near_rows, watermarks=after, news=news, **options)
+    return publish_minute(lake, about, before, beside)
 
 
 def nobody() -> RankedLists:
@@ -81,16 +82,8 @@ def test_before_the_first_publish_there_is_no_watermark_and_a_night_sets_both_to
     assert read_watermarks(lake) is None
     pinned = provenance(lake)
     add_events(lake, ("u", "b", "view", 2))
-    publish_night(
-        lake,
-        CATALOG,
-        ranked({"u": [0]}),
-        ANYONE,
-        Neighbours(np.empty((4, 0), np.int64), np.empty((4, 0), np.float32)),
-        4,
-        pinned,
-        event_weights=WEIGHTS,
-    )
+    without_neighbours = Neighbours(np.empty((4, 0), np.int64), np.empty((4, 0), np.float32))
+    publish_night(lake, Content(CATALOG, ranked({"u": [0]}), ANYONE, without_neighbours, 4, pinned), WEIGHTS)
     assert read_watermarks(lake) == Watermarks(pinned.data_snapshot, pinned.data_snapshot)
     assert told(news_of(lake)) == [("u", "b", "view", 2, True)]
 

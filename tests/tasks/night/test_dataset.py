@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.errors import UserError
-from tasks.config import EVENT_WEIGHTS
+from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
 from tasks.night.dataset import Dataset, load_dataset
 from tests.lakes import Event, put

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from models.evaluation.evaluator import make_evaluator
+from models.metrics.summary import METRICS
 from models.online.gate import Verdict
-from tasks.config import EVENT_WEIGHTS, PublishConfig
+from tasks.config import PublishConfig
 from tasks.encoding import encode_changed_items
+from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
 from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news
@@ -23,7 +26,8 @@ from tasks.night.dataset import Dataset, load_dataset
 from tasks.night.learning import Lists, complete, completed, example, judge, learn, make_lists, user_trends
 from tasks.night.report import night_report
 from tasks.publish.night import publish_night
-from tasks.publish.publication import Provenance
+from tasks.publish.publication import Content, Provenance
+from tasks.registry.gate import decide
 from tasks.watermarks import Watermarks
 from tests.lakes import Event, habits, put
 from tests.models.text.test_encoder import save_tiny_bert
@@ -66,6 +70,8 @@ def spend(data: Dataset, folder: Path, champion: Path | None = None, model: Reco
     judged = judge(data, learnt, champion, EVALUATION, seed=1)
     complete(data, learnt, model, TRAIN, IncrementConfig(), seed=1, folder=folder)
     lists = make_lists(data, learnt.evaluator.trend, folder, PUBLISH)
+    assert judged.ndcg is not None
+    assert judged.best_baseline_ndcg is not None
     assert np.isfinite([judged.ndcg, judged.best_baseline_ndcg]).all()
     assert all(row.value is None or np.isfinite(row.value) for row in judged.rows)
     assert night_report("1", "fine", judged, lists.users, data.titles)
@@ -174,6 +180,24 @@ def test_a_champion_of_another_version_is_passed_over(lake: Lake, pinned: Callab
     assert judge(data, learnt, tmp_path / "first", EVALUATION, seed=1).champion_ndcg is None
 
 
+def test_where_nothing_was_held_out_no_model_has_a_figure_and_the_champion_stays(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
+) -> None:
+    put(lake, habits(), DESCRIBED, anew=True)
+    data = pinned()
+    lists = spend(data, tmp_path / "champion")
+    learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
+    nothing = replace(learnt, task=replace(learnt.task, test=learnt.task.test[:0]))
+    judged = judge(data, nothing, tmp_path / "champion", EVALUATION, seed=1)
+    assert (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg) == (None, None, None)
+    assert {row.model for row in judged.rows} == {"minutehand", "champion", "most_popular", "recent_popular", "item_knn"}
+    assert {row.value for row in judged.rows} == {None}
+    decision = decide(judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg, 0.02, has_champion=True)
+    assert not decision.promoted
+    assert "no event was held out" in decision.reason
+    assert "No event was held out." in night_report("1", "fine", judged, lists.users, data.titles)
+
+
 def test_a_champion_of_another_shape_and_encoder_is_judged_all_the_same(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:
@@ -218,6 +242,8 @@ def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popu
     state.shown.popularity[-1] = 1.0
     scored = steps.score(state, IncrementConfig())
     assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "hr_at_10")] == [0.0] * 3
+    assert {row.metric for row in scored.rows} == set(METRICS), "a minute has too few lists for a coverage"
+    assert all(row.n_events and row.value is not None for row in scored.rows), "no row for a segment without events"
 
 
 def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_the_minutes_after_it(
@@ -244,7 +270,7 @@ def test_a_night_leaves_the_blend_only_what_its_model_of_the_past_has_not_seen(l
     data = pinned()
     learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
     version = completed(data, learnt, MODEL, TRAIN, IncrementConfig(), 1)
-    n_held_out = int((data.events.time >= learnt.split.validation_from).sum())
+    n_held_out = int((data.events.time >= learnt.held_out_from).sum())
     assert version.online is not None
     assert version.online.recent is not None
     assert 0 < len(version.online.recent.is_out) <= n_held_out < len(data.events)
@@ -262,8 +288,8 @@ def test_a_minute_knows_of_heavy_users_what_the_night_knew(
     trend = make_evaluator(data.events, EVALUATION).trend
     nightly = make_lists(data, trend, tmp_path / "night", every)
     made = Provenance("1", "run", "flow", data.snapshot, datetime(2026, 3, 1))
-    about = data.catalog.item_ids, nightly.users, nightly.fallback, nightly.neighbours, 10, made
-    publish_night(lake, *about, event_weights=EVENT_WEIGHTS, trends=user_trends(data, trend, 10))
+    about = Content(data.catalog.item_ids, nightly.users, nightly.fallback, nightly.neighbours, 10, made)
+    publish_night(lake, about, EVENT_WEIGHTS, user_trends(data, trend, 10))
 
     def prepared() -> steps.State:
         news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, 10)

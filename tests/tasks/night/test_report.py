@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.metrics.summary import FIGURES
 from models.results import MetricRow, RankedLists
 from tasks.night.learning import Judged
-from tasks.night.report import METRICS, lift, night_report
+from tasks.night.report import lift, night_report
 
 TITLES = ("Red tent", "Green | tent", "<b>*bold*</b>\n# heading", "x" * 10_000)
 
 
 def _judged(*extra: MetricRow) -> Judged:
-    rows = [MetricRow(model, "all", metric, 0.25, 8) for model in ("minutehand", "item_knn") for metric in METRICS]
+    rows = [MetricRow(model, "all", metric, 0.25, 8) for model in ("minutehand", "item_knn") for metric in FIGURES]
     return Judged([*rows, *extra], ndcg=0.25, champion_ndcg=None, best_baseline="item_knn", best_baseline_ndcg=0.2)
 
 

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from models.results import MetricRow, Neighbours
 from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import make_step, read_histories
+from tasks.minute.pacing import ALL_SETTLED
+from tasks.publish import inserts, notes, transaction
 from tasks.publish import minute as publishing
-from tasks.publish import publication
 from tasks.publish.minute import StaleError, publish_minute
-from tasks.publish.night import ALL_SETTLED
 from tasks.publish.pointer import live_version
+from tasks.publish.publication import Content
 from tasks.watermarks import Watermarks, read_watermarks
 from tests import lakes as shop
 from tests.conftest import ROOT
@@ -135,7 +136,7 @@ def test_the_figures_of_the_minute_and_the_waits_of_its_users_are_noted(lake: La
 def test_the_newest_publish_names_the_live_model_whatever_the_clock_says(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
-    monkeypatch.setattr("tasks.publish.publication._now", lambda: datetime(2020, 1, 1))
+    monkeypatch.setattr("tasks.publish.notes._now", lambda: datetime(2020, 1, 1))
     add_events(lake, ("u", "b", "view", 2))
     minute(lake, "2")
     assert live_version(lake) == "2"
@@ -148,10 +149,11 @@ def test_the_same_minute_again_is_refused_and_writes_nothing(lake: Lake) -> None
     assert before is not None
     add_events(lake, ("u", "b", "view", 2))
     news, made = news_of(lake, before), provenance(lake, "2")
-    after = Watermarks(news.snapshot, news.snapshot)
+    (near_rows, near), after = NO_NEIGHBOURS, Watermarks(news.snapshot, news.snapshot)
+    about = Content(CATALOG, ranked({"u": [2]}), ANYONE, near, 4, made, near_rows, watermarks=after, news=news)
 
     def publish_it() -> None:
-        publish_minute(lake, CATALOG, ranked({"u": [2]}), ANYONE, NO_NEIGHBOURS, news, ALL_SETTLED, 4, made, before, after)
+        publish_minute(lake, about, before, ALL_SETTLED)
 
     publish_it()
     then = written(lake)
@@ -164,13 +166,13 @@ def test_a_minute_looks_through_no_notes_of_those_before_it(lake: Lake, monkeypa
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2))
-    executed, statement = [], publication.statement
+    executed, statement = [], notes.statement
 
     def noted(name: str) -> str:
         executed.append(name)
         return statement(name)
 
-    for module in ("minute", "publication"):
+    for module in ("minute", "inserts", "notes"):
         monkeypatch.setattr(f"tasks.publish.{module}.statement", noted)
     minute(lake, prequential=MEASURED)
     assert {"publish/insert_freshness", "publish/insert_prequential", "publish/insert_publication"} <= set(executed)
@@ -183,7 +185,7 @@ def strike(*_: object) -> None:
 
 def armed(place: str, nth: int) -> None:
     """Let this process be killed at the nth statement of its publish, some milliseconds into the commit, or right after it."""
-    statement, move, calls = publication.statement, publication.move_watermarks, itertools.count()
+    statement, move, calls = notes.statement, transaction.move_watermarks, itertools.count()
 
     def strike_at_statement(name: str) -> str:
         if next(calls) == nth:
@@ -195,11 +197,11 @@ def armed(place: str, nth: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # its signal ends the process as it stands
 
     if place == "statement":
-        publishing.statement = publication.statement = strike_at_statement
+        publishing.statement = inserts.statement = notes.statement = strike_at_statement
     elif place == "commit":
-        publishing.move_watermarks = strike_in_commit  # type: ignore[assignment]
+        transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]
     else:
-        publishing.told = strike  # type: ignore[assignment]
+        transaction.told = strike  # type: ignore[assignment]
 
 
 def killing(catalog: str, data_path: str, lock_path: str) -> None:

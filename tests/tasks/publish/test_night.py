@@ -20,7 +20,7 @@ from models.results import MetricRow, Neighbours, RankedLists
 from tasks.lake import Lake, current_snapshot, reading, writing
 from tasks.minute.feed import read_news
 from tasks.publish.night import publish_night, write_offline_metrics
-from tasks.publish.publication import Provenance, Publication
+from tasks.publish.publication import Content, Provenance, Publication
 from tasks.upkeep import maintain
 from tasks.watermarks import Watermarks
 
@@ -65,10 +65,13 @@ ANYONE = ranked({"*": [0, 1]})
 NEIGHBOURS = Neighbours(np.array([[1, 2], [0, -1], [0, 1], [-1, -1]]), np.array([[0.9, 0.5], [0.9, 0], [0.5, 0.1], [0, 0]], np.float32))
 
 
-def put(lake: Lake, lists: RankedLists, version: str = "1", **options: Any) -> Publication:
-    return publish_night(
-        lake, CATALOG, lists, ANYONE, NEIGHBOURS, options.pop("max_events", 10), provenance(lake, version), event_weights=WEIGHTS, **options
-    )
+def shown(lists: RankedLists, made: Provenance, *, max_events: int = 10, **more: Any) -> Content:
+    """What a night publishes in these tests."""
+    return Content(CATALOG, lists, ANYONE, NEIGHBOURS, max_events, made, **more)
+
+
+def put(lake: Lake, lists: RankedLists, version: str = "1", *, trends: pa.Table | None = None, **more: Any) -> Publication:
+    return publish_night(lake, shown(lists, provenance(lake, version), **more), WEIGHTS, trends)
 
 
 def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
@@ -119,7 +122,7 @@ def test_histories_are_those_of_the_pinned_snapshot_the_last_events_oldest_first
     )
     pinned = provenance(lake)
     add_events(lake, ("u", "d", "view", 9), ("x", "d", "view", 9))
-    publish_night(lake, CATALOG, ranked({"u": [0]}), ANYONE, NEIGHBOURS, 2, pinned, event_weights=WEIGHTS)
+    publish_night(lake, shown(ranked({"u": [0]}), pinned, max_events=2), WEIGHTS)
     assert rows(lake, "select user_id, item_ids, event_types, n_events from features.user_histories order by user_id") == [
         ("u", ["a", "c"], ["view", "view"], 3),
         ("w", ["a"], ["odd"], 1),
@@ -148,12 +151,10 @@ def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> Non
 def test_the_same_publish_again_doubles_nothing(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     snapshot, origin = snapshot_of(lake), provenance(lake)
-    notes: dict[str, Any] = {
-        "news": read_news(lake, Watermarks(snapshot - 1, snapshot - 1), snapshot, WEIGHTS, 10),
-        "prequential": [MetricRow("live", "all", "mrr", 0.3, 7)],
-    }
+    news = read_news(lake, Watermarks(snapshot - 1, snapshot - 1), snapshot, WEIGHTS, 10)
     for _ in range(2):
-        publish_night(lake, CATALOG, ranked({"u": [0, 1]}), ANYONE, NEIGHBOURS, 10, origin, event_weights=WEIGHTS, **notes)
+        again = shown(ranked({"u": [0, 1]}), origin, news=news, prequential=[MetricRow("live", "all", "mrr", 0.3, 7)])
+        publish_night(lake, again, WEIGHTS)
     assert rows(lake, "select (select count(*) from ops.freshness), (select count(*) from eval.prequential)") == [(1, 1)]
     assert rows(lake, "select count(*) from recs.publications") == [(1,)]
     assert rows(lake, "select count(*) from recs.recommendations") == [(4,)]
@@ -233,7 +234,7 @@ def publish_many(lake: Lake, version: int) -> Publication:
     near = (np.arange(len(catalog))[:, None] + np.arange(1, 11)) % len(catalog)
     neighbours = Neighbours(near, np.ones(near.shape, np.float32))
     origin = Provenance(str(version), "m", "f", snapshot_of(lake), datetime(2026, 1, 1) + timedelta(seconds=version))
-    return publish_night(lake, catalog, lists, ranked({"*": [0, 1]}), neighbours, 10, origin, event_weights=WEIGHTS)
+    return publish_night(lake, Content(catalog, lists, ranked({"*": [0, 1]}), neighbours, 10, origin), WEIGHTS)
 
 
 def publish_until_killed(catalog: str, data_path: str, lock_path: str, first: str) -> None:

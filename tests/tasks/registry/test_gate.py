@@ -22,6 +22,15 @@ def test_the_gate_promotes_refuses_and_warns(registry: Registry, register_one: C
         find_version(registry, "7")
 
 
+def test_a_version_that_could_not_be_measured_goes_live_only_where_there_is_no_other(
+    registry: Registry, register_one: Callable[[], str]
+) -> None:
+    first = pass_gate(registry, register_one(), None, None, None, 0.02)
+    assert (first.live.version, "there is no other" in first.text) == ("1", True)
+    second = pass_gate(registry, register_one(), None, None, None, 0.02)
+    assert (second.live.version, "the champion stays" in second.text) == ("1", True)
+
+
 @pytest.mark.parametrize(
     ("challenger", "of_champion", "baseline", "promoted", "beats"),
     [
@@ -42,7 +51,7 @@ def test_the_gate_promotes_refuses_and_warns(registry: Registry, register_one: C
 def test_the_gate_decides_on_the_same_events(
     challenger: float | None, of_champion: float | None, baseline: float | None, promoted: bool, beats: bool
 ) -> None:
-    decision = decide(challenger, of_champion, baseline, 0.02)
+    decision = decide(challenger, of_champion, baseline, 0.02, has_champion=of_champion is not None)
     assert (decision.promoted, decision.beats_baseline) == (promoted, beats)
     assert decision.reason
 
@@ -51,6 +60,6 @@ def test_the_gate_decides_on_the_same_events(
 def test_a_better_challenger_is_never_refused_and_a_greater_tolerance_never_refuses_more(
     challenger: float, of_champion: float, baseline: float, tolerance: float
 ) -> None:
-    is_promoted = decide(challenger, of_champion, baseline, tolerance).promoted
+    is_promoted = decide(challenger, of_champion, baseline, tolerance, has_champion=True).promoted
     assert is_promoted or challenger < of_champion
-    assert is_promoted or not decide(challenger, of_champion, baseline, 0.0).promoted
+    assert is_promoted or not decide(challenger, of_champion, baseline, 0.0, has_champion=True).promoted

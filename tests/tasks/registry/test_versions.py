@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlparse
@@ -19,7 +20,7 @@ from models.version import checkpoint as checkpoints
 from tasks import figures
 from tasks.registry.day_run import open_day
 from tasks.registry.increments import reconcile_live, register_increment
-from tasks.registry.night_run import Night, register, start_night
+from tasks.registry.night_run import Night, log_evaluation, register, start_night
 from tasks.registry.upkeep import reconcile
 from tasks.registry.versions import Registry, RegistryError, aliases, champion, find_version, open_registry, promote, refuse
 from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
@@ -53,11 +54,31 @@ def test_curves_are_metrics_against_epochs_and_an_epoch_without_validation_has_n
     with start_night(registry, "night", {}, 1, None, {}) as night:
         for epoch, (loss, ndcg) in enumerate([(3.0, 0.1), (2.0, None), (1.0, 0.3)], start=1):
             night.epoch(epoch, loss, ndcg, 0.5)
-        night.stage_seconds("load dataset", 1.5)
     history = registry.client.get_metric_history
     assert [(point.step, point.value) for point in history(night.run_id, "train/loss")] == [(1, 3.0), (2, 2.0), (3, 1.0)]
     assert [(point.step, point.value) for point in history(night.run_id, "validation/ndcg_at_10")] == [(1, 0.1), (3, 0.3)]
-    assert run_of(registry, night).data.metrics["seconds/load_dataset"] == 1.5
+
+
+def test_a_store_that_fails_while_the_model_is_trained_costs_a_point_and_not_the_training(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        gone = replace(night, run_id="0" * 32)
+        gone.epoch(1, 3.0, 0.1, 0.5)
+        night.epoch(2, 2.0, 0.2, 0.5)
+    assert "epoch 1 is missing in MLflow" in caplog.text
+    assert [point.step for point in registry.client.get_metric_history(night.run_id, "train/loss")] == [2]
+    assert run_of(registry, night).info.status == "FINISHED"
+
+
+def test_a_figure_that_cannot_be_drawn_costs_neither_the_metrics_nor_the_other_figure(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        log_evaluation(night, ROWS, [2.0, 1.0], [0.1])
+    assert "the figure training could not be drawn" in caplog.text
+    assert run_of(registry, night).data.metrics["item_knn/ndcg_at_10"] == 0.08
+    assert [file.name for file in (artifacts_of(registry, night) / "figures").iterdir()] == ["segments.png"]
 
 
 def test_metrics_are_named_by_model_metric_and_segment(registry: Registry) -> None:

@@ -1,0 +1,108 @@
+"""What a minute does when there is work. This module loads torch and MLflow, so flows/minute.py imports it only then."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from functools import partial
+
+from prefect import get_run_logger, runtime
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.learning import Learning, learn_news, learn_nothing
+from flows.stages import stage, timed
+from settings import Settings
+from tasks import encoding, lake, locks, process, reading
+from tasks.minute import feed, pacing, steps
+from tasks.publish import minute, pointer, publication
+from tasks.registry import day_run, increments, versions
+
+
+def get_ready(settings: Settings) -> versions.Registry:
+    """Set the threads, and open the registry."""
+    process.use_threads(settings.threads)
+    return versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+
+
+def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:
+    """Mend, encode, predict, learn, register, rank, publish, report; returns the version that is live then."""
+    live, champion = find_live(tables, models)
+    with timed("day"):
+        today = datetime.now(UTC).date()
+        day_run.close_days(models, tables, today)
+        day = day_run.open_day(models, today, champion.version)
+    version = live if work.is_empty else update(settings, tables, mine, work, day, live, champion)
+    with timed("alias"):
+        increments.publish_alias(models, version.version)
+    with timed("log"):
+        day.metrics(day_run.read_minutes(tables, day.missing_since()))
+    with timed("prune"):
+        increments.prune_increments(models, settings.registry.keep_increments, version.version)
+    return version.version
+
+
+def find_live(tables: lake.Lake, models: versions.Registry) -> tuple[versions.Version, versions.Version]:
+    """The live version and its champion, after the leftovers of a killed minute are mended."""
+    with timed("reconcile"):
+        live = pointer.live_version(tables) or ""
+        mended = increments.reconcile_live(models, live, partial(pointer.is_published, tables))
+    for text in mended.told:
+        get_run_logger().warning(text)
+    with timed("registry"):
+        return increments.find_live(models, live)
+
+
+def update(
+    settings: Settings,
+    tables: lake.Lake,
+    mine: locks.Turn,
+    work: feed.Work,
+    day: day_run.Day,
+    live: versions.Version,
+    champion: versions.Version,
+) -> versions.Version:
+    """Predict the new events, learn the due ones, and publish; returns the version that is live then."""
+    marks, news = work.marks, work.news
+    if not news.items.is_empty():
+        stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
+    if news.is_empty:
+        done = learn_nothing(settings, tables, live, champion, marks, news)
+    else:
+        done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
+    beside, lists = rank(settings, tables, work.refresh, done)
+    content = publication.Content(
+        item_ids=done.learnt.checkpoint.catalog.item_ids,
+        lists=lists.users,
+        fallback=lists.fallback,
+        neighbours=lists.similar,
+        neighbours_of=lists.new_items,
+        max_events=settings.model.max_events,
+        provenance=publication.Provenance(
+            done.version.version, done.version.run_id, str(runtime.flow_run.id), news.snapshot, datetime.now(UTC).replace(tzinfo=None)
+        ),
+        champion=champion.version,
+        watermarks=done.after,
+        news=done.state.news,
+        prequential=done.predicted,
+        versions={"live": live.version, "nightly": champion.version},
+    )
+    stage("publish", minute.publish_minute)(tables, content, marks, beside)
+    report(tables, done, len(lists.users.user_ids))
+    return done.version
+
+
+def rank(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning) -> tuple[pacing.Beside, steps.MinuteLists]:
+    """The lists of the users with news, and of the users without news whose lists have grown old or stale."""
+    with timed("refresh"):
+        beside = pacing.users_to_refresh(tables, steps.moved(done.state, done.learnt), refresh, exclude=done.state.step.user_ids)
+        others = feed.read_histories(tables, beside.user_ids, settings.ingest.event_weights, settings.model.max_events)
+    return beside, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish)
+
+
+def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:
+    """Log the minute in one line, and keep the freshness of the last hours as an artifact."""
+    text = increments.told(done.version, done.learnt.verdict, done.predicted, n_lists)
+    get_run_logger().log(logging.INFO if done.learnt.verdict.passed else logging.WARNING, text)
+    create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
+    waits = reading.freshness_by_hour(tables)
+    create_table_artifact(table=waits, key="freshness", description="Seconds from what users did to the lists that know it")

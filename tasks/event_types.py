@@ -1,0 +1,13 @@
+"""The event types that the product knows, and how much an event of each teaches; other types weigh 1."""
+
+from __future__ import annotations
+
+EVENT_WEIGHTS = {
+    "view": 1.0,
+    "click": 1.0,
+    "cart": 1.0,
+    "purchase": 1.0,
+    "rating": 1.0,
+    "search": 0.0,
+    "return": 0.0,
+}

@@ -1,0 +1,83 @@
+"""The files that a backtest or a replay leaves: a JSON file with every figure, and a picture beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from models.errors import UserError
+
+
+def check_writable(file: Path) -> None:
+    """Raises UserError where `whole` could not write; what is there stays as it is."""
+    if file.is_dir():
+        raise UserError(f"cannot write {file}: it is a folder; name a file in it with --out, such as {file / 'result.json'}")
+    if file.exists() and not file.is_file():
+        raise UserError(f"cannot write {file}: it is no regular file; name a file that can be written with --out")
+    trial = _unfinished(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def picture_beside(out: Path) -> Path:
+    """Where the curves of a result go; raises UserError where they would take the place of the result."""
+    if out.suffix.lower() == ".png":
+        raise UserError(
+            f"--out {out} is for JSON, and the curves go beside it with the ending .png; "
+            f"name a file with another ending, such as {out.with_suffix('.json')}"
+        )
+    return out.with_suffix(".png")
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write to. What is written there becomes the file at the end of the block: it is there in full or not at all."""
+    unfinished = _unfinished(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        unfinished.replace(file)
+    except OSError as error:
+        raise _unwritable(file, error) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def save(result: dict[str, Any], file: Path) -> None:
+    """Write a result as JSON."""
+    text = to_json(result)
+    with whole(file) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def to_json(result: dict[str, Any]) -> str:
+    """A result as JSON text, with null for figures that are not finite."""
+    return json.dumps(plain(result), indent=2, default=str, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """The value in what JSON has: null for numbers that are not finite, texts as keys."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    return value
+
+
+def _unfinished(file: Path) -> Path:
+    return file.with_name(f".{file.name}.tmp")
+
+
+def _unwritable(file: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {file}: {error.strerror or error}; name a file that can be written with --out")

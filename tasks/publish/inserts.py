@@ -1,0 +1,40 @@
+"""The rows of lists and of neighbours, as the transaction of a publish inserts them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from models.results import RankedLists
+from tasks.lake import statement
+from tasks.publish.publication import Content
+from tasks.publish.rows import LISTS, NEIGHBOURS, list_batches, neighbour_batches
+
+POPULAR = "popular right now"
+CHANGED_DEPTH = 10
+
+
+def list_rows(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> pa.RecordBatchReader:
+    """The lists of users and the one for anyone, by user and rank, with their reasons. They can be read once."""
+    lists, reasons = _with_reasons(con, item_ids, content.lists, content.provenance.data_snapshot)
+    return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, content.fallback, lists, reasons))
+
+
+def insert_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
+    """Insert the neighbours of content.neighbour_rows, by item and rank."""
+    batches = neighbour_batches(item_ids, content.neighbour_rows, content.neighbours)
+    con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, batches))
+    names = ("model_version", "data_snapshot", "generated_at")
+    con.execute(statement("publish/insert_similar_items"), {name: getattr(content.provenance, name) for name in names})
+
+
+def _with_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[RankedLists, pa.Array]:
+    """The lists with a phrase's number in place of the item that speaks for another, and the phrases; POPULAR is the last."""
+    speaking = np.unique(lists.because[lists.because >= 0])
+    con.register("catalog", pa.table({"position": np.arange(len(speaking)), "item_id": item_ids.take(pa.array(speaking))}))
+    phrases = con.execute(statement("publish/select_reasons"), {"snapshot": snapshot}).to_arrow_table()["reason"]
+    number = np.where(lists.because < 0, len(speaking), np.searchsorted(speaking, lists.because))
+    return replace(lists, because=number), pa.concat_arrays([phrases.combine_chunks().cast(pa.string()), pa.array([POPULAR])])

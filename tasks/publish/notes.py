@@ -1,0 +1,76 @@
+"""What each publish writes beside its lists: the publication, figures, waits and watermarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from models.results import MetricRow
+from tasks.lake import statement
+from tasks.minute.feed import News
+from tasks.minute.pacing import Beside
+from tasks.publish.publication import Provenance, Publication
+from tasks.publish.rows import metric_rows
+from tasks.watermarks import Watermarks
+
+
+def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str, champion: str | None) -> None:
+    origin = {name: value for name, value in asdict(provenance).items() if name != "generated_at"}
+    counts = {"n_users": done.n_users, "n_users_changed": done.n_users_changed, "n_items": done.n_items}
+    con.execute(
+        statement("publish/insert_publication"),
+        {**origin, **counts, "publication_id": done.publication_id, "cadence": cadence, "champion": champion, "published_at": _now()},
+    )
+
+
+def note_prequential(
+    con: duckdb.DuckDBPyConnection, rows: Sequence[MetricRow], versions: Mapping[str, str], provenance: Provenance
+) -> None:
+    if not rows:
+        return
+    con.register("metrics", metric_rows(rows, versions))
+    con.execute(statement("publish/insert_prequential"), evaluation_of(provenance))
+
+
+def note_freshness(con: duckdb.DuckDBPyConnection, news: News | None, publication_id: str, provenance: Provenance) -> None:
+    if news is None:
+        return
+    con.register("fresh", fresh_events(news))
+    con.execute(statement("publish/insert_freshness"), {"publication_id": publication_id, "generated_at": provenance.generated_at})
+
+
+def note_moved(con: duckdb.DuckDBPyConnection, beside: Beside, provenance: Provenance) -> None:
+    con.register("moved", pa.table({"item_id": pa.array(beside.moved, pa.string())}))
+    con.execute(statement("minute/delete_moved_items"), {"is_settled": beside.is_settled})
+    if beside.moved and not beside.is_settled:
+        moment = {"snapshot": provenance.data_snapshot, "moved_at": provenance.generated_at}
+        con.execute(statement("minute/insert_moved_items"), moment)
+
+
+def move_watermarks(con: duckdb.DuckDBPyConnection, marks: Watermarks, provenance: Provenance) -> None:
+    con.execute(statement("publish/delete_watermarks"))
+    con.execute(statement("publish/insert_watermarks"), {**asdict(marks), "updated_at": provenance.generated_at})
+
+
+def fresh_events(news: News) -> pl.DataFrame:
+    """The events that were not published before, numbered in their order."""
+    return news.events.filter("is_new").with_row_index("position")
+
+
+def evaluation_of(provenance: Provenance) -> dict[str, object]:
+    """The columns that say where a row of eval.* comes from."""
+    return {
+        "flow_run_id": provenance.flow_run_id,
+        "mlflow_run_id": provenance.mlflow_run_id,
+        "data_snapshot": provenance.data_snapshot,
+        "evaluated_at": provenance.generated_at,
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,51 @@
+"""What every publish does alike: check the lists, then change all tables in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import duckdb
+import pyarrow as pa
+
+from tasks.lake import Lake, writing
+from tasks.minute.pacing import Beside
+from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
+from tasks.publish.publication import Content, Publication, publication_id_of
+from tasks.publish.rows import check_lists
+
+logger = logging.getLogger("minutehand.publishing")
+
+Write = Callable[[duckdb.DuckDBPyConnection, pa.Array, str], tuple[int, int]]
+"""Given a connection, the ids of the catalog and the id of the publication, it writes lists, neighbours and histories.
+
+It returns how many users have a list by it, and for how many of them the list changed.
+"""
+
+
+def publish(lake: Lake, content: Content, cadence: str, beside: Beside, write: Write) -> Publication:
+    """Write the tables of a night or a minute, and note the publication. Killed at any point, the old tables stay whole.
+
+    Raises ValueError for lists that must not be shown: not finite, or of unknown items.
+    """
+    started = time.perf_counter()
+    for lists in (content.lists, content.fallback):
+        check_lists(lists, len(content.item_ids))
+    item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
+    publication_id = publication_id_of(made, cadence)
+    with writing(lake) as con:
+        n_users, n_users_changed = write(con, item_ids, publication_id)
+        done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
+        note_publication(con, done, made, cadence, content.champion)
+        note_prequential(con, content.prequential, content.versions, made)
+        note_freshness(con, content.news, publication_id, made)
+        note_moved(con, beside, made)
+        move_watermarks(con, content.watermarks_after, made)
+    return told(replace(done, seconds=round(time.perf_counter() - started, 2)))
+
+
+def told(done: Publication) -> Publication:
+    logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
+    return done

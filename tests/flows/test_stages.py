@@ -1,0 +1,46 @@
+"""Stages of a run: their seconds in the log, and which errors are worth another try."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from prefect import flow
+
+from flows.stages import retried, stage, timed
+from models.errors import UserError
+
+
+def test_a_stage_gives_the_result_of_its_work_and_logs_its_seconds(prefect_server: str, caplog: pytest.LogCaptureFixture) -> None:
+    @flow
+    def run() -> int:
+        with timed("read"):
+            pass
+        return stage("add", _add)(1, second=2)
+
+    with caplog.at_level(logging.INFO, "minutehand.stages"):
+        assert run() == 3
+    found = list(dict.fromkeys(record for record in caplog.records if record.name == "minutehand.stages"))
+    assert [(vars(record)["stage"], record.levelname) for record in found] == [("read", "INFO"), ("add", "INFO")]
+    assert all(record.getMessage() == f"{vars(record)['stage']}: {vars(record)['seconds']:.2f} s" for record in found)
+    assert all(0 <= vars(record)["seconds"] < 5 for record in found)
+
+
+def _add(first: int, second: int) -> int:
+    return first + second
+
+
+def test_work_that_fails_for_a_reason_that_only_the_user_can_mend_is_not_tried_again(prefect_server: str) -> None:
+    tried = []
+
+    def fail() -> None:
+        tried.append(1)
+        raise UserError("no column 'user_id'")
+
+    @flow
+    def run() -> None:
+        retried("take-in", fail)()
+
+    with pytest.raises(UserError, match="no column"):
+        run()
+    assert len(tried) == 1

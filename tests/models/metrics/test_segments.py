@@ -1,0 +1,34 @@
+"""Who and what counts as warm, and into which part each event falls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.metrics.segments import SEGMENTS, known, segment_masks
+from tests.models.planted import make_events, random_events
+
+
+def test_each_of_the_four_combinations_has_its_segment() -> None:
+    masks = segment_masks(np.array([True, True, False, False]), np.array([True, False, True, False]))
+    assert tuple(masks) == SEGMENTS
+    assert SEGMENTS[0] == "all"
+    assert masks["all"].all()
+    assert {name: mask.nonzero()[0].tolist() for name, mask in masks.items() if name != "all"} == {
+        "warm_user_warm_item": [0],
+        "warm_user_cold_item": [1],
+        "cold_user_warm_item": [2],
+        "cold_user_cold_item": [3],
+    }
+
+
+def test_every_event_is_in_exactly_one_segment_besides_all() -> None:
+    events = random_events(n_users=80)
+    users, items = known(events.before(int(np.median(events.time))))
+    masks = segment_masks(users[events.user], items[events.item])
+    assert np.sum([masks[name] for name in SEGMENTS[1:]], axis=0).tolist() == [1] * len(events)
+
+
+def test_known_is_who_or_what_has_an_event_in_the_past_whoever_comes_later() -> None:
+    users, items = known(make_events([(0, 2, 1), (2, 0, 9)], n_items=4).before(5))
+    assert users.tolist() == [True, False, False]
+    assert items.tolist() == [False, False, True, False]

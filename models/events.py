@@ -200,6 +200,14 @@ def ragged_rows(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
     return np.repeat(np.arange(len(start)), counts), np.repeat(start, counts) + _ramp(counts)
 
 
+def usual_span(time: Ints) -> tuple[int, int]:
+    """The first and the last moment; those of all but a hundredth at either end, where a few far away stretch it over ten times that."""
+    if not len(time):
+        return 0, 0
+    first, since, until, last = (int(moment) for moment in np.quantile(time, [0, 0.01, 0.99, 1], method="nearest"))
+    return (first, last) if last - first <= 10 * (until - since) else (since, until)
+
+
 def offsets_of(events: Events, n_users: int) -> Ints:
     """Where each of n_users begins, and the end; users past the last one with events are empty."""
     return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]

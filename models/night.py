@@ -24,7 +24,7 @@ from models.sequence.weights import LIST_DELAY_S, Weights
 from models.sequence.whitening import Whitening
 from models.training.blend_fit import fit_blend
 from models.training.prior_fit import fit_prior
-from models.training.training import Curve, Offsets, OnEpoch, Sampling, train
+from models.training.training import Curve, Offsets, OnEpoch, Sampling, choose_sampling, train
 
 log = logging.getLogger("minutehand.fitting")
 MAX_JUDGE_ROWS = 2000
@@ -34,24 +34,25 @@ MAX_CHOICE_ROWS = 5000
 
 @dataclass(frozen=True)
 class Fit:
-    """What training on the past and choosing on the validation period gave."""
+    """What training on the past and choosing on the validation period gave. sampling: how its steps sampled the catalogue."""
 
     weights: Weights
     blend: Blend
     whitening: Whitening
     curve: Curve
     prior: Floats
+    sampling: Sampling | None = None
 
 
 def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.device) -> Offsets:
-    """The log prior of each training slot; items whose first event is still to come are taken out, and a large catalogue is sampled."""
+    """The log prior of each training slot; items whose first event is still to come are taken out."""
     wanted, place = np.unique(slots.of(events.time), return_inverse=True)
     first_seen = np.full(events.n_items, np.iinfo(np.int64).max)
     np.minimum.at(first_seen, events.item, events.time)
     table = slot_log_prior(events, slots, wanted, prior)
     for row, slot in enumerate(wanted):
         table[row, torch.from_numpy(first_seen >= slots.begin(int(slot) + 1))] = -torch.inf
-    return Offsets(table.to(device, matmul_dtype(device)), place, Sampling.for_large(events.n_items))
+    return Offsets(table.to(device, matmul_dtype(device)), place)
 
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:
@@ -89,10 +90,12 @@ def fit_past(
     prior = fit_prior(past, slots)
     judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior) if len(validation) else None
     offsets = training_offsets(past, slots, prior, device)
+    sampling = choose_sampling(model, past, offsets, train_config, seed=seed)
+    offsets = replace(offsets, sampling=sampling)
     curve = train(model, past, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
     weights = finish(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
     blend = choose_blend(evaluator, weights, validation, until, seed)
-    return Fit(weights, blend, whitening, curve, prior)
+    return Fit(weights, blend, whitening, curve, prior, sampling)
 
 
 def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
@@ -181,7 +184,7 @@ def refit(
         weight[but] = 0
         events = replace(events, weight=weight)
     model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
-    offsets = training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device))
+    offsets = replace(training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device)), sampling=fit.sampling)
     curve = train(model, events, offsets, train_config, seed=seed, n_epochs=fit.curve.n_best or 1.0)
     newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
     return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

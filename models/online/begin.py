@@ -12,7 +12,7 @@ from torch import Tensor
 from models.config import IncrementConfig
 from models.device import CPU, matmul_dtype
 from models.evaluation.evaluator import Evaluator, served_vectors
-from models.events import Events, cut
+from models.events import Events, cut, usual_span
 from models.night import Fit
 from models.ranking.candidates import Candidates
 from models.ranking.prior import Popularity, slot_log_prior
@@ -23,7 +23,7 @@ from models.version.online_state import DELTA, Online
 
 def sample_memory(events: Events, config: IncrementConfig, max_events: int, seed: int) -> Sample:
     """What will be replayed, and what the gate will measure on: to be drawn before the night learns all events but the latter."""
-    first, last = int(events.time.min()), int(events.time.max())
+    first, last = usual_span(events.time)
     half_life = max((last - first) * config.memory_half_life_share, 1.0)
     return remember(events, half_life, config.memory_windows, min(WINDOW_EVENTS, max_events), np.random.default_rng(seed))
 

@@ -130,7 +130,7 @@ def _tune(
     """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
     model = copy.deepcopy(live.model)
     known = torch.from_numpy(online.popularity.counts[-1]).float()
-    sampling = Sampling.for_large(len(known), config.sampled_items, above=SAMPLED_FROM * config.sampled_items)
+    sampling = Sampling(len(known), config.sampled_items) if len(known) > SAMPLED_FROM * config.sampled_items else None
     due = due[is_counted(events, due)]
     events = replace(events, weight=np.where(np.isin(np.arange(len(events)), due), events.weight, 0))
     windows = target_windows(events, due, min(config.window_events, model.config.max_events))

@@ -25,9 +25,23 @@ class Slots:
 
     @staticmethod
     def over(time: Ints, n_slots: int = 4000, min_seconds: int = 900) -> Slots:
-        """Slots that cover the given times."""
-        first, last = (int(time.min()), int(time.max())) if len(time) else (0, 0)
-        return Slots(first, max((last - first) // n_slots + 1, min_seconds))
+        """Slots as short as they can be while at most n_slots of them hold an event.
+
+        Events at a wrong time, decades from all others, make no slot longer: the slots in between are empty.
+        """
+        moments = np.unique(time)
+        first = int(moments[0]) if len(moments) else 0
+
+        def n_held(seconds: int) -> int:
+            return int(np.count_nonzero(np.diff((moments - first) // seconds))) + 1
+
+        if not len(moments) or n_held(min_seconds) <= n_slots:
+            return Slots(first, min_seconds)
+        too_short, seconds = min_seconds, int(moments[-1] - first) // n_slots + 1
+        while seconds - too_short > max(too_short // 50, 1):
+            middle = (too_short + seconds) // 2
+            too_short, seconds = (too_short, middle) if n_held(middle) <= n_slots else (middle, seconds)
+        return Slots(first, seconds)
 
     def of(self, time: Ints) -> Ints:
         """The slot of each time."""

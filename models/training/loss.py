@@ -11,8 +11,8 @@ from torch import Tensor
 CACHED_CELLS = 2_500_000
 ROWS = 64
 """Chunks have a multiple of as many rows, so that there are few shapes to make kernels for."""
-MAX_LOGIT = 60.0
-"""Up to here the exponentials of a whole catalogue have a finite sum; beyond, each row is first shifted by its highest logit."""
+LEAST_MASS, MOST_MASS = 1e-20, 1e20
+"""While every row's exponentials have a sum between these, they are exact; else each row is shifted by its highest logit."""
 
 
 class _CatalogCrossEntropy(torch.autograd.Function):
@@ -31,17 +31,20 @@ class _CatalogCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=items.device)
         weight = weight / weight.sum().clamp_min(1e-12)
         exact_queries, of_target = queries.float(), items.index_select(0, target).float()
-        may_overflow = bool(exact_queries.norm(dim=1).amax() * items.float().norm(dim=1).amax() > MAX_LOGIT)
         scratch = torch.empty(min(chunk, len(queries)), len(items), dtype=prior.dtype, device=prior.device)
         for start in range(0, len(queries), chunk):
             part = slice(start, start + chunk)
             logits = scratch[: len(queries[part])]
-            torch.index_select(prior, 0, slot[part], out=logits).addmm_(queries[part], items.T)
-            highest = logits.amax(1, keepdim=True) if may_overflow else None
-            likelihood = (logits if highest is None else logits.sub_(highest)).exp_()
+            likelihood = torch.index_select(prior, 0, slot[part], out=logits).addmm_(queries[part], items.T).exp_()
             mass = likelihood.sum(1).float()
+            log_mass = mass.log()
+            if not ((mass > LEAST_MASS) & (mass < MOST_MASS)).all():
+                torch.index_select(prior, 0, slot[part], out=logits).addmm_(queries[part], items.T)
+                highest = logits.amax(1, keepdim=True)
+                likelihood = logits.sub_(highest).exp_()
+                mass = likelihood.sum(1).float()
+                log_mass = mass.log() + highest[:, 0].float()
             share = (weight[part] / mass)[:, None]
-            log_mass = mass.log() if highest is None else mass.log() + highest[:, 0].float()
             total += (log_mass * weight[part]).sum()
             grad_queries[part] = (likelihood @ items).float() * share
             grad_items += likelihood.T @ (exact_queries[part] * share).to(queries.dtype)
@@ -74,9 +77,9 @@ def catalog_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Weighted mean of -log softmax(queries . items + prior[slot])[target].
 
-    The prior is a log probability or not far above one, in the type of the queries, and receives no gradient; -inf takes an
-    item out of the softmax. chunk_cells bounds the logits held at a time: by default what stays in the cache of a common processor, or a
-    32nd of a card's free memory.
+    The prior may be any number, in the type of the queries, and receives no gradient; -inf takes an item out of the softmax.
+    chunk_cells bounds the logits held at a time: by default what stays in the cache of a common processor, or a 32nd of a card's free
+    memory.
     """
     chunk = max((chunk_cells or cells_for(items.device)) // len(items) // ROWS, 1) * ROWS
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]

@@ -23,8 +23,14 @@ from models.training.loss import ROWS, catalog_cross_entropy
 log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
 """Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
-FULL_SOFTMAX_ITEMS, N_SAMPLED_ITEMS = 50_000, 4_000
-"""Above how many items a step scores a sample of them, and how many are drawn for it."""
+N_SAMPLED_ITEMS = 4_000
+"""How many items are drawn for a step that scores a sample; a catalogue of at most twice as many is always scored in full."""
+
+ENOUGH_EPOCHS = 4.0
+"""While the budget holds this many epochs of steps that score all items, they do; else a step scores a sample."""
+
+N_TIMED_STEPS = 4
+"""Steps on a copy of the model that tell how long an epoch takes that scores all items; the first warms up."""
 DELTA_RATE = 2.0
 """How much faster the deltas of items learn than all other weights."""
 CARD_TIMES, CARD_STEPS, CARD_SHARE = 16, 400, 0.25
@@ -46,11 +52,6 @@ class Sampling:
 
     n_items: int
     n_drawn: int
-
-    @staticmethod
-    def for_large(n_items: int, n_drawn: int = N_SAMPLED_ITEMS, above: int = FULL_SOFTMAX_ITEMS) -> Sampling | None:
-        """How to sample a catalogue; None up to a size where all of it is scored."""
-        return Sampling(n_items, n_drawn) if n_items > above else None
 
     def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
         """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""
@@ -128,6 +129,30 @@ def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int
     return min(max(n_events // CARD_STEPS, config.batch_events), CARD_TIMES * config.batch_events, max(fits, 256))
 
 
+def choose_sampling(model: Recommender, events: Events, offsets: Offsets, config: TrainConfig, *, seed: int) -> Sampling | None:
+    """How a training samples the catalogue; None where config.minutes hold ENOUGH_EPOCHS in which each step scores all of it.
+
+    A step of a few epochs over everything learns less than many epochs over samples, which cost a little accuracy each.
+    """
+    n_items, windows = len(model.items.delta), training_windows(events, model.config.max_events)
+    if n_items <= 2 * N_SAMPLED_ITEMS or not len(windows):
+        return None
+    n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
+    groups = list(bucketed(windows.length, n_seen, np.random.default_rng(seed)))
+    trial = copy.deepcopy(model).train()
+    optimizers, seconds = make_optimizers(trial, config, is_sampled=False), []
+    for which in groups[:N_TIMED_STEPS]:
+        begun = clock.monotonic()
+        descend(step_loss(trial, make_batch(events, windows, which), events, offsets), optimizers)
+        seconds.append(clock.monotonic() - begun)
+    step_s = float(np.median(seconds[1:] or seconds))
+    n_epochs = config.minutes * 60 / (step_s * len(groups))
+    sampling = None if n_epochs >= ENOUGH_EPOCHS else Sampling(n_items, N_SAMPLED_ITEMS)
+    scored = "all items" if sampling is None else f"a sample of {N_SAMPLED_ITEMS:,} of {n_items:,} items"
+    log.info("a step on all items takes %.2f s, so the budget holds %.1f epochs of them; each step scores %s", step_s, n_epochs, scored)
+    return sampling
+
+
 def train(
     model: Recommender,
     events: Events,
@@ -179,7 +204,10 @@ def train(
             if step >= per_epoch * planned:
                 break
         curve.share = min(step / per_epoch, 1.0)
-        curve.loss.append(float(np.mean(losses)))
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        if len(finite) < len(losses):
+            log.warning("%d of %d steps had a loss that is not finite; they moved no weight", len(losses) - len(finite), len(losses))
+        curve.loss.append(float(np.mean(finite)) if finite else math.nan)
         model.eval()
         if judge is not None and curve.share == 1:
             curve.validation.append(judge(model))
@@ -230,7 +258,8 @@ def make_optimizers(model: Recommender, config: TrainConfig, *, is_sampled: bool
 def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float = 1.0) -> float:
     """One step down the gradient of a loss, at a share of the peak learning rates; the loss as a number.
 
-    The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are.
+    The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are. Where loss or gradient is not finite, no
+    weight moves.
     """
     parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     for optimizer in optimizers:
@@ -238,10 +267,12 @@ def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float =
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
-    return float(loss.detach())
+    norm = torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
+    value = float(loss.detach())
+    if math.isfinite(value) and math.isfinite(float(norm)):
+        for optimizer in optimizers:
+            optimizer.step()
+    return value
 
 
 def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:

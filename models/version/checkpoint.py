@@ -32,6 +32,10 @@ class UnreadableFormatError(UserError):
     """A checkpoint of another version of minutehand, whose model has another shape."""
 
 
+class NotFiniteError(UserError):
+    """A model with a number that is NaN or infinite; it must not go live."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """live serves; past is the same recipe trained before the hold-out, kept so that a later night can judge it fairly.
@@ -110,8 +114,26 @@ def _seconds(time: Any) -> int:
         raise UserError(f"{time!r} is no time; give a datetime, an ISO text such as 2026-11-01T12:00:00 or unix seconds") from error
 
 
+def demand_finite(checkpoint: Checkpoint) -> None:
+    """Raises NotFiniteError where a weight, or anything else that scores are made of, is NaN or infinite."""
+    blend = {f"blend.{field.name}": torch.from_numpy(getattr(checkpoint.blend, field.name)) for field in fields(Blend)}
+    arrays = {**blend, "popularity": torch.from_numpy(checkpoint.popularity), "prior": torch.from_numpy(checkpoint.prior)}
+    for name, weights in (("live", checkpoint.live), ("past", checkpoint.past)):
+        if weights is not None:
+            tensors = {**weights.model.state_dict(), "mean_vector": weights.mean_vector}
+            arrays |= {f"{name}.{key}": value for key, value in tensors.items()}
+    broken = [name for name, value in arrays.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        found = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
+        raise NotFiniteError(
+            f"the model has numbers that are not finite ({found}), so it is neither kept nor published; lower "
+            "MINUTEHAND_TRAIN__LEARNING_RATE, or look for events with odd weights or times, and run it again"
+        )
+
+
 def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the folder; it is complete when checkpoint.json is there, which comes last."""
+    """Write the folder; it is complete when checkpoint.json is there, which comes last. Raises NotFiniteError, and writes nothing."""
+    demand_finite(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("live", "past"):
         weights: Weights | None = getattr(checkpoint, name)

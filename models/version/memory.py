@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.events import Events, Ints, Windows, cut, training_windows
+from models.events import Events, Ints, Windows, cut, training_windows, usual_span
 
 WINDOW_EVENTS = 32
 CONTEXT_SHARE = 4
@@ -66,7 +66,7 @@ class Memory:
 
         That holds however often windows are added. A memory that is not full takes more.
         """
-        begun = int(self.events.time.min(initial=now))
+        begun = usual_span(self.events.time)[0] if len(self.events) else now
         half_life_s = max(config.memory_half_life_share * (now - begun), 1.0)
         n_aged = int(rng.poisson(min(np.log(2) * max(elapsed_s, 0) / half_life_s, 1.0) * config.memory_windows))
         return max(n_aged, min(config.memory_windows - self.n_windows, max(config.memory_windows // 100, 1)))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.events import Events, TemporalSplit, Windows, ragged_rows, target_windows, training_windows
+from models.events import Events, TemporalSplit, Windows, ragged_rows, target_windows, training_windows, usual_span
 from tests.models.planted import make_events, random_events
 
 COUNTS = st.lists(st.integers(0, 23), min_size=1, max_size=8).filter(any)
@@ -97,3 +97,12 @@ def test_ragged_rows_name_the_range_and_the_row_of_every_entry() -> None:
     number, row = ragged_rows(np.array([4, 9, 2]), np.array([6, 9, 3]))
     assert number.tolist() == [0, 0, 2]
     assert row.tolist() == [4, 5, 2]
+
+
+def test_one_event_at_a_wrong_time_does_not_stretch_the_usual_span() -> None:
+    time = np.arange(1_760_000_000, 1_760_100_000, 100)
+    assert usual_span(time) == (1_760_000_000, 1_760_099_900)
+    since, until = usual_span(np.concatenate([[0], time]))
+    assert since >= 1_760_000_000
+    assert until - since > 90_000
+    assert usual_span(np.empty(0, np.int64)) == (0, 0)

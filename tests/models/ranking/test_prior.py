@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models.events import Events
 from models.ranking.prior import (
@@ -86,8 +87,8 @@ def test_slots_cover_their_times_and_a_time_at_a_border_opens_the_next() -> None
     slots = Slots(first=100, seconds=50)
     assert slots.of(np.array([100, 149, 150, 260])).tolist() == [0, 0, 1, 3]
     assert [slots.begin(slot) for slot in (0, 1, 3)] == [100, 150, 250]
-    over = Slots.over(np.array([0, 10**7]), n_slots=100)
-    assert over.of(np.array([0, 10**7])).tolist() == [0, 99]
+    hourly = np.arange(0, 10**7, HOUR)
+    assert Slots.over(hourly, n_slots=100).of(hourly)[[0, -1]].tolist() == [0, 99]
     assert Slots.over(np.array([5, 5])).of(np.array([5])).tolist() == [0]
 
 
@@ -154,3 +155,24 @@ def test_a_night_counts_the_clicks_of_a_bot_as_less_than_two() -> None:
     events = make_events([*((0, 0, second) for second in range(5000)), (1, 1, 1), (2, 1, 2)], n_items=2)
     ((_, popularity),) = walk(events, Slots(0, 3600), np.array([2]))
     assert popularity.counts[ALL_TIME, 0] < 2 == popularity.counts[ALL_TIME, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.array([0]), np.array([-62_135_596_800]), np.zeros(5000, np.int64), np.array([0, 10**8, 2 * 10**8])],
+    ids=["1970", "the year 1", "a mass at one time", "some"],
+)
+def test_events_at_wrong_times_make_no_slot_longer(wrong: NDArray[np.int64]) -> None:
+    time = 1_760_000_000 + np.sort(np.random.default_rng(0).integers(0, 60 * 24 * HOUR, 9000))
+    right, with_wrong = Slots.over(time, n_slots=500), Slots.over(np.concatenate([wrong, time]), n_slots=500)
+    assert with_wrong.seconds <= 1.05 * right.seconds
+
+
+@given(st.lists(st.integers(0, 10**10), min_size=1, max_size=200), st.integers(1, 50))
+def test_slots_hold_every_event_after_they_begin_and_no_more_than_asked_for_hold_any(times: list[int], n_slots: int) -> None:
+    time = np.array(times, np.int64)
+    slots = Slots.over(time, n_slots, min_seconds=10)
+    number = slots.of(time)
+    assert (number >= 0).all()
+    assert len(np.unique(number)) <= n_slots
+    assert all(slots.begin(int(n)) <= t < slots.begin(int(n) + 1) for n, t in zip(number, time, strict=True))

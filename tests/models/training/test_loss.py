@@ -92,6 +92,36 @@ def test_logits_far_from_zero_overflow_nowhere() -> None:
     assert one["items"].grad.isfinite().all()
 
 
+@pytest.mark.parametrize("shift", [-800.0, -90.0, 90.0, 800.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_prior_far_from_zero_changes_neither_value_nor_gradient(shift: float, dtype: torch.dtype) -> None:
+    near, far = problem(), problem()
+    far["prior"] = far["prior"] + shift
+    for one in (near, far):
+        for name in ("queries", "items"):
+            one[name] = one[name].detach().to(dtype).requires_grad_()
+        one["prior"] = one["prior"].to(dtype)
+    rtol, atol = (1e-3, 1e-3) if dtype == torch.float32 else (0.1, 4.1)  # bf16 keeps 800 to the next 4
+    expected, loss = ours_of(near), ours_of(far)
+    loss.backward()
+    torch.testing.assert_close(loss, expected, rtol=rtol, atol=atol)
+    for name in ("queries", "items"):
+        gradient = far[name].grad
+        assert gradient is not None
+        assert gradient.isfinite().all()
+
+
+def test_a_prior_that_leaves_one_item_possible_gives_a_finite_loss() -> None:
+    one = problem()
+    one["prior"] = torch.full_like(one["prior"], -900.0)
+    one["prior"][:, 0] = 0.0
+    loss = ours_of(one)
+    loss.backward()
+    assert 100 < loss.item() < 1000
+    assert one["items"].grad is not None
+    assert one["items"].grad.isfinite().all()
+
+
 def test_bf16_agrees_with_fp32_roughly() -> None:
     exact, rough = problem(), problem()
     low = {name: rough[name].detach().bfloat16() for name in ("queries", "items", "prior")}

@@ -22,8 +22,8 @@ from models.sequence.recommender import Recommender
 from models.sequence.streams import make_batch
 from models.sequence.users import user_vectors
 from models.training import training
-from models.training.training import Curve, Sampling, descend, events_per_step, make_optimizers, step_loss, train
-from tests.models.planted import QUICK, TINY, make_events, random_text, shaken, walks
+from models.training.training import Curve, Sampling, choose_sampling, descend, events_per_step, make_optimizers, step_loss, train
+from tests.models.planted import QUICK, TINY, make_events, random_events, random_text, shaken, walks
 
 CPU = torch.device("cpu")
 N_ITEMS = 24
@@ -291,3 +291,26 @@ def test_a_card_takes_larger_steps_of_many_events_only_and_no_more_than_fit() ->
     assert events_per_step(config, shape, 4_000_000, 80 * gib) == 10_000
     assert events_per_step(config, shape, 10**9, 80 * gib) == 16 * 2048
     assert 1000 < events_per_step(config, shape, 10**9, gib // 6) < 2048, "a card that others fill"
+
+
+def test_a_step_whose_loss_is_not_finite_moves_no_weight() -> None:
+    model = fresh()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizers = make_optimizers(model, QUICK, is_sampled=False)
+    descend(sum((p.sum() for p in model.parameters()), torch.zeros(())) * torch.nan, optimizers)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    descend(sum((p.square().sum() for p in model.parameters()), torch.zeros(())), optimizers)
+    assert not torch.equal(model.state_dict()["start"], before["start"])
+
+
+@pytest.mark.parametrize(("n_items", "minutes", "is_sampled"), [(9000, 1e-4, True), (9000, 60.0, False), (500, 1e-4, False)])
+def test_a_large_catalogue_is_sampled_where_the_budget_does_not_hold_enough_epochs_over_all_of_it(
+    n_items: int, minutes: float, is_sampled: bool
+) -> None:
+    model = fresh(n_items=n_items)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    events = random_events(n_users=40, n_events=400, n_items=n_items)
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    sampling = choose_sampling(model, events, offsets, QUICK.model_copy(update={"minutes": minutes}), seed=0)
+    assert (sampling is not None) == is_sampled
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), "it tries on a copy"

@@ -19,7 +19,7 @@ from models.ranking.blend import Blend
 from models.ranking.prior import N_PARAMETERS
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
-from models.version.checkpoint import Checkpoint, align, load, save
+from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, save
 from tests.models.planted import TINY, random_events, random_text, shaken
 from tests.models.ranking.test_scorer import popularity_of, scorer_of
 
@@ -202,3 +202,18 @@ def test_a_history_that_makes_no_sense_gets_a_message(history: dict[str, object]
 def test_a_list_of_no_items_cannot_be_asked_for() -> None:
     with pytest.raises(UserError, match="k is 0"):
         version().recommend([{"item_ids": []}], k=0)
+
+
+@pytest.mark.parametrize("part", ["live", "past", "popularity", "blend"])
+def test_a_model_with_a_number_that_is_not_finite_is_not_saved(part: str, tmp_path: Path) -> None:
+    broken = version()
+    if part in ("live", "past"):
+        with torch.no_grad():
+            getattr(broken, part).model.blocks[0].up.weight[0, 0] = torch.nan
+    elif part == "popularity":
+        broken.popularity[3, 0] = np.inf
+    else:
+        broken.blend.gate[0, 0] = np.nan
+    with pytest.raises(NotFiniteError, match=rf"not finite \({part}.*MINUTEHAND_TRAIN__LEARNING_RATE"):
+        save(broken, tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()

@@ -1,7 +1,7 @@
 -- How many of the first rows have a comma in the column price.
 --
--- reads:   first_rows
+-- reads:   peeked
 -- returns: n_rows
 select count(*) as n_rows
-from first_rows
+from peeked
 where contains(price, ',')

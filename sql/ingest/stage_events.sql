@@ -7,9 +7,7 @@
 insert into staged by name
 with trimmed as (
     select
-        as_id(event_id) as given_id,
-        as_id(user_id) as user_id,
-        as_id(item_id) as item_id,
+        tidy(event_id) as given_text,
         tidy(user_id) as user_text,
         tidy(item_id) as item_text,
         coalesce(lower(tidy(event_type)), 'view') as event_type,
@@ -26,17 +24,26 @@ with trimmed as (
 numbered as (
     select
         *,
-        case when getvariable('time_format') is null then time_number(time_text) end as time_number,
-        case when getvariable('time_format') is null then plain_time(time_text) end as plain_time,
-        compact_time(time_text) as compact_time
+        as_id(given_text) as given_id,
+        as_id(user_text) as user_id,
+        as_id(item_text) as item_id,
+        case when getvariable('time_format') is null then time_number(time_text) end as time_number
     from trimmed
+),
+
+plained as (
+    select
+        *,
+        case when time_number is not null then compact_time(time_text) end as compact_time,
+        case when getvariable('time_format') is null and time_number is null then plain_time(time_text) end as plain_time
+    from numbered
 ),
 
 parted as (
     select
         *,
         case when getvariable('time_format') is null and time_number is null and plain_time is null then time_parts(time_text) end as time_parts
-    from numbered
+    from plained
 ),
 
 timed as (

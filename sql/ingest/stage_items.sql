@@ -7,7 +7,7 @@
 insert into staged by name
 with typed as (
     select
-        as_id(item_id) as item_id,
+        as_id(tidy(item_id)) as item_id,
         tidy(item_id) as item_text,
         tidy(replace(title, chr(0), '')) as whole_title,
         tidy(replace(description, chr(0), '')) as whole_description,

@@ -89,7 +89,7 @@ def _existing(source: Source, name: str, column: str) -> str:
     if not same and split_path(source, column) is not None:
         return column
     near = same or get_close_matches(column, source.columns, n=1, cutoff=0.6)
-    raise _refusal(source, column, name, near[0] if near else None)
+    raise _refusal(source, column, name, near[0] if near else name if name in source.columns else None)
 
 
 def _missing(con: duckdb.DuckDBPyConnection, source: Source, name: str, aliases: Aliases, taken: set[str]) -> UserError:

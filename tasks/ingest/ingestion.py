@@ -376,6 +376,7 @@ def _stage_file(
     con: duckdb.DuckDBPyConnection, kind: Kind, number: int, source: Source, mapping: ColumnMapping, config: IngestConfig
 ) -> None:
     con.execute(statement("ingest/add_file"), {"file_no": number, "source": str(source.path)})
+    con.execute(statement("ingest/peek_rows"))
     con.execute(statement("ingest/variables/decimal_mark"), {"value": decimal_mark(con, kind)})
     params: dict[str, object] = {"file_no": number, "predicate": mapping.predicate, "max_chars": config.max_text_chars}
     if kind == "events":

@@ -2,8 +2,7 @@
 -- parts whole from fraction (1,234).
 create or replace temp macro as_number(text, mark) as case
     when mark = 'comma' and regexp_full_match(text, '[+-]?\d{1,3}(?:\.\d{3})+') then try_cast(replace(text, '.', '') as double)
-    when try_cast(text as double) is not null then try_cast(text as double)
-    when length(text) < 60 then list_extract(list_transform(
+    when length(text) < 60 then coalesce(try_cast(text as double), list_extract(list_transform(
         [regexp_extract(
             text,
             '(?i)^([+-]?)\s*(?:[a-z]{2,3}\$|[a-z]{3}|\p{Sc}|kr\.?|zł|fr\.?)?[\s\p{Zs}]*([+-]?\d[\d.,\s\p{Zs}''’]*)(?:[-–]+)?\s*'
@@ -11,5 +10,5 @@ create or replace temp macro as_number(text, mark) as case
             ['sign', 'digits']
         )],
         lambda parts: as_bare_number(parts.sign || rtrim(regexp_replace(parts.digits, '[\s\p{Zs}''’]', '', 'g'), '.,'), mark)
-    ), 1)
+    ), 1))
 end

@@ -227,16 +227,22 @@ def _line_notes(source: Source, found: Mended) -> list[str]:
     if found.n_stray:
         notes.append(
             f"{name}: {found.n_stray:,} lines have a quote that is not closed where its field ends; it was taken as text "
-            f"(the first is line {found.first_stray - n_header}); if the file has no quoting at all, say so with --no-quotes"
+            f"(the first is {_line(found.first_stray - n_header)}); if the file has no quoting at all, say so with --no-quotes"
         )
     if found.n_doubtful:
         notes.append(
             f"{name}: {found.n_doubtful:,} quoted texts span lines that could be rows of their own "
-            f"(the first is line {found.first_doubtful - n_header}); if the file has no quoting, say so with --no-quotes"
+            f"(the first is {_line(found.first_doubtful - n_header)}); if the file has no quoting, say so with --no-quotes"
         )
     if found.lost:
-        notes.append(f"{name}: {len(found.lost):,} lines cannot be split into columns (the first is line {found.lost[0].line - n_header})")
+        notes.append(
+            f"{name}: {len(found.lost):,} lines cannot be split into columns (the first is {_line(found.lost[0].line - n_header)})"
+        )
     return notes
+
+
+def _line(number: int) -> str:
+    return f"line {number}" if number else "the header"
 
 
 def _add_lost(con: duckdb.DuckDBPyConnection, number: int, source: Source, found: Mended) -> None:

@@ -97,7 +97,7 @@ class Quoting:
     def __init__(self, delimiter: bytes) -> None:
         mark = re.escape(delimiter)
         text = rb'[^"]*+(?:""[^"]*+)*+'
-        plain = rb'(?:[^"' + mark + rb"][^" + mark + rb"]*+)?"
+        plain = rb' *+(?:[^" ' + mark + rb"][^" + mark + rb"]*+)?"
         one = rb'(?:"' + text + rb'"|' + plain + rb")"
         rest = rb"(?:" + mark + one + rb")*"
         self.delimiter = delimiter
@@ -105,9 +105,12 @@ class Quoting:
         self.opening = re.compile(rb"(?:" + one + mark + rb')*"' + text)
         self.closing = re.compile(text + rb'"' + rest)
         self.going_on = re.compile(text + rb'(?:"' + rest + mark + rb'"' + text + rb")?")
-        self.quoted = re.compile(rb'"(' + text + rb')"')
+        self.quoted = re.compile(rb' *"(' + text + rb')" *')
         self.quoted_fields = re.compile(rb"(^|" + mark + rb')"' + text + rb'"(?=' + mark + rb"|$)")
         self.field = re.compile(rb"(?:^|" + mark + rb')("' + text + rb'"|[^' + mark + rb"]*+)")
+        spaced = rb'(?: *"' + text + rb'" *|' + plain + rb")"
+        self.spaced = re.compile(spaced + rb"(?:" + mark + spaced + rb")*")
+        self.spaced_field = re.compile(rb"(?:^|" + mark + rb")(" + spaced + rb")")
         escaped = rb'"(?:[^"\\]|\\.)*+"'
         self.escaped = re.compile(rb"(?:" + escaped + rb"|" + plain + rb")(?:" + mark + rb"(?:" + escaped + rb"|" + plain + rb"))*")
         self.escaped_field = re.compile(rb"(?:^|" + mark + rb")(" + escaped + rb"|" + plain + rb")")
@@ -115,7 +118,7 @@ class Quoting:
     def pattern(self) -> str:
         """A whole line, for DuckDB's regexp_full_match."""
         mark = re.escape(self.delimiter.decode())
-        one = f'(?:"(?:[^"]|"")*"|[^"{mark}][^{mark}]*|)'
+        one = f'(?:"(?:[^"]|"")*"| *(?:[^" {mark}][^{mark}]*)?)'
         return f"{one}(?:{mark}{one})*"
 
     def fields(self, line: bytes) -> list[bytes]:
@@ -137,6 +140,12 @@ class Quoting:
     def joined(self, fields: list[bytes]) -> bytes:
         """Fields as a line that follows the rule."""
         return self.delimiter.join(b'"' + one.replace(b'"', b'""') + b'"' for one in fields)
+
+    def unspaced(self, line: bytes) -> list[bytes] | None:
+        """The fields of a line that has blanks between delimiters and quotes; None where it is none."""
+        if not self.spaced.fullmatch(line):
+            return None
+        return [self.unquoted(match[1]) for match in self.spaced_field.finditer(line)]
 
     def unescaped(self, line: bytes) -> list[bytes] | None:
         r"""The fields of a line whose quotes are written \" (MySQL); None where it is none."""
@@ -201,9 +210,9 @@ class _Mending:
             for _ in rest:
                 self.waiting.popleft()
             return (line + b"".join(rest)).rstrip(b"\r\n") + b"\n"
-        fields = self.quoting.unescaped(body)
-        if fields is not None and len(fields) == self.n_columns:
-            return self.quoting.joined(fields) + b"\n"
+        for understood in (self.quoting.unspaced(body), self.quoting.unescaped(body)):
+            if understood is not None and len(understood) == self.n_columns:
+                return self.quoting.joined(understood) + b"\n"
         fields = [self.quoting.unquoted(part) for part in body.split(self.quoting.delimiter)]
         if len(fields) != self.n_columns:
             return self.lost(body, number, "a quote is opened and not closed")

@@ -185,7 +185,7 @@ def test_a_first_line_of_values_is_refused_and_names_the_option(lake: Lake, writ
     path = write("in.csv", "1,10,5,978300760\n1,11,3,978302109\n2,10,4,978301968\n")
     with pytest.raises(UserError, match=r"the first line of in\.csv looks like data \(1, 10, 5, 978300760\).*with --columns"):
         take(lake, path)
-    with pytest.raises(UserError, match="--columns gives 2 names, but the first line of in.csv has 4 columns"):
+    with pytest.raises(UserError, match=r"--columns gives 2 names, but the first line of in\.csv has 4 columns"):
         take(lake, path, names=("user_id", "item_id"))
     assert take(lake, path, names=("user_id", "item_id", "value", "occurred_at")).new == 3
     assert take(lake, path, names=("user_id", "item_id", "", "occurred_at"), columns={"value": "column2"}).duplicate == 3

@@ -72,6 +72,28 @@ def test_a_lost_line_is_named_and_those_after_it_keep_their_numbers(lake: Lake, 
     assert any("1 lines cannot be split" in note for note in summary.notes)
 
 
+def test_blanks_around_quotes_are_no_part_of_the_text(lake: Lake, write: Write) -> None:
+    summary = take(lake, write("i.csv", 'item_id, title, description\n1, "a, b", "c ""d""" \n2, x, y "z"\n"3",v,w\n'), kind="items")
+    assert (summary.new, summary.notes) == (3, [])
+    found = rows(lake, "select item_id, title, description from raw.items order by 1")
+    assert found == [("1", "a, b", 'c "d"'), ("2", "x", 'y "z"'), ("3", "v", "w")]
+
+
+def test_the_header_may_have_a_stray_quote_and_a_line_break_in_a_name(lake: Lake, write: Write) -> None:
+    stray = write("a.csv", 'user_id,item_id,occurred_at,"Note\nu,i,2024-01-31,x\nv,i,2024-01-31,"y"\n')
+    assert any("the first is the header" in note for note in take(lake, stray).notes)
+    broken = write("b.csv", 'user_id,item_id,"occurred\nat"\nw,i,2024-01-31\n')
+    assert take(lake, broken, columns={"occurred_at": "occurred\nat"}).new == 1
+    assert [user for (user,) in events(lake, "user_id")] == ["u", "v", "w"]
+
+
+@pytest.mark.parametrize("ends", [("\r\n", "\n"), ("\n", "\r\n"), ("\r", "\r"), ("\r\n", "\r\n")])
+def test_line_ends_of_any_kind_and_mixed_are_line_ends(lake: Lake, write: Write, ends: tuple[str, str]) -> None:
+    path = write("a.csv", f"user_id,item_id,occurred_at{ends[0]}u,i,2024-01-31{ends[1]}v,i,2024-01-31{ends[0]}")
+    assert take(lake, path).new == 2
+    assert events(lake, "user_id, item_id") == [("u", "i"), ("v", "i")]
+
+
 def test_quotes_escaped_by_backslashes_are_understood(lake: Lake, write: Write) -> None:
     take(lake, write("i.csv", 'item_id,title\n"1","say \\"hi\\", then go"\n"2","b"\n'), kind="items")
     assert rows(lake, "select item_id, title from raw.items order by 1") == [("1", 'say "hi", then go'), ("2", "b")]
@@ -84,7 +106,7 @@ def test_an_overlong_line_is_rejected_with_its_number_and_the_rows_around_it_get
 ) -> None:
     long = "x" * size
     if "json" in name:
-        lines = ["", *('{"user_id": "u", "item_id": "%s", "occurred_at": "2024-01-01"}' % item for item in ("1", long, "3"))]
+        lines = ["", *(f'{{"user_id": "u", "item_id": "{item}", "occurred_at": "2024-01-01"}}' for item in ("1", long, "3"))]
     else:
         lines = ["user_id,item_id,occurred_at", "u,1,2024-01-01", f"u,{long},2024-01-01", "u,3,2024-01-01"]
     content = ("\n".join(lines).lstrip() + "\n").encode()

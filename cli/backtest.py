@@ -8,17 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from cli.options import (
+    Columns,
     EventFiles,
     EventsWhere,
     EventType,
     ItemFiles,
     Map,
     MapItems,
+    NoQuotes,
+    NullWords,
     ResultAsJson,
     Seed,
     Set,
     Split,
     TimeFormat,
+    TimeZone,
     mapping_of,
 )
 from cli.output import say, say_json
@@ -47,6 +51,10 @@ def backtest(
     event_type: EventType = None,
     where: EventsWhere = None,
     time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    columns: Columns = None,
+    no_quotes: NoQuotes = False,
+    null_words_as_ids: NullWords = False,
     order: Annotated[
         str | None,
         typer.Option("--order", metavar="COLUMN", help="Numbers each user's events, for leave-one-out; pos if the file has it"),
@@ -73,7 +81,17 @@ def backtest(
     from tasks.process import use_threads
 
     use_threads(settings.threads)
-    mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)
+    mapping = mapping_of(
+        map_,
+        set_,
+        event_type=event_type,
+        where=where,
+        time_format=time_format,
+        time_zone=time_zone,
+        columns_of_file=columns,
+        no_quotes=no_quotes,
+        null_words_as_ids=null_words_as_ids,
+    )
     files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"), order, without_time)
     recipe = Recipe(
         ingest=settings.ingest,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import AsJson, Command, EventType, Map, Set, Split, TimeFormat, mapping_of
+from cli.options import AsJson, Columns, Command, EventType, Map, NoQuotes, NullWords, Set, Split, TimeFormat, TimeZone, mapping_of
 from cli.output import say
 
 if TYPE_CHECKING:
@@ -34,10 +34,25 @@ def events(
     ] = None,
     where: Where = None,
     time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    columns: Columns = None,
+    no_quotes: NoQuotes = False,
+    null_words_as_ids: NullWords = False,
     as_json: AsJson = False,
 ) -> None:
     """Take in what users did: user_id, item_id, occurred_at, and event_type, value, query, event_id where there."""
-    mapping = mapping_of(map_, set_, event_type=event_type, context=context, where=where, time_format=time_format)
+    mapping = mapping_of(
+        map_,
+        set_,
+        event_type=event_type,
+        context=context,
+        where=where,
+        time_format=time_format,
+        time_zone=time_zone,
+        columns_of_file=columns,
+        no_quotes=no_quotes,
+        null_words_as_ids=null_words_as_ids,
+    )
     _run("events", paths, mapping, as_json=as_json)
 
 
@@ -48,10 +63,16 @@ def items(
     set_: Set = None,
     split: Split = None,
     where: Where = None,
+    columns: Columns = None,
+    no_quotes: NoQuotes = False,
+    null_words_as_ids: NullWords = False,
     as_json: AsJson = False,
 ) -> None:
     """Take in what there is: item_id, and title, description, categories, tags, price, is_available where there."""
-    _run("items", paths, mapping_of(map_, set_, split=split, where=where), as_json=as_json)
+    mapping = mapping_of(
+        map_, set_, split=split, where=where, columns_of_file=columns, no_quotes=no_quotes, null_words_as_ids=null_words_as_ids
+    )
+    _run("items", paths, mapping, as_json=as_json)
 
 
 def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapping, *, as_json: bool) -> None:

@@ -24,6 +24,16 @@ EventType = Annotated[str | None, typer.Option("--event-type", help="Short for -
 TimeFormat = Annotated[
     str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
 ]
+TimeZone = Annotated[
+    str | None,
+    typer.Option("--time-zone", help="Zone of times without one, such as Europe/Berlin; MINUTEHAND_INGEST__TIME_ZONE if not given"),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="NAME,NAME,...", help="Names of all columns, in order, for text files without a header"),
+]
+NoQuotes = Annotated[bool, typer.Option("--no-quotes", help="Quotes in text files are part of the text")]
+NullWords = Annotated[bool, typer.Option("--null-words-as-ids", help="Take ids such as null, None and NA as they are")]
 Split = Annotated[str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")]
 
 EventFiles = Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")]
@@ -58,6 +68,10 @@ def mapping_of(
     split: str | None = None,
     where: str | None = None,
     time_format: str | None = None,
+    time_zone: str | None = None,
+    columns_of_file: str | None = None,
+    no_quotes: bool = False,
+    null_words_as_ids: bool = False,
     option: str = "--map",
 ) -> ColumnMapping:
     """Which columns are which. option: the name of the one that gives columns, for its errors."""
@@ -67,8 +81,21 @@ def mapping_of(
     refuse_empty("--split", split, "'|'")
     refuse_empty("--where", where, "'price > 0'")
     refuse_empty("--time-format", time_format, "'%m/%d/%Y %H:%M'")
+    refuse_empty("--time-zone", time_zone, "Europe/Berlin")
+    refuse_empty("--columns", columns_of_file, "user_id,item_id,occurred_at")
     values = [*(constants or []), *([] if event_type is None else [f"event_type={event_type}"])]
-    return ColumnMapping(pairs(columns, option), pairs(values, "--set"), tuple(context or ()), split, where, time_format)
+    return ColumnMapping(
+        columns=pairs(columns, option),
+        constants=pairs(values, "--set"),
+        context=tuple(context or ()),
+        separator=split,
+        predicate=where,
+        time_format=time_format,
+        time_zone=time_zone,
+        names=tuple(columns_of_file.split(",")) if columns_of_file else (),
+        has_no_quotes=no_quotes,
+        null_words_as_ids=null_words_as_ids,
+    )
 
 
 def refuse_empty(option: str, value: str | None, example: str) -> None:

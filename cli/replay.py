@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.options import (
+    Columns,
     EventFiles,
     EventsWhere,
     EventType,
     ItemFiles,
     Map,
     MapItems,
+    NoQuotes,
+    NullWords,
     ResultAsJson,
     Seed,
     Set,
     Split,
     TimeFormat,
+    TimeZone,
     mapping_of,
 )
 from cli.output import say, say_json
@@ -60,6 +64,10 @@ def replay(
     event_type: EventType = None,
     where: EventsWhere = None,
     time_format: TimeFormat = None,
+    time_zone: TimeZone = None,
+    columns: Columns = None,
+    no_quotes: NoQuotes = False,
+    null_words_as_ids: NullWords = False,
     map_items: MapItems = None,
     split: Split = None,
     as_json: ResultAsJson = False,
@@ -77,7 +85,17 @@ def replay(
     from tasks.process import use_threads
 
     use_threads(settings.threads)
-    mapping = mapping_of(map_, set_, event_type=event_type, where=where, time_format=time_format)
+    mapping = mapping_of(
+        map_,
+        set_,
+        event_type=event_type,
+        where=where,
+        time_format=time_format,
+        time_zone=time_zone,
+        columns_of_file=columns,
+        no_quotes=no_quotes,
+        null_words_as_ids=null_words_as_ids,
+    )
     files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"))
     names = replays.DEFAULT if policies is None else tuple(name.strip() for name in policies.split(",") if name.strip())
     course = replays.Course(

@@ -25,10 +25,18 @@ class IngestConfig(BaseModel):
     future_tolerance_hours: NonNegativeFloat = Field(
         24.0, le=CENTURY_HOURS, description="Events later than now by more than this are refused"
     )
+    earliest_year: NonNegativeInt = Field(
+        1990, le=9999, description="Events of years before it are refused: numbers that are no times come out there"
+    )
+    time_zone: str = Field("UTC", description="Zone of times that are written without one, such as Europe/Berlin")
+    null_words_as_ids: bool = Field(False, description="Take ids such as null, None and NA as they are, rather than as nothing")
     memory_mb: PositiveInt = Field(
         1024, ge=64, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk"
     )
     landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
+    follow_links: bool = Field(
+        False, description="Take in links of the landing folder that lead out of it, where their owner may read what they lead to"
+    )
 
 
 class PublishConfig(BaseModel):

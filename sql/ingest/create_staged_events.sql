@@ -12,6 +12,7 @@ create table staged (
     query varchar,
     occurred_at timestamp,
     context varchar,
+    clock_change varchar,
     n_cut integer not null,
     rule varchar,
     reason varchar,

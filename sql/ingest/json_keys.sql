@@ -1,12 +1,12 @@
--- The keys that occur in the documents of a file, in the order of their first appearance.
+-- The keys that occur in the documents of a file, by name.
 --
 -- returns: name
 select name
 from (
-    select unnest(json_keys(document)) as name
+    select unnest(json_keys(c0)) as name
     from source_rows
-    where json_valid(document)
-        and json_type(document) = 'OBJECT'
+    where json_valid(c0)
+        and json_type(c0) = 'OBJECT'
 )
 group by name
 order by name

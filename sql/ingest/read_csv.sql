@@ -1,7 +1,7 @@
 -- The rows of one delimited text file as text; malformed lines go to the table reject_errors.
 --
 -- grain:   one row per well-formed line
--- params:  variables path, delimiter, columns (a struct of column types), has_header
+-- params:  variables path, delimiter, columns (a struct of column types), has_header, quote
 create or replace temp view source_rows as
 from read_csv(
     getvariable('path'),
@@ -11,6 +11,7 @@ from read_csv(
     delim = getvariable('delimiter'),
     quote = getvariable('quote'),
     escape = getvariable('quote'),
+    hive_partitioning = false,
     store_rejects = true,
     rejects_limit = 0
 )

@@ -1,15 +1,15 @@
 -- The rows of one file as events, each with the first rule that it breaks, if any.
 --
 -- grain:   one row per input row
--- params:  $file_no (integer), $predicate (varchar), $max_chars (integer), $latest (timestamp, UTC)
+-- params:  $file_no (integer), $predicate (varchar), $max_chars (integer), $earliest, $latest (timestamp, UTC)
 -- reads:   mapped
 -- writes:  staged
 insert into staged by name
 with trimmed as (
     select
-        tidy(event_id) as given_id,
-        as_id(user_id) as user_id,
-        as_id(item_id) as item_id,
+        tidy(event_id) as given_text,
+        tidy(user_id) as user_text,
+        tidy(item_id) as item_text,
         coalesce(lower(tidy(event_type)), 'view') as event_type,
         tidy(value) as value_text,
         tidy(replace(query, chr(0), '')) as whole_query,
@@ -21,13 +21,56 @@ with trimmed as (
     from mapped
 ),
 
+numbered as (
+    select
+        *,
+        as_id(given_text) as given_id,
+        as_id(user_text) as user_id,
+        as_id(item_text) as item_id,
+        case when getvariable('time_format') is null then time_number(time_text) end as time_number
+    from trimmed
+),
+
+plained as (
+    select
+        *,
+        case when time_number is not null then compact_time(time_text) end as compact_time,
+        case when getvariable('time_format') is null and time_number is null then plain_time(time_text) end as plain_time
+    from numbered
+),
+
+parted as (
+    select
+        *,
+        case when getvariable('time_format') is null and time_number is null and plain_time is null then time_parts(time_text) end as time_parts
+    from plained
+),
+
+timed as (
+    select
+        *,
+        case
+            when getvariable('time_format') is not null then try_strptime(time_text, getvariable('time_format')::varchar)::timestamp
+            when time_number is not null then coalesce(compact_time, unix_time(time_number))
+            else coalesce(plain_time, local_time(time_parts, getvariable('day_first')::boolean))
+        end as local_at,
+        case
+            when getvariable('time_format') is not null then case when getvariable('has_zone') then 'Z' else '' end
+            when time_number is not null then case when compact_time is null then 'Z' else '' end
+            when plain_time is null then time_parts.zone
+            when ends_with(time_text, 'Z') or ends_with(time_text, '+00') then 'Z'
+            else ''
+        end as zone
+    from parted
+),
+
 typed as (
     select
         *,
-        try_cast(value_text as double) as value,
-        as_time(time_text, getvariable('time_format')) as occurred_at,
+        as_number(value_text, getvariable('decimal_mark')::varchar) as value,
+        as_utc(local_at, zone) as occurred_at,
         left(whole_query, $max_chars) as query
-    from trimmed
+    from timed
 ),
 
 checked as (
@@ -38,17 +81,24 @@ checked as (
             when passes is distinct from true then 'the row does not satisfy --where'
             when user_id is null then 'user_id is empty'
             when contains(user_id, chr(0)) then 'user_id contains a NUL byte'
+            when is_nested(user_id) then 'user_id is a JSON object or array'
             when length(user_id) > 512 then 'user_id is longer than 512 characters'
             when event_type = 'search' and query is null then 'a search has no query'
             when event_type <> 'search' and item_id is null then 'item_id is empty'
             when contains(item_id, chr(0)) then 'item_id contains a NUL byte'
+            when is_nested(item_id) then 'item_id is a JSON object or array'
             when length(item_id) > 512 then 'item_id is longer than 512 characters'
             when contains(given_id, chr(0)) then 'event_id contains a NUL byte'
+            when is_nested(given_id) then 'event_id is a JSON object or array'
             when length(given_id) > 512 then 'event_id is longer than 512 characters'
             when contains(event_type, chr(0)) then 'event_type contains a NUL byte'
+            when is_nested(event_type) then 'event_type is a JSON object or array'
             when length(event_type) > 512 then 'event_type is longer than 512 characters'
             when time_text is null then 'occurred_at is empty'
+            when occurred_at is null and getvariable('day_first')::boolean is null and regexp_full_match(time_parts.date, '\d{1,2}\D\d{1,2}\D\d{4}')
+                then 'occurred_at may have day or month first'
             when occurred_at is null then 'occurred_at is not a time'
+            when occurred_at < $earliest then 'occurred_at is implausibly early'
             when occurred_at > $latest then 'occurred_at is in the future'
             when value_text is not null and value is null then 'value is not a number'
             when not isfinite(value) then 'value is not finite'
@@ -66,8 +116,8 @@ told as (
         explain(
             rule,
             case split_part(rule, ' ', 1)
-                when 'user_id' then user_id
-                when 'item_id' then item_id
+                when 'user_id' then user_text
+                when 'item_id' then item_text
                 when 'event_id' then given_id
                 when 'event_type' then event_type
                 when 'occurred_at' then time_text
@@ -90,6 +140,14 @@ select
     query,
     occurred_at,
     context,
+    case
+        when rule is not null or zone <> '' or getvariable('time_zone') = 'UTC' then null
+        when timezone(getvariable('time_zone'), timezone(getvariable('time_zone'), local_at)) <> local_at then 'skipped'
+        when local_at in (
+            timezone(getvariable('time_zone'), timezone(getvariable('time_zone'), local_at) - interval 1 hour),
+            timezone(getvariable('time_zone'), timezone(getvariable('time_zone'), local_at) + interval 1 hour)
+        ) then 'twice'
+    end as clock_change,
     coalesce(rule is null and length(whole_query) > $max_chars, false)::integer as n_cut,
     rule,
     reason,

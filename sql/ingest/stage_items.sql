@@ -7,13 +7,14 @@
 insert into staged by name
 with typed as (
     select
-        as_id(item_id) as item_id,
+        as_id(tidy(item_id)) as item_id,
+        tidy(item_id) as item_text,
         tidy(replace(title, chr(0), '')) as whole_title,
         tidy(replace(description, chr(0), '')) as whole_description,
         as_list(categories, getvariable('separator')) as categories,
         as_list(tags, getvariable('separator')) as tags,
         tidy(price) as price_text,
-        try_cast(tidy(price) as double) as price,
+        as_number(tidy(price), getvariable('decimal_mark')::varchar) as price,
         lower(tidy(is_available)) as availability,
         passes,
         is_document,
@@ -24,15 +25,13 @@ with typed as (
 checked as (
     select
         *,
-        case
-            when availability in ('true', 't', 'yes', 'y', '1', '1.0') then true
-            when availability in ('false', 'f', 'no', 'n', '0', '0.0') then false
-        end as is_available,
+        availability(availability) as is_available,
         case
             when not is_document then 'the line is not a JSON object'
             when passes is distinct from true then 'the row does not satisfy --where'
             when item_id is null then 'item_id is empty'
             when contains(item_id, chr(0)) then 'item_id contains a NUL byte'
+            when is_nested(item_id) then 'item_id is a JSON object or array'
             when length(item_id) > 512 then 'item_id is longer than 512 characters'
         end as rule,
         case
@@ -59,7 +58,7 @@ select
         else 0
     end as n_cut,
     rule,
-    explain(rule, case when rule like '%--where' then $predicate when rule like 'item_id%' then item_id end) as reason,
+    explain(rule, case when rule like '%--where' then $predicate when rule like 'item_id%' then item_text end) as reason,
     case when rule is null then flaw end as flaw,
     case when rule is null then explain(flaw, case when flaw like 'price%' then price_text else availability end) end as flaw_reason,
     case when coalesce(rule, flaw) is not null then row_json end as row_json

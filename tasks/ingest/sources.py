@@ -1,24 +1,26 @@
-"""Input files: which there are, what columns they have, and which column is which field."""
+"""Input files: which there are, what columns they have, and how their rows are read."""
 
 from __future__ import annotations
 
 import codecs
-import csv
 import glob
-import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import duckdb
 
 from models.errors import UserError
+from models.visible import visible_line
+from tasks.ingest.fields import KNOWN_NAMES, plain
+from tasks.ingest.lines import Content, Quoting, header_of, open_bytes, survey
 from tasks.lake import SHORT_OF, is_disk_full, statement
 
 Format = Literal["text", "parquet", "json_lines", "json_array"]
@@ -32,62 +34,50 @@ SUFFIXES: dict[str, Format] = {
 }
 KNOWN = ".csv, .tsv, .jsonl, .ndjson, .json (each also with .gz) and .parquet"
 DELIMITERS = ",;\t|"
-CHUNK_BYTES = 1 << 20
 NOT_OF_A_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.FatalException, duckdb.TransactionException)
 OWN_FILES = ("staging.duckdb", "duckdb_temp_storage", '/spill"')
 """What DuckDB's message names where it is not the input that cannot be read or written."""
 NO_DELIMITER = "\x01"  # cannot stand in valid JSON: a whole line is one column
-DOCUMENT = "__document"  # the raw line of a JSON file, beside the columns of its keys
-# Names that say which field a column is, lower case without blanks and signs; a tier is asked only where those before it are silent.
-Aliases = Mapping[str, Sequence[str]]
-EVENT_ALIASES: Aliases = {
-    "event_id": ("eventid", "eventuuid"),
-    "user_id": (
-        "userid",
-        "user customerid customer visitorid visitor memberid clientid accountid studentid learnerid readerid reviewerid",
-        "sessionid session",
-    ),
-    "item_id": (
-        "itemid",
-        "item productid product movieid movie sku asin articleid article stockcode videoid trackid songid bookid courseid contentid",
-    ),
-    "event_type": ("eventtype", "type event action eventname behavior behaviour activity"),
-    "value": ("value", "rating stars score quantity qty amount"),
-    "query": ("query", "searchquery searchterm searchterms searchtext"),
-    "occurred_at": ("occurredat", "timestamp ts time datetime eventtime eventtimestamp createdat unixtime", "date day"),
-    "context": ("context",),
-}
-ITEM_ALIASES: Aliases = {
-    "item_id": EVENT_ALIASES["item_id"],
-    "title": ("title", "name productname itemname itemtitle movietitle producttitle"),
-    "description": ("description", "desc itemdescription productdescription summary overview plot"),
-    "categories": ("categories", "category genres genre"),
-    "tags": ("tags", "labels keywords"),
-    "price": ("price", "unitprice listprice"),
-    "is_available": ("isavailable", "available instock isactive"),
-}
+DATA_VALUE = re.compile(r"[-+]?\d[\d.,:/ TZ+-]*|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+", re.IGNORECASE)
+"""A number, a time or a UUID: what names of columns hardly ever are."""
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """What the user said about the columns of his files."""
+    """What the user said about the columns of their files.
 
-    columns: Mapping[str, str] = field(default_factory=dict)  # field -> column; an empty column leaves the field out
+    columns: field -> column, or a path into a column that holds JSON (items[0].item_id); an empty column leaves the field out.
+    names: of the columns of text files without a header. time_zone: of times without a zone; None takes the setting.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)  # field -> value
     context: tuple[str, ...] = ()
     separator: str | None = None
     predicate: str | None = None
     time_format: str | None = None
+    time_zone: str | None = None
+    names: tuple[str, ...] = ()
+    has_no_quotes: bool = False
+    null_words_as_ids: bool = False
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file and its columns, in order, with their DuckDB types."""
+    """One file and its columns, in order, with their DuckDB types; the view source_rows has them under names of its own.
+
+    Columns of one name are numbered (id_1, id_2). has_header: false where the first line is a row.
+    """
 
     path: Path
     format: Format
     columns: Mapping[str, str]
     delimiter: str = ","
+    has_header: bool = True
+
+    @property
+    def is_json(self) -> bool:
+        return self.format.startswith("json")
 
 
 def discover(paths: Sequence[str]) -> list[Path]:
@@ -100,8 +90,8 @@ def discover(paths: Sequence[str]) -> list[Path]:
                 format_of(file)
             found |= dict.fromkeys(file.resolve() for file in files)
     for file in found:
-        if shown(str(file)) != str(file):  # DuckDB takes no such text
-            raise UserError(f"the name of {shown(file.name)} is not UTF-8; rename the file")
+        if not _is_utf_8(str(file)):  # DuckDB takes no such text
+            raise UserError(f"the name of {visible_line(file.name)} is not UTF-8; rename the file")
     return list(found)
 
 
@@ -143,27 +133,49 @@ def format_of(path: Path) -> Format:
     return known
 
 
-def inspect(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
-    """Reads as much of a file as it takes to know its columns, and leaves its rows in the view source_rows."""
+def inspect(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping | None = None, copy: Path | None = None) -> Source:
+    """Reads as much of a file as it takes to know its columns, and leaves its rows in the view source_rows.
+
+    copy: where a mended copy of its lines lies, if there is one.
+    """
+    mapping = mapping or ColumnMapping()
     kind = format_of(path)
-    _set(con, "path", glob.escape(str(path)))
+    _set(con, "path", literal(copy or path))
     with reading_of(path):
         with path.open("rb") as file:
             if not file.read(1):
                 raise UserError(f"{path.name} is empty (0 bytes); export it again, a file without rows still needs its header")
         if kind == "parquet":
-            con.execute(statement("ingest/read_parquet"))
-            return Source(path, kind, _columns(con))
-        return _inspect_text(con, path) if kind == "text" else _inspect_json(con, path)
+            return Source(path, kind, _parquet_columns(con, path))
+        return _inspect_text(con, path, mapping) if kind == "text" else _inspect_json(con, path)
 
 
-def check_packing(path: Path) -> None:
-    """Refuses a packed file that is cut short or damaged: DuckDB checks no sum, reads what comes out, and may turn for ever at a cut."""
-    if not path.name.lower().endswith(".gz"):
-        return
-    with reading_of(path), gzip.open(path) as packed:
-        while packed.read(CHUNK_BYTES):
-            pass
+def literal(path: Path) -> str:
+    """A path as DuckDB's readers take it: nothing in it is a pattern."""
+    return str(path) if "\\" in str(path) else glob.escape(str(path))  # DuckDB finds no pattern in a name with a backslash
+
+
+def check_content(path: Path) -> Content:
+    """What a pass over the bytes of a file finds; refuses packed files that are damaged, and lines without an end."""
+    with reading_of(path):
+        kind = format_of(path)
+        if kind == "parquet":
+            return Content()
+        return survey(path, in_lines=kind == "text" or not _is_array(path))
+
+
+def has_stray_quotes(con: duckdb.DuckDBPyConnection, source: Source) -> bool:
+    """Whether a line of a text file cannot be split by itself: a quoted text goes on in the next, or a quote is a stray one."""
+    with reading_of(source.path):
+        _set(con, "path", literal(source.path))
+        _read_lines(con, 1, NO_DELIMITER, quote="", has_header=False)
+        con.execute(statement("ingest/drop_reject_errors"))
+        con.execute(statement("ingest/drop_reject_scans"))
+        ((n_stray,),) = con.execute(
+            statement("ingest/find_stray_quotes"), {"whole": Quoting(source.delimiter.encode()).pattern()}
+        ).fetchall()
+        ((n_unread,),) = con.execute(statement("ingest/count_reject_errors")).fetchall()
+    return bool(n_stray or n_unread)
 
 
 @contextmanager
@@ -171,7 +183,7 @@ def reading_of(path: Path) -> Iterator[None]:
     """Turns whatever goes wrong while a file is read into a UserError about the file, except what is the machine's fault."""
     try:
         yield
-    except (duckdb.Error, OSError, EOFError, zlib.error, UnicodeError, csv.Error) as error:
+    except (duckdb.Error, OSError, EOFError, zlib.error, UnicodeError) as error:
         if _is_of_the_machine(error):
             raise
         raise unreadable(path, error) from error
@@ -189,7 +201,7 @@ def _is_of_the_machine(error: Exception) -> bool:
 
 def unreadable(path: Path, error: Exception) -> UserError:
     """What to tell the user about a file that no reader can make sense of."""
-    name = shown(path.name)
+    name = visible_line(path.name)
     if isinstance(error, UnicodeDecodeError):
         return UserError(f"{name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
     if isinstance(error, PermissionError):
@@ -204,139 +216,103 @@ def unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"cannot read {name} as {_suffix(path).lstrip('.')}: {first_line}; open it to see what it is, or export it again")
 
 
-def shown(name: str) -> str:
-    """A name, or a text with names in it, that can be printed and stored: bytes that are no UTF-8 are spelt out."""
-    return name.encode("utf-8", errors="backslashreplace").decode("utf-8")
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _parquet_columns(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """The columns under the names that the file gives them: DuckDB renames some, and folders called name=value add or replace others."""
+    fields = iter(con.execute(statement("ingest/parquet_fields")).fetchall())
+    names: list[str] = []
+    _, n_fields = next(fields)
+
+    def skip(n_children: int | None) -> None:
+        for _ in range(n_children or 0):
+            skip(next(fields)[1])
+
+    for _ in range(n_fields or 0):
+        name, n_children = next(fields)
+        names.append(name)
+        skip(n_children)
+    folders = {part.partition("=")[0].lower() for part in path.parent.parts if "=" in part}
+    _set(con, "has_partitions", bool(folders) and not folders & {name.lower() for name in names})
+    con.execute(statement("ingest/read_parquet"))
     relation = con.view("source_rows")
-    return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    names += relation.columns[len(names) :]
+    return dict(zip(_distinct(names), (str(kind) for kind in relation.types), strict=True))
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of which no two are equal: blank ones are columnN, those that are there more than once are numbered."""
+    bare = [name.strip().replace("\0", "") or f"column{place}" for place, name in enumerate(names)]
+    counts, seen, found = Counter(bare), Counter[str](), []
+    taken = set(bare)
+    for name in bare:
+        seen[name] += 1
+        numbered = f"{name}_{seen[name]}" if counts[name] > 1 else name
+        while numbered != name and numbered in taken:
+            numbered += "_"
+        taken.add(numbered)
+        found.append(numbered)
+    return found
 
 
 def _set(con: duckdb.DuckDBPyConnection, name: str, value: object) -> None:
     con.execute(statement(f"ingest/variables/{name}"), {"value": value})
 
 
-def _open_bytes(path: Path) -> IO[bytes] | gzip.GzipFile:
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
-
-
-def _inspect_text(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
-    with _open_bytes(path) as lines:
-        first_line = lines.readline().decode("utf-8-sig")
-    delimiter = "\t" if _suffix(path) == ".tsv" else max(DELIMITERS, key=first_line.count)
-    header = next(csv.reader([first_line], delimiter=delimiter), [])
-    if not first_line.strip():
+def _inspect_text(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping) -> Source:
+    header, delimiter = header_of(path, "\t" if _suffix(path) == ".tsv" else DELIMITERS)
+    if not any(name.strip() for name in header):
         raise UserError(f"{path.name} has no header; its first line must name the columns")
-    columns = dict.fromkeys([name.strip() or f"column{place}" for place, name in enumerate(header)], "VARCHAR")
-    _must_differ(path, header, columns)
-    _read_lines(con, columns, delimiter, quote='"', has_header=True)
-    return Source(path, "text", columns, delimiter)
+    names, has_header = _distinct(header), True
+    if mapping.names:
+        if len(mapping.names) != len(header):
+            raise UserError(
+                f"--columns gives {len(mapping.names)} names, but the first line of {path.name} has {len(header)} columns; "
+                "name every column, in their order"
+            )
+        names, has_header = _distinct(mapping.names), False
+    elif _is_data(header):
+        wanted = [column for column in (*mapping.columns.values(), *mapping.context) if column]
+        if not wanted or not set(wanted) <= set(names):
+            values = ", ".join(header[:6]) + (", ..." if len(header) > 6 else "")
+            raise UserError(
+                f"the first line of {path.name} looks like data ({values}), not like names; "
+                f"name its {len(header)} columns, in their order, with --columns NAME,NAME,..."
+            )
+        has_header = False
+    _read_lines(con, len(names), delimiter, quote="" if mapping.has_no_quotes else '"', has_header=has_header)
+    return Source(path, "text", dict.fromkeys(names, "VARCHAR"), delimiter, has_header)
 
 
-def _must_differ(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> None:
-    if len({name.lower() for name in columns}) < len(header):
-        raise UserError(f"two columns of {path.name} have the same name, but for case ({', '.join(header)}); rename one")
+def _is_data(header: Sequence[str]) -> bool:
+    """Whether a first line holds values rather than names: a third of it is numbers, times or ids of machines."""
+    n_values = sum(bool(DATA_VALUE.fullmatch(name.strip())) for name in header)
+    return 3 * n_values >= len(header) and not any(plain(name) in KNOWN_NAMES for name in header)
 
 
-def _read_lines(con: duckdb.DuckDBPyConnection, columns: Mapping[str, str], delimiter: str, *, quote: str, has_header: bool) -> None:
-    for name, value in (("columns", dict(columns)), ("delimiter", delimiter), ("quote", quote), ("has_header", has_header)):
+def _read_lines(con: duckdb.DuckDBPyConnection, n_columns: int, delimiter: str, *, quote: str, has_header: bool) -> None:
+    columns = {f"c{place}": "VARCHAR" for place in range(n_columns)}
+    for name, value in (("columns", columns), ("delimiter", delimiter), ("quote", quote), ("has_header", has_header)):
         _set(con, name, value)
     con.execute(statement("ingest/read_csv"))
 
 
+def _is_array(path: Path) -> bool:
+    with open_bytes(path) as text:
+        return text.read(4096).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+
+
 def _inspect_json(con: duckdb.DuckDBPyConnection, path: Path) -> Source:
-    with _open_bytes(path) as text:
-        is_array = text.read(4096).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+    is_array = _is_array(path)
     if is_array:
         con.execute(statement("ingest/read_json_array"))
     else:
-        _read_lines(con, {"document": "VARCHAR"}, NO_DELIMITER, quote="", has_header=False)
+        _read_lines(con, 1, NO_DELIMITER, quote="", has_header=False)
     keys = [name for (name,) in con.execute(statement("ingest/json_keys")).fetchall()]
-    columns = dict.fromkeys(keys, "VARCHAR")
-    _must_differ(path, keys, columns)
-    document = duckdb.ColumnExpression("document")
-    parsed = duckdb.FunctionExpression("json_or_null", document)
-    pointers = [duckdb.ConstantExpression(_pointer(name)) for name in keys]
-    fields = [duckdb.FunctionExpression("json_extract_string", parsed, pointer) for pointer in pointers]
-    named = [expression.alias(name) for expression, name in zip(fields, keys, strict=True)]
-    is_blank = duckdb.FunctionExpression("tidy", document).isnull()
-    con.view("source_rows").filter(~is_blank).select(*named, document.alias(DOCUMENT)).create_view("source_documents", replace=True)
-    return Source(path, "json_array" if is_array else "json_lines", columns)
-
-
-def _pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def check_fields(mapping: ColumnMapping, aliases: Aliases, kind: str) -> None:
-    """Refuses fields that events or items do not have, and fields that are given twice."""
-    for name in (*mapping.columns, *mapping.constants):
-        if name not in aliases:
-            near = get_close_matches(name, aliases, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"keep other columns of events with --context {name}"
-            raise UserError(f"{kind} have no field {name!r} (they have {', '.join(aliases)}); {hint}")
-    for name in mapping.columns.keys() & mapping.constants.keys():
-        raise UserError(f"{name} is given by --map and by --set; keep one")
-    if "context" in mapping.columns and mapping.context:
-        raise UserError("context is given by --map and by --context; keep one")
-
-
-def resolve(source: Source, mapping: ColumnMapping, aliases: Aliases, required: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Which column is which field, and what was guessed, in words.
-
-    Raises UserError for a column that is not there, a field that could be several columns, and a required field without one.
-    """
-    chosen = {name: _existing(source, name, column) for name, column in mapping.columns.items() if column}
-    taken = {*chosen.values(), *(_existing(source, "context", column) for column in mapping.context)}
-    notes = []
-    for name, tiers in aliases.items():
-        if name in mapping.columns or name in mapping.constants or (name == "context" and mapping.context):
-            continue
-        column = _guess(source, name, tiers, taken)
-        if column is not None:
-            chosen[name] = column
-            if column != name:
-                notes.append(f"{source.path.name}: took column {column} as {name}")
-    for name in required:
-        if name not in chosen and name not in mapping.constants:
-            near = get_close_matches(name, source.columns, n=1, cutoff=0.3) or [next(iter(set(source.columns) - taken), "COLUMN")]
-            raise _missing(source, name, name, near[0])
-    return chosen, notes
-
-
-def _existing(source: Source, name: str, column: str) -> str:
-    if column in source.columns:
-        return column
-    same = [other for other in source.columns if other.lower() == column.lower()]
-    if same:
-        return same[0]
-    near = get_close_matches(column, source.columns, n=1, cutoff=0.3) or [next(iter(source.columns), "COLUMN")]
-    raise _missing(source, column, name, near[0])
-
-
-def _missing(source: Source, column: str, name: str, candidate: str) -> UserError:
-    found = ", ".join(source.columns) or "none"
-    option = f"--context {candidate}" if name == "context" else f"--map {name}={candidate}"
-    return UserError(f"no column {column!r} in {source.path.name} (found: {found}); map it with {option}")
-
-
-def _guess(source: Source, name: str, tiers: Sequence[str], taken: set[str]) -> str | None:
-    free = [column for column in source.columns if column not in taken]
-    if name in free:
-        return name
-    for tier in tiers:
-        found = [column for column in free if _plain(column) in tier.split()]
-        if len(found) > 1:
-            raise UserError(
-                f"{name} could be any of {', '.join(found)} in {source.path.name}; choose with --map {name}={found[0]}"
-                + (f", or leave it out with --map {name}=" if name not in ("user_id", "item_id", "occurred_at") else "")
-            )
-        if found:
-            return found[0]
-    return None
+    return Source(path, "json_array" if is_array else "json_lines", dict.fromkeys(keys, "VARCHAR"))

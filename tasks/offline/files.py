@@ -17,13 +17,17 @@ from models.config import EncoderConfig
 from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.encoding import encode_changed_items
-from tasks.ingest.ingestion import Summary, define_macros, ingest, resolved
-from tasks.ingest.sources import EVENT_ALIASES, ITEM_ALIASES, ColumnMapping, check_fields, check_packing, discover, inspect, reading_of
+from tasks.ingest.columns import check_fields, resolve
+from tasks.ingest.fields import EVENT_ALIASES, ITEM_ALIASES
+from tasks.ingest.ingestion import Summary, ingest, prepare, read_whole, resolved
+from tasks.ingest.sources import ColumnMapping, check_content, discover, inspect, reading_of
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement
 from tasks.night.dataset import Dataset, load_dataset
 
 ORDER = "pos"
 NO_ENCODER = "none"
+ONE_TIME = {"occurred_at": "2000-01-01"}
+"""What is told of the time of events that have an order and no times."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,11 @@ def load(
 
     by_position: a user's events are in the order of a column, where the files have one, rather than in that of time.
     """
-    check_columns(files)
+    config = config.model_copy(update={"earliest_year": 0})  # numbers that are no times tell the order of events as well
     order = find_order(files) if by_position else None
+    if order is not None and not has_times(files, order):
+        files = replace(files, event_mapping=replace(files.event_mapping, constants={**files.event_mapping.constants, **ONE_TIME}))
+    check_columns(files)
     with tempfile.TemporaryDirectory(prefix="minutehand-backtest-") as name:
         folder = Path(name)
         lake = replace(locate(LakeConfig(), folder), threads=threads)
@@ -111,7 +118,7 @@ def reader() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
         con.execute("set timezone = 'UTC'")
-        define_macros(con)
+        prepare(con, ColumnMapping(), IngestConfig())
         yield con
 
 
@@ -122,11 +129,21 @@ def check_columns(files: Files) -> None:
     check_fields(files.item_mapping, ITEM_ALIASES, "items")
     with reader() as con:
         for path in discover([files.events]):
-            check_packing(path)
-            resolved(inspect(con, path), "events", files.event_mapping)
+            check_content(path)
+            resolved(con, inspect(con, path, files.event_mapping), "events", files.event_mapping)
         for path in discover([files.items]) if files.items is not None else ():
-            check_packing(path)
-            resolved(inspect(con, path), "items", files.item_mapping)
+            check_content(path)
+            resolved(con, inspect(con, path, files.item_mapping), "items", files.item_mapping)
+
+
+def has_times(files: Files, order: str) -> bool:
+    """Whether a file of events has a column of times, or is told to have one: only then its order alone is not enough."""
+    if "occurred_at" in files.event_mapping.columns or "occurred_at" in files.event_mapping.constants:
+        return True
+    with reader() as con:
+        sources = [inspect(con, path, files.event_mapping) for path in discover([files.events])]
+        mapping = replace(files.event_mapping, context=(*files.event_mapping.context, order))
+        return any("occurred_at" in resolve(con, source, mapping, EVENT_ALIASES, ())[0] for source in sources)
 
 
 def _check_items_are_given(files: Files) -> None:
@@ -145,12 +162,13 @@ def find_order(files: Files) -> str | None:
     wanted = ORDER if files.order is None else files.order
     with reader() as con:
         for path in discover([files.events]):
-            source = inspect(con, path)
+            check_content(path)
+            source = inspect(con, path, files.event_mapping)
             if wanted not in source.columns:
                 if files.order is None:
                     return None
                 raise UserError(f"no column {wanted!r} in {path.name} (found: {', '.join(source.columns)}); name one of them with --order")
-            for name, column in resolved(source, "events", files.event_mapping)[0].items():
+            for name, column in resolve(con, source, files.event_mapping, EVENT_ALIASES, ())[0].items():
                 if column == wanted and name != "context":
                     raise UserError(f"column {wanted!r} of {path.name} is its {name}; --order needs one that numbers each user's events")
     return wanted
@@ -164,12 +182,15 @@ def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
     paths = []
     with reader() as con:
         for number, path in enumerate(discover([files.events])):
-            source = inspect(con, path)
-            chosen = resolved(source, "events", files.event_mapping)[0]
-            with reading_of(path):
-                rows = con.view("source_documents" if source.format.startswith("json") else "source_rows").pl().select(list(source.columns))
+            source = inspect(con, path, files.event_mapping)
+            chosen = resolved(con, source, "events", files.event_mapping)[0]
             user, time = chosen.get("user_id"), chosen.get("occurred_at")
-            filled = rows if user is None or time is None else fill_times(rows, user, time, order)
+            if user is None or time is None or not {user, time} <= source.columns.keys():  # nothing to fill in, or within other columns
+                paths.append(str(path))
+                continue
+            with reading_of(path):
+                rows = read_whole(con, path, files.event_mapping, folder)
+            filled = fill_times(rows, user, time, order)
             if filled.equals(rows):
                 paths.append(str(path))
                 continue

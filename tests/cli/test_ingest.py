@@ -47,6 +47,24 @@ def test_json_is_an_array_of_objects(home: Path, tmp_path: Path) -> None:
     assert (summary["kind"], summary["read"], summary["new"], summary["reasons"]) == ("items", 1, 1, [])
 
 
+def test_options_name_columns_quotes_zones_and_words(home: Path, tmp_path: Path) -> None:
+    plays = tmp_path / "plays.tsv"
+    plays.write_text('none\ts1\t2024-01-31 13:00\t"Heroes"\n', encoding="utf-8")
+    words = (
+        "--columns",
+        "user_id,item_id,occurred_at,query",
+        "--no-quotes",
+        "--time-zone",
+        "Europe/Berlin",
+        "--null-words-as-ids",
+        "--json",
+    )
+    done = minutehand("ingest", "events", str(plays), *words, home=home)
+    assert done.returncode == 0, done.stderr
+    asked = minutehand("sql", "--json", "select user_id, query, occurred_at::varchar as at from raw.events", home=home)
+    assert json.loads(asked.stdout) == [{"user_id": "none", "query": '"Heroes"', "at": "2024-01-31 12:00:00"}]
+
+
 def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(home: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "events.csv"
     wrong.write_text("CustomerID,StockCode,ts\n1,2,3\n", encoding="utf-8")

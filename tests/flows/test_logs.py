@@ -56,7 +56,7 @@ def test_the_log_and_the_tables_of_a_run_show_hostile_file_names(
     (told,) = [message for message in messages if "failed" in message and "who" in message]
     assert r"a\x1b[2J\u202e www.evil.example _x_\nforged.csv" in told
     (table,) = artifacts
-    assert r"`a\\x1b[2J\\u202e www.evil.example _x_ forged.csv`" in table
+    assert r"`a\\x1b[2J\\u202e www.evil.example _x_\\nforged.csv`" in table
     for text in (*messages, *artifacts, *capfd.readouterr()):
         assert "\x1b[2J" not in text
         assert "\u202e" not in text

@@ -1,5 +1,11 @@
--- An id as text; pandas writes whole-number ids with gaps as 17850.0, which is the id 17850.
+-- Tidy text as an id; pandas writes whole-number ids with gaps as 17850.0, which is the id 17850. Words that databases and data
+-- frames write for nothing are none, unless the run says so.
 create or replace temp macro as_id(text) as case
-    when ends_with(tidy(text), '0') and contains(text, '.') then regexp_replace(tidy(text), '^(-?\d+)\.0+$', '\1')
-    else tidy(text)
+    when ends_with(text, '0') and contains(text, '.') then regexp_replace(text, '^(-?\d+)\.0+$', '\1')
+    when not getvariable('null_words_as_ids') and regexp_full_match(
+        text,
+        '(?i)null|nil|none|[+-]?nan|nat|na|n/a|n\.a\.|#n/a( n/a)?|#na|<na>|<null>|<none>|<nil>|[(]null[)]|[(]none[)]|[(]not set[)]|\[null\]'
+        || '|\\n|undefined|""|''''|\?|-+|[+-]?1\.#(ind|qnan)|#(null!|ref!|value!|div/0!|name\?|num!)'
+    ) then null
+    else text
 end

@@ -8,10 +8,22 @@ create or replace temp macro explain(rule, value) as case
             when rule = 'the line is not a JSON object' then 'write one JSON object a line'
             when rule = 'the row does not satisfy --where' then 'change the predicate if it is wanted'
             when rule = 'a search has no query' then 'fill the query, or map it with --map query=COLUMN'
-            when ends_with(rule, 'is empty') then concat('fill it, or map another column with --map ', split_part(rule, ' ', 1), '=COLUMN')
+            when ends_with(rule, 'is empty') then concat(
+                'fill it, or map another column with --map ',
+                split_part(rule, ' ', 1),
+                '=COLUMN',
+                case when value is not null then '; if it is an id all the same, say so with --null-words-as-ids' end
+            )
+            when ends_with(rule, 'object or array') then concat(
+                'name what is in it, such as --map ', split_part(rule, ' ', 1), '=items[0].', split_part(rule, ' ', 1)
+            )
             when ends_with(rule, 'NUL byte') then 'remove the byte: ids are text'
             when ends_with(rule, '512 characters') then 'shorten it: ids and types are short text'
             when ends_with(rule, 'is not a time') then 'write ISO 8601 or unix seconds, or name the format with --time-format'
+            when ends_with(rule, 'day or month first')
+                then 'no row of the file decides it: name the format, such as --time-format ''%d.%m.%Y %H:%M'''
+            when ends_with(rule, 'implausibly early')
+                then 'give ISO 8601 or unix seconds; where it is right, lower MINUTEHAND_INGEST__EARLIEST_YEAR'
             when ends_with(rule, 'in the future') then 'correct the clock, or raise MINUTEHAND_INGEST__FUTURE_TOLERANCE_HOURS'
             when starts_with(rule, 'value') then 'write a finite number, or leave it empty'
             when starts_with(rule, 'price') then 'write a finite number of 0 or more; the item was taken in without it'

@@ -19,9 +19,8 @@ import pytest
 
 from models.errors import UserError
 from tasks.config import IngestConfig
-from tasks.ingest.ingestion import Summary, ingest
-from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeConfig, current_snapshot, locate, quote, reading
+from tests.tasks.ingest.taking import events, reasons, rows, take
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"the real data sets are not at {DATA}")
@@ -29,27 +28,10 @@ Write = Callable[[str, str], str]
 HEADER = "user_id,item_id,occurred_at\n"
 
 
-def take(lake: Lake, *paths: str, kind: Any = "events", config: IngestConfig | None = None, **mapping: Any) -> Summary:
-    return ingest(lake, kind, paths, ColumnMapping(**mapping), config or IngestConfig())
-
-
 @pytest.fixture
 def nowhere(home: Path) -> Lake:
     """The address of a lake without tables: enough where an ingest fails before it opens the lake."""
     return locate(LakeConfig(), home)
-
-
-def rows(lake: Lake, query: str) -> list[tuple[Any, ...]]:
-    with reading(lake) as con:
-        return con.execute(query).fetchall()
-
-
-def events(lake: Lake, columns: str) -> list[tuple[Any, ...]]:
-    return rows(lake, f"select {columns} from raw.events order by rowid")
-
-
-def reasons(lake: Lake) -> list[tuple[int, str]]:
-    return rows(lake, "select line, reason from raw.rejected order by line")
 
 
 def snapshot_of(lake: Lake) -> int:
@@ -121,7 +103,8 @@ def test_a_column_that_the_user_gave_to_one_field_is_not_guessed_for_another(lak
         ("user,item,time,ts", {}, "occurred_at could be any of time, ts in a.csv; choose with --map occurred_at=time"),
         ("user,item,ts,rating,stars", {}, "value could be any of rating, stars .* or leave it out with --map value=$"),
         ("user,item,ts", {"columns": {"user_id": "user"}, "constants": {"user_id": "x"}}, "user_id is given by --map and by --set"),
-        ("user,item,ts,USER", {}, "two columns of a.csv have the same name"),
+        ("user,item,ts,USER", {}, "user_id could be any of user, USER in a.csv; choose with --map user_id=user"),
+        ("user,item,ts,user", {"columns": {"user_id": "user"}}, r"no column 'user' in a\.csv \(found: user_1, item, ts, user_2\)"),
         (
             "user,item,ts",
             {"predicate": "pirce > 1"},
@@ -165,7 +148,7 @@ def test_times_are_recognised(lake: Lake, write: Write) -> None:
         "0": datetime(1970, 1, 1),
         "-1": datetime(1969, 12, 31, 23, 59, 59),
     }
-    take(lake, write("a.csv", HEADER + "".join(f"u,{text},{text}\n" for text in times)))
+    take(lake, write("a.csv", HEADER + "".join(f"u,{text},{text}\n" for text in times)), config=IngestConfig(earliest_year=0))
     assert dict(events(lake, "item_id, occurred_at")) == times
 
 

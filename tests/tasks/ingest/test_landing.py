@@ -15,7 +15,7 @@ import pytest
 from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.ingest import ingestion
-from tasks.ingest.landing import Landed, open_landing, take_in, take_in_together, turn, waiting
+from tasks.ingest.landing import Landed, check_kind, may_read, open_landing, take_in, take_in_together, turn, waiting
 from tasks.lake import Lake, LakeError, reading, writing
 from tests.damage import DAMAGED, damaged
 
@@ -244,3 +244,120 @@ def test_one_at_a_time_empties_the_landing_folder(landing: Path) -> None:
             assert not other
     with turn(landing) as mine:
         assert mine
+
+
+# Names and links
+
+
+def failed_reasons(landing: Path) -> list[str]:
+    return [file.read_text(encoding="utf-8") for file in sorted((landing / "failed").rglob("*.error.txt"))]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".csv", "ü" * 125 + ".csv", "日" * 82 + ".jsonl.gz", "é" * 127 + "."])
+def test_a_name_as_long_as_the_file_system_takes_finds_room_for_its_reason_and_for_a_second_of_its_kind(
+    lake: Lake, landing: Path, name: str
+) -> None:
+    for _ in range(3):
+        drop(landing, f"events/{name}", "who\n1\n")
+        assert [outcome for _, _, outcome in take_all(lake, landing)] == ["failed"]
+    assert waiting(landing) == []
+    assert len(failed_reasons(landing)) == 3
+    moved = [file for file in (landing / "failed").rglob("*") if file.is_file() and not file.name.endswith(".error.txt")]
+    assert len(moved) == 3
+    assert name in {file.name for file in moved}
+    assert {"".join(file.suffixes) for file in moved} == {"".join(Path(name).suffixes)}
+
+
+def test_a_good_file_with_a_long_name_moves_to_done_each_time(lake: Lake, landing: Path) -> None:
+    for _ in range(2):
+        drop(landing, f"events/{'x' * 251}.csv")
+        assert [outcome for _, _, outcome in take_all(lake, landing)] == ["done"]
+    assert sorted(len(file.name) for file in (landing / "done").rglob("*.csv")) == [255, 255]
+
+
+def test_a_name_with_control_characters_is_told_without_them(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/a\x1b[31m\nb.csv", "who\n1\n")
+    (landed,) = take_together(lake, landing)
+    assert landed.outcome == "failed"
+    assert landed.file == "a\\x1b[31m\\nb.csv"
+    assert "\x1b" not in landed.error
+
+
+def aged_link(link: Path, target: str | Path) -> None:
+    link.symlink_to(target)
+    os.utime(link, (time.time() - 60,) * 2, follow_symlinks=False)
+
+
+def test_links_out_of_the_landing_folder_in_circles_to_nothing_and_to_folders_are_refused_and_moved_away(
+    lake: Lake, landing: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text(EVENTS, encoding="utf-8")
+    os.utime(secret, (time.time() - 60,) * 2)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "b.csv").write_text(EVENTS, encoding="utf-8")
+    targets: dict[str, str | Path] = {
+        "out.csv": secret,
+        "out2.csv": "../../../secret.csv",
+        "nothing.csv": "gone.csv",
+        "folder.csv": tmp_path / "folder",
+    }
+    targets |= {"loop.csv": "loop.csv", "a.csv": "b.csv", "b.csv": "a.csv"}
+    for name, target in targets.items():
+        aged_link(landing / "events" / name, target)
+    os.mkfifo(landing / "events" / "pipe.csv")
+    os.utime(landing / "events" / "pipe.csv", (time.time() - 60,) * 2)
+    drop(landing, "events/good.csv", EVENTS.replace("u,1", "v,1"))
+    landed = {file.file: file for file in take_together(lake, landing)}
+    assert {name for name, file in landed.items() if file.outcome == "done"} == {"good.csv"}
+    assert "is a link out of the landing folder" in landed["out.csv"].error
+    assert "MINUTEHAND_INGEST__FOLLOW_LINKS" in landed["out2.csv"].error
+    assert "is a link to nothing (gone.csv)" in landed["nothing.csv"].error
+    assert "is a link to a folder" in landed["folder.csv"].error
+    assert all("leads back to itself" in landed[name].error for name in ("loop.csv", "a.csv"))
+    assert "no regular file" in landed["pipe.csv"].error
+    assert waiting(landing) == []
+    assert secret.exists()
+    with reading(lake) as con:
+        assert con.execute("select user_id from raw.events").fetchall() == [("v",)]
+
+
+def test_a_link_within_the_landing_folder_is_followed_and_one_out_of_it_where_the_setting_says_so(
+    lake: Lake, landing: Path, tmp_path: Path
+) -> None:
+    drop(landing, "shared/a.csv")
+    aged_link(landing / "events" / "a.csv", "../shared/a.csv")
+    assert take_all(lake, landing) == [("events", "a.csv", "done")]
+    outside = tmp_path / "outside.csv"
+    outside.write_text(EVENTS.replace("u,1", "w,1"), encoding="utf-8")
+    os.utime(outside, (time.time() - 60,) * 2)
+    aged_link(landing / "events" / "b.csv", outside)
+    landed = take_in(lake, landing, "events", landing / "events" / "b.csv", IngestConfig(follow_links=True))
+    assert (landed.outcome, landed.new) == ("done", 1)
+    assert outside.exists(), "the link moves, not the file"
+
+
+def test_a_link_is_followed_to_what_its_owner_may_read_only(landing: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text(EVENTS, encoding="utf-8")
+    stranger = 54321
+    for folder in (outside, *outside.parents):
+        if not folder.stat().st_mode & 1 and folder.is_dir() and folder.stat().st_uid == os.getuid():
+            folder.chmod(0o755)
+    outside.chmod(0o600)
+    assert not may_read(stranger, outside)
+    outside.chmod(0o604)
+    assert may_read(stranger, outside)
+    tmp_path.chmod(0o700)
+    assert not may_read(stranger, outside), "a folder above is closed to them"
+    assert may_read(os.getuid(), outside)
+
+
+def test_a_link_of_somebody_who_may_not_read_its_target_is_refused(landing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text(EVENTS, encoding="utf-8")
+    link = landing / "events" / "a.csv"
+    aged_link(link, outside)
+    monkeypatch.setattr("tasks.ingest.landing.may_read", lambda uid, target: False)
+    with pytest.raises(UserError, match=r"a\.csv is a link to a file that the owner of the link may not read"):
+        check_kind(link, landing, follow_links=True)

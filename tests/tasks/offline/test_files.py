@@ -65,6 +65,22 @@ def test_without_time_the_order_stays_and_every_event_happens_at_one_moment(writ
     assert set(data.events.time.tolist()) == {300}
 
 
+def test_a_file_with_an_order_and_no_times_is_enough(write: Write) -> None:
+    path = write("e.csv", "user_id,product_id,order_number\nu,a,2\nu,b,10\nu,c,1\nu,c,3\nv,a,1\nv,b,2\n")
+    for files in (Files(path, order="order_number", without_time=True), Files(path, order="order_number")):
+        loaded = load(files, CONFIG, by_position=True)
+        assert stream(loaded.dataset, "u") == ["c", "a", "c", "b"]
+        assert len(set(loaded.dataset.events.time.tolist())) == 1
+    with pytest.raises(UserError, match="none whose values are all times"):
+        load(Files(path), CONFIG)
+
+
+def test_a_title_that_begins_with_a_quote_loses_no_row_that_has_an_order(write: Write) -> None:
+    lines = [f"u,i{n},{n},{1_600_000_000 if n else ''},{chr(34) if n == 1 else ''}x" for n in range(6)]
+    path = write("e.csv", "user_id,item_id,pos,timestamp,title\n" + "\n".join(lines) + "\n")
+    assert stream(load(Files(path), CONFIG, by_position=True).dataset, "u") == [f"i{n}" for n in range(6)]
+
+
 def test_times_are_filled_in_the_order_of_the_numbers_and_blanks_count_as_missing() -> None:
     rows = pl.DataFrame({"who": ["a", "a", "b", "a"], "n": ["10", "9", "1", "2"], "at": ["", None, " ", "2024"]})
     assert fill_times(rows, "who", "at", "n")["at"].to_list() == ["2024", "2024", None, "2024"]

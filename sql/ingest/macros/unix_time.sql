@@ -1,0 +1,8 @@
+-- Unix seconds, milliseconds, microseconds or nanoseconds, by magnitude, as a UTC time.
+create or replace temp macro unix_time(number) as try(case
+    when not isfinite(number) then null
+    when abs(number) < 1e11 then make_timestamp(round(number * 1e6)::bigint)
+    when abs(number) < 1e14 then make_timestamp(round(number * 1e3)::bigint)
+    when abs(number) < 1e17 then make_timestamp(round(number)::bigint)
+    else make_timestamp(round(number / 1e3)::bigint)
+end)

@@ -1,0 +1,12 @@
+-- Gives the placeholders of lost lines the text of the lines, and what ails them.
+--
+-- params:  $file_no (integer), $lost (a list of structs: line, text, rule)
+-- writes:  malformed
+update malformed
+set
+    rule = 'the line is malformed: ' || lost.rule,
+    reason = 'the line is malformed: ' || lost.rule || '; mend the line and take the file in again',
+    row_json = json_object('line', lost.text)
+from (select unnest($lost, recursive := true)) as lost
+where malformed.file_no = $file_no
+    and malformed.line = lost.line

@@ -1,0 +1,7 @@
+-- How many of the first rows have a time with the year last.
+--
+-- reads:   peeked
+-- returns: n_rows
+select count(*) as n_rows
+from peeked
+where regexp_matches(occurred_at, '^\D*\d{1,2}[./-]\d{1,2}[./-]\d{4}')

@@ -1,0 +1,204 @@
+"""Columns of any name: never a reason to refuse a file, never read as another, never pasted into SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.errors import UserError
+from tasks.lake import Lake
+from tests.tasks.ingest.taking import events, rows, take
+
+Write = Callable[[str, str], str]
+ODD = [
+    "price.usd",
+    '5" disk',
+    '"quoted"',
+    "*",
+    "a b",
+    "🛒",
+    "select",
+    "c0",
+    "C1",
+    "line",
+    "rowid",
+    "filename",
+    "position",
+    "document",
+    "c",
+    "__document",
+    "row_json",
+    "passes",
+    "file_row_number",
+    "a'b",
+    "a/b~c",
+    "items[0]",
+    "$.x",
+    "#1",
+    "a\\b",
+    "--",
+    "x;drop table staged",
+    "",
+    "{0}",
+    "%s",
+    "column3",
+]
+
+
+VALUES = {name: f"v{place}" for place, name in enumerate(ODD)}
+NAMED = {name: value for name, value in VALUES.items() if name not in ("", "column3")}
+
+
+def check_that_each_is_read(lake: Lake, path: str) -> None:
+    """Nothing of it mapped, then every one as context, two by name, and all of them beside a predicate."""
+    assert take(lake, path).new == 1
+    take(lake, path, context=tuple(NAMED), predicate="item_id = 'i' and \"price.usd\" = 'v0'")
+    assert json.loads(events(lake, "context")[-1][0]) == NAMED
+    for name in ('5" disk', "*", "rowid", "items[0]"):
+        take(lake, path, columns={"query": name})
+        assert events(lake, "query")[-1] == (VALUES[name],), name
+
+
+def test_a_csv_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, write: Write) -> None:
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in ODD)
+    values = ",".join(VALUES.values())
+    check_that_each_is_read(lake, write("a.csv", f"user_id,item_id,occurred_at,{header}\nu,i,2026-11-20,{values}\n"))
+    take(lake, write("b.csv", f"user_id,item_id,occurred_at,{header}\n,i,2026-11-20,{values}\n"))
+    told = json.loads(rows(lake, "select row_json from raw.rejected")[0][0])
+    assert {name: told[name] for name in NAMED} == NAMED
+
+
+def test_a_json_key_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, write: Write) -> None:
+    row = {"user_id": "u", "item_id": "i", "occurred_at": "2026-11-20", **VALUES}
+    check_that_each_is_read(lake, write("a.jsonl", json.dumps(row) + "\n"))
+
+
+def test_a_parquet_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, tmp_path: Path) -> None:
+    row = {"user_id": "u", "item_id": "i", "occurred_at": "2026-11-20", **VALUES}
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({name: [value] for name, value in row.items()}), path)
+    check_that_each_is_read(lake, path)
+
+
+def test_a_dotted_name_is_that_column_and_never_the_field_of_another(lake: Lake, tmp_path: Path) -> None:
+    path = str(tmp_path / "k.parquet")
+    duckdb.sql(
+        "select {'id': 'WRONG'} as \"user\", 'right' as \"user.id\", 'i' as item_id, timestamp '2026-11-20' as occurred_at"
+    ).write_parquet(path)
+    take(lake, path, columns={"user_id": "user.id"})
+    assert events(lake, "user_id") == [("right",)]
+
+
+def test_names_that_differ_by_case_only_are_columns_of_their_own(lake: Lake, write: Write, tmp_path: Path) -> None:
+    csv = write("a.csv", "user_id,item_id,occurred_at,Note,NOTE\nu,i,2026-11-20,a,b\n")
+    jsonl = write("a.jsonl", '{"user_id": "v", "item_id": "i", "occurred_at": "2026-11-20", "Note": "a", "NOTE": "b"}\n')
+    parquet = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"user_id": ["w"], "item_id": ["i"], "occurred_at": ["2026-11-20"], "Note": ["a"], "NOTE": ["b"]}), parquet)
+    take(lake, csv, jsonl, parquet, columns={"query": "NOTE"}, predicate="item_id = 'i'")
+    assert events(lake, "user_id, query") == [("u", "b"), ("v", "b"), ("w", "b")]
+    with pytest.raises(UserError, match=r"no column 'note' .* map it with --map query="):
+        take(lake, csv, columns={"query": "note"})
+
+
+def test_columns_of_one_name_are_numbered(lake: Lake, write: Write, tmp_path: Path) -> None:
+    csv = write("a.csv", "user_id,item_id,occurred_at,x,x,x_1\nu,i,2026-11-20,a,b,c\n")
+    parquet = str(tmp_path / "a.parquet")
+    names = ["user_id", "item_id", "occurred_at", "x", "x"]
+    pq.write_table(pa.table([pa.array([value]) for value in ("v", "i", "2026-11-20", "a", "b")], names=names), parquet)
+    assert take(lake, csv, parquet, columns={"query": "x_2"}).new == 2
+    assert events(lake, "query") == [("b",), ("b",)]
+
+
+def test_a_folder_called_like_a_column_does_not_replace_it(lake: Lake, write: Write, tmp_path: Path) -> None:
+    csv = write("user_id=WRONG/a.csv", "user_id,item_id,occurred_at\nu,i,2026-11-20\n")
+    parquet = str(tmp_path / "user_id=WRONG" / "a.parquet")
+    duckdb.sql("select 'v' as user_id, 'i' as item_id, '2026-11-20' as occurred_at").write_parquet(parquet)
+    take(lake, csv, parquet)
+    assert events(lake, "user_id") == [("u",), ("v",)]
+
+
+def test_a_file_name_with_signs_of_patterns_is_that_file(lake: Lake, write: Write) -> None:
+    for place, name in enumerate(["a[1]*.csv", "b\\c.csv", "d?'\".csv", "e\nf.csv"]):
+        assert take(lake, write(name, f"user_id,item_id,occurred_at\nu{place},i,2026-11-20\n")).new == 1, name
+
+
+# Paths into nested values
+
+GA4 = {"event_name": "view_item", "event_timestamp": "1706700000000000", "user_pseudo_id": "u1", "items": [{"item_id": "i1"}]}
+SEGMENT = {"event": "Product Viewed", "userId": "u1", "timestamp": "2024-01-31T12:00:00.000Z", "properties": {"product_id": "p1"}}
+
+
+def test_a_path_leads_into_nested_json(lake: Lake, write: Write) -> None:
+    ga4, segment = (write(f"{place}.jsonl", json.dumps(row)) for place, row in enumerate((GA4, SEGMENT)))
+    take(lake, ga4, columns={"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[0].item_id"})
+    take(lake, segment, columns={"item_id": "properties.product_id"})
+    assert events(lake, "user_id, item_id, event_type") == [("u1", "i1", "view_item"), ("u1", "p1", "product viewed")]
+
+
+def test_a_path_leads_into_a_struct_of_parquet_and_json_text_in_csv(lake: Lake, write: Write, tmp_path: Path) -> None:
+    parquet = str(tmp_path / "a.parquet")
+    duckdb.sql("select 'u' as user_id, [{'id': 7}] as items, timestamp '2026-11-20' as occurred_at").write_parquet(parquet)
+    csv = write("a.csv", 'user_id,items,occurred_at\nu,"[{""id"": 8}]",2026-11-20\n')
+    take(lake, parquet, csv, columns={"item_id": "items[0].id"})
+    assert events(lake, "item_id") == [("7",), ("8",)]
+
+
+def test_the_remedy_names_the_path_whose_values_are_ids(lake: Lake, write: Write) -> None:
+    with pytest.raises(UserError, match=r"no column 'item_id' .* map it with --map item_id=properties\.product_id$"):
+        take(lake, write("s.jsonl", json.dumps(SEGMENT)))
+    with pytest.raises(UserError, match=r"map it with --map 'item_id=items\[0\]\.item_id'$"):
+        take(lake, write("g.jsonl", json.dumps(GA4)), columns={"user_id": "user_pseudo_id"})
+
+
+@pytest.mark.parametrize("path", ["items", "properties"])
+def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> None:
+    row = {"user_id": "u", "occurred_at": "2026-11-20", "items": [{"item_id": "i1"}], "properties": {"product_id": "p1"}}
+    assert take(lake, write("a.jsonl", json.dumps(row)), columns={"item_id": path}).rejected == 1
+    assert rows(lake, "select reason from raw.rejected")[0][0].startswith("item_id is a JSON object or array (")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"reviewerID":"A1","asin":"B1","overall":5.0,"unixReviewTime":1400000000}', "--map occurred_at=unixReviewTime$"),
+        ('{"user":"A1","item":"B1","stars":5,"year":2024}', "and none whose values are all times; .*--set occurred_at=2024-01-01"),
+        ('{"user":"A1","price":5.5,"ts":1400000000}', "--map item_id=COLUMN$"),
+        ('{"Kunde_Nr":"A1","item":"B1","ts":1400000000}', "--map user_id=Kunde_Nr$"),
+    ],
+)
+def test_a_remedy_looks_at_values_or_proposes_nothing(lake: Lake, write: Write, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        take(lake, write("a.jsonl", text + "\n"))
+
+
+# Files without a header
+
+
+def test_a_first_line_of_values_is_refused_and_names_the_option(lake: Lake, write: Write) -> None:
+    path = write("in.csv", "1,10,5,978300760\n1,11,3,978302109\n2,10,4,978301968\n")
+    with pytest.raises(UserError, match=r"the first line of in\.csv looks like data \(1, 10, 5, 978300760\).*with --columns"):
+        take(lake, path)
+    with pytest.raises(UserError, match=r"--columns gives 2 names, but the first line of in\.csv has 4 columns"):
+        take(lake, path, names=("user_id", "item_id"))
+    assert take(lake, path, names=("user_id", "item_id", "value", "occurred_at")).new == 3
+    assert take(lake, path, names=("user_id", "item_id", "", "occurred_at"), columns={"value": "column2"}).duplicate == 3
+
+
+def test_who_maps_the_values_of_the_first_line_loses_no_row(lake: Lake, write: Write) -> None:
+    path = write("in.csv", "1,10,5,978300760\n1,11,3,978302109\n2,10,4,978301968\n")
+    columns = {"user_id": "1", "item_id": "10", "value": "5", "occurred_at": "978300760"}
+    assert take(lake, path, columns=columns).new == 3
+    assert events(lake, "item_id") == [("10",), ("11",), ("10",)]
+
+
+@pytest.mark.parametrize("header", ["user_id,item_id,occurred_at,2024", "kunde,artikel,zeit,2024"])
+def test_a_header_with_a_number_in_it_is_a_header(lake: Lake, write: Write, header: str) -> None:
+    columns: dict[str, Any] = dict(zip(("user_id", "item_id", "occurred_at"), header.split(","), strict=False))
+    assert take(lake, write("a.csv", f"{header}\nu,i,2026-11-20,4\n"), columns=columns).new == 1

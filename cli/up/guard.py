@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; form-action 'self'; base-uri 'self'"
+"""What pages of ours may load: nothing from other hosts. Prefect's UI would ask amplitude.com otherwise."""
 HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 
@@ -31,7 +33,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = None if scope["type"] == "lifespan" else self.refusal(scope)
         if refusal is None:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, with_policy(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # before the handshake: the server answers 403
         else:
@@ -61,6 +63,17 @@ class Guard:
         except binascii.Error:
             return False
         return scheme.lower() == "basic" and hmac.compare_digest(found, (self.secret or "").encode())
+
+
+def with_policy(send: Send) -> Send:
+    """The same with the policy among the headers of an answer; one that the application sets itself holds as well."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"content-security-policy", POLICY.encode())]}
+        await send(message)
+
+    return sending
 
 
 def is_foreign(fetch: dict[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -55,6 +56,11 @@ class Browser:
     def text(self) -> str:
         return str(self.ask("/execute/sync", script="return document.body.innerText", args=[]))
 
+    def refused_hosts(self) -> set[str]:
+        """The hosts that pages have tried to reach since the last call, where the policy of our servers has stopped them."""
+        lines = [line["message"].partition(" ")[2] for line in self.ask("/se/log", type="browser")]
+        return {host for line in lines if "Content Security Policy" in line for host in re.findall(r"\w+://([^/'\s]+)", line)}
+
     def shows(self, *texts: str) -> None:
         """Wait until the page shows all of the texts."""
         deadline = time.monotonic() + 60
@@ -91,7 +97,13 @@ def browser() -> Iterator[Browser]:
     arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
     try:
         time.sleep(2)
-        wanted = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}, "timeouts": {"script": 60_000, "pageLoad": 90_000}}}
+        wanted = {
+            "alwaysMatch": {
+                "goog:chromeOptions": {"args": arguments},
+                "goog:loggingPrefs": {"browser": "ALL"},
+                "timeouts": {"script": 60_000, "pageLoad": 90_000},
+            }
+        }
         session = Browser(f"http://127.0.0.1:{port}").ask("/session", capabilities=wanted)["sessionId"]
         yield Browser(f"http://127.0.0.1:{port}/session/{session}")
         urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/session/{session}", method="DELETE"), timeout=60).close()
@@ -132,6 +144,9 @@ def test_who_types_the_secret_sees_runs_in_prefect_and_experiments_in_mlflow(run
     browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")  # as if typed into the browser's own dialogue
     browser.go(f"http://127.0.0.1:{running.mlflow_port}/#/experiments")
     browser.shows("Experiments", "Default")
+    hosts = browser.refused_hosts()
+    assert hosts, "Prefect's UI asks a server of its analytics"
+    assert not [host for host in hosts if host.startswith("127.0.0.1")], "the UIs have all that is theirs"
 
 
 def test_a_foreign_page_changes_nothing_even_where_the_browser_knows_the_secret(

@@ -112,3 +112,11 @@ def test_on_an_open_address_only_the_names_that_are_set_are_accepted() -> None:
 def test_an_accepted_host_is_a_name_and_no_pattern(names: str) -> None:
     with pytest.raises(ValueError, match="leave out scheme, port and wildcards"):
         ServerConfig(allowed_hosts=names)
+
+
+def test_a_browser_is_told_to_load_nothing_from_other_hosts_and_to_let_none_embed_our_pages() -> None:
+    (answer,) = _ask({"type": "http", "method": "GET", "path": "/"}, ("host", HOST))
+    policy = dict(answer["headers"])[b"content-security-policy"].decode()
+    assert "default-src 'self' 'unsafe-inline'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "http" not in policy

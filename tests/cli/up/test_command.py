@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from cli import app
 from cli.environment import Up, find_up, of_mlflow, of_server, prepare, read_up, up_lock, without_stores, write_up
 from cli.up.children import ChildError, group_lives, start, stop
-from cli.up.ports import holder, is_free
+from cli.up.ports import command_line, holder, is_free
 from models.errors import UserError
 from settings import load
 
@@ -114,6 +114,7 @@ def test_what_a_killed_up_left_behind_is_stopped_by_the_next(home: Path, tmp_pat
     stranger = start("stranger", (sys.executable, "-c", "import time; time.sleep(600)"), tmp_path, tmp_path)
     try:
         write_up(home, Up(1, "http://127.0.0.1:1", None, {"Prefect worker": orphan.pid, "MLflow UI": stranger.pid}))
+        _until(lambda: "prefect" in command_line(orphan.pid))  # the system names a command a moment after it has started it
         _sweep(load())
         assert orphan.process.wait(10) == -signal.SIGKILL
         assert group_lives(stranger.pid), "a process that is not ours keeps running, even if it has the number that one of ours had"

@@ -104,7 +104,7 @@ def backtest(
     )
     names = [name.strip() for name in models.split(",") if name.strip()]
     check_choice(protocol, names)
-    _check_budget(minutes, names)
+    _tell_budget(minutes, names)
     if out is not None:
         check_writable(out)  # a backtest takes long: what cannot be written is said before it
     result = run(files, protocol, names, recipe, _say, _say_epoch, progress=not as_json)
@@ -120,16 +120,12 @@ def backtest(
         say(f"every figure, the settings and the versions: {out}")
 
 
-def _check_budget(minutes: float | None, models: list[str]) -> None:
-    """Refuses a budget that no model would spend."""
-    from models.errors import UserError
-    from tasks.offline.backtest import LEARNERS
+def _tell_budget(minutes: float | None, models: list[str]) -> None:
+    """Say where a budget is given that no model spends."""
+    from tasks.offline.backtest import LEARNERS, SHORT
 
-    if minutes is not None and not set(models) & set(LEARNERS):
-        raise UserError(
-            f"--minutes {minutes:g} is the budget of models that are trained ({', '.join(LEARNERS)}), and --models {','.join(models)} "
-            "names none; add one, or leave --minutes out"
-        )
+    if minutes is not None and not {SHORT.get(name, name) for name in models} & set(LEARNERS):
+        say(f"--minutes {minutes:g} makes no difference: none of {','.join(models)} is trained ({', '.join(LEARNERS)} are)", err=True)
 
 
 def _say(model: str) -> None:

@@ -31,7 +31,8 @@ from tasks.process import peak_memory, versions
 log = logging.getLogger("minutehand.backtest")
 LEARNERS = ("minutehand", "id_only")
 MODELS = (*LEARNERS, *BASELINES)
-RENAMED = {"pop": "most_popular", "recent": "recent_popular", "itemknn": "item_knn", "idonly": "id_only"}
+SHORT = {"pop": "most_popular", "recent": "recent_popular", "itemknn": "item_knn", "idonly": "id_only"}
+"""Names of before, which scripts still use."""
 LEAST_CHOICE = 500
 MOST_ENCODING = 0.4
 """Share of a budget that may go to encoding; texts beyond it are left out."""
@@ -66,10 +67,9 @@ def check_choice(protocol: str, models: Sequence[str]) -> None:
     if protocol not in PROTOCOLS:
         raise UserError(f"no protocol {protocol!r}; {_did_you_mean(protocol, PROTOCOLS)}give one of: {', '.join(PROTOCOLS)}")
     for name in models:
-        if name not in MODELS:
-            hint = f"it is called {RENAMED[name]} now; " if name in RENAMED else _did_you_mean(name, MODELS)
-            raise UserError(f"no model {name!r}; {hint}give some of: {','.join(MODELS)}")
-    if not models or len(set(models)) < len(models):
+        if name not in (*MODELS, *SHORT):
+            raise UserError(f"no model {name!r}; {_did_you_mean(name, MODELS)}give some of: {','.join(MODELS)}")
+    if not models or len({SHORT.get(name, name) for name in models}) < len(models):
         raise UserError(f"--models {','.join(models)!r} names no model, or one twice; give some of: {','.join(MODELS)}")
 
 
@@ -90,9 +90,12 @@ def backtest(
 ) -> dict[str, Any]:
     """Every model on the same held-out events: {protocol, data, models, differences, settings, versions}, ready for JSON.
 
-    Raises UserError for what cannot be read or tested.
+    A model that is asked for under its name of before (SHORT) has that name in the result. Raises UserError for what cannot be read or
+    tested.
     """
     check_choice(protocol, models)
+    asked = {SHORT.get(name, name): name for name in models}
+    models = list(asked)
     if files.order is not None and protocol != "leave-one-out":
         raise UserError(
             f"--order {files.order!r} numbers each user's events, and {protocol!r} goes by their times; "
@@ -136,8 +139,8 @@ def backtest(
     return {
         "protocol": protocol,
         "data": describe(files, loaded, task),
-        "models": {name: {**figures[name], **costs[name]} for name in models},
-        "differences": differences(task, rankings, recipe.evaluation, recipe.seed),
+        "models": {asked[name]: {**figures[name], **costs[name]} for name in models},
+        "differences": {asked[name]: found for name, found in differences(task, rankings, recipe.evaluation, recipe.seed).items()},
         "settings": recipe.dump(),
         "versions": versions(),
     }

@@ -60,7 +60,6 @@ def test_what_the_user_can_mend_is_said_with_a_remedy(events: str, tmp_path: Pat
         ("--events", events, "--order", "", "--protocol", "leave-one-out"): "no column '' in events.csv",
         ("--events", events, "--split", "|"): "--split '|' is for the columns of items, and no items are given; add --items FILE",
         ("--events", events, "--map-items", "title=Name"): "--map-items title=Name is for the columns of items",
-        ("--events", events, "--models", "most_popular", "--minutes", "5"): "--minutes 5 is the budget of models that are trained",
         ("--events", events, "--out", str(tmp_path)): "it is a folder; name a file in it with --out",
         ("--events", events, "--out", "/dev/null/result.json"): "cannot write /dev/null/result.json",
         ("--events", events, "--map", "user_id=who"): "map it with --map user_id=user_id",
@@ -95,3 +94,10 @@ def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(
     assert isinstance(done.exception, UserError)
     assert "cannot write" in str(done.exception)
     assert "hr_at_10" in done.stdout
+
+
+def test_under_names_of_before_the_result_has_them_and_a_budget_that_no_model_spends_is_told(events: str) -> None:
+    done = run("--events", events, "--models", "pop,recent", "--minutes", "5", "--json")
+    assert done.exit_code == 0, done.output
+    assert set(json.loads(done.stdout)["models"]) == {"pop", "recent"}
+    assert "--minutes 5 makes no difference: none of pop,recent is trained" in done.stderr

@@ -24,6 +24,7 @@ from cli.options import (
     TimeFormat,
     TimeZone,
     mapping_of,
+    recipe_of,
 )
 from cli.output import say, say_json
 
@@ -93,15 +94,7 @@ def backtest(
         null_words_as_ids=null_words_as_ids,
     )
     files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"), order, without_time)
-    recipe = Recipe(
-        ingest=settings.ingest,
-        encoder=settings.encoder,
-        model=settings.model,
-        train=settings.train,
-        evaluation=settings.evaluation,
-        seed=settings.seed if seed is None else seed,
-        threads=settings.threads,
-    )
+    recipe = recipe_of(Recipe, settings, seed)
     names = [name.strip() for name in models.split(",") if name.strip()]
     check_choice(protocol, names)
     _tell_budget(minutes, names)

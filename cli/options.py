@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
+    from settings import Settings
     from tasks.ingest.sources import ColumnMapping
+    from tasks.offline.backtest import Recipe
+
+AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 
 K = Annotated[int, typer.Option("-k", min=1, help="How many items at most")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
@@ -104,6 +108,12 @@ def refuse_empty(option: str, value: str | None, example: str) -> None:
 
     if value == "":
         raise UserError(f"{option} is empty, and that says nothing; give a value such as {option} {example}, or leave it out")
+
+
+def recipe_of(kind: type[AnyRecipe], settings: Settings, seed: int | None) -> AnyRecipe:
+    """The settings of a backtest or a replay; seed: in place of the one of the settings."""
+    parts = {name: getattr(settings, name) for name in kind.parts}
+    return kind(**parts, seed=settings.seed if seed is None else seed, threads=settings.threads)
 
 
 def pairs(texts: list[str] | None, option: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from cli.options import (
     TimeFormat,
     TimeZone,
     mapping_of,
+    recipe_of,
 )
 from cli.output import say, say_json
 from models.errors import UserError, without_secrets
@@ -101,16 +102,7 @@ def replay(
     course = replays.Course(
         share(since, "--from"), share(until, "--until"), span(step, "--step"), span(night, "--night"), span(delay, "--delay"), names
     )
-    recipe = replays.Recipe(
-        ingest=settings.ingest,
-        encoder=settings.encoder,
-        model=settings.model,
-        train=settings.train,
-        increment=settings.increment,
-        evaluation=settings.evaluation,
-        seed=settings.seed if seed is None else seed,
-        threads=settings.threads,
-    )
+    recipe = recipe_of(replays.Recipe, settings, seed)
     replays.check_course(course)
     plot = None
     if out is not None:  # a replay takes long: what cannot be written is said before it

@@ -220,7 +220,8 @@ def _free_names(folder: Path, name: str) -> tuple[Path, Path]:
     while True:
         target = folder / _fitting("" if copies == 1 else f"{copies}-", name, "", n_bytes)
         told = folder / _fitting("" if copies == 1 else f"{copies}-", name, ".error.txt", n_bytes)
-        if not os.path.lexists(target) and not os.path.lexists(told):
+        is_own = told.name == f"{target.name}.error.txt"  # then a reason without its file is what a killed run left
+        if not os.path.lexists(target) and (is_own or not os.path.lexists(told)):
             return target, told
         copies += 1
 

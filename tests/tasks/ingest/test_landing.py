@@ -87,6 +87,22 @@ def test_killed_when_an_unreadable_file_has_just_moved_its_reason_is_there(
     assert waiting(landing) == []
 
 
+def test_killed_just_before_an_unreadable_file_moves_its_reason_is_not_there_twice(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(landing, "events/a.csv", "colour,size\nred,1\n")
+
+    def die(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "move", die)
+        with pytest.raises(KeyboardInterrupt):
+            take_all(lake, landing)
+    take_all(lake, landing)
+    assert sorted(file.name for file in (landing / "failed").rglob("*.*")) == ["a.csv", "a.csv.error.txt"]
+
+
 def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, landing: Path) -> None:
     file = drop(landing, "events/a.csv")
     impatient = Lake(lake.catalog, lake.data_path, lake.lock_path, lake.busy_timeout_ms, lock_timeout_s=1)

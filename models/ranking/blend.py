@@ -3,8 +3,8 @@
 log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i + n(u) unseen_i + r(u) . repeats(u, i) - log Z
 
 Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
-of his history were when he came to them: followers of trends and diggers in the back catalogue want other popularities. Another is
-whether he did something within the last minute: the next line of an invoice is not among its lines, the next invoice often is.
+of their history were when they came to them: followers of trends and diggers in the back catalogue want other popularities. Another
+is whether they did something within the last minute: the next line of an invoice is not among its lines, the next invoice often is.
 The sequence model never counts against an item for being like what the user wants: s of items that it has not learnt is at least zero.
 """
 
@@ -104,8 +104,8 @@ def log_trend(counts: NDArray[np.float64]) -> Floats:
 def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats, n_earlier: Ints | None = None) -> Tensor:
     """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event.
 
-    One, no history, its length, its trendiness; how much longer and how much shorter than a day ago he was last here, apart so that
-    nothing is said of minutes where only weeks are known; and one, length and trendiness of whoever is in the middle of something.
+    One, no history, its length, its trendiness; how much longer and how much shorter than a day ago they were last here, apart so that
+    nothing is said of minutes where only weeks are known; and one, length and trendiness of a user who is mid-session.
 
     n_earlier: [rows] events before the ranges, which count for the length.
     """

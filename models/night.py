@@ -8,28 +8,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from models.config import RecommenderConfig, TrainConfig
 from models.device import matmul_dtype, pick_device
-from models.evaluation.evaluator import Evaluator, knows_less, served_vectors
+from models.evaluation.blend_choice import MAX_BLEND_ROWS, choose_blend
+from models.evaluation.evaluator import Evaluator
 from models.events import Events, Floats, Ints, TemporalSplit, sample
 from models.metrics.ranking import rank_events
-from models.ranking.blend import Blend, popularity_only, starting_blend
-from models.ranking.candidates import Candidates
-from models.ranking.prior import HALF_LIVES_H, Slots, slot_log_prior
+from models.ranking.blend import Blend
+from models.ranking.prior import Slots, slot_log_prior
 from models.sequence.recommender import Recommender
 from models.sequence.users import target_vectors
-from models.sequence.weights import LIST_DELAY_S, Weights
+from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
-from models.training.blend_fit import fit_blend
 from models.training.prior_fit import fit_prior
 from models.training.training import Curve, Offsets, OnEpoch, Sampling, choose_sampling, train
 
 log = logging.getLogger("minutehand.fitting")
 MAX_JUDGE_ROWS = 2000
-MAX_BLEND_ROWS = 6000
-MAX_CHOICE_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -117,55 +113,6 @@ def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Rec
         return total / max(len(rows), 1)
 
     return judge
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """Events by which a blend is chosen: rows of an evaluator, and the user vectors for them."""
-
-    evaluator: Evaluator
-    rows: Ints
-    vectors: Tensor
-
-    def sampled(self, n: int, seed: int) -> _Choice:
-        rows = sample(self.rows, n, seed)
-        return _Choice(self.evaluator, rows, self.vectors[torch.from_numpy(np.searchsorted(self.rows, rows))])
-
-
-def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
-    """The best on validation of: the fitted blend, it with more or less of either part, and each popularity alone.
-
-    Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
-    LIST_DELAY_S before has to predict them, if it knows less.
-    """
-    scale = evaluator.trend_scale(until)
-    start = starting_blend(scale)
-    if not len(validation):
-        return start
-    items = weights.item_vectors()
-    mean_score = items @ weights.mean_vector
-    rows = sample(validation, MAX_BLEND_ROWS, seed)
-    choices = [_Choice(evaluator, rows, target_vectors(weights.model, evaluator.events, rows))]
-    if until is not None:
-        served = replace(evaluator, delay_s=LIST_DELAY_S)
-        rows = sample(knows_less(served, rows), MAX_BLEND_ROWS // 2, seed)
-        if len(rows):
-            choices.append(_Choice(served, rows, served_vectors(weights.model, served, rows)))
-    candidates = [each.evaluator.candidates(each.rows, each.vectors, items, start, mean_score, weights.is_cold) for each in choices]
-    fitted = fit_blend(Candidates.join(candidates), start)
-    options = [fitted, fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
-    options += [popularity_only(row, scale) for row in range(len(HALF_LIVES_H) + 1)]
-    quality = np.zeros(len(options))
-    for each in (choice.sampled(MAX_CHOICE_ROWS, seed) for choice in choices):
-        ndcg = [
-            float(each.evaluator.rank_blend(each.rows, each.vectors, items, option, mean_score, weights.is_cold).ndcg_at_10.mean())
-            for option in options
-        ]
-        log.info(
-            "validation NDCG@10 of the blends, lists %d s old: %s", each.evaluator.delay_s, ", ".join(f"{value:.4f}" for value in ndcg)
-        )
-        quality += np.array(ndcg) / max(*ndcg, 1e-12)
-    return options[int(np.argmax(quality))]
 
 
 def refit(

@@ -100,15 +100,18 @@ class Evaluator:
         number, history = ragged_rows(*self.histories(rows))
         return number, self.events.item[history]
 
+    def by_slot(self, rows: Ints) -> Ints:
+        """The rows in the order in which `blocks` gives them."""
+        return rows[np.argsort(self.slots.of(self.events.time[rows]), kind="stable")]
+
     def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Tensor]]:
         """Rows of one slot at a time, in order of time, with the popularity features as known when the slot began."""
         if not len(rows):
             return
-        slot = self.slots.of(self.events.time[rows])
-        order = np.argsort(slot, kind="stable")
-        wanted, begin = np.unique(slot[order], return_index=True)
+        ordered = self.by_slot(rows)
+        wanted, begin = np.unique(self.slots.of(self.events.time[ordered]), return_index=True)
         block = max(BLOCK_CELLS // self.events.n_items, 1)
-        for (_, popularity), members in zip(walk(self.counted, self.slots, wanted), np.split(rows[order], begin[1:]), strict=True):
+        for (_, popularity), members in zip(walk(self.counted, self.slots, wanted), np.split(ordered, begin[1:]), strict=True):
             features = torch.from_numpy(popularity.features())
             for first in range(0, len(members), block):
                 yield members[first : first + block], features
@@ -146,7 +149,7 @@ class Evaluator:
     def candidates(
         self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, n_each: int = N_CANDIDATES
     ) -> Candidates:
-        """What `fit_blend` learns from."""
+        """What `fit_blend` learns from, in the order of `by_slot`."""
         parts = []
         for members, features in self.blocks(rows):
             sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T

@@ -35,3 +35,9 @@ def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int) -
         means[n] = sums[draw].sum() / counts[draw].sum()
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def standard_error(value: Floats, user: Ints) -> float:
+    """Standard error of the mean of at least one event's values, with those of one user taken together."""
+    _, group = np.unique(user, return_inverse=True)
+    return float(np.sqrt((np.bincount(group, value - value.mean()) ** 2).sum()) / len(value))

@@ -1,6 +1,6 @@
 """P(i | u, t): sequence model, popularities and a pull to items of before, weighed by what kind of user is asking.
 
-log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + a(u) age_i + n(u) unseen_i + r(u) . repeats(u, i) - log Z
+log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + g(u) . (age_i, young_i, unseen_i) + r(u) . repeats(u, i) - log Z
 
 Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
 of their history were when they came to them: followers of trends and diggers in the back catalogue want other popularities. Another
@@ -27,7 +27,7 @@ N_USER_FEATURES = 9
 BUSY_S = LIST_DELAY_S
 """A user whose last event is less than this many seconds old counts as mid-session."""
 DAY_H = 24.0
-GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen")
+GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen", "young")
 """One gate per term of the score, in the order of the columns of Blend.gate.
 
 A new source of scores is a name here, and a value under that name: of an item alone in `item_terms`, of a user and an item in the pairs
@@ -37,6 +37,11 @@ COLD_GATES = {"sequence": "sequence_cold"}
 """Gates that take the place of a pair's own gate for items that the sequence model has never seen."""
 SEQUENCE_GATES = ("sequence", "sequence_cold", "item_mean")
 """Gates of what the sequence model says; the others weigh popularity."""
+YOUNG_DAYS = 3.0
+"""An item this old is young by 1/e: what has just come is wanted more, or less, than its share so far says.
+
+Without this, the gate of cold items would learn it: in a validation period all cold items are young, in use some are old.
+"""
 N_REPEAT_FEATURES = 4
 REPEAT_HISTORY = 100
 TREND_HISTORY = 10
@@ -56,6 +61,12 @@ class Blend:
         """The same with the sequence model or the popularity made stronger or weaker."""
         by_gate = {name: sequence if name in SEQUENCE_GATES else popularity for name in GATES}
         return replace(self, gate=self.gate * np.array(list(by_gate.values()), np.float32))
+
+    def shifted(self, name: str, by: float) -> Blend:
+        """The same with the gate of one term higher for every user."""
+        gate = self.gate.copy()
+        gate[0, GATES.index(name)] += by
+        return replace(self, gate=gate)
 
 
 @dataclass(frozen=True)
@@ -174,6 +185,7 @@ def item_terms(popularity: Tensor, mean_score: Tensor, is_cold: Tensor) -> dict[
         "item_mean": (1 - is_cold) * mean_score,
         "age": popularity[..., N_SHARES],
         "unseen": popularity[..., N_SHARES + 1],
+        "young": torch.exp(-torch.expm1(popularity[..., N_SHARES]) / YOUNG_DAYS),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.events import Ints
+from models.events import Floats, Ints
 from models.ranking.blend import COLD_GATES, N_REPEAT_FEATURES, ItemState, Repeats, gates, item_terms
 from models.ranking.prior import N_SHARES
 
@@ -35,6 +35,16 @@ class Candidates:
     def at(self, rows: Tensor) -> Candidates:
         """Those of some rows, by number or mask."""
         return Candidates(**{name: value[rows] for name, value in vars(self).items()})
+
+    def ndcg_at_10(self, scores: Tensor) -> Floats:
+        """[rows] NDCG@10 of the targets by scores [rows, candidates]: that of the full catalogue where its ten best are candidates.
+
+        A tie counts against the model; a target that is no candidate is a miss.
+        """
+        target = scores.masked_fill(~self.is_target, -torch.inf).amax(1, keepdim=True)
+        rank = 1 + ((scores >= target) & ~self.is_out & ~self.is_target).sum(1)
+        is_hit = self.is_target.any(1) & (rank <= 10)
+        return torch.where(is_hit, 1 / torch.log2(rank + 1.0), torch.zeros(())).numpy()
 
 
 def weigher(candidates: Candidates) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

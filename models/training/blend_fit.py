@@ -14,18 +14,26 @@ from models.training.optimise import minimise
 
 
 def fit_blend(
-    candidates: Candidates, start: Blend, weight_decay: float = 1e-3, *, anchor: Blend | None = None, max_iterations: int = 60
+    candidates: Candidates,
+    start: Blend,
+    weight_decay: float = 1e-3,
+    *,
+    anchor: Blend | None = None,
+    max_iterations: int = 60,
+    importance: Tensor | None = None,
 ) -> Blend:
     """The blend under which the targets are most likely among their candidates, from `start` and held near the anchor (or start).
 
     Events whose item is no candidate would be missed under any blend, and are left out: what decides over a list is
-    the order among the items that could be on it.
+    the order among the items that could be on it. importance: [events] how much each counts; all the same where it is not given.
     """
     hit = candidates.is_target.any(1)
     if not hit.any():
         return start
     c = candidates.at(hit)
     weigh = weigher(c)
+    share = torch.ones(len(hit)) if importance is None else importance
+    share = share[hit] / share[hit].sum().clamp_min(1e-12)
     shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]
     sizes = [int(np.prod(shape)) for shape in shapes]
     origin = _flat(anchor or start)
@@ -34,7 +42,7 @@ def fit_blend(
     def loss(parameters: Tensor) -> Tensor:
         mixture, gate, repeat = (part.view(shape) for part, shape in zip(parameters.split(sizes), shapes, strict=True))
         nll = -(weigh(mixture, gate, repeat).masked_fill(c.is_out, -1e9).log_softmax(1) * c.is_target).sum(1)
-        return nll.mean() + weight_decay * (pull * (parameters - origin) ** 2).sum()
+        return nll @ share + weight_decay * (pull * (parameters - origin) ** 2).sum()
 
     found = minimise(loss, _flat(start), max_iterations).split(sizes)
     mixture, gate, repeat = (part.view(shape).numpy() for part, shape in zip(found, shapes, strict=True))

@@ -18,7 +18,7 @@ from torch import Tensor
 from models.config import RecommenderConfig
 from models.errors import UserError
 from models.events import Catalog, Events, Floats
-from models.ranking.blend import Blend
+from models.ranking.blend import GATES, Blend
 from models.ranking.scorer import Scorer
 from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
@@ -187,12 +187,17 @@ def load(folder: Path) -> Checkpoint:
         as_of=described["as_of"],
         popularity=state["popularity"],
         prior=state["prior"],
-        blend=Blend(**{field.name: state[f"blend.{field.name}"] for field in fields(Blend)}),
+        blend=_with_every_gate(Blend(**{field.name: state[f"blend.{field.name}"] for field in fields(Blend)})),
         whitening=Whitening(state["whitening.centre"], state["whitening.projection"]),
         live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
         past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
         online=Online.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
     )
+
+
+def _with_every_gate(blend: Blend) -> Blend:
+    """A version from before a term was added, at the end of GATES, gives that term no weight."""
+    return replace(blend, gate=np.pad(blend.gate, ((0, 0), (0, len(GATES) - blend.gate.shape[1]))))
 
 
 def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:

@@ -12,21 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from models.config import RecommenderConfig
+from models.evaluation.blend_choice import MAX_BLEND_ROWS
 from models.evaluation.evaluator import knows_less
 from models.evaluation.protocols import Task
 from models.events import Ints, sample
-from models.night import MAX_BLEND_ROWS, MAX_CHOICE_ROWS, new_model
+from models.night import new_model
 from models.ranking.blend import starting_blend
-from models.ranking.prior import HALF_LIVES_H, N_PARAMETERS, N_SHARES, slot_log_prior
+from models.ranking.prior import N_PARAMETERS, N_SHARES, slot_log_prior
 from models.sequence.users import target_vectors
 from models.sequence.weights import LIST_DELAY_S
 from models.training.blend_fit import fit_blend
 from models.training.prior_fit import fit_prior
 
 PROBE_ROWS = 256
-PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 40
+PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 50
 PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
-N_BLENDS = 5 + len(HALF_LIVES_H) + 1
 MARGIN = 1.1
 """What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
 
@@ -54,12 +54,11 @@ def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: in
     evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
     rates = _rates(task, model, device, seed)
     choice = np.random.default_rng(seed).permutation(task.validation)[:MAX_BLEND_ROWS]
-    ranked = choice[:MAX_CHOICE_ROWS]
     is_new_slot = np.zeros(len(choice) + 1)
-    is_new_slot[1 + np.unique(slots.of(events.time[ranked]), return_index=True)[1]] = 1
-    choice_s = np.arange(len(choice) + 1) * (rates.fit + N_BLENDS * rates.row) + is_new_slot.cumsum() * N_BLENDS * rates.slot
+    is_new_slot[1 + np.unique(slots.of(events.time[choice]), return_index=True)[1]] = 1
+    choice_s = np.arange(len(choice) + 1) * rates.fit + is_new_slot.cumsum() * rates.slot
     as_served = replace(evaluator, delay_s=LIST_DELAY_S)
-    twice = 0.0 if task.split is None else len(knows_less(as_served, np.sort(ranked))) / max(len(ranked), 1)
+    twice = 0.0 if task.split is None else len(knows_less(as_served, np.sort(choice))) / max(len(choice), 1)
     test_s = _n_slots(task, task.test) * rates.slot + len(task.test) * (rates.row + rates.vector)
     return Cost(fixed_s=MARGIN * (_prior_s(task, seed) + test_s), choice_s=MARGIN * (1 + twice) * choice_s)
 
@@ -67,7 +66,8 @@ def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: in
 def _rates(task: Task, config: RecommenderConfig, device: torch.device, seed: int) -> Rates:
     """Two samples of events, one from many slots and one from few, tell the time of a slot from that of an event.
 
-    The fit of a blend is timed over a few iterations, as if each target were among its candidates.
+    The fit of a blend is timed over a few iterations, as if each target were among its candidates; so is the choice among the blends,
+    which takes as long as some more of them.
     """
     evaluator, events = task.evaluator, task.evaluator.events
     start = starting_blend(evaluator.trend_scale(int(events.time.max())))

@@ -10,11 +10,12 @@ import torch
 
 from models.config import EvaluationConfig
 from models.evaluation.baselines import rank_baselines
+from models.evaluation.blend_choice import choose_blend
 from models.evaluation.comparison import rank_recommender
 from models.evaluation.evaluator import Evaluator, knows_less, make_evaluator, served_vectors
 from models.evaluation.protocols import Task, held_out
 from models.events import Events, Floats, TemporalSplit, sample
-from models.night import Fit, choose_blend, fit_past, make_judge, new_model, refit, training_offsets
+from models.night import Fit, fit_past, make_judge, new_model, refit, training_offsets
 from models.ranking.prior import HALF_LIVES_H, Slots, single
 from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, walks
 

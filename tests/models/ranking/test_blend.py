@@ -47,6 +47,12 @@ def users(rows: int = ROWS) -> Tensor:
     return features
 
 
+def young(state: ItemState, item: int) -> float:
+    """One for an item of today, 1/e for one that is three days old."""
+    days = np.expm1(state.popularity[item, N_SHARES].item())
+    return float(np.exp(-days / 3))
+
+
 def had_before(item: Ints) -> Repeats:
     """Everyone had one item, an hour ago."""
     events = make_events([(user, int(each), 0) for user, each in enumerate(item)], n_items=ITEMS)
@@ -127,6 +133,7 @@ def test_combine_is_the_formula() -> None:
         + weight["item_mean"] * state.mean_score[item]
         + weight["age"] * state.popularity[item, N_SHARES]
         + weight["unseen"] * state.popularity[item, N_SHARES + 1]
+        + weight["young"] * young(state, item)
         + torch.tensor([1.0, 0.5, 2.0, 0.3]) @ torch.from_numpy(who[row].numpy() @ blend.repeat)
     )
     assert found[row, item].item() == pytest.approx(float(expected), rel=1e-4)
@@ -135,7 +142,8 @@ def test_combine_is_the_formula() -> None:
         weight = dict(zip(GATES, who[row].numpy() @ blend.gate, strict=True))
         share = torch.from_numpy(who[row].numpy() @ blend.mixture).softmax(0) @ state.popularity[6, :N_SHARES]
         cold = found[row, 6].item() - max(weight["sequence_cold"], 0) * sequence[row, 6].item() - weight["cold"]
-        assert cold == pytest.approx(float(weight["popularity"] * share.log() + weight["age"] * state.popularity[6, N_SHARES]), rel=1e-3)
+        alone = weight["popularity"] * share.log() + weight["age"] * state.popularity[6, N_SHARES] + weight["young"] * young(state, 6)
+        assert cold == pytest.approx(float(alone), rel=1e-3)
         signs.add(weight["sequence_cold"] > 0)
     assert signs == {True, False}, "with a weight below zero an item would be worse for being wanted"
 

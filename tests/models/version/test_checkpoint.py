@@ -204,6 +204,15 @@ def test_a_list_of_no_items_cannot_be_asked_for() -> None:
         version().recommend([{"item_ids": []}], k=0)
 
 
+def test_a_version_from_before_a_term_was_added_gives_it_no_weight(tmp_path: Path) -> None:
+    whole = version()
+    save(replace(whole, blend=replace(whole.blend, gate=whole.blend.gate[:, :-1])), tmp_path / "old")
+    gate = load(tmp_path / "old").blend.gate
+    assert np.array_equal(gate[:, :-1], whole.blend.gate[:, :-1])
+    assert gate.shape == whole.blend.gate.shape
+    assert not gate[:, -1].any()
+
+
 @pytest.mark.parametrize("part", ["live", "past", "popularity", "blend"])
 def test_a_model_with_a_number_that_is_not_finite_is_not_saved(part: str, tmp_path: Path) -> None:
     broken = version()

@@ -29,14 +29,8 @@ from cli.options import (
 from cli.output import say, say_json
 
 MINUTES = 20.0
-FIGURES = {
-    "NDCG@10": "ndcg_at_10",
-    "HR@10": "hr_at_10",
-    "MRR": "mrr",
-    "coverage": "coverage_at_10",
-    "seconds": "seconds",
-    "MiB": "peak_mib",
-}
+COLUMNS = ("NDCG@10", "HR@10", "MRR", "coverage", "seconds", "MiB")
+FIGURES = ("ndcg_at_10", "hr_at_10", "mrr", "coverage_at_10", "seconds", "peak_mib")
 SERVED = "ndcg_at_10_served"
 
 
@@ -151,7 +145,7 @@ def _print(result: dict[str, Any]) -> None:
     named, how = ("NDCG@10 served", " (lists a minute old)") if metric == SERVED else ("NDCG@10", "")
     show(_by_segment(models, metric, data["n_test"]), as_json=False, title=f"{result['protocol']}: {named}{how}, full catalogue")
     known = ", with the event before known" if metric == SERVED else ""
-    rows = [{"model": name, **{title: found[figure] for title, figure in FIGURES.items()}} for name, found in models.items()]
+    rows = [{"model": name, **dict(zip(COLUMNS, (found[figure] for figure in FIGURES), strict=True))} for name, found in models.items()]
     show(rows, as_json=False, title=f"All test events{known}")
     if result["segment_differences"]:
         title = f"{named}: minutehand less the best baseline of each segment"

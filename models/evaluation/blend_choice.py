@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from models.evaluation.evaluator import Evaluator, knows_less, served_vectors
 from models.events import Floats, Ints, sample
-from models.metrics.intervals import standard_error
 from models.metrics.segments import SEGMENTS, Mask, known, segment_masks
 from models.ranking.blend import Blend, popularity_only, starting_blend
 from models.ranking.candidates import Candidates, weigher
@@ -23,17 +22,26 @@ from models.training.blend_fit import fit_blend
 
 log = logging.getLogger("minutehand.fitting")
 MAX_BLEND_ROWS = 6000
-COLD_SHIFTS = (-0.5, 0.5, 1.0)
+ENOUGH_ROWS = 2000
+"""With fewer events a blend is judged by events that its fit has not seen; with more, what it learns by heart is negligible."""
+WEIGHT_DECAY = 1e-3
+"""How strongly the fit is held near its start: the fewer the events, the more."""
+COLD_SHIFTS = (-0.5, -0.25, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 """How much less or more an item that the sequence model never saw may count than the fit says."""
-SHORTFALL_COST = 3.0
-"""What NDCG@10 that a segment has less than with popularity counts against a blend, beside the loss itself."""
+LEAST_GAIN = 0.05
+"""What a segment is to have more than the better of two popularities: validation is only a sample of what will be asked."""
+SHORTFALL_COST = 0.5
+"""Share of its quality that a blend loses where a whole segment is missed."""
+SURE_EVENTS = 250
+"""A segment of fewer events counts in proportion."""
 
 
 @dataclass(frozen=True)
 class View:
     """Validation events among their candidates, as lists of one age have to predict them.
 
-    importance: [events] with mean 1. segments: masks of the events. baselines: [2, events] NDCG@10 of the best half-life and of all time.
+    importance: [events] with mean about 1. segments: masks of the events. baselines: [2, events] NDCG@10 of the best half-life and of
+    all time.
     """
 
     candidates: Candidates
@@ -50,19 +58,24 @@ class View:
         best = int((ndcg[:-1] @ importance).argmax())
         return View(candidates, user, importance, parts, ndcg[[best, -1]])
 
-    def quality(self, blend: Blend) -> float:
-        """NDCG@10 of the blend, less what its shortfalls cost, as a share of the best baseline's.
+    def at(self, keep: Mask) -> View:
+        """The events that a mask keeps."""
+        parts = [mask[keep] for mask in self.segments if mask[keep].any()]
+        return View(self.candidates.at(torch.from_numpy(keep)), self.user[keep], self.importance[keep], parts, self.baselines[:, keep])
 
-        A segment falls short by as much as it is below the better of the baselines, beyond one standard error.
-        """
+    def quality(self, blend: Blend) -> float:
+        """NDCG@10 of the blend as a share of the best baseline's, made less by every segment that gains too little over its own."""
         ndcg = self.candidates.ndcg_at_10(scores(self.candidates, blend))
-        short = 0.0
-        for mask in self.segments:
-            best = self.baselines[self.baselines[:, mask].mean(1).argmax(), mask]
-            less = best - ndcg[mask]
-            short += max(float(less.mean()) - standard_error(less, self.user[mask]), 0.0) * float(mask.mean())
-        best_of_all = max(*(self.baselines @ self.importance), 1e-9) / len(ndcg)
-        return float((ndcg @ self.importance / len(ndcg) - SHORTFALL_COST * short) / best_of_all)
+        short = sum(self._shortfall(ndcg, mask) for mask in self.segments)
+        best_of_all = max(*(self.baselines @ self.importance), 1e-9)
+        return float(ndcg @ self.importance / best_of_all * max(1 - SHORTFALL_COST * short, 0))
+
+    def _shortfall(self, ndcg: Floats, mask: Mask) -> float:
+        """What a segment lacks, as a share of its better baseline."""
+        best = float(self.baselines[:, mask].mean(1).max())
+        if best == 0:
+            return 0.0
+        return max(1 + LEAST_GAIN - float(ndcg[mask].mean()) / best, 0) * min(int(mask.sum()) / SURE_EVENTS, 1)
 
 
 def scores(candidates: Candidates, blend: Blend) -> Tensor:
@@ -71,7 +84,7 @@ def scores(candidates: Candidates, blend: Blend) -> Tensor:
 
 
 def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
-    """The best on validation of: the fitted blend, it with more or less of either part or of cold items, and each popularity alone.
+    """The best on validation of the fitted blend, of it with more or less of either part or of cold items, and of each popularity alone.
 
     Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
     LIST_DELAY_S before has to predict them, if it knows less. The newest events count most: those to come are like them.
@@ -82,14 +95,34 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
         return start
     popularities = [popularity_only(row, scale) for row in range(len(HALF_LIVES_H) + 1)]
     views = _views(evaluator, weights, sample(validation, MAX_BLEND_ROWS, seed), until, start, popularities, seed)
+    options = _options(views, start, popularities)
+    quality = np.zeros(len(options))
+    for learnt, judged in _folds(views):
+        found = options if learnt is views else _options(learnt, start, popularities)
+        quality += [sum(view.quality(option) for view in judged) for option in found]
+    log.info("quality of the blends on validation: %s", ", ".join(f"{value:.3f}" for value in quality))
+    return options[int(quality.argmax())]
+
+
+def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend]) -> list[Blend]:
+    """The fitted blend, those near it, and each popularity."""
     importance = np.concatenate([view.importance for view in views])
-    fitted = fit_blend(Candidates.join([view.candidates for view in views]), start, importance=torch.from_numpy(importance))
-    options = [fitted, fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
-    options += [fitted.shifted("cold", by) for by in COLD_SHIFTS] + popularities
-    quality = np.array([[view.quality(option) for option in options] for view in views])
-    for delay_s, row in zip((evaluator.delay_s, LIST_DELAY_S), quality, strict=False):
-        log.info("quality of the blends on validation, lists %d s old: %s", delay_s, ", ".join(f"{value:.3f}" for value in row))
-    return options[int(quality.sum(0).argmax())]
+    decay = max(WEIGHT_DECAY, WEIGHT_DECAY * ENOUGH_ROWS / len(importance))
+    fitted = fit_blend(Candidates.join([view.candidates for view in views]), start, decay, importance=torch.from_numpy(importance))
+    near = [fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
+    return [fitted, *near, *(fitted.shifted("cold", by) for by in COLD_SHIFTS), *popularities]
+
+
+def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:
+    """What to learn from and what to judge by: all by all, or where events are few each half of the users by the other."""
+    users = np.unique(np.concatenate([view.user for view in views]))
+    if sum(len(view.user) for view in views) >= ENOUGH_ROWS or len(users) < 2:
+        yield views, views
+        return
+    first = np.isin(np.arange(users.max() + 1), users[::2])
+    halves = [[view.at(mask) for view in views if (mask := first[view.user] == is_first).any()] for is_first in (True, False)]
+    yield halves[0], halves[1]
+    yield halves[1], halves[0]
 
 
 def _views(
@@ -109,7 +142,7 @@ def _views(
 
     views = [view(evaluator, rows, target_vectors(weights.model, events, rows))]
     if until is not None:
-        served = replace(evaluator, delay_s=LIST_DELAY_S)
+        served = evaluator.by_lists_of_before(LIST_DELAY_S)
         rows = sample(knows_less(served, rows), MAX_BLEND_ROWS // 2, seed)
         if len(rows):
             views.append(view(served, rows, served_vectors(weights.model, served, rows)))

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from models.config import EvaluationConfig
 from models.evaluation.baselines import best_baseline
-from models.evaluation.evaluator import Evaluator
+from models.evaluation.evaluator import Evaluator, served_vectors
 from models.evaluation.protocols import Task
 from models.events import Ints
 from models.metrics.intervals import Difference, mean_difference
 from models.metrics.ranking import Ranking
-from models.metrics.summary import summarise
+from models.metrics.segments import Mask
+from models.metrics.summary import METRICS, deciding, summarise
 from models.ranking.blend import Blend
 from models.results import MetricRow
 from models.sequence.users import target_vectors
 from models.sequence.weights import Weights
+
+OURS = "minutehand"
+NDCG = METRICS[0]
+LEAST_EVENTS = 250
+"""A segment of fewer events has no interval worth reading."""
 
 
 def rank_recommender(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints) -> Ranking:
     """The recommender on some (sorted) rows."""
     if not len(rows):
         return Ranking.join([])
-    items = weights.item_vectors()
-    vectors = target_vectors(weights.model, evaluator.events, rows)
+    items, events = weights.item_vectors(), evaluator.events
+    vectors = served_vectors(weights.model, evaluator, rows) if evaluator.delay_s else target_vectors(weights.model, events, rows)
     return evaluator.rank_blend(rows, vectors, items, blend, items @ weights.mean_vector, weights.is_cold)
 
 
@@ -33,26 +42,67 @@ def summary(task: Task, rankings: Mapping[str, Ranking]) -> list[MetricRow]:
     return summarise(rankings, task.segments, task.evaluator.events.n_items)
 
 
-def lift(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> MetricRow | None:
-    """NDCG@10 of minutehand less that of the best baseline; None where nothing was held out."""
-    best = best_baseline(rankings)
-    if best is None or not len(task.test):
-        return None
-    gain = _gain(task, rankings, best, config, seed)
-    return MetricRow("minutehand", "all", "ndcg_at_10_lift", gain.difference, len(task.test), gain.low, gain.high)
+def lifts(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> list[MetricRow]:
+    """Each NDCG@10 of minutehand less that of the baseline that is best by it, the deciding one first; none where nothing was held out."""
+    rows = []
+    for metric in _ndcgs(rankings):
+        best = best_baseline(rankings, metric)
+        if best is not None and len(task.test):
+            gain = _gain(task, rankings, best, metric, config, seed)
+            rows.append(MetricRow(OURS, "all", f"{metric}_lift", gain.difference, len(task.test), gain.low, gain.high))
+    return rows
 
 
 def differences(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> dict[str, dict[str, Any]]:
-    """NDCG@10 of minutehand less that of each other model, with a 95 % interval over users; says which baseline is the best."""
-    if "minutehand" not in rankings or not len(task.test):
+    """Each NDCG@10 of minutehand less that of each other model, with 95 % intervals over users; says which baseline is the best."""
+    if OURS not in rankings or not len(task.test):
         return {}
-    best, found = best_baseline(rankings), {}
-    for name in (name for name in rankings if name != "minutehand"):
-        gain = _gain(task, rankings, name, config, seed)
-        found[name] = {"ndcg_at_10": gain.difference, "low": gain.low, "high": gain.high, "is_best_baseline": name == best}
+    decides = deciding(rankings.values())
+    best, found = best_baseline(rankings, decides), {}
+    for name in (name for name in rankings if name != OURS):
+        gains = {metric: _gain(task, rankings, name, metric, config, seed) for metric in _ndcgs(rankings)}
+        served = {metric: asdict(gain) for metric, gain in gains.items() if metric != NDCG}
+        found[name] = {
+            **served,
+            NDCG: gains[NDCG].difference,
+            "low": gains[NDCG].low,
+            "high": gains[NDCG].high,
+            "is_best_baseline": name == best,
+        }
     return found
 
 
-def _gain(task: Task, rankings: Mapping[str, Ranking], other: str, config: EvaluationConfig, seed: int) -> Difference:
+def segment_differences(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> dict[str, dict[str, Any]]:
+    """The deciding NDCG@10 of minutehand less that of the baseline that is best in each segment of at least LEAST_EVENTS test events.
+
+    Segment -> {metric, n_events, best_baseline, difference, low, high}; the ends are those of a 95 % interval over users.
+    """
+    if OURS not in rankings:
+        return {}
+    metric, found = deciding(rankings.values()), {}
+    for segment, mask in task.segments.items():
+        best = best_baseline({name: ranking.of(mask) for name, ranking in rankings.items()}, metric)
+        if best is not None and (n_events := int(mask.sum())) >= LEAST_EVENTS:
+            gain = _gain(task, rankings, best, metric, config, seed, mask)
+            found[segment] = {"metric": metric, "n_events": n_events, "best_baseline": best, **asdict(gain)}
+    return found
+
+
+def _ndcgs(rankings: Mapping[str, Ranking]) -> list[str]:
+    """Both NDCG@10, the deciding one first; or the only one."""
+    return list(dict.fromkeys([deciding(rankings.values()), NDCG]))
+
+
+def _gain(
+    task: Task,
+    rankings: Mapping[str, Ranking],
+    other: str,
+    metric: str,
+    config: EvaluationConfig,
+    seed: int,
+    mask: Mask | None = None,
+) -> Difference:
+    ours, theirs = (getattr(rankings[name], metric) for name in (OURS, other))
     user = task.evaluator.events.user[task.test]
-    return mean_difference(rankings["minutehand"].ndcg_at_10, rankings[other].ndcg_at_10, user, config.n_bootstrap, seed)
+    where = np.ones(len(user), bool) if mask is None else mask
+    return mean_difference(ours[where], theirs[where], user[where], config.n_bootstrap, seed)

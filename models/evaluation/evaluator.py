@@ -63,7 +63,16 @@ class Evaluator:
 
     def with_kinds(self, kind: Ints, n_kinds: int) -> Evaluator:
         """The same events under another numbering of event types."""
-        return replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds))
+        return self._with_trend_of(replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds)))
+
+    def by_lists_of_before(self, delay_s: int) -> Evaluator:
+        """The same rules for lists that were made so long before each event."""
+        return self._with_trend_of(replace(self, delay_s=delay_s))
+
+    def _with_trend_of(self, other: Evaluator) -> Evaluator:
+        """The other, which need not find out again how trendy the same events are where that is known."""
+        vars(other).update({name: value for name, value in vars(self).items() if name == "trend"})
+        return other
 
     def histories(self, rows: Ints) -> tuple[Ints, Ints]:
         """The events of the same user before each row, or before the list was made that it is judged by, as half-open ranges."""
@@ -133,7 +142,8 @@ class Evaluator:
         """Item-kNN with its neighbours as trained and the histories as they grow."""
         block = max(BLOCK_CELLS // self.events.n_items, 1)
         parts = (rows[first : first + block] for first in range(0, len(rows), block))
-        return self.in_order(rows, *self.rank((part, torch.from_numpy(knn.score(self.events, part))) for part in parts))
+        scores = ((part, torch.from_numpy(knn.score(self.events, *self.histories(part)))) for part in parts)
+        return self.in_order(rows, *self.rank(scores))
 
     def rank_blend(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Ranking:
         """The recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""

@@ -36,12 +36,11 @@ class ItemKnn:
         other.decay = decay
         return other
 
-    def score(self, events: Events, rows: Ints) -> Floats:
-        """[rows, items]: votes of the events before each row; popularity decides ties and where there is no history."""
-        start = np.maximum(rows - 50, events.offsets[events.user[rows]])
-        number, history = ragged_rows(start, rows)
-        age = rows[number] - 1 - history
-        votes = sparse.csr_matrix(((self.decay**age).astype(np.float32), (number, events.item[history])), shape=(len(rows), events.n_items))
+    def score(self, events: Events, start: Ints, stop: Ints) -> Floats:
+        """[rows, items]: votes of histories given as half-open ranges of events; popularity decides ties and where there is no history."""
+        number, history = ragged_rows(np.maximum(stop - 50, start), stop)
+        age = stop[number] - 1 - history
+        votes = sparse.csr_matrix(((self.decay**age).astype(np.float32), (number, events.item[history])), shape=(len(stop), events.n_items))
         return (votes @ self.neighbours).toarray() + self.popularity * np.float32(1e-9)
 
 

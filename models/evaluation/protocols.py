@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from models.config import EvaluationConfig
 from models.errors import UserError
-from models.evaluation.evaluator import Evaluator, make_evaluator
+from models.evaluation.evaluator import Evaluator, knows_less, make_evaluator
 from models.events import Events, Ints, TemporalSplit, sample
+from models.metrics.ranking import Ranking
 from models.metrics.segments import Mask, known, segment_masks
 from models.ranking.prior import Slots
+from models.sequence.weights import LIST_DELAY_S
 
 PROTOCOLS = ("temporal", "leave-one-out")
 LEAST_EVENTS = 3
@@ -29,6 +32,24 @@ class Task:
     validation: Ints
     test: Ints
     split: TemporalSplit | None = None
+
+    @cached_property
+    def served(self) -> Evaluator | None:
+        """The rules for lists as old as they are in use; None where no time splits the events, which then say nothing of age."""
+        return None if self.split is None else self.evaluator.by_lists_of_before(LIST_DELAY_S)
+
+    def rank(self, rank: Callable[[Evaluator, Ints], Ranking], *, uses_history: bool = True) -> Ranking:
+        """The test rows by a model: with all known that came before each event and, where `served` says how, as lists were served.
+
+        Only rows whose list knew less are ranked again. uses_history: whether what a user did says anything of their list.
+        """
+        ranking = rank(self.evaluator, self.test)
+        if self.served is None:
+            return ranking
+        served = ranking.rank.copy()
+        if uses_history and len(less := knows_less(self.served, self.test)):
+            served[np.searchsorted(self.test, less)] = rank(self.served, less).rank
+        return replace(ranking, served=served)
 
     @cached_property
     def segments(self) -> dict[str, Mask]:

@@ -24,8 +24,8 @@ def mean_difference(ours: Floats, theirs: Floats, user: Ints, n_resamples: int, 
     return Difference(float(less.mean()), *bootstrap_interval(less, user, n_resamples, seed))
 
 
-def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int) -> tuple[float, float]:
-    """95 % interval of the mean, resampling users (events of one user are not independent)."""
+def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int, share: float = 0.95) -> tuple[float, float]:
+    """The interval that holds a share of the means, resampling users (events of one user are not independent)."""
     _, group = np.unique(user, return_inverse=True)
     sums, counts = np.bincount(group, value), np.bincount(group)
     rng = np.random.default_rng(seed)
@@ -33,11 +33,5 @@ def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int) -
     for n in range(n_resamples):
         draw = rng.integers(0, len(sums), len(sums))
         means[n] = sums[draw].sum() / counts[draw].sum()
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
-
-
-def standard_error(value: Floats, user: Ints) -> float:
-    """Standard error of the mean of at least one event's values, with those of one user taken together."""
-    _, group = np.unique(user, return_inverse=True)
-    return float(np.sqrt((np.bincount(group, value - value.mean()) ** 2).sum()) / len(value))

@@ -14,14 +14,23 @@ from models.events import Floats, Ints
 
 @dataclass(frozen=True)
 class Ranking:
-    """The rank of each event's item, 1 the best, and the ten items before all others."""
+    """The rank of each event's item, 1 the best, and the ten items before all others.
+
+    served: its rank in the list that the user had, which was made some time before the event; None where that was not asked for.
+    """
 
     rank: Ints
     top: Ints
+    served: Ints | None = None
 
     @property
     def ndcg_at_10(self) -> Floats:
-        return np.where(self.rank <= 10, 1 / np.log2(self.rank + 1), 0).astype(np.float32)
+        return _ndcg_at_10(self.rank)
+
+    @property
+    def ndcg_at_10_served(self) -> Floats:
+        assert self.served is not None, "these ranks are not those of served lists"
+        return _ndcg_at_10(self.served)
 
     @property
     def hr_at_10(self) -> Floats:
@@ -36,15 +45,24 @@ class Ranking:
         """One after the other."""
         if not parts:
             return Ranking(np.empty(0, np.int64), np.empty((0, 10), np.int64))
-        return Ranking(np.concatenate([part.rank for part in parts]), np.concatenate([part.top for part in parts]))
+        served = [part.served for part in parts if part.served is not None]
+        return Ranking(
+            np.concatenate([part.rank for part in parts]),
+            np.concatenate([part.top for part in parts]),
+            np.concatenate(served) if len(served) == len(parts) else None,
+        )
 
     def of(self, keep: NDArray[np.bool_]) -> Ranking:
         """The events that a mask keeps."""
-        return Ranking(self.rank[keep], self.top[keep])
+        return Ranking(self.rank[keep], self.top[keep], None if self.served is None else self.served[keep])
 
     def coverage_at_10(self, n_items: int) -> float:
         """Share of the catalogue that is in anyone's ten first."""
         return len(np.unique(self.top)) / n_items
+
+
+def _ndcg_at_10(rank: Ints) -> Floats:
+    return np.where(rank <= 10, 1 / np.log2(rank + 1), 0).astype(np.float32)
 
 
 def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> Ranking:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from models.metrics.ranking import Ranking
 from models.metrics.segments import Mask
 from models.results import MetricRow
 
+SERVED = "ndcg_at_10_served"
+"""NDCG@10 of the lists that users get, each made some time before the event that it is judged by. It decides, where it is known."""
 METRICS = ("ndcg_at_10", "hr_at_10", "mrr")
 COVERAGE = "coverage_at_10"
 FIGURES = (*METRICS, COVERAGE)
 
 
 def means(ranking: Ranking) -> dict[str, float | None]:
-    """The mean of each of METRICS over the events; None where there are no events."""
-    return {metric: float(getattr(ranking, metric).mean()) if len(ranking.rank) else None for metric in METRICS}
+    """The mean of each of METRICS over the events, after SERVED where that is known; None where there are no events."""
+    metrics = METRICS if ranking.served is None else (SERVED, *METRICS)
+    return {metric: float(getattr(ranking, metric).mean()) if len(ranking.rank) else None for metric in metrics}
+
+
+def deciding(rankings: Iterable[Ranking]) -> str:
+    """The metric by which models are compared: SERVED where it is known of all of them, else NDCG@10."""
+    return SERVED if all(ranking.served is not None for ranking in rankings) else METRICS[0]
 
 
 def summarise(rankings: Mapping[str, Ranking], masks: Mapping[str, Mask], n_items: int | None = None) -> list[MetricRow]:

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from models.config import IncrementConfig
+from models.evaluation.evaluator import Evaluator, served_vectors
 from models.events import Ints
 from models.metrics.ranking import rank_events
 from models.online.offsets import memory_offsets
+from models.ranking.prior import Slots
 from models.sequence.recommender import LEAST_LENGTH
-from models.sequence.users import user_vectors
-from models.sequence.weights import Weights
+from models.sequence.weights import LIST_DELAY_S, Weights
 from models.version.checkpoint import Checkpoint
 from models.version.memory import Memory
 from models.version.online_state import DELTA
@@ -69,11 +70,12 @@ def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
 
 @torch.inference_mode()
 def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
-    """NDCG@10 of the sequence model and the prior on the last event of each held-out window."""
-    held_out = memory.last_events(np.flatnonzero(memory.is_held_out))
-    if not len(held_out):
+    """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists as old as they are in use."""
+    rows = memory.last_events(np.flatnonzero(memory.is_held_out)).target
+    if not len(rows):
         return 0.0
-    vectors, rows = user_vectors(weights.model, memory.events, held_out)
+    served = Evaluator(memory.events, Slots.over(memory.slot_time), hide_seen=False, delay_s=LIST_DELAY_S)
+    vectors = served_vectors(weights.model, served, rows)
     offsets = memory_offsets(memory, first_seen, memory.events.time)
     scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
     return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())

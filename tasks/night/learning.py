@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
-from models.evaluation.comparison import lift, rank_recommender, summary
+from models.evaluation.comparison import lifts, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
 from models.events import Ints, ragged_rows
 from models.metrics.ranking import Ranking
-from models.metrics.summary import means
+from models.metrics.summary import deciding, means
 from models.night import Fit, fit_past, refit
 from models.online.begin import begin, sample_memory
 from models.ranking.neighbours import neighbours
@@ -55,7 +55,10 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Judged:
-    """The table of the night, and NDCG@10 for the gate: None where it could not be measured, as where nothing was held out."""
+    """The table of the night, and NDCG@10 for the gate: None where it could not be measured, as where nothing was held out.
+
+    The gate's figures and the best baseline are by `ndcg_at_10_served`.
+    """
 
     rows: list[MetricRow]
     ndcg: float | None
@@ -83,17 +86,18 @@ def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: E
     A champion of another version of minutehand cannot be compared with, and is passed over.
     """
     task, fit = learnt.task, learnt.fit
-    rankings = {"minutehand": rank_recommender(task.evaluator, fit.weights, fit.blend, task.test)}
+    rankings = {"minutehand": task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows))}
     if champion is not None:
         try:
-            rankings["champion"] = rank_champion(dataset, task.evaluator, champion, task.test)
+            rankings["champion"] = rank_champion(dataset, task, champion)
         except checkpoints.UnreadableFormatError as error:
             log.warning("no comparison with the champion: %s", error)
     rankings |= rank_baselines(task)
-    gain, best = lift(task, rankings, evaluation, seed), best_baseline(rankings)
-    ndcg = {name: means(ranking)["ndcg_at_10"] for name, ranking in rankings.items()}
+    decides = deciding(rankings.values())
+    best = best_baseline(rankings, decides)
+    ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
     return Judged(
-        rows=[*summary(task, rankings), *([gain] if gain else [])],
+        rows=[*summary(task, rankings), *lifts(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
         champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
@@ -101,12 +105,12 @@ def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: E
     )
 
 
-def rank_champion(dataset: Dataset, evaluator: Evaluator, folder: Path, rows: Ints) -> Ranking:
+def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
     """An older version on today's catalog: items that it does not know start at their text."""
     old = checkpoints.load(folder)
-    known = evaluator.with_kinds(*in_kinds_of(old, dataset))
+    kinds = in_kinds_of(old, dataset)
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
-    return rank_recommender(known, weights, old.blend, rows)
+    return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows))
 
 
 def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:

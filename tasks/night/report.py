@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.metrics.segments import SEGMENTS
-from models.metrics.summary import FIGURES
+from models.metrics.summary import FIGURES, SERVED
 from models.results import MetricRow, RankedLists
 from models.visible import in_markdown
 from tasks.night.learning import Judged
+
+SAID = f"`{SERVED}`: each held-out event predicted from a list one minute old, as users get it. All other figures know the event before."
 
 
 def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists, titles: Sequence[str]) -> str:
@@ -18,25 +20,27 @@ def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists,
         against = "No event was held out."
     else:
         interval = f"95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
-        against = f"NDCG@10 is {gain.value:+.4f} against {judged.best_baseline}, the best baseline ({interval})."
+        against = f"NDCG@10 of the lists as served is {gain.value:+.4f} against {judged.best_baseline}, the best baseline ({interval})."
     parts = [f"# Version {version}", verdict, against, metrics_table(judged.rows), "## Three users", sample_lists(lists, titles)]
     return "\n\n".join(parts)
 
 
 def metrics_table(rows: Sequence[MetricRow]) -> str:
-    """Models against metrics over all held-out events, then NDCG@10 by segment."""
+    """Models against metrics over all held-out events, the deciding one first; then that one by segment."""
     value = {(row.model, row.segment, row.metric): row for row in rows}
     models = list(dict.fromkeys(row.model for row in rows))
-    overall = [[model, *(_figure(value.get((model, "all", metric))) for metric in FIGURES)] for model in models]
+    metrics = [metric for metric in (SERVED, *FIGURES) if any(row.metric == metric for row in rows)]
+    overall = [[model, *(_figure(value.get((model, "all", metric))) for metric in metrics)] for model in models]
     counts = [next((row.n_events for row in rows if row.segment == segment), 0) for segment in SEGMENTS[1:]]
     titles = [f"{segment.replace('_', ' ')} ({n:,})" for segment, n in zip(SEGMENTS[1:], counts, strict=True)]
-    by_segment = [[model, *(_figure(value.get((model, segment, "ndcg_at_10"))) for segment in SEGMENTS[1:])] for model in models]
-    return f"{_table(['model', *FIGURES], overall)}\n\nNDCG@10 by segment (events):\n\n{_table(['model', *titles], by_segment)}"
+    by_segment = [[model, *(_figure(value.get((model, segment, metrics[0]))) for segment in SEGMENTS[1:])] for model in models]
+    tables = [_table(["model", *metrics], overall), f"`{metrics[0]}` by segment (events):", _table(["model", *titles], by_segment)]
+    return "\n\n".join([*([SAID] if SERVED in metrics else []), *tables])
 
 
 def lift(rows: Sequence[MetricRow]) -> MetricRow | None:
-    """The difference in NDCG@10 to the best baseline, if anything was held out."""
-    return next((row for row in rows if row.metric == "ndcg_at_10_lift"), None)
+    """The difference in the deciding NDCG@10 to the best baseline, if anything was held out."""
+    return next((row for metric in (SERVED, FIGURES[0]) for row in rows if row.metric == f"{metric}_lift"), None)
 
 
 def sample_lists(lists: RankedLists, titles: Sequence[str], n_users: int = 3, n_items: int = 10) -> str:

@@ -16,7 +16,7 @@ from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, Tr
 from models.device import pick_device
 from models.errors import UserError
 from models.evaluation.baselines import BASELINES, rank_baseline
-from models.evaluation.comparison import differences, rank_recommender, summary
+from models.evaluation.comparison import differences, rank_recommender, segment_differences, summary
 from models.evaluation.protocols import PROTOCOLS, Task, make_task
 from models.events import sample
 from models.metrics.ranking import Ranking
@@ -88,7 +88,7 @@ def backtest(
     *,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Every model on the same held-out events: {protocol, data, models, differences, settings, versions}, ready for JSON.
+    """Every model on the same held-out events: {protocol, data, models, differences, segment_differences, settings, versions} for JSON.
 
     A model that is asked for under its name of before (SHORT) has that name in the result. Raises UserError for what cannot be read or
     tested.
@@ -135,12 +135,14 @@ def backtest(
                 rankings[name], details = rank_learner(task, text, recipe, deadline, on_epoch)
             seconds = clock.monotonic() - started + encoding_s
             costs[name] = {"seconds": round(seconds, 2), "peak_mib": round(peak_mib()), **details}
-    figures = nested(summary(task, rankings))
+    figures, asked_for = nested(summary(task, rankings)), (task, rankings, recipe.evaluation, recipe.seed)
+    by_segment = segment_differences(*asked_for)
     return {
         "protocol": protocol,
         "data": describe(files, loaded, task),
         "models": {asked[name]: {**figures[name], **costs[name]} for name in models},
-        "differences": {asked[name]: found for name, found in differences(task, rankings, recipe.evaluation, recipe.seed).items()},
+        "differences": {asked[name]: found for name, found in differences(*asked_for).items()},
+        "segment_differences": {name: {**found, "best_baseline": asked[found["best_baseline"]]} for name, found in by_segment.items()},
         "settings": recipe.dump(),
         "versions": versions(),
     }
@@ -163,7 +165,7 @@ def rank_learner(
     train = recipe.train.model_copy(update={"minutes": left / 60})
     found = fit_past(task.evaluator, task.split, task.validation, text, recipe.model, train, recipe.seed, on_epoch)
     fitted = clock.monotonic()
-    ranking = rank_recommender(task.evaluator, found.weights, found.blend, task.test)
+    ranking = task.rank(lambda evaluator, rows: rank_recommender(evaluator, found.weights, found.blend, rows))
     losses, validation = found.curve.points
     return ranking, {
         "epochs": round(found.curve.n_epochs, 2),

@@ -20,7 +20,6 @@ from models.night import new_model
 from models.ranking.blend import starting_blend
 from models.ranking.prior import N_PARAMETERS, N_SHARES, slot_log_prior
 from models.sequence.users import target_vectors
-from models.sequence.weights import LIST_DELAY_S
 from models.training.blend_fit import fit_blend
 from models.training.prior_fit import fit_prior
 
@@ -51,15 +50,15 @@ class Rates:
 
 def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: int) -> Cost:
     """The cost of prior, blend and scoring, with a margin."""
-    evaluator, events, slots = task.evaluator, task.evaluator.events, task.evaluator.slots
+    events, slots = task.evaluator.events, task.evaluator.slots
     rates = _rates(task, model, device, seed)
     choice = np.random.default_rng(seed).permutation(task.validation)[:MAX_BLEND_ROWS]
     is_new_slot = np.zeros(len(choice) + 1)
     is_new_slot[1 + np.unique(slots.of(events.time[choice]), return_index=True)[1]] = 1
     choice_s = np.arange(len(choice) + 1) * rates.fit + is_new_slot.cumsum() * rates.slot
-    as_served = replace(evaluator, delay_s=LIST_DELAY_S)
-    twice = 0.0 if task.split is None else len(knows_less(as_served, np.sort(choice))) / max(len(choice), 1)
-    test_s = _n_slots(task, task.test) * rates.slot + len(task.test) * (rates.row + rates.vector)
+    again = np.empty(0, np.int64) if task.served is None else knows_less(task.served, task.test)
+    twice = 0.0 if task.served is None else len(knows_less(task.served, np.sort(choice))) / max(len(choice), 1)
+    test_s = sum(_n_slots(task, rows) * rates.slot + len(rows) * (rates.row + rates.vector) for rows in (task.test, again))
     return Cost(fixed_s=MARGIN * (_prior_s(task, seed) + test_s), choice_s=MARGIN * (1 + twice) * choice_s)
 
 

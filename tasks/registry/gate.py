@@ -35,13 +35,13 @@ def decide(
     *,
     has_champion: bool,
 ) -> Decision:
-    """Whether a challenger becomes the champion; all figures are NDCG@10 on the same held-out events.
+    """Whether a challenger becomes the champion; all figures are NDCG@10 of served lists (`ndcg_at_10_served`) on the same held-out events.
 
     None is a figure that could not be measured: no event was held out, or there is no champion that can be compared with.
     A model that could not be measured never replaces a champion. A NaN is a broken model and never gets through.
     """
     if challenger_ndcg is not None and not isfinite(challenger_ndcg):
-        return Decision(False, False, f"its NDCG@10 is {challenger_ndcg}: the model is broken")
+        return Decision(False, False, f"its served NDCG@10 is {challenger_ndcg}: the model is broken")
     if challenger_ndcg is None:
         first = "no event was held out to measure it on; it goes live because there is no other"
         later = "no event was held out to measure it on; the champion stays"
@@ -49,11 +49,11 @@ def decide(
     beats = best_baseline_ndcg is None or isnan(best_baseline_ndcg) or challenger_ndcg > best_baseline_ndcg
     if champion_ndcg is None or isnan(champion_ndcg):
         behind = "" if beats else f", though it does not beat the best baseline ({best_baseline_ndcg:.4f})"
-        return Decision(True, beats, f"NDCG@10 {challenger_ndcg:.4f}, and no champion to compare with{behind}")
+        return Decision(True, beats, f"served NDCG@10 {challenger_ndcg:.4f}, and no champion to compare with{behind}")
     floor = champion_ndcg * (1 - tolerance)
     promoted = challenger_ndcg >= floor
     verdict = "is not below" if promoted else "is below"
-    reason = f"NDCG@10 {challenger_ndcg:.4f} {verdict} {floor:.4f} (the champion's {champion_ndcg:.4f} less {tolerance:.0%})"
+    reason = f"served NDCG@10 {challenger_ndcg:.4f} {verdict} {floor:.4f} (the champion's {champion_ndcg:.4f} less {tolerance:.0%})"
     return Decision(promoted, beats, reason)
 
 

@@ -46,8 +46,31 @@ def test_tables_say_what_was_read_and_how_minutehand_does_against_the_best_basel
     done = run("--events", events, *mapped, "--minutes", "1", "--models", "minutehand,item_knn", "--seed", "1")
     assert done.exit_code == 0, done.output
     told = ("took column ts as occurred_at", "item_id is empty (1)", "180 to learn from, 30 to choose by, 30 to test on")
-    tables = ("hr_at_10", "warm user warm item (30)", "against item_knn, the best baseline: ", "95 % interval")
+    tables = ("HR@10", "warm user warm item (30)", "against item_knn, the best baseline: ", "95 % interval")
     assert [words for words in (*told, *tables) if words not in done.output] == []
+    assert "served" not in done.output, "leave-one-out goes by order, and no list has an age"
+
+
+def test_of_a_split_by_time_lists_as_served_come_first_and_every_table_fits_a_terminal(
+    events: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path(events).open("a", encoding="utf-8") as more:
+        for n in range(15):
+            who = ((f"u{n}", "new"), (f"new{n}", f"i{n % 12}"), ("x", "y"))
+            more.writelines(f"{user},{item},{1_700_040_000 + n}\n" for user, item in who)
+    for name, value in (("MODEL__DIM", "16"), ("TRAIN__MAX_EPOCHS", "1"), ("TRAIN__DEVICE", "cpu"), ("EVALUATION__N_BOOTSTRAP", "50")):
+        monkeypatch.setenv(f"MINUTEHAND_{name}", value)
+    monkeypatch.setattr("models.evaluation.comparison.LEAST_EVENTS", 10)
+    words = ("backtest", "--events", events, "--map", "item_id=Article", "--models", "minutehand,most_popular,recent_popular,item_knn")
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.stdout.split())
+    first, second = told.index("temporal: NDCG@10 served (lists a minute old), full catalogue"), told.index("with the event before known")
+    assert first < second < told.index("NDCG@10 served: minutehand less the best baseline of each segment")
+    tables = [line for line in done.stdout.splitlines() if line.startswith(("│", "┃"))]
+    assert tables
+    assert max(map(len, tables)) <= 80
+    assert all(sum(name in line for line in tables) >= 2 for name in ("minutehand", "recent_popular", "item_knn")), "no name is cut"
 
 
 def test_what_the_user_can_mend_is_said_with_a_remedy(events: str, tmp_path: Path) -> None:
@@ -93,7 +116,7 @@ def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(
     done = run("--events", events, "--map", "item_id=Article", "--models", "most_popular", "--out", str(folder / "result.json"), *form)
     assert isinstance(done.exception, UserError)
     assert "cannot write" in str(done.exception)
-    assert "hr_at_10" in done.stdout
+    assert ("hr_at_10" if form else "HR@10") in done.stdout
 
 
 def test_under_names_of_before_the_result_has_them_and_a_budget_that_no_model_spends_is_told(events: str) -> None:

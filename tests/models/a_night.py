@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
-from models.evaluation.evaluator import make_evaluator
+from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.evaluation.protocols import held_out
 from models.events import Catalog, Events, Floats, TemporalSplit
-from models.night import fit_past, refit
+from models.night import Fit, fit_past, refit
 from models.online.begin import begin, sample_memory
 from models.ranking.prior import Popularity
 from models.version.checkpoint import Checkpoint
@@ -34,6 +34,22 @@ def after_a_night(
     vectors = np.zeros((events.n_items, 8), np.float32) if text is None else text
     validation, _ = held_out(events, split, 1000, seed)
     fit = fit_past(evaluator, split, validation, vectors, model, train, seed)
+    return completed(evaluator, fit, split.validation_from, vectors, model=model, train=train, increment=increment, seed=seed)
+
+
+def completed(
+    evaluator: Evaluator,
+    fit: Fit,
+    held_out_from: int,
+    vectors: Floats,
+    *,
+    model: RecommenderConfig = TINY,
+    train: TrainConfig = QUICK,
+    increment: IncrementConfig = INCREMENT,
+    seed: int = 0,
+) -> Checkpoint:
+    """What a night makes of its fit of the past: everything learnt, and ready to go on."""
+    events = evaluator.events
     sample = sample_memory(events, increment, model.max_events, seed)
     live, curve = refit(evaluator, fit, vectors, model, train, seed, sample.held_out_rows)
     as_of = int(events.time.max()) + 1
@@ -52,5 +68,5 @@ def after_a_night(
         whitening=fit.whitening,
         live=live,
         past=None,
-        online=begin(evaluator, fit, sample, curve.squares, popularity, increment, split.validation_from),
+        online=begin(evaluator, fit, sample, curve.squares, popularity, increment, held_out_from),
     )

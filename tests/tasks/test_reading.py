@@ -76,8 +76,27 @@ def test_status_names_the_live_model_and_compares_it_with_the_best_baseline_of_i
     told = {row["what"]: row["value"] for row in status(lake)}
     assert (told["events"], told["users"], told["items"], told["live model"], told["users with a list"]) == (1, 1, 0, "version 1", 1)
     assert live.data_snapshot < told["lists of snapshot"] < told["snapshot"]
-    assert (told["hold-out NDCG@10"], told["best baseline"]) == ("0.2000", "recent_popular 0.1500")
+    assert (told["hold-out NDCG@10"], told["best baseline"]) == ("0.2000, the event before known", "recent_popular 0.1500")
+    assert "hold-out NDCG@10 served" not in told, "a night of before, which did not measure it"
     assert told["published"].endswith("ago")
+
+
+def test_status_says_first_how_good_lists_are_as_users_get_them(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    served = {"minutehand": 0.125, "recent_popular": 0.06, "item_knn": 0.1}
+    rows = [MetricRow(model, "all", "ndcg_at_10_served", value, 9) for model, value in served.items()]
+    rows += [MetricRow(model, "all", "ndcg_at_10", value, 9) for model, value in (("minutehand", 0.22), ("recent_popular", 0.3))]
+    rows += [MetricRow("minutehand", "all", "ndcg_at_10_served_lift", 0.025, 9, 0.01, 0.04)]
+    write_offline_metrics(lake, rows, provenance(lake, "1"))
+    put(lake, ranked({"u": [1]}))
+    told = [(row["what"], row["value"]) for row in status(lake)]
+    place = [what for what, _ in told].index("hold-out NDCG@10 served")
+    assert told[place : place + 4] == [
+        ("hold-out NDCG@10 served", "0.1250, by lists a minute old"),
+        ("best baseline", "item_knn 0.1000"),
+        ("gain on it", "+0.0250 (95 %: +0.0100 to +0.0400)"),
+        ("hold-out NDCG@10", "0.2200, the event before known"),
+    ]
 
 
 def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: Lake) -> None:
@@ -230,4 +249,4 @@ def test_an_increment_is_shown_with_the_hold_out_of_the_night_it_goes_back_to(la
     add_events(lake, ("u", "b", "view", 2))
     minute(lake, "3", champion="1", prequential=[MetricRow("nightly", "all", "ndcg_at_10", 0.3, 1)], versions={"nightly": "0"})
     told = {row["what"]: row["value"] for row in status(lake)}
-    assert (told["live model"], told["hold-out NDCG@10"]) == ("version 3", "0.2000")
+    assert (told["live model"], told["hold-out NDCG@10"]) == ("version 3", "0.2000, the event before known")

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from models.evaluation.blend_choice import View, lateness, scores
-from models.metrics.intervals import standard_error
 from models.ranking.blend import GATES, Blend, popularity_only, starting_blend
 from models.ranking.prior import HALF_LIVES_H
 from models.sequence.users import target_vectors
@@ -49,10 +48,9 @@ def test_a_blend_that_gives_a_segment_away_is_worth_less_than_its_ndcg() -> None
     def plain(blend: Blend) -> float:
         return float(view.candidates.ndcg_at_10(scores(view.candidates, blend)).mean() / view.baselines.mean(1).max())
 
-    fair = POPULARITIES[-1]
-    unfair = fair.shifted("cold", -20.0)
-    assert view.quality(fair) > 0.9 * plain(fair)
-    assert view.quality(unfair) < plain(unfair) - 0.2, "no cold item is on any list"
+    unfair = POPULARITIES[-1].shifted("cold", -20.0)
+    assert view.quality(unfair) < 0.85 * plain(unfair), "no cold item is on any list"
+    assert view.at(~view.segments[1]).quality(unfair) > 0.9, "of warm items alone it is as good as popularity, or better"
 
 
 def test_a_shift_moves_one_gate_of_everyone() -> None:
@@ -70,9 +68,3 @@ def test_late_events_count_three_times_as_much_as_early_ones_and_events_of_one_t
     many = lateness(np.arange(10_000))
     assert round(float(many.max() / many.min()), 2) == 3
     assert np.array_equal(lateness(np.zeros(7, np.int64)), np.ones(7, np.float32))
-
-
-def test_the_standard_error_takes_the_events_of_a_user_together() -> None:
-    value = np.array([1.0, 1.0, 0.0, 0.0])
-    assert standard_error(value, np.array([0, 0, 1, 1])) == 0.5 * 2**0.5
-    assert standard_error(value, np.array([0, 1, 2, 3])) == 0.25

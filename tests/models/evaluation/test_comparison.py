@@ -7,7 +7,7 @@ import pytest
 
 from models.config import EvaluationConfig
 from models.evaluation.baselines import BASELINES, rank_baseline
-from models.evaluation.comparison import differences, lift, summary
+from models.evaluation.comparison import differences, lifts, segment_differences, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, make_task
 from models.events import Events, TemporalSplit
@@ -19,8 +19,9 @@ from tests.models.planted import make_events, random_events
 CONFIG = EvaluationConfig(n_bootstrap=200)
 
 
-def ranking(rank: list[int], n_items: int = 30) -> Ranking:
-    return Ranking(np.array(rank), np.arange(len(rank) * 10).reshape(-1, 10) % n_items)
+def ranking(rank: list[int], n_items: int = 30, served: list[int] | None = None) -> Ranking:
+    top = np.arange(len(rank) * 10).reshape(-1, 10) % n_items
+    return Ranking(np.array(rank), top, None if served is None else np.array(served))
 
 
 def task_of(events: Events, split: TemporalSplit) -> Task:
@@ -58,8 +59,7 @@ def test_the_table_has_every_model_segment_and_metric_once_and_the_lift_over_the
     rows = summary(task, rankings)
     keys = [(row.model, row.segment, row.metric) for row in rows]
     assert len(keys) == len(set(keys)) == 4 * (5 * 3 + 1)
-    gain = lift(task, rankings, CONFIG, seed=0)
-    assert gain is not None
+    (gain,) = lifts(task, rankings, CONFIG, seed=0)
     assert (gain.model, gain.segment, gain.metric, gain.n_events) == ("minutehand", "all", "ndcg_at_10_lift", n_test)
     assert gain.value == pytest.approx(1 - 1 / np.log2(3)), "over item_knn, the best of the three"
     assert gain.low == pytest.approx(gain.value)
@@ -75,19 +75,52 @@ def test_no_test_events_give_a_table_without_figures_and_no_lift() -> None:
     rows = summary(task, rankings)
     assert {row.model for row in rows} == set(rankings)
     assert {row.value for row in rows} == {None}
-    assert lift(task, rankings, CONFIG, seed=0) is None
+    assert lifts(task, rankings, CONFIG, seed=0) == []
     assert differences(task, rankings, CONFIG, seed=0) == {}
+    assert segment_differences(task, rankings, CONFIG, seed=0) == {}
 
 
 def test_the_lift_is_the_difference_to_the_best_baseline() -> None:
     task = make_task("temporal", random_events(), CONFIG, seed=0)
-    rankings = {"minutehand": ranking([1, 11] * (len(task.test) // 2) + [1] * (len(task.test) % 2), task.train.n_items)}
+    ranks = [1, 11] * (len(task.test) // 2) + [1] * (len(task.test) % 2)
+    rankings = {"minutehand": ranking(ranks, task.train.n_items, served=ranks[::-1])}
     rankings |= {name: rank_baseline(name, task)[0] for name in BASELINES}
-    gain = lift(task, rankings, CONFIG, seed=4)
-    (best,) = [found for found in differences(task, rankings, CONFIG, seed=4).values() if found["is_best_baseline"]]
-    assert gain is not None
-    assert (gain.value, gain.low, gain.high) == (best["ndcg_at_10"], best["low"], best["high"])
+    served, known = lifts(task, rankings, CONFIG, seed=4)
+    assert (served.metric, known.metric) == ("ndcg_at_10_served_lift", "ndcg_at_10_lift")
+    found = differences(task, rankings, CONFIG, seed=4)
+    (best,) = [each for each in found.values() if each["is_best_baseline"]]
+    assert best["ndcg_at_10_served"] == {"difference": served.value, "low": served.low, "high": served.high}
+    assert known.value == min(found[name]["ndcg_at_10"] for name in BASELINES)
     assert best["low"] < best["ndcg_at_10"] < best["high"]
+
+
+def test_the_best_baseline_is_the_one_whose_lists_are_best_as_they_are_served() -> None:
+    task = make_task("temporal", random_events(), CONFIG, seed=0)
+    n = len(task.test)
+    rankings = {
+        "minutehand": ranking([1] * n, served=[2] * n),
+        "item_knn": ranking([1] * n, served=[9] * n),
+        "recent_popular": ranking([5] * n, served=[3] * n),
+    }
+    served, known = lifts(task, rankings, CONFIG, seed=0)
+    assert served.value == pytest.approx(1 / np.log2(3) - 1 / 2), "over recent popularity"
+    assert known.value == 0, "over item-kNN, which knows the event before"
+    assert differences(task, rankings, CONFIG, seed=0)["recent_popular"]["is_best_baseline"]
+
+
+def test_each_segment_of_enough_events_is_held_against_the_baseline_that_is_best_in_it() -> None:
+    """Item 0 is known and item 1 new; popularity finds the known one, item-kNN the new one, minutehand both at the second place."""
+    rows = [(user, 0, user) for user in range(600)] + [(user, user % 2, 1000 + user) for user in range(599)] + [(700, 1, 5000)]
+    task = task_of(make_events(rows, n_items=2), TemporalSplit(900, 950))
+    item = task.evaluator.events.item[task.test]
+    popular, near = ([1 if hit else 50 for hit in item == wanted] for wanted in (0, 1))
+    rankings = {name: ranking(rank) for name, rank in (("most_popular", popular), ("item_knn", near), ("minutehand", [2] * len(item)))}
+    found = segment_differences(task, rankings, CONFIG, seed=0)
+    best = {segment: (each["best_baseline"], each["n_events"]) for segment, each in found.items()}
+    assert best == {"all": ("most_popular", 600), "warm_user_warm_item": ("most_popular", 300), "warm_user_cold_item": ("item_knn", 299)}
+    assert found["all"]["difference"] > 0 > found["warm_user_cold_item"]["difference"] == pytest.approx(1 / np.log2(3) - 1)
+    assert found["all"]["low"] < found["all"]["difference"] < found["all"]["high"]
+    assert {each["metric"] for each in found.values()} == {"ndcg_at_10"}
 
 
 def test_without_minutehand_there_is_no_difference_and_without_baselines_no_best() -> None:

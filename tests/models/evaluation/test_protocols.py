@@ -12,12 +12,16 @@ from models.config import EvaluationConfig
 from models.errors import UserError
 from models.evaluation.baselines import BASELINES, best_baseline, rank_baseline, rank_scores
 from models.evaluation.comparison import differences, rank_recommender, summary
+from models.evaluation.evaluator import Evaluator
+from models.evaluation.item_knn import ItemKnn
 from models.evaluation.protocols import Task, leave_one_out, make_task, temporal
-from models.events import Events, Floats, TemporalSplit
+from models.events import Events, Floats, Ints, TemporalSplit
 from models.metrics.ranking import Ranking
 from models.metrics.summary import means, nested
 from models.night import fit_past
-from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, walks
+from models.ranking.blend import starting_blend
+from models.sequence.weights import Weights
+from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, shaken, walks
 
 CONFIG = EvaluationConfig(n_bootstrap=200)
 SHORT = QUICK.model_copy(update={"max_epochs": 2})
@@ -159,6 +163,79 @@ def test_text_places_an_item_that_nobody_has_had_among_its_kind() -> None:
         cosine, is_own = vectors[30:] @ vectors[:30].T, (kind @ kind.T)[30:, :30] > 0
         nearer.append(cosine[is_own].mean() - cosine[~is_own].mean())
     assert nearer[0] > 0.1 > abs(nearer[1])
+
+
+def baskets(n_users: int = 30, n_weeks: int = 8, seed: int = 0) -> Events:
+    """Each week every user takes four items at one moment, one of them again 59 s later, and another a minute after that."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user, week in np.ndindex(n_users, n_weeks):
+        item, moment = rng.permutation(20)[:4], 168 * HOUR * week + HOUR * user
+        rows += [(user, int(each), moment) for each in item] + [(user, int(item[0]), moment + 59), (user, int(item[1]), moment + 119)]
+    return make_events(rows, n_items=20)
+
+
+@pytest.mark.parametrize("seen_items", ["show", "hide"])
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_is_served_from_lists_a_minute_old_and_only_lists_that_knew_less_are_ranked_again(name: str, seen_items: str) -> None:
+    events = baskets()
+    task = temporal(events, CONFIG.model_copy(update={"seen_items": seen_items}), seed=0)
+    asked: list[int] = []
+
+    def rank(evaluator: Evaluator, rows: Ints) -> Ranking:
+        asked.append(len(rows))
+        if name == "item_knn":
+            return evaluator.rank_item_knn(rows, knn)
+        return evaluator.rank_popularity(rows, 1)
+
+    knn = ItemKnn(task.train)
+    found = task.rank(rank, uses_history=name == "item_knn" or seen_items == "hide")
+    served = replace(task.evaluator, delay_s=60)
+    assert found.served is not None
+    assert found.served.tolist() == rank(served, task.test).rank.tolist()
+    assert found.rank.tolist() == rank(task.evaluator, task.test).rank.tolist()
+    n_less = int((~np.isin(events.position[task.test] % 6, [0, 5])).sum())
+    assert asked[:-2] == ([len(task.test), n_less] if name == "item_knn" or seen_items == "hide" else [len(task.test)])
+    assert rank_baseline(name, task)[0].served is not None
+
+
+def test_the_recommender_is_served_from_what_was_known_a_minute_before() -> None:
+    events = baskets()
+    task = temporal(events, CONFIG, seed=0)
+    model = shaken(events.n_items)
+    weights = Weights(model, torch.zeros(TINY.dim), torch.zeros(events.n_items))
+    blend = starting_blend(task.evaluator.trend_scale(None))
+
+    def rank(evaluator: Evaluator, rows: Ints) -> Ranking:
+        return rank_recommender(evaluator, weights, blend, rows)
+
+    found = task.rank(rank)
+    same_minute = ~np.isin(events.position[task.test] % 6, [0, 5])
+    assert found.served is not None
+    assert np.array_equal(found.served[~same_minute], found.rank[~same_minute])
+    assert not np.array_equal(found.served[same_minute], found.rank[same_minute])
+    late = replace(task.evaluator, delay_s=60)
+    whole = rank(late, task.test)
+    assert np.abs(found.served - whole.rank).mean() < 0.5, "up to the rounding of bfloat16"
+    fourth = task.test[events.position[task.test] % 6 == 3][:1]
+    others_of_it = np.isin(np.arange(len(events)), [fourth - 1, fourth - 2, fourth - 3])
+    changed = replace(events, item=np.where(others_of_it, (events.item + 3) % events.n_items, events.item))
+    assert rank(replace(late, events=changed), fourth).top.tolist() == rank(late, fourth).top.tolist()
+    assert rank(replace(task.evaluator, events=changed), fourth).top.tolist() != rank(task.evaluator, fourth).top.tolist()
+
+
+def test_leave_one_out_goes_by_order_and_has_no_served_lists() -> None:
+    task = leave_one_out(baskets(), CONFIG, seed=0)
+    assert task.served is None
+    assert rank_baseline("item_knn", task)[0].served is None
+
+
+def test_how_trendy_events_are_is_found_out_once_for_both_kinds_of_lists() -> None:
+    task = temporal(baskets(), CONFIG, seed=0)
+    assert task.evaluator.trend is not None
+    assert task.served is not None
+    assert task.served.trend is task.evaluator.trend
+    assert task.served.with_kinds(np.zeros(len(task.evaluator.events), np.int64), 1).trend is task.evaluator.trend
 
 
 def test_segments_count_every_test_event_once_and_empty_ones_have_no_figure() -> None:

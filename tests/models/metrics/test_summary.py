@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.metrics.ranking import Ranking
 from models.metrics.segments import segment_masks
-from models.metrics.summary import FIGURES, METRICS, means, nested, summarise
+from models.metrics.summary import FIGURES, METRICS, SERVED, deciding, means, nested, summarise
 
 NOTHING = Ranking.join([])
 TWO = Ranking(np.array([1, 20]), np.array([np.arange(10), np.arange(5, 15)]))
@@ -18,6 +19,19 @@ MASKS = segment_masks(np.array([True, True]), np.array([True, False]))
 
 def test_means_are_those_of_the_events() -> None:
     assert means(TWO) == pytest.approx({"ndcg_at_10": 0.5, "hr_at_10": 0.5, "mrr": (1 + 1 / 20) / 2})
+
+
+def test_where_ranks_of_served_lists_are_known_their_ndcg_comes_first_and_decides() -> None:
+    served = replace(TWO, served=np.array([20, 3]))
+    assert list(means(served)) == [SERVED, *METRICS]
+    assert means(served)[SERVED] == pytest.approx(0.25)
+    assert means(served)["ndcg_at_10"] == means(TWO)["ndcg_at_10"]
+    joined = Ranking.join([served, served.of(np.array([False, True]))])
+    assert joined.served is not None
+    assert joined.served.tolist() == [20, 3, 3]
+    assert Ranking.join([served, TWO]).served is None
+    assert (deciding([served, joined]), deciding([served, TWO])) == (SERVED, "ndcg_at_10")
+    assert list(nested(summarise({"a": served}, MASKS))["a"]["segments"]["warm_user_warm_item"]) == ["n_events", SERVED, *METRICS]
 
 
 def test_every_model_has_every_segment_and_metric_once_and_coverage_where_the_catalogue_is_known() -> None:

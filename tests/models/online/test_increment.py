@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models.events import Events
 from models.online import increment
+from models.online.gate import judge_increment
 from models.online.increment import learn, with_popularity
 from models.online.prequential import Queries, predict
 from models.version.checkpoint import Checkpoint, described_anew, grown, load, save, widened
@@ -264,6 +265,22 @@ def test_an_update_that_unlearns_the_past_is_discarded() -> None:
     assert not verdict.passed
     assert "held-out replay fell" in verdict.reason
     assert verdict.figures["held_out_ndcg_after"] < verdict.figures["held_out_ndcg_before"]
+
+
+def test_the_gate_measures_lists_a_minute_old() -> None:
+    live = walkers()
+    assert live.online is not None
+    memory = live.online.memory
+    first_seen, by_hour = live.online.popularity.first_seen, memory.events
+    last = np.isin(np.arange(len(by_hour)), by_hour.offsets[1:] - 1)
+    at_once = replace(by_hour, time=by_hour.time[by_hour.offsets[1:] - 1][by_hour.user])
+    ndcg = []
+    for events in (by_hour, at_once):
+        for item in (events.item, np.where(last, events.item, (events.item + 5) % N_ITEMS)):
+            held = replace(memory, events=replace(events, item=item))
+            ndcg.append(judge_increment(live.live, live.live, live, held, first_seen, INCREMENT).figures["held_out_ndcg_before"])
+    assert ndcg[0] > 0.5 > ndcg[1], "the walk goes on from what was an hour before"
+    assert ndcg[2] == ndcg[3] < 0.5, "of what happened at the same moment no list knows anything"
 
 
 def test_lists_after_a_discarded_update_have_the_old_weights_and_the_popularity_of_now() -> None:

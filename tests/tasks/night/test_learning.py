@@ -161,6 +161,32 @@ def test_no_event_on_an_item_is_an_error_that_says_what_to_do(lake: Lake, pinned
         pinned()
 
 
+def test_the_gate_is_given_the_figures_of_lists_as_they_are_served_and_the_known_event_before_counts_beside_them(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
+) -> None:
+    """Four lines of one moment, each the one after the line before it: easy with that line known, and hard for a list made before."""
+    rng = np.random.default_rng(0)
+    rows: list[Event] = [
+        (f"u{user:02}", f"i{(int(first) + line) % 30:02}", 24 * week + user / 60)
+        for user in range(30)
+        for week, first in enumerate(rng.integers(0, 30, 8))
+        for line in range(4)
+    ]
+    put(lake, rows, DESCRIBED, anew=True)
+    data = pinned()
+    spend(data, tmp_path / "champion")
+    learnt = learn(data, MODEL, TRAIN.model_copy(update={"max_epochs": 8, "learning_rate": 1e-2}), EVALUATION, 1)
+    judged = judge(data, learnt, tmp_path / "champion", EVALUATION, seed=1)
+    value = {(row.model, row.metric): row for row in judged.rows if row.segment == "all"}
+    for ndcg, model in ((judged.ndcg, "minutehand"), (judged.champion_ndcg, "champion"), (judged.best_baseline_ndcg, judged.best_baseline)):
+        assert ndcg == value[model or "", "ndcg_at_10_served"].value, model
+    known, served = (value["minutehand", metric].value or 0.0 for metric in ("ndcg_at_10", "ndcg_at_10_served"))
+    assert known > 1.5 * served > 0
+    gain = value["minutehand", "ndcg_at_10_served_lift"]
+    assert gain.value == pytest.approx(served - (judged.best_baseline_ndcg or 0.0), abs=1e-6)
+    assert None not in (gain.low, gain.high)
+
+
 def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     put(lake, habits(), DESCRIBED, anew=True)
     spend(pinned(), tmp_path / "first")

@@ -26,11 +26,23 @@ def _lists(*rows: list[int]) -> RankedLists:
 
 
 def test_a_report_names_the_gain_on_the_best_baseline_and_shows_titles() -> None:
-    gain = MetricRow("minutehand", "all", "ndcg_at_10_lift", 0.05, 8, 0.01, 0.09)
-    text = night_report("7", "Version 7 is the champion", _judged(gain), _lists([0, -1]), TITLES)
+    gains = [
+        MetricRow("minutehand", "all", "ndcg_at_10_lift", 0.08, 8, 0.07, 0.09),
+        MetricRow("minutehand", "all", "ndcg_at_10_served_lift", 0.05, 8, 0.01, 0.09),
+    ]
+    text = night_report("7", "Version 7 is the champion", _judged(*gains), _lists([0, -1]), TITLES)
     assert "# Version 7" in text
-    assert "+0.0500 against item_knn, the best baseline (95 % interval +0.0100 to +0.0900)" in text
+    assert "as served is +0.0500 against item_knn, the best baseline (95 % interval +0.0100 to +0.0900)" in text
     assert "**u0**\n\n1. Red tent\n" in f"{text}\n"
+
+
+def test_a_report_begins_with_the_figure_of_served_lists_and_says_what_it_is() -> None:
+    served = [MetricRow("minutehand", segment, "ndcg_at_10_served", 0.125, 8) for segment in ("all", "warm_user_warm_item")]
+    text = night_report("7", "fine", _judged(*served), _lists([0]), TITLES)
+    assert "| model | ndcg_at_10_served | ndcg_at_10 | hr_at_10 | mrr | coverage_at_10 |" in text
+    assert "| minutehand | 0.1250 | 0.2500 |" in text
+    assert "predicted from a list one minute old, as users get it" in text
+    assert "| minutehand | 0.1250 |  |  |  |" in text, "the segments are of served lists, too"
 
 
 def test_without_held_out_events_a_report_says_so() -> None:

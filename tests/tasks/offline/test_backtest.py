@@ -21,7 +21,7 @@ from tasks.offline.files import Files, load
 from tasks.process import peak_memory
 from tests.models.text.test_encoder import save_tiny_bert
 
-FIGURES = {"ndcg_at_10", "hr_at_10", "mrr"}
+FIGURES = {"temporal": {"ndcg_at_10_served", "ndcg_at_10", "hr_at_10", "mrr"}, "leave-one-out": {"ndcg_at_10", "hr_at_10", "mrr"}}
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +75,19 @@ def test_without_time_only_the_order_counts(files: Files, recipe: Recipe, tmp_pa
 @pytest.mark.parametrize(("protocol", "models"), [("temporal", ("minutehand", "recent_popular")), ("leave-one-out", MODELS)])
 def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: Recipe) -> None:
     result = json.loads(json.dumps(backtest(files, protocol, models, recipe), allow_nan=False))
-    assert list(result) == ["protocol", "data", "models", "differences", "settings", "versions"]
+    assert list(result) == ["protocol", "data", "models", "differences", "segment_differences", "settings", "versions"]
     assert list(result["models"]) == list(models)
     for name, found in result["models"].items():
-        assert {*FIGURES, "coverage_at_10", "seconds", "peak_mib", "segments"} <= set(found), name
+        assert {*FIGURES[protocol], "coverage_at_10", "seconds", "peak_mib", "segments"} <= set(found), name
         assert 0 <= found["ndcg_at_10"] <= found["hr_at_10"] <= 1
         assert 0 < found["coverage_at_10"] <= 1
         assert found["peak_mib"] > 100
         assert sum(part["n_events"] for part in found["segments"].values()) == result["data"]["n_test"]
-        assert all(set(part) == {*FIGURES, "n_events"} for part in found["segments"].values())
+        assert all(set(part) == {*FIGURES[protocol], "n_events"} for part in found["segments"].values())
     assert set(result["differences"]) == set(models) - {"minutehand"}
     assert [found["is_best_baseline"] for found in result["differences"].values()].count(True) == 1
+    assert all(("ndcg_at_10_served" in found) == (protocol == "temporal") for found in result["differences"].values())
+    assert result["segment_differences"] == {}, "no segment has events enough"
     data = result["data"]
     assert (data["n_events"], data["n_users"], data["n_items"], data["n_items_with_text"]) == (480, 40, 25, 20)
     assert data["n_train"] + data["n_validation"] + data["n_test"] == 480

@@ -24,10 +24,9 @@ log = logging.getLogger("minutehand.fitting")
 MAX_BLEND_ROWS = 6000
 ENOUGH_ROWS = 2000
 """With fewer events a blend is judged by events that its fit has not seen; with more, what it learns by heart is negligible."""
-WEIGHT_DECAY = 1e-3
-"""How strongly the fit is held near its start: the fewer the events, the more."""
-COLD_SHIFTS = (-0.5, -0.25, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
-"""How much less or more an item that the sequence model never saw may count than the fit says."""
+N_FOLDS = 5
+COLD_SHIFTS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
+"""How much more an item that the sequence model never saw may count than the fit says; never less, since their share grows with time."""
 LEAST_GAIN = 0.05
 """What a segment is to have more than the better of two popularities: validation is only a sample of what will be asked."""
 SHORTFALL_COST = 0.5
@@ -75,7 +74,7 @@ class View:
         best = float(self.baselines[:, mask].mean(1).max())
         if best == 0:
             return 0.0
-        return max(1 + LEAST_GAIN - float(ndcg[mask].mean()) / best, 0) * min(int(mask.sum()) / SURE_EVENTS, 1)
+        return max(1 + LEAST_GAIN - float(ndcg[mask].mean()) / best, 0.0) * min(int(mask.sum()) / SURE_EVENTS, 1)
 
 
 def scores(candidates: Candidates, blend: Blend) -> Tensor:
@@ -84,7 +83,7 @@ def scores(candidates: Candidates, blend: Blend) -> Tensor:
 
 
 def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
-    """The best on validation of the fitted blend, of it with more or less of either part or of cold items, and of each popularity alone.
+    """The best on validation of the fitted blend, of it with more or less of a part or more of cold items, and of each popularity alone.
 
     Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
     LIST_DELAY_S before has to predict them, if it knows less. The newest events count most: those to come are like them.
@@ -107,22 +106,27 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
 def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend]) -> list[Blend]:
     """The fitted blend, those near it, and each popularity."""
     importance = np.concatenate([view.importance for view in views])
-    decay = max(WEIGHT_DECAY, WEIGHT_DECAY * ENOUGH_ROWS / len(importance))
-    fitted = fit_blend(Candidates.join([view.candidates for view in views]), start, decay, importance=torch.from_numpy(importance))
+    fitted = fit_blend(Candidates.join([view.candidates for view in views]), start, importance=torch.from_numpy(importance))
     near = [fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
     return [fitted, *near, *(fitted.shifted("cold", by) for by in COLD_SHIFTS), *popularities]
 
 
 def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:
-    """What to learn from and what to judge by: all by all, or where events are few each half of the users by the other."""
+    """What to learn from and what to judge by: all by all, or where events are few each part of the users by the others."""
     users = np.unique(np.concatenate([view.user for view in views]))
     if sum(len(view.user) for view in views) >= ENOUGH_ROWS or len(users) < 2:
         yield views, views
         return
-    first = np.isin(np.arange(users.max() + 1), users[::2])
-    halves = [[view.at(mask) for view in views if (mask := first[view.user] == is_first).any()] for is_first in (True, False)]
-    yield halves[0], halves[1]
-    yield halves[1], halves[0]
+    n_folds = min(N_FOLDS, len(users))
+    for fold in range(n_folds):
+        judged = users[fold::n_folds]
+        yield _those(views, judged, invert=True), _those(views, judged)
+
+
+def _those(views: Sequence[View], users: Ints, *, invert: bool = False) -> list[View]:
+    """The events of some users, or of all others; without the views that then hold none."""
+    masks = [np.isin(view.user, users, invert=invert) for view in views]
+    return [view.at(mask) for view, mask in zip(views, masks, strict=True) if mask.any()]
 
 
 def _views(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -21,6 +21,7 @@ MINE = "#0b6e4f"
 CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
+TITLES = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "NDCG@10 as served"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ def _draw_curve(axes: Axes, title: str, points: Sequence[tuple[int, float]], col
         axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=INK)
 
 
-def segment_bars(rows: Sequence[MetricRow]) -> Figure:
-    """NDCG@10: one group of bars a segment and one bar a model, in the order of the rows, with intervals where there are any."""
-    shown = [row for row in rows if row.metric == "ndcg_at_10" and row.value is not None and isfinite(row.value)]
+def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10") -> Figure:
+    """A metric: one group of bars a segment and one bar a model, in the order of the rows, with intervals where there are any."""
+    shown = [row for row in rows if row.metric == metric and row.value is not None and isfinite(row.value)]
     segments = list(dict.fromkeys(row.segment for row in shown))
     models = list(dict.fromkeys(row.model for row in shown))
     figure = Figure(figsize=(max(6.0, 1.2 + 1.9 * len(segments)), 4.8), layout="constrained")
@@ -73,7 +74,7 @@ def segment_bars(rows: Sequence[MetricRow]) -> Figure:
         axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=colors[model], label=model.replace("_", " "))
         _draw_intervals(axes, places, [row for _, row in bars])
     axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
-    axes.set_title("NDCG@10 on the held-out events", loc="left", fontweight="bold", color=INK)
+    axes.set_title(f"{TITLES.get(metric, metric)} on the held-out events", loc="left", fontweight="bold", color=INK)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", length=0)
     _clean(axes)
@@ -106,6 +107,40 @@ def replay_curves(curves: Curves) -> Figure:
     _clean(axes)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return figure
+
+
+def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapping[str, Sequence[float | None]], metric: str) -> Figure:
+    """A metric of the models of a day: its mean of the day so far in bold, and by the minute faintly.
+
+    time: of each minute, UTC. values: by model, None where a minute has none.
+    """
+    figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+    axes = figure.subplots()
+    known = {"live": ("live", MINE), "nightly": ("last night's", CHAMPION), "recent_popular": ("recent popularity", BASELINES[0])}
+    others = {name: (name.replace("_", " "), BASELINES[1]) for name in values if name not in known}
+    days = date2num(time)
+    for name, (label, color) in {name: look for name, look in (known | others).items() if name in values}.items():
+        scored = [(day, n, value) for day, n, value in zip(days, n_events, values[name], strict=True) if value is not None]
+        at, weights, points = (np.array(column, float) for column in zip(*scored, strict=True)) if scored else (np.empty(0),) * 3
+        axes.plot(at, points, color=color, linewidth=0.8, alpha=0.35)
+        so_far = np.cumsum(points * weights) / np.maximum(np.cumsum(weights), 1)
+        last = f" {so_far[-1]:.4f}" if len(so_far) else ""
+        axes.plot(at, so_far, color=color, linewidth=2.4 if name == "live" else 1.6, marker=_dots(at), markersize=4, label=label + last)
+    title = f"{TITLES.get(metric, metric)} of what came next, before it was learnt: so far (bold) and by the minute"
+    axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_ylim(bottom=0)
+    axes.xaxis_date(UTC)
+    axes.xaxis.set_major_locator(AutoDateLocator(maxticks=8))
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
+    axes.set_xlabel(f"time of day, UTC ({sum(n_events):,.0f} events)", color=INK, fontsize=9)
+    _clean(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def _dots(points: np.ndarray) -> str:
+    """Points of their own, where there are too few for a line to show them."""
+    return "o" if len(points) < 30 else ""
 
 
 def _colors(models: Sequence[str]) -> dict[str, str]:

@@ -7,16 +7,17 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from models.errors import without_secrets
@@ -24,8 +25,9 @@ from models.results import MetricRow
 from models.visible import visible
 from tasks.figures import segment_bars, training_curve
 from tasks.registry.integrity import DIGEST, digest_of
-from tasks.registry.names import LONGEST_PARAM, flatten, named, night_name, note
+from tasks.registry.names import LONGEST_PARAM, NIGHTLY, best_baseline, figures_of, gains, leading, note, of_data_and_model, segments_of
 from tasks.registry.packing import pack
+from tasks.registry.pages import run_page
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
 
 if TYPE_CHECKING:
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("minutehand.registry")
 DEAD_AFTER_HOURS = 24
+PARENT, NIGHT = "mlflow.parentRunId", f"{MINE}.night"
+BESIDE = "beside"
+"""The cadence of the runs that stand beside a night's: its champion and its baselines on the same events."""
+GATE, VERDICT, BEST_BASELINE = "gate", "verdict", "best baseline"
+"""Tags of a night's run that a person reads, so without a prefix."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,8 @@ class Night:
 
     @property
     def page(self) -> str:
-        """The run's page, to be put behind the address of an MLflow UI; without the word at its end the menu is that for chatbots."""
-        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
+        """The run's page, to be put behind the address of an MLflow UI."""
+        return run_page(self.registry.experiment_id, self.run_id)
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
         """One point of each training curve. A store that does not take it must not end the training."""
@@ -58,8 +65,36 @@ class Night:
             log.warning("epoch %d is missing in MLflow: %s", epoch, without_secrets(str(error)))
 
     def metrics(self, rows: Sequence[MetricRow]) -> None:
-        """The evaluation, as `model/metric` over all events and `model/metric_segment` within a segment."""
-        self._log(named(rows))
+        """The evaluation of the night's model: figures over all events, what they gain on others, and the leading one by segment."""
+        self._log({**figures_of(rows, MINE), **gains(rows), **segments_of(rows, MINE)})
+        best = best_baseline(rows)
+        if best is not None:
+            self.registry.client.set_tag(self.run_id, BEST_BASELINE, f"{best[0]} {best[1]:.4f}")
+
+    def stand_beside(self, rows: Sequence[MetricRow]) -> None:
+        """The other models of the evaluation, each as a child run with the metrics of the night's own: one chart shows them all."""
+        client, experiment = self.registry.client, self.registry.experiment_id
+        there = {run.info.run_name for run in client.search_runs([experiment], f"tags.`{PARENT}` = '{self.run_id}'")}
+        for model in dict.fromkeys(row.model for row in rows if row.model != MINE):
+            if model not in there:  # a second try, after the first lost its way behind this point
+                tags = {
+                    "mlflow.source.name": MINE,
+                    "mlflow.source.type": "JOB",
+                    "mlflow.note.content": f"`{model}` on the held-out events of {self.run_name}.",
+                    f"{MINE}.cadence": BESIDE,
+                    f"{MINE}.process": _this_process(),
+                    PARENT: self.run_id,
+                    NIGHT: self.run_id,
+                }
+                run_id = client.create_run(experiment, run_name=model, tags=tags).info.run_id
+                replace(self, run_id=run_id)._log({**figures_of(rows, model), **segments_of(rows, model)})
+                client.set_terminated(run_id, "FINISHED")
+
+    def verdict(self, version: str) -> None:
+        """What the gate said of the night's version, as tags that can be columns."""
+        found = self.registry.client.get_model_version(self.registry.model_name, version)
+        tags = {GATE: found.tags.get("gate"), VERDICT: found.description, f"{MINE}.version": version}
+        self.registry.client.log_batch(self.run_id, tags=[RunTag(name, text[:LONGEST_PARAM]) for name, text in tags.items() if text])
 
     def figures(self, figures: Mapping[str, Figure]) -> None:
         """Figures by name, as PNG."""
@@ -86,7 +121,9 @@ class Night:
 def log_evaluation(night: Night, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
     """The evaluation and the training curve, as metrics and as figures. A figure that cannot be drawn must not end the night."""
     night.metrics(rows)
-    for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", partial(segment_bars, rows))):
+    night.stand_beside(rows)
+    bars = partial(segment_bars, rows, leading({row.metric for row in rows if row.segment != "all"}))
+    for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", bars)):
         try:
             figure = draw()
         except Exception:  # whatever matplotlib stumbles over: a version without its figure is worth more than none
@@ -109,26 +146,30 @@ def start_night(
 ) -> Iterator[Night]:
     """The run of one night: FINISHED at the end of the block, FAILED after an error, KILLED after an interruption.
 
-    params: settings, nested as they are. dataset: n_events, n_users, n_items, since, until of the snapshot.
+    run_name: as Prefect calls the flow run, so that one finds the other. params: settings, nested as they are; those of data and model
+    are logged. dataset: n_events, n_users, n_items, since, until of the snapshot.
     """
     end_dead_runs(registry)
-    client = registry.client
+    client, started = registry.client, time.monotonic()
     tags = {
         "mlflow.source.name": MINE,
         "mlflow.source.type": "JOB",
-        f"{MINE}.cadence": "nightly",
+        f"{MINE}.cadence": NIGHTLY,
         f"{MINE}.snapshot": snapshot,
         f"{MINE}.process": _this_process(),
         f"{MINE}.flow_run_id": flow_run_id,
         "mlflow.source.git.commit": git_revision,
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
-    run_id = client.create_run(registry.experiment_id, run_name=night_name(run_name), tags=known).info.run_id
+    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
     status = "FAILED"
     try:
-        log_params(client, run_id, flatten(params))
+        client.set_tag(run_id, NIGHT, run_id)
+        log_params(client, run_id, of_data_and_model(params, {"snapshot": snapshot, **dataset}))
         client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
-        yield Night(registry, run_id, run_name, snapshot)
+        night = Night(registry, run_id, run_name, snapshot)
+        yield night
+        night._log({"seconds": time.monotonic() - started})
         status = "FINISHED"
     except Exception as error:
         client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])
@@ -193,13 +234,12 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
     if before:  # a second try, after the first lost its way behind this point
         client.set_registered_model_alias(registry.model_name, CHALLENGER, before[0])
         return before[0]
-    own = [row for row in rows if row.model == MINE]
-    overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
+    figures = figures_of(rows, MINE)
     tags = {
-        "cadence": "nightly",
+        "cadence": NIGHTLY,
         "snapshot": str(night.snapshot),
         DIGEST: digest_of(checkpoint_folder),
-        **{name: f"{value:.6f}" for name, value in overall.items()},
+        **{name: f"{value:.6f}" for name, value in figures.items()},
     }
     model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
     with tempfile.TemporaryDirectory(prefix=MINE) as folder:
@@ -208,7 +248,7 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
         client.log_model_artifacts(model.model_id, str(packed))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    night._log(named(own), model_id=model.model_id)
+    night._log(figures, model_id=model.model_id)
     mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
     version = client.create_model_version(
         *(registry.model_name, f"models:/{model.model_id}", night.run_id), tags=tags, model_id=model.model_id

@@ -84,17 +84,17 @@ def learn_and_publish(
     write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
-    create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
-    link_mlflow(without_secrets(settings.mlflow_url), run)
+    show_report(text, without_secrets(settings.mlflow_url), run)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     maintain(tables, spare=versions.snapshots(models), keep_from=versions.unpublished_snapshot(models, live.version))
     return live.version
 
 
-def link_mlflow(url: str, run: night_run.Night) -> None:
-    """Links from the flow run to MLflow, among its artifacts."""
-    nights = pages.nights_page(run.registry.experiment_id)
-    create_link_artifact(
-        url + run.page, "the run in MLflow", key="nightly-mlflow-run", description="Curves, figures and model of the night"
-    )
-    create_link_artifact(url + nights, "all nights in MLflow", key="mlflow-nights", description="This night beside those before it")
+def show_report(text: str, mlflow_url: str, run: night_run.Night) -> None:
+    """The report among the artifacts of the flow run, and the pages of MLflow that have more."""
+    page, nights = mlflow_url + run.page, mlflow_url + pages.nights_page(run.registry.experiment_id)
+    linked = f"{text}\n\nIn MLflow: [this night]({page}), [all nights side by side]({nights})"
+    about = "Verdict of the gate, and figures beside champion and baselines"
+    create_markdown_artifact(linked, key="nightly-report", description=about)
+    create_link_artifact(page, "this night in MLflow", key="nightly-mlflow-run", description="Curves, figures and model of the night")
+    create_link_artifact(nights, "all nights in MLflow", key="mlflow-nights", description="All nights side by side")

@@ -21,6 +21,8 @@ MINE = "#0b6e4f"
 CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
+LEAST_SPAN = 3 / 1440
+"""Room on both sides of the minutes of a day, in days."""
 TITLES = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "NDCG@10 as served"}
 
 
@@ -130,6 +132,8 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     axes.xaxis_date(UTC)
+    if len(days):
+        axes.set_xlim(days[0] - LEAST_SPAN, days[-1] + LEAST_SPAN)  # one minute alone has no span to choose ticks for
     axes.xaxis.set_major_locator(AutoDateLocator(maxticks=8))
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
     axes.set_xlabel(f"time of day, UTC ({sum(n_events):,.0f} events)", color=INK, fontsize=9)

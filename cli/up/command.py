@@ -108,6 +108,7 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     orchestration.crash_unfinished_runs(POOL, "the worker that ran it is gone")
     orchestration.skip_overdue_runs(POOL)
     orchestration.crash_silent_runs()
+    orchestration.save_filters()
     launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER)
     _deploy(logs)
     if ui is not None:

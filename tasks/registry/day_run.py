@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,10 +14,11 @@ from mlflow.entities import Metric, Run, RunTag
 from models.results import MetricRow
 from tasks.figures import day_curves
 from tasks.lake import Lake, reading, statement
-from tasks.registry.names import LEADING, clock, day_name, leading, metric_name
+from tasks.registry.names import DIGITS, LEADING, clock, day_name, leading, metric_name
 from tasks.registry.pages import run_page
 from tasks.registry.versions import MINE, Registry
 
+log = logging.getLogger("minutehand.registry")
 MINUTE = "minute"
 MEAN_OVER = timedelta(hours=1)
 MARK = "events"
@@ -27,7 +29,8 @@ DRAWN = f"{MINE}.drawn"
 DRAWN_EVERY, FEW = timedelta(minutes=15), 10
 """The figure of the day is drawn anew this often, and with each minute while there are few: to load matplotlib takes half a second."""
 ABOUT = """How well the minutes of {day} predicted each event before it was learnt, by three models: `live`, which learns every minute,
-`nightly`, last night's model, and `recent_popular`, what was popular just before. Steps are times of day in UTC: 1905 is 19:05."""
+`nightly`, last night's model, and `recent_popular`, what was popular just before. Steps are times of day in UTC: 1905 is 19:05.
+The artifact `day.png` shows them over the day."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,18 @@ class Day:
             return
         lead, at = _lead(ours), ours[-1].evaluated_at
         so_far, n_events = _means(ours, [lead]), int(sum(map(_n_events, ours)))
-        self._log(at, {f"{name}_so_far": value for name, value in so_far.items()})
+        self._log(at, {**{f"{name}_so_far": value for name, value in so_far.items()}, f"{MARK}_so_far": n_events})
         models = [name.partition("/")[0] for name in so_far]
         values = {model: [_means([minute], [lead]).get(f"{model}/{lead}") for minute in ours] for model in models}
-        figure = day_curves([minute.evaluated_at for minute in ours], [_n_events(minute) for minute in ours], values, lead)
-        client.log_figure(self.run_id, figure, "figures/day.png", save_kwargs={"dpi": 130})
-        rows = "\n".join(f"| {model} | {so_far[f'{model}/{lead}']:.4f} |" for model in models)
-        table = f"| {n_events:,} events until {at:%H:%M} UTC | {lead} |\n| --- | --- |\n{rows}"
-        tags = {DRAWN: f"{len(ours)} {at.isoformat()}", "mlflow.note.content": f"{ABOUT.format(day=self.day)}\n\n{table}"}
+        try:
+            figure = day_curves([minute.evaluated_at for minute in ours], [_n_events(minute) for minute in ours], values, lead)
+        except Exception:  # whatever matplotlib stumbles over: the minute is worth more than its figure
+            log.warning("the figure of the day could not be drawn", exc_info=True)
+        else:
+            client.log_figure(self.run_id, figure, "day.png", save_kwargs={"dpi": 130})
+        means = ", ".join(f"`{model}` **{so_far[f'{model}/{lead}']:.4f}**" for model in models)
+        text = f"{lead} of {n_events:,} events until {at:%H:%M} UTC: {means}.\n\n{ABOUT.format(day=self.day)}"
+        tags = {DRAWN: f"{len(ours)} {at.isoformat()}", "mlflow.note.content": text}
         client.log_batch(self.run_id, tags=[RunTag(name, text) for name, text in tags.items()])
 
     def discarded(self, minute: datetime, text: str) -> None:
@@ -111,7 +118,7 @@ class Day:
         return sorted((minute for minute in minutes if minute.evaluated_at.date() == self.day), key=lambda minute: minute.evaluated_at)
 
     def _log(self, moment: datetime, values: Mapping[str, float]) -> None:
-        metrics = [Metric(name, value, _ms(moment), clock(moment)) for name, value in values.items()]
+        metrics = [Metric(name, round(value, DIGITS), _ms(moment), clock(moment)) for name, value in values.items()]
         self.registry.client.log_batch(self.run_id, metrics=metrics)
 
 

@@ -95,7 +95,7 @@ def register_increment(
         *(registry.model_name, f"models:/{model.model_id}", day.run_id),
         tags=texts,
         model_id=model.model_id,
-        description=f"{moment_name(MINUTE, datetime.now(UTC))}, learnt on top of version {parent.version}; taken: {reason or 'not judged'}",
+        description=f"taken: {reason or 'not judged'}; {moment_name(MINUTE, datetime.now(UTC))}, on top of version {parent.version}",
     ).version
     return Version(str(version), day.run_id, target / "artifacts" / "checkpoint", texts)
 

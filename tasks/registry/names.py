@@ -11,7 +11,9 @@ from typing import Any
 from models.errors import without_secrets
 from models.results import MetricRow
 
-LONGEST_PARAM, LONGEST_NOTE = 500, 4500
+LONGEST_PARAM, LONGEST_NOTE = 500, 4300
+DIGITS = 4
+"""Decimals of a figure in MLflow, which shows all that it is given; the tables of the lake have the rest."""
 REPLAY = "replay"
 CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 NIGHTLY = "nightly"
@@ -98,10 +100,10 @@ def gains(rows: Sequence[MetricRow]) -> dict[str, float]:
     lift = next((row for row in rows if row.metric == f"{lead}_lift"), None)
     best, champion = best_baseline(rows), figures_of(rows, CHAMPION).get(lead)
     values = {
-        "gain/on_best_baseline": mine[lead] - best[1] if best else None,
-        "gain/on_best_baseline_low": lift.low if lift else None,
-        "gain/on_best_baseline_high": lift.high if lift else None,
-        "gain/on_champion": mine[lead] - champion if champion is not None else None,
+        "gain_on_baseline": mine[lead] - best[1] if best else None,
+        "gain_on_baseline_low": lift.low if lift else None,
+        "gain_on_baseline_high": lift.high if lift else None,
+        "gain_on_champion": mine[lead] - champion if champion is not None else None,
     }
     return {name: value for name, value in values.items() if value is not None}
 

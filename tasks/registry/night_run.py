@@ -25,9 +25,20 @@ from models.results import MetricRow
 from models.visible import visible
 from tasks.figures import segment_bars, training_curve
 from tasks.registry.integrity import DIGEST, digest_of
-from tasks.registry.names import LONGEST_PARAM, NIGHTLY, best_baseline, figures_of, gains, leading, note, of_data_and_model, segments_of
+from tasks.registry.names import (
+    DIGITS,
+    LONGEST_PARAM,
+    NIGHTLY,
+    best_baseline,
+    figures_of,
+    gains,
+    leading,
+    note,
+    of_data_and_model,
+    segments_of,
+)
 from tasks.registry.packing import pack
-from tasks.registry.pages import run_page
+from tasks.registry.pages import last_night_view, night_page, nights_page, run_page
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
 
 if TYPE_CHECKING:
@@ -58,8 +69,8 @@ class Night:
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
         """One point of each training curve. A store that does not take it must not end the training."""
-        values = {"train/loss": loss, "validation/ndcg_at_10": validation_ndcg, "train/epoch_seconds": seconds}
-        try:
+        values = {"validation/ndcg_at_10": validation_ndcg, "train/loss": loss, "train/epoch_seconds": seconds}
+        try:  # the page that compares runs draws what was logged first
             self._log(values, step=epoch)
         except (MlflowException, OSError) as error:
             log.warning("epoch %d is missing in MLflow: %s", epoch, without_secrets(str(error)))
@@ -89,6 +100,8 @@ class Night:
                 run_id = client.create_run(experiment, run_name=model, tags=tags).info.run_id
                 replace(self, run_id=run_id)._log({**figures_of(rows, model), **segments_of(rows, model)})
                 client.set_terminated(run_id, "FINISHED")
+        view = last_night_view(self.run_id, leading(figures_of(rows, MINE)))
+        client.set_experiment_tag(experiment, *view)
 
     def verdict(self, version: str) -> None:
         """What the gate said of the night's version, as tags that can be columns."""
@@ -97,20 +110,23 @@ class Night:
         self.registry.client.log_batch(self.run_id, tags=[RunTag(name, text[:LONGEST_PARAM]) for name, text in tags.items() if text])
 
     def figures(self, figures: Mapping[str, Figure]) -> None:
-        """Figures by name, as PNG."""
+        """Figures by name, as PNG; not in a folder, for the page that compares runs shows none."""
         for name, figure in figures.items():
-            self.registry.client.log_figure(self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 130})
+            self.registry.client.log_figure(self.run_id, figure, f"{name}.png", save_kwargs={"dpi": 130})
 
     def report(self, markdown: str) -> None:
         """The report as an artifact and, cut to what fits there, as the run's description."""
         client = self.registry.client
         client.log_text(self.run_id, markdown, "report.md")
-        client.set_tag(self.run_id, "mlflow.note.content", note(markdown))
+        lead = leading(client.get_run(self.run_id).data.metrics)
+        beside, nights = night_page(self.registry.experiment_id, self.run_id, lead), nights_page(self.registry.experiment_id)
+        links = f"[Beside its champion and baselines]({beside[1:]}), [beside other nights]({nights[1:]})"
+        client.set_tag(self.run_id, "mlflow.note.content", f"{note(markdown)}\n\n{links}")
 
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
         now = now_ms()
         metrics = [
-            Metric(name, value, now, step, model_id=model_id, run_id=self.run_id if model_id else None)
+            Metric(name, round(value, DIGITS), now, step, model_id=model_id, run_id=self.run_id if model_id else None)
             for name, value in values.items()
             if value is not None
         ]

@@ -14,41 +14,50 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from models.metrics.segments import SEGMENTS
 from tasks.registry.names import FIGURES, LEADING, MINE
 
 VIEW_TAG = "mlflow.sharedViewState."
 MADE_AT_MS = 1_795_824_000_000
 """When the views were designed, in place of when they were written: so the tags of every home are alike, and are written only once."""
-NIGHTS, DAYS = "nights", "days"
+NIGHTS, DAYS, LAST_NIGHT = "nights", "days", "last-night"
+NEWEST = "attributes.start_time"
+TRAINING_MENU = "workflowType=machine_learning"
+"""In an address: without it, the menu beside the page is that for chatbots."""
 
 
 def nights_page(experiment_id: str) -> str:
     """The nights side by side, as a path behind the address of an MLflow UI."""
-    return f"{_runs(experiment_id)}?viewStateShareKey={NIGHTS}"
+    return _view(experiment_id, NIGHTS)
 
 
 def days_page(experiment_id: str) -> str:
     """The days of minutes side by side."""
-    return f"{_runs(experiment_id)}?viewStateShareKey={DAYS}"
+    return _view(experiment_id, DAYS)
+
+
+def last_night_page(experiment_id: str) -> str:
+    """The newest night with its champion and its baselines, all in each chart."""
+    return f"{_view(experiment_id, LAST_NIGHT)}&compareRunsMode=CHART"
+
+
+def night_page(experiment_id: str, night_id: str, lead: str) -> str:
+    """Any night with its champion and its baselines, the best by a metric first. night_id: of the night's run."""
+    facets = {"searchFilter": _of_night(night_id), "orderByKey": _metric(lead), "orderByAsc": "false", "startTime": "ALL"}
+    return f"/#/experiments/{experiment_id}/runs?{urlencode(facets, quote_via=quote)}&compareRunsMode=CHART&{TRAINING_MENU}"
 
 
 def run_page(experiment_id: str, run_id: str) -> str:
-    """One run; without the word at its end the menu is that for chatbots."""
-    return f"/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
-
-
-def night_page(experiment_id: str, night_id: str) -> str:
-    """One night beside its champion and its baselines, in charts. night_id: of the night's run."""
-    found = quote(f"tags.`{MINE}.night` = '{night_id}'")
-    return f"{_runs(experiment_id)}?searchFilter={found}&orderByKey=&orderByAsc=false&compareRunsMode=CHART"
+    """One run."""
+    return f"/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING_MENU}"
 
 
 def compare_page(experiment_id: str, run_ids: Sequence[str]) -> str:
     """Some runs side by side, as the button "Compare" shows them."""
     runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id]))
-    return f"/#/compare-runs?runs={runs}&experiments={experiments}"
+    return f"/#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING_MENU}"
 
 
 def find_nights_page(tracking_uri: str, experiment: str) -> str:
@@ -64,23 +73,48 @@ def find_nights_page(tracking_uri: str, experiment: str) -> str:
 
 
 def views() -> dict[str, str]:
-    """The saved views, as tags of the experiment."""
-    nights = [
-        *(_metric(name) for name in (*LEADING, "gain/on_best_baseline", "gain/on_champion")),
-        *(f"tags.`{name}`" for name in ("best baseline", "gate", "verdict")),
-        *(_metric(name) for name in (*FIGURES[len(LEADING) :], "seconds")),
-        "attributes.`Models`",
-    ]
-    figures = ("ndcg_at_10_served_so_far", "ndcg_at_10_so_far")
-    days = [_metric(f"{model}/{name}") for name in figures for model in ("live", "nightly", "recent_popular")]
+    """The saved views that every experiment has, as its tags."""
+    nights = {
+        _metric("ndcg_at_10_served"): 145,
+        _metric("ndcg_at_10"): 95,
+        _metric("gain_on_champion"): 145,
+        _metric("gain_on_baseline"): 140,
+        "tags.`best baseline`": 155,
+        "tags.`gate`": 80,
+        _metric("hr_at_10"): 80,
+        _metric("coverage_at_10"): 120,
+        _metric("seconds"): 85,
+        "tags.`verdict`": 420,
+        "attributes.`Models`": 130,
+    }
+    so_far = [f"{model}/{name}_so_far" for name in LEADING for model in ("live", "nightly", "recent_popular")]
+    days = {**{_metric(name): 235 for name in so_far}, _metric("events_so_far"): 120}
+    gains = [_bars("gain_on_champion"), _bars("gain_on_baseline")]
+    figures, curves = [_bars(name) for name in FIGURES], [_lines("validation/ndcg_at_10"), _lines("train/loss")]
+    charts = [*figures[: len(LEADING)], *gains, *figures[len(LEADING) :], *curves]
     return {
-        f"{VIEW_TAG}{NIGHTS}": _envelope(NIGHTS, "nightly", nights, [_bars(name) for name in (*FIGURES, "gain/on_champion", "seconds")]),
-        f"{VIEW_TAG}{DAYS}": _envelope(DAYS, "minute", [*days, _metric("events")], []),
+        f"{VIEW_TAG}{NIGHTS}": _envelope(NIGHTS, _of("nightly"), nights, charts),
+        f"{VIEW_TAG}{DAYS}": _envelope(DAYS, _of("minute"), days, [_lines(name) for name in so_far]),
     }
 
 
-def _runs(experiment_id: str) -> str:
-    return f"/#/experiments/{experiment_id}/runs"
+def last_night_view(night_id: str, lead: str) -> tuple[str, str]:
+    """The saved view of the newest night, as a tag of the experiment: the best by a metric first."""
+    columns = {_metric(name): 145 for name in FIGURES}
+    charts = [_bars(name) for name in (*FIGURES, *(f"segment/{name}" for name in SEGMENTS[1:]))]
+    return f"{VIEW_TAG}{LAST_NIGHT}", _envelope("last night", _of_night(night_id), columns, charts, _metric(lead))
+
+
+def _of(cadence: str) -> str:
+    return f"tags.`{MINE}.cadence` = '{cadence}'"
+
+
+def _of_night(night_id: str) -> str:
+    return f"tags.`{MINE}.night` = '{night_id}'"
+
+
+def _view(experiment_id: str, view: str) -> str:
+    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={view}&{TRAINING_MENU}"
 
 
 def _metric(name: str) -> str:
@@ -88,29 +122,37 @@ def _metric(name: str) -> str:
 
 
 def _bars(metric: str) -> dict[str, Any]:
-    return {"uuid": metric, "type": "BAR", "metricKey": metric, "metricSectionId": "figures", "deleted": False, "isGenerated": False}
+    return {"type": "BAR", "metricKey": metric}
 
 
-def _envelope(name: str, cadence: str, columns: Sequence[str], charts: Sequence[Mapping[str, Any]]) -> str:
-    """A view of the runs of a cadence, the newest first: as the columns of a table, and in charts."""
-    state = {
-        "searchFilter": f"tags.`{MINE}.cadence` = '{cadence}'",
-        "orderByKey": "attributes.start_time",
+def _lines(metric: str) -> dict[str, Any]:
+    return {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], "xAxisKey": "step", "scaleType": "linear"}
+
+
+def _envelope(name: str, runs: str, columns: Mapping[str, int], charts: Sequence[Mapping[str, Any]], order: str = NEWEST) -> str:
+    """A view of some runs, in falling order: as a table with columns of some pixels, and in charts."""
+    section = {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+    state: dict[str, Any] = {
+        "searchFilter": runs,
+        "orderByKey": order,
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": list(columns),
-        "columnOrder": [],
-        "columnWidths": {},
+        "columnOrder": list(columns),
+        "columnWidths": dict(columns),
         "runsHiddenMode": "FIRST_20_RUNS",
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
         "runsVisibilityMap": {},
-        "compareRunCharts": list(charts),
-        "compareRunSections": [{"uuid": "figures", "name": "figures", "display": True, "isReordered": True, "deleted": False}],
+        "compareRunCharts": [
+            {"uuid": chart["metricKey"], "metricSectionId": name, "deleted": False, "isGenerated": False, "runsCountToCompare": 20, **chart}
+            for chart in charts
+        ],
+        "compareRunSections": [section],
         "isAccordionReordered": True,
         "viewMaximized": True,
         "runListHidden": False,
@@ -121,7 +163,5 @@ def _envelope(name: str, cadence: str, columns: Sequence[str], charts: Sequence[
         "autoRefreshEnabled": True,
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }
-    if not charts:
-        del state["compareRunCharts"], state["compareRunSections"]
     deflated = base64.b64encode(zlib.compress(json.dumps(state, separators=(",", ":")).encode())).decode()
     return json.dumps({"name": name, "createdAt": MADE_AT_MS, "state": f"deflate;{deflated}"}, separators=(",", ":"))

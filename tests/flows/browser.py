@@ -59,9 +59,16 @@ class Browser:
         (element,) = found[0].values()
         self.ask(f"/element/{element}/value", text=text)
 
-    def picture(self, file: Path) -> None:
-        """Save what the window shows as PNG."""
-        file.write_bytes(base64.b64decode(self.ask("/screenshot", method="GET")))
+    def picture(self, file: Path, height: int) -> None:
+        """Save the page as PNG once it has come to rest, or after half a minute."""
+        self.ask("/window/rect", width=1600, height=height)
+        shown, deadline = "", time.monotonic() + 30
+        while time.monotonic() < deadline:
+            time.sleep(5)
+            before, shown = shown, str(self.ask("/screenshot", method="GET"))
+            if shown == before:
+                break
+        file.write_bytes(base64.b64decode(shown))
 
 
 @contextlib.contextmanager

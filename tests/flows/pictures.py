@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 
 import polars as pl
@@ -26,7 +27,10 @@ OUT = ROOT / "docs" / "pictures"
 NIGHTS = (timedelta(hours=54), timedelta(hours=30), timedelta(hours=6))
 """How long before the end of the shop each night begins. The shop is moved in time to end now."""
 SHORT = {"MINUTEHAND_TRAIN__MAX_EPOCHS": "1", "MINUTEHAND_TRAIN__LEARNING_RATE": "1e-4"}
-N_MINUTES, EVENTS_A_MINUTE = 5, 150
+N_MINUTES = 5
+HEIGHT, TALL = 900, {"mlflow-compare": 1900, "mlflow-last-night": 1100, "prefect-runs": 1300}
+WITHOUT_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+"""What MLflow's page notes once it has opened its assistant, which covers a quarter of it."""
 
 
 def main() -> None:
@@ -40,7 +44,7 @@ def main() -> None:
         if not (folder / "home").exists():
             make_nights(folder)
         given.out.mkdir(parents=True, exist_ok=True)
-        with running_up(folder, find_free_port(), find_free_port()) as up, open_browser("--window-size=1500,900") as browser:
+        with running_up(folder, find_free_port(), find_free_port()) as up, open_browser("--window-size=1600,900") as browser:
             drop_events(up, folder)
             visit_mlflow(up, browser, given.out)
             visit_prefect(up, browser, given.out)
@@ -78,8 +82,7 @@ def drop_events(up: Running, folder: Path) -> None:
     """What happened since the last night happens now, a file each minute, until each was learnt."""
     events = pl.read_parquet(folder / "events.parquet").sort("occurred_at")
     late = events.filter(pl.col("occurred_at") >= newest(events) - NIGHTS[-1])
-    for number in range(N_MINUTES):
-        part = late.slice(number * EVENTS_A_MINUTE, EVENTS_A_MINUTE)
+    for number, part in enumerate(late.iter_slices(ceil(late.height / N_MINUTES))):
         moved = datetime.now(UTC).replace(tzinfo=None) - newest(part)
         fresh = part.with_columns(pl.col("occurred_at") + moved, event_id=pl.format("{}-{}", "event_id", pl.lit(time.time_ns())))
         fresh.write_parquet(folder / "part.parquet")
@@ -107,15 +110,15 @@ def visit_mlflow(up: Running, browser: Browser, out: Path) -> None:
         "mlflow-nights": pages.nights_page(found),
         "mlflow-compare": pages.compare_page(found, [by_name[name] for name in nights[:2]]),
         "mlflow-night": pages.run_page(found, by_name[nights[1]]),
-        "mlflow-night-beside": pages.night_page(found, by_name[nights[1]]),
-        "mlflow-day": pages.run_page(found, by_name[day]),
-        "mlflow-registry": "/#/models/minutehand",
+        "mlflow-last-night": pages.last_night_page(found),
+        "mlflow-day": f"/#/experiments/{found}/runs/{by_name[day]}/artifacts/day.png?{pages.TRAINING_MENU}",
+        "mlflow-registry": f"/#/models/minutehand?{pages.TRAINING_MENU}",
     }
+    browser.ask("/execute/sync", script=WITHOUT_ASSISTANT, args=[])
     for name, path in places.items():
         browser.go("about:blank")
         browser.go(root + path)
-        time.sleep(8)
-        browser.picture(out / f"{name}.png")
+        browser.picture(out / f"{name}.png", TALL.get(name, HEIGHT))
 
 
 def visit_prefect(up: Running, browser: Browser, out: Path) -> None:
@@ -124,10 +127,9 @@ def visit_prefect(up: Running, browser: Browser, out: Path) -> None:
     browser.shows("Login")
     browser.enter("input", read_secret(up.home) + ENTER)
     browser.shows("Dashboard", "Flow Runs")
-    for name, path in {"prefect-runs": "/v2/runs", "prefect-artifacts": "/v2/artifacts"}.items():
+    for name, path in {"prefect-runs": "/runs?tag=had-work&type=span&seconds=-604800", "prefect-artifacts": "/artifacts"}.items():
         browser.go(root + path)
-        time.sleep(8)
-        browser.picture(out / f"{name}.png")
+        browser.picture(out / f"{name}.png", TALL.get(name, HEIGHT))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_what_a_killed_minute_did_not_log_is_in_the_run_of_its_day_though_the_ne
     history = registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")
     assert [(point.step, point.value) for point in history] == [(2358, 0.3), (2359, 0.5)]
     assert registry.client.get_run(day.run_id).data.metrics["live/ndcg_at_10_so_far"] == pytest.approx(0.4)
-    assert [file.path for file in registry.client.list_artifacts(day.run_id, "figures")] == ["figures/day.png"]
+    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
 
 
 def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day:
     assert find_live(day.registry, second.version) == (second, find_version(day.registry, "1"))
     assert aliases(day.registry) == {"champion": "1", "live": "1"}
     told = day.registry.client.get_model_version(day.registry.model_name, second.version).description
-    assert told.startswith("minute ")
-    assert told.endswith(f"learnt on top of version {first.version}; taken: it is near")
+    assert told.startswith("taken: it is near; minute ")
+    assert told.endswith(f"on top of version {first.version}")
 
 
 def test_mlflow_loads_an_increment_whose_parents_are_gone(day: Day, champion: Version, tmp_path: Path) -> None:
@@ -218,9 +218,8 @@ def test_the_run_of_a_day_says_how_its_models_did_and_draws_them(registry: Regis
     run = registry.client.get_run(day.run_id)
     assert len(run.data.metrics) <= 20
     assert run.data.metrics["nightly/ndcg_at_10_served_so_far"] == pytest.approx(0.3)
-    assert "| 20 events until 13:05 UTC | ndcg_at_10_served |" in run.data.tags["mlflow.note.content"]
-    assert "| live | 0.4000 |" in run.data.tags["mlflow.note.content"]
-    assert [file.path for file in registry.client.list_artifacts(day.run_id, "figures")] == ["figures/day.png"]
+    assert "ndcg_at_10_served of 20 events until 13:05 UTC: `live` **0.4000**" in run.data.tags["mlflow.note.content"]
+    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
 
 
 def test_the_figure_of_a_day_is_drawn_with_each_of_the_first_minutes_and_then_every_quarter_of_an_hour(
@@ -243,7 +242,7 @@ def test_a_minute_whose_figures_were_cut_off_is_logged_again_without_a_second_po
     from mlflow.entities import Metric
 
     noon = minute_at(NOON, 0.3, 10)
-    registry.client.log_batch(day.run_id, [Metric("live/ndcg_at_10", 0.3, int(NOON.replace(tzinfo=UTC).timestamp() * 1000), 720)])
+    registry.client.log_batch(day.run_id, [Metric("live/ndcg_at_10", 0.3, int(NOON.replace(tzinfo=UTC).timestamp() * 1000), 1200)])
     assert day.metrics([noon]) == 1
     assert len(registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")) == 1
 

@@ -11,8 +11,10 @@ from typing import Any
 from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 
 from tasks.registry.names import LEADING
+from tasks.registry.night_run import start_night
 from tasks.registry.pages import VIEW_TAG, find_nights_page, nights_page, views
 from tasks.registry.versions import Registry, open_registry
+from tests.tasks.fruits import ROWS
 
 
 def state_of(envelope: str) -> dict[str, Any]:
@@ -36,6 +38,16 @@ def test_views_fit_into_tags_and_opening_the_registry_again_leaves_them_and_brin
     registry.client.delete_experiment_tag(registry.experiment_id, f"{VIEW_TAG}nights")
     again = open_registry(registry.tracking_uri, registry.model_name, store)
     assert again.client.get_experiment(again.experiment_id).tags.items() >= views().items()
+
+
+def test_the_view_of_the_last_night_has_the_models_of_the_newest_night_and_the_best_first(registry: Registry) -> None:
+    for name in ("night 2026-11-26", "night 2026-11-27"):
+        with start_night(registry, name, {}, 1, None, {}) as night:
+            night.metrics(ROWS)
+            night.stand_beside(ROWS)
+    state = state_of(registry.client.get_experiment(registry.experiment_id).tags[f"{VIEW_TAG}last-night"])
+    found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"])
+    assert [run.info.run_name for run in found] == ["night 2026-11-27", "champion", "item_knn", "most_popular"]
 
 
 def test_the_page_of_the_nights_is_found_without_mlflow_and_is_the_front_page_before_there_is_a_store(

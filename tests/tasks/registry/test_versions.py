@@ -85,7 +85,7 @@ def test_a_figure_that_cannot_be_drawn_costs_neither_the_metrics_nor_the_other_f
         log_evaluation(night, ROWS, [2.0, 1.0], [0.1])
     assert "the figure training could not be drawn" in caplog.text
     assert run_of(registry, night).data.metrics["ndcg_at_10"] == 0.12
-    assert [file.name for file in (artifacts_of(registry, night) / "figures").iterdir()] == ["segments.png"]
+    assert [file.name for file in artifacts_of(registry, night).iterdir()] == ["segments.png"]
 
 
 def beside(registry: Registry, night: Night) -> dict[str, Run]:
@@ -105,10 +105,10 @@ def test_champion_and_baselines_are_child_runs_whose_metrics_are_named_as_those_
             "ndcg_at_10": 0.12,
             "hr_at_10": 0.2,
             "coverage_at_10": 0.5,
-            "gain/on_best_baseline": 0.04,
-            "gain/on_best_baseline_low": 0.01,
-            "gain/on_best_baseline_high": 0.07,
-            "gain/on_champion": 0.01,
+            "gain_on_baseline": 0.04,
+            "gain_on_baseline_low": 0.01,
+            "gain_on_baseline_high": 0.07,
+            "gain_on_champion": 0.01,
             "segment/warm_user_cold_item": 0.03,
         }
     )
@@ -141,7 +141,7 @@ def test_a_night_has_at_most_twenty_metrics_and_where_it_is_measured_the_figure_
     metrics = run_of(registry, night).data.metrics
     assert len(metrics) <= 20
     assert {"ndcg_at_10_served", "ndcg_at_10", "train/loss", "seconds"} <= metrics.keys()
-    assert (metrics["gain/on_best_baseline"], metrics["gain/on_champion"]) == pytest.approx((0.02, 0.01))
+    assert (metrics["gain_on_baseline"], metrics["gain_on_champion"]) == pytest.approx((0.02, 0.01))
     assert metrics["segment/cold_user_cold_item"] == pytest.approx(0.05)
 
 
@@ -160,11 +160,13 @@ def test_figures_and_report_are_artifacts(registry: Registry) -> None:
         night.figures({"training": figures.training_curve([2.0, 1.0], [0.1, 0.2])})
         night.report("# Night\n" + "a line\n" * 2000)
     folder = artifacts_of(registry, night)
-    assert (folder / "figures" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "report.md").read_text(encoding="utf-8").count("a line") == 2000
     note = run_of(registry, night).data.tags["mlflow.note.content"]
     assert len(note) < 5000
-    assert note.endswith("`report.md`")
+    assert "… the rest is in the artifact `report.md`" in note
+    assert "[Beside its champion and baselines](/#/experiments/" not in note
+    assert f"night%60%20%3D%20%27{night.run_id}" in note
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError("no events"), "FAILED"), (KeyboardInterrupt(), "KILLED")])

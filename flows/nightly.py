@@ -94,7 +94,6 @@ def show_report(text: str, mlflow_url: str, run: night_run.Night) -> None:
     """The report among the artifacts of the flow run, and the pages of MLflow that have more."""
     page, nights = mlflow_url + run.page, mlflow_url + pages.nights_page(run.registry.experiment_id)
     linked = f"{text}\n\nIn MLflow: [this night]({page}), [all nights side by side]({nights})"
-    about = "Verdict of the gate, and figures beside champion and baselines"
-    create_markdown_artifact(linked, key="nightly-report", description=about)
-    create_link_artifact(page, "this night in MLflow", key="nightly-mlflow-run", description="Curves, figures and model of the night")
+    create_markdown_artifact(linked, key="nightly-report", description="Verdict and figures of the night")
+    create_link_artifact(page, "this night in MLflow", key="nightly-mlflow-run", description="Curves and model of the night")
     create_link_artifact(nights, "all nights in MLflow", key="mlflow-nights", description="All nights side by side")

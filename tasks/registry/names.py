@@ -101,8 +101,8 @@ def gains(rows: Sequence[MetricRow]) -> dict[str, float]:
     best, champion = best_baseline(rows), figures_of(rows, CHAMPION).get(lead)
     values = {
         "gain_on_baseline": mine[lead] - best[1] if best else None,
-        "gain_on_baseline_low": lift.low if lift else None,
-        "gain_on_baseline_high": lift.high if lift else None,
+        "range/gain_on_baseline_low": lift.low if lift else None,
+        "range/gain_on_baseline_high": lift.high if lift else None,
         "gain_on_champion": mine[lead] - champion if champion is not None else None,
     }
     return {name: value for name, value in values.items() if value is not None}

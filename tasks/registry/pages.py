@@ -77,10 +77,10 @@ def views() -> dict[str, str]:
     nights = {
         _metric("ndcg_at_10_served"): 145,
         _metric("ndcg_at_10"): 95,
+        "tags.`gate`": 80,
         _metric("gain_on_champion"): 145,
         _metric("gain_on_baseline"): 140,
         "tags.`best baseline`": 155,
-        "tags.`gate`": 80,
         _metric("hr_at_10"): 80,
         _metric("coverage_at_10"): 120,
         _metric("seconds"): 85,

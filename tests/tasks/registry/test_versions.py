@@ -106,8 +106,8 @@ def test_champion_and_baselines_are_child_runs_whose_metrics_are_named_as_those_
             "hr_at_10": 0.2,
             "coverage_at_10": 0.5,
             "gain_on_baseline": 0.04,
-            "gain_on_baseline_low": 0.01,
-            "gain_on_baseline_high": 0.07,
+            "range/gain_on_baseline_low": 0.01,
+            "range/gain_on_baseline_high": 0.07,
             "gain_on_champion": 0.01,
             "segment/warm_user_cold_item": 0.03,
         }

@@ -49,18 +49,20 @@ DEAD_AFTER_HOURS = 24
 PARENT, NIGHT = "mlflow.parentRunId", f"{MINE}.night"
 BESIDE = "beside"
 """The cadence of the runs that stand beside a night's: its champion and its baselines on the same events."""
+CURVES = ("validation/ndcg_at_10", "train/loss", "train/epoch_seconds")
 GATE, VERDICT, BEST_BASELINE = "gate", "verdict", "best baseline"
 """Tags of a night's run that a person reads, so without a prefix."""
 
 
 @dataclass(frozen=True)
 class Night:
-    """The MLflow run of one night, as an address; every method writes at once."""
+    """The MLflow run of one night, as an address; every method writes at once. training_id: of the run that shows the training live."""
 
     registry: Registry
     run_id: str
     run_name: str
     snapshot: int
+    training_id: str
 
     @property
     def page(self) -> str:
@@ -68,12 +70,20 @@ class Night:
         return run_page(self.registry.experiment_id, self.run_id)
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
-        """One point of each training curve. A store that does not take it must not end the training."""
-        values = {"validation/ndcg_at_10": validation_ndcg, "train/loss": loss, "train/epoch_seconds": seconds}
-        try:  # the page that compares runs draws what was logged first
-            self._log(values, step=epoch)
+        """One point of each training curve, live. A store that does not take it must not end the training."""
+        values = dict(zip(CURVES, (validation_ndcg, loss, seconds), strict=True))
+        try:
+            replace(self, run_id=self.training_id)._log(values, step=epoch)
         except (MlflowException, OSError) as error:
             log.warning("epoch %d is missing in MLflow: %s", epoch, without_secrets(str(error)))
+
+    def curves(self) -> None:
+        """Take over the curves of the training: after the figures, for MLflow's pages lead with the metric that was logged first."""
+        client = self.registry.client
+        points = [point for name in CURVES for point in client.get_metric_history(self.training_id, name)]
+        metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
+        for begin in range(0, len(metrics), LARGEST_BATCH):
+            client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
 
     def metrics(self, rows: Sequence[MetricRow]) -> None:
         """The evaluation of the night's model: figures over all events, what they gain on others, and the leading one by segment."""
@@ -137,6 +147,7 @@ class Night:
 def log_evaluation(night: Night, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
     """The evaluation and the training curve, as metrics and as figures. A figure that cannot be drawn must not end the night."""
     night.metrics(rows)
+    night.curves()
     night.stand_beside(rows)
     bars = partial(segment_bars, rows, leading({row.metric for row in rows if row.segment != "all"}))
     for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", bars)):
@@ -178,14 +189,16 @@ def start_night(
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
     run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    shown = {"mlflow.note.content": f"The training of {run_name} under way.", f"{MINE}.process": _this_process(), PARENT: run_id}
+    training_id = client.create_run(registry.experiment_id, run_name="training", tags=shown).info.run_id
     status = "FAILED"
     try:
         client.set_tag(run_id, NIGHT, run_id)
         log_params(client, run_id, of_data_and_model(params, {"snapshot": snapshot, **dataset}))
         client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
-        night = Night(registry, run_id, run_name, snapshot)
+        night = Night(registry, run_id, run_name, snapshot, training_id)
         yield night
-        night._log({"seconds": time.monotonic() - started})
+        night._log({"seconds": round(time.monotonic() - started, 1)})
         status = "FINISHED"
     except Exception as error:
         client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])
@@ -195,6 +208,9 @@ def start_night(
         raise
     finally:
         client.set_terminated(run_id, status)
+        client.set_terminated(training_id, status)
+        if status == "FINISHED":  # its curves are those of the night; those of a night that broke off stay
+            client.delete_run(training_id)
 
 
 def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> DatasetInput:

@@ -77,7 +77,7 @@ def views() -> dict[str, str]:
     nights = {
         _metric("ndcg_at_10_served"): 145,
         _metric("ndcg_at_10"): 95,
-        "tags.`gate`": 80,
+        "tags.`gate`": 100,
         _metric("gain_on_champion"): 145,
         _metric("gain_on_baseline"): 140,
         "tags.`best baseline`": 155,

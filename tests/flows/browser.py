@@ -59,9 +59,12 @@ class Browser:
         (element,) = found[0].values()
         self.ask(f"/element/{element}/value", text=text)
 
-    def picture(self, file: Path, height: int) -> None:
-        """Save the page as PNG once it has come to rest, or after half a minute."""
+    def resize(self, height: int) -> None:
+        """Make the window as high."""
         self.ask("/window/rect", width=1600, height=height)
+
+    def picture(self, file: Path) -> None:
+        """Save the page as PNG once it has come to rest, or after half a minute."""
         shown, deadline = "", time.monotonic() + 30
         while time.monotonic() < deadline:
             time.sleep(5)

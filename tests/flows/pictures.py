@@ -124,11 +124,13 @@ def visit_mlflow(up: Running, browser: Browser, out: Path) -> None:
     browser.ask("/execute/sync", script=WITHOUT_ASSISTANT, args=[])
     for name, path in places.items():
         browser.go("about:blank")
+        browser.resize(TALL.get(name, HEIGHT))
         browser.go(root + path)
         if name == "mlflow-compare":
             browser.shows("segments.png")
+            time.sleep(5)
             browser.ask("/execute/sync", script=CHOOSE, args=["segments.png"])
-        browser.picture(out / f"{name}.png", TALL.get(name, HEIGHT))
+        browser.picture(out / f"{name}.png")
 
 
 def visit_prefect(up: Running, browser: Browser, out: Path) -> None:
@@ -138,8 +140,9 @@ def visit_prefect(up: Running, browser: Browser, out: Path) -> None:
     browser.enter("input", read_secret(up.home) + ENTER)
     browser.shows("Dashboard", "Flow Runs")
     for name, path in {"prefect-runs": "/runs?tag=had-work&type=span&seconds=-604800", "prefect-artifacts": "/artifacts"}.items():
+        browser.resize(TALL.get(name, HEIGHT))
         browser.go(root + path)
-        browser.picture(out / f"{name}.png", TALL.get(name, HEIGHT))
+        browser.picture(out / f"{name}.png")
 
 
 if __name__ == "__main__":

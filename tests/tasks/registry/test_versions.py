@@ -61,6 +61,12 @@ def test_curves_are_metrics_against_epochs_and_an_epoch_without_validation_has_n
     with start_night(registry, "night", {}, 1, None, {}) as night:
         for epoch, (loss, ndcg) in enumerate([(3.0, 0.1), (2.0, None), (1.0, 0.3)], start=1):
             night.epoch(epoch, loss, ndcg, 0.5)
+        live = registry.client.get_run(night.training_id)
+        assert (live.data.metrics["train/loss"], live.data.tags["mlflow.parentRunId"]) == (1.0, night.run_id)
+        night.metrics(ROWS)
+        night.curves()
+    assert next(iter(run_of(registry, night).data.metrics)) == "ndcg_at_10"
+    assert registry.client.get_run(night.training_id).info.lifecycle_stage == "deleted"
     history = registry.client.get_metric_history
     assert [(point.step, point.value) for point in history(night.run_id, "train/loss")] == [(1, 3.0), (2, 2.0), (3, 1.0)]
     assert [(point.step, point.value) for point in history(night.run_id, "validation/ndcg_at_10")] == [(1, 0.1), (3, 0.3)]
@@ -70,9 +76,10 @@ def test_a_store_that_fails_while_the_model_is_trained_costs_a_point_and_not_the
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
-        gone = replace(night, run_id="0" * 32)
+        gone = replace(night, training_id="0" * 32)
         gone.epoch(1, 3.0, 0.1, 0.5)
         night.epoch(2, 2.0, 0.2, 0.5)
+        night.curves()
     assert "epoch 1 is missing in MLflow" in caplog.text
     assert [point.step for point in registry.client.get_metric_history(night.run_id, "train/loss")] == [2]
     assert run_of(registry, night).info.status == "FINISHED"
@@ -175,6 +182,8 @@ def test_a_night_that_breaks_off_says_how(registry: Registry, error: BaseExcepti
         raise error
     run = run_of(registry, night)
     assert run.info.status == status
+    training = registry.client.get_run(night.training_id).info
+    assert (training.status, training.lifecycle_stage) == (status, "active")
     assert run.data.tags.get("minutehand.error") == ("ValueError: no events" if status == "FAILED" else None)
 
 

@@ -65,7 +65,7 @@ def report(landed: list[landing.Landed]) -> None:
                 "%s %s: %d rows, %d new, %d changed, %d duplicate, %d rejected in %.1f s",
                 *(file.kind, visible_line(file.file), file.read, file.new, file.changed, file.duplicate, file.rejected, file.seconds),
             )
-    create_table_artifact(table=[_row(file) for file in landed], key="ingest", description="What became of the landed files")
+    create_table_artifact(table=[_row(file) for file in landed], key="ingest", description="What became of the files of the landing folder")
 
 
 def _row(file: landing.Landed) -> dict[str, Any]:

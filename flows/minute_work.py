@@ -109,6 +109,6 @@ def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:
     """Log the minute in one line, and keep the freshness of the last hours as an artifact."""
     text = increments.told(done.version, done.learnt.verdict, done.predicted, n_lists)
     get_run_logger().log(logging.INFO if done.learnt.verdict.passed else logging.WARNING, text)
-    create_markdown_artifact(text, key="minute-report", description="What the newest minute learnt")
+    create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
     waits = reading.freshness_by_hour(tables)
-    create_table_artifact(table=waits, key="freshness", description="Seconds from an event to its list")
+    create_table_artifact(table=waits, key="freshness", description="Seconds from what users did to the lists that know it")

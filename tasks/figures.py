@@ -23,7 +23,6 @@ BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
 LEAST_SPAN = 3 / 1440
 """Room on both sides of the minutes of a day, in days."""
-TITLES = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "NDCG@10 as served"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ def _draw_curve(axes: Axes, title: str, points: Sequence[tuple[int, float]], col
         axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=INK)
 
 
-def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10") -> Figure:
-    """A metric: one group of bars a segment and one bar a model, in the order of the rows, with intervals where there are any."""
-    shown = [row for row in rows if row.metric == metric and row.value is not None and isfinite(row.value)]
+def segment_bars(rows: Sequence[MetricRow]) -> Figure:
+    """NDCG@10: one group of bars a segment and one bar a model, in the order of the rows, with intervals where there are any."""
+    shown = [row for row in rows if row.metric == "ndcg_at_10" and row.value is not None and isfinite(row.value)]
     segments = list(dict.fromkeys(row.segment for row in shown))
     models = list(dict.fromkeys(row.model for row in shown))
     figure = Figure(figsize=(max(6.0, 1.2 + 1.9 * len(segments)), 4.8), layout="constrained")
@@ -76,7 +75,7 @@ def segment_bars(rows: Sequence[MetricRow], metric: str = "ndcg_at_10") -> Figur
         axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=colors[model], label=model.replace("_", " "))
         _draw_intervals(axes, places, [row for _, row in bars])
     axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
-    axes.set_title(f"{TITLES.get(metric, metric)} on the held-out events", loc="left", fontweight="bold", color=INK)
+    axes.set_title("NDCG@10 on the held-out events", loc="left", fontweight="bold", color=INK)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", length=0)
     _clean(axes)
@@ -128,7 +127,7 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
         so_far = np.cumsum(points * weights) / np.maximum(np.cumsum(weights), 1)
         last = f" {so_far[-1]:.4f}" if len(so_far) else ""
         axes.plot(at, so_far, color=color, linewidth=2.4 if name == "live" else 1.6, marker=_dots(at), markersize=4, label=label + last)
-    title = f"{TITLES.get(metric, metric)} of what came next, before it was learnt: so far (bold) and by the minute"
+    title = f"{metric} of what came next, before it was learnt: so far (bold) and by the minute"
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     axes.xaxis_date(UTC)

@@ -149,8 +149,7 @@ def log_evaluation(night: Night, rows: Sequence[MetricRow], loss: Sequence[float
     night.metrics(rows)
     night.curves()
     night.stand_beside(rows)
-    bars = partial(segment_bars, rows, leading({row.metric for row in rows if row.segment != "all"}))
-    for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", bars)):
+    for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", partial(segment_bars, rows))):
         try:
             figure = draw()
         except Exception:  # whatever matplotlib stumbles over: a version without its figure is worth more than none

@@ -127,7 +127,8 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
         so_far = np.cumsum(points * weights) / np.maximum(np.cumsum(weights), 1)
         last = f" {so_far[-1]:.4f}" if len(so_far) else ""
         axes.plot(at, so_far, color=color, linewidth=2.4 if name == "live" else 1.6, marker=_dots(at), markersize=4, label=label + last)
-    title = f"{metric} of what came next, before it was learnt: so far (bold) and by the minute"
+    name = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "Served NDCG@10"}.get(metric, metric)
+    title = f"{name} of what came next, before it was learnt: so far (bold) and by the minute"
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     axes.xaxis_date(UTC)

@@ -59,6 +59,11 @@ class Browser:
         (element,) = found[0].values()
         self.ask(f"/element/{element}/value", text=text)
 
+    def click(self, text: str) -> None:
+        """Click on the element with that text."""
+        (element,) = self.ask("/element", using="xpath", value=f"//*[text()='{text}']").values()
+        self.ask(f"/element/{element}/click")
+
     def resize(self, height: int) -> None:
         """Make the window as high."""
         self.ask("/window/rect", width=1600, height=height)

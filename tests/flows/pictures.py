@@ -28,16 +28,12 @@ NIGHTS = (timedelta(hours=54), timedelta(hours=30), timedelta(hours=6))
 """How long before the end of the shop each night begins. The shop is moved in time to end now."""
 SHORT = {"MINUTEHAND_TRAIN__MAX_EPOCHS": "1", "MINUTEHAND_TRAIN__LEARNING_RATE": "1e-4"}
 N_MINUTES = 5
-HEIGHT, TALL = 900, {"mlflow-compare": 2500, "mlflow-last-night": 1100, "prefect-runs": 1900}
+HEIGHT, TALL = 900, {"mlflow-compare": 2800, "mlflow-last-night": 1100, "prefect-runs": 1900}
 WITHOUT_ASSISTANT = """
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 """What MLflow's page notes once a person has closed its assistant, which covers a quarter of it."""
-CHOOSE = """
-const leaf = [...document.querySelectorAll('*')].find(each => each.childElementCount === 0 && each.textContent === arguments[0]);
-leaf?.click();
-"""
 
 
 def main() -> None:
@@ -128,8 +124,7 @@ def visit_mlflow(up: Running, browser: Browser, out: Path) -> None:
         browser.go(root + path)
         if name == "mlflow-compare":
             browser.shows("segments.png")
-            time.sleep(5)
-            browser.ask("/execute/sync", script=CHOOSE, args=["segments.png"])
+            browser.click("segments.png")
         browser.picture(out / f"{name}.png")
 
 

@@ -46,7 +46,6 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[lan
         migrate(lake)
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
         landed = [file for kind, some in kinds if some for file in take_in(lake, folder, kind, some, settings.ingest)]
-    tag_run(WORK)
     report(landed)
     stuck = [file for file in landed if file.outcome == "stuck"]
     if stuck:
@@ -55,7 +54,8 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[lan
 
 
 def report(landed: list[landing.Landed]) -> None:
-    """One line a file in the log, and the table among the run's artifacts."""
+    """One line a file in the log, the table among the run's artifacts, and a tag that finds the run."""
+    tag_run(WORK)
     logger = get_run_logger()
     for file in landed:
         if file.error:

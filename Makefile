@@ -18,7 +18,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 BENCHES := $(sort $(notdir $(basename $(shell grep -l '^if __name__ == "__main__"' bench/*.py))))
 DEMO_USERS := "select user_id from features.user_histories order by n_events desc, user_id limit 3"
 
-.PHONY: help setup demo test test-all check format bench bench-peers constraints clean
+.PHONY: help setup demo test test-all check format screenshots bench bench-peers constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ check: $(STAMP)  ## Lint, types, import contracts, SQL style
 format: $(STAMP)  ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshots: $(STAMP)  ## Make a small shop and take the pictures of docs/guides/pages.md (ten minutes)
+	$(BIN)/python -m tests.flows.pictures
 
 bench: $(STAMP)  ## Run every measurement in bench/ but that of the peers (over an hour)
 	@set -e; for name in $(BENCHES); do echo "== bench.$$name"; $(BIN)/python -m bench.$$name; done

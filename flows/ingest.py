@@ -9,6 +9,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from flows.logs import speak
+from flows.run_names import WORK, name_moment, tag_run
 from flows.stages import retried
 from models.errors import UserError
 from models.visible import in_markdown, visible_line
@@ -21,7 +22,7 @@ LONGEST = 1000
 take_in = retried("take-in", landing.take_in_together, run_name="take-in-{kind}")
 
 
-@flow(name="ingest", description=__doc__)
+@flow(name="ingest", flow_run_name=name_moment, description=__doc__)
 def ingest() -> list[landing.Landed]:
     """What became of the waiting files; ends at once where none waits, or where a minute is taking them in."""
     settings = load()
@@ -53,7 +54,8 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[lan
 
 
 def report(landed: list[landing.Landed]) -> None:
-    """One line a file in the log, and the table among the run's artifacts."""
+    """One line a file in the log, the table among the run's artifacts, and a tag that finds the run."""
+    tag_run(WORK)
     logger = get_run_logger()
     for file in landed:
         if file.error:

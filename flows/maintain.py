@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.logs import speak
+from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
 from tasks import upkeep
@@ -19,7 +20,7 @@ speak()
 maintain_lake = retried("maintain", upkeep.maintain)
 
 
-@flow(name="maintain", description=__doc__)
+@flow(name="maintain", flow_run_name=name_moment, description=__doc__)
 def maintain() -> upkeep.MaintenanceSummary:
     """What was done; safe at any time, beside any other flow."""
     settings = load()

@@ -12,6 +12,7 @@ from prefect import flow, get_run_logger
 
 from flows import logs
 from flows.ingest import empty_landing, is_waiting
+from flows.run_names import name_moment
 from flows.stages import timed
 from models.errors import UserError
 from settings import Settings, load
@@ -25,7 +26,7 @@ TURN_WAIT_S = 30.0
 """How long a minute waits for another publisher: otherwise the hand-over of a night would cost the minute that begins during it."""
 
 
-@flow(name="minute", description=__doc__)
+@flow(name="minute", flow_run_name=name_moment, description=__doc__)
 def minute() -> str | None:
     """One minute; returns the version that is live after it, None if there was nothing to do.
 

@@ -10,6 +10,7 @@ from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.learning import Learning, learn_news, learn_nothing
+from flows.run_names import WORK, tag_run
 from flows.stages import stage, timed
 from settings import Settings
 from tasks import encoding, lake, locks, process, reading
@@ -26,6 +27,7 @@ def get_ready(settings: Settings) -> versions.Registry:
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:
     """Mend, encode, predict, learn, register, rank, publish, report; returns the version that is live then."""
+    tag_run(WORK)
     published = pointer.live_version(tables) or ""
     live, champion = find_live(tables, models, published)
     if live.version != published:
@@ -39,6 +41,8 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
         increments.publish_alias(models, version.version)
     with timed("log"):
         day.metrics(day_run.read_minutes(tables, day.missing_since()))
+        if day.is_due(datetime.now(UTC).replace(tzinfo=None)):
+            day.draw(day_run.read_minutes(tables, day.began))
     with timed("prune"):
         increments.prune_increments(models, settings.registry.keep_increments, version.version)
     return version.version

@@ -12,6 +12,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from flows import logs
 from flows.handover import hand_over
+from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
 from models.device import pick_device
 from models.errors import without_secrets
@@ -19,7 +20,7 @@ from settings import Settings, load
 from tasks import encoding, lake, locks, process, upkeep
 from tasks.night import dataset, learning, report
 from tasks.publish import night, pointer, publication
-from tasks.registry import gate, night_run, versions
+from tasks.registry import gate, night_run, pages, versions
 from tasks.registry import upkeep as registry_upkeep
 
 logs.speak()
@@ -36,13 +37,14 @@ prune = retried("prune", registry_upkeep.prune)
 maintain = retried("maintain", upkeep.maintain)
 
 
-@flow(name="nightly", description=__doc__)
+@flow(name="nightly", flow_run_name=name_night, description=__doc__)
 def nightly(minutes: float | None = None) -> str:
     """One night; returns the version that is live after it. Safe to run again after any interruption.
 
     minutes: training budget on the past; None for MINUTEHAND_TRAIN__MINUTES.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
+    tag_run(NIGHT, WORK)
     with locks.take(settings.home), lake.explained():
         process.use_threads(settings.threads)
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
@@ -75,14 +77,23 @@ def learn_and_publish(
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
     get_run_logger().log(verdict.level, verdict.text)
+    run.verdict(version)
     live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, verdict.live, flow_run_id)
     now = datetime.now(UTC).replace(tzinfo=None)
     judged_as = publication.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
     write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
-    create_markdown_artifact(text, key="nightly-report", description="What the night learnt")
-    create_link_artifact(link=without_secrets(settings.mlflow_url) + run.page, link_text="the run in MLflow", key="nightly-mlflow-run")
+    show_report(text, without_secrets(settings.mlflow_url), run)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     maintain(tables, spare=versions.snapshots(models), keep_from=versions.unpublished_snapshot(models, live.version))
     return live.version
+
+
+def show_report(text: str, mlflow_url: str, run: night_run.Night) -> None:
+    """The report among the artifacts of the flow run, and the pages of MLflow that have more."""
+    page, nights = mlflow_url + run.page, mlflow_url + pages.nights_page(run.registry.experiment_id)
+    linked = f"{text}\n\nIn MLflow: [this night]({page}), [all nights side by side]({nights})"
+    create_markdown_artifact(linked, key="nightly-report", description="Verdict and figures of the night")
+    create_link_artifact(page, "this night in MLflow", key="nightly-mlflow-run", description="Curves and model of the night")
+    create_link_artifact(nights, "all nights in MLflow", key="mlflow-nights", description="All nights side by side")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -21,6 +21,8 @@ MINE = "#0b6e4f"
 CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
+LEAST_SPAN = 3 / 1440
+"""Room on both sides of the minutes of a day, in days."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,43 @@ def replay_curves(curves: Curves) -> Figure:
     _clean(axes)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return figure
+
+
+def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapping[str, Sequence[float | None]], metric: str) -> Figure:
+    """A metric of the models of a day: its mean of the day so far in bold, and by the minute faintly.
+
+    time: of each minute, UTC. values: by model, None where a minute has none.
+    """
+    figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+    axes = figure.subplots()
+    known = {"live": ("live", MINE), "nightly": ("last night's", CHAMPION), "recent_popular": ("recent popularity", BASELINES[0])}
+    others = {name: (name.replace("_", " "), BASELINES[1]) for name in values if name not in known}
+    days = date2num(time)
+    for name, (label, color) in {name: look for name, look in (known | others).items() if name in values}.items():
+        scored = [(day, n, value) for day, n, value in zip(days, n_events, values[name], strict=True) if value is not None]
+        at, weights, points = (np.array(column, float) for column in zip(*scored, strict=True)) if scored else (np.empty(0),) * 3
+        axes.plot(at, points, color=color, linewidth=0.8, alpha=0.35)
+        so_far = np.cumsum(points * weights) / np.maximum(np.cumsum(weights), 1)
+        last = f" {so_far[-1]:.4f}" if len(so_far) else ""
+        axes.plot(at, so_far, color=color, linewidth=2.4 if name == "live" else 1.6, marker=_dots(at), markersize=4, label=label + last)
+    name = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "Served NDCG@10"}.get(metric, metric)
+    title = f"{name} of what came next, before it was learnt: so far (bold) and by the minute"
+    axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_ylim(bottom=0)
+    axes.xaxis_date(UTC)
+    if len(days):
+        axes.set_xlim(days[0] - LEAST_SPAN, days[-1] + LEAST_SPAN)  # one minute alone has no span to choose ticks for
+    axes.xaxis.set_major_locator(AutoDateLocator(maxticks=8))
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
+    axes.set_xlabel(f"time of day, UTC ({sum(n_events):,.0f} events)", color=INK, fontsize=9)
+    _clean(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def _dots(points: np.ndarray) -> str:
+    """Points of their own, where there are too few for a line to show them."""
+    return "o" if len(points) < 30 else ""
 
 
 def _colors(models: Sequence[str]) -> dict[str, str]:

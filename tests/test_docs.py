@@ -90,3 +90,10 @@ def test_every_file_that_is_named_exists() -> None:
     for document in DOCUMENTS:
         for path in re.findall(r"`((?:cli|flows|tasks|models|sql|bench|tests)/[\w/.]*)`", _text(document)):
             assert (ROOT / path).exists(), f"{path} in {document.name}"
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    shown = {Path(path).name for document in DOCUMENTS for path in re.findall(r"\]\(([^)]+\.png)\)", _text(document))}
+    sizes = {picture.name: picture.stat().st_size for picture in (ROOT / "docs" / "pictures").iterdir()}
+    assert sizes.keys() == shown
+    assert max(sizes.values()) < 300_000

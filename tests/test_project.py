@@ -70,6 +70,11 @@ def test_the_runs_of_a_deployment_beat_so_that_a_killed_one_is_known(deployment:
     assert deployment["work_pool"]["job_variables"]["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
+@pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
+def test_every_deployment_says_what_it_does(deployment: dict[str, Any]) -> None:
+    assert deployment["description"].strip()
+
+
 def _flow_of(entrypoint: str) -> Flow[..., Any]:
     """The flow that an entrypoint names; fails where there is none."""
     module, _, name = entrypoint.rpartition(".")

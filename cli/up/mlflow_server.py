@@ -20,4 +20,8 @@ def app() -> ASGIApp:
     prepare(settings)
     hosts = settings.server.accepted_hosts
     artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-    return Guard(open_server(settings.tracking_uri, artifacts, hosts), hosts, make_secret(settings.home, settings.home_access), ["/health"])
+    server = open_server(settings.tracking_uri, artifacts, hosts)
+    from tasks.registry.versions import open_registry  # imports MLflow, which open_server has to come before
+
+    open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)  # the page of the nights is there before the first night
+    return Guard(server, hosts, make_secret(settings.home, settings.home_access), ["/health"])

@@ -24,11 +24,16 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
+from flows.run_names import NIGHT, WORK
+
 SILENCE = timedelta(seconds=100)  # three heartbeats of PREFECT_FLOWS_HEARTBEAT_FREQUENCY and a little
 SILENT_RUNS = "Crash runs whose heartbeat stopped"
 OWN_RUNS = "minutehand"
 """The tag of the deployments in prefect.yaml, which make their runs beat; somebody else's may never do."""
 PAGE = 200
+FILTERS = {"nights": NIGHT, "runs that did something": WORK}
+"""Saved filters of the page of all runs: their names, and the tag that each asks for."""
+FILTER_SPAN = timedelta(days=30)
 
 
 def create_pool(name: str) -> None:
@@ -65,6 +70,16 @@ def skip_overdue_runs(pool: str) -> None:
             if run.auto_scheduled and run.deployment_id in seen:
                 client.delete_flow_run(run.id)
             seen.add(run.deployment_id)
+
+
+def save_filters() -> None:
+    """Let the page of all runs offer those that are no empty minutes, in its list of saved filters."""
+    span = {"type": "span", "seconds": -int(FILTER_SPAN.total_seconds())}
+    with get_client(sync_client=True) as client:
+        for name, tag in FILTERS.items():
+            wanted = {"tag": [tag], "range": span}
+            filters = [{"object": "flowRun", "property": key, "type": "", "operation": "", "value": value} for key, value in wanted.items()]
+            client.request("PUT", "/saved_searches/", json={"name": name, "filters": filters}).raise_for_status()
 
 
 def crash_silent_runs(silence: timedelta = SILENCE) -> None:

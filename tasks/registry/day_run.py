@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -11,18 +12,25 @@ from operator import itemgetter
 from mlflow.entities import Metric, Run, RunTag
 
 from models.results import MetricRow
+from tasks.figures import day_curves
 from tasks.lake import Lake, reading, statement
-from tasks.registry.names import day_name, metric_name, named
-from tasks.registry.versions import (
-    LARGEST_BATCH,
-    MINE,
-    Registry,
-)
+from tasks.registry.names import DIGITS, LEADING, clock, day_name, leading, metric_name
+from tasks.registry.pages import run_page
+from tasks.registry.versions import MINE, Registry
 
+log = logging.getLogger("minutehand.registry")
 MINUTE = "minute"
 MEAN_OVER = timedelta(hours=1)
 MARK = "events"
 """The metric that is logged last of each minute: where it is, the minute is whole."""
+HOURLY = (*LEADING, "hr_at_10")
+"""What is worth a mean of the last hour; of a single minute only the leading one is logged, so that charts stay few."""
+DRAWN = f"{MINE}.drawn"
+DRAWN_EVERY, FEW = timedelta(minutes=15), 10
+"""The figure of the day is drawn anew this often, and with each minute while there are few: to load matplotlib takes half a second."""
+ABOUT = """How well the minutes of {day} predicted each event before it was learnt, by three models: `live`, which learns every minute,
+`nightly`, last night's model, and `recent_popular`, what was popular just before. Steps are times of day in UTC: 1905 is 19:05.
+The artifact `day.png` shows them over the day."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Minute:
 
 @dataclass(frozen=True)
 class Day:
-    """The MLflow run of one day's increments, as an address; every method writes at once. Steps are minutes of the day."""
+    """The MLflow run of one day's increments, as an address; every method writes at once. Steps are times of day: 1905 for 19:05."""
 
     registry: Registry
     run_id: str
@@ -44,7 +52,12 @@ class Day:
     @property
     def page(self) -> str:
         """The run's page, to be put behind the address of an MLflow UI."""
-        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
+        return run_page(self.registry.experiment_id, self.run_id)
+
+    @property
+    def began(self) -> datetime:
+        """Its first moment, UTC."""
+        return datetime.combine(self.day, datetime.min.time())
 
     def logged_until(self) -> datetime | None:
         """When the newest minute was evaluated whose figures the run has."""
@@ -53,9 +66,8 @@ class Day:
 
     def missing_since(self) -> datetime:
         """From when on `metrics` needs minutes, with those that its means look back on."""
-        start = datetime.combine(self.day, datetime.min.time())
         until = self.logged_until()
-        return start if until is None else max(start, until - MEAN_OVER)
+        return self.began if until is None else max(self.began, until - MEAN_OVER)
 
     def metrics(self, minutes: Sequence[Minute]) -> int:
         """Log `model/metric` of the minutes not logged yet, and its mean over the hour up to each; gives how many minutes.
@@ -63,22 +75,51 @@ class Day:
         minutes: those evaluated since `missing_since`. The mean weighs each minute by its events.
         """
         until = self.logged_until()
-        ours = sorted((minute for minute in minutes if minute.evaluated_at.date() == self.day), key=lambda minute: minute.evaluated_at)
+        ours = self._ours(minutes)
         fresh = [minute for minute in ours if until is None or _ms(minute.evaluated_at) > _ms(until)]
         for minute in fresh:
             before = [other for other in ours if minute.evaluated_at - MEAN_OVER < other.evaluated_at <= minute.evaluated_at]
-            self._log(minute.evaluated_at, {**named(minute.rows), **_means(before), MARK: _n_events(minute)})
+            hourly = {f"{name}_last_hour": value for name, value in _means(before, HOURLY).items()}
+            self._log(minute.evaluated_at, {**_means([minute], [_lead([minute])]), **hourly, MARK: _n_events(minute)})
         return len(fresh)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the figure of the day wants drawing again."""
+        drawn = self.registry.client.get_run(self.run_id).data.tags.get(DRAWN, "0 ")
+        n_minutes, _, at = drawn.partition(" ")
+        return int(n_minutes) < FEW or now - datetime.fromisoformat(at) >= DRAWN_EVERY
+
+    def draw(self, minutes: Sequence[Minute]) -> None:
+        """The models over the day up to now: as a figure, as `model/metric_so_far`, and in the description. minutes: all of the day."""
+        ours, client = self._ours(minutes), self.registry.client
+        if not ours:
+            return
+        lead, at = _lead(ours), ours[-1].evaluated_at
+        so_far, n_events = _means(ours, [lead]), int(sum(map(_n_events, ours)))
+        self._log(at, {**{f"{name}_so_far": value for name, value in so_far.items()}, f"{MARK}_so_far": n_events})
+        models = [name.partition("/")[0] for name in so_far]
+        values = {model: [_means([minute], [lead]).get(f"{model}/{lead}") for minute in ours] for model in models}
+        try:
+            figure = day_curves([minute.evaluated_at for minute in ours], [_n_events(minute) for minute in ours], values, lead)
+        except Exception:  # whatever matplotlib stumbles over: the minute is worth more than its figure
+            log.warning("the figure of the day could not be drawn", exc_info=True)
+        else:
+            client.log_figure(self.run_id, figure, "day.png", save_kwargs={"dpi": 130})
+        means = ", ".join(f"`{model}` **{so_far[f'{model}/{lead}']:.4f}**" for model in models)
+        text = f"{lead} of {n_events:,} events until {at:%H:%M} UTC: {means}.\n\n{ABOUT.format(day=self.day)}"
+        tags = {DRAWN: f"{len(ours)} {at.isoformat()}", "mlflow.note.content": text}
+        client.log_batch(self.run_id, tags=[RunTag(name, text) for name, text in tags.items()])
 
     def discarded(self, minute: datetime, text: str) -> None:
         """Why an update was not taken, as an artifact."""
         self.registry.client.log_text(self.run_id, text, f"discarded/{minute:%H-%M}.md")
 
-    def _log(self, moment: datetime, values: Mapping[str, float | None]) -> None:
-        step, time = moment.hour * 60 + moment.minute, _ms(moment)
-        metrics = [Metric(name, value, time, step) for name, value in values.items() if value is not None]
-        for begin in range(0, len(metrics), LARGEST_BATCH):
-            self.registry.client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
+    def _ours(self, minutes: Sequence[Minute]) -> list[Minute]:
+        return sorted((minute for minute in minutes if minute.evaluated_at.date() == self.day), key=lambda minute: minute.evaluated_at)
+
+    def _log(self, moment: datetime, values: Mapping[str, float]) -> None:
+        metrics = [Metric(name, round(value, DIGITS), _ms(moment), clock(moment)) for name, value in values.items()]
+        self.registry.client.log_batch(self.run_id, metrics=metrics)
 
 
 def read_minutes(lake: Lake, since: datetime) -> list[Minute]:
@@ -94,7 +135,9 @@ def close_days(registry: Registry, lake: Lake, today: date) -> None:
     for run in _day_runs(registry, "attributes.status = 'RUNNING'"):
         day = Day(registry, run.info.run_id, date.fromisoformat(run.data.tags[f"{MINE}.day"]))
         if day.day < today:
-            day.metrics(read_minutes(lake, day.missing_since()))
+            minutes = read_minutes(lake, day.began)
+            day.metrics(minutes)
+            day.draw(minutes)
             registry.client.set_terminated(day.run_id, "FINISHED")
 
 
@@ -109,6 +152,7 @@ def open_day(registry: Registry, day: date, champion: str) -> Day:
             f"{MINE}.cadence": MINUTE,
             tag: day.isoformat(),
             f"{MINE}.champion": champion,
+            "mlflow.note.content": ABOUT.format(day=day),
         }
         run_id = client.create_run(registry.experiment_id, run_name=day_name(day), tags=tags).info.run_id
     else:
@@ -122,13 +166,19 @@ def _day_runs(registry: Registry, condition: str) -> list[Run]:
     return list(registry.client.search_runs([registry.experiment_id], query, order_by=["attributes.start_time DESC"], max_results=20))
 
 
-def _means(minutes: Sequence[Minute]) -> dict[str, float]:
-    """Means of every overall figure of some minutes, weighted by their events."""
+def _lead(minutes: Sequence[Minute]) -> str:
+    """The metric that leads in some minutes."""
+    return leading({row.metric for minute in minutes for row in minute.rows if row.segment == "all"})
+
+
+def _means(minutes: Sequence[Minute], metrics: Collection[str]) -> dict[str, float]:
+    """Means of overall figures of some minutes by `model/metric`, weighted by their events."""
     sums: dict[str, tuple[float, int]] = {}
-    for row in (row for minute in minutes for row in minute.rows if row.segment == "all" and row.value is not None):
-        total, n = sums.get(metric_name(row), (0.0, 0))
-        sums[metric_name(row)] = total + float(row.value or 0.0) * row.n_events, n + row.n_events
-    return {f"{name}_last_hour": total / n for name, (total, n) in sums.items() if n}
+    for row in (row for minute in minutes for row in minute.rows if row.segment == "all" and row.metric in metrics):
+        if row.value is not None:
+            total, n = sums.get(metric_name(row), (0.0, 0))
+            sums[metric_name(row)] = total + row.value * row.n_events, n + row.n_events
+    return {name: total / n for name, (total, n) in sums.items() if n}
 
 
 def _n_events(minute: Minute) -> float:

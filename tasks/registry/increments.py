@@ -32,7 +32,7 @@ from models.results import MetricRow
 from tasks.registry.day_run import MINUTE, Day
 from tasks.registry.errors import DamagedError
 from tasks.registry.integrity import DIGEST, digest_of
-from tasks.registry.names import CHAMPION, LIVE
+from tasks.registry.names import CHAMPION, LIVE, leading, moment_name
 from tasks.registry.upkeep import delete_model, delete_versions, prune
 from tasks.registry.versions import (
     Registry,
@@ -71,12 +71,12 @@ class Mended:
 
 
 def register_increment(
-    day: Day, checkpoint_folder: Path, parent: Version, snapshot: int, tags: Mapping[str, object] | None = None
+    day: Day, checkpoint_folder: Path, parent: Version, snapshot: int, tags: Mapping[str, object] | None = None, reason: str = ""
 ) -> Version:
     """Put a checkpoint into the registry as an increment of its parent. The folder is moved where artifacts are on this machine.
 
-    snapshot: the events up to it are in the weights. The increment is packed as its parent is: the same code, signature
-    and requirements, and another checkpoint. It has no alias yet.
+    snapshot: the events up to it are in the weights. reason: the verdict of the gate. The increment is packed as its parent is: the same
+    code, signature and requirements, and another checkpoint. It has no alias yet.
     """
     registry, client = day.registry, day.registry.client
     known = {"cadence": MINUTE, "parent": parent.version, CHAMPION: parent.champion, "snapshot": snapshot, **(tags or {})}
@@ -92,7 +92,10 @@ def register_increment(
     client.log_outputs(day.run_id, [LoggedModelOutput(model.model_id, step=0)])
     mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
     version = client.create_model_version(
-        *(registry.model_name, f"models:/{model.model_id}", day.run_id), tags=texts, model_id=model.model_id
+        *(registry.model_name, f"models:/{model.model_id}", day.run_id),
+        tags=texts,
+        model_id=model.model_id,
+        description=f"taken: {reason or 'not judged'}; {moment_name(MINUTE, datetime.now(UTC))}, on top of version {parent.version}",
     ).version
     return Version(str(version), day.run_id, target / "artifacts" / "checkpoint", texts)
 
@@ -109,12 +112,13 @@ def keep(
         day.discarded(datetime.now(UTC), f"Version {parent.version} stays, and the events stay due: {verdict.reason}\n\n{figures}\n")
         return parent, Watermarks(snapshot, before.learnt)
     save()
-    return register_increment(day, folder, parent, snapshot, verdict.figures), Watermarks(snapshot, snapshot)
+    return register_increment(day, folder, parent, snapshot, verdict.figures, verdict.reason), Watermarks(snapshot, snapshot)
 
 
 def told(version: Version, verdict: Verdict, rows: Sequence[MetricRow], n_users: int) -> str:
     """One run in a line."""
-    overall = [row for row in rows if (row.segment, row.metric) == ("all", "ndcg_at_10") and row.value is not None]
+    lead = leading({row.metric for row in rows if row.segment == "all"})
+    overall = [row for row in rows if (row.segment, row.metric) == ("all", lead) and row.value is not None]
     figures = ", ".join(f"{row.model} {row.value:.4f}" for row in overall)
     predicted = f"{overall[0].n_events} new events (NDCG@10 before they were learnt: {figures})" if overall else "no new event"
     outcome = verdict.reason if verdict.passed else f"THE UPDATE IS DISCARDED: {verdict.reason}"

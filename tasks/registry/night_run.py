@@ -7,16 +7,17 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from models.errors import without_secrets
@@ -24,8 +25,20 @@ from models.results import MetricRow
 from models.visible import visible
 from tasks.figures import segment_bars, training_curve
 from tasks.registry.integrity import DIGEST, digest_of
-from tasks.registry.names import LONGEST_PARAM, flatten, named, night_name, note
+from tasks.registry.names import (
+    DIGITS,
+    LONGEST_PARAM,
+    NIGHTLY,
+    best_baseline,
+    figures_of,
+    gains,
+    leading,
+    note,
+    of_data_and_model,
+    segments_of,
+)
 from tasks.registry.packing import pack
+from tasks.registry.pages import last_night_view, night_page, nights_page, run_page
 from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, all_versions, log_params, now_ms, running_runs
 
 if TYPE_CHECKING:
@@ -33,49 +46,97 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("minutehand.registry")
 DEAD_AFTER_HOURS = 24
+PARENT, NIGHT = "mlflow.parentRunId", f"{MINE}.night"
+BESIDE = "beside"
+"""The cadence of the runs that stand beside a night's: its champion and its baselines on the same events."""
+CURVES = ("validation/ndcg_at_10", "train/loss", "train/epoch_seconds")
+GATE, VERDICT, BEST_BASELINE = "gate", "verdict", "best baseline"
+"""Tags of a night's run that a person reads, so without a prefix."""
 
 
 @dataclass(frozen=True)
 class Night:
-    """The MLflow run of one night, as an address; every method writes at once."""
+    """The MLflow run of one night, as an address; every method writes at once. training_id: of the run that shows the training live."""
 
     registry: Registry
     run_id: str
     run_name: str
     snapshot: int
+    training_id: str
 
     @property
     def page(self) -> str:
-        """The run's page, to be put behind the address of an MLflow UI; without the word at its end the menu is that for chatbots."""
-        return f"/#/experiments/{self.registry.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
+        """The run's page, to be put behind the address of an MLflow UI."""
+        return run_page(self.registry.experiment_id, self.run_id)
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
-        """One point of each training curve. A store that does not take it must not end the training."""
-        values = {"train/loss": loss, "validation/ndcg_at_10": validation_ndcg, "train/epoch_seconds": seconds}
+        """One point of each training curve, live. A store that does not take it must not end the training."""
+        values = dict(zip(CURVES, (validation_ndcg, loss, seconds), strict=True))
         try:
-            self._log(values, step=epoch)
+            replace(self, run_id=self.training_id)._log(values, step=epoch)
         except (MlflowException, OSError) as error:
             log.warning("epoch %d is missing in MLflow: %s", epoch, without_secrets(str(error)))
 
+    def curves(self) -> None:
+        """Take over the curves of the training: after the figures, for MLflow's pages lead with the metric that was logged first."""
+        client = self.registry.client
+        points = [point for name in CURVES for point in client.get_metric_history(self.training_id, name)]
+        metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
+        for begin in range(0, len(metrics), LARGEST_BATCH):
+            client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
+
     def metrics(self, rows: Sequence[MetricRow]) -> None:
-        """The evaluation, as `model/metric` over all events and `model/metric_segment` within a segment."""
-        self._log(named(rows))
+        """The evaluation of the night's model: figures over all events, what they gain on others, and the leading one by segment."""
+        self._log({**figures_of(rows, MINE), **gains(rows), **segments_of(rows, MINE)})
+        best = best_baseline(rows)
+        if best is not None:
+            self.registry.client.set_tag(self.run_id, BEST_BASELINE, f"{best[0]} {best[1]:.4f}")
+
+    def stand_beside(self, rows: Sequence[MetricRow]) -> None:
+        """The other models of the evaluation, each as a child run with the metrics of the night's own: one chart shows them all."""
+        client, experiment = self.registry.client, self.registry.experiment_id
+        there = {run.info.run_name for run in client.search_runs([experiment], f"tags.`{PARENT}` = '{self.run_id}'")}
+        for model in dict.fromkeys(row.model for row in rows if row.model != MINE):
+            if model not in there:  # a second try, after the first lost its way behind this point
+                tags = {
+                    "mlflow.source.name": MINE,
+                    "mlflow.source.type": "JOB",
+                    "mlflow.note.content": f"`{model}` on the held-out events of {self.run_name}.",
+                    f"{MINE}.cadence": BESIDE,
+                    f"{MINE}.process": _this_process(),
+                    PARENT: self.run_id,
+                    NIGHT: self.run_id,
+                }
+                run_id = client.create_run(experiment, run_name=model, tags=tags).info.run_id
+                replace(self, run_id=run_id)._log({**figures_of(rows, model), **segments_of(rows, model)})
+                client.set_terminated(run_id, "FINISHED")
+        view = last_night_view(self.run_id, leading(figures_of(rows, MINE)))
+        client.set_experiment_tag(experiment, *view)
+
+    def verdict(self, version: str) -> None:
+        """What the gate said of the night's version, as tags that can be columns."""
+        found = self.registry.client.get_model_version(self.registry.model_name, version)
+        tags = {GATE: found.tags.get("gate"), VERDICT: found.description, f"{MINE}.version": version}
+        self.registry.client.log_batch(self.run_id, tags=[RunTag(name, text[:LONGEST_PARAM]) for name, text in tags.items() if text])
 
     def figures(self, figures: Mapping[str, Figure]) -> None:
-        """Figures by name, as PNG."""
+        """Figures by name, as PNG; not in a folder, for the page that compares runs shows none."""
         for name, figure in figures.items():
-            self.registry.client.log_figure(self.run_id, figure, f"figures/{name}.png", save_kwargs={"dpi": 130})
+            self.registry.client.log_figure(self.run_id, figure, f"{name}.png", save_kwargs={"dpi": 130})
 
     def report(self, markdown: str) -> None:
         """The report as an artifact and, cut to what fits there, as the run's description."""
         client = self.registry.client
         client.log_text(self.run_id, markdown, "report.md")
-        client.set_tag(self.run_id, "mlflow.note.content", note(markdown))
+        lead = leading(client.get_run(self.run_id).data.metrics)
+        beside, nights = night_page(self.registry.experiment_id, self.run_id, lead), nights_page(self.registry.experiment_id)
+        links = f"[Beside its champion and baselines]({beside[1:]}), [beside other nights]({nights[1:]})"
+        client.set_tag(self.run_id, "mlflow.note.content", f"{note(markdown)}\n\n{links}")
 
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
         now = now_ms()
         metrics = [
-            Metric(name, value, now, step, model_id=model_id, run_id=self.run_id if model_id else None)
+            Metric(name, round(value, DIGITS), now, step, model_id=model_id, run_id=self.run_id if model_id else None)
             for name, value in values.items()
             if value is not None
         ]
@@ -86,6 +147,8 @@ class Night:
 def log_evaluation(night: Night, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
     """The evaluation and the training curve, as metrics and as figures. A figure that cannot be drawn must not end the night."""
     night.metrics(rows)
+    night.curves()
+    night.stand_beside(rows)
     for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", partial(segment_bars, rows))):
         try:
             figure = draw()
@@ -109,26 +172,32 @@ def start_night(
 ) -> Iterator[Night]:
     """The run of one night: FINISHED at the end of the block, FAILED after an error, KILLED after an interruption.
 
-    params: settings, nested as they are. dataset: n_events, n_users, n_items, since, until of the snapshot.
+    run_name: as Prefect calls the flow run, so that one finds the other. params: settings, nested as they are; those of data and model
+    are logged. dataset: n_events, n_users, n_items, since, until of the snapshot.
     """
     end_dead_runs(registry)
-    client = registry.client
+    client, started = registry.client, time.monotonic()
     tags = {
         "mlflow.source.name": MINE,
         "mlflow.source.type": "JOB",
-        f"{MINE}.cadence": "nightly",
+        f"{MINE}.cadence": NIGHTLY,
         f"{MINE}.snapshot": snapshot,
         f"{MINE}.process": _this_process(),
         f"{MINE}.flow_run_id": flow_run_id,
         "mlflow.source.git.commit": git_revision,
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
-    run_id = client.create_run(registry.experiment_id, run_name=night_name(run_name), tags=known).info.run_id
+    run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
+    shown = {"mlflow.note.content": f"The training of {run_name} under way.", f"{MINE}.process": _this_process(), PARENT: run_id}
+    training_id = client.create_run(registry.experiment_id, run_name="training", tags=shown).info.run_id
     status = "FAILED"
     try:
-        log_params(client, run_id, flatten(params))
+        client.set_tag(run_id, NIGHT, run_id)
+        log_params(client, run_id, of_data_and_model(params, {"snapshot": snapshot, **dataset}))
         client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
-        yield Night(registry, run_id, run_name, snapshot)
+        night = Night(registry, run_id, run_name, snapshot, training_id)
+        yield night
+        night._log({"seconds": round(time.monotonic() - started, 1)})
         status = "FINISHED"
     except Exception as error:
         client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])
@@ -138,6 +207,9 @@ def start_night(
         raise
     finally:
         client.set_terminated(run_id, status)
+        client.set_terminated(training_id, status)
+        if status == "FINISHED":  # its curves are those of the night; those of a night that broke off stay
+            client.delete_run(training_id)
 
 
 def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> DatasetInput:
@@ -193,13 +265,12 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
     if before:  # a second try, after the first lost its way behind this point
         client.set_registered_model_alias(registry.model_name, CHALLENGER, before[0])
         return before[0]
-    own = [row for row in rows if row.model == MINE]
-    overall = {row.metric: row.value for row in own if row.segment == "all" and row.value is not None}
+    figures = figures_of(rows, MINE)
     tags = {
-        "cadence": "nightly",
+        "cadence": NIGHTLY,
         "snapshot": str(night.snapshot),
         DIGEST: digest_of(checkpoint_folder),
-        **{name: f"{value:.6f}" for name, value in overall.items()},
+        **{name: f"{value:.6f}" for name, value in figures.items()},
     }
     model = client.create_logged_model(registry.experiment_id, registry.model_name, night.run_id, tags=tags, model_type="recommender")
     with tempfile.TemporaryDirectory(prefix=MINE) as folder:
@@ -208,7 +279,7 @@ def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], e
         client.log_model_artifacts(model.model_id, str(packed))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    night._log(named(own), model_id=model.model_id)
+    night._log(figures, model_id=model.model_id)
     mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
     version = client.create_model_version(
         *(registry.model_name, f"models:/{model.model_id}", night.run_id), tags=tags, model_id=model.model_id

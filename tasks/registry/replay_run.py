@@ -11,9 +11,11 @@ from mlflow.exceptions import MlflowException
 from models.errors import without_secrets
 from tasks.figures import Curves, replay_curves
 from tasks.registry.names import REPLAY, flatten
+from tasks.registry.pages import run_page
 from tasks.registry.versions import LARGEST_BATCH, MINE, Registry, RegistryError, log_params
 
-MEANS = ("ndcg_at_10", "hr_at_10", "mrr", "seconds_per_step")
+MEANS = ("ndcg_at_10", "hr_at_10")
+"""With the curve three metrics a policy; `replay.json` has the others, and the segments."""
 
 
 def log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> str:
@@ -49,8 +51,8 @@ def _log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> s
     ]
     for begin in range(0, len(points), LARGEST_BATCH):
         client.log_batch(run_id, metrics=points[begin : begin + LARGEST_BATCH])
-    client.log_figure(run_id, replay_curves(curves), "figures/replay.png", save_kwargs={"dpi": 130})
+    client.log_figure(run_id, replay_curves(curves), "replay.png", save_kwargs={"dpi": 130})
     client.log_text(run_id, json.dumps(result, indent=2, default=str), "replay.json")
     client.log_batch(run_id, tags=[RunTag(f"{MINE}.n_replayed", str(result["data"]["n_replayed"]))])
     client.set_terminated(run_id, "FINISHED")
-    return f"/#/experiments/{registry.experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    return run_page(registry.experiment_id, run_id)

@@ -30,11 +30,11 @@ from models.errors import without_secrets
 from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.integrity import DAMAGED, checkpoint_in, demand_whole, may_be_champion
 from tasks.registry.moved_store import follow_artifacts
-from tasks.registry.names import CHALLENGER, CHAMPION, NIGHTLY, PREVIOUS
+from tasks.registry.names import CHALLENGER, CHAMPION, MINE, NIGHTLY, PREVIOUS
+from tasks.registry.pages import views
 
 logger = logging.getLogger("minutehand.registry")
 Found = TypeVar("Found")
-MINE = "minutehand"
 LARGEST_BATCH, LONGEST_TAG = 90, 500
 
 
@@ -115,6 +115,9 @@ def _open_experiment(client: MlflowClient, name: str, artifact_root: Path | None
         raise RegistryError(f"MLflow created no experiment {name!r}; choose another name by MINUTEHAND_REGISTRY__MODEL_NAME")
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    for tag, view in views().items():
+        if found.tags.get(tag) != view:
+            client.set_experiment_tag(found.experiment_id, tag, view)
     return str(found.experiment_id)
 
 

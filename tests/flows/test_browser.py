@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import re
-import shutil
-import subprocess
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,10 +13,10 @@ import pytest
 
 from cli.secret import read_secret
 from tests.conftest import find_free_port
+from tests.flows.browser import ENTER, Browser, open_browser
 from tests.flows.up import Running, running_up
 
 pytestmark = pytest.mark.slow
-ENTER = "\ue007"
 REBOUND = "evil.example"
 ASK = """
 const [requests, done] = arguments;
@@ -39,45 +33,6 @@ form.submit();
 """
 
 
-@dataclass(frozen=True)
-class Browser:
-    """A session of chromedriver, over the W3C WebDriver protocol."""
-
-    url: str
-
-    def ask(self, path: str, **body: Any) -> Any:
-        request = urllib.request.Request(self.url + path, data=json.dumps(body).encode(), headers={"content-type": "application/json"})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120) as answer:
-            return json.load(answer)["value"]
-
-    def go(self, url: str) -> None:
-        self.ask("/url", url=url)
-
-    def text(self) -> str:
-        return str(self.ask("/execute/sync", script="return document.body.innerText", args=[]))
-
-    def refused_hosts(self) -> set[str]:
-        """The hosts that pages have tried to reach since the last call, where the policy of our servers has stopped them."""
-        lines = [line["message"].partition(" ")[2] for line in self.ask("/se/log", type="browser")]
-        return {host for line in lines if "Content Security Policy" in line for host in re.findall(r"\w+://([^/'\s]+)", line)}
-
-    def shows(self, *texts: str) -> None:
-        """Wait until the page shows all of the texts."""
-        deadline = time.monotonic() + 60
-        while not all(text in self.text() for text in texts):
-            assert time.monotonic() < deadline, f"{texts} not in: {self.text()}"
-            time.sleep(0.5)
-
-    def enter(self, css: str, text: str) -> None:
-        """Type into the first element, once it is there."""
-        deadline = time.monotonic() + 60
-        while not (found := self.ask("/elements", using="css selector", value=css)):
-            assert time.monotonic() < deadline, f"no {css} in: {self.text()}"
-            time.sleep(0.5)
-        (element,) = found[0].values()
-        self.ask(f"/element/{element}/value", text=text)
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_up(tmp_path_factory.mktemp("up"), find_free_port(), find_free_port()) as up:
@@ -86,30 +41,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium for which a foreign name leads to this machine; from Debian, if it is not installed."""
-    if shutil.which("chromedriver") is None:
-        subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "--no-install-recommends", "chromium", "chromium-driver"], check=True, capture_output=True
-        )
-    port = find_free_port()
-    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-proxy-server", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-    try:
-        time.sleep(2)
-        wanted = {
-            "alwaysMatch": {
-                "goog:chromeOptions": {"args": arguments},
-                "goog:loggingPrefs": {"browser": "ALL"},
-                "timeouts": {"script": 60_000, "pageLoad": 90_000},
-            }
-        }
-        session = Browser(f"http://127.0.0.1:{port}").ask("/session", capabilities=wanted)["sessionId"]
-        yield Browser(f"http://127.0.0.1:{port}/session/{session}")
-        urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/session/{session}", method="DELETE"), timeout=60).close()
-    finally:
-        driver.terminate()
-        driver.wait(20)
+    """A Chromium for which a foreign name leads to this machine."""
+    with open_browser(f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -175,7 +109,7 @@ def test_a_foreign_page_changes_nothing_even_where_the_browser_knows_the_secret(
             browser.ask("/execute/sync", script=SUBMIT, args=[target, enctype])
             browser.shows("requests from other origins are refused")
     assert running.call("POST", "variables/filter", {}) == []
-    assert running.experiments() == ["Default"]
+    assert "evil" not in running.experiments()
 
 
 def test_a_foreign_name_that_leads_to_this_machine_gets_nothing(running: Running, browser: Browser) -> None:

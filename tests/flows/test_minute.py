@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -117,7 +118,21 @@ def test_a_minute_without_news_loads_no_model_and_leaves_no_trace(shop: Shop, pr
     assert done.stdout.splitlines() == ["set()"], done.stderr[-3000:]
     assert shop.value(snapshots) == before
     assert list((shop.home / "minute").iterdir()) == [shop.home / "minute" / "lock"]
-    assert len(shop.models.client.search_runs([shop.models.experiment_id])) == 1
+    assert shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'") == []
+
+
+def test_a_minute_that_did_something_is_found_by_its_tag_and_named_by_its_time(shop: Shop, carts: str) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+
+    found = FlowRunFilter(tags=FlowRunFilterTags(all_=["had-work"]))
+    with get_client(sync_client=True) as client:
+        before = {run.id for run in client.read_flow_runs(flow_run_filter=found)}
+        assert shop.spend_minute() == "2"
+        (worked,) = [run for run in client.read_flow_runs(flow_run_filter=found) if run.id not in before]
+        assert shop.spend_minute() is None
+        assert {run.id for run in client.read_flow_runs(flow_run_filter=found)} == {*before, worked.id}
+    assert re.fullmatch(r"minute \d\d:\d\d", worked.name)
 
 
 def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_is_in_lists_of_others(shop: Shop, carts: str) -> None:
@@ -138,7 +153,9 @@ def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop
     assert shop.ask(by) == [("live", "1", 3), ("nightly", "1", 3), ("recent_popular", None, 3)]
     (run,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'")
     assert run.info.status == "RUNNING"
-    assert {"live/ndcg_at_10", "nightly/ndcg_at_10", "recent_popular/ndcg_at_10", "live/ndcg_at_10_last_hour"} <= set(run.data.metrics)
+    wanted = {f"{model}/ndcg_at_10{over}" for model in ("live", "nightly", "recent_popular") for over in ("", "_last_hour", "_so_far")}
+    assert wanted <= set(run.data.metrics)
+    assert [file.path for file in shop.models.client.list_artifacts(run.info.run_id)] == ["day.png"]
     assert versions.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from models.errors import UserError
 from tasks import locks
@@ -74,6 +77,28 @@ def test_the_first_night_registers_a_champion_and_publishes_it(shop: Shop) -> No
     assert versions.aliases(shop.models) == {"champion": "1", "live": "1"}
     assert shop.ask("select model_version, n_users, n_items from recs.publications") == [("1", 40, 30)]
     demand_sound(shop)
+
+
+def test_a_night_is_called_alike_in_prefect_and_mlflow_and_carries_the_verdict_and_all_its_artifacts_say_what_they_are(shop: Shop) -> None:
+    from prefect.client.orchestration import get_client
+
+    (night,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(night.data.tags["minutehand.flow_run_id"]))
+        artifacts = client.read_artifacts(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+    assert run.name == night.info.run_name
+    assert re.fullmatch(r"night \d{4}-\d\d-\d\d( \d\d:\d\d)?", run.name)
+    assert set(run.tags) == {"nightly", "had-work"}
+    assert (night.data.tags["gate"], night.data.tags["minutehand.version"]) == ("promoted", "1")
+    assert "NDCG@10" in night.data.tags["verdict"]
+    assert {artifact.key for artifact in artifacts} == {"nightly-report", "nightly-mlflow-run", "mlflow-nights"}
+    assert all(artifact.description for artifact in artifacts)
+
+
+def test_a_second_night_of_a_day_has_its_time_in_its_name(shop: Shop) -> None:
+    shop.spend_night()
+    newest = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")[0]
+    assert re.fullmatch(r"night \d{4}-\d\d-\d\d \d\d:\d\d", newest.info.run_name)
 
 
 def test_nothing_that_a_night_leaves_can_be_read_by_others(shop: Shop) -> None:

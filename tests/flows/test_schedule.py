@@ -61,7 +61,7 @@ def test_every_listener_is_on_127_0_0_1_and_does_nothing_without_the_secret_or_f
             assert status(running.mlflow_port, "GET", "/health", **headers) in refused
 
     assert running.call("POST", "variables/filter", {}) == []
-    assert running.experiments() == ["Default"]
+    assert running.experiments() == ["Default", "minutehand"]
     runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": ["maintain"]}}})
     assert [run for run in runs if not run["auto_scheduled"]] == []
     assert not (running.home / "pwned").exists()

@@ -49,8 +49,12 @@ class Running:
 
     def experiments(self) -> list[str]:
         """The names of MLflow's experiments."""
-        url = f"http://127.0.0.1:{self.mlflow_port}/api/2.0/mlflow/experiments/search"
-        return [found["name"] for found in self._call("POST", url, {"max_results": 100})["experiments"]]
+        return sorted(found["name"] for found in self.mlflow("experiments/search", {"max_results": 100})["experiments"])
+
+    def mlflow(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """MLflow's answer to a GET, or to a POST where there is a body."""
+        url = f"http://127.0.0.1:{self.mlflow_port}/api/2.0/mlflow/{path}"
+        return self._call("GET" if body is None else "POST", url, body)
 
     def _call(self, method: str, url: str, body: dict[str, Any] | None) -> Any:
         request = urllib.request.Request(

@@ -27,9 +27,15 @@ EXAMPLE: list[dict[str, Any]] = [
 ]
 ROWS = [
     MetricRow("minutehand", "all", "ndcg_at_10", 0.12, 100, 0.10, 0.14),
+    MetricRow("minutehand", "all", "hr_at_10", 0.2, 100),
+    MetricRow("minutehand", "all", "coverage_at_10", 0.5, 100),
+    MetricRow("minutehand", "all", "ndcg_at_10_lift", 0.04, 100, 0.01, 0.07),
     MetricRow("minutehand", "warm user x cold item", "ndcg_at_10", 0.03, 9),
+    MetricRow("minutehand", "warm user x cold item", "hr_at_10", 0.05, 9),
     MetricRow("minutehand", "cold user x cold item", "ndcg_at_10", None, 0),
+    MetricRow("champion", "all", "ndcg_at_10", 0.11, 100),
     MetricRow("item_knn", "all", "ndcg_at_10", 0.08, 100),
+    MetricRow("most_popular", "all", "ndcg_at_10", 0.05, 100),
 ]
 
 

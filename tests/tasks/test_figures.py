@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from datetime import datetime, timedelta
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from models.results import MetricRow
-from tasks.figures import segment_bars, training_curve
+from tasks.figures import day_curves, segment_bars, training_curve
 
 
 def points(line: Line2D) -> list[list[float]]:
@@ -64,3 +65,20 @@ def test_nothing_held_out_is_said_in_the_figure() -> None:
     figure = segment_bars([])
     assert [text.get_text() for text in figure.axes[0].texts] == ["nothing was held out"]
     assert png(figure)
+
+
+def test_the_day_has_a_bold_line_a_model_with_the_mean_so_far_and_the_time_of_day_below() -> None:
+    noon = datetime(2026, 11, 27, 12)
+    values: dict[str, list[float | None]] = {"live": [0.4, None, 0.1], "recent_popular": [0.2, 0.2, 0.2]}
+    figure = day_curves([noon + timedelta(hours=hour) for hour in range(3)], [10, 5, 20], values, "ndcg_at_10")
+    (axes,) = figure.axes
+    bold = {str(line.get_label()): [round(y, 4) for _, y in points(line)] for line in axes.lines if line.get_linewidth() > 1}
+    assert bold == {"live 0.2000": [0.4, 0.2], "recent popularity 0.2000": [0.2, 0.2, 0.2]}
+    assert png(figure)
+    assert "13:00" in [label.get_text() for label in axes.get_xticklabels()]
+
+
+def test_a_day_of_one_minute_and_one_without_figures_are_drawn() -> None:
+    noon = datetime(2026, 11, 27, 12)
+    assert png(day_curves([noon], [3], {"live": [0.4]}, "ndcg_at_10_served"))
+    assert png(day_curves([noon], [0], {"live": [None]}, "ndcg_at_10"))

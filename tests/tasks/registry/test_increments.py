@@ -14,6 +14,7 @@ import pytest
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from sqlalchemy import event
 
+from models.metrics.segments import SEGMENTS
 from models.results import MetricRow
 from models.version import checkpoint as checkpoints
 from tasks.lake import Lake, writing
@@ -43,7 +44,7 @@ def day(registry: Registry, champion: Version) -> Day:
 
 
 def learn(day: Day, parent: Version, folder: Path, snapshot: int = 5) -> Version:
-    return register_increment(day, save_checkpoint(folder / f"learnt-{snapshot}", seed=snapshot), parent, snapshot)
+    return register_increment(day, save_checkpoint(folder / f"learnt-{snapshot}", seed=snapshot), parent, snapshot, reason="it is near")
 
 
 def files_of(registry: Registry) -> int:
@@ -57,7 +58,7 @@ def test_a_day_is_one_run_that_ends_when_the_next_begins_and_that_no_night_ends(
     assert open_day(registry, TODAY, "9").run_id == day.run_id
     assert reconcile(registry, "1").ended_runs == ()
     run = registry.client.get_run(day.run_id)
-    assert (run.info.status, run.info.run_name, run.data.tags["minutehand.champion"]) == ("RUNNING", "minutes-of-2026-11-21", "9")
+    assert (run.info.status, run.info.run_name, run.data.tags["minutehand.champion"]) == ("RUNNING", "day 2026-11-21", "9")
     tomorrow = open_day(registry, TODAY + timedelta(days=1), "9")
     close_days(registry, lake, TODAY)
     assert registry.client.get_run(day.run_id).info.status == "RUNNING"
@@ -76,7 +77,9 @@ def test_what_a_killed_minute_did_not_log_is_in_the_run_of_its_day_though_the_ne
             con.execute(INSERT_FIGURE, {"ndcg": ndcg, "at": at})
     close_days(registry, lake, midnight.date())
     history = registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")
-    assert [(point.step, point.value) for point in history] == [(24 * 60 - 2, 0.3), (24 * 60 - 1, 0.5)]
+    assert [(point.step, point.value) for point in history] == [(2358, 0.3), (2359, 0.5)]
+    assert registry.client.get_run(day.run_id).data.metrics["live/ndcg_at_10_so_far"] == pytest.approx(0.4)
+    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
 
 
 def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:
@@ -91,6 +94,9 @@ def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day:
     assert requirements[0].samefile(requirements[1])
     assert find_live(day.registry, second.version) == (second, find_version(day.registry, "1"))
     assert aliases(day.registry) == {"champion": "1", "live": "1"}
+    told = day.registry.client.get_model_version(day.registry.model_name, second.version).description
+    assert told.startswith("taken: it is near; minute ")
+    assert told.endswith(f"on top of version {first.version}")
 
 
 def test_mlflow_loads_an_increment_whose_parents_are_gone(day: Day, champion: Version, tmp_path: Path) -> None:
@@ -191,9 +197,41 @@ def test_minutes_are_points_of_curves_with_the_mean_of_the_last_hour(registry: R
     assert day.metrics(minutes) == 2
     assert day.metrics(minutes) == 0
     history = registry.client.get_metric_history
-    assert [(point.step, point.value) for point in history(day.run_id, "live/ndcg_at_10")] == [(650, 0.9), (690, 0.1), (720, 0.3)]
+    assert [(point.step, point.value) for point in history(day.run_id, "live/ndcg_at_10")] == [(1050, 0.9), (1130, 0.1), (1200, 0.3)]
     assert [point.value for point in history(day.run_id, "live/ndcg_at_10_last_hour")] == pytest.approx([0.9, 0.5999999, 0.15], abs=1e-6)
     assert [point.value for point in history(day.run_id, "events")] == [50, 30, 10]
+
+
+def test_the_run_of_a_day_says_how_its_models_did_and_draws_them(registry: Registry, day: Day) -> None:
+    models = {"live": 0.4, "nightly": 0.3, "recent_popular": 0.2}
+    kinds = ("ndcg_at_10", "ndcg_at_10_served", "hr_at_10", "mrr")
+    minutes = [
+        Minute(
+            at, [MetricRow(model, segment, kind, value, 10) for model, value in models.items() for segment in SEGMENTS for kind in kinds]
+        )
+        for at in (NOON, NOON + timedelta(minutes=65))
+    ]
+    assert "before it was learnt" in registry.client.get_run(day.run_id).data.tags["mlflow.note.content"]
+    assert day.is_due(NOON)
+    day.metrics(minutes)
+    day.draw(minutes)
+    run = registry.client.get_run(day.run_id)
+    assert len(run.data.metrics) <= 20
+    assert run.data.metrics["nightly/ndcg_at_10_served_so_far"] == pytest.approx(0.3)
+    assert "ndcg_at_10_served of 20 events until 13:05 UTC: `live` **0.4000**" in run.data.tags["mlflow.note.content"]
+    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
+
+
+def test_the_figure_of_a_day_is_drawn_with_each_of_the_first_minutes_and_then_every_quarter_of_an_hour(
+    registry: Registry, day: Day
+) -> None:
+    minutes = [minute_at(NOON + timedelta(minutes=number), 0.3, 10) for number in range(10)]
+    last = minutes[-1].evaluated_at
+    day.draw(minutes[:9])
+    assert day.is_due(minutes[8].evaluated_at)
+    day.draw(minutes)
+    assert not day.is_due(last + timedelta(minutes=14))
+    assert day.is_due(last + timedelta(minutes=15))
 
 
 def minute_at(moment: datetime, ndcg: float, n_events: int) -> Minute:
@@ -204,7 +242,7 @@ def test_a_minute_whose_figures_were_cut_off_is_logged_again_without_a_second_po
     from mlflow.entities import Metric
 
     noon = minute_at(NOON, 0.3, 10)
-    registry.client.log_batch(day.run_id, [Metric("live/ndcg_at_10", 0.3, int(NOON.replace(tzinfo=UTC).timestamp() * 1000), 720)])
+    registry.client.log_batch(day.run_id, [Metric("live/ndcg_at_10", 0.3, int(NOON.replace(tzinfo=UTC).timestamp() * 1000), 1200)])
     assert day.metrics([noon]) == 1
     assert len(registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")) == 1
 

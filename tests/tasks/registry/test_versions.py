@@ -16,11 +16,14 @@ from urllib.parse import urlparse
 import pytest
 from mlflow.entities import Run
 
+from models.metrics.segments import SEGMENTS
+from models.results import MetricRow
 from models.version import checkpoint as checkpoints
 from tasks import figures
 from tasks.registry.day_run import open_day
 from tasks.registry.errors import DamagedError
 from tasks.registry.increments import reconcile_live, register_increment
+from tasks.registry.names import LEADING
 from tasks.registry.night_run import Night, log_evaluation, register, start_night
 from tasks.registry.upkeep import reconcile
 from tasks.registry.versions import Registry, RegistryError, aliases, champion, find_version, open_registry, promote, refuse
@@ -39,11 +42,14 @@ def artifacts_of(registry: Registry, night: Night) -> Path:
 
 def test_a_night_is_a_run_with_its_settings_snapshot_and_code(registry: Registry) -> None:
     dataset = {"n_events": 12, "n_users": 3, "n_items": 5, "since": "2026-01-01", "until": "2026-02-01"}
-    with start_night(registry, "brisk-owl", {"train": {"max_epochs": 3}}, 42, "abc123", dataset, flow_run_id="f-1") as night:
+    settings = {"train": {"max_epochs": 3}, "server": {"prefect_port": 4200}, "lake": {"catalog": "lake.sqlite"}, "home": "/srv"}
+    with start_night(registry, "night 2026-02-01", settings, 42, "abc123", dataset, flow_run_id="f-1") as night:
         pass
     run = run_of(registry, night)
-    assert (run.info.run_name, run.info.status) == ("brisk-owl", "FINISHED")
-    assert run.data.params == {"train.max_epochs": "3"}
+    assert (run.info.run_name, run.info.status) == ("night 2026-02-01", "FINISHED")
+    about = {"snapshot": "42", "n_events": "12", "n_users": "3", "n_items": "5", "since": "2026-01-01", "until": "2026-02-01"}
+    assert run.data.params == {"train.max_epochs": "3", **{f"data.{name}": text for name, text in about.items()}}
+    assert run.data.metrics["seconds"] > 0
     wanted = {"minutehand.cadence": "nightly", "minutehand.snapshot": "42", "minutehand.flow_run_id": "f-1"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["mlflow.source.git.commit"] == "abc123"
@@ -55,6 +61,12 @@ def test_curves_are_metrics_against_epochs_and_an_epoch_without_validation_has_n
     with start_night(registry, "night", {}, 1, None, {}) as night:
         for epoch, (loss, ndcg) in enumerate([(3.0, 0.1), (2.0, None), (1.0, 0.3)], start=1):
             night.epoch(epoch, loss, ndcg, 0.5)
+        live = registry.client.get_run(night.training_id)
+        assert (live.data.metrics["train/loss"], live.data.tags["mlflow.parentRunId"]) == (1.0, night.run_id)
+        night.metrics(ROWS)
+        night.curves()
+    assert next(iter(run_of(registry, night).data.metrics)) == "ndcg_at_10"
+    assert registry.client.get_run(night.training_id).info.lifecycle_stage == "deleted"
     history = registry.client.get_metric_history
     assert [(point.step, point.value) for point in history(night.run_id, "train/loss")] == [(1, 3.0), (2, 2.0), (3, 1.0)]
     assert [(point.step, point.value) for point in history(night.run_id, "validation/ndcg_at_10")] == [(1, 0.1), (3, 0.3)]
@@ -64,9 +76,10 @@ def test_a_store_that_fails_while_the_model_is_trained_costs_a_point_and_not_the
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
-        gone = replace(night, run_id="0" * 32)
+        gone = replace(night, training_id="0" * 32)
         gone.epoch(1, 3.0, 0.1, 0.5)
         night.epoch(2, 2.0, 0.2, 0.5)
+        night.curves()
     assert "epoch 1 is missing in MLflow" in caplog.text
     assert [point.step for point in registry.client.get_metric_history(night.run_id, "train/loss")] == [2]
     assert run_of(registry, night).info.status == "FINISHED"
@@ -78,20 +91,75 @@ def test_a_figure_that_cannot_be_drawn_costs_neither_the_metrics_nor_the_other_f
     with start_night(registry, "night", {}, 1, None, {}) as night:
         log_evaluation(night, ROWS, [2.0, 1.0], [0.1])
     assert "the figure training could not be drawn" in caplog.text
-    assert run_of(registry, night).data.metrics["item_knn/ndcg_at_10"] == 0.08
-    assert [file.name for file in (artifacts_of(registry, night) / "figures").iterdir()] == ["segments.png"]
+    assert run_of(registry, night).data.metrics["ndcg_at_10"] == 0.12
+    assert [file.name for file in artifacts_of(registry, night).iterdir()] == ["segments.png"]
 
 
-def test_metrics_are_named_by_model_metric_and_segment(registry: Registry) -> None:
+def beside(registry: Registry, night: Night) -> dict[str, Run]:
+    """The child runs of a night, by name."""
+    found = registry.client.search_runs([registry.experiment_id], f"tags.`mlflow.parentRunId` = '{night.run_id}'")
+    return {run.info.run_name: run for run in found}
+
+
+def test_champion_and_baselines_are_child_runs_whose_metrics_are_named_as_those_of_the_night(registry: Registry) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
-        night.metrics(ROWS)
-    assert run_of(registry, night).data.metrics == {
-        "minutehand/ndcg_at_10": 0.12,
-        "minutehand/ndcg_at_10_low": 0.10,
-        "minutehand/ndcg_at_10_high": 0.14,
-        "minutehand/ndcg_at_10_warm_user_cold_item": 0.03,
-        "item_knn/ndcg_at_10": 0.08,
+        log_evaluation(night, ROWS, [2.0, 1.0], [0.1, 0.2])
+        log_evaluation(night, ROWS, [2.0, 1.0], [0.1, 0.2])  # tried again
+    run, others = run_of(registry, night), beside(registry, night)
+    measured = {name: value for name, value in run.data.metrics.items() if name != "seconds"}
+    assert measured == pytest.approx(
+        {
+            "ndcg_at_10": 0.12,
+            "hr_at_10": 0.2,
+            "coverage_at_10": 0.5,
+            "gain_on_baseline": 0.04,
+            "range/gain_on_baseline_low": 0.01,
+            "range/gain_on_baseline_high": 0.07,
+            "gain_on_champion": 0.01,
+            "segment/warm_user_cold_item": 0.03,
+        }
+    )
+    assert run.data.tags["best baseline"] == "item_knn 0.0800"
+    assert {name: other.data.metrics for name, other in others.items()} == {
+        "champion": {"ndcg_at_10": 0.11},
+        "item_knn": {"ndcg_at_10": 0.08},
+        "most_popular": {"ndcg_at_10": 0.05},
     }
+    together = registry.client.search_runs([registry.experiment_id], f"tags.`minutehand.night` = '{night.run_id}'")
+    assert {found.info.run_id for found in together} == {night.run_id, *(other.info.run_id for other in others.values())}
+    assert {found.info.status for found in together} == {"FINISHED"}
+
+
+def test_a_night_has_at_most_twenty_metrics_and_where_it_is_measured_the_figure_as_served_decides_what_is_gained(
+    registry: Registry,
+) -> None:
+    kinds = ("ndcg_at_10", "ndcg_at_10_served", "hr_at_10", "mrr", "coverage_at_10", "another")
+    best = {"minutehand": 0.5, "champion": 0.4, "item_knn": 0.3, "recent_popular": 0.2}
+    rows = [
+        MetricRow(model, segment, kind, value if kind != "ndcg_at_10_served" else value / 10, 9)
+        for model, value in best.items()
+        for segment in SEGMENTS
+        for kind in kinds
+    ]
+    rows += [MetricRow("minutehand", "all", f"{kind}_lift", 0.02, 9, 0.01, 0.03) for kind in LEADING]
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        night.epoch(1, 3.0, 0.1, 0.5)
+        log_evaluation(night, rows, [3.0], [0.1])
+    metrics = run_of(registry, night).data.metrics
+    assert len(metrics) <= 20
+    assert {"ndcg_at_10_served", "ndcg_at_10", "train/loss", "seconds"} <= metrics.keys()
+    assert (metrics["gain_on_baseline"], metrics["gain_on_champion"]) == pytest.approx((0.02, 0.01))
+    assert metrics["segment/cold_user_cold_item"] == pytest.approx(0.05)
+
+
+def test_what_the_gate_said_is_on_the_run_and_on_the_version(registry: Registry, checkpoint: Path) -> None:
+    with start_night(registry, "night", {}, 1, None, {}) as night:
+        version = register(night, checkpoint, ROWS, EXAMPLE)
+        promote(registry, version, "the best so far")
+        night.verdict(version)
+    tags = run_of(registry, night).data.tags
+    assert (tags["gate"], tags["verdict"], tags["minutehand.version"]) == ("promoted", "promoted: the best so far", version)
+    assert registry.client.get_model_version(registry.model_name, version).description == "promoted: the best so far"
 
 
 def test_figures_and_report_are_artifacts(registry: Registry) -> None:
@@ -99,11 +167,13 @@ def test_figures_and_report_are_artifacts(registry: Registry) -> None:
         night.figures({"training": figures.training_curve([2.0, 1.0], [0.1, 0.2])})
         night.report("# Night\n" + "a line\n" * 2000)
     folder = artifacts_of(registry, night)
-    assert (folder / "figures" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "report.md").read_text(encoding="utf-8").count("a line") == 2000
     note = run_of(registry, night).data.tags["mlflow.note.content"]
     assert len(note) < 5000
-    assert note.endswith("`report.md`")
+    assert "… the rest is in the artifact `report.md`" in note
+    assert "[Beside its champion and baselines](/#/experiments/" not in note
+    assert f"night%60%20%3D%20%27{night.run_id}" in note
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError("no events"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
@@ -112,6 +182,8 @@ def test_a_night_that_breaks_off_says_how(registry: Registry, error: BaseExcepti
         raise error
     run = run_of(registry, night)
     assert run.info.status == status
+    training = registry.client.get_run(night.training_id).info
+    assert (training.status, training.lifecycle_stage) == (status, "active")
     assert run.data.tags.get("minutehand.error") == ("ValueError: no events" if status == "FAILED" else None)
 
 
@@ -119,6 +191,7 @@ def test_a_night_whose_process_died_is_ended_by_the_next_and_a_living_one_is_lef
     script = f"""
 import os, sys
 from pathlib import Path
+from tasks.registry.names import LEADING
 from tasks.registry.night_run import start_night
 from tasks.registry.versions import open_registry
 registry = open_registry({registry.tracking_uri!r}, {registry.model_name!r}, Path({str(store)!r}))

@@ -1,0 +1,167 @@
+"""Where a person compares models in MLflow's UI: addresses, and the saved views that they open. Light to import.
+
+MLflow 3.15 and later keep a saved view as a tag of the experiment: an envelope with the state of the page, deflated. What is in it is
+what the page's own "Save view" writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from models.metrics.segments import SEGMENTS
+from tasks.registry.names import FIGURES, LEADING, MINE
+
+VIEW_TAG = "mlflow.sharedViewState."
+MADE_AT_MS = 1_795_824_000_000
+"""When the views were designed, in place of when they were written: so the tags of every home are alike, and are written only once."""
+NIGHTS, DAYS, LAST_NIGHT = "nights", "days", "last-night"
+NEWEST = "attributes.start_time"
+TRAINING_MENU = "workflowType=machine_learning"
+"""In an address: without it, the menu beside the page is that for chatbots."""
+
+
+def nights_page(experiment_id: str) -> str:
+    """The nights side by side, as a path behind the address of an MLflow UI."""
+    return _view(experiment_id, NIGHTS)
+
+
+def days_page(experiment_id: str) -> str:
+    """The days of minutes side by side."""
+    return _view(experiment_id, DAYS)
+
+
+def last_night_page(experiment_id: str) -> str:
+    """The newest night with its champion and its baselines, all in each chart."""
+    return f"{_view(experiment_id, LAST_NIGHT)}&compareRunsMode=CHART"
+
+
+def night_page(experiment_id: str, night_id: str, lead: str) -> str:
+    """Any night with its champion and its baselines, the best by a metric first. night_id: of the night's run."""
+    facets = {"searchFilter": _of_night(night_id), "orderByKey": _metric(lead), "orderByAsc": "false", "startTime": "ALL"}
+    return f"/#/experiments/{experiment_id}/runs?{urlencode(facets, quote_via=quote)}&compareRunsMode=CHART&{TRAINING_MENU}"
+
+
+def run_page(experiment_id: str, run_id: str) -> str:
+    """One run."""
+    return f"/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING_MENU}"
+
+
+def compare_page(experiment_id: str, run_ids: Sequence[str]) -> str:
+    """Some runs side by side, as the button "Compare" shows them."""
+    runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id]))
+    return f"/#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING_MENU}"
+
+
+def find_nights_page(tracking_uri: str, experiment: str) -> str:
+    """The page of the nights, without MLflow, which takes seconds to import; the front page where the store is no SQLite file or empty."""
+    store = Path(tracking_uri.removeprefix("sqlite:///"))
+    if not tracking_uri.startswith("sqlite:///") or not store.is_file():
+        return "/"
+    with closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as con:
+        if not con.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
+            return "/"
+        found = con.execute("select experiment_id from experiments where name = ?", (experiment,)).fetchone()
+    return nights_page(str(found[0])) if found else "/"
+
+
+def views() -> dict[str, str]:
+    """The saved views that every experiment has, as its tags."""
+    nights = {
+        _metric("ndcg_at_10_served"): 145,
+        _metric("ndcg_at_10"): 95,
+        "tags.`gate`": 100,
+        _metric("gain_on_champion"): 145,
+        _metric("gain_on_baseline"): 140,
+        "tags.`best baseline`": 155,
+        _metric("hr_at_10"): 80,
+        _metric("coverage_at_10"): 120,
+        _metric("seconds"): 85,
+        "tags.`verdict`": 420,
+        "attributes.`Models`": 130,
+    }
+    so_far = [f"{model}/{name}_so_far" for name in LEADING for model in ("live", "nightly", "recent_popular")]
+    days = {**{_metric(name): 235 for name in so_far}, _metric("events_so_far"): 120}
+    gains = [_bars("gain_on_champion"), _bars("gain_on_baseline")]
+    figures, curves = [_bars(name) for name in FIGURES], [_lines("validation/ndcg_at_10"), _lines("train/loss")]
+    charts = [*figures[: len(LEADING)], *gains, *figures[len(LEADING) :], *curves]
+    return {
+        f"{VIEW_TAG}{NIGHTS}": _envelope(NIGHTS, _of("nightly"), nights, charts),
+        f"{VIEW_TAG}{DAYS}": _envelope(DAYS, _of("minute"), days, [_lines(name) for name in so_far]),
+    }
+
+
+def last_night_view(night_id: str, lead: str) -> tuple[str, str]:
+    """The saved view of the newest night, as a tag of the experiment: the best by a metric first."""
+    columns = {_metric(name): 145 for name in FIGURES}
+    charts = [_bars(name) for name in (*FIGURES, *(f"segment/{name}" for name in SEGMENTS[1:]))]
+    return f"{VIEW_TAG}{LAST_NIGHT}", _envelope("last night", _of_night(night_id), columns, charts, _metric(lead))
+
+
+def _of(cadence: str) -> str:
+    return f"tags.`{MINE}.cadence` = '{cadence}'"
+
+
+def _of_night(night_id: str) -> str:
+    return f"tags.`{MINE}.night` = '{night_id}'"
+
+
+def _view(experiment_id: str, view: str) -> str:
+    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={view}&{TRAINING_MENU}"
+
+
+def _metric(name: str) -> str:
+    return f"metrics.`{name}`"
+
+
+def _bars(metric: str) -> dict[str, Any]:
+    return {"type": "BAR", "metricKey": metric}
+
+
+def _lines(metric: str) -> dict[str, Any]:
+    return {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], "xAxisKey": "step", "scaleType": "linear"}
+
+
+def _envelope(name: str, runs: str, columns: Mapping[str, int], charts: Sequence[Mapping[str, Any]], order: str = NEWEST) -> str:
+    """A view of some runs, in falling order: as a table with columns of some pixels, and in charts."""
+    section = {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+    state: dict[str, Any] = {
+        "searchFilter": runs,
+        "orderByKey": order,
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": dict(columns),
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsVisibilityMap": {},
+        "compareRunCharts": [
+            {"uuid": chart["metricKey"], "metricSectionId": name, "deleted": False, "isGenerated": False, "runsCountToCompare": 20, **chart}
+            for chart in charts
+        ],
+        "compareRunSections": [section],
+        "isAccordionReordered": True,
+        "viewMaximized": True,
+        "runListHidden": False,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "hideEmptyCharts": True,
+        "useGroupedValuesInCharts": True,
+        "autoRefreshEnabled": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+    deflated = base64.b64encode(zlib.compress(json.dumps(state, separators=(",", ":")).encode())).decode()
+    return json.dumps({"name": name, "createdAt": MADE_AT_MS, "state": f"deflate;{deflated}"}, separators=(",", ":"))

@@ -1,0 +1,59 @@
+"""The saved views of MLflow, as the store keeps them, and the addresses that open them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
+
+from tasks.registry.names import LEADING
+from tasks.registry.night_run import start_night
+from tasks.registry.pages import VIEW_TAG, find_nights_page, nights_page, views
+from tasks.registry.versions import Registry, open_registry
+from tests.tasks.fruits import ROWS
+
+
+def state_of(envelope: str) -> dict[str, Any]:
+    kind, _, text = json.loads(envelope)["state"].partition(";")
+    assert kind == "deflate"
+    return dict(json.loads(zlib.decompress(base64.b64decode(text))))
+
+
+def test_the_view_of_the_nights_leads_with_the_figure_as_served_and_has_what_decides(registry: Registry) -> None:
+    tags = registry.client.get_experiment(registry.experiment_id).tags
+    state = state_of(tags[f"{VIEW_TAG}nights"])
+    assert state["selectedColumns"][:2] == [f"metrics.`{name}`" for name in LEADING]
+    wanted = {"metrics.`hr_at_10`", "metrics.`coverage_at_10`", "tags.`best baseline`", "tags.`gate`", "metrics.`seconds`"}
+    assert wanted <= set(state["selectedColumns"])
+    found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[state["orderByKey"]])
+    assert list(found) == []
+
+
+def test_views_fit_into_tags_and_opening_the_registry_again_leaves_them_and_brings_lost_ones_back(registry: Registry, store: Path) -> None:
+    assert all(len(view) <= MAX_EXPERIMENT_TAG_VAL_LENGTH for view in views().values())
+    registry.client.delete_experiment_tag(registry.experiment_id, f"{VIEW_TAG}nights")
+    again = open_registry(registry.tracking_uri, registry.model_name, store)
+    assert again.client.get_experiment(again.experiment_id).tags.items() >= views().items()
+
+
+def test_the_view_of_the_last_night_has_the_models_of_the_newest_night_and_the_best_first(registry: Registry) -> None:
+    for name in ("night 2026-11-26", "night 2026-11-27"):
+        with start_night(registry, name, {}, 1, None, {}) as night:
+            night.metrics(ROWS)
+            night.stand_beside(ROWS)
+    state = state_of(registry.client.get_experiment(registry.experiment_id).tags[f"{VIEW_TAG}last-night"])
+    found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"])
+    assert [run.info.run_name for run in found] == ["night 2026-11-27", "champion", "item_knn", "most_popular"]
+
+
+def test_the_page_of_the_nights_is_found_without_mlflow_and_is_the_front_page_before_there_is_a_store(
+    registry: Registry, tmp_path: Path
+) -> None:
+    assert find_nights_page(registry.tracking_uri, registry.model_name) == nights_page(registry.experiment_id)
+    assert find_nights_page(registry.tracking_uri, "another") == "/"
+    assert find_nights_page(f"sqlite:///{tmp_path / 'none.db'}", registry.model_name) == "/"
+    assert find_nights_page("postgresql://db/mlflow", registry.model_name) == "/"

@@ -18,7 +18,8 @@ import duckdb
 from models.errors import UserError
 from models.visible import plain
 from tasks.access import current_mask
-from tasks.lake import ANYONE, Lake, current_snapshot, is_disk_full, quote, reading, statement
+from tasks.data_folder import check_free
+from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full, quote, reading, statement
 from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
@@ -277,7 +278,8 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
 @contextmanager
 def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, each statement for itself: a transaction over several would lose rows to upkeep (see maintain)."""
-    if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+    if not has_catalog(lake):
+        check_free(lake.folder, lake.shown_catalog)  # a lost catalog is no new lake
         raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
     with reading(lake) as con:
         try:

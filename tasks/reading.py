@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from models.config import REPEATS_ARE_COMMON
 from models.errors import UserError
 from models.visible import plain
 from tasks.access import current_mask
@@ -24,6 +25,7 @@ from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
 METRIC = "ndcg_at_10"
+SEEN_ITEMS = "MINUTEHAND_EVALUATION__SEEN_ITEMS"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
@@ -96,7 +98,8 @@ def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str]
             "events": counts["n_events"],
             "users": counts["n_users"],
             "items": counts["n_items"],
-            "newest event": _when(counts["newest_event"], clock),
+            "newest event happened": _when(counts["happened_at"], clock),
+            "newest event arrived": _when(counts["arrived_at"], clock),
             "rejected rows": counts["n_rejected"],
             "embeddings": counts["n_embeddings"],
             "snapshot": current_snapshot(con),
@@ -110,7 +113,7 @@ def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str]
 
 
 def freshness_by_hour(lake: Lake, hours: float = 24.0, now: datetime | None = None) -> list[Row]:
-    """How long users waited for a list that knows what they did: hour (UTC), users, p50_s, p95_s, max_s, the newest hour first."""
+    """How long users waited for a list that knows what they did, the newest hour first, as ops.freshness_by_hour has it."""
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
         return _rows(con, "freshness_by_hour", {"since": str(clock - timedelta(hours=hours))})
@@ -317,7 +320,20 @@ def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
         "published": _when(live["published_at"], clock),
         "users with a list": _rows(con, "count_lists")[0]["n_users"],
         "lists changed": live["n_users_changed"],
+        **_seen_items(live),
     }
+
+
+def _seen_items(live: Row) -> Row:
+    """Whether lists show again what their users already had, and why; empty where the publication did not note it."""
+    if live["hides_seen_items"] is None:
+        return {}
+    told = "hidden" if live["hides_seen_items"] else "shown again"
+    setting, share = live["seen_items_setting"], live["repeat_share"]
+    if setting is not None:
+        by = f"by auto, which shows them from {REPEATS_ARE_COMMON:.0%} on" if setting == "auto" else f"as {SEEN_ITEMS}={setting} says"
+        told = f"{told}, {by}: {share:.2%} of the training events are repeats"
+    return {"items users had": told}
 
 
 def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> Row:
@@ -340,10 +356,15 @@ def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> R
 
 
 def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
-    """How long users waited for their new list; empty where nobody did within the hour."""
+    """How long users waited in the last hour, since what they did arrived and since it happened; empty where nobody did."""
     waits = _rows(con, "freshness", {"since": str(clock - timedelta(hours=1))})[0]
-    told = f"p50 {waits['p50_s']:.0f} s, p95 {waits['p95_s']:.0f} s, max {waits['max_s']:.0f} s" if waits["n_users"] else None
-    return {"freshness of the last hour": told} if told else {}
+
+    def told(since: str, n_users: int) -> str:
+        figures = ", ".join(f"{name} {waits[f'{since}_{name}_s']:.0f} s" for name in ("p50", "p95", "max"))
+        return f"{figures} ({n_users:,} {'user' if n_users == 1 else 'users'} in the last hour)"
+
+    counts = {"arrived": waits["n_users"], "happened": waits["n_live_users"]}
+    return {f"lists follow what {since}": told(since, n_users) for since, n_users in counts.items() if n_users}
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:

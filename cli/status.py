@@ -14,7 +14,7 @@ def status(as_json: AsJson = False) -> None:
 
     settings = load()
     ignored = [name for name, weight in settings.ingest.event_weights.items() if not weight > 0]
-    rows = find_status(lake_of(settings), ignored_types=ignored)
+    rows = find_status(lake_of(settings), ignored_types=ignored, encoder=settings.encoder.name)
     if as_json:
         say_json(rows)
         return

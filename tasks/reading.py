@@ -17,6 +17,7 @@ import duckdb
 
 from models.config import REPEATS_ARE_COMMON
 from models.errors import UserError
+from models.text.language import warning
 from models.visible import plain
 from tasks.access import current_mask
 from tasks.data_folder import check_free
@@ -24,6 +25,7 @@ from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full
 from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
+N_TEXTS = 500
 METRIC = "ndcg_at_10"
 SEEN_ITEMS = "MINUTEHAND_EVALUATION__SEEN_ITEMS"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
@@ -85,10 +87,10 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
         raise UserError(f"no item {item_id!r}; {hint}")
 
 
-def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = ()) -> list[Row]:
+def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = (), encoder: str = "") -> list[Row]:
     """How things stand, as rows of what and value: the contents of the lake, the live model, its age and quality, and what waits.
 
-    ignored_types: of events that teach nothing, and so wait for nothing.
+    ignored_types: of events that teach nothing, and so wait for nothing. encoder: its name, to warn of texts that it does not know.
     """
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
@@ -107,9 +109,18 @@ def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str]
             **_progress(con, ignored_types),
             **_freshness(con, clock),
         }
+        unknown = _text_warning(con, encoder) if counts["n_items"] else None
+        if unknown:
+            facts["item texts"] = unknown
         if not live:
             facts["next"] = TRAIN if counts["n_events"] else TAKE_IN
     return [{"what": what, "value": value} for what, value in facts.items()]
+
+
+def text_warning(lake: Lake, encoder: str) -> str | None:
+    """What to do about item texts in a language that the encoder of that name does not know; None where there seems to be none."""
+    with _asking(lake) as con:
+        return _text_warning(con, encoder)
 
 
 def freshness_by_hour(lake: Lake, hours: float = 24.0, now: datetime | None = None) -> list[Row]:
@@ -322,6 +333,11 @@ def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
         "lists changed": live["n_users_changed"],
         **_seen_items(live),
     }
+
+
+def _text_warning(con: duckdb.DuckDBPyConnection, encoder: str) -> str | None:
+    con.execute(statement("encoding/define_item_text"))
+    return warning(encoder, [row["text"] for row in _rows(con, "sample_texts", {"n": N_TEXTS})])
 
 
 def _seen_items(live: Row) -> Row:

@@ -285,8 +285,15 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
     if not anyone and not _rows(con, "last_publication"):
         raise _nothing_published(con)
     has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
-    why = f"user {user_id} has events, but no list yet" if has_events else f"nobody called {user_id} has history"
+    why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
+
+
+def _nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:
+    """That a user is unknown, with those who may have been meant."""
+    near = ", ".join(repr(row["user_id"]) for row in _rows(con, "resembling_users", {"user_id": user_id, "n": N_HINTS}))
+    told = f"nobody called {user_id} has history"
+    return f"{told} (did you mean {near}?)" if near else told
 
 
 @contextmanager

@@ -53,6 +53,21 @@ def test_lists_have_titles_and_unknown_users_get_the_list_for_anyone_with_a_note
     assert [(row["user_id"], row["item_id"], row["source"]) for row in nobody.rows] == [("o'brien", "a", "popular")]
 
 
+def test_an_unknown_user_who_resembles_a_known_one_is_asked_whether_that_one_was_meant(lake: Lake) -> None:
+    add_events(lake, *((user, "a", "view", 1) for user in ("u42", "42", " 7", "0", "other")))
+    put(lake, ranked({"u42": [1]}))
+
+    def note(user: str) -> str | None:
+        (found,) = lists_of(lake, [user], 1)
+        return found.note
+
+    for asked, meant in (("U42", "'u42'"), (" 42", "'42'"), ("042", "'42'"), ("7", "' 7'"), ("00", "'0'")):
+        assert note(asked) == f"nobody called {asked} has history (did you mean {meant}?); this is the list for anyone"
+    for stranger in ("u43", "4", "420", "u 42", "", "  "):
+        assert note(stranger) == f"nobody called {stranger} has history; this is the list for anyone"
+    assert note("u42") is None
+
+
 def test_neighbours_are_the_nearest_first_and_an_unknown_item_meets_those_that_may_be_meant(lake: Lake) -> None:
     for item, title in (("a", "The Heat"), ("heat-2", None), ("new", "Newcomer")):
         add_item(lake, item, title)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.logs import speak
+from flows.logs import printable_errors, speak
 from flows.stages import retried
 from settings import load
 from tasks import upkeep
@@ -20,6 +20,7 @@ maintain_lake = retried("maintain", upkeep.maintain)
 
 
 @flow(name="maintain", description=__doc__)
+@printable_errors
 def maintain() -> upkeep.MaintenanceSummary:
     """What was done; safe at any time, beside any other flow."""
     settings = load()

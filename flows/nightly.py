@@ -37,6 +37,7 @@ maintain = retried("maintain", upkeep.maintain)
 
 
 @flow(name="nightly", description=__doc__)
+@logs.printable_errors
 def nightly(minutes: float | None = None) -> str:
     """One night; returns the version that is live after it. Safe to run again after any interruption.
 

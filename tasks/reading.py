@@ -354,8 +354,9 @@ def _seen_items(live: Row) -> Row:
     told = "hidden" if live["hides_seen_items"] else "shown again"
     setting, share = live["seen_items_setting"], live["repeat_share"]
     if setting is not None:
-        by = f"by auto, which shows them from {REPEATS_ARE_COMMON:.0%} on" if setting == "auto" else f"as {SEEN_ITEMS}={setting} says"
-        told = f"{told}, {by}: {share:.2%} of the training events are repeats"
+        repeats = f"{share:.2%} of the training events are repeats"
+        by_auto = f"{repeats}, and auto shows them from {REPEATS_ARE_COMMON:.0%} on"
+        told = f"{told}: {by_auto if setting == 'auto' else f'{SEEN_ITEMS} was {setting}; {repeats}'}"
     return {"items users had": told}
 
 

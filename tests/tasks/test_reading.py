@@ -150,10 +150,11 @@ def test_status_says_whether_items_that_users_had_are_hidden_and_why(lake: Lake)
         return {row["what"]: row["value"] for row in status(lake)}.get("items users had")
 
     add_events(lake, ("u", "a", "view", 1))
-    repeats = "of the training events are repeats"
-    assert told(SeenItems(True, "auto", 0.0123)) == f"hidden, by auto, which shows them from 5% on: 1.23% {repeats}"
-    assert told(SeenItems(False, "auto", 0.05)) == f"shown again, by auto, which shows them from 5% on: 5.00% {repeats}"
-    assert told(SeenItems(True, "hide", 0.2)) == f"hidden, as MINUTEHAND_EVALUATION__SEEN_ITEMS=hide says: 20.00% {repeats}"
+    auto = "of the training events are repeats, and auto shows them from 5% on"
+    assert told(SeenItems(True, "auto", 0.0123)) == f"hidden: 1.23% {auto}"
+    assert told(SeenItems(False, "auto", 0.05)) == f"shown again: 5.00% {auto}"
+    by_hand = "hidden: MINUTEHAND_EVALUATION__SEEN_ITEMS was hide; 20.00% of the training events are repeats"
+    assert told(SeenItems(True, "hide", 0.2)) == by_hand
     assert told(SeenItems(False)) == "shown again"  # by a version of before the share was kept
     assert told(None) is None
 

@@ -6,6 +6,7 @@ No control character of the data reaches the terminal as such, and no id is brok
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,8 @@ from models.errors import explained
 from models.visible import plain, visible, visible_json, visible_line
 
 LIST_COLUMNS = ("rank", "item_id", "title", "probability", "similarity", "reason")
-LONGEST_WORD = 40
+LONGEST_WORD, LONGEST_ADDRESS = 40, 120
+ADDRESS = re.compile(r"\w+://|/")
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -57,9 +59,12 @@ def is_terminal() -> bool:
     return Console().is_terminal
 
 
-def is_id(name: str) -> bool:
-    """Whether a column holds ids, which are copied and so stay in one piece."""
-    return name.endswith("_id") or name in ("id", "user", "item")
+def least_width(name: str, column: Sequence[str]) -> int:
+    """How narrow a column of a table may get. No id is broken, for ids are copied, and no word or address unless it is very long."""
+    if name.endswith("_id") or name in ("id", "user", "item"):
+        return max(map(_width, column))
+    words = [word for text in column for word in text.split()]
+    return max((min(_width(word), LONGEST_ADDRESS if ADDRESS.match(word) else LONGEST_WORD) for word in words), default=1)
 
 
 def _print_table(names: Sequence[str], cells: Sequence[Sequence[str]], is_number: Sequence[bool]) -> None:
@@ -71,7 +76,7 @@ def _print_table(names: Sequence[str], cells: Sequence[Sequence[str]], is_number
     columns = [[visible(name), *(row[place] for row in cells)] for place, name in enumerate(names)]
     borders = 3 * len(names) + 1
     longest = [min(max(map(_width, column)), console.width) for column in columns]
-    least = [_least_width(column, whole=is_id(name)) for name, column in zip(names, columns, strict=True)]
+    least = [least_width(name, column) for name, column in zip(names, columns, strict=True)]
     widths = _fitted(longest, least, console.width - borders)
     table = Table(header_style="bold")
     for (name, *_), width, numeric in zip(columns, widths, is_number, strict=True):
@@ -87,24 +92,18 @@ def _print_columns(names: Sequence[str], cells: Sequence[Sequence[str]], is_numb
 
     lines = [[visible_line(text) for text in line] for line in (names, *cells)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        pads = [" " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)]
-        aligned = [f"{pad}{text}" if numeric else f"{text}{pad}" for text, pad, numeric in zip(line, pads, is_number, strict=True)]
-        typer.echo("  ".join(aligned).rstrip())
+
+    def aligned(text: str, width: int, numeric: bool) -> str:
+        pad = " " * (width - cell_len(text))
+        return f"{pad}{text}" if numeric else f"{text}{pad}"
+
+    typer.echo("\n".join("  ".join(map(aligned, line, widths, is_number)).rstrip() for line in lines))
 
 
 def _width(text: str) -> int:
     from rich.cells import cell_len
 
     return max(map(cell_len, text.splitlines()), default=0)
-
-
-def _least_width(column: Sequence[str], *, whole: bool) -> int:
-    """How narrow a column may get: no word is broken unless it is very long, and never an id or an address."""
-    if whole:
-        return max(map(_width, column))
-    words = [word for text in column for word in text.split()]
-    return max((_width(word) if "/" in word else min(_width(word), LONGEST_WORD) for word in words), default=1)
 
 
 def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:

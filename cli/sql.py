@@ -9,7 +9,7 @@ import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson
-from cli.output import is_id, is_terminal, say, say_json, show
+from cli.output import is_terminal, least_width, say, say_json, show
 
 N_SHOWN = 1000
 WIDEST = 40
@@ -57,8 +57,8 @@ def _fitting(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
     room = get_terminal_size().columns - 1
     kept: list[str] = []
     for name in rows[0] if rows else ():
-        longest = max(len(name), *(len(str(row[name])) for row in rows))
-        room -= 3 + (longest if is_id(name) else min(longest, WIDEST))
+        column = [name, *(str(row[name]) for row in rows)]
+        room -= 3 + max(min(max(map(len, column)), WIDEST), least_width(name, column))
         if kept and room < 0:
             break
         kept.append(name)

@@ -4,8 +4,8 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 
-MINUTEHAND_HOME ?= .minutehand
-export MINUTEHAND_HOME
+DEMO_HOME := $(CURDIR)/.minutehand-demo
+unexport PREFECT_API_URL
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,18 +33,30 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# whatever the shell has set, the demo touches no home, lake, store or folder but its own; an empty setting is the default
+demo: export MINUTEHAND_HOME := $(DEMO_HOME)
+demo: export MINUTEHAND_LAKE__CATALOG :=
+demo: export MINUTEHAND_LAKE__DATA_PATH :=
+demo: export MINUTEHAND_REGISTRY__TRACKING_URI :=
+demo: export MINUTEHAND_INGEST__LANDING :=
 demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show what came out
-	$(BIN)/minutehand simulate
-	$(BIN)/minutehand ingest items $(MINUTEHAND_HOME)/shop/items.parquet
-	$(BIN)/minutehand ingest events $(MINUTEHAND_HOME)/shop/events.parquet
+	@if [ -e "$$MINUTEHAND_HOME/shop/events.parquet" ]; then \
+		echo "this is the shop of an earlier demo; for one that ends now, delete $$MINUTEHAND_HOME first"; \
+	else \
+		echo "$(BIN)/minutehand simulate" && $(BIN)/minutehand simulate; \
+	fi
+	$(BIN)/minutehand ingest items "$$MINUTEHAND_HOME/shop/items.parquet"
+	$(BIN)/minutehand ingest events "$$MINUTEHAND_HOME/shop/events.parquet"
 	$(BIN)/minutehand nightly
 	@set -euo pipefail; \
 	users=$$($(BIN)/minutehand sql --json $(DEMO_USERS) | $(BIN)/python -c 'import json, sys; print(*(row["user_id"] for row in json.load(sys.stdin)))'); \
 	for user in $$users; do $(BIN)/minutehand recommend "$$user" -k 5; done
 	$(BIN)/minutehand status
 	@echo
-	@echo "Everything is in $(MINUTEHAND_HOME). Where to look next:"
-	@echo "  $(BIN)/minutehand up      Prefect and MLflow in the browser, the schedule running"
+	@echo "The demo has a home of its own; no other was touched. Where to look next, first line first:"
+	@echo
+	@printf '  export MINUTEHAND_HOME=%q\n' "$$MINUTEHAND_HOME"
+	@echo "  $(BIN)/minutehand up      # Prefect and MLflow in the browser, the schedule running"
 	@echo "  $(BIN)/minutehand sql \"from recs.recommendations where rank = 1 limit 10\""
 	@echo "  $(BIN)/minutehand --help"
 
@@ -83,6 +95,6 @@ constraints: $(STAMP)  ## Write the installed versions to constraints.txt
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
 	@mv constraints.new constraints.txt
 
-clean:  ## Delete .venv and caches; MINUTEHAND_HOME stays
+clean:  ## Delete .venv and caches; homes stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

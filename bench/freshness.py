@@ -75,7 +75,7 @@ def main() -> None:
         home, port = Path(folder) / "home", free_port()
         env = {**os.environ, "MINUTEHAND_HOME": str(home), "MINUTEHAND_SERVER__PREFECT_PORT": str(port)}
         env["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(free_port())
-        command(env, "simulate")
+        command(env, "simulate", "--until", "2026-11-01")
         command(env, "ingest", "items", str(home / "shop" / "items.parquet"))
         command(env, "ingest", "events", str(home / "shop" / "events.parquet"))
         command(env, "nightly", "--minutes", "0.5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,13 +13,34 @@ from cli.output import say, traceback_shown
 from cli.up import command as up
 from models.errors import UserError
 
+
+def print_version(is_wanted: bool) -> None:
+    """Print the installed version and end."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if is_wanted:
+        try:
+            say(f"minutehand {version('minutehand')}")
+        except PackageNotFoundError as error:
+            raise UserError("minutehand is not installed as a package, so it has no version; install it: make setup") from error
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="minutehand",
-    help="Recommendations that keep up with the minute hand.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end")] = False,
+) -> None:
+    """Recommendations that keep up with the minute hand."""
+
+
 app.add_typer(ingest.app, name="ingest")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),

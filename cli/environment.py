@@ -5,9 +5,11 @@ Nothing is written outside the home folder, and nothing calls out to the network
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -67,7 +69,10 @@ def check_writable(home: Path) -> None:
 
 
 def set_defaults(settings: Settings) -> None:
-    """Set what a user may set otherwise, where he did not; makes no home."""
+    """Set what a user may set otherwise, where they did not; makes no home."""
+    if not settings.home.is_dir() and "MPLCONFIGDIR" not in os.environ:  # matplotlib would make one for its cache
+        os.environ["MPLCONFIGDIR"] = cache = tempfile.mkdtemp(prefix="minutehand-matplotlib-")
+        atexit.register(shutil.rmtree, cache, ignore_errors=True)
     for name, value in defaults(settings).items():
         os.environ.setdefault(name, value)
 

@@ -79,11 +79,15 @@ def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapp
     from settings import load
     from tasks.ingest.ingestion import ingest
     from tasks.lake import locate, migrate
+    from tasks.reading import text_warning
 
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
     _print(ingest(lake, kind, paths, mapping, settings.ingest), as_json=as_json)
+    unknown = text_warning(lake, settings.encoder.name) if kind == "items" else None
+    if unknown:
+        say(f"warning: {unknown}", err=True)
 
 
 def _print(summary: Summary, *, as_json: bool) -> None:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from settings import Settings
     from tasks.lake import Lake
 
 
 def open_lake() -> Lake:
-    """Its address; no connection is made."""
+    """Its address; no connection is made, and no folder."""
     from settings import load
-    from tasks.lake import locate
 
-    settings = load()
-    return locate(settings.lake, settings.home)
+    return lake_of(load())
+
+
+def lake_of(settings: Settings) -> Lake:
+    """As open_lake, for a command that needs the settings too. Raises UserError where there is no home, and makes none."""
+    from models.errors import UserError
+    from tasks.lake import address
+
+    lake = address(settings.lake, settings.home)
+    if lake.is_sqlite and not settings.home.is_dir() and not lake.folder.exists():
+        raise UserError(
+            f"there is no minutehand home at {settings.home.resolve()}; run this where the home is, or name it by MINUTEHAND_HOME; "
+            "for a new home take in events: minutehand ingest events FILE"
+        )
+    return lake

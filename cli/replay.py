@@ -109,7 +109,7 @@ def replay(
         check_writable(out)
         plot = picture_beside(out)
         check_writable(plot)
-    registry = _open_registry(settings) if mlflow else None
+    registry = _open_registry(settings) if mlflow else None  # before the events are read, for the same reason
     result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)
     try:
         if out is not None and plot is not None:
@@ -125,8 +125,14 @@ def replay(
 
 
 def _open_registry(settings: Settings) -> Registry:
+    """The store of this home; UserError where there is neither a home nor another store: curves in a new home would be seen by nobody."""
     from tasks.registry.versions import open_registry
 
+    if not settings.registry.tracking_uri and not settings.home.is_dir():
+        raise UserError(
+            f"--mlflow logs to the store of the home, and there is no minutehand home at {settings.home.resolve()}; "
+            "name the home by MINUTEHAND_HOME, or leave --mlflow out"
+        )
     return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
 
 

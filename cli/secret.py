@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from models.errors import UserError
-from tasks.access import MASKS, Access
+from tasks.access import MASKS, UNFINISHED_SECRET, Access
 
 USER = "minutehand"
 CLIENT_VARIABLE = "PREFECT_API_AUTH_STRING"
@@ -30,12 +30,14 @@ def make_secret(home: Path, access: Access = "owner") -> str:
     file = secret_file(home)
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f".secret.{secrets.token_hex(8)}")
+        fresh = file.with_name(f"{UNFINISHED_SECRET}{secrets.token_hex(8)}")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640 & ~MASKS[access]), "w", encoding="ascii") as sink:
             sink.write(f"{USER}:{secrets.token_urlsafe(32)}\n")
-        with suppress(FileExistsError):  # another process was faster, and its secret holds
+        with suppress(FileExistsError, FileNotFoundError):  # another process was faster, and its secret holds
             os.link(fresh, file)
-        fresh.unlink()
+    for left in file.parent.glob(f"{UNFINISHED_SECRET}*"):  # this one's own, and those of processes that were killed
+        with suppress(OSError):
+            left.unlink()
     return read_secret(home, access)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from cli.output import say
 if TYPE_CHECKING:
     from models.simulation.shop import Shop
 
+EARLIEST = 2001
+"""Year. An ingest refuses events of before 1990, and a shop lasts up to ten years."""
+
 
 def simulate(
     out: Annotated[
@@ -20,7 +24,11 @@ def simulate(
     ] = None,
     users: Annotated[int, typer.Option("--users", min=1, help="Users who ever come")] = 1000,
     items: Annotated[int, typer.Option("--items", min=1, help="Items ever launched")] = 1200,
-    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days simulated, up to 2026-11-01")] = 60,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days simulated, up to --until")] = 60,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="WHEN", help="End of time, such as 2026-11-01 or 2026-11-01T12:00 (UTC); now if not given"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Another seed is another shop; MINUTEHAND_SEED if not given", show_default=False)
     ] = None,
@@ -28,17 +36,36 @@ def simulate(
 ) -> None:
     """Write the items and events of a simulated shop, and the truth behind them, as Parquet files."""
     from cli.output import show
+    from models.errors import UserError
     from models.simulation.shop import ShopConfig
     from models.simulation.shop import simulate as run
     from settings import load
 
     settings = load()
     folder = out or settings.home / "shop"
-    shop = run(ShopConfig(n_users=users, n_items=items, n_days=days), settings.seed if seed is None else seed)
+    end = end_of(until)
+    shop = run(ShopConfig(n_users=users, n_items=items, n_days=days, end=end), settings.seed if seed is None else seed)
+    if shop.events.is_empty():
+        raise UserError(f"nobody has come to the shop by {end} UTC; give more --days, more --users or a later --until")
     files = write(shop, folder)
     show(_summary(shop, files), as_json=as_json, title="A simulated shop")
     if not as_json:
         say(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
+
+
+def end_of(until: str | None) -> datetime:
+    """The time that --until names, in UTC and without a zone; the start of this second where it names none."""
+    from models.errors import UserError
+
+    try:
+        end = datetime.now(UTC) if until is None else datetime.fromisoformat(until)
+    except ValueError as error:
+        remedy = "give one such as 2026-11-01 or 2026-11-01T12:00, in UTC, or leave --until out for now"
+        raise UserError(f"--until {until!r} is no time; {remedy}") from error
+    if not EARLIEST <= end.year < 9999:
+        raise UserError(f"--until {until} is out of range; give a time from {EARLIEST} on, or leave --until out for now")
+    utc = end.astimezone(UTC).replace(tzinfo=None) if end.tzinfo else end
+    return utc.replace(microsecond=0)
 
 
 def write(shop: Shop, folder: Path) -> dict[str, Path]:

@@ -9,7 +9,7 @@ import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson
-from cli.output import say, say_json, show
+from cli.output import is_terminal, least_width, say, say_json, show
 
 N_SHOWN = 1000
 WIDEST = 40
@@ -24,7 +24,7 @@ def sql(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
-    """Ask the tables anything; nothing can be changed this way."""
+    """Ask the tables anything; nothing can be changed this way. A terminal gets what fits, a pipe or --json everything."""
     from models.errors import UserError
     from tasks.reading import export, query
 
@@ -37,11 +37,12 @@ def sql(
         return
     if force:
         raise UserError("--force overwrites the file that --out names; add --out FILE, or leave it away")
-    answer = query(open_lake(), statement, None if as_json else N_SHOWN)
+    has_room = as_json or not is_terminal()
+    answer = query(open_lake(), statement, None if has_room else N_SHOWN)
     if as_json:
         say_json(answer.rows)
         return
-    rows, left_out = _fitting(answer.rows)
+    rows, left_out = (answer.rows, []) if has_room else _fitting(answer.rows)
     show(rows, as_json=False)
     if left_out:
         say(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}; select some by name, or add --json", err=True)
@@ -56,7 +57,8 @@ def _fitting(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str
     room = get_terminal_size().columns - 1
     kept: list[str] = []
     for name in rows[0] if rows else ():
-        room -= 3 + min(max(len(name), *(len(str(row[name])) for row in rows)), WIDEST)
+        column = [name, *(str(row[name]) for row in rows)]
+        room -= 3 + max(min(max(map(len, column)), WIDEST), least_width(name, column))
         if kept and room < 0:
             break
         kept.append(name)

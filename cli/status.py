@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cli.lake import lake_of
 from cli.options import AsJson
 from cli.output import say_json, show
 
@@ -9,12 +10,11 @@ from cli.output import say_json, show
 def status(as_json: AsJson = False) -> None:
     """Show what is in the lake, which model is live, trained on what, how old, how good."""
     from settings import load
-    from tasks.lake import locate
     from tasks.reading import status as find_status
 
     settings = load()
     ignored = [name for name, weight in settings.ingest.event_weights.items() if not weight > 0]
-    rows = find_status(locate(settings.lake, settings.home), ignored_types=ignored)
+    rows = find_status(lake_of(settings), ignored_types=ignored, encoder=settings.encoder.name)
     if as_json:
         say_json(rows)
         return

@@ -65,6 +65,7 @@ def hand_over(
                 version.version, version.run_id, flow_run_id, snapshot, datetime.now(UTC).replace(tzinfo=None)
             ),
             champion=version.champion,
+            seen_items=lists.seen_items,
             watermarks=after,
             news=base.waiting,
             prequential=rows,

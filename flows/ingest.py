@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
-from flows.logs import speak
+from flows.logs import printable_errors, speak
 from flows.run_names import WORK, name_moment, tag_run
 from flows.stages import retried
 from models.errors import UserError
@@ -23,6 +23,7 @@ take_in = retried("take-in", landing.take_in_together, run_name="take-in-{kind}"
 
 
 @flow(name="ingest", flow_run_name=name_moment, description=__doc__)
+@printable_errors
 def ingest() -> list[landing.Landed]:
     """What became of the waiting files; ends at once where none waits, or where a minute is taking them in."""
     settings = load()

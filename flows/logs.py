@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from functools import wraps
 from types import TracebackType
+from typing import ParamSpec, TypeVar
 
 from models.errors import UserError, explained, without_secrets
 from models.visible import visible
 from tasks.lake import is_disk_full
 
+P = ParamSpec("P")
+R = TypeVar("R")
 OWN = "minutehand"
 FORMATTER = logging.Formatter()
 
@@ -40,10 +45,40 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def make_printable(record: logging.LogRecord) -> bool:
     """Always True: every line goes on, without passwords and with control characters spelt out, its traceback included."""
-    record.msg, record.args = visible(without_secrets(record.getMessage())), None
+    record.msg, record.args = _shown(record.getMessage()), None
     if record.exc_info and not record.exc_text:
-        record.exc_text = visible(without_secrets(FORMATTER.formatException(record.exc_info)))
+        record.exc_text = _shown(FORMATTER.formatException(record.exc_info))
     return True
+
+
+def printable_errors(work: Callable[P, R]) -> Callable[P, R]:
+    """The work, whose errors Prefect can show: it puts the text of an error into the state of the run as it is."""
+
+    @wraps(work)
+    def call(*given: P.args, **named: P.kwargs) -> R:
+        try:
+            return work(*given, **named)
+        except Exception as error:
+            fit = _fit_to_show(error)
+            if fit is error:
+                raise
+            raise fit from error
+
+    return call
+
+
+def _fit_to_show(error: Exception) -> Exception:
+    """The error, without passwords and with control characters spelt out; another of its name where its text cannot be changed."""
+    error.args = tuple(_shown(part) if isinstance(part, str) else part for part in error.args)
+    text = str(error)
+    if _shown(text) == text:
+        return error
+    kind = type(error)
+    return type(kind.__name__, (Exception,), {"__module__": kind.__module__})(_shown(text))
+
+
+def _shown(text: str) -> str:
+    return visible(without_secrets(text))
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.logs import speak
+from flows.logs import printable_errors, speak
 from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
@@ -21,6 +21,7 @@ maintain_lake = retried("maintain", upkeep.maintain)
 
 
 @flow(name="maintain", flow_run_name=name_moment, description=__doc__)
+@printable_errors
 def maintain() -> upkeep.MaintenanceSummary:
     """What was done; safe at any time, beside any other flow."""
     settings = load()

@@ -27,6 +27,7 @@ TURN_WAIT_S = 30.0
 
 
 @flow(name="minute", flow_run_name=name_moment, description=__doc__)
+@logs.printable_errors
 def minute() -> str | None:
     """One minute; returns the version that is live after it, None if there was nothing to do.
 

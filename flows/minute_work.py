@@ -18,6 +18,11 @@ from tasks.minute import feed, handover, pacing, steps
 from tasks.publish import minute, pointer, publication
 from tasks.registry import day_run, increments, versions
 
+FRESHNESS = (
+    "Seconds to the list that knows what its user did. arrived: since the lake took it in. happened: since it happened, for users whose "
+    "events arrived within an hour of that."
+)
+
 
 def get_ready(settings: Settings) -> versions.Registry:
     """Set the threads, and open the registry."""
@@ -87,6 +92,7 @@ def update(
             done.version.version, done.version.run_id, str(runtime.flow_run.id), news.snapshot, datetime.now(UTC).replace(tzinfo=None)
         ),
         champion=champion.version,
+        seen_items=lists.seen_items,
         watermarks=done.after,
         news=done.state.news,
         prequential=done.predicted,
@@ -111,4 +117,4 @@ def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:
     get_run_logger().log(logging.INFO if done.learnt.verdict.passed else logging.WARNING, text)
     create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
     waits = reading.freshness_by_hour(tables)
-    create_table_artifact(table=waits, key="freshness", description="Seconds from what users did to the lists that know it")
+    create_table_artifact(table=waits, key="freshness", description=FRESHNESS)

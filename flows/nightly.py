@@ -38,6 +38,7 @@ maintain = retried("maintain", upkeep.maintain)
 
 
 @flow(name="nightly", flow_run_name=name_night, description=__doc__)
+@logs.printable_errors
 def nightly(minutes: float | None = None) -> str:
     """One night; returns the version that is live after it. Safe to run again after any interruption.
 

@@ -13,6 +13,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
+from flows.logs import printable_errors
 from models.errors import UserError
 from tasks.lake import LakeError, LastingError
 from tasks.registry.errors import RegistryError
@@ -55,6 +56,7 @@ def may_pass(task: Task[..., object], run: TaskRun, state: State[object]) -> boo
 
 def _timed(name: str, work: Callable[P, R]) -> Callable[P, R]:
     @wraps(work)
+    @printable_errors
     def call(*given: P.args, **named: P.kwargs) -> R:
         with timed(name):
             return work(*given, **named)

@@ -15,6 +15,10 @@ NonNegativeFloat = Annotated[float, Field(ge=0, lt=LIMIT)]
 """Like those of Pydantic, but finite: what is computed from a larger number fits in no integer, no time and no memory."""
 
 
+REPEATS_ARE_COMMON = 0.05
+"""Share of the training events that repeat an earlier pair of user and item, from which on users count as coming back to items."""
+
+
 class EncoderConfig(BaseModel):
     """Which language model turns text into vectors."""
 
@@ -106,7 +110,9 @@ class EvaluationConfig(BaseModel):
     max_events: PositiveInt = Field(100_000, description="Held-out events scored at most, drawn evenly")
     n_bootstrap: PositiveInt = Field(1000, le=100_000, description="Resamples of users behind each 95 % interval")
     seen_items: Literal["auto", "hide", "show"] = Field(
-        "auto", description="Whether items a user already had stay out of his lists; auto shows them where users come back to items"
+        "auto",
+        description="Items that a user already had: `hide` keeps them out of that user's list, `show` lets them in, `auto` shows them "
+        f"if at least {REPEATS_ARE_COMMON:.0%} of the training events repeat a pair of user and item, and else hides them",
     )
 
     @model_validator(mode="after")

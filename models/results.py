@@ -31,6 +31,19 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
+class SeenItems:
+    """Whether lists leave out what their user already had, and why.
+
+    setting: `hide`, `show` or `auto`. repeat_share: of the training events, those that repeat an earlier pair of user and item.
+    Both are None where an older version did not note them.
+    """
+
+    are_hidden: bool
+    setting: str | None = None
+    repeat_share: float | None = None
+
+
+@dataclass(frozen=True)
 class MetricRow:
     """One figure of an evaluation; low and high are the ends of its 95 % interval where there is one."""
 

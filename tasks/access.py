@@ -21,6 +21,8 @@ OURS = frozenset({
 """What may lie at the top of a home."""
 SECRET = "secret"
 """The one that is left as it is. If others could read it, it has to be refused, and closing it would hide that."""
+UNFINISHED_SECRET = ".secret."
+"""What the names of secrets begin with that whoever was making them did not finish, because they were killed."""
 
 
 def keep(home: Path, access: Access) -> None:
@@ -57,7 +59,8 @@ def open_to_others(home: Path) -> list[Path]:
         entries = sorted(home.iterdir())
     except OSError:  # not there yet, or not ours to look into
         return []
-    ours = [entry for entry in entries if entry.name in OURS and not entry.is_symlink()]
+    ours = [entry for entry in entries if entry.name.startswith(UNFINISHED_SECRET) or entry.name in OURS]
+    ours = [entry for entry in ours if not entry.is_symlink()]
     return [path for path in ([home, *ours] if len(ours) == len(entries) else ours) if path.name != SECRET and _is_open(path)]
 
 

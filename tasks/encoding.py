@@ -14,12 +14,15 @@ import torch
 
 from models.config import EncoderConfig
 from models.text.encoder import find_encoder, load_encoder
+from models.text.language import warning
 from tasks.lake import Lake, reading, statement, writing
 
 logger = logging.getLogger("minutehand.encoding")
 
 CHUNK_ITEMS, QUICK_CHUNK_ITEMS = 20_000, 1_000
 """Items that are encoded and committed together; fewer where the time is limited, which is looked at after each chunk."""
+N_JUDGED = 500
+"""Texts by which it is judged whether the encoder knows their language."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,9 @@ def encode_changed_items(
     if n_stale:
         _forget_stale(lake, key)
     n_encoded = 0
+    unknown = warning(config.name, changed["text"].head(N_JUDGED).str.head(200).to_list())
+    if unknown:
+        logger.warning(unknown)
     if changed.height:
         encoder = load_encoder(config, torch.device(device_name))
         for chunk in changed.iter_slices(chunk_items if within_s is None else min(chunk_items, QUICK_CHUNK_ITEMS)):

@@ -98,13 +98,20 @@ class Lake:
 
 
 def locate(config: LakeConfig, home: Path) -> Lake:
-    """The lake of one home folder; creates the folder, not the tables."""
-    root = home.resolve() / "lake"
+    """The lake of one home folder, for whoever writes; creates the folder, not the tables."""
+    lake = address(config, home)
+    root = lake.lock_path.parent
     try:
         with explained():
             root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LakeError(f"cannot make the folder {root}: {error.strerror or error}; {MAKE_WRITABLE}") from error
+    return lake
+
+
+def address(config: LakeConfig, home: Path) -> Lake:
+    """The lake of one home folder, for whoever only reads; creates nothing."""
+    root = home.resolve() / "lake"
     return Lake(
         catalog=config.catalog or f"sqlite:{root / 'catalog.sqlite'}",
         data_path=f"{Path(config.data_path).expanduser().resolve() if config.data_path else root / 'data'}{os.sep}",

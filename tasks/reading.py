@@ -15,14 +15,19 @@ from typing import Any
 
 import duckdb
 
+from models.config import REPEATS_ARE_COMMON
 from models.errors import UserError
+from models.text.language import warning
 from models.visible import plain
 from tasks.access import current_mask
-from tasks.lake import ANYONE, Lake, current_snapshot, is_disk_full, quote, reading, statement
+from tasks.data_folder import check_free
+from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full, quote, reading, statement
 from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
 SERVED, NDCG = "ndcg_at_10_served", "ndcg_at_10"
+N_TEXTS = 500
+SEEN_ITEMS = "MINUTEHAND_EVALUATION__SEEN_ITEMS"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
@@ -82,10 +87,10 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
         raise UserError(f"no item {item_id!r}; {hint}")
 
 
-def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = ()) -> list[Row]:
+def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = (), encoder: str = "") -> list[Row]:
     """How things stand, as rows of what and value: the contents of the lake, the live model, its age and quality, and what waits.
 
-    ignored_types: of events that teach nothing, and so wait for nothing.
+    ignored_types: of events that teach nothing, and so wait for nothing. encoder: its name, to warn of texts that it does not know.
     """
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
@@ -95,7 +100,8 @@ def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str]
             "events": counts["n_events"],
             "users": counts["n_users"],
             "items": counts["n_items"],
-            "newest event": _when(counts["newest_event"], clock),
+            "newest event happened": _when(counts["happened_at"], clock),
+            "newest event arrived": _when(counts["arrived_at"], clock),
             "rejected rows": counts["n_rejected"],
             "embeddings": counts["n_embeddings"],
             "snapshot": current_snapshot(con),
@@ -103,13 +109,22 @@ def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str]
             **_progress(con, ignored_types),
             **_freshness(con, clock),
         }
+        unknown = _text_warning(con, encoder) if counts["n_items"] else None
+        if unknown:
+            facts["item texts"] = unknown
         if not live:
             facts["next"] = TRAIN if counts["n_events"] else TAKE_IN
     return [{"what": what, "value": value} for what, value in facts.items()]
 
 
+def text_warning(lake: Lake, encoder: str) -> str | None:
+    """What to do about item texts in a language that the encoder of that name does not know; None where there seems to be none."""
+    with _asking(lake) as con:
+        return _text_warning(con, encoder)
+
+
 def freshness_by_hour(lake: Lake, hours: float = 24.0, now: datetime | None = None) -> list[Row]:
-    """How long users waited for a list that knows what they did: hour (UTC), users, p50_s, p95_s, max_s, the newest hour first."""
+    """How long users waited for a list that knows what they did, the newest hour first, as ops.freshness_by_hour has it."""
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
         return _rows(con, "freshness_by_hour", {"since": str(clock - timedelta(hours=hours))})
@@ -270,14 +285,22 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
     if not anyone and not _rows(con, "last_publication"):
         raise _nothing_published(con)
     has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
-    why = f"user {user_id} has events, but no list yet" if has_events else f"nobody called {user_id} has history"
+    why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
+
+
+def _nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:
+    """That a user is unknown, with those who may have been meant."""
+    near = ", ".join(repr(row["user_id"]) for row in _rows(con, "resembling_users", {"user_id": user_id, "n": N_HINTS}))
+    told = f"nobody called {user_id} has history"
+    return f"{told} (did you mean {near}?)" if near else told
 
 
 @contextmanager
 def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection, each statement for itself: a transaction over several would lose rows to upkeep (see maintain)."""
-    if lake.is_sqlite and not Path(lake.catalog.removeprefix("sqlite:")).exists():
+    if not has_catalog(lake):
+        check_free(lake.folder, lake.shown_catalog)  # a lost catalog is no new lake
         raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
     with reading(lake) as con:
         try:
@@ -315,7 +338,26 @@ def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
         "published": _when(live["published_at"], clock),
         "users with a list": _rows(con, "count_lists")[0]["n_users"],
         "lists changed": live["n_users_changed"],
+        **_seen_items(live),
     }
+
+
+def _text_warning(con: duckdb.DuckDBPyConnection, encoder: str) -> str | None:
+    con.execute(statement("encoding/define_item_text"))
+    return warning(encoder, [row["text"] for row in _rows(con, "sample_texts", {"n": N_TEXTS})])
+
+
+def _seen_items(live: Row) -> Row:
+    """Whether lists show again what their users already had, and why; empty where the publication did not note it."""
+    if live["hides_seen_items"] is None:
+        return {}
+    told = "hidden" if live["hides_seen_items"] else "shown again"
+    setting, share = live["seen_items_setting"], live["repeat_share"]
+    if setting is not None:
+        repeats = f"{share:.2%} of the training events are repeats"
+        by_auto = f"{repeats}, and auto shows them from {REPEATS_ARE_COMMON:.0%} on"
+        told = f"{told}: {by_auto if setting == 'auto' else f'{SEEN_ITEMS} was {setting}; {repeats}'}"
+    return {"items users had": told}
 
 
 def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> Row:
@@ -338,10 +380,15 @@ def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> R
 
 
 def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
-    """How long users waited for their new list; empty where nobody did within the hour."""
+    """How long users waited in the last hour, since what they did arrived and since it happened; empty where nobody did."""
     waits = _rows(con, "freshness", {"since": str(clock - timedelta(hours=1))})[0]
-    told = f"p50 {waits['p50_s']:.0f} s, p95 {waits['p95_s']:.0f} s, max {waits['max_s']:.0f} s" if waits["n_users"] else None
-    return {"freshness of the last hour": told} if told else {}
+
+    def told(since: str, n_users: int) -> str:
+        figures = ", ".join(f"{name} {waits[f'{since}_{name}_s']:.0f} s" for name in ("p50", "p95", "max"))
+        return f"{figures} ({n_users:,} {'user' if n_users == 1 else 'users'} in the last hour)"
+
+    counts = {"arrived": waits["n_users"], "happened": waits["n_live_users"]}
+    return {f"lists follow what {since}": told(since, n_users) for since, n_users in counts.items() if n_users}
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from importlib import import_module
@@ -155,6 +156,38 @@ def test_a_bench_whose_data_is_not_there_says_so_and_keeps_the_results_of_before
     assert all(line.endswith(f": not in {tmp_path}, left out") for line in left_out)
     assert last == "nothing was measured"
     assert not results.exists()
+
+
+STUB = """#!/bin/sh
+echo "$MINUTEHAND_HOME|$MINUTEHAND_LAKE__CATALOG|$MINUTEHAND_REGISTRY__TRACKING_URI|$PREFECT_API_URL|$1" >> {log}
+[ "$1" = sql ] && echo '[]'
+true
+"""
+
+
+def test_the_demo_has_a_home_of_its_own_and_ends_with_the_line_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries, log, home = tmp_path / "venv" / "bin", tmp_path / "log", tmp_path / "demo home"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(sys.executable)
+    (binaries / "minutehand").write_text(STUB.format(log=log))
+    (binaries / "minutehand").chmod(0o755)
+    (tmp_path / "venv" / ".installed").touch()
+    for name, value in (
+        ("MINUTEHAND_HOME", str(tmp_path / "mine")),
+        ("MINUTEHAND_LAKE__CATALOG", "postgres:dbname=mine"),
+        ("MINUTEHAND_REGISTRY__TRACKING_URI", "http://mine"),
+        ("PREFECT_API_URL", "http://mine/api"),
+    ):
+        monkeypatch.setenv(name, value)
+    words = ["make", "demo", f"VENV={tmp_path / 'venv'}", f"DEMO_HOME={home}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    calls = [line.split("|") for line in log.read_text().splitlines()]
+    assert [call[-1] for call in calls] == ["simulate", "ingest", "ingest", "nightly", "sql", "status"]
+    assert {tuple(call[:-1]) for call in calls} == {(str(home), "", "", "")}
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  export MINUTEHAND_HOME=")]
+    told = subprocess.run(["bash", "-c", f'{line}; printf "%s" "$MINUTEHAND_HOME"'], capture_output=True, text=True, check=True)
+    assert told.stdout == str(home)
 
 
 def test_make_refuses_a_python_that_does_not_fit_with_a_clear_error(tmp_path: Path) -> None:

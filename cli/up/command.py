@@ -119,14 +119,13 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
 def _tell(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
     """What runs where, and how one logs in."""
     from cli.output import show
-    from cli.secret import USER, secret_file
+    from cli.secret import USER, read_secret, secret_file
+    from cli.up.links import pages_of_mlflow, pages_of_prefect
 
-    rows = [
-        {"what": "Prefect", "where": prefect_url},
-        {"what": "MLflow", "where": mlflow_url or "off"},
-        {"what": "home", "where": str(settings.home.resolve())},
-        {"what": "secret", "where": str(secret_file(settings.home))},
-    ]
+    secret = read_secret(settings.home, settings.home_access)
+    pages = pages_of_mlflow(mlflow_url, settings.registry.model_name, secret) if mlflow_url else {"MLflow": "off"}
+    places = {"home": str(settings.home.resolve()), "secret": str(secret_file(settings.home))}
+    rows = [{"what": what, "where": where} for what, where in {**pages_of_prefect(prefect_url), **pages, **places}.items()]
     show(rows, as_json=False, title="minutehand is up; Ctrl-C stops it")
     mlflow = f"; to MLflow as user {USER}, with what follows the colon" if mlflow_url else ""
     say(f"Log in to Prefect with the whole line in the file of the secret{mlflow}.")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.config import EvaluationConfig
+from models.config import REPEATS_ARE_COMMON, EvaluationConfig
 from models.device import BLOCK_CELLS
 from models.evaluation.item_knn import ItemKnn
 from models.events import Events, Floats, Ints, Windows, cut, offsets_of, ragged_rows
@@ -27,6 +27,7 @@ from models.ranking.blend import (
 )
 from models.ranking.candidates import N_CANDIDATES, Candidates, pick_candidates
 from models.ranking.prior import Slots, walk
+from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.users import vectors_at
 
@@ -37,6 +38,7 @@ class Evaluator:
 
     is_counted: [events] what popularity is counted from, ever; None for all. Histories grow by every event, counted or not.
     delay_s: how long before an event the list was made that it is judged by; what the user did in between is not known.
+    seen_items: why hide_seen is what it is; None where nobody noted it.
     """
 
     events: Events
@@ -44,6 +46,7 @@ class Evaluator:
     hide_seen: bool
     is_counted: NDArray[np.bool_] | None = None
     delay_s: int = 0
+    seen_items: SeenItems | None = None
 
     @cached_property
     def counted(self) -> Events:
@@ -177,7 +180,6 @@ class Evaluator:
         return Ranking(ranking.rank[order], ranking.top[order])
 
 
-REPEATS_ARE_COMMON = 0.05
 MAX_PRIOR_CELLS = 100_000_000
 
 
@@ -185,10 +187,11 @@ def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
     """The rules of the hold-out; whether seen items are hidden is decided by how often users came back in training."""
     past = events.by_time[: max(int(len(events) * config.train_share), 1)]
     distinct = len(np.unique(events.user[past] * events.n_items + events.item[past]))
-    comes_back = 1 - distinct / max(len(past), 1) >= REPEATS_ARE_COMMON
-    hide = config.seen_items == "hide" or (config.seen_items == "auto" and not comes_back)
+    repeat_share = 1 - distinct / max(len(past), 1)
+    hide = config.seen_items == "hide" or (config.seen_items == "auto" and repeat_share < REPEATS_ARE_COMMON)
     n_slots = min(max(MAX_PRIOR_CELLS // max(events.n_items, 1), 200), 4000)
-    return Evaluator(events, Slots.over(events.time, n_slots), hide)
+    decision = SeenItems(hide, config.seen_items, repeat_share)
+    return Evaluator(events, Slots.over(events.time, n_slots), hide, seen_items=decision)
 
 
 def knows_less(served: Evaluator, rows: Ints) -> Ints:

@@ -28,12 +28,23 @@ class ShopConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     n_users: PositiveInt = Field(1000, description="Users who ever come")
     n_items: PositiveInt = Field(1200, description="Items ever launched")
-    n_days: PositiveInt = Field(60, description="Days simulated")
+    n_days: PositiveInt = Field(60, description="Days simulated, the last one up to the end")
     end: datetime = Field(datetime(2026, 11, 1), description="End of time, UTC; nothing happens from then on")
     events_per_user: PositiveFloat = Field(42.0, description="Mean number of events of a user; a few have many more")
     drift_days: PositiveFloat = Field(12.0, description="How long a short interest lasts")
     long_change: float = Field(0.2, ge=0, le=1, description="Chance that a long interest is replaced when the short ones change")
     follow: float = Field(0.5, ge=0, le=1, description="Chance that the next item is the one after this in its leaf")
+
+    @property
+    def start(self) -> datetime:
+        """The midnight at which the first day begins."""
+        midnight = self.end.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight - timedelta(days=self.n_days - (midnight < self.end))
+
+    @property
+    def n_seconds(self) -> float:
+        """From the start to the end."""
+        return (self.end - self.start).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,6 @@ def _stock(config: ShopConfig, rng: np.random.Generator) -> _Stock:
 
 def _items(config: ShopConfig, stock: _Stock, rng: np.random.Generator) -> pl.DataFrame:
     """The catalogue: items of one leaf come in series, a make and a size through all nouns of the leaf."""
-    start = config.end - timedelta(days=config.n_days)
     rows = []
     for row, leaf_number in enumerate(stock.leaf):
         leaf, position = stock.leaves[leaf_number], int(row - stock.first[leaf_number])
@@ -132,7 +142,7 @@ def _items(config: ShopConfig, stock: _Stock, rng: np.random.Generator) -> pl.Da
             | {
                 "price": round(float(leaf.price * rng.lognormal(0, 0.35)), 2),
                 "is_available": bool(np.isinf(stock.gone[row])),
-                "first_seen_at": start + timedelta(seconds=round(stock.launched[row])),
+                "first_seen_at": min(config.start + timedelta(seconds=round(stock.launched[row])), config.end),
             }
         )
     return pl.DataFrame(rows, schema_overrides={"first_seen_at": pl.Datetime("us")})
@@ -224,7 +234,7 @@ def _events(
         bought[at] = carts & (rng.random(len(at)) < 0.45)
         emit("purchase", at[bought[at]], time[bought[at]] + rng.uniform(21, 40, int(bought[at].sum())), item[at][bought[at]])
         now[at] += 45 + rng.lognormal(3.6, 0.8, len(at))
-    walked = pl.concat(parts).filter(pl.col("seconds").is_between(0, config.n_days * DAY, closed="left"))
+    walked = pl.concat(parts).filter(pl.col("seconds").is_between(0, config.n_seconds, closed="left"))
     return _as_events(config, stock, people, walked, items, user, device, seed, rng)
 
 
@@ -311,10 +321,10 @@ def _as_events(
     """The walks as a table of events in the order of time."""
     words = [word for leaf in stock.leaves for word in (leaf.name.lower(), *leaf.nouns, *leaf.uses)]
     per_leaf = len(words) // len(stock.leaves)
-    start = config.end - timedelta(days=config.n_days)
     owner = user[walked["session"].to_numpy()]
     query = walked["words"] * per_leaf + pl.Series(rng.integers(0, per_leaf, walked.height))
-    when = pl.lit(start).cast(pl.Datetime("us")) + pl.duration(microseconds=(pl.col("seconds") * 1e6).round().cast(pl.Int64))
+    when = pl.lit(config.start).cast(pl.Datetime("us")) + pl.duration(microseconds=(pl.col("seconds") * 1e6).round().cast(pl.Int64))
+    number = pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(7)
     return (
         walked.with_columns(
             user_id=pl.Series(people.name).gather(owner),
@@ -326,7 +336,7 @@ def _as_events(
         )
         .sort("seconds", "session", "event_type")
         .select(
-            pl.format("shop{}-{}", pl.lit(seed), pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(7)).alias("event_id"),
+            pl.format("shop{}-{}-{}", pl.lit(seed), pl.lit(f"{config.end:%Y%m%dT%H%M%S}"), number).alias("event_id"),
             "user_id",
             "item_id",
             "event_type",
@@ -340,7 +350,6 @@ def _as_events(
 
 def _interests(config: ShopConfig, stock: _Stock, people: _People) -> pl.DataFrame:
     """Truth.interests: slots that name the same leaf added up."""
-    start = config.end - timedelta(days=config.n_days)
     user, period, slot = (index.ravel() for index in np.indices(people.slot_leaf.shape))
     since = np.maximum(period * config.drift_days * DAY - people.phase[user], 0)
     until = np.minimum((period + 1) * config.drift_days * DAY - people.phase[user], config.n_days * DAY)
@@ -360,7 +369,7 @@ def _interests(config: ShopConfig, stock: _Stock, people: _People) -> pl.DataFra
         .group_by("user_id", "since", "until", "horizon", "leaf", maintain_order=True)
         .agg(pl.col("probability").sum())
         .with_columns(
-            (pl.lit(start).cast(pl.Datetime("us")) + pl.duration(seconds=pl.col(name).round().cast(pl.Int64))).alias(name)
+            (pl.lit(config.start).cast(pl.Datetime("us")) + pl.duration(seconds=pl.col(name).round().cast(pl.Int64))).alias(name)
             for name in ("since", "until")
         )
         .sort("user_id", "since", "horizon", "probability", "leaf", descending=[False, False, False, True, False])

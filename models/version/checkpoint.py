@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from models.errors import UserError
 from models.events import Catalog, Events, Floats
 from models.ranking.blend import GATES, Blend
 from models.ranking.scorer import Scorer
+from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
@@ -41,7 +42,7 @@ class Checkpoint:
     """live serves; past is the same recipe trained before the hold-out, kept so that a later night can judge it fairly.
 
     popularity: [items, features] at as_of, the moment after the newest event (unix seconds). An increment has no `past`;
-    online is None where the version cannot go on learning.
+    online is None where the version cannot go on learning. seen_items: why hide_seen is what it is; None in older versions.
     """
 
     catalog: Catalog
@@ -56,6 +57,7 @@ class Checkpoint:
     live: Weights
     past: Weights | None
     online: Online | None = None
+    seen_items: SeenItems | None = None
 
     def scorer(self) -> Scorer:
         """What ranks items for users; the same for every call, so that the side of the items is worked out once a version."""
@@ -161,6 +163,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         "encoder": checkpoint.encoder,
         "hide_seen": checkpoint.hide_seen,
         "as_of": checkpoint.as_of,
+        "seen_items": None if checkpoint.seen_items is None else asdict(checkpoint.seen_items),
     }
     (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
 
@@ -192,6 +195,7 @@ def load(folder: Path) -> Checkpoint:
         live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
         past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
         online=Online.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
+        seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
     )
 
 

@@ -2,7 +2,7 @@
 --
 -- grain:   one row
 -- params:  $publication_id, $cadence, $model_version, $champion, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
---          $n_items, $published_at (timestamp, UTC)
+--          $n_items, $hides_seen_items, $seen_items_setting, $repeat_share (null where not noted), $published_at (timestamp, UTC)
 -- reads:   recs.publications
 -- writes:  recs.publications
 insert into recs.publications by name
@@ -17,4 +17,7 @@ select
     $n_users as n_users,
     $n_users_changed as n_users_changed,
     $n_items as n_items,
+    $hides_seen_items as hides_seen_items,
+    $seen_items_setting as seen_items_setting,
+    $repeat_share as repeat_share,
     greatest($published_at, (select max(earlier.published_at) + interval 1 microsecond from recs.publications as earlier)) as published_at

@@ -1,13 +1,24 @@
--- How long the users with new events waited for the lists that know them, over the last hour.
+-- How long the users with new events waited for the lists that know them: since the events arrived, and since live ones happened.
 --
 -- grain:   one row; no waits where nothing was published
 -- params:  $since (timestamp, UTC)
 -- reads:   ops.freshness
--- returns: n_users, p50_s, p95_s, max_s
+-- returns: n_users, arrived_p50_s, arrived_p95_s, arrived_max_s, n_live_users, happened_p50_s, happened_p95_s, happened_max_s
+with waits as (
+    select
+        epoch(generated_at - received_at) as since_arrival_s,
+        epoch(generated_at - occurred_at) as since_event_s
+    from ops.freshness
+    where generated_at >= $since::timestamp
+)
+
 select
     count(*) as n_users,
-    quantile_cont(epoch(generated_at - received_at), 0.5) as p50_s,
-    quantile_cont(epoch(generated_at - received_at), 0.95) as p95_s,
-    max(epoch(generated_at - received_at)) as max_s
-from ops.freshness
-where generated_at >= $since::timestamp
+    quantile_cont(since_arrival_s, 0.5) as arrived_p50_s,
+    quantile_cont(since_arrival_s, 0.95) as arrived_p95_s,
+    max(since_arrival_s) as arrived_max_s,
+    count(since_event_s) as n_live_users,
+    quantile_cont(since_event_s, 0.5) as happened_p50_s,
+    quantile_cont(since_event_s, 0.95) as happened_p95_s,
+    max(since_event_s) as happened_max_s
+from waits

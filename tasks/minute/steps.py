@@ -23,7 +23,7 @@ from models.ranking.blend import log_trend
 from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.scorer import anybody, best_popularity_column, moved_items, offsets_of
-from models.results import MetricRow, Neighbours, RankedLists
+from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
@@ -83,6 +83,7 @@ class MinuteLists:
     fallback: RankedLists
     similar_of: Ints
     similar: Neighbours
+    seen_items: SeenItems
 
 
 def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encoder_key: str) -> State:
@@ -224,8 +225,8 @@ def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConf
     else:
         near = neighbours(vectors, catalog.is_available, k_near, config.approximate_above)
         similar = Neighbours(near.item[rows], near.similarity[rows])
-    column = best_popularity_column(current.blend)
-    return MinuteLists(users, anybody(current.popularity, catalog.is_available, column, config.n_recommendations), rows, similar)
+    anyone = anybody(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
+    return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:

@@ -24,7 +24,7 @@ from models.online.begin import begin, sample_memory
 from models.ranking.neighbours import neighbours
 from models.ranking.prior import Popularity
 from models.ranking.scorer import anybody, best_popularity_column
-from models.results import MetricRow, Neighbours, RankedLists
+from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
@@ -157,6 +157,7 @@ def completed(
         live=live,
         past=learnt.fit.weights,
         online=online,
+        seen_items=learnt.evaluator.seen_items,
     )
 
 
@@ -180,6 +181,7 @@ class Lists:
     users: RankedLists
     fallback: RankedLists
     neighbours: Neighbours
+    seen_items: SeenItems
 
 
 def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig) -> Lists:
@@ -195,6 +197,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         users=users,
         fallback=anybody(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
         neighbours=neighbours(current.live.item_vectors(), dataset.catalog.is_available, publish.n_similar, publish.approximate_above),
+        seen_items=current.seen_items or SeenItems(current.hide_seen),
     )
 
 

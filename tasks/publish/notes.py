@@ -14,17 +14,31 @@ from models.results import MetricRow
 from tasks.lake import statement
 from tasks.minute.feed import News
 from tasks.minute.pacing import Beside
-from tasks.publish.publication import Provenance, Publication
+from tasks.publish.publication import Content, Provenance, Publication
 from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
 
 
-def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, provenance: Provenance, cadence: str, champion: str | None) -> None:
+def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content: Content, cadence: str) -> None:
+    provenance, seen = content.provenance, content.seen_items
+    decision = {
+        "hides_seen_items": seen.are_hidden if seen else None,
+        "seen_items_setting": seen.setting if seen else None,
+        "repeat_share": seen.repeat_share if seen else None,
+    }
     origin = {name: value for name, value in asdict(provenance).items() if name != "generated_at"}
     counts = {"n_users": done.n_users, "n_users_changed": done.n_users_changed, "n_items": done.n_items}
     con.execute(
         statement("publish/insert_publication"),
-        {**origin, **counts, "publication_id": done.publication_id, "cadence": cadence, "champion": champion, "published_at": _now()},
+        {
+            **origin,
+            **counts,
+            **decision,
+            "publication_id": done.publication_id,
+            "cadence": cadence,
+            "champion": content.champion,
+            "published_at": _now(),
+        },
     )
 
 

@@ -10,7 +10,7 @@ from hashlib import md5
 import numpy as np
 
 from models.events import Ints
-from models.results import MetricRow, Neighbours, RankedLists
+from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from tasks.minute.feed import News
 from tasks.watermarks import Watermarks
 
@@ -34,6 +34,7 @@ class Content:
     max_events: how many events a history keeps. champion: the version of a night that the model goes back to. watermarks: how far the
     work is after the publish; None for the snapshot of provenance. news: the events and items that no earlier publish has shown.
     prequential: how well the new events were predicted. versions: the registered version behind each model name in prequential.
+    seen_items: whether the lists leave out what their users already had, and why; None for not noted.
     """
 
     item_ids: Sequence[str]
@@ -44,6 +45,7 @@ class Content:
     provenance: Provenance
     neighbours_of: Ints | None = None
     champion: str | None = None
+    seen_items: SeenItems | None = None
     watermarks: Watermarks | None = None
     news: News | None = None
     prequential: Sequence[MetricRow] = ()

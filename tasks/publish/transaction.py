@@ -38,7 +38,7 @@ def publish(lake: Lake, content: Content, cadence: str, beside: Beside, write: W
     with writing(lake) as con:
         n_users, n_users_changed = write(con, item_ids, publication_id)
         done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
-        note_publication(con, done, made, cadence, content.champion)
+        note_publication(con, done, content, cadence)
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)
         note_moved(con, beside, made)

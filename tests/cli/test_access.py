@@ -22,7 +22,7 @@ def test_no_command_leaves_a_file_that_others_can_read(home: Path, tmp_path: Pat
     monkeypatch.setenv("MINUTEHAND_LAKE__DATA_PATH", f"{data}/")
     monkeypatch.setenv("MINUTEHAND_THREADS", "1")
     for words in (
-        ("simulate", "--users", "10", "--items", "10", "--days", "3"),
+        ("simulate", "--users", "10", "--items", "10", "--days", "3", "--until", "2026-11-01"),
         ("ingest", "items", str(home / "shop" / "items.parquet")),
         ("ingest", "events", str(home / "shop" / "events.parquet")),
         ("sql", "select 1 as a", "--out", str(home / "shop" / "export.csv")),

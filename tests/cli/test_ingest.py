@@ -47,6 +47,20 @@ def test_json_is_an_array_of_objects(home: Path, tmp_path: Path) -> None:
     assert (summary["kind"], summary["read"], summary["new"], summary["reasons"]) == ("items", 1, 1, [])
 
 
+def test_items_in_a_language_that_the_encoder_does_not_know_get_in_with_a_warning_at_once_and_in_status(home: Path, tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,title\n1,红楼梦\n2,Чайник\n3,Чайник электрический\n", encoding="utf-8")
+    done = minutehand("ingest", "items", str(items), "--json", home=home)
+    assert json.loads(done.stdout)[0]["new"] == 3
+    assert done.stderr.startswith("warning: about 100% of the item texts are in Cyrillic letters, and the encoder all-MiniLM-L6-v2 knows")
+    assert "MINUTEHAND_ENCODER__NAME" in done.stderr
+    told = {row["what"]: row["value"] for row in json.loads(minutehand("status", "--json", home=home).stdout)}
+    assert f"warning: {told['item texts']}\n" == done.stderr
+    (home / "english.csv").write_text("item_id,title\n1,Tea\n2,Crème brûlée\n3,The kettle\n", encoding="utf-8")
+    assert minutehand("ingest", "items", str(home / "english.csv"), home=home).stderr == ""
+    assert "item texts" not in minutehand("status", home=home).stdout
+
+
 def test_options_name_columns_quotes_zones_and_words(home: Path, tmp_path: Path) -> None:
     plays = tmp_path / "plays.tsv"
     plays.write_text('none\ts1\t2024-01-31 13:00\t"Heroes"\n', encoding="utf-8")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from cli import app
 from cli.options import mapping_of
 from models.errors import UserError
+from tests.conftest import ROOT
 
 
 def refused(*words: str) -> str:
@@ -15,6 +19,13 @@ def refused(*words: str) -> str:
     assert done.exit_code == 1, done.output
     assert isinstance(done.exception, UserError)
     return str(done.exception)
+
+
+def test_the_version_is_that_of_the_project_and_needs_no_home(home: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"minutehand {project['version']}\n")
+    assert not home.exists()
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from tests.tasks.publish.test_night import add_events, add_item, put, ranked
 HOSTILE = "\x1b[2J\x1b]52;c;cHduZWQ=\x07\x9b31m\u202e"
 
 
-def on_terminal(*words: str, home: Path) -> str:
-    """What a command writes to a terminal, a pseudo one of 80 columns."""
+def on_terminal(*words: str, home: Path, columns: int = 80) -> str:
+    """What a command writes to a terminal, a pseudo one."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "MINUTEHAND_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80"}
+    environment = {**os.environ, "MINUTEHAND_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": str(columns)}
     script = "from cli import main; main()"
     running = subprocess.Popen([sys.executable, "-c", script, *words], stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
@@ -65,15 +65,18 @@ def test_lists_are_tables_for_people_and_arrays_for_programs(shop: Path) -> None
 
 
 def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:
-    shown = minutehand("sql", "from recs.recommendations where user_id = 'u' order by rank", home=shop)
-    assert shown.returncode == 0, shown.stderr
-    assert "more columns do not fit: " in shown.stderr
+    everything = "from recs.recommendations where user_id = 'u' order by rank"
+    assert "more columns do not fit: " in on_terminal("sql", everything, home=shop)
+    piped = minutehand("sql", everything, home=shop)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert {"user_id", "rank", "reason", "generated_at"} < set(piped.stdout.splitlines()[0].split())
     rows = json.loads(
         minutehand("sql", "--json", "select 'nan'::double as x, {'k': [1]} as s, timestamp '2026-01-01' as t", home=shop).stdout
     )
     assert rows == [{"x": None, "s": {"k": [1]}, "t": "2026-01-01 00:00:00"}]
+    assert "only the first 1,000 rows are shown" in on_terminal("sql", "from range(1001)", home=shop)
     many = minutehand("sql", "from range(1001)", home=shop)
-    assert "only the first 1,000 rows are shown" in many.stderr
+    assert (len(many.stdout.splitlines()), many.stderr) == (1002, "")
 
 
 def test_sql_writes_a_file_and_says_what_is_in_it(shop: Path, tmp_path: Path) -> None:
@@ -88,15 +91,45 @@ def test_sql_writes_a_file_and_says_what_is_in_it(shop: Path, tmp_path: Path) ->
     assert "--out FILE" in minutehand("sql", "select 1", "--force", home=shop).stderr
 
 
-def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Path, tmp_path: Path) -> None:
-    for words, home, message in (
-        (("recommend", "u"), tmp_path / "none", "there is no lake"),
-        (("status",), tmp_path / "none", "there is no lake"),
-        (("similar", "bet"), shop, "did you mean b (Beta)?"),
-        (("sql", "drop table raw.events"), shop, "read-only"),
-        (("sql", "selec"), shop, "syntax error"),
+READING = [("recommend", "u"), ("similar", "a"), ("status",), ("status", "--json"), ("sql", "select 1")]
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_without_a_home_or_a_lake_a_command_that_reads_says_so_in_one_line_and_makes_nothing(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    for name, message in (
+        ("none", f"error: there is no minutehand home at {tmp_path / 'none'}; run this where the home is, or name it by MINUTEHAND_HOME; "),
+        ("mine", f"error: there is no lake at {tmp_path / 'mine' / 'lake'} yet; take in events first: minutehand ingest events FILE"),
     ):
-        done = minutehand(*words, home=home)
+        done = minutehand(*words, home=tmp_path / name)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+        assert done.stderr.startswith(message)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "notes.txt"]
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_lost_catalog_is_no_new_lake_and_the_remedy_is_told(words: tuple[str, ...], shop: Path) -> None:
+    for file in (shop / "lake").glob("catalog.sqlite*"):
+        file.unlink()
+    done = minutehand(*words, home=shop)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+    assert done.stderr.startswith(
+        f"error: there is no catalog at {shop / 'lake' / 'catalog.sqlite'}, but {shop / 'lake' / 'data'} has the files"
+    )
+    assert "restore the catalog from a backup" in done.stderr
+    assert not list((shop / "lake").glob("catalog.sqlite*"))
+
+
+def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Path) -> None:
+    for words, message in (
+        (("similar", "bet"), "did you mean b (Beta)?"),
+        (("sql", "drop table raw.events"), "read-only"),
+        (("sql", "selec"), "syntax error"),
+    ):
+        done = minutehand(*words, home=shop)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
         assert done.stderr.startswith("error: ")
         assert message in done.stderr

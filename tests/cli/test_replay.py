@@ -41,6 +41,7 @@ def run(*words: str, home: Path | None = None) -> Result:
 
 def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, tmp_path: Path, home: Path) -> None:
     out = tmp_path / "results" / "replay.json"
+    home.mkdir()
     done = run("--events", events, "--step", "2h", "--night", "10d", "--out", str(out), "--mlflow", home=home)
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text(encoding="utf-8"))
@@ -98,6 +99,15 @@ def test_a_picture_that_cannot_be_written_is_refused_before_the_replay(events: s
     assert not (tmp_path / "replay.json").exists()
 
 
+def test_without_a_home_a_replay_logs_nowhere_and_makes_none(events: str, tmp_path: Path, home: Path) -> None:
+    refused = run("--events", events, "--mlflow", home=home)
+    assert f"there is no minutehand home at {home}; name the home by MINUTEHAND_HOME, or leave --mlflow out" in str(refused.exception)
+    words = ("--from", "90%", "--night", "10d", "--policies", "recent_popular", "--out", str(tmp_path / "replay.json"))
+    assert run("--events", events, *words, home=home).exit_code == 0
+    assert (tmp_path / "replay.png").exists()
+    assert not home.exists()
+
+
 def test_a_store_that_cannot_be_opened_is_refused_before_the_events_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_REGISTRY__TRACKING_URI", "sqlite:////dev/null/mlflow.db")
     done = run("--events", str(tmp_path / "missing.csv"), "--mlflow")
@@ -112,6 +122,7 @@ def test_a_file_or_a_store_that_fails_after_all_does_not_cost_the_figures(
     spoilt: str, message: str, events: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / spoilt
+    home.mkdir()
 
     def spoil() -> None:
         shutil.rmtree(folder, ignore_errors=True)

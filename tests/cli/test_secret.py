@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +15,8 @@ import pytest
 
 from cli.secret import make_secret, read_secret, secret_file
 from models.errors import UserError
+from tasks.access import keep
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +31,24 @@ def test_the_file_is_readable_by_its_owner_alone_whatever_the_umask(home: Path) 
     secret = make_secret(home)
     assert stat.S_IMODE(secret_file(home).stat().st_mode) == 0o600
     assert secret_file(home).read_text() == f"{secret}\n"
+    assert [file.name for file in home.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize("step", ["link", "unlink"])
+def test_what_a_kill_while_a_secret_is_made_leaves_keeps_no_home_open_and_goes_with_the_next(home: Path, step: str) -> None:
+    script = (
+        "import os, pathlib, signal; from cli.secret import make_secret; strike = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        f"os.link, pathlib.Path.unlink = {{'link': (strike, pathlib.Path.unlink), 'unlink': (os.link, strike)}}[{step!r}]; "
+        f"make_secret(pathlib.Path({str(home)!r}))"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = home.glob(".secret.*")
+    home.chmod(0o755)
+    left.chmod(0o644)
+    keep(home, "owner")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (home, left)] == [0o700, 0o600]
+    make_secret(home)
     assert [file.name for file in home.iterdir()] == ["secret"]
 
 

@@ -10,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from cli.secret import read_secret
+from cli.up.links import pages_of_mlflow, pages_of_prefect
 from tests.conftest import find_free_port
 from tests.flows.browser import ENTER, Browser, open_browser
 from tests.flows.up import Running, running_up
@@ -81,6 +83,28 @@ def test_who_types_the_secret_sees_runs_in_prefect_and_experiments_in_mlflow(run
     hosts = browser.refused_hosts()
     assert hosts, "Prefect's UI asks a server of its analytics"
     assert not [host for host in hosts if host.startswith("127.0.0.1")], "the UIs have all that is theirs"
+
+
+def test_the_pages_that_up_names_open_where_they_say(running: Running, browser: Browser) -> None:
+    secret, mlflow_url = read_secret(running.home), f"http://127.0.0.1:{running.mlflow_port}"
+    client = MlflowClient(f"sqlite:///{running.home / 'mlflow' / 'mlflow.db'}")
+    if client.get_experiment_by_name("minutehand") is None:
+        client.create_experiment("minutehand")
+    client.create_registered_model("minutehand")
+    prefect, mlflow = pages_of_prefect(f"http://127.0.0.1:{running.port}"), pages_of_mlflow(mlflow_url, "minutehand", secret)
+    browser.go(prefect["Prefect runs"])
+    browser.ask("/execute/sync", script="localStorage.clear()", args=[])  # as one who has not logged in yet
+    browser.go(prefect["Prefect runs"])
+    browser.shows("Login")
+    browser.enter("input", secret + ENTER)
+    browser.shows("Runs", "All run states")
+    browser.go(prefect["Prefect deployments"])
+    browser.shows("4 Deployments", "nightly")
+    browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")
+    browser.go(mlflow["MLflow experiment"])
+    browser.shows("minutehand", "Run Name")
+    browser.go(mlflow["MLflow model"])
+    browser.shows("Registered Models", "minutehand", "Versions")
 
 
 def test_a_foreign_page_changes_nothing_even_where_the_browser_knows_the_secret(

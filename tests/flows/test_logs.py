@@ -7,18 +7,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect import flow, get_run_logger
+from prefect import Flow, flow, get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    LogFilter,
+    LogFilterFlowRunId,
+    TaskRunFilter,
+    TaskRunFilterFlowRunId,
+)
 from prefect.states import State
 
 from flows import logs
 from flows.ingest import ingest
 from flows.logs import is_news
-from flows.stages import may_pass
+from flows.maintain import maintain
+from flows.minute import minute
+from flows.nightly import nightly
+from flows.stages import may_pass, stage
 from models.errors import UserError
 from tasks.lake import LakeError, LastingError
 from tests.conftest import ROOT
@@ -90,6 +101,62 @@ def test_a_run_that_fails_tells_no_password_and_moves_no_cursor(prefect_server: 
     for text in (*messages, str(state.message)):
         assert "SECRET" not in text
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
+
+
+class StubbornError(Exception):
+    """One whose text cannot be changed, as those of some libraries."""
+
+    def __str__(self) -> str:
+        return HOSTILE
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(HOSTILE), OSError(5, HOSTILE, HOSTILE), KeyError(HOSTILE), StubbornError()], ids=lambda error: type(error).__name__
+)
+def test_the_state_of_a_run_that_fails_tells_no_password_and_moves_no_cursor_whatever_the_error(
+    prefect_server: str, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    @flow(name="hostile-error")
+    @logs.printable_errors
+    def hostile() -> None:
+        stage("fail", fail)()
+
+    state: State = hostile(return_state=True)
+    wanted = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        (of_stage,) = client.read_task_runs(task_run_filter=wanted)
+    for text in (str(state.message), str(of_stage.state and of_stage.state.message)):
+        assert type(error).__name__ in text
+        assert r"\x1b" in text
+        assert "password=***" in text
+        assert "SECRET" not in text
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
+
+
+@pytest.mark.parametrize("deployed", [ingest, maintain, minute, nightly], ids=lambda deployed: deployed.name)
+def test_the_errors_of_every_flow_are_made_fit_to_show(deployed: Flow[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError(HOSTILE)
+
+    monkeypatch.setattr(sys.modules[deployed.fn.__module__], "load", fail)
+    with pytest.raises(ValueError, match=r"x\\x1b.* password=\*\*\*$"):
+        deployed.fn()
+
+
+def test_an_error_that_can_be_shown_is_raised_as_it_is() -> None:
+    error = OSError(28, "No space left on device", "file")
+
+    @logs.printable_errors
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(OSError) as raised:
+        fail()
+    assert raised.value is error
+    assert raised.value.__cause__ is None
 
 
 def record_of(error: Exception) -> logging.LogRecord:

@@ -143,6 +143,8 @@ def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_
     assert len(list_of(shop, "novel")) == 5
     assert {user for (user,) in shop.ask("select user_id from recs.recommendations where item_id = 'fresh'")} > {"*"}
     assert shop.value("select count(*) from recs.similar_items where item_id = 'fresh'") > 0
+    decisions = shop.ask("select distinct hides_seen_items, seen_items_setting, repeat_share from recs.publications")
+    assert decisions == [(True, "auto", 0.0)]  # a minute's version has its night's
     assert seen_again(shop) == []
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
 
@@ -172,7 +174,9 @@ def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_r
         (left,) = [artifact for artifact in found if artifact.id not in before]
     assert left.flow_run_id is not None
     (hour,) = json.loads(str(left.data))
-    assert (hour["users"], set(hour)) == (3, {"hour", "users", "p50_s", "p95_s", "max_s"})
+    waits = {f"{since}_{name}_s" for since in ("arrived", "happened") for name in ("p50", "p95", "max")}
+    assert (hour["users"], set(hour)) == (3, {"hour", "users", "live_users", *waits})
+    assert "arrived: since the lake took it in. happened: since it happened" in str(left.description)
 
 
 def test_a_discarded_update_refreshes_the_lists_and_leaves_its_events_to_the_next_minute(

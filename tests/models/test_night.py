@@ -17,6 +17,7 @@ from models.evaluation.protocols import Task, held_out
 from models.events import Events, Floats, TemporalSplit, sample
 from models.night import Fit, fit_past, make_judge, new_model, refit, training_offsets
 from models.ranking.prior import HALF_LIVES_H, Slots, single
+from models.results import SeenItems
 from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, walks
 
 CPU = torch.device("cpu")
@@ -204,4 +205,6 @@ SEEN_ITEMS = [("auto", True, False), ("auto", False, True), ("hide", True, True)
 def test_seen_items_are_hidden_where_nobody_comes_back_or_where_one_says_so(setting: str, comes_back: bool, hides: bool) -> None:
     events = make_events([(n % 2, n % 3 if comes_back else n, n) for n in range(30)], n_items=30)
     config = EvaluationConfig(seen_items=setting)  # type: ignore[arg-type]
-    assert make_evaluator(events, config).hide_seen is hides
+    evaluator = make_evaluator(events, config)
+    assert evaluator.hide_seen is hides
+    assert evaluator.seen_items == SeenItems(hides, setting, 0.75 if comes_back else 0.0)

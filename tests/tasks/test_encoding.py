@@ -64,6 +64,19 @@ def test_items_with_text_get_a_vector_and_the_others_none(lake: Lake, config: En
     assert [item_id for item_id, _ in stored(lake)] == ["a", "b"]
 
 
+def test_texts_that_the_encoder_does_not_know_are_encoded_with_a_warning(
+    lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(lake, [("a", "Чайник", None, None, None)])
+    config = EncoderConfig(name=str(save_tiny_bert(tmp_path / "tiny-en")))
+    with caplog.at_level(logging.WARNING, "minutehand.encoding"):
+        assert encode_changed_items(lake, config).n_encoded == 1
+        (told,) = caplog.messages
+        assert "in Cyrillic letters" in told
+        encode_changed_items(lake, config)
+    assert caplog.messages == [told], "nothing new, nothing to say"
+
+
 def test_the_text_puts_the_long_description_last(lake: Lake) -> None:
     put(lake, ITEMS)
     with reading(lake) as con:

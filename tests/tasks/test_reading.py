@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from models.errors import UserError
-from models.results import MetricRow
+from models.results import MetricRow, SeenItems
 from tasks.lake import Lake, LakeConfig, locate, writing
 from tasks.publish.night import write_offline_metrics
 from tasks.reading import age, export, freshness_by_hour, lists_of, one_line, query, similar, status
+from tests import lakes as shop
 from tests.tasks.minute.test_feed import minute
 from tests.tasks.publish.test_night import add_events, add_item, provenance, put, ranked, snapshot_of
 
@@ -49,6 +51,21 @@ def test_lists_have_titles_and_unknown_users_get_the_list_for_anyone_with_a_note
     assert late.note == "user late has events, but no list yet; this is the list for anyone"
     assert nobody.note == "nobody called o'brien has history; this is the list for anyone"
     assert [(row["user_id"], row["item_id"], row["source"]) for row in nobody.rows] == [("o'brien", "a", "popular")]
+
+
+def test_an_unknown_user_who_resembles_a_known_one_is_asked_whether_that_one_was_meant(lake: Lake) -> None:
+    add_events(lake, *((user, "a", "view", 1) for user in ("u42", "42", " 7", "0", "other")))
+    put(lake, ranked({"u42": [1]}))
+
+    def note(user: str) -> str | None:
+        (found,) = lists_of(lake, [user], 1)
+        return found.note
+
+    for asked, meant in (("U42", "'u42'"), (" 42", "'42'"), ("042", "'42'"), ("7", "' 7'"), ("00", "'0'")):
+        assert note(asked) == f"nobody called {asked} has history (did you mean {meant}?); this is the list for anyone"
+    for stranger in ("u43", "4", "420", "u 42", "", "  "):
+        assert note(stranger) == f"nobody called {stranger} has history; this is the list for anyone"
+    assert note("u42") is None
 
 
 def test_neighbours_are_the_nearest_first_and_an_unknown_item_meets_those_that_may_be_meant(lake: Lake) -> None:
@@ -107,15 +124,58 @@ def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: L
     minute(lake, learns=False)
     add_events(lake, ("w", "b", "view", 4), ("w", "c", "view", 5))
     with writing(lake) as con:
-        con.execute("update ops.freshness set received_at = generated_at - interval 42 second")
+        con.execute(
+            "update ops.freshness set received_at = generated_at - interval 42 second, occurred_at = generated_at - interval 99 second"
+        )
     told = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 5))}
     assert (told["live model"], told["users with a list"]) == ("version 2", 2)
     assert told["published up to snapshot"] == f"{first}, 2 events wait"
     assert told["learnt up to snapshot"].endswith(", 3 events wait")
-    assert told["freshness of the last hour"] == "p50 42 s, p95 42 s, max 42 s"
-    assert "freshness of the last hour" not in {row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6))}
+    assert told["lists follow what arrived"] == "p50 42 s, p95 42 s, max 42 s (1 user in the last hour)"
+    assert told["lists follow what happened"] == "p50 99 s, p95 99 s, max 99 s (1 user in the last hour)"
+    assert not [row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6)) if "follow" in row["what"]]
     told = {row["what"]: row["value"] for row in status(lake, ignored_types=["return", "view"])}
     assert told["learnt up to snapshot"].endswith(", 0 events wait")
+
+
+def test_a_file_of_old_events_looks_neither_stale_nor_fresh(lake: Lake) -> None:
+    """What it holds happened long ago and arrived just now: the lists follow its arrival, and nothing live happened."""
+    shop.put(lake, [("u", "a", 1)])
+    put(lake, ranked({"u": [1]}))
+    with writing(lake) as con:
+        con.execute(
+            "insert into raw.events by name select event_id || '-' || user_id as event_id, user_id, 'b' as item_id, 'view' as event_type, "
+            "occurred_at::timestamp as occurred_at, '2026-01-02 04:04:00'::timestamp as received_at from (values "
+            "('old', 'u', '2025-03-01'), ('old', 'v', '2025-03-02'), ('live', 'v', '2026-01-02 04:03:00'), "
+            "('ahead', 'w', '2026-01-02 05:00:00')) as file (event_id, user_id, occurred_at)"
+        )
+    minute(lake)  # at 04:05:06
+    told = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 4, 6))}
+    assert told["newest event happened"] == told["newest event arrived"] == "2026-01-02 04:04:00 UTC, 2 minutes ago"
+    assert told["lists follow what arrived"] == "p50 66 s, p95 66 s, max 66 s (3 users in the last hour)"
+    assert told["lists follow what happened"] == "p50 96 s, p95 123 s, max 126 s (2 users in the last hour)"
+
+
+def test_the_newest_event_of_an_old_file_happened_long_ago_and_arrived_now(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    told = {row["what"]: row["value"] for row in status(lake)}
+    assert told["newest event happened"].startswith("1970-01-01 00:00:01 UTC, ")
+    assert told["newest event arrived"].endswith((" seconds ago", " second ago"))
+
+
+def test_status_says_whether_items_that_users_had_are_hidden_and_why(lake: Lake) -> None:
+    def told(decision: SeenItems | None) -> str | None:
+        put(lake, ranked({"u": [1]}), seen_items=decision)
+        return {row["what"]: row["value"] for row in status(lake)}.get("items users had")
+
+    add_events(lake, ("u", "a", "view", 1))
+    auto = "of the training events are repeats, and auto shows them from 5% on"
+    assert told(SeenItems(True, "auto", 0.0123)) == f"hidden: 1.23% {auto}"
+    assert told(SeenItems(False, "auto", 0.05)) == f"shown again: 5.00% {auto}"
+    by_hand = "hidden: MINUTEHAND_EVALUATION__SEEN_ITEMS was hide; 20.00% of the training events are repeats"
+    assert told(SeenItems(True, "hide", 0.2)) == by_hand
+    assert told(SeenItems(False)) == "shown again"  # by a version of before the share was kept
+    assert told(None) is None
 
 
 def test_a_lake_of_before_a_column_says_what_adds_it(lake: Lake) -> None:
@@ -136,15 +196,23 @@ def test_status_says_so_where_the_lake_has_let_go_of_what_waits(lake: Lake) -> N
     assert "minutehand nightly learns everything anew" in told["learnt up to snapshot"]
 
 
+def hour(time: str, users: int, arrived: Sequence[float], live_users: int, happened: Sequence[float | None]) -> dict[str, object]:
+    names = [f"{since}_{name}_s" for since in ("arrived", "happened") for name in ("p50", "p95", "max")]
+    waits = dict(zip(names, (*arrived, *happened), strict=True))
+    return {"hour": f"2026-01-02 {time}", "users": users, "live_users": live_users, **waits}
+
+
 def test_freshness_by_hour_has_the_last_hours_the_newest_first(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}))
     waits = [("2026-01-02 02:59:00", 30), ("2026-01-02 04:10:00", 10), ("2026-01-02 04:20:00", 20.25), ("2026-01-02 05:00:00", 61)]
     with writing(lake) as con:
         for made, wait_s in waits:
-            con.execute(f"insert into ops.freshness values ('p', 'u', '{made}'::timestamp - interval '{wait_s} seconds', '{made}')")
+            moments = f"'{made}'::timestamp - interval '{wait_s} seconds' as received_at, '{made}'::timestamp as generated_at"
+            con.execute(f"insert into ops.freshness by name select 'p' as publication_id, 'u' as user_id, {moments}")
+        con.execute("update ops.freshness set occurred_at = received_at - interval 5 second where generated_at = '2026-01-02 05:00:00'")
     assert freshness_by_hour(lake, hours=2, now=datetime(2026, 1, 2, 5, 30)) == [
-        {"hour": "2026-01-02 05:00", "users": 1, "p50_s": 61.0, "p95_s": 61.0, "max_s": 61.0},
-        {"hour": "2026-01-02 04:00", "users": 2, "p50_s": 15.1, "p95_s": 19.7, "max_s": 20.3},
+        hour("05:00", 1, (61.0, 61.0, 61.0), 1, (66.0, 66.0, 66.0)),
+        hour("04:00", 2, (15.1, 19.7, 20.3), 0, (None, None, None)),
     ]
 
 

@@ -17,6 +17,7 @@ from models.errors import UserError
 from models.events import Catalog
 from models.ranking.blend import Blend
 from models.ranking.prior import N_PARAMETERS
+from models.results import SeenItems
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, save
@@ -80,6 +81,16 @@ def test_loaded_is_saved(folder: Path) -> None:
     ours, theirs = (one.scorer().rank(EVENTS, 20, 10) for one in (saved, loaded))
     assert np.array_equal(ours.item, theirs.item)
     assert np.array_equal(ours.probability, theirs.probability)
+
+
+def test_why_seen_items_are_hidden_stays_with_the_version_and_an_older_one_says_nothing(folder: Path, tmp_path: Path) -> None:
+    decided = SeenItems(are_hidden=True, setting="auto", repeat_share=0.01)
+    save(replace(version(hide_seen=True), seen_items=decided), tmp_path / "decided")
+    assert load(tmp_path / "decided").seen_items == decided
+    described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    del described["seen_items"]  # as versions before it have it
+    (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
+    assert load(folder).seen_items is None
 
 
 def test_saving_what_was_loaded_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:

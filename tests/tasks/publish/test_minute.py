@@ -130,7 +130,9 @@ def test_the_figures_of_the_minute_and_the_waits_of_its_users_are_noted(lake: La
     ]
     waits = rows(lake, "select publication_id, user_id, epoch(generated_at - received_at) from ops.freshness order by user_id")
     assert waits == [(done.publication_id, "u", 46.0), (done.publication_id, "v", 66.0)]
-    assert rows(lake, "from ops.freshness_by_hour") == [(datetime(2026, 1, 2, 4), 2, 56.0, pytest.approx(65.0), 66.0)]
+    assert rows(lake, "from ops.freshness_by_hour") == [
+        (datetime(2026, 1, 2, 4), 2, 56.0, pytest.approx(65.0), 66.0, 2, 56.0, pytest.approx(65.0), 66.0)
+    ]
 
 
 def test_the_newest_publish_names_the_live_model_whatever_the_clock_says(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,40 @@
+"""Where the pages are that one opens first: what `minutehand up` prints."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from typing import Any
+from urllib.parse import quote
+
+MACHINE_LEARNING = "?workflowType=machine_learning"
+"""Without it MLflow's menu is that for chatbots."""
+
+
+def pages_of_prefect(url: str) -> dict[str, str]:
+    """The pages of all runs, and of what runs when."""
+    return {"Prefect runs": f"{url}/runs", "Prefect deployments": f"{url}/deployments"}
+
+
+def pages_of_mlflow(url: str, name: str, secret: str) -> dict[str, str]:
+    """The pages of the experiment and of the registered model of that name; the lists of all until there is one."""
+    experiment = _ask(url, secret, f"experiments/get-by-name?experiment_name={quote(name, safe='')}").get("experiment")
+    model = _ask(url, secret, f"registered-models/get?name={quote(name, safe='')}").get("registered_model")
+    runs, of_model = f"/{experiment['experiment_id']}/runs" if experiment else "", f"/{quote(name, safe='')}" if model else ""
+    return {
+        "MLflow experiment": f"{url}/#/experiments{runs}{MACHINE_LEARNING}",
+        "MLflow model": f"{url}/#/models{of_model}{MACHINE_LEARNING}",
+    }
+
+
+def _ask(url: str, secret: str, path: str) -> dict[str, Any]:
+    """What MLflow's API answers; nothing where it knows no such thing, or does not answer."""
+    authorization = f"Basic {base64.b64encode(secret.encode()).decode()}"
+    request = urllib.request.Request(f"{url}/api/2.0/mlflow/{path}", headers={"authorization": authorization})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except (OSError, ValueError):  # an HTTP error is an OSError
+        return {}
+    return found

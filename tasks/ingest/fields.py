@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
+Kind = Literal["events", "items"]
 # Names that say which field a column is, lower case without blanks and signs; a tier is asked only where those before it are silent.
 Aliases = Mapping[str, Sequence[str]]
 EVENT_ALIASES: Aliases = {
@@ -33,6 +35,8 @@ ITEM_ALIASES: Aliases = {
     "price": ("price", "unitprice listprice"),
     "is_available": ("isavailable", "available instock isactive"),
 }
+ALIASES: Mapping[Kind, Aliases] = {"events": EVENT_ALIASES, "items": ITEM_ALIASES}
+REQUIRED: Mapping[Kind, tuple[str, ...]] = {"events": ("user_id", "item_id", "occurred_at"), "items": ("item_id",)}
 USER_WORDS = (
     *("user", "customer", "client", "member", "visitor", "account", "session", "buyer", "reviewer"),
     *("shopper", "person", "kunde", "profile", "subscriber", "device", "uid"),

@@ -20,7 +20,8 @@ from filelock import FileLock, Timeout
 from models.errors import UserError
 from models.visible import visible_line
 from tasks.config import IngestConfig
-from tasks.ingest.ingestion import Kind, Summary, ingest
+from tasks.ingest.fields import Kind
+from tasks.ingest.ingestion import Summary, ingest
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeError
 

@@ -161,7 +161,9 @@ def test_the_remedy_names_the_path_whose_values_are_ids(lake: Lake, write: Write
 def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> None:
     row = {"user_id": "u", "occurred_at": "2026-11-20", "items": [{"item_id": "i1"}], "properties": {"product_id": "p1"}}
     assert take(lake, write("a.jsonl", json.dumps(row)), columns={"item_id": path}).rejected == 1
-    assert rows(lake, "select reason from raw.rejected")[0][0].startswith("item_id is a JSON object or array (")
+    ((reason, value),) = rows(lake, "select reason, value from raw.rejected")
+    assert reason == "item_id is a JSON object or array; name what is in it, such as --map item_id=items[0].item_id"
+    assert json.loads(value) == row[path]
 
 
 @pytest.mark.parametrize(

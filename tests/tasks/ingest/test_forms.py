@@ -12,7 +12,7 @@ import pytest
 from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.lake import Lake
-from tests.tasks.ingest.taking import events, reasons, rows, take
+from tests.tasks.ingest.taking import events, reasons, rows, standing, take
 
 Write = Callable[[str, str], str]
 HEADER = "user_id,item_id,occurred_at\n"
@@ -162,8 +162,9 @@ def test_what_is_no_time_of_an_event_is_refused(lake: Lake, write: Write) -> Non
     assert times_of(lake, NO_TIMES) == {}
     assert summary.rejected == len(NO_TIMES)
     told = dict(reasons(lake))
-    assert told[1].startswith("occurred_at is implausibly early (45322.5); give ISO 8601 or unix seconds")
+    assert told[1].startswith("occurred_at is implausibly early; give ISO 8601 or unix seconds")
     assert "MINUTEHAND_INGEST__EARLIEST_YEAR" in told[6]
+    assert [value for _, value in standing(lake)] == NO_TIMES
 
 
 def test_earlier_years_get_in_where_the_setting_says_so_and_the_summary_dates_them(lake: Lake, write: Write) -> None:
@@ -186,7 +187,7 @@ def test_where_the_column_does_not_decide_the_order_the_reason_names_the_option(
     summary = take(lake, timed(write, texts))
     assert (summary.new, summary.rejected) == (0, len(texts))
     assert all(
-        reason.startswith("occurred_at may have day or month first (") and "--time-format '%d.%m.%Y %H:%M'" in reason
+        reason.startswith("occurred_at may have day or month first; ") and "--time-format '%d.%m.%Y %H:%M'" in reason
         for _, reason in reasons(lake)
     )
     assert take(lake, timed(write, texts[:1]), time_format="%d.%m.%Y %H:%M" if " " in texts[0] else "%d.%m.%Y").new == 1
@@ -269,9 +270,7 @@ def test_words_for_nothing_are_no_ids(lake: Lake, write: Write) -> None:
         "user_id is empty": len(NOTHING),
         "item_id is empty": len(NOTHING),
     }
-    assert reasons(lake)[0][1].startswith(
-        "user_id is empty (NULL); fill it, or map another column with --map user_id=COLUMN; if it is an id"
-    )
+    assert reasons(lake)[0][1].startswith("user_id is empty; fill it, or map another column with --map user_id=COLUMN; if it is an id")
 
 
 def test_a_shop_with_a_user_called_none_lets_them_in(lake: Lake, write: Write) -> None:

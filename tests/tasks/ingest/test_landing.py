@@ -14,7 +14,7 @@ import pytest
 
 from models.errors import UserError
 from tasks.config import IngestConfig
-from tasks.ingest import ingestion
+from tasks.ingest import staging
 from tasks.ingest.landing import Landed, check_kind, may_read, open_landing, take_in, take_in_together, turn, waiting
 from tasks.lake import Lake, LakeError, reading, writing
 from tests.damage import DAMAGED, damaged
@@ -239,7 +239,7 @@ def test_what_is_not_the_files_fault_is_raised_and_moves_nothing(
     if step == "inspect":
         monkeypatch.setattr("tasks.ingest.sources._inspect_text", failing)
     else:
-        monkeypatch.setattr(ingestion, step, failing)
+        monkeypatch.setattr(staging, step, failing)
     with pytest.raises(raised) as caught:
         take_together(lake, landing)
     assert isinstance(caught.value, LakeError) or caught.value is error

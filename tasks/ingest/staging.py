@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ import polars as pl
 from models.errors import UserError
 from models.visible import visible_line
 from tasks.config import IngestConfig
-from tasks.ingest.columns import resolve
+from tasks.ingest.columns import N_LISTED, resolve, split_path
 from tasks.ingest.fields import ALIASES, REQUIRED, Kind
 from tasks.ingest.lines import Content, Mended, mend
 from tasks.ingest.mapped import map_columns, rows_of, sql_names
@@ -96,11 +96,19 @@ def look_into(con: duckdb.DuckDBPyConnection, kind: Kind, files: Sequence[Path],
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, plan: Plan, mapping: ColumnMapping, config: IngestConfig, folder: Path, *, keeps_rows: bool
+    con: duckdb.DuckDBPyConnection,
+    plan: Plan,
+    mapping: ColumnMapping,
+    config: IngestConfig,
+    folder: Path,
+    *,
+    keeps_rows: bool,
+    sources: Sequence[Path],
 ) -> list[str]:
     """Map and check every row of the files into the table staged; says what was mended and is doubtful.
 
-    keeps_rows: whether the text of good rows is kept beside them, as that of refused ones is.
+    keeps_rows: whether the text of good rows is kept beside them, as that of refused ones is. sources: what the files are called, which
+    may be copies.
     """
     kind = plan.kind
     for name in ("create_files", "create_malformed", f"create_staged_{kind}"):
@@ -112,6 +120,7 @@ def stage(
             notes += _line_notes(source, found)
             with reading_of(file):
                 map_columns(con, source, kind, resolved(con, source, kind, mapping)[0], mapping)
+                con.execute(statement("ingest/add_file"), {"file_no": number, "source": str(sources[number])})
                 _stage_file(con, kind, number, source, mapping, config)
             if found.lost:
                 _add_lost(con, number, source, found)
@@ -185,13 +194,23 @@ def resolved(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, mapping
     chosen, notes = resolve(con, source, mapping, ALIASES[kind], ())
     required = [name for name in REQUIRED[kind] if name != "item_id" or "query" not in chosen]
     resolve(con, source, mapping, ALIASES[kind], required)
-    return chosen, notes
+    return chosen, notes + (_left_out(source, chosen, mapping) if kind == "items" else [])
+
+
+def _left_out(source: Source, chosen: Mapping[str, str], mapping: ColumnMapping) -> list[str]:
+    """Which columns of a file of items no field took, where one of them may be the title."""
+    used = {(split_path(source, path) or (path, ""))[0] for path in chosen.values()}
+    rest = [visible_line(column) for column in source.columns if column not in used]
+    if not rest or {"title", "description"} & (chosen.keys() | mapping.constants.keys()):
+        return []
+    names = ", ".join(rest[:N_LISTED]) + (", ..." if len(rest) > N_LISTED else "")
+    remedy = f"map one with {mapping.place.map('title', 'COLUMN')}"
+    return [f"{source.path.name}: no column is title or description, and {names} are left out; {remedy}"]
 
 
 def _stage_file(
     con: duckdb.DuckDBPyConnection, kind: Kind, number: int, source: Source, mapping: ColumnMapping, config: IngestConfig
 ) -> None:
-    con.execute(statement("ingest/add_file"), {"file_no": number, "source": str(source.path)})
     con.execute(statement("ingest/peek_rows"))
     con.execute(statement("ingest/variables/decimal_mark"), {"value": decimal_mark(con, kind)})
     params: dict[str, object] = {"file_no": number, "predicate": mapping.predicate, "max_chars": config.max_text_chars}

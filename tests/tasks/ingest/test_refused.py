@@ -106,8 +106,9 @@ def test_a_lake_of_before_gets_the_columns_and_its_reasons_group(home: Path, tmp
             "the line is malformed: Expected Number of Columns: 3 Found: 2; mend the line",
         ]
         con = connect(lake)
+        insert = "insert into raw.rejected values ('a.csv', $line, $reason, '{}', now()::timestamp)"
         for line, reason in enumerate(told):
-            con.execute("insert into raw.rejected values ('a.csv', $line, $reason, '{}', now()::timestamp)", dict(line=line, reason=reason))
+            con.execute(insert, {"line": line, "reason": reason})
         con.close()
     assert migrate(lake) == ["020_raw_rejected_value"]
     assert rows(lake, "select kind, reason, value from raw.rejected order by line") == [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import duckdb
@@ -50,9 +51,9 @@ def resolve(
             chosen[name] = column
             if column != name:
                 notes.append(f"{source.path.name}: took column {visible_line(column)} as {name}")
-    for name in required:
-        if name not in chosen and name not in mapping.constants:
-            raise _missing(con, source, name, taken | set(chosen.values()), place)
+    missing = [name for name in required if name not in chosen and name not in mapping.constants]
+    if missing:
+        raise _missing(con, source, missing, taken | set(chosen.values()), place)
     return chosen, notes
 
 
@@ -86,49 +87,61 @@ def _existing(con: duckdb.DuckDBPyConnection, source: Source, name: str, column:
     if not same and split_path(source, column) is not None:
         return column
     if "[*]" in column:
-        raise _of_several(source, name, column, place)
+        array = column.partition("[*]")[0]
+        raise UserError(
+            f"{column!r} leads to several values, and a path takes one of a row ({array}[0] is the first); "
+            f"{_rows_of(source, {name: column}, place)}"
+        )
     near = same or get_close_matches(column, source.columns, n=1, cutoff=0.6)
     candidate = near[0] if near and fits(con, source, name, near[0]) else name if name in source.columns else None
     raise _refusal(source, column, name, candidate, place)
 
 
-def _of_several(source: Source, name: str, path: str, place: Place) -> UserError:
-    """Why a path to every element of an array is refused, with the command that makes rows of the elements."""
-    array, _, rest = path.partition("[*]")
-    rest = rest.lstrip(".")
-    command = f"copy (select *, unnest({array}) as element from '{source.path.name}') to '{source.path.name.split('.')[0]}.parquet'"
-    told = f"element.{rest}" if rest else "element"
-    return UserError(
-        f"{path!r} leads to several values, and a path takes one of a row ({array}[0] is the first); for a row each, run: "
-        f"python -c \"import duckdb; duckdb.sql('''{command} ''')\", and take in that file with {place.map(name, told)}{place.within}"
+def _rows_of(source: Source, paths: Mapping[str, str | None], place: Place) -> str:
+    """The command that makes a row of each element of an array, and how the fields whose paths lead there are then given."""
+    array = next(path for path in paths.values() if path and "[*]" in path).partition("[*]")[0]
+    options = []
+    for name, path in paths.items():
+        is_within = path is not None and path.startswith(f"{array}[*]")
+        options.append(place.map(name, f"element{path[len(array) + 3 :]}" if path and is_within else path or "element.COLUMN"))
+    file = source.path.name
+    if not re.fullmatch(r"\w+(\.\w+)*", array) or not re.fullmatch(r"[\w. -]+", file):
+        return f"make a row of each element of {array} first, with DuckDB's unnest"
+    elements = f"{array}::json::json[]" if source.format == "text" else array
+    command = f"copy (select *, unnest({elements}) as element from '{file}') to '{file.split('.')[0]}.parquet'"
+    return (
+        f"for a row of each element, run: python -c \"import duckdb; duckdb.sql('''{command} ''')\", "
+        f"and take in that file with {(', ' if place.file else ' ').join(options)}{place.within}"
     )
 
 
-def _missing(con: duckdb.DuckDBPyConnection, source: Source, name: str, taken: set[str], place: Place) -> UserError:
-    if name != "occurred_at":
-        return _refusal(source, name, name, proposed_id(con, source, name, taken), place)
-    found = proposed_time(con, source, taken)
-    if found is not None:
-        return _refusal(source, name, name, found, place)
+def _missing(con: duckdb.DuckDBPyConnection, source: Source, names: Sequence[str], taken: set[str], place: Place) -> UserError:
+    """Why a file cannot be read without the first of these fields; proposes columns for the others as well."""
+    found = {name: proposed_time(con, source, taken) if name == "occurred_at" else proposed_id(con, source, name, taken) for name in names}
+    name = names[0]
+    if any(path and "[*]" in path for path in found.values()):
+        return UserError(f"{_not_there(source, name)}; {_rows_of(source, found, place)}")
+    if name != "occurred_at" or found[name] is not None:
+        others = [place.map(other, column) for other, column in found.items() if column is not None and other != name]
+        return _refusal(source, name, name, found[name], place, others)
     return UserError(
-        f"no column {name!r} in {visible_line(source.path.name)} (found: {_listed(source)}), and none whose values are all times; "
+        f"{_not_there(source, name)}, and none whose values are all times; "
         f"map it with {place.map('occurred_at', 'COLUMN')}, name its format with {place.option('time-format')}, "
         f"or give every row the same time with {place.set('occurred_at', '2024-01-01')}{place.within}"
     )
 
 
-def _refusal(source: Source, column: str, name: str, candidate: str | None, place: Place) -> UserError:
+def _refusal(source: Source, column: str, name: str, candidate: str | None, place: Place, others: Sequence[str] = ()) -> UserError:
     option = place.context(candidate or "COLUMN") if name == "context" else place.map(name, candidate or "COLUMN")
-    return UserError(
-        f"no column {column!r} in {visible_line(source.path.name)} (found: {_listed(source)}); "
-        f"map it with {visible_line(option)}{place.within}"
-    )
+    options = (", " if place.file else " ").join((option, *others))
+    return UserError(f"{_not_there(source, column)}; map it with {visible_line(options)}{place.within}")
 
 
-def _listed(source: Source) -> str:
+def _not_there(source: Source, column: str) -> str:
     names = [visible_line(name) for name in source.columns]
     more = f" and {len(names) - N_LISTED} more" if len(names) > N_LISTED else ""
-    return ", ".join(names[:N_LISTED]) + more or "none"
+    found = ", ".join(names[:N_LISTED]) + more or "none"
+    return f"no column {column!r} in {visible_line(source.path.name)} (found: {found})"
 
 
 def _guess(source: Source, name: str, tiers: Sequence[str], taken: set[str], place: Place) -> str | None:

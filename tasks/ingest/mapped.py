@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -129,3 +130,15 @@ def as_json(source: Source, columns: Sequence[str], place: str) -> duckdb.Expres
         own = name if name in source.columns else by_lower[name.lower()]
         parts += [duckdb.ConstantExpression(own), text_of(source, own, place)]
     return duckdb.FunctionExpression("json_object", *parts)
+
+
+def n_with_more(con: duckdb.DuckDBPyConnection, source: Source, path: str) -> int:
+    """In how many rows of the view source_rows an array goes on behind the element that a path takes; 0 for a path into none."""
+    split = split_path(source, path)
+    step = re.search(r"\[(\d+)\]", path[len(split[0]) :]) if split else None
+    if split is None or step is None:
+        return 0
+    rows, place = rows_of(con, source, named=False)
+    next_one = f"{path[: len(split[0]) + step.start()]}[{int(step[1]) + 1}]"
+    found = rows.filter(text_of(source, next_one, place).isnotnull()).count("*").fetchone()
+    return int(found[0]) if found else 0

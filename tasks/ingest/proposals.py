@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -73,19 +73,29 @@ def proposed_id(con: duckdb.DuckDBPyConnection, source: Source, name: str, taken
 
 
 def samples(con: duckdb.DuckDBPyConnection, source: Source) -> dict[str, list[str]]:
-    """The first values of every column, and of the keys within JSON, as text, blank ones left out."""
+    """The first values of every column, and of the keys within JSON, as text, blank ones left out.
+
+    The first element stands for an array, as [0] where no array of these rows has more, as [*] else.
+    """
     found: dict[str, list[str]] = {}
+    several: set[str] = set()
     rows = con.view("source_rows").limit(N_SAMPLE).fetchall()
     if source.is_json:
         documents = [_loaded(text) for (text,) in rows]
-        pairs = (pair for document in documents if isinstance(document, dict) for pair in _leaves(document, ""))
+        pairs = (pair for document in documents if isinstance(document, dict) for pair in _leaves(document, "", several))
     else:
-        pairs = (
-            pair for row in rows for name, value in zip(source.columns, row, strict=True) for pair in _leaves({name: _loaded(value)}, "")
-        )
+        documents = [{name: _loaded(value) for name, value in zip(source.columns, row, strict=True)} for row in rows]
+        pairs = (pair for document in documents for pair in _leaves(document, "", several))
     for path, value in pairs:
         found.setdefault(path, []).append(value)
-    return found
+    return {_with_stars(path, several): values for path, values in found.items()}
+
+
+def _with_stars(path: str, several: Set[str]) -> str:
+    for array in sorted(several, key=len, reverse=True):
+        if path.startswith(f"{array}[0]"):
+            path = f"{array}[*]{path[len(array) + 3 :]}"
+    return path
 
 
 def _loaded(value: object) -> object:
@@ -97,21 +107,23 @@ def _loaded(value: object) -> object:
     return value
 
 
-def _leaves(value: object, path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+def _leaves(value: object, path: str, several: set[str], depth: int = 0) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and depth < DEEP:
         for key, inner in value.items():
             step = str(key) if not path else f".{key}"
             if not path or STEP.fullmatch(step):
-                yield from _leaves(inner, path + step, depth + 1)
+                yield from _leaves(inner, path + step, several, depth + 1)
     elif isinstance(value, list) and value and depth < DEEP:
-        yield from _leaves(value[0], f"{path}[0]", depth + 1)
+        if len(value) > 1:
+            several.add(path)
+        yield from _leaves(value[0], f"{path}[0]", several, depth + 1)
     elif value is not None and not isinstance(value, dict | list) and str(value).strip():
         yield path, str(value)
 
 
 def _last(path: str) -> str:
     """The last step of a path that has a name, plain."""
-    return plain(re.split(r"[.\[]", re.sub(r"\[\d+\]$", "", path))[-1])
+    return plain(re.split(r"[.\[]", re.sub(r"\[[\d*]+\]$", "", path))[-1])
 
 
 def _may_name(name: str, path: str) -> bool:

@@ -17,7 +17,7 @@ from tasks.config import IngestConfig
 from tasks.ingest.columns import N_LISTED, resolve, split_path
 from tasks.ingest.fields import ALIASES, REQUIRED, Kind
 from tasks.ingest.lines import Content, Mended, mend
-from tasks.ingest.mapped import map_columns, rows_of, sql_names
+from tasks.ingest.mapped import map_columns, n_with_more, rows_of, sql_names
 from tasks.ingest.sources import NO_DELIMITER, ColumnMapping, Source, check_content, has_stray_quotes, inspect, reading_of
 from tasks.ingest.times import day_order, set_zones, zone_notes
 from tasks.lake import statement
@@ -64,6 +64,13 @@ def prepare(con: duckdb.DuckDBPyConnection, mapping: ColumnMapping, config: Inge
         con.execute(statement(f"ingest/variables/{name}"), {"value": value})
     con.execute(statement("ingest/variables/null_words_as_ids"), {"value": mapping.null_words_as_ids or config.null_words_as_ids})
     return set_zones(con, mapping.time_zone or config.time_zone, mapping.time_format)
+
+
+WANTED: Mapping[Kind, tuple[Sequence[str], str]] = {
+    "items": (("title", "description"), "no column is title or description"),
+    "events": (("event_type", "query"), "every event is a view, as no column is event_type"),
+}
+"""Fields that most files of a kind have, and what comes of there being none."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,9 @@ def stage(
         with mended(con, file, content, mapping, folder) as (source, found):
             notes += _line_notes(source, found)
             with reading_of(file):
-                map_columns(con, source, kind, resolved(con, source, kind, mapping)[0], mapping)
+                chosen = resolved(con, source, kind, mapping)[0]
+                notes += _elements_left_out(con, source, chosen)
+                map_columns(con, source, kind, chosen, mapping)
                 con.execute(statement("ingest/add_file"), {"file_no": number, "source": str(sources[number])})
                 _stage_file(con, kind, number, source, mapping, config)
             if found.lost:
@@ -152,6 +161,16 @@ def read_whole(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMappin
     with mended(con, path, check_content(path), mapping, folder) as (source, _):
         names = sql_names(source.columns)
         return rows_of(con, source)[0].pl().select(names).rename(dict(zip(names, source.columns, strict=True)))
+
+
+def _elements_left_out(con: duckdb.DuckDBPyConnection, source: Source, chosen: Mapping[str, str]) -> list[str]:
+    """In how many rows a path such as items[0].item_id leaves elements out."""
+    counts = {path: n_with_more(con, source, path) for path in chosen.values() if "[" in path}
+    return [
+        f"{source.path.name}: {n:,} rows have more elements than the one that {path} takes; for a row of each, map [*] in its place"
+        for path, n in counts.items()
+        if n
+    ]
 
 
 def _line_notes(source: Source, found: Mended) -> list[str]:
@@ -194,18 +213,19 @@ def resolved(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, mapping
     chosen, notes = resolve(con, source, mapping, ALIASES[kind], ())
     required = [name for name in REQUIRED[kind] if name != "item_id" or "query" not in chosen]
     resolve(con, source, mapping, ALIASES[kind], required)
-    return chosen, notes + (_left_out(source, chosen, mapping) if kind == "items" else [])
+    return chosen, notes + _left_out(source, kind, chosen, mapping)
 
 
-def _left_out(source: Source, chosen: Mapping[str, str], mapping: ColumnMapping) -> list[str]:
-    """Which columns of a file of items no field took, where one of them may be the title."""
-    used = {(split_path(source, path) or (path, ""))[0] for path in chosen.values()}
+def _left_out(source: Source, kind: Kind, chosen: Mapping[str, str], mapping: ColumnMapping) -> list[str]:
+    """Which columns of a file no field took, where one of them may be the title of items or the type of events."""
+    wanted, told = WANTED[kind]
+    used = {(split_path(source, path) or (path, ""))[0] for path in (*chosen.values(), *mapping.context)}
     rest = [visible_line(column) for column in source.columns if column not in used]
-    if not rest or {"title", "description"} & (chosen.keys() | mapping.constants.keys()):
+    if not rest or set(wanted) & (mapping.columns.keys() | chosen.keys() | mapping.constants.keys()):
         return []
     names = ", ".join(rest[:N_LISTED]) + (", ..." if len(rest) > N_LISTED else "")
-    remedy = f"map one with {mapping.place.map('title', 'COLUMN')}"
-    return [f"{source.path.name}: no column is title or description, and {names} are left out; {remedy}"]
+    are = "is" if len(rest) == 1 else "are"
+    return [f"{source.path.name}: {told}, and {names} {are} left out; map one with {mapping.place.map(wanted[0], 'COLUMN')}"]
 
 
 def _stage_file(

@@ -154,6 +154,14 @@ def test_a_path_leads_into_a_struct_of_parquet_and_json_text_in_csv(lake: Lake, 
     assert events(lake, "item_id") == [("7",), ("8",)]
 
 
+def test_a_path_to_one_of_several_elements_is_told(lake: Lake, write: Write) -> None:
+    rows_of_file = [{**GA4, "items": [{"item_id": f"i{k}"} for k in range(n)]} for n in range(1, 4)]
+    path = write("a.jsonl", "\n".join(map(json.dumps, rows_of_file)))
+    columns = {"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[0].item_id"}
+    told = "a.jsonl: 2 rows have more elements than the one that items[0].item_id takes; for a row of each, map [*] in its place"
+    assert told in take(lake, path, columns=columns).notes
+
+
 def test_the_remedy_names_the_path_whose_values_are_ids(lake: Lake, write: Write) -> None:
     with pytest.raises(UserError, match=r"no column 'item_id' .* map it with --map item_id=properties\.product_id$"):
         take(lake, write("s.jsonl", json.dumps(SEGMENT)))
@@ -180,11 +188,20 @@ def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> 
         ('{"user":"A1","produkt_preis":5,"produkt_name":"tent","ts":1400000000}', "--map item_id=COLUMN$"),
         ('{"user":"A1","Artikel":"red tent","Artikelbezeichnung":"x","ts":1400000000}', "--map item_id=COLUMN$"),
         ('{"user":"A1","Artikel_Nr":"0815","Artikelpreis":12,"ts":1400000000}', "--map item_id=Artikel_Nr$"),
-        ('{"用户编号":"u7","商品编号":"g1","商品价格":12,"时间":"2026/6/1 0:16"}', "--map user_id=用户编号$"),
+        (
+            '{"用户编号":"u7","商品编号":"g1","商品价格":12,"时间":"2026/6/1 0:16"}',
+            "--map user_id=用户编号 --map item_id=商品编号 --map occurred_at=时间$",
+        ),
+        ('{"Kundennr":"A1","Artikelnr":"B1","Zeit":"1.6.2026"}', "--map user_id=Kundennr --map item_id=Artikelnr --map occurred_at=Zeit$"),
         ('{"user":"A1","item":"B1","商品时间":"2026/6/1 0:16"}', "--map occurred_at=商品时间$"),
         ('{"user":"A1","item":"B1","Zeit":"01.06.2026 00:16"}', "--map occurred_at=Zeit$"),
         ('{"user":"A1","item":"B1","order_number":1400000000}', "and none whose values are all times"),
         ('{"user":"A1","item":"B1","Zeit":"nachmittags"}', "and none whose values are all times"),
+        (
+            '{"session":1,"events":[{"aid":7,"ts":1661724000278},{"aid":8,"ts":1661724000279}]}',
+            r"unnest\(events\) .*take in that file with --map item_id=element\.COLUMN --map occurred_at=element\.ts$",
+        ),
+        ('{"user":1,"ts":1661724000,"items":[{"item_id":7},{"item_id":8}]}', r"unnest\(items\) .* --map item_id=element\.item_id$"),
     ],
 )
 def test_a_remedy_looks_at_values_or_proposes_nothing(lake: Lake, write: Write, text: str, message: str) -> None:

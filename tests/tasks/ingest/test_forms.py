@@ -413,6 +413,14 @@ def test_items_without_a_title_are_told_which_columns_are_left_out(lake: Lake, w
     assert summary.notes == ["i.csv: no column is title or description, and Benennung, Farbe are left out; map one with --map title=COLUMN"]
 
 
+def test_events_without_a_type_are_told_to_be_views_where_a_column_may_be_the_type(lake: Lake, write: Write) -> None:
+    path = write("e.csv", "user_id,item_id,occurred_at,Aktion\nu,i,2026-01-01,Kauf\n")
+    told = "e.csv: every event is a view, as no column is event_type, and Aktion is left out; map one with --map event_type=COLUMN"
+    assert take(lake, path).notes == [told]
+    assert take(lake, path, columns={"event_type": "Aktion"}).notes == []
+    assert take(lake, path, constants={"event_type": "purchase"}).notes == []
+
+
 def test_a_large_whole_decimal_stays_the_id_that_it_is(lake: Lake, tmp_path: Path) -> None:
     path = str(tmp_path / "a.parquet")
     duckdb.sql(

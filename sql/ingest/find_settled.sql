@@ -89,12 +89,6 @@ union
 select matched.row_no
 from matched
 semi join corrections on matched.source = corrections.source
-semi join unnoted on matched.source = unnoted.source and matched.line = unnoted.line
-where matched.is_corrected
-union
-select matched.row_no
-from matched
-semi join corrections on matched.source = corrections.source
 semi join accepted on matched.source = accepted.source and matched.line = accepted.line
 where matched.is_corrected
     and matched.is_sure

@@ -43,10 +43,28 @@ def test_the_same_row_that_gets_in_by_another_option_is_cleared_whatever_its_fil
     assert standing(lake) == [(1, "01.06.2026 00:16")]
 
 
-def test_a_correction_that_is_wrong_still_is_noted_in_place_of_the_row(lake: Lake, write: Write) -> None:
-    take(lake, write("a.csv", HEADER + "u1,i1,2026-01-01,a\nu2,i2,tomorrow,b\n"))
-    take(lake, write("a.csv", HEADER + "u1,i1,2026-01-01,a\nu2,i2,2026-13-01,b\n"))
-    assert standing(lake) == [(2, "2026-13-01")]
+def test_a_correction_that_is_wrong_still_clears_nothing_and_the_right_one_clears_both(lake: Lake, write: Write) -> None:
+    for time in ("tomorrow", "2026-13-01"):
+        take(lake, write("a.csv", HEADER + f"u1,i1,2026-01-01,a\nu2,i2,{time},b\n"))
+    assert sorted(standing(lake)) == [(2, "2026-13-01"), (2, "tomorrow")]
+    take(lake, write("a.csv", HEADER + "u1,i1,2026-01-01,a\nu2,i2,2026-01-13,b\n"))
+    assert standing(lake) == []
+
+
+def test_files_of_one_name_whose_every_row_is_refused_are_all_noted(lake: Lake, write: Write) -> None:
+    for item in ("i1", "i2"):
+        take(lake, write("a.csv", HEADER + f",{item},2026-01-01,a\n"))
+    for day in (1, 2):
+        take(lake, write("b.csv", HEADER + f"u1,i1,{day}.6.2026,a\n"))
+    assert len(standing(lake)) == 4
+
+
+def test_a_row_that_is_refused_for_another_reason_now_is_noted_once(lake: Lake, write: Write) -> None:
+    path = write("a.csv", HEADER + "u1,i1,31.31.2026,a\n")
+    take(lake, path)
+    take(lake, path, time_format="%Y")
+    take(lake, path, predicate="item_id = 'i9'")
+    assert standing(lake) == [(1, "item_id = 'i9'")]
 
 
 @pytest.mark.parametrize(

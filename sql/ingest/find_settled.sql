@@ -1,8 +1,8 @@
 -- The rows of raw.rejected that the files settle: the same row got in now, or is noted anew, or the file corrects it.
 --
--- A file corrects a row of a file of the same name if it has on the same line a row that differs from it in one column, or that is what
--- became of a line that could not be split; if that holds for most of the lines on which rows were refused; and if all its other rows
--- are known. So the next file of the same name settles nothing.
+-- A file corrects a row of a file of the same name if it has on the same line a row that differs from it in one column, or in the names of
+-- columns alone, or that is what became of a line that could not be split; if that holds for most of the lines on which rows were
+-- refused; and if all its other rows are known. So the next file of the same name settles nothing.
 --
 -- grain:   one row per row of raw.rejected
 -- params:  $kind (varchar)
@@ -53,7 +53,12 @@ matched as (
         standing.is_sure,
         standing.row_json = lines.row_json as is_same,
         coalesce(one_differs(standing.row_json, lines.row_json), false)
-        or coalesce(line_goes_on(json_extract_string(standing.row_json, '$.line'), lines.row_json), false) as is_corrected
+        or coalesce(line_goes_on(json_extract_string(standing.row_json, '$.line'), lines.row_json), false)
+        or coalesce(
+            standing.row_json <> lines.row_json
+            and json_extract_string(standing.row_json, '$.*') = json_extract_string(lines.row_json, '$.*'),
+            false
+        ) as is_corrected
     from lines
     inner join standing on lines.name = standing.name and lines.line = standing.line
 ),

@@ -307,7 +307,7 @@ def _not_utf_8(path: Path, error: UnicodeDecodeError, place: Place) -> UserError
     others = "" if is_utf_16 else " (Western Europe) or gb18030 (Chinese)"
     return UserError(
         f"{visible_line(path.name)} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8, "
-        f"or name its encoding, such as {place.option('encoding', likely)}{others}{place.within}"
+        f"or let ingest read it with {place.option('encoding', likely)}{others}{place.within}"
     )
 
 

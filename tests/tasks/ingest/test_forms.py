@@ -72,6 +72,7 @@ ISO_FORMS = {
             "January 31, 2024 12:00",
             "Wed Jan 31 2024 13:00:00 GMT+0100 (Central European Standard Time)",
             "2024-01-31 12:00:00 PM",
+            "2024年1月31日 12:00",
         ],
         NOON,
     ),
@@ -389,7 +390,7 @@ def test_a_file_that_is_not_utf_8_names_the_option_and_so_does_a_line(lake: Lake
     path = tmp_path / "a.csv"
     for encoding, option in (("cp1252", "--encoding cp1252"), ("utf-16", "--encoding utf-16")):
         path.write_bytes("item_id;Größe\n1;2\n".encode(encoding))
-        with pytest.raises(UserError, match=rf"a\.csv is not UTF-8 text .* such as {option}"):
+        with pytest.raises(UserError, match=rf"a\.csv is not UTF-8 text .* let ingest read it with {option}"):
             take(lake, str(path), kind="items")
     with pytest.raises(UserError, match="no text encoding 'cp1522'; give one that Python knows, such as --encoding cp1252"):
         take(lake, str(path), kind="items", encoding="cp1522")

@@ -51,6 +51,13 @@ def test_a_correction_that_is_wrong_still_clears_nothing_and_the_right_one_clear
     assert standing(lake) == []
 
 
+def test_rows_of_a_file_without_a_header_are_cleared_once_its_columns_are_named_rightly(lake: Lake, write: Write) -> None:
+    path = write("a.csv", "u1,i1,2026-01-01\nu2,i2,2026-01-02\n")
+    assert take(lake, path, names=("occurred_at", "user_id", "item_id")).rejected == 2
+    take(lake, path, names=("user_id", "item_id", "occurred_at"))
+    assert standing(lake) == []
+
+
 def test_files_of_one_name_whose_every_row_is_refused_are_all_noted(lake: Lake, write: Write) -> None:
     for item in ("i1", "i2"):
         take(lake, write("a.csv", HEADER + f",{item},2026-01-01,a\n"))

@@ -67,7 +67,8 @@ ITEM_WORDS = (
 NO_ID_WORDS = (
     "price|preis|prix|precio|cost|kosten|betrag|amount|amt|quantity|qty|menge|anzahl|cantidad|quantit|(?<!ac)count|stock|bestand|rating|score"
     "|star|wert|umsatz|revenue|discount|rabatt|tax|weight|name|titl|titel|titre|título|titulo|desc|beschreibung|text|categor|kategorie"
-    "|genre|type|url|image|rank|position|price|价|数量|名|标题|描述|类"
+    "|genre|type|url|image|rank|position|group|gruppe|brand|marke|parent|order|bestell|auftrag|cart|basket|zip|plz|postal|phone|mail|currency"
+    "|color|language|region|city|status|version|价|数量|名|标题|描述|类|订单|品牌"
 )
 """Parts of the names of columns that are no ids, whatever their values look like."""
 TIME_WORDS = r"(?i:time|date|zeit|datum|fecha|hora|heure|stamp)|时间|日期|_at$|At$|\bts\b"

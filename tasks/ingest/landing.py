@@ -168,7 +168,8 @@ def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: flo
 def _partial(landing: Path, kind: Kind, file: Path, counts: Counts, seconds: float) -> Landed:
     name = visible_line(file.name)
     refused = f"{counts.rejected:,} of {counts.read:,} rows" if counts.rejected else f"{counts.values_refused:,} values"
-    told = f"{refused} were refused; {name}{REFUSED} beside it in partial/ says which and why: correct them, and put the file here again"
+    remedy = "correct the file, or the mapping (options that a reason names are keys of mapping.toml), and put the file here again"
+    told = f"{refused} were refused; {name}{REFUSED} beside it in partial/ says which and why; {remedy}"
     numbers = {field: getattr(counts, field) for field in ("read", "new", "changed", "duplicate", "rejected")}
     return move(file, landing, Landed(kind, name, "partial", **numbers, seconds=seconds, error=told), counts.refused)
 

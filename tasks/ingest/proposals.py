@@ -17,7 +17,7 @@ N_SAMPLE = 200
 DEEP = 4
 """Keys within keys within keys: where a path that is proposed ends."""
 STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-ID_ENDS = ("id", "ids", "nr", "no", "num", "number", "nummer", "code", "key", "uid", "uuid", "编号", "号", "码")
+ID_ENDS = ("id", "ids", "nr", "no", "number", "nummer", "code", "key", "uid", "uuid", "编号", "号", "码")
 ID_STARTS = ("id", "code")
 LONGEST_ID = 64
 FIELD_OF = {
@@ -55,7 +55,7 @@ def proposed_time(con: duckdb.DuckDBPyConnection, source: Source, taken: set[str
 
 def proposed_id(con: duckdb.DuckDBPyConnection, source: Source, name: str, taken: set[str]) -> str | None:
     """The column, or path into one, whose name and values are those of an id; None where none or several are."""
-    words = USER_WORDS if name == "user_id" else ITEM_WORDS
+    words, foreign = (USER_WORDS, ITEM_WORDS) if name == "user_id" else (ITEM_WORDS, USER_WORDS)
     exact: list[str] = []
     likely: list[str] = []
     for path, values in samples(con, source).items():
@@ -65,6 +65,8 @@ def proposed_id(con: duckdb.DuckDBPyConnection, source: Source, name: str, taken
         is_id = last in words or last.endswith(ID_ENDS) or last.startswith(ID_STARTS)
         if FIELD_OF.get(last) == name:
             exact.append(path)
+        elif any(word in last for word in foreign if word not in ID_ENDS):
+            continue
         elif (is_id and any(word in last for word in words)) or (last == "id" and any(word in path.lower() for word in words)):
             likely.append(path)
     found = exact or likely

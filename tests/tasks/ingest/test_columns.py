@@ -187,6 +187,8 @@ def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> 
         ('{"Kunde_Nr":"A1","item":"B1","ts":1400000000}', "--map user_id=Kunde_Nr$"),
         ('{"user":"A1","produkt_preis":5,"produkt_name":"tent","ts":1400000000}', "--map item_id=COLUMN$"),
         ('{"user":"A1","Artikel":"red tent","Artikelbezeichnung":"x","ts":1400000000}', "--map item_id=COLUMN$"),
+        ('{"user":"A1","item_brand_id":"b7","product_reviewer_id":"r1","ts":1400000000}', "--map item_id=COLUMN$"),
+        ('{"customer_zip_code":"10115","customer_age":"33","item":"B1","ts":1400000000}', "--map user_id=COLUMN$"),
         ('{"user":"A1","Artikel_Nr":"0815","Artikelpreis":12,"ts":1400000000}', "--map item_id=Artikel_Nr$"),
         (
             '{"用户编号":"u7","商品编号":"g1","商品价格":12,"时间":"2026/6/1 0:16"}',

@@ -52,13 +52,13 @@ matched as (
         standing.row_no,
         standing.is_sure,
         standing.row_json = lines.row_json as is_same,
-        coalesce(one_differs(standing.row_json, lines.row_json), false)
-        or coalesce(line_goes_on(json_extract_string(standing.row_json, '$.line'), lines.row_json), false)
-        or coalesce(
-            standing.row_json <> lines.row_json
-            and json_extract_string(standing.row_json, '$.*') = json_extract_string(lines.row_json, '$.*'),
-            false
-        ) as is_corrected
+        case when standing.row_json <> lines.row_json
+            then
+                coalesce(one_differs(standing.row_json, lines.row_json), false)
+                or coalesce(line_goes_on(json_extract_string(standing.row_json, '$.line'), lines.row_json), false)
+                or coalesce(json_extract_string(standing.row_json, '$.*') = json_extract_string(lines.row_json, '$.*'), false)
+            else false
+        end as is_corrected
     from lines
     inner join standing on lines.name = standing.name and lines.line = standing.line
 ),

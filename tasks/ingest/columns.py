@@ -100,10 +100,10 @@ def _existing(con: duckdb.DuckDBPyConnection, source: Source, name: str, column:
 def _rows_of(source: Source, paths: Mapping[str, str | None], place: Place) -> str:
     """The command that makes a row of each element of an array, and how the fields whose paths lead there are then given."""
     array = next(path for path in paths.values() if path and "[*]" in path).partition("[*]")[0]
-    options = []
-    for name, path in paths.items():
-        is_within = path is not None and path.startswith(f"{array}[*]")
-        options.append(place.map(name, f"element{path[len(array) + 3 :]}" if path and is_within else path or "element.COLUMN"))
+    columns = {
+        name: f"element{path[len(array) + 3 :]}" if path and path.startswith(f"{array}[*]") else path or "element.COLUMN"
+        for name, path in paths.items()
+    }
     file = source.path.name
     if not re.fullmatch(r"\w+(\.\w+)*", array) or not re.fullmatch(r"[\w. -]+", file):
         return f"make a row of each element of {array} first, with DuckDB's unnest"
@@ -111,7 +111,7 @@ def _rows_of(source: Source, paths: Mapping[str, str | None], place: Place) -> s
     command = f"copy (select *, unnest({elements}) as element from '{file}') to '{file.split('.')[0]}.parquet'"
     return (
         f"for a row of each element, run: python -c \"import duckdb; duckdb.sql('''{command} ''')\", "
-        f"and take in that file with {(', ' if place.file else ' ').join(options)}{place.within}"
+        f"and take in that file with {place.maps(columns)}{place.within}"
     )
 
 
@@ -122,7 +122,7 @@ def _missing(con: duckdb.DuckDBPyConnection, source: Source, names: Sequence[str
     if any(path and "[*]" in path for path in found.values()):
         return UserError(f"{_not_there(source, name)}; {_rows_of(source, found, place)}")
     if name != "occurred_at" or found[name] is not None:
-        others = [place.map(other, column) for other, column in found.items() if column is not None and other != name]
+        others = {other: column for other, column in found.items() if column is not None and other != name}
         return _refusal(source, name, name, found[name], place, others)
     return UserError(
         f"{_not_there(source, name)}, and none whose values are all times; "
@@ -131,9 +131,11 @@ def _missing(con: duckdb.DuckDBPyConnection, source: Source, names: Sequence[str
     )
 
 
-def _refusal(source: Source, column: str, name: str, candidate: str | None, place: Place, others: Sequence[str] = ()) -> UserError:
-    option = place.context(candidate or "COLUMN") if name == "context" else place.map(name, candidate or "COLUMN")
-    options = (", " if place.file else " ").join((option, *others))
+def _refusal(
+    source: Source, column: str, name: str, candidate: str | None, place: Place, others: Mapping[str, str] | None = None
+) -> UserError:
+    wanted = candidate or "COLUMN"
+    options = place.context(wanted) if name == "context" else place.maps({name: wanted, **(others or {})})
     return UserError(f"{_not_there(source, column)}; map it with {visible_line(options)}{place.within}")
 
 

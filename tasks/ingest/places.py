@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -25,6 +26,13 @@ class Place:
     def map(self, name: str, column: str) -> str:
         """The option that gives a field its column."""
         return self._pair("map", name, column)
+
+    def maps(self, columns: Mapping[str, str]) -> str:
+        """The options that give several fields their columns, or the one line of a mapping file."""
+        if self.file and len(columns) > 1:
+            pairs = ", ".join(f"{name} = {_quoted(column)}" for name, column in columns.items())
+            return f"{self.prefix}map = {{ {pairs} }}"
+        return " ".join(self.map(name, column) for name, column in columns.items())
 
     def set(self, name: str, value: str) -> str:
         """The option that gives a field the same value in every row."""

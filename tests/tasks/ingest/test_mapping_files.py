@@ -118,8 +118,9 @@ def test_a_missing_column_is_told_as_the_line_for_the_mapping_file(lake: Lake, l
     assert second.error.endswith('map it with map.user_id = "Kunde_Nr" in landing/events/shop/mapping.toml')
 
 
-def test_the_line_of_the_remedy_is_all_it_takes(lake: Lake, landing: Path) -> None:
-    drop(landing, "events/a.csv", "Kunde_Nr;item;ts\nk1;a1;1780272000\n")
+@pytest.mark.parametrize("header", ["Kunde_Nr;item;ts", "Kunde_Nr;Artikel_Nr;Zeit"])
+def test_the_line_of_the_remedy_is_all_it_takes(lake: Lake, landing: Path, header: str) -> None:
+    drop(landing, "events/a.csv", f"{header}\nk1;a1;2026-06-01\n")
     (failed,) = take_all(lake, landing)
     line = failed.error.partition("map it with ")[2].partition(" in ")[0]
     drop(landing, "mapping.toml", line)

@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import AsJson, Columns, Command, EventType, Map, NoQuotes, NullWords, Set, Split, TimeFormat, TimeZone, mapping_of
+from cli.options import (
+    AsJson,
+    Columns,
+    Command,
+    Encoding,
+    EventType,
+    Map,
+    NoQuotes,
+    NullWords,
+    Set,
+    Split,
+    TimeFormat,
+    TimeZone,
+    mapping_of,
+)
 from cli.output import say
 
 if TYPE_CHECKING:
@@ -38,6 +52,7 @@ def events(
     columns: Columns = None,
     no_quotes: NoQuotes = False,
     null_words_as_ids: NullWords = False,
+    encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
     """Take in what users did: user_id, item_id, occurred_at, and event_type, value, query, event_id where there."""
@@ -52,6 +67,7 @@ def events(
         columns_of_file=columns,
         no_quotes=no_quotes,
         null_words_as_ids=null_words_as_ids,
+        encoding=encoding,
     )
     _run("events", paths, mapping, as_json=as_json)
 
@@ -66,16 +82,25 @@ def items(
     columns: Columns = None,
     no_quotes: NoQuotes = False,
     null_words_as_ids: NullWords = False,
+    encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
     """Take in what there is: item_id, and title, description, categories, tags, price, is_available where there."""
     mapping = mapping_of(
-        map_, set_, split=split, where=where, columns_of_file=columns, no_quotes=no_quotes, null_words_as_ids=null_words_as_ids
+        map_,
+        set_,
+        split=split,
+        where=where,
+        columns_of_file=columns,
+        no_quotes=no_quotes,
+        null_words_as_ids=null_words_as_ids,
+        encoding=encoding,
     )
     _run("items", paths, mapping, as_json=as_json)
 
 
 def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapping, *, as_json: bool) -> None:
+    from models.errors import UserError
     from settings import load
     from tasks.ingest.ingestion import ingest
     from tasks.lake import locate, migrate
@@ -84,10 +109,16 @@ def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapp
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
-    _print(ingest(lake, kind, paths, mapping, settings.ingest), as_json=as_json)
+    summary = ingest(lake, kind, paths, mapping, settings.ingest)
+    _print(summary, as_json=as_json)
     unknown = text_warning(lake, settings.encoder.name) if kind == "items" else None
     if unknown:
         say(f"warning: {unknown}", err=True)
+    if summary.read and summary.rejected == summary.read:
+        raise UserError(
+            f"no row got in: all {summary.read:,} were refused, most of them because {summary.reasons[0]['rule']}; "
+            'minutehand sql "select reason, value, count(*) from raw.rejected group by all order by 3 desc" tells more'
+        )
 
 
 def _print(summary: Summary, *, as_json: bool) -> None:

@@ -38,6 +38,9 @@ Columns = Annotated[
 ]
 NoQuotes = Annotated[bool, typer.Option("--no-quotes", help="Quotes in text files are part of the text")]
 NullWords = Annotated[bool, typer.Option("--null-words-as-ids", help="Take ids such as null, None and NA as they are")]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", help="Of text files that are not UTF-8, such as cp1252 (Western Europe) or gb18030 (Chinese)")
+]
 Split = Annotated[str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")]
 
 EventFiles = Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")]
@@ -76,6 +79,7 @@ def mapping_of(
     columns_of_file: str | None = None,
     no_quotes: bool = False,
     null_words_as_ids: bool = False,
+    encoding: str | None = None,
     option: str = "--map",
 ) -> ColumnMapping:
     """Which columns are which. option: the name of the one that gives columns, for its errors."""
@@ -86,6 +90,7 @@ def mapping_of(
     refuse_empty("--where", where, "'price > 0'")
     refuse_empty("--time-format", time_format, "'%m/%d/%Y %H:%M'")
     refuse_empty("--time-zone", time_zone, "Europe/Berlin")
+    refuse_empty("--encoding", encoding, "cp1252")
     refuse_empty("--columns", columns_of_file, "user_id,item_id,occurred_at")
     values = [*(constants or []), *([] if event_type is None else [f"event_type={event_type}"])]
     return ColumnMapping(
@@ -99,6 +104,7 @@ def mapping_of(
         names=tuple(columns_of_file.split(",")) if columns_of_file else (),
         has_no_quotes=no_quotes,
         null_words_as_ids=null_words_as_ids,
+        encoding=encoding,
     )
 
 

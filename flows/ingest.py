@@ -15,16 +15,27 @@ from models.errors import UserError
 from models.visible import in_markdown, visible_line
 from settings import Settings, load
 from tasks.ingest import landing
+from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
 
 speak()
 LONGEST = 1000
+TOLD = {
+    "failed": "could not be read, and is in failed/",
+    "partial": "is in partial/",
+    "stuck": "stays there",
+    "waiting": "waits there",
+}
 take_in = retried("take-in", landing.take_in_together, run_name="take-in-{kind}")
+
+
+class LandingError(UserError):
+    """A landed file did not get in, or too many of its rows; all others did."""
 
 
 @flow(name="ingest", flow_run_name=name_moment, description=__doc__)
 @printable_errors
-def ingest() -> list[landing.Landed]:
+def ingest() -> list[Landed]:
     """What became of the waiting files; ends at once where none waits, or where a minute is taking them in."""
     settings = load()
     return empty_landing(settings, locate(settings.lake, settings.home))
@@ -35,8 +46,11 @@ def is_waiting(settings: Settings) -> bool:
     return bool(landing.waiting(landing.open_landing(settings.ingest, settings.home)))
 
 
-def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[landing.Landed]:
-    """Take in what waits in the landing folder, items first. Raises UserError where a file cannot be moved away, after all others."""
+def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Landed]:
+    """Take in what waits in the landing folder, items first.
+
+    Raises LandingError, after all files, where one did not get in or too many of its rows were refused.
+    """
     folder = landing.open_landing(settings.ingest, settings.home)
     if not landing.waiting(folder):
         return []
@@ -48,13 +62,14 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[lan
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
         landed = [file for kind, some in kinds if some for file in take_in(lake, folder, kind, some, settings.ingest)]
     report(landed)
-    stuck = [file for file in landed if file.outcome == "stuck"]
-    if stuck:
-        raise UserError(f"{len(stuck)} of the files in {folder} stay there; the first is {stuck[0].file}: {stuck[0].error}")
+    bad = [file for file in landed if file.needs_a_look(settings.ingest.max_rejected_share)]
+    if bad:
+        more = f" (and {len(bad) - 1} more, in the artifact ingest)" if len(bad) > 1 else ""
+        raise LandingError(f"{bad[0].kind}/{bad[0].file} of {folder} {TOLD[bad[0].outcome]}: {bad[0].error}{more}")
     return landed
 
 
-def report(landed: list[landing.Landed]) -> None:
+def report(landed: list[Landed]) -> None:
     """One line a file in the log, the table among the run's artifacts, and a tag that finds the run."""
     tag_run(WORK)
     logger = get_run_logger()
@@ -69,7 +84,7 @@ def report(landed: list[landing.Landed]) -> None:
     create_table_artifact(table=[_row(file) for file in landed], key="ingest", description="What became of the files of the landing folder")
 
 
-def _row(file: landing.Landed) -> dict[str, Any]:
+def _row(file: Landed) -> dict[str, Any]:
     """A file as Prefect shows it, which renders the cells of a table as markdown."""
     return {name: in_markdown(value, LONGEST) if isinstance(value, str) else value for name, value in asdict(file).items()}
 

@@ -62,11 +62,11 @@ def minute() -> str | None:
 
 @contextmanager
 def after_landing(settings: Settings, tables: lake.Lake) -> Iterator[None]:
-    """Empty the landing folder before the block. If that fails, the block works with the lake as it is, and the error follows it."""
+    """Empty the landing folder before the block. Where a file did not get in, the block works with what did, and the error follows it."""
     try:
         empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
     except (UserError, OSError, duckdb.Error) as error:
-        get_run_logger().warning("the landing folder could not be emptied; this minute goes on without, and fails at its end: %s", error)
+        get_run_logger().warning("the landing folder needs a look; this minute goes on, and fails at its end: %s", error)
         yield
         raise
     yield

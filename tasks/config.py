@@ -34,6 +34,9 @@ class IngestConfig(BaseModel):
         1024, ge=64, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk"
     )
     landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
+    max_rejected_share: NonNegativeFloat = Field(
+        0.1, le=1, description="Share of the rows of a landed file that may be refused before the run that takes it in counts as failed"
+    )
     follow_links: bool = Field(
         False, description="Take in links of the landing folder that lead out of it, where their owner may read what they lead to"
     )

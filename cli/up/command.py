@@ -129,10 +129,6 @@ def _tell(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
     show(rows, as_json=False, title="minutehand is up; Ctrl-C stops it")
     mlflow = f"; to MLflow as user {USER}, with what follows the colon" if mlflow_url else ""
     say(f"Log in to Prefect with the whole line in the file of the secret{mlflow}.")
-    if mlflow_url:
-        from tasks.registry.pages import find_nights_page
-
-        say(f"Compare nights: {mlflow_url}{find_nights_page(settings.tracking_uri, settings.registry.model_name)}")
     sys.stdout.flush()
 
 

@@ -8,8 +8,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote
 
-MACHINE_LEARNING = "?workflowType=machine_learning"
-"""Without it MLflow's menu is that for chatbots."""
+from tasks.registry.pages import TRAINING_MENU, nights_page
 
 
 def pages_of_prefect(url: str) -> dict[str, str]:
@@ -18,14 +17,12 @@ def pages_of_prefect(url: str) -> dict[str, str]:
 
 
 def pages_of_mlflow(url: str, name: str, secret: str) -> dict[str, str]:
-    """The pages of the experiment and of the registered model of that name; the lists of all until there is one."""
+    """The nights of the experiment of that name side by side, and the registered model; the lists of all until there is one."""
     experiment = _ask(url, secret, f"experiments/get-by-name?experiment_name={quote(name, safe='')}").get("experiment")
     model = _ask(url, secret, f"registered-models/get?name={quote(name, safe='')}").get("registered_model")
-    runs, of_model = f"/{experiment['experiment_id']}/runs" if experiment else "", f"/{quote(name, safe='')}" if model else ""
-    return {
-        "MLflow experiment": f"{url}/#/experiments{runs}{MACHINE_LEARNING}",
-        "MLflow model": f"{url}/#/models{of_model}{MACHINE_LEARNING}",
-    }
+    nights = nights_page(experiment["experiment_id"]) if experiment else f"/#/experiments?{TRAINING_MENU}"
+    of_model = f"/{quote(name, safe='')}" if model else ""
+    return {"MLflow nights": f"{url}{nights}", "MLflow model": f"{url}/#/models{of_model}?{TRAINING_MENU}"}
 
 
 def _ask(url: str, secret: str, path: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ select
     given.row_no - files.first_row + 1 as line,
     'event_id was given before with another content' as rule,
     explain('event_id was given before with another content', given.event_id) as reason,
+    shown(given.event_id) as value,
     true as is_row,
     json_object(
         'event_id', given.event_id, 'user_id', given.user_id, 'item_id', given.item_id, 'event_type', given.event_type,

@@ -8,7 +8,8 @@ select
     $file_no as file_no,
     line::bigint - $n_header as line,
     'the line is malformed: ' || lower(arg_min(error_type, byte_position)::varchar) as rule,
-    'the line is malformed: ' || arg_min(error_message, byte_position) || '; mend the line and take the file in again' as reason,
+    explain('the line is malformed: ' || lower(arg_min(error_type, byte_position)::varchar), null) as reason,
+    shown(arg_min(error_message, byte_position)) as offending,
     json_object('line', replace(rtrim(any_value(csv_line), chr(10) || chr(13)), chr(0), '')) as row_json
 from reject_errors
 group by line

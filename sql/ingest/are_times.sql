@@ -1,4 +1,4 @@
--- Whether texts are times at which events may have happened.
+-- Whether texts are times at which events may have happened, whether day or month comes first.
 --
 -- params:  $texts (varchar[]), $latest (timestamp, UTC)
 -- returns: are_times
@@ -26,6 +26,6 @@ select coalesce(bool_and(coalesce(
     compact_time,
     unix_time(time_number),
     plain_time,
-    as_utc(local_time(time_parts, null), time_parts.zone)
+    as_utc(coalesce(local_time(time_parts, true), local_time(time_parts, false)), time_parts.zone)
 ) between timestamp '1990-01-01' and $latest), false) as are_times
 from parted

@@ -6,5 +6,6 @@ create table malformed (
     line bigint not null,
     rule varchar not null,
     reason varchar not null,
+    offending varchar,
     row_json varchar
 )

@@ -1,5 +1,7 @@
 -- Every row of the files, mapped and checked, in the order of files and rows: rowid is that order.
 --
+-- row_json is there for rows that break a rule, and for the others where the lake has refused rows that they may correct.
+--
 -- grain:   one row per input row
 create table staged (
     file_no integer not null,
@@ -16,7 +18,9 @@ create table staged (
     n_cut integer not null,
     rule varchar,
     reason varchar,
+    offending varchar,
     flaw varchar,
     flaw_reason varchar,
+    flaw_offending varchar,
     row_json varchar
 )

@@ -1,19 +1,24 @@
 -- The refused rows that the lake has not noted before; nulls count as equal.
 --
 -- grain:   one row per refused row or value
+-- params:  $kind (varchar)
 -- reads:   refused, raw.rejected
 create or replace temp table unnoted as
 select
+    $kind as kind,
     source,
     line,
     reason,
+    value,
     row_json
 from refused
 except
 select
+    kind,
     source,
     line,
     reason,
+    value,
     row_json
 from raw.rejected
 where source in (select refused.source from refused)

@@ -9,9 +9,11 @@ select
     now()::timestamp as rejected_at
 from (
     select
+        kind,
         source,
         line,
         reason,
+        value,
         row_json
     from unnoted
 )

@@ -5,7 +5,8 @@
 update malformed
 set
     rule = 'the line is malformed: ' || lost.rule,
-    reason = 'the line is malformed: ' || lost.rule || '; mend the line and take the file in again',
+    reason = explain('the line is malformed: ' || lost.rule, null),
+    offending = null,
     row_json = json_object('line', lost.text)
 from (select unnest($lost, recursive := true)) as lost
 where malformed.file_no = $file_no

@@ -113,19 +113,16 @@ told as (
             case when event_type in ('purchase', 'cart') and value < 0 then 'return' else event_type end as event_type,
             case when event_type = 'search' then null else item_id end as item_id
         ),
-        explain(
-            rule,
-            case split_part(rule, ' ', 1)
-                when 'user_id' then user_text
-                when 'item_id' then item_text
-                when 'event_id' then given_id
-                when 'event_type' then event_type
-                when 'occurred_at' then time_text
-                when 'value' then value_text
-                when 'context' then context
-                when 'the' then case when rule like '%--where' then $predicate end
-            end
-        ) as reason
+        case split_part(rule, ' ', 1)
+            when 'user_id' then user_text
+            when 'item_id' then item_text
+            when 'event_id' then given_text
+            when 'event_type' then event_type
+            when 'occurred_at' then time_text
+            when 'value' then value_text
+            when 'context' then context
+            when 'the' then case when rule like '%--where' then $predicate end
+        end as offending
     from checked
 )
 
@@ -150,6 +147,7 @@ select
     end as clock_change,
     coalesce(rule is null and length(whole_query) > $max_chars, false)::integer as n_cut,
     rule,
-    reason,
-    case when rule is not null then row_json end as row_json
+    explain(rule, offending) as reason,
+    shown(offending) as offending,
+    case when rule is not null or getvariable('keeps_rows') then row_json end as row_json
 from told

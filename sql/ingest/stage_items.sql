@@ -41,6 +41,14 @@ checked as (
             when availability is not null and is_available is null then 'is_available is neither true nor false'
         end as flaw
     from typed
+),
+
+told as (
+    select
+        checked.* replace (case when rule is null then flaw end as flaw),
+        case when rule like '%--where' then $predicate when rule like 'item_id%' then item_text end as offending,
+        case when rule is null then case when flaw like 'price%' then price_text else availability end end as flaw_offending
+    from checked
 )
 
 select
@@ -58,8 +66,10 @@ select
         else 0
     end as n_cut,
     rule,
-    explain(rule, case when rule like '%--where' then $predicate when rule like 'item_id%' then item_text end) as reason,
-    case when rule is null then flaw end as flaw,
-    case when rule is null then explain(flaw, case when flaw like 'price%' then price_text else availability end) end as flaw_reason,
-    case when coalesce(rule, flaw) is not null then row_json end as row_json
-from checked
+    explain(rule, offending) as reason,
+    shown(offending) as offending,
+    flaw,
+    explain(flaw, flaw_offending) as flaw_reason,
+    case when flaw is not null then shown(flaw_offending) end as flaw_offending,
+    case when coalesce(rule, flaw) is not null or getvariable('keeps_rows') then row_json end as row_json
+from told

@@ -1,26 +1,27 @@
-"""The landing folder: files put there are taken in and moved to done/, unreadable ones to failed/ with the reason."""
+"""The landing folder: files put there are taken in and moved to done/, or with their reasons to partial/ or failed/."""
 
 from __future__ import annotations
 
 import errno
 import os
 import pwd
-import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from models.errors import UserError
 from models.visible import visible_line
 from tasks.config import IngestConfig
-from tasks.ingest.ingestion import Kind, Summary, ingest
+from tasks.ingest import mapping_files
+from tasks.ingest.fields import Kind
+from tasks.ingest.ingestion import Counts, ingest, workspace
+from tasks.ingest.landed import Landed
+from tasks.ingest.mapping_files import MappingError
+from tasks.ingest.moving import REFUSED, move
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeError
 
@@ -29,23 +30,6 @@ UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
 SETTLED_SECONDS = 2.0
 SKEW_SECONDS = 1800.0
 """Further in the future than any clock is wrong a file was not written just now: it comes from an archive of another time zone."""
-MAPPING = ColumnMapping(separator="|")
-
-
-@dataclass(frozen=True)
-class Landed:
-    """What became of one file: done, failed, gone before it could be read, or stuck where it cannot be moved away."""
-
-    kind: Kind
-    file: str
-    outcome: str
-    read: int = 0
-    new: int = 0
-    changed: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    seconds: float = 0.0
-    error: str = ""
 
 
 def open_landing(config: IngestConfig, home: Path) -> Path:
@@ -63,7 +47,14 @@ def open_landing(config: IngestConfig, home: Path) -> Path:
 
 def waiting(landing: Path) -> list[tuple[Kind, Path]]:
     """Files to take in, items first, each kind by name; hidden, half-written and very young ones are left for the next time."""
-    return [(kind, file) for kind in KINDS for file in sorted((landing / kind).rglob("*")) if _is_settled(file, landing / kind)]
+    return [(kind, file) for kind in KINDS for file in sorted((landing / kind).rglob("*")) if _is_ready(landing, kind, file)]
+
+
+def _is_ready(landing: Path, kind: Kind, file: Path) -> bool:
+    if mapping_files.is_mapping(file) or not _is_settled(file, landing / kind):
+        return False
+    mapping = mapping_files.find(landing, kind, file)
+    return mapping is None or _is_settled(mapping, landing)
 
 
 def _is_settled(file: Path, folder: Path) -> bool:
@@ -97,37 +88,90 @@ def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
 
 
 def take_in_together(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
-    """Ingest files of one kind at a stroke, then move them away; where one of them cannot be read, each by itself."""
-    if len(files) == 1:
-        return [take_in(lake, landing, kind, files[0], config)]
-    try:
-        for file in files:
-            check_kind(file, landing, follow_links=config.follow_links)
-        summary = ingest(lake, kind, [str(file) for file in files], MAPPING, config)
-    except LakeError:
-        raise
-    except UserError:
-        return [take_in(lake, landing, kind, file, config) for file in files]
-    moved = [_move(file, landing, Landed(kind, visible_line(file.name), "done")) for file in files]
-    together = Landed(kind, f"{files[0].name} and {len(files) - 1} more", "done", **_counts(summary))
-    return [together, *(file for file in moved if file.outcome == "stuck")]
+    """Ingest files of one kind at a stroke for each mapping file, then move them away; where one cannot be read, each by itself.
+
+    Files whose mapping file says something that no option says stay where they are.
+    """
+    groups: dict[Path | None, list[Path]] = {}
+    for file in files:
+        groups.setdefault(mapping_files.find(landing, kind, file), []).append(file)
+    landed = []
+    for path, some in groups.items():
+        try:
+            mapping = read_mapping(landing, kind, path, config)
+        except MappingError as error:
+            landed += [Landed(kind, visible_line(file.name), "waiting", error=visible_line(str(error))) for file in some]
+            continue
+        landed += _take_in(lake, landing, kind, some, mapping, config)
+    return landed
 
 
 def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:
-    """Ingest one file of the landing folder, then move it away.
+    """Ingest one file of the landing folder, then move it away."""
+    (landed,) = take_in_together(lake, landing, kind, [file], config)
+    return landed
 
-    Killed between the two, the next run finds only duplicates and moves it. What is the lake's fault, not the file's, is raised.
+
+def read_mapping(landing: Path, kind: Kind, path: Path | None, config: IngestConfig) -> ColumnMapping:
+    """What a mapping file says; a link is followed where one to a file of rows would be."""
+    if path is not None:
+        try:
+            check_kind(path, landing, follow_links=config.follow_links)
+        except UserError as error:
+            raise MappingError(str(error)) from error
+    return mapping_files.read(landing, kind, path)
+
+
+def _take_in(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig) -> list[Landed]:
+    """Ingest files of one mapping, then move them away; where one of several cannot be read, each by itself.
+
+    Killed between the two, the next run finds only duplicates and rows that are noted, and moves them. What is the lake's fault, not
+    that of a file, is raised.
     """
     try:
-        check_kind(file, landing, follow_links=config.follow_links)
-        summary = ingest(lake, kind, [str(file)], MAPPING, config)
+        for file in files:
+            check_kind(file, landing, follow_links=config.follow_links)
+        sources = [str(file.resolve()) for file in files]
+        with workspace(lake) as folder:
+            summary = ingest(lake, kind, [str(file) for file in files], mapping, config, refused_to=folder)
+            counts = {file: summary.by_file[source] for file, source in zip(files, sources, strict=True)}
+            return _moved(landing, kind, counts, summary.seconds)
     except LakeError:
         raise
     except UserError as error:
-        if not os.path.lexists(file):  # taken in by an earlier attempt of this run, or taken back by whoever put it there
-            return Landed(kind, visible_line(file.name), "gone", error="it is no longer there; put it back if it was not taken in")
-        return _move(file, landing, Landed(kind, visible_line(file.name), "failed", error=visible_line(str(error))))
-    return _move(file, landing, Landed(kind, visible_line(file.name), "done", **_counts(summary)))
+        if len(files) > 1:
+            return [landed for file in files for landed in _take_in(lake, landing, kind, [file], mapping, config)]
+        return [_failed(landing, kind, files[0], error)]
+
+
+def _failed(landing: Path, kind: Kind, file: Path, error: UserError) -> Landed:
+    if not os.path.lexists(file):  # taken in by an earlier attempt of this run, or taken back by whoever put it there
+        return Landed(kind, visible_line(file.name), "gone", error="it is no longer there; put it back if it was not taken in")
+    return move(file, landing, Landed(kind, visible_line(file.name), "failed", error=visible_line(str(error))))
+
+
+def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: float) -> list[Landed]:
+    """Move files that were taken in: those whose every row got in are one entry, each of the others is one of its own."""
+    whole = [file for file, counts in files.items() if counts.refused is None]
+    partial = [_partial(landing, kind, file, counts, seconds) for file, counts in files.items() if counts.refused is not None]
+    if not whole:
+        return partial
+    name = visible_line(whole[0].name)
+    totals = {name: sum(getattr(files[file], name) for file in whole) for name in ("read", "new", "changed", "duplicate")}
+    if len(whole) == 1:
+        return [move(whole[0], landing, Landed(kind, name, "done", **totals, seconds=seconds)), *partial]
+    together = Landed(kind, f"{name} and {len(whole) - 1} more", "done", **totals, seconds=seconds)
+    moved = [move(file, landing, Landed(kind, visible_line(file.name), "done")) for file in whole]
+    return [together, *(file for file in moved if file.outcome == "stuck"), *partial]
+
+
+def _partial(landing: Path, kind: Kind, file: Path, counts: Counts, seconds: float) -> Landed:
+    name = visible_line(file.name)
+    refused = f"{counts.rejected:,} of {counts.read:,} rows" if counts.rejected else f"{counts.values_refused:,} values"
+    remedy = "correct the file, or the mapping (options that a reason names are keys of mapping.toml), and put the file here again"
+    told = f"{refused} were refused; {name}{REFUSED} beside it in partial/ says which and why; {remedy}"
+    numbers = {field: getattr(counts, field) for field in ("read", "new", "changed", "duplicate", "rejected")}
+    return move(file, landing, Landed(kind, name, "partial", **numbers, seconds=seconds, error=told), counts.refused)
 
 
 def check_kind(file: Path, landing: Path, *, follow_links: bool) -> None:
@@ -181,67 +225,3 @@ def may_read(uid: int, target: Path) -> bool:
         return bool(state.st_mode >> shift & wanted)
 
     return allows(target, 4) and all(allows(folder, 1) for folder in target.parents)
-
-
-def _counts(summary: Summary) -> dict[str, Any]:
-    return {name: getattr(summary, name) for name in ("read", "new", "changed", "duplicate", "rejected", "seconds")}
-
-
-def _move(file: Path, landing: Path, landed: Landed) -> Landed:
-    """Move a file to done/ or failed/; one that cannot be moved is stuck, and does not stop the others."""
-    folder = landing / landed.outcome / datetime.now(UTC).date().isoformat() / landed.kind
-    try:
-        _move_to(folder, file, landed.error)
-    except OSError as error:
-        if os.path.lexists(file):
-            told = f"cannot move it to {folder}: {error.strerror or error}; move it away, or let the user who runs this do so"
-            return replace(landed, outcome="stuck", error=f"{landed.error}; {told}" if landed.error else told)
-    return landed
-
-
-def _move_to(folder: Path, file: Path, reason: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    target, told = _free_names(folder, file.name)
-    try:
-        if reason:  # before the file goes: killed in between, the next run says it again
-            told.write_text(f"{reason}\n", encoding="utf-8")
-        shutil.move(file, target)
-    except OSError:
-        if os.path.lexists(file):  # it may have been copied, and the next run would copy it once more
-            target.unlink(missing_ok=True)
-            told.unlink(missing_ok=True)
-        raise
-
-
-def _free_names(folder: Path, name: str) -> tuple[Path, Path]:
-    """Paths that are free for a file and for the reason beside it; a name is cut where the file system takes no longer one."""
-    n_bytes = os.pathconf(folder, "PC_NAME_MAX")
-    copies = 1
-    while True:
-        target = folder / _fitting("" if copies == 1 else f"{copies}-", name, "", n_bytes)
-        told = folder / _fitting("" if copies == 1 else f"{copies}-", name, ".error.txt", n_bytes)
-        is_own = told.name == f"{target.name}.error.txt"  # then a reason without its file is what a killed run left
-        if not os.path.lexists(target) and (is_own or not os.path.lexists(told)):
-            return target, told
-        copies += 1
-
-
-def _fitting(before: str, name: str, after: str, n_bytes: int) -> str:
-    """before + name + after, of at most n_bytes: what is too much is cut from the middle, so that the suffixes stay."""
-    suffix = "".join(Path(name).suffixes[-2:])[-12:]
-    stem = os.fsencode(name)[: len(os.fsencode(name)) - len(os.fsencode(suffix))]
-    room = n_bytes - len(os.fsencode(before + suffix + after))
-    if len(stem) <= room:
-        return before + name + after
-    cut = stem[:room]
-    while cut and not _is_whole(cut) and len(stem[:room]) - len(cut) < 4:
-        cut = cut[:-1]
-    return before + os.fsdecode(cut) + suffix + after
-
-
-def _is_whole(text: bytes) -> bool:
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

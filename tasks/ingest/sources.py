@@ -21,6 +21,7 @@ from models.errors import UserError
 from models.visible import visible_line
 from tasks.ingest.fields import KNOWN_NAMES, plain
 from tasks.ingest.lines import Content, Quoting, header_of, open_bytes, survey
+from tasks.ingest.places import Place
 from tasks.lake import SHORT_OF, is_disk_full, statement
 
 Format = Literal["text", "parquet", "json_lines", "json_array"]
@@ -34,6 +35,7 @@ SUFFIXES: dict[str, Format] = {
 }
 KNOWN = ".csv, .tsv, .jsonl, .ndjson, .json (each also with .gz) and .parquet"
 DELIMITERS = ",;\t|"
+FORMAT_ENDS = tuple(f"{suffix}{packed}" for suffix in SUFFIXES for packed in ("", ".gz"))
 NOT_OF_A_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.FatalException, duckdb.TransactionException)
 OWN_FILES = ("staging.duckdb", "duckdb_temp_storage", '/spill"')
 """What DuckDB's message names where it is not the input that cannot be read or written."""
@@ -48,6 +50,7 @@ class ColumnMapping:
 
     columns: field -> column, or a path into a column that holds JSON (items[0].item_id); an empty column leaves the field out.
     names: of the columns of text files without a header. time_zone: of times without a zone; None takes the setting.
+    encoding: of text files that are not UTF-8. place: where the user said it.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class ColumnMapping:
     names: tuple[str, ...] = ()
     has_no_quotes: bool = False
     null_words_as_ids: bool = False
+    encoding: str | None = None
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,7 @@ def unreadable(path: Path, error: Exception) -> UserError:
     """What to tell the user about a file that no reader can make sense of."""
     name = visible_line(path.name)
     if isinstance(error, UnicodeDecodeError):
-        return UserError(f"{name} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
+        return UserError(f"{name} is not {error.encoding} text ({error.reason} at byte {error.start}); name its own encoding")
     if isinstance(error, PermissionError):
         return UserError(f"cannot read {name}: {error.strerror}; let the user who runs this read it, then take it in again")
     if isinstance(error, FileNotFoundError):
@@ -266,15 +271,19 @@ def _set(con: duckdb.DuckDBPyConnection, name: str, value: object) -> None:
 
 
 def _inspect_text(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping) -> Source:
-    header, delimiter = header_of(path, "\t" if _suffix(path) == ".tsv" else DELIMITERS)
+    place = mapping.place
+    try:
+        header, delimiter = header_of(path, "\t" if _suffix(path) == ".tsv" else DELIMITERS)
+    except UnicodeDecodeError as error:
+        raise _not_utf_8(path, error, place) from error
     if not any(name.strip() for name in header):
         raise UserError(f"{path.name} has no header; its first line must name the columns")
     names, has_header = _distinct(header), True
     if mapping.names:
         if len(mapping.names) != len(header):
             raise UserError(
-                f"--columns gives {len(mapping.names)} names, but the first line of {path.name} has {len(header)} columns; "
-                "name every column, in their order"
+                f"{place.option('columns')} gives {len(mapping.names)} names, but the first line of {path.name} has "
+                f"{len(header)} columns; name every column, in their order"
             )
         names, has_header = _distinct(mapping.names), False
     elif _is_data(header):
@@ -283,11 +292,23 @@ def _inspect_text(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMap
             values = ", ".join(header[:6]) + (", ..." if len(header) > 6 else "")
             raise UserError(
                 f"the first line of {path.name} looks like data ({values}), not like names; "
-                f"name its {len(header)} columns, in their order, with --columns NAME,NAME,..."
+                f"name its {len(header)} columns, in their order, with {place.option('columns', 'NAME,NAME,...')}{place.within}"
             )
         has_header = False
     _read_lines(con, len(names), delimiter, quote="" if mapping.has_no_quotes else '"', has_header=has_header)
     return Source(path, "text", dict.fromkeys(names, "VARCHAR"), delimiter, has_header)
+
+
+def _not_utf_8(path: Path, error: UnicodeDecodeError, place: Place) -> UserError:
+    """Why a header is no text, and which option may make it one."""
+    with open_bytes(path) as file:
+        is_utf_16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    likely = "utf-16" if is_utf_16 else "cp1252"
+    others = "" if is_utf_16 else " (Western Europe) or gb18030 (Chinese)"
+    return UserError(
+        f"{visible_line(path.name)} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8, "
+        f"or let ingest read it with {place.option('encoding', likely)}{others}{place.within}"
+    )
 
 
 def _is_data(header: Sequence[str]) -> bool:

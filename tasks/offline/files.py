@@ -19,8 +19,9 @@ from tasks.config import IngestConfig
 from tasks.encoding import encode_changed_items
 from tasks.ingest.columns import check_fields, resolve
 from tasks.ingest.fields import EVENT_ALIASES, ITEM_ALIASES
-from tasks.ingest.ingestion import Summary, ingest, prepare, read_whole, resolved
+from tasks.ingest.ingestion import Summary, ingest
 from tasks.ingest.sources import ColumnMapping, check_content, discover, inspect, reading_of
+from tasks.ingest.staging import prepare, read_whole, resolved
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement
 from tasks.night.dataset import Dataset, load_dataset
 

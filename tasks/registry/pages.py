@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -58,18 +55,6 @@ def compare_page(experiment_id: str, run_ids: Sequence[str]) -> str:
     """Some runs side by side, as the button "Compare" shows them."""
     runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id]))
     return f"/#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING_MENU}"
-
-
-def find_nights_page(tracking_uri: str, experiment: str) -> str:
-    """The page of the nights, without MLflow, which takes seconds to import; the front page where the store is no SQLite file or empty."""
-    store = Path(tracking_uri.removeprefix("sqlite:///"))
-    if not tracking_uri.startswith("sqlite:///") or not store.is_file():
-        return "/"
-    with closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as con:
-        if not con.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
-            return "/"
-        found = con.execute("select experiment_id from experiments where name = ?", (experiment,)).fetchone()
-    return nights_page(str(found[0])) if found else "/"
 
 
 def views() -> dict[str, str]:

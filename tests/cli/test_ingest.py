@@ -108,6 +108,21 @@ def test_a_damaged_file_is_one_line_on_stderr_and_no_traceback(home: Path, tmp_p
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_file_whose_every_row_is_refused_ends_with_an_error_after_its_summary(
+    home: Path, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    events = tmp_path / "events.csv"
+    events.write_text("user_id,item_id,occurred_at\n,1,2024-01-01\n,2,2024-01-01\n", encoding="utf-8")
+    done = minutehand("ingest", "events", str(events), *option, home=home)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no row got in: all 2 were refused, most of them because user_id is empty; minutehand sql")
+    if option:
+        assert json.loads(done.stdout)[0]["rejected"] == 2
+    else:
+        assert "ingest events" in done.stdout
+
+
 def test_help_is_there_without_a_lake(home: Path) -> None:
     done = minutehand("ingest", "events", "--help", home=home)
     assert done.returncode == 0

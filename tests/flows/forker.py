@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from importlib import import_module
@@ -140,9 +140,10 @@ def work(order: dict[str, Any]) -> None:
         return
     if "kill" in order:
         kill_at(order["kill"])
+    from flows.ingest import LandingError
     from flows.minute import minute
 
-    with watched(order):
+    with watched(order), suppress(LandingError):
         minute()
 
 

@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from cli.secret import read_secret
 from cli.up.links import pages_of_mlflow, pages_of_prefect
@@ -87,10 +86,6 @@ def test_who_types_the_secret_sees_runs_in_prefect_and_experiments_in_mlflow(run
 
 def test_the_pages_that_up_names_open_where_they_say(running: Running, browser: Browser) -> None:
     secret, mlflow_url = read_secret(running.home), f"http://127.0.0.1:{running.mlflow_port}"
-    client = MlflowClient(f"sqlite:///{running.home / 'mlflow' / 'mlflow.db'}")
-    if client.get_experiment_by_name("minutehand") is None:
-        client.create_experiment("minutehand")
-    client.create_registered_model("minutehand")
     prefect, mlflow = pages_of_prefect(f"http://127.0.0.1:{running.port}"), pages_of_mlflow(mlflow_url, "minutehand", secret)
     browser.go(prefect["Prefect runs"])
     browser.ask("/execute/sync", script="localStorage.clear()", args=[])  # as one who has not logged in yet
@@ -101,7 +96,7 @@ def test_the_pages_that_up_names_open_where_they_say(running: Running, browser: 
     browser.go(prefect["Prefect deployments"])
     browser.shows("4 Deployments", "nightly")
     browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")
-    browser.go(mlflow["MLflow experiment"])
+    browser.go(mlflow["MLflow nights"])
     browser.shows("minutehand", "Run Name")
     browser.go(mlflow["MLflow model"])
     browser.shows("Registered Models", "minutehand", "Versions")

@@ -73,7 +73,9 @@ def test_the_log_and_the_tables_of_a_run_show_hostile_file_names(
         messages = [line.message for line in client.read_logs(of_run(run))]
         found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run])))
         artifacts = [str(artifact.data) for artifact in found if artifact.key == "ingest"]
-    (told,) = [message for message in messages if "failed" in message and "who" in message]
+    (told, state_told) = [message for message in messages if "who" in message]
+    assert state.is_failed()
+    assert "LandingError" in state_told
     assert r"a\x1b[2J\u202e www.evil.example _x_\nforged.csv" in told
     (table,) = artifacts
     assert r"`a\\x1b[2J\\u202e www.evil.example _x_\\nforged.csv`" in table

@@ -21,7 +21,7 @@ from cli.up.orchestration import SILENT_RUNS
 from cli.up.ports import command_line, is_free
 from tasks.lake import LakeConfig, LakeError, locate, reading
 from tests.conftest import find_free_port
-from tests.flows.up import Running, listeners, running_up, status
+from tests.flows.up import Running, listeners, run_every, running_up, status
 
 LOOPBACK = "0100007F"
 
@@ -75,7 +75,7 @@ def test_a_scheduled_run_takes_in_a_dropped_file(running: Running) -> None:
     )
     old = time.time() - 60
     os.utime(drop / "events.csv", (old, old))
-    _run_every(running, "ingest/ingest", seconds=5)
+    run_every(running, "ingest/ingest", seconds=5)
 
     running.until(lambda: _n_events(running.home) == 2)
     running.until(lambda: "COMPLETED" in _scheduled_states(running))
@@ -113,12 +113,6 @@ def test_ctrl_c_leaves_no_process(running: Running) -> None:
     assert is_free("127.0.0.1", running.port)
     assert is_free("127.0.0.1", running.mlflow_port)
     assert read_up(running.home) is None
-
-
-def _run_every(running: Running, deployment: str, seconds: int) -> None:
-    found = running.call("GET", f"deployments/name/{deployment}")
-    (schedule,) = found["schedules"]
-    running.call("PATCH", f"deployments/{found['id']}/schedules/{schedule['id']}", {"schedule": {"interval": seconds}})
 
 
 def _scheduled_states(running: Running) -> set[str]:

@@ -106,6 +106,13 @@ def running_up(folder: Path, port: int, mlflow_port: int) -> Iterator[Running]:
         process.wait(60)
 
 
+def run_every(running: Running, deployment: str, seconds: int) -> None:
+    """Have the schedule of a deployment, such as ingest/ingest, fire so often."""
+    found = running.call("GET", f"deployments/name/{deployment}")
+    (schedule,) = found["schedules"]
+    running.call("PATCH", f"deployments/{found['id']}/schedules/{schedule['id']}", {"schedule": {"interval": seconds}})
+
+
 def status(port: int, method: str, path: str, body: Any = None, **headers: str) -> int | None:
     """The status of an answer on 127.0.0.1; None where what listens there speaks no HTTP. Headers are named with underscores."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

@@ -15,7 +15,7 @@ from tasks.data_folder import NAME, parquet_files, read_mark
 from tasks.lake import Lake, LakeConfig, LakeError, LastingError, locate, migrate, reading, writing
 from tasks.upkeep import maintain
 
-FILL = "insert into raw.rejected select 'source', i, $reason, null, now()::timestamp from range(100) as t (i)"
+FILL = "insert into raw.rejected (source, line, reason, rejected_at) select 'source', i, $reason, now()::timestamp from range(100) as t (i)"
 COUNT = "select count(*) from raw.rejected"
 LATER = datetime.now(UTC) + timedelta(days=2)
 

@@ -31,7 +31,7 @@ from tasks.lake import (
     writing,
 )
 
-ADD = "insert into raw.rejected values ($source, 1, 'test', null, now()::timestamp)"
+ADD = "insert into raw.rejected (source, line, reason, rejected_at) values ($source, 1, 'test', now()::timestamp)"
 SOURCES = "select source from raw.rejected order by source"
 
 

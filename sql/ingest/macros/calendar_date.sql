@@ -3,6 +3,7 @@
 create or replace temp macro calendar_date(text, day_first) as try(case
     when text is null then null
     when regexp_full_match(text, '\d{4}-\d{1,2}-\d{1,2}|\d{4}/\d{1,2}/\d{1,2}') then try_cast(replace(text, '/', '-') as date)
+    when regexp_full_match(text, '\d{4}年\d{1,2}月\d{1,2}日') then try_cast(regexp_replace(text, '(\d+)\D(\d+)\D(\d+)\D', '\1-\2-\3') as date)
     when regexp_full_match(text, '\d{8}') then try_strptime(text, '%Y%m%d')::date
     when regexp_full_match(text, '(?i)\d{4}-?W\d\d-?\d') then case
         when right(text, 1)::integer between 1 and 7

@@ -14,6 +14,6 @@ def test_prefect_opens_at_its_runs_and_its_deployments() -> None:
 def test_where_mlflow_knows_no_experiment_yet_or_does_not_answer_its_lists_are_named(free_port: Callable[[], int]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert pages_of_mlflow(url, "minutehand", "minutehand:secret") == {
-        "MLflow experiment": f"{url}/#/experiments?workflowType=machine_learning",
+        "MLflow nights": f"{url}/#/experiments?workflowType=machine_learning",
         "MLflow model": f"{url}/#/models?workflowType=machine_learning",
     }

@@ -23,5 +23,10 @@ def events(lake: Lake, columns: str) -> list[tuple[Any, ...]]:
     return rows(lake, f"select {columns} from raw.events order by rowid")
 
 
+def standing(lake: Lake) -> list[tuple[int, str]]:
+    """The lines that are refused, each with what the rule found."""
+    return rows(lake, "select line, value from raw.rejected order by line")
+
+
 def reasons(lake: Lake) -> list[tuple[int, str]]:
     return rows(lake, "select line, reason from raw.rejected order by line")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import UserError
+from tasks.ingest.places import Place
 from tasks.lake import Lake
 from tests.tasks.ingest.taking import events, rows, take
 
@@ -150,6 +154,14 @@ def test_a_path_leads_into_a_struct_of_parquet_and_json_text_in_csv(lake: Lake, 
     assert events(lake, "item_id") == [("7",), ("8",)]
 
 
+def test_a_path_to_one_of_several_elements_is_told(lake: Lake, write: Write) -> None:
+    rows_of_file = [{**GA4, "items": [{"item_id": f"i{k}"} for k in range(n)]} for n in range(1, 4)]
+    path = write("a.jsonl", "\n".join(map(json.dumps, rows_of_file)))
+    columns = {"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[0].item_id"}
+    told = "a.jsonl: 2 rows have more elements than the one that items[0].item_id takes; for a row of each, map [*] in its place"
+    assert told in take(lake, path, columns=columns).notes
+
+
 def test_the_remedy_names_the_path_whose_values_are_ids(lake: Lake, write: Write) -> None:
     with pytest.raises(UserError, match=r"no column 'item_id' .* map it with --map item_id=properties\.product_id$"):
         take(lake, write("s.jsonl", json.dumps(SEGMENT)))
@@ -161,7 +173,9 @@ def test_the_remedy_names_the_path_whose_values_are_ids(lake: Lake, write: Write
 def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> None:
     row = {"user_id": "u", "occurred_at": "2026-11-20", "items": [{"item_id": "i1"}], "properties": {"product_id": "p1"}}
     assert take(lake, write("a.jsonl", json.dumps(row)), columns={"item_id": path}).rejected == 1
-    assert rows(lake, "select reason from raw.rejected")[0][0].startswith("item_id is a JSON object or array (")
+    ((reason, value),) = rows(lake, "select reason, value from raw.rejected")
+    assert reason == "item_id is a JSON object or array; name what is in it, such as --map item_id=items[0].item_id"
+    assert json.loads(value) == row[path]
 
 
 @pytest.mark.parametrize(
@@ -171,11 +185,86 @@ def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> 
         ('{"user":"A1","item":"B1","stars":5,"year":2024}', "and none whose values are all times; .*--set occurred_at=2024-01-01"),
         ('{"user":"A1","price":5.5,"ts":1400000000}', "--map item_id=COLUMN$"),
         ('{"Kunde_Nr":"A1","item":"B1","ts":1400000000}', "--map user_id=Kunde_Nr$"),
+        ('{"user":"A1","produkt_preis":5,"produkt_name":"tent","ts":1400000000}', "--map item_id=COLUMN$"),
+        ('{"user":"A1","Artikel":"red tent","Artikelbezeichnung":"x","ts":1400000000}', "--map item_id=COLUMN$"),
+        ('{"user":"A1","item_brand_id":"b7","product_reviewer_id":"r1","ts":1400000000}', "--map item_id=COLUMN$"),
+        ('{"customer_zip_code":"10115","customer_age":"33","item":"B1","ts":1400000000}', "--map user_id=COLUMN$"),
+        ('{"user":"A1","Artikel_Nr":"0815","Artikelpreis":12,"ts":1400000000}', "--map item_id=Artikel_Nr$"),
+        (
+            '{"用户编号":"u7","商品编号":"g1","商品价格":12,"时间":"2026/6/1 0:16"}',
+            "--map user_id=用户编号 --map item_id=商品编号 --map occurred_at=时间$",
+        ),
+        ('{"Kundennr":"A1","Artikelnr":"B1","Zeit":"1.6.2026"}', "--map user_id=Kundennr --map item_id=Artikelnr --map occurred_at=Zeit$"),
+        ('{"user":"A1","item":"B1","商品时间":"2026/6/1 0:16"}', "--map occurred_at=商品时间$"),
+        ('{"user":"A1","item":"B1","Zeit":"01.06.2026 00:16"}', "--map occurred_at=Zeit$"),
+        ('{"user":"A1","item":"B1","order_number":1400000000}', "and none whose values are all times"),
+        ('{"user":"A1","item":"B1","Zeit":"nachmittags"}', "and none whose values are all times"),
+        (
+            '{"session":1,"events":[{"aid":7,"ts":1661724000278},{"aid":8,"ts":1661724000279}]}',
+            r"unnest\(events\) .*take in that file with --map item_id=element\.COLUMN --map occurred_at=element\.ts$",
+        ),
+        ('{"user":1,"ts":1661724000,"items":[{"item_id":7},{"item_id":8}]}', r"unnest\(items\) .* --map item_id=element\.item_id$"),
     ],
 )
 def test_a_remedy_looks_at_values_or_proposes_nothing(lake: Lake, write: Write, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         take(lake, write("a.jsonl", text + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "message"),
+    [
+        ({"user": "A1", "price_eur": 5, "ts": 1400000000}, {"item_id": "price_euro"}, "--map item_id=COLUMN$"),
+        ({"user": "A1", "title": "Tent", "ts": 1400000000}, {"item_id": "titles"}, "--map item_id=COLUMN$"),
+        ({"user": "A1", "item": "B1", "when_text": "late"}, {"occurred_at": "when_txt"}, "--map occurred_at=COLUMN$"),
+        ({"user": "A1", "item": "B1", "amount": "cheap", "ts": 1400000000}, {"value": "amounts"}, "--map value=COLUMN$"),
+        ({"user": "A1", "item": "B1", "amount": "1.234,56 €", "ts": 1400000000}, {"value": "amounts"}, "--map value=amount$"),
+        ({"user": "A1", "sku": "B1", "ts": 1400000000}, {"item_id": "skus"}, "--map item_id=sku$"),
+    ],
+)
+def test_a_name_that_is_mistyped_is_corrected_to_a_column_with_fitting_values_only(
+    lake: Lake, write: Write, row: dict[str, Any], columns: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        take(lake, write("a.jsonl", json.dumps(row) + "\n"), columns=columns)
+
+
+def test_in_a_mapping_file_the_remedy_is_the_line_to_write(lake: Lake, write: Write) -> None:
+    place = Place("landing/mapping.toml", "events.")
+    with pytest.raises(UserError, match=r'map it with events\.map\.user_id = "Kunde_Nr" in landing/mapping\.toml$'):
+        take(lake, write("a.jsonl", '{"Kunde_Nr":"A1","item":"B1","ts":1400000000}\n'), place=place)
+    with pytest.raises(
+        UserError, match=r'with events\.map\.occurred_at = "COLUMN", name its format with events\.time_format, or .* in landing'
+    ):
+        take(lake, write("a.jsonl", '{"user":"A1","item":"B1"}\n'), place=place)
+
+
+def test_a_path_to_all_elements_is_refused_with_a_command_that_makes_rows_of_them(
+    lake: Lake, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = [json.dumps({**GA4, "items": [{"item_id": f"i{n}"}, {"item_id": f"j{n}"}]}) for n in range(2)]
+    path = write("ga4.jsonl", "\n".join(lines))
+    columns = {"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[*].item_id"}
+    with pytest.raises(UserError, match=r"'items\[\*\]\.item_id' leads to several values.*--map item_id=element\.item_id$") as told:
+        take(lake, path, columns=columns)
+    command = re.search(r"run: (python -c .*), and take in", str(told.value))
+    assert command is not None
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(command[1].replace("python", sys.executable, 1), shell=True, check=True)
+    assert take(lake, "ga4.parquet", columns={**columns, "item_id": "element.item_id"}).new == 4
+    assert sorted(events(lake, "item_id")) == [("i0",), ("i1",), ("j0",), ("j1",)]
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    ["exists (from read_text('{secret}'))", "(select count(*) from read_csv('{secret}')) > 0", "exists (from glob('{secret}*'))"],
+)
+def test_a_predicate_reaches_no_other_file(lake: Lake, write: Write, predicate: str) -> None:
+    secret = write("secret.txt", "x\n")
+    path = write("in/a.csv", "user_id,item_id,occurred_at\nu,i,2026-11-20\n")
+    with pytest.raises(UserError, match="does not fit"):
+        take(lake, path, predicate=predicate.replace("{secret}", secret))
+    assert take(lake, path, predicate="user_id = 'u'").new == 1
 
 
 # Files without a header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.lake import Lake
-from tests.tasks.ingest.taking import events, reasons, rows, take
+from tests.tasks.ingest.taking import events, reasons, rows, standing, take
 
 Write = Callable[[str, str], str]
 HEADER = "user_id,item_id,occurred_at\n"
@@ -71,6 +72,7 @@ ISO_FORMS = {
             "January 31, 2024 12:00",
             "Wed Jan 31 2024 13:00:00 GMT+0100 (Central European Standard Time)",
             "2024-01-31 12:00:00 PM",
+            "2024年1月31日 12:00",
         ],
         NOON,
     ),
@@ -162,8 +164,9 @@ def test_what_is_no_time_of_an_event_is_refused(lake: Lake, write: Write) -> Non
     assert times_of(lake, NO_TIMES) == {}
     assert summary.rejected == len(NO_TIMES)
     told = dict(reasons(lake))
-    assert told[1].startswith("occurred_at is implausibly early (45322.5); give ISO 8601 or unix seconds")
+    assert told[1].startswith("occurred_at is implausibly early; give ISO 8601 or unix seconds")
     assert "MINUTEHAND_INGEST__EARLIEST_YEAR" in told[6]
+    assert [value for _, value in standing(lake)] == NO_TIMES
 
 
 def test_earlier_years_get_in_where_the_setting_says_so_and_the_summary_dates_them(lake: Lake, write: Write) -> None:
@@ -186,7 +189,7 @@ def test_where_the_column_does_not_decide_the_order_the_reason_names_the_option(
     summary = take(lake, timed(write, texts))
     assert (summary.new, summary.rejected) == (0, len(texts))
     assert all(
-        reason.startswith("occurred_at may have day or month first (") and "--time-format '%d.%m.%Y %H:%M'" in reason
+        reason.startswith("occurred_at may have day or month first; ") and "--time-format '%d.%m.%Y %H:%M'" in reason
         for _, reason in reasons(lake)
     )
     assert take(lake, timed(write, texts[:1]), time_format="%d.%m.%Y %H:%M" if " " in texts[0] else "%d.%m.%Y").new == 1
@@ -269,9 +272,7 @@ def test_words_for_nothing_are_no_ids(lake: Lake, write: Write) -> None:
         "user_id is empty": len(NOTHING),
         "item_id is empty": len(NOTHING),
     }
-    assert reasons(lake)[0][1].startswith(
-        "user_id is empty (NULL); fill it, or map another column with --map user_id=COLUMN; if it is an id"
-    )
+    assert reasons(lake)[0][1].startswith("user_id is empty; fill it, or map another column with --map user_id=COLUMN; if it is an id")
 
 
 def test_a_shop_with_a_user_called_none_lets_them_in(lake: Lake, write: Write) -> None:
@@ -368,6 +369,57 @@ def test_availability_is_read_in_five_languages(lake: Lake, write: Write) -> Non
     assert summary.values_refused == 0
     found = [words[int(item)] for (item,) in rows(lake, "select item_id from raw.items where is_available order by item_id::int")]
     assert found == AVAILABLE
+
+
+def test_texts_of_other_encodings_are_read_where_the_option_names_them(lake: Lake, tmp_path: Path) -> None:
+    text = "item_id;Titel;Preis;verfügbar\r\n1;Zelt für Gäste;1.234,56 €;ja\r\n2;Töpfe;46,91;nein\r\n"
+    for place, encoding in enumerate(("cp1252", "utf-16", "utf-8-sig")):
+        path = tmp_path / f"{place}.csv"
+        path.write_bytes(text.encode(encoding))
+        assert take(lake, str(path), kind="items", encoding=encoding).rejected == 0
+        assert rows(lake, "select title, price, is_available from raw.items order by item_id") == [
+            ("Zelt für Gäste", 1234.56, True),
+            ("Töpfe", 46.91, False),
+        ]
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress("商品编号,标题,价格\n9,红色帐篷,￥99\n".encode("gb18030")))
+    take(lake, str(tmp_path / "c.csv.gz"), kind="items", encoding="GB18030", columns={"item_id": "商品编号"})
+    assert rows(lake, "select title, price from raw.items where item_id = '9'") == [("红色帐篷", 99.0)]
+
+
+def test_a_file_that_is_not_utf_8_names_the_option_and_so_does_a_line(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for encoding, option in (("cp1252", "--encoding cp1252"), ("utf-16", "--encoding utf-16")):
+        path.write_bytes("item_id;Größe\n1;2\n".encode(encoding))
+        with pytest.raises(UserError, match=rf"a\.csv is not UTF-8 text .* let ingest read it with {option}"):
+            take(lake, str(path), kind="items")
+    with pytest.raises(UserError, match="no text encoding 'cp1522'; give one that Python knows, such as --encoding cp1252"):
+        take(lake, str(path), kind="items", encoding="cp1522")
+    path.write_bytes("item_id;title\n1;Töpfe\n2;Tent\n".encode("cp1252"))
+    assert take(lake, str(path), kind="items").rejected == 1
+    assert "name its encoding with --encoding" in reasons(lake)[0][1]
+    assert take(lake, str(path), kind="items", encoding="cp1252").new == 1
+    assert reasons(lake) == []
+
+
+def test_a_byte_that_is_none_of_the_encoding_costs_its_line_alone(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"item_id,title\n1,\xba\xec\n2,\xff\xff\n3,x\n")
+    summary = take(lake, str(path), kind="items", encoding="gb18030")
+    assert (summary.new, summary.rejected) == (2, 1)
+    assert rows(lake, "select title from raw.items order by item_id") == [("红",), ("x",)]
+
+
+def test_items_without_a_title_are_told_which_columns_are_left_out(lake: Lake, write: Write) -> None:
+    summary = take(lake, write("i.csv", "item_id,Benennung,Farbe\n1,Zelt,rot\n"), kind="items")
+    assert summary.notes == ["i.csv: no column is title or description, and Benennung, Farbe are left out; map one with --map title=COLUMN"]
+
+
+def test_events_without_a_type_are_told_to_be_views_where_a_column_may_be_the_type(lake: Lake, write: Write) -> None:
+    path = write("e.csv", "user_id,item_id,occurred_at,Aktion\nu,i,2026-01-01,Kauf\n")
+    told = "e.csv: every event is a view, as no column is event_type, and Aktion is left out; map one with --map event_type=COLUMN"
+    assert take(lake, path).notes == [told]
+    assert take(lake, path, columns={"event_type": "Aktion"}).notes == []
+    assert take(lake, path, constants={"event_type": "purchase"}).notes == []
 
 
 def test_a_large_whole_decimal_stays_the_id_that_it_is(lake: Lake, tmp_path: Path) -> None:

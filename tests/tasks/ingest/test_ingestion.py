@@ -20,7 +20,7 @@ import pytest
 from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.lake import Lake, LakeConfig, current_snapshot, locate, quote, reading
-from tests.tasks.ingest.taking import events, reasons, rows, take
+from tests.tasks.ingest.taking import events, reasons, rows, standing, take
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"the real data sets are not at {DATA}")
@@ -191,9 +191,11 @@ def test_bad_rows_are_refused_with_line_reason_and_row_and_good_rows_beside_them
     ]
     told = dict(reasons(lake))
     assert told[2] == "user_id is empty; fill it, or map another column with --map user_id=COLUMN"
-    assert told[4].startswith("occurred_at is not a time (tomorrow); write ISO 8601")
-    assert told[6].startswith("occurred_at is in the future (2999-01-01); correct the clock")
-    assert told[7] == r"user_id contains a NUL byte (a\0n); remove the byte: ids are text"
+    assert told[4].startswith("occurred_at is not a time; write ISO 8601")
+    assert told[6].startswith("occurred_at is in the future; correct the clock")
+    assert told[7] == "user_id contains a NUL byte; remove the byte: ids are text"
+    found = dict(standing(lake))
+    assert [found[line] for line in (2, 4, 6, 7)] == [None, "tomorrow", "2999-01-01", r"a\0n"]
     assert sorted(told) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15]
     refused = rows(lake, "select source, row_json from raw.rejected where line = 4")
     assert refused[0][0].endswith("/a.csv")
@@ -209,7 +211,9 @@ def test_malformed_lines_are_refused_and_do_not_shift_the_line_numbers_of_others
     assert (summary.read, summary.new, summary.rejected) == (7, 2, 5)
     assert [item for (item,) in events(lake, "item_id")] == ["1", "6"]
     assert [line for line, _ in reasons(lake)] == [2, 3, 4, 5, 7]
-    assert "Expected Number of Columns: 3 Found: 2" in reasons(lake)[0][1]
+    assert reasons(lake)[0][1] == "the line is malformed: missing columns; mend the line and take the file in again"
+    assert "Expected Number of Columns: 3 Found: 2" in standing(lake)[0][1]
+    assert "name its encoding with --encoding" in reasons(lake)[2][1]
     assert rows(lake, "select row_json from raw.rejected where line = 2") == [('{"line":"a,2"}',)]
 
 
@@ -225,7 +229,7 @@ def test_rows_that_fail_the_predicate_are_refused_for_it(lake: Lake, write: Writ
         lake, write("a.csv", "user,item,ts,quality\nu,1,2024-01-01,9\nu,2,2024-01-01,1\nu,3,2024-01-01,bad\n"), predicate="quality::int > 5"
     )
     assert (summary.new, summary.rejected) == (1, 2)
-    assert reasons(lake)[0] == (2, "the row does not satisfy --where (quality::int > 5); change the predicate if it is wanted")
+    assert reasons(lake)[0] == (2, "the row does not satisfy --where; change the predicate if it is wanted")
 
 
 def test_long_texts_are_cut_and_counted_and_nul_bytes_leave_them(lake: Lake, write: Write) -> None:
@@ -341,7 +345,7 @@ def test_a_bad_price_is_refused_and_its_item_is_not(lake: Lake, write: Write) ->
     summary = take(lake, write("i.csv", "item_id,price,available\n1,-5,yes\n2,nan,maybe\n3,0,1\n"), kind="items")
     assert (summary.new, summary.rejected, summary.values_refused) == (3, 0, 2)
     assert rows(lake, "select price from raw.items order by item_id") == [(None,), (None,), (0.0,)]
-    assert reasons(lake)[0] == (1, "price is negative (-5); write a finite number of 0 or more; the item was taken in without it")
+    assert reasons(lake)[0] == (1, "price is negative; write a finite number of 0 or more; the item was taken in without it")
 
 
 def test_a_separator_that_splits_nothing_is_pointed_out(lake: Lake, write: Write) -> None:

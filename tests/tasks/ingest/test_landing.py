@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import json
 import os
 import shutil
 import time
@@ -14,8 +16,9 @@ import pytest
 
 from models.errors import UserError
 from tasks.config import IngestConfig
-from tasks.ingest import ingestion
-from tasks.ingest.landing import Landed, check_kind, may_read, open_landing, take_in, take_in_together, turn, waiting
+from tasks.ingest import staging
+from tasks.ingest.landed import Landed
+from tasks.ingest.landing import check_kind, may_read, open_landing, take_in, take_in_together, turn, waiting
 from tasks.lake import Lake, LakeError, reading, writing
 from tests.damage import DAMAGED, damaged
 
@@ -123,6 +126,91 @@ def test_files_of_a_kind_are_taken_in_at_a_stroke_and_each_by_itself_where_one_c
     bad, good = take_in_together(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
     assert (bad.file, bad.outcome) == ("bad.csv", "failed")
     assert (good.file, good.outcome, good.new) == ("good.csv", "done", 1)
+
+
+BAD = "user,item,ts\nu,1,2024-01-01\nv,2,tomorrow\n,3,2024-01-03\n"
+
+
+def reasons_beside(file: Path) -> list[dict[str, str]]:
+    with file.with_name(f"{file.name}.rejected.csv").open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def test_a_file_of_which_rows_were_refused_moves_to_partial_with_a_table_of_the_reasons(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/bad.csv", BAD)
+    drop(landing, "events/worse.csv", "user,item,ts\n,1,2024-01-01\n")
+    drop(landing, "events/good.csv", EVENTS.replace("u,1", "w,1"))
+    drop(landing, "items/price.csv", "item_id,price\n1,free\n")
+    (priced,) = take_in_together(lake, landing, "items", [landing / "items" / "price.csv"], IngestConfig())
+    good, bad, worse = take_together(lake, landing)
+    assert [(file.file, file.outcome, file.read, file.new, file.rejected) for file in (good, bad, worse, priced)] == [
+        ("good.csv", "done", 1, 1, 0),
+        ("bad.csv", "partial", 3, 1, 2),
+        ("worse.csv", "partial", 1, 0, 1),
+        ("price.csv", "partial", 1, 1, 0),
+    ]
+    assert bad.error.startswith("2 of 3 rows were refused; bad.csv.rejected.csv beside it in partial/ says which and why")
+    assert [file.name for file in (landing / "done").rglob("*.csv")] == ["good.csv"]
+    (file,) = (landing / "partial").rglob("bad.csv")
+    first, second = reasons_beside(file)
+    assert (first["line"], first["value"], second["line"], second["value"]) == ("2", "tomorrow", "3", "")
+    assert first["reason"].startswith("occurred_at is not a time; ")
+    assert json.loads(second["row_json"]) == {"user": None, "item": "3", "ts": "2024-01-03"}
+    (file,) = (landing / "partial").rglob("price.csv")
+    assert [row["value"] for row in reasons_beside(file)] == ["free"]
+
+
+def test_a_corrected_file_that_lands_again_clears_its_rows_and_moves_to_done(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/bad.csv", BAD)
+    take_together(lake, landing)
+    drop(landing, "events/bad.csv", BAD.replace("tomorrow", "2024-01-02").replace(",3,", "x,3,"))
+    assert [(file.outcome, file.new, file.duplicate) for file in take_together(lake, landing)] == [("done", 2, 1)]
+    with reading(lake) as con:
+        assert con.execute("select count(*) from raw.rejected").fetchall() == [(0,)]
+
+
+def test_killed_before_a_partial_file_moves_its_reasons_are_there_once_after_the_next_run(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(landing, "events/bad.csv", BAD)
+
+    def die(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "move", die)
+        with pytest.raises(KeyboardInterrupt):
+            take_all(lake, landing)
+    (again,) = take_together(lake, landing)
+    assert (again.outcome, again.new, again.duplicate, again.rejected) == ("partial", 0, 1, 2)
+    assert sorted(file.name for file in (landing / "partial").rglob("*.csv")) == ["bad.csv", "bad.csv.rejected.csv"]
+    with reading(lake) as con:
+        assert con.execute("select count(*) from raw.rejected").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("landed", "needs"),
+    [
+        (Landed("events", "a", "done", read=9), False),
+        (Landed("events", "a", "gone"), False),
+        (Landed("events", "a", "failed"), True),
+        (Landed("events", "a", "stuck"), True),
+        (Landed("events", "a", "waiting"), True),
+        (Landed("events", "a", "partial", read=10, rejected=1), False),
+        (Landed("events", "a", "partial", read=10, rejected=2), True),
+    ],
+)
+def test_what_did_not_get_in_and_more_than_the_share_of_refused_rows_need_a_look(landed: Landed, needs: bool) -> None:
+    assert landed.needs_a_look(0.1) is needs
+
+
+def test_a_new_file_that_is_damaged_leaves_the_others_in_one_piece(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/bad.csv", BAD)
+    drop(landing, "events/broken.csv", "who\n1\n")
+    assert [(file.file, file.outcome, file.new) for file in take_together(lake, landing)] == [
+        ("bad.csv", "partial", 1),
+        ("broken.csv", "failed", 0),
+    ]
 
 
 def take_together(lake: Lake, landing: Path) -> list[Landed]:
@@ -239,7 +327,7 @@ def test_what_is_not_the_files_fault_is_raised_and_moves_nothing(
     if step == "inspect":
         monkeypatch.setattr("tasks.ingest.sources._inspect_text", failing)
     else:
-        monkeypatch.setattr(ingestion, step, failing)
+        monkeypatch.setattr(staging, step, failing)
     with pytest.raises(raised) as caught:
         take_together(lake, landing)
     assert isinstance(caught.value, LakeError) or caught.value is error

@@ -12,7 +12,7 @@ from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 
 from tasks.registry.names import LEADING
 from tasks.registry.night_run import start_night
-from tasks.registry.pages import VIEW_TAG, find_nights_page, nights_page, views
+from tasks.registry.pages import VIEW_TAG, views
 from tasks.registry.versions import Registry, open_registry
 from tests.tasks.fruits import ROWS
 
@@ -48,12 +48,3 @@ def test_the_view_of_the_last_night_has_the_models_of_the_newest_night_and_the_b
     state = state_of(registry.client.get_experiment(registry.experiment_id).tags[f"{VIEW_TAG}last-night"])
     found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"])
     assert [run.info.run_name for run in found] == ["night 2026-11-27", "champion", "item_knn", "most_popular"]
-
-
-def test_the_page_of_the_nights_is_found_without_mlflow_and_is_the_front_page_before_there_is_a_store(
-    registry: Registry, tmp_path: Path
-) -> None:
-    assert find_nights_page(registry.tracking_uri, registry.model_name) == nights_page(registry.experiment_id)
-    assert find_nights_page(registry.tracking_uri, "another") == "/"
-    assert find_nights_page(f"sqlite:///{tmp_path / 'none.db'}", registry.model_name) == "/"
-    assert find_nights_page("postgresql://db/mlflow", registry.model_name) == "/"

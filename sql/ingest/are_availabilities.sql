@@ -1,0 +1,6 @@
+-- Whether texts say that something can be had or not.
+--
+-- params:  $texts (varchar[])
+-- returns: are_availabilities
+select coalesce(bool_and(availability(tidy(text)) is not null), false) as are_availabilities
+from (select unnest($texts) as text)

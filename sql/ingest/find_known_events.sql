@@ -1,0 +1,10 @@
+-- The good rows of the files that the lake had before.
+--
+-- grain:   one row per staged row
+-- reads:   judged, staging.staged
+create or replace temp table known as
+select staged.rowid as row_no
+from staging.staged
+inner join judged on staged.event_id = judged.event_id
+where staged.rule is null
+    and judged.is_known

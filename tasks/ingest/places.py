@@ -1,0 +1,63 @@
+"""Where the options of an ingest are given, and how a remedy names them there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """The command line, or a mapping file of the landing folder.
+
+    file: the name of that file; empty for the command line. prefix: what its keys begin with, such as "events.".
+    """
+
+    file: str = ""
+    prefix: str = ""
+
+    @property
+    def within(self) -> str:
+        """What a remedy ends with: the file to write it to."""
+        return f" in {self.file}" if self.file else ""
+
+    def map(self, name: str, column: str) -> str:
+        """The option that gives a field its column."""
+        return self._pair("map", name, column)
+
+    def maps(self, columns: Mapping[str, str]) -> str:
+        """The options that give several fields their columns, or the one line of a mapping file."""
+        if self.file and len(columns) > 1:
+            pairs = ", ".join(f"{name} = {_quoted(column)}" for name, column in columns.items())
+            return f"{self.prefix}map = {{ {pairs} }}"
+        return " ".join(self.map(name, column) for name, column in columns.items())
+
+    def set(self, name: str, value: str) -> str:
+        """The option that gives a field the same value in every row."""
+        return self._pair("set", name, value)
+
+    def context(self, column: str) -> str:
+        """The option that keeps a column in context."""
+        return f"{self.prefix}context = [{_quoted(column)}]" if self.file else _as_word("--context ", column)
+
+    def option(self, name: str, value: str = "") -> str:
+        """Any other option, with a value where one is given."""
+        if self.file:
+            key = self.prefix + name.replace("-", "_")
+            return f"{key} = {_quoted(value)}" if value else key
+        return f"--{name} {value}" if value else f"--{name}"
+
+    def _pair(self, option: str, name: str, value: str) -> str:
+        if self.file:
+            return f"{self.prefix}{option}.{name} = {_quoted(value)}"
+        return _as_word(f"--{option} ", f"{name}={value}")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _as_word(option: str, text: str) -> str:
+    return f"{option}{text}" if re.fullmatch(r"[\w.=-]*", text) else f"{option}'{text}'"

@@ -1,0 +1,78 @@
+"""NDCG@10 by segment beside the best baseline of each, on six data sets: python -m bench.segments [--only food ...] [--epochs 4].
+
+A fixed number of epochs makes the figures independent of how fast the machine is. A row whose interval is wholly below zero says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from bench.peers.__main__ import DATA, ITEMS
+from bench.table import keep, there
+from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.evaluation.baselines import BASELINES
+from models.metrics.segments import SEGMENTS
+from tasks.config import IngestConfig
+from tasks.ingest.sources import ColumnMapping
+from tasks.offline.backtest import Recipe, backtest
+from tasks.offline.files import Files
+
+SETS = {**DATA, "food": ("temporal", "interactions.parquet", "items.parquet", ColumnMapping())}
+LONG = 600.0
+"""Minutes, more than any of them takes."""
+
+
+def measure(name: str, folder: Path, epochs: int, minutes: float, seed: int) -> list[dict[str, object]]:
+    """A row a segment and metric of the temporal protocol."""
+    _, events, items, mapping = SETS[name]
+    files = Files(str(folder / name / events), str(folder / name / items) if items else None, mapping, ITEMS.get(name, ColumnMapping()))
+    recipe = Recipe(
+        *(IngestConfig(), EncoderConfig(), RecommenderConfig(), TrainConfig(max_epochs=epochs, minutes=minutes), EvaluationConfig()),
+        seed=seed,
+        threads=torch.get_num_threads(),
+    )
+    found = backtest(files, "temporal", ("minutehand", *BASELINES), recipe)
+    rows = []
+    for segment, one in found["segment_differences"].items():
+        model, best = (
+            found["models"][each] if segment == SEGMENTS[0] else found["models"][each]["segments"][segment]
+            for each in ("minutehand", one["best_baseline"])
+        )
+        rows.append(
+            {
+                "data": name,
+                "segment": segment,
+                "metric": one["metric"],
+                "n_events": one["n_events"],
+                "minutehand": round(model[one["metric"]], 4),
+                "best": round(best[one["metric"]], 4),
+                "baseline": one["best_baseline"],
+                "low": round(one["low"], 4),
+                "high": round(one["high"], 4),
+                "is_below": one["high"] < 0,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--minutes", type=float, default=LONG, help="budget of the model; with few, --epochs may not be reached")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rows = []
+    for name in there(options.only, options.data):
+        rows += measure(name, options.data, options.epochs, options.minutes, options.seed)
+    keep("segments", rows)
+
+
+if __name__ == "__main__":
+    main()

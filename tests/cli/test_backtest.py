@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -62,12 +63,13 @@ def test_of_a_split_by_time_lists_as_served_come_first_and_every_table_fits_a_te
         monkeypatch.setenv(f"MINUTEHAND_{name}", value)
     monkeypatch.setattr("models.evaluation.comparison.LEAST_EVENTS", 10)
     words = ("backtest", "--events", events, "--map", "item_id=Article", "--models", "minutehand,most_popular,recent_popular,item_knn")
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "80", "FORCE_COLOR": "1"})
     assert done.exit_code == 0, done.output
-    told = " ".join(done.stdout.split())
+    output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    told = " ".join(output.split())
     first, second = told.index("temporal: NDCG@10 served (lists a minute old), full catalogue"), told.index("with the event before known")
     assert first < second < told.index("NDCG@10 served: minutehand less the best baseline of each segment")
-    tables = [line for line in done.stdout.splitlines() if line.startswith(("│", "┃"))]
+    tables = [line for line in output.splitlines() if line.startswith(("│", "┃"))]
     assert tables
     assert max(map(len, tables)) <= 80
     assert all(sum(name in line for line in tables) >= 2 for name in ("minutehand", "recent_popular", "item_knn")), "no name is cut"

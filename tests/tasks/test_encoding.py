@@ -71,10 +71,10 @@ def test_texts_that_the_encoder_does_not_know_are_encoded_with_a_warning(
     config = EncoderConfig(name=str(save_tiny_bert(tmp_path / "tiny-en")))
     with caplog.at_level(logging.WARNING, "minutehand.encoding"):
         assert encode_changed_items(lake, config).n_encoded == 1
-        (told,) = caplog.messages
-        assert "in Cyrillic letters" in told
+        told = list(caplog.messages)
+        assert ["in Cyrillic letters" in each for each in set(told)] == [True]
         encode_changed_items(lake, config)
-    assert caplog.messages == [told], "nothing new, nothing to say"
+    assert caplog.messages == told, "nothing new, nothing to say"
 
 
 def test_the_text_puts_the_long_description_last(lake: Lake) -> None:

@@ -26,7 +26,7 @@ N_ITEMS = 24
 BEGIN = 100 * HOUR
 
 
-def history(seed: int = 0) -> Events:
+def history(seed: int = 1) -> Events:
     """Users come one after the other and walk round the catalogue, three steps an hour; late ones follow another order."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -77,7 +77,7 @@ def test_a_frozen_table_gives_all_newcomers_of_a_night_the_same_list(replayed: R
 
 def test_nights_help_where_the_order_changes_and_increments_help_before_the_night(replayed: Replayed) -> None:
     policies = [policy for policy in known_policies(INCREMENT) if policy.name in replayed.rankings]
-    shops = [replayed, *(replay(evaluator_of(history(seed)), policies, night, CONFIG) for seed in range(1, 5))]
+    shops = [replayed, *(replay(evaluator_of(history(seed)), policies, night, CONFIG) for seed in (0, 2, 3, 4))]
     quality = {policy.name: np.mean([shop.rankings[policy.name].ndcg_at_10.mean() for shop in shops]) for policy in policies}
     assert quality["nightly_and_increments"] > quality["nightly_tables"]
     assert quality["nightly_and_increments"] > quality["nightly_fresh_lists"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import shutil
 import sqlite3
 import subprocess
@@ -44,7 +45,7 @@ def test_a_night_is_a_run_with_its_settings_snapshot_and_code(registry: Registry
     dataset = {"n_events": 12, "n_users": 3, "n_items": 5, "since": "2026-01-01", "until": "2026-02-01"}
     settings = {"train": {"max_epochs": 3}, "server": {"prefect_port": 4200}, "lake": {"catalog": "lake.sqlite"}, "home": "/srv"}
     with start_night(registry, "night 2026-02-01", settings, 42, "abc123", dataset, flow_run_id="f-1") as night:
-        pass
+        time.sleep(0.1)
     run = run_of(registry, night)
     assert (run.info.run_name, run.info.status) == ("night 2026-02-01", "FINISHED")
     about = {"snapshot": "42", "n_events": "12", "n_users": "3", "n_items": "5", "since": "2026-01-01", "until": "2026-02-01"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date

@@ -131,11 +131,11 @@ def check_packages(settings: Settings) -> Iterator[Finding]:
 def check_extensions(settings: Settings) -> Iterator[Finding]:
     import duckdb
 
-    from tasks.lake import LakeError, extension_path, load_extension
+    from tasks.lake import NOTHING_FETCHED, LakeError, extension_path, load_extension
 
     catalog = "postgres_scanner" if settings.lake.catalog.startswith("postgres") else "sqlite_scanner"
     for name in ("ducklake", catalog):
-        con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+        con = duckdb.connect(config=NOTHING_FETCHED)
         try:
             load_extension(con, name)
             yield Finding(f"duckdb {name}", "ok", "from its wheel" if extension_path(name) else "installed by DuckDB")

@@ -19,6 +19,11 @@ from models.config import PositiveInt
 from models.errors import UserError, without_secrets
 from tasks import data_files, data_folder
 
+NOTHING_FETCHED: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""How DuckDB is opened: it would fetch an extension from the network for any function of one."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 NOT_ALLOWED_SIGNS = ("permission denied", "read-only file system", "readonly database", "operation not permitted")
@@ -277,8 +282,7 @@ def one_line(message: str) -> str:
 
 def _opened(*extensions: str) -> duckdb.DuckDBPyConnection:
     """A connection with extensions, whose signatures are checked once a process: that hashes them in full, a third of a second for two."""
-    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    con = duckdb.connect(config={**config, "allow_unsigned_extensions": str(_signed.issuperset(extensions)).lower()})
+    con = duckdb.connect(config={**NOTHING_FETCHED, "allow_unsigned_extensions": str(_signed.issuperset(extensions)).lower()})
     for name in extensions:
         load_extension(con, name)
     con.execute("set allow_unsigned_extensions = false")

@@ -19,7 +19,7 @@ from models.config import REPEATS_ARE_COMMON
 from models.errors import UserError
 from models.text.language import warning
 from models.visible import plain
-from tasks.access import current_mask
+from tasks.access import OURS, current_mask
 from tasks.data_folder import check_free
 from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full, quote, reading, statement
 from tasks.statements import is_explain, reading_statements
@@ -32,6 +32,8 @@ TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand si
 TRAIN = "minutehand nightly trains a model and publishes lists"
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
 """What an export may end in, and what DuckDB is told to write; JSON is written here, as `--json` prints it."""
+FOR_PEOPLE = {"landing", "shop"}
+"""Folders of the home where an export may go."""
 N_AT_ONCE = 10_000
 UNITS = (("year", 31_557_600), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -220,8 +222,12 @@ def _refused() -> Iterator[None]:
 
 
 def _demand_free(lake: Lake, file: Path, *, force: bool) -> None:
-    if any(file.resolve().is_relative_to(Path(folder).resolve()) for folder in (lake.lock_path.parent, lake.data_path)):
+    target = file.resolve()
+    if any(target.is_relative_to(Path(folder).resolve()) for folder in (lake.lock_path.parent, lake.data_path)):
         raise UserError(f"--out {file} is in the lake itself; name a file somewhere else")
+    home = lake.lock_path.parent.resolve().parent
+    if target.is_relative_to(home) and set(target.relative_to(home).parts[:1]) & (OURS - FOR_PEOPLE):
+        raise UserError(f"--out {file} is where minutehand keeps its own files; name a file somewhere else")
     if file.is_dir():
         raise UserError(f"--out {file} is a folder; name a file")
     if not force and os.path.lexists(file):

@@ -15,16 +15,19 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
+from models.visible import visible_json, visible_line
 from tasks.config import IngestConfig
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
 from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.sources import ColumnMapping, discover, literal
 from tasks.ingest.staging import define_macros, look_into, stage
-from tasks.lake import Lake, explained, has_catalog, quote, reading, statement, writing
+from tasks.lake import NOTHING_FETCHED, Lake, explained, has_catalog, quote, reading, statement, writing
 
 N_REASONS = 5
 N_AT_ONCE = 10_000
+SHOWN = (visible_line, visible_line, visible_json)
+"""How reason, value and row_json of a refused row are written."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def ingest(
         check_encoding(mapping.encoding, mapping.place)
     files = discover(paths)
     with explained(), workspace(lake) as folder:
-        with duckdb.connect(str(folder / "staging.duckdb")) as con:
+        with duckdb.connect(str(folder / "staging.duckdb"), config=NOTHING_FETCHED) as con:
             confine(con, folder, config)
             if mapping.encoding:
                 read = [decoded(file, mapping.encoding, folder / f"decoded-{number}") for number, file in enumerate(files)]
@@ -200,12 +203,13 @@ def count_files(con: duckdb.DuckDBPyConnection, kind: Kind, folder: Path) -> dic
 
 
 def _write_refused(con: duckdb.DuckDBPyConnection, source: str, file: Path) -> None:
+    """Write the table, fit to be shown on a terminal: no control character of the data is in it."""
     cursor = con.execute(statement("ingest/refused_of"), {"source": source})
     with file.open("w", encoding="utf-8", newline="") as out:
         table = csv.writer(out)
         table.writerow([column[0] for column in cursor.description or []])
         while rows := cursor.fetchmany(N_AT_ONCE):
-            table.writerows(rows)
+            table.writerows((line, *(text and shown(text) for text, shown in zip(texts, SHOWN, strict=True))) for line, *texts in rows)
 
 
 def find_settled(con: duckdb.DuckDBPyConnection, kind: Kind) -> int:

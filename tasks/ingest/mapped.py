@@ -35,9 +35,9 @@ def map_columns(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, chos
     document = _column(place, 0)
     is_object = duckdb.FunctionExpression("is_json_object", document) if source.is_json else duckdb.ConstantExpression(True)
     whole_row = document if source.is_json else as_json(source, list(source.columns), place)
-    predicate = duckdb.SQLExpression(f"try({mapping.predicate})") if mapping.predicate else duckdb.ConstantExpression(True)
-    verdicts = [is_object.alias("is_document"), predicate.alias("passes"), whole_row.cast("varchar").alias("row_json")]
     try:
+        passes = _checked(mapping.predicate) if mapping.predicate else duckdb.ConstantExpression(True)
+        verdicts = [is_object.alias("is_document"), passes.alias("passes"), whole_row.cast("varchar").alias("row_json")]
         rows.select(*fields, *verdicts).create_view("mapped", replace=True)
         con.view("mapped").limit(N_PEEKED).create_view("first_rows", replace=True)
     except duckdb.Error as error:
@@ -46,9 +46,16 @@ def map_columns(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, chos
         columns = ", ".join(source.columns) + (
             "" if source.format == "parquet" else "; all are text: compare numbers as in price::double > 5"
         )
+        option, first_line = mapping.place.option("where"), str(error).splitlines()[0]
         raise UserError(
-            f"--where {mapping.predicate!r} does not fit {source.path.name}: {str(error).splitlines()[0]}; its columns are {columns}"
+            f"{option} {mapping.predicate!r}{mapping.place.within} does not fit {source.path.name}: {first_line}; its columns are {columns}"
         ) from error
+
+
+def _checked(predicate: str) -> duckdb.Expression:
+    """A predicate that is null where it fails on a row. DuckDB's ParserException for a text that is not one expression by itself."""
+    duckdb.SQLExpression(predicate)
+    return duckdb.SQLExpression(f"try({predicate}\n)")
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, source: Source, *, named: bool = True) -> tuple[duckdb.DuckDBPyRelation, str]:

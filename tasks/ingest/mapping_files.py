@@ -21,6 +21,7 @@ from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.places import Place
 from tasks.ingest.sources import FORMAT_ENDS, ColumnMapping
 from tasks.ingest.times import set_zones
+from tasks.lake import NOTHING_FETCHED
 
 NAME = "mapping.toml"
 DEFAULT = ColumnMapping(separator="|")
@@ -102,6 +103,8 @@ def _loaded(path: Path, shown: str) -> dict[str, Any]:
         raise MappingError(f"cannot read {shown}: {error.strerror or error}; put a text file there that this user may read") from error
     except UnicodeDecodeError as error:
         raise MappingError(f"{shown} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    except RecursionError as error:
+        raise MappingError(f"{shown} is nested too deeply; a mapping has keys, tables of them and lists of texts") from error
     except tomllib.TOMLDecodeError as error:
         raise MappingError(f"{shown} is no TOML: {error}; a line of it looks like events.{EXAMPLES['map']}") from error
 
@@ -138,7 +141,7 @@ def _mapping(content: Mapping[str, Any], kind: Kind, place: Place) -> ColumnMapp
     if mapping.encoding:
         check_encoding(mapping.encoding, place)
     if mapping.time_zone:
-        with duckdb.connect() as con:
+        with duckdb.connect(config=NOTHING_FETCHED) as con:
             set_zones(con, mapping.time_zone, mapping.time_format)
     return mapping
 

@@ -42,6 +42,8 @@ OWN_FILES = ("staging.duckdb", "duckdb_temp_storage", '/spill"')
 NO_DELIMITER = "\x01"  # cannot stand in valid JSON: a whole line is one column
 DATA_VALUE = re.compile(r"[-+]?\d[\d.,:/ TZ+-]*|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+", re.IGNORECASE)
 """A number, a time or a UUID: what names of columns hardly ever are."""
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*|1\d{9}(\d{3})?")
+"""A day with its hour, or unix seconds or milliseconds: one of them is enough for a line to be data."""
 
 
 @dataclass(frozen=True)
@@ -312,9 +314,10 @@ def _not_utf_8(path: Path, error: UnicodeDecodeError, place: Place) -> UserError
 
 
 def _is_data(header: Sequence[str]) -> bool:
-    """Whether a first line holds values rather than names: a third of it is numbers, times or ids of machines."""
+    """Whether a first line holds values rather than names: a third of it is numbers, times or ids of machines, or it has a moment."""
     n_values = sum(bool(DATA_VALUE.fullmatch(name.strip())) for name in header)
-    return 3 * n_values >= len(header) and not any(plain(name) in KNOWN_NAMES for name in header)
+    has_moment = any(MOMENT.fullmatch(name.strip()) for name in header)
+    return (has_moment or 3 * n_values >= len(header)) and not any(plain(name) in KNOWN_NAMES for name in header)
 
 
 def _read_lines(con: duckdb.DuckDBPyConnection, n_columns: int, delimiter: str, *, quote: str, has_header: bool) -> None:

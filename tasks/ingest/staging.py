@@ -244,9 +244,8 @@ def _stage_file(
         con.execute(statement(f"ingest/stage_{kind}"), params)
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         if mapping.time_format and "format" in str(error).lower():
-            raise UserError(
-                f"--time-format {mapping.time_format!r} is no strptime format: {error}; an example is '%m/%d/%Y %H:%M'"
-            ) from error
+            option = f"{mapping.place.option('time-format')} {mapping.time_format!r}{mapping.place.within}"
+            raise UserError(f"{option} is no strptime format: {error}; an example is '%m/%d/%Y %H:%M'") from error
         raise
     if source.format in ("text", "json_lines"):
         con.execute(statement("ingest/add_malformed"), {"file_no": number, "n_header": int(source.format == "text" and source.has_header)})

@@ -22,7 +22,7 @@ from tasks.ingest.fields import EVENT_ALIASES, ITEM_ALIASES
 from tasks.ingest.ingestion import Summary, ingest
 from tasks.ingest.sources import ColumnMapping, check_content, discover, inspect, reading_of
 from tasks.ingest.staging import prepare, read_whole, resolved
-from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement
+from tasks.lake import NOTHING_FETCHED, Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement
 from tasks.night.dataset import Dataset, load_dataset
 
 ORDER = "pos"
@@ -116,7 +116,7 @@ def _nothing_left(path: str, summary: Summary) -> str:
 @contextmanager
 def reader() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that looks into files as an ingest does."""
-    with duckdb.connect() as con:
+    with duckdb.connect(config=NOTHING_FETCHED) as con:
         con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
         con.execute("set timezone = 'UTC'")
         prepare(con, ColumnMapping(), IngestConfig())

@@ -10,7 +10,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,15 +23,26 @@ from cli.up.orchestration import SILENT_RUNS
 from cli.up.ports import command_line, is_free
 from tasks.lake import LakeConfig, LakeError, locate, reading
 from tests.conftest import find_free_port
+from tests.flows.shop import SMALL
 from tests.flows.up import Running, listeners, run_every, running_up, status
+from tests.lakes import START, habits
+from tests.models.text.test_encoder import save_tiny_bert
 
 LOOPBACK = "0100007F"
+FAILED = {"FAILED", "CRASHED"}
+FINAL = {"COMPLETED", "CANCELLED", *FAILED}
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_up(tmp_path_factory.mktemp("up"), find_free_port(), find_free_port()) as up:
-        yield up
+    """An `up` whose nights take seconds."""
+    folder = tmp_path_factory.mktemp("up")
+    with pytest.MonkeyPatch.context() as patch:
+        small = {**SMALL, "MINUTEHAND_TRAIN__MAX_EPOCHS": "1", "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}
+        for name, value in small.items():
+            patch.setenv(name, value)
+        with running_up(folder, find_free_port(), find_free_port()) as up:
+            yield up
 
 
 def test_every_listener_is_on_127_0_0_1_and_does_nothing_without_the_secret_or_for_foreign_pages(running: Running) -> None:
@@ -68,22 +81,41 @@ def test_every_listener_is_on_127_0_0_1_and_does_nothing_without_the_secret_or_f
 
 
 def test_a_scheduled_run_takes_in_a_dropped_file(running: Running) -> None:
-    drop = running.home / "landing" / "events"
-    drop.mkdir(parents=True, exist_ok=True)
-    (drop / "events.csv").write_text(
-        "user_id,item_id,event_type,occurred_at\nanna,lamp,view,2026-01-01T10:00:00Z\nben,rug,cart,2026-01-01T11:00:00Z\n"
-    )
-    old = time.time() - 60
-    os.utime(drop / "events.csv", (old, old))
+    _drop(running, "two.csv", ["anna,lamp,view,2026-01-01T10:00:00Z", "ben,rug,cart,2026-01-01T11:00:00Z"])
     run_every(running, "ingest/ingest", seconds=5)
 
-    running.until(lambda: _n_events(running.home) == 2)
-    running.until(lambda: "COMPLETED" in _scheduled_states(running))
+    running.until(lambda: _count(running.home, "raw.events") == 2)
+    running.until(lambda: any(run["state_type"] == "COMPLETED" for run in _scheduled(running, "ingest")))
 
     (automation,) = running.call("POST", "automations/filter", {})
     assert (automation["name"], automation["enabled"]) == (SILENT_RUNS, True), "what crashes the runs of a killed worker"
     assert [part["posture"] for part in automation["trigger"]["triggers"]] == ["Proactive", "Proactive"]
     assert [(action["type"], action["state"]) for action in automation["actions"]] == [("change-flow-run-state", "CRASHED")]
+
+
+@pytest.mark.slow
+def test_a_scheduled_night_publishes_and_a_scheduled_minute_learns_what_is_dropped_after_it(running: Running) -> None:
+    before = _count(running.home, "raw.events")
+    events = [f"{user},{item},click,{START + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for user, item, hours in habits()]
+    _drop(running, "habits.csv", events)
+    run_every(running, "ingest/ingest", seconds=5)
+    running.until(lambda: _count(running.home, "raw.events") == before + len(events))
+
+    run_every(running, "nightly/nightly", seconds=86_400)
+    running.until(lambda: any(run["state_type"] in FINAL for run in _scheduled(running, "nightly")))
+    (night,) = [run for run in _scheduled(running, "nightly") if run["state_type"] != "SCHEDULED"]
+    assert (night["state_type"], "had-work" in night["tags"]) == ("COMPLETED", True), running.logs()
+    assert _count(running.home, "recs.publications where cadence = 'nightly'") == 1
+
+    _drop(running, "news.csv", ["carla,i05,click,2026-01-14T00:00:00Z"])
+    run_every(running, "minute/minute", seconds=10)
+    running.until(lambda: any(run["state_type"] in FINAL for run in _scheduled(running, "minute") if "had-work" in run["tags"]))
+    worked = {run["state_type"] for run in _scheduled(running, "minute") if "had-work" in run["tags"]}
+    assert "COMPLETED" in worked, running.logs()
+    assert _count(running.home, "recs.publications where cadence = 'minute'") >= 1
+    assert _count(running.home, "recs.recommendations where user_id = 'carla'") == 5
+    failed = [run["name"] for name in ("ingest", "nightly", "minute") for run in _scheduled(running, name) if run["state_type"] in FAILED]
+    assert failed == [], running.logs()
 
 
 def test_the_secret_is_in_no_command_line_log_or_record_and_the_servers_were_not_started_with_it(running: Running) -> None:
@@ -115,14 +147,23 @@ def test_ctrl_c_leaves_no_process(running: Running) -> None:
     assert read_up(running.home) is None
 
 
-def _scheduled_states(running: Running) -> set[str]:
-    """States of the runs that the scheduler itself created."""
-    runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
-    return {run["state_type"] for run in runs if run["auto_scheduled"]}
+def _drop(running: Running, name: str, events: list[str]) -> None:
+    """Put a CSV file into the landing folder that looks as if nobody writes to it any more."""
+    file = running.home / "landing" / "events" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(["user_id,item_id,event_type,occurred_at", *events, ""]))
+    old = time.time() - 60
+    os.utime(file, (old, old))
 
 
-def _n_events(home: Path) -> int:
-    """0 while there is no lake yet, or one that is just being made: its file is there before its tables are."""
+def _scheduled(running: Running, deployment: str) -> list[dict[str, Any]]:
+    """The runs that the scheduler itself created."""
+    runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})
+    return [run for run in runs if run["auto_scheduled"]]
+
+
+def _count(home: Path, rows: str) -> int:
+    """Rows of a table; 0 while there is no lake yet, or one that is just being made: its file is there before its tables are."""
     lake = locate(LakeConfig(), home)
     if not Path(lake.catalog.removeprefix("sqlite:")).exists():
         return 0
@@ -130,6 +171,6 @@ def _n_events(home: Path) -> int:
         (exists,) = con.execute("select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'events'").fetchone() or (
             0,
         )
-        (n_events,) = (con.execute("select count(*) from raw.events").fetchone() if exists else None) or (0,)
-        return int(n_events)
+        (n_rows,) = (con.execute(f"select count(*) from {rows}").fetchone() if exists else None) or (0,)
+        return int(n_rows)
     return 0

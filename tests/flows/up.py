@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,11 @@ def running_up(folder: Path, port: int, mlflow_port: int) -> Iterator[Running]:
 
 
 def run_every(running: Running, deployment: str, seconds: int) -> None:
-    """Have the schedule of a deployment, such as ingest/ingest, fire so often."""
+    """Have the schedule of a deployment, such as ingest/ingest, fire so often; first in ten seconds, also where the interval is long."""
     found = running.call("GET", f"deployments/name/{deployment}")
     (schedule,) = found["schedules"]
-    running.call("PATCH", f"deployments/{found['id']}/schedules/{schedule['id']}", {"schedule": {"interval": seconds}})
+    interval = {"interval": seconds, "anchor_date": (datetime.now(UTC) + timedelta(seconds=10)).isoformat()}
+    running.call("PATCH", f"deployments/{found['id']}/schedules/{schedule['id']}", {"schedule": interval})
 
 
 def status(port: int, method: str, path: str, body: Any = None, **headers: str) -> int | None:

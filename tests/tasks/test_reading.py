@@ -272,12 +272,14 @@ def test_an_export_overwrites_only_by_force_and_leaves_nothing_half_written(lake
 
 
 def test_an_export_that_cannot_be_says_why(lake: Lake, tmp_path: Path) -> None:
-    inside = lake.lock_path.parent / "mail.csv"
+    inside, home = lake.lock_path.parent / "mail.csv", lake.lock_path.parent.parent
     for sql, file, message in (
         ("select 1", tmp_path / "mail.txt", r"ends in \.csv, \.parquet, \.json"),
         ("select 1", tmp_path / "mail", "ends in"),
         ("select 1", tmp_path / "none" / "mail.csv", "cannot write .* name a file in a folder"),
         ("select 1", inside, "in the lake itself"),
+        ("select 1", home / "mlflow" / "artifacts" / "checkpoint.json", "where minutehand keeps its own files"),
+        ("select 1", home / "up.json", "where minutehand keeps its own files"),
         ("explain select 1", tmp_path / "mail.csv", "EXPLAIN"),
         ("delete from raw.events", tmp_path / "mail.csv", "DELETE"),
         ("select 1) to 'other.csv' (format csv) --", tmp_path / "mail.csv", "syntax error"),

@@ -1,4 +1,4 @@
--- The parts of a written time, each empty where it is not there; null where the text is none.
+-- The parts of a written time, each empty where it is not there; null where the text is none. A zone may stand in [] (RFC 9557).
 create or replace temp macro time_parts(text) as case
     when length(text) < 100 then nullif(
         regexp_extract(
@@ -8,8 +8,8 @@ create or replace temp macro time_parts(text) as case
             || '|\d{1,2}[./-]\d{1,2}[./-]\d{4}'
             || '|\d{1,2}[ /-][a-z]{3,9}\.?,?[ /-]\d{4}|[a-z]{3,9}\.? \d{1,2},? \d{4})'
             || '(?:(?:T|,?\s+(?:at\s+)?|:)(\d{1,2})(?::?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?)?\s*([ap]\.?m\.?)?)?'
-            || '\s*((?:utc|gmt)?[+−-]\d\d?:?(?:\d\d)?|[a-z][a-z_]+(?:/[a-z_+-]+)*|z)?'
-            || '(?:\s*[\[(][^\])]*[\])])?$',
+            || '\s*\[?((?:utc|gmt)?[+−-]\d\d?:?(?:\d\d)?|[a-z][a-z_]+(?:/[a-z_+-]+)*|z)?\]?'
+            || '(?:\s*[\[(][^\])]*[\])])*$',
             ['date', 'hour', 'minute', 'second', 'fraction', 'half', 'zone']
         ),
         struct_pack(date := '', hour := '', minute := '', second := '', fraction := '', half := '', zone := '')

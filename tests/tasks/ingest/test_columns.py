@@ -257,14 +257,23 @@ def test_a_path_to_all_elements_is_refused_with_a_command_that_makes_rows_of_the
 
 @pytest.mark.parametrize(
     "predicate",
-    ["exists (from read_text('{secret}'))", "(select count(*) from read_csv('{secret}')) > 0", "exists (from glob('{secret}*'))"],
+    [
+        "exists (from read_text('{secret}'))",
+        "(select count(*) from read_csv('{secret}')) > 0",
+        "exists (from glob('{secret}*'))",
+        "exists (from sqlite_scan('{secret}', 'x'))",
+        "true) or exists (from read_text('{secret}')",
+        "true); copy (select 1) to '{secret}'; select (true",
+    ],
 )
-def test_a_predicate_reaches_no_other_file(lake: Lake, write: Write, predicate: str) -> None:
+def test_a_predicate_reaches_no_other_file_and_fetches_no_extension(lake: Lake, write: Write, predicate: str) -> None:
     secret = write("secret.txt", "x\n")
     path = write("in/a.csv", "user_id,item_id,occurred_at\nu,i,2026-11-20\n")
-    with pytest.raises(UserError, match="does not fit"):
+    with pytest.raises(UserError, match=r"--where .* does not fit") as refused:
         take(lake, path, predicate=predicate.replace("{secret}", secret))
-    assert take(lake, path, predicate="user_id = 'u'").new == 1
+    assert "automatically install" not in str(refused.value)
+    assert Path(secret).read_text(encoding="utf-8") == "x\n"
+    assert take(lake, path, predicate="user_id = 'u' -- and no other").new == 1
 
 
 # Files without a header
@@ -278,6 +287,12 @@ def test_a_first_line_of_values_is_refused_and_names_the_option(lake: Lake, writ
         take(lake, path, names=("user_id", "item_id"))
     assert take(lake, path, names=("user_id", "item_id", "value", "occurred_at")).new == 3
     assert take(lake, path, names=("user_id", "item_id", "", "occurred_at"), columns={"value": "column2"}).duplicate == 3
+
+
+@pytest.mark.parametrize("line", ["anna,lamp,view,2026-01-01T10:00:00Z", "anna,lamp,view,web,1767261600"])
+def test_a_first_line_with_one_moment_is_data_whatever_else_is_in_it(lake: Lake, write: Write, line: str) -> None:
+    with pytest.raises(UserError, match=r"the first line of in\.csv looks like data"):
+        take(lake, write("in.csv", f"{line}\n"))
 
 
 def test_who_maps_the_values_of_the_first_line_loses_no_row(lake: Lake, write: Write) -> None:

@@ -160,6 +160,17 @@ def test_a_file_of_which_rows_were_refused_moves_to_partial_with_a_table_of_the_
     assert [row["value"] for row in reasons_beside(file)] == ["free"]
 
 
+def test_the_table_of_the_reasons_can_be_shown_on_a_terminal(lake: Lake, landing: Path) -> None:
+    drop(landing, "items/a.csv", "item_id,price,title\n1,\x1b]52;c;cHduZWQ=\x07,\x9b2J\u202etent\n")
+    take_in_together(lake, landing, "items", [landing / "items" / "a.csv"], IngestConfig())
+    (file,) = (landing / "partial").rglob("a.csv")
+    (row,) = reasons_beside(file)
+    assert row["value"] == r"\x1b]52;c;cHduZWQ=\x07"
+    assert json.loads(row["row_json"])["title"] == "\x9b2J\u202etent"
+    text = file.with_name("a.csv.rejected.csv").read_text(encoding="utf-8")
+    assert [character for character in "\x1b\x07\x9b\u202e" if character in text] == []
+
+
 def test_a_corrected_file_that_lands_again_clears_its_rows_and_moves_to_done(lake: Lake, landing: Path) -> None:
     drop(landing, "events/bad.csv", BAD)
     take_together(lake, landing)

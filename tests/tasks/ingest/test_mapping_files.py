@@ -142,7 +142,8 @@ def test_a_predicate_of_a_mapping_reaches_no_other_file_and_a_link_no_other_mapp
     drop(landing, "events/a.csv", "user_id,item_id,occurred_at\nu,i,2026-01-01\n")
     (failed,) = take_all(lake, landing)
     assert failed.outcome == "failed"
-    assert "does not fit a.csv" in failed.error
+    assert failed.error.startswith("where ")
+    assert "in landing/events/mapping.toml does not fit a.csv" in failed.error
     drop(landing, "events/b.csv", "user_id,item_id,occurred_at\nu,i,2026-01-01\n")
     (landing / "events" / "b.mapping.toml").symlink_to(secret)
     os.utime(landing / "events" / "b.mapping.toml", (time.time() - 60,) * 2, follow_symlinks=False)
@@ -150,3 +151,12 @@ def test_a_predicate_of_a_mapping_reaches_no_other_file_and_a_link_no_other_mapp
     (left,) = take_all(lake, landing)
     assert left.outcome == "waiting"
     assert "b.mapping.toml is a link out of the landing folder" in left.error
+
+
+def test_a_mapping_that_is_nested_too_deeply_keeps_no_other_file_out(lake: Lake, landing: Path) -> None:
+    drop(landing, "events/a.mapping.toml", f"set = {'[' * 20_000}{']' * 20_000}\n")
+    for name in ("a", "b"):
+        drop(landing, f"events/{name}.csv", "user_id,item_id,occurred_at\nu,i,2026-01-01\n")
+    left, taken = sorted(take_all(lake, landing), key=lambda file: file.file)
+    assert (left.outcome, taken.outcome) == ("waiting", "done")
+    assert "landing/events/a.mapping.toml is nested too deeply" in left.error

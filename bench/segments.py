@@ -68,9 +68,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent.parent.parent / "shared" / "data")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in there(options.only, options.data):
-        rows += measure(name, options.data, options.epochs, options.minutes, options.seed)
+        found = measure(name, options.data, options.epochs, options.minutes, options.seed)
+        print(*found, sep="\n", flush=True)
+        rows += found
     keep("segments", rows)
 
 

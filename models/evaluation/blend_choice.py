@@ -25,10 +25,10 @@ MAX_BLEND_ROWS = 6000
 ENOUGH_ROWS = 2000
 """With fewer events a blend is judged by events that its fit has not seen; with more, what it learns by heart is negligible."""
 N_FOLDS = 5
-COLD_SHIFTS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
-"""How much more an item that the sequence model never saw may count than the fit says; never less, since their share grows with time."""
-LEAST_GAIN = 0.05
-"""What a segment is to have more than the better of two popularities: validation is only a sample of what will be asked."""
+COLD_SHIFTS = (0.125, 0.25)
+"""How much more an item that the sequence model never saw may count than the fit says. Never less, since their share grows with time;
+and not much more, since what they gain in a validation period they gain twice as much of later, and warm items pay for it.
+"""
 SHORTFALL_COST = 0.5
 """Share of its quality that a blend loses where a whole segment is missed."""
 SURE_EVENTS = 250
@@ -63,7 +63,7 @@ class View:
         return View(self.candidates.at(torch.from_numpy(keep)), self.user[keep], self.importance[keep], parts, self.baselines[:, keep])
 
     def quality(self, blend: Blend) -> float:
-        """NDCG@10 of the blend as a share of the best baseline's, made less by every segment that gains too little over its own."""
+        """NDCG@10 of the blend as a share of the best baseline's, made less by every segment that is below its own."""
         ndcg = self.candidates.ndcg_at_10(scores(self.candidates, blend))
         short = sum(self._shortfall(ndcg, mask) for mask in self.segments)
         best_of_all = max(*(self.baselines @ self.importance), 1e-9)
@@ -74,7 +74,7 @@ class View:
         best = float(self.baselines[:, mask].mean(1).max())
         if best == 0:
             return 0.0
-        return max(1 + LEAST_GAIN - float(ndcg[mask].mean()) / best, 0.0) * min(int(mask.sum()) / SURE_EVENTS, 1)
+        return max(1 - float(ndcg[mask].mean()) / best, 0.0) * min(int(mask.sum()) / SURE_EVENTS, 1)
 
 
 def scores(candidates: Candidates, blend: Blend) -> Tensor:
@@ -86,7 +86,7 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
     """The best on validation of the fitted blend, of it with more or less of a part or more of cold items, and of each popularity alone.
 
     Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
-    LIST_DELAY_S before has to predict them, if it knows less. The newest events count most: those to come are like them.
+    LIST_DELAY_S before has to predict them. The newest events count most: those to come are like them.
     """
     scale = evaluator.trend_scale(until)
     start = starting_blend(scale)
@@ -132,7 +132,7 @@ def _those(views: Sequence[View], users: Ints, *, invert: bool = False) -> list[
 def _views(
     evaluator: Evaluator, weights: Weights, rows: Ints, until: int | None, start: Blend, popularities: Sequence[Blend], seed: int
 ) -> list[View]:
-    """The rows as they come; and those again that a list of LIST_DELAY_S before knows less about."""
+    """The rows as they come; and up to half as many as users get them, by lists of LIST_DELAY_S before, if those know less of any."""
     items = weights.item_vectors()
     mean_score, events = items @ weights.mean_vector, evaluator.events
     past = evaluator.counted if until is None else events.before(until)
@@ -147,8 +147,8 @@ def _views(
     views = [view(evaluator, rows, target_vectors(weights.model, events, rows))]
     if until is not None:
         served = evaluator.by_lists_of_before(LIST_DELAY_S)
-        rows = sample(knows_less(served, rows), MAX_BLEND_ROWS // 2, seed)
-        if len(rows):
+        rows = sample(rows, MAX_BLEND_ROWS // 2, seed)
+        if len(knows_less(served, rows)):
             views.append(view(served, rows, served_vectors(weights.model, served, rows)))
     return views
 

@@ -57,7 +57,7 @@ def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: in
     is_new_slot[1 + np.unique(slots.of(events.time[choice]), return_index=True)[1]] = 1
     choice_s = np.arange(len(choice) + 1) * rates.fit + is_new_slot.cumsum() * rates.slot
     again = np.empty(0, np.int64) if task.served is None else knows_less(task.served, task.test)
-    twice = 0.0 if task.served is None else len(knows_less(task.served, np.sort(choice))) / max(len(choice), 1)
+    twice = 0.5 if len(again) else 0.0
     test_s = sum(_n_slots(task, rows) * rates.slot + len(rows) * (rates.row + rates.vector) for rows in (task.test, again))
     return Cost(fixed_s=MARGIN * (_prior_s(task, seed) + test_s), choice_s=MARGIN * (1 + twice) * choice_s)
 

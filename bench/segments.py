@@ -1,4 +1,4 @@
-"""NDCG@10 by segment beside the best baseline of each, on six data sets: python -m bench.segments [--only food ...] [--epochs 4].
+"""NDCG@10 by segment, compared with the best baseline of that segment, on six data sets: python -m bench.segments [--only food ...].
 
 A fixed number of epochs makes the figures independent of how fast the machine is. A row whose interval is wholly below zero says so.
 """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 from prefect import flow, get_run_logger
@@ -36,7 +37,7 @@ def minute() -> str | None:
     settings = load()
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
     try:
-        with locks.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
+        with failing_at_the_end() as attempt, locks.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)
             work = look(settings, tables)
             if work is None:
@@ -49,27 +50,36 @@ def minute() -> str | None:
                 from flows import minute_work
 
                 models = minute_work.get_ready(settings)
-            with after_landing(settings, tables):
-                with timed("read"):
-                    work = look(settings, tables)
-                if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
-                    return None
-                return minute_work.learn_and_publish(settings, tables, models, mine, work)
+            attempt(empty_landing, settings, tables, wait_s=INGEST_WAIT_S)
+            with timed("read"):
+                work = look(settings, tables)
+            if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
+                return None
+            return minute_work.learn_and_publish(settings, tables, models, mine, work)
     except locks.BusyError as error:
         get_run_logger().info("%s", error)
         return None
 
 
 @contextmanager
-def after_landing(settings: Settings, tables: lake.Lake) -> Iterator[None]:
-    """Empty the landing folder before the block. Where a file did not get in, the block works with what did, and the error follows it."""
-    try:
-        empty_landing(settings, tables, wait_s=INGEST_WAIT_S)
-    except (UserError, OSError, duckdb.Error) as error:
-        get_run_logger().warning("the landing folder needs a look; this minute goes on, and fails at its end: %s", error)
-        yield
-        raise
-    yield
+def failing_at_the_end() -> Iterator[Callable[..., None]]:
+    """Gives a call whose failure is logged at once and raised when the block has ended, and with it the turn to publish.
+
+    A landed file that did not get in must fail the run, but not stop what the run learns from the others; and a run that has done all
+    its work must not look like one that was killed.
+    """
+    failures: list[Exception] = []
+
+    def attempt(call: Callable[..., None], *given: Any, **named: Any) -> None:
+        try:
+            call(*given, **named)
+        except (UserError, OSError, duckdb.Error) as error:
+            get_run_logger().warning("the landing folder needs a look; this minute goes on, and fails at its end: %s", error)
+            failures.append(error)
+
+    yield attempt
+    for error in failures:
+        raise error
 
 
 def look(settings: Settings, tables: lake.Lake) -> feed.Work | None:

@@ -227,6 +227,25 @@ def test_the_recipes_for_duckdb_dbt_and_bi_tools_read_the_lists(shop: Path, tmp_
         assert con.execute("select item_id from recommendations where user_id = 'u' order by rank").fetchall() == [("b",), ("a",)]
 
 
+def test_the_function_of_the_guide_runs_commands_on_the_home_with_its_settings(shop: Path, tmp_path: Path) -> None:
+    checkout = checkout_with_minutehand(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "runuser").write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
+    (tmp_path / "bin" / "runuser").chmod(0o755)
+    (function,) = re.findall(r"^(shop\(\) \(\n.*?^\))$", GUIDE, re.MULTILINE | re.DOTALL)
+    for there, here in ((INSTALLED, checkout), ("/var/lib/minutehand/shop", shop), ("/etc/minutehand/shop.env", tmp_path / "shop.env")):
+        function = function.replace(there, str(here))
+    environment = {name: value for name, value in os.environ.items() if name != "MINUTEHAND_HOME"}
+    environment["PATH"] = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    command = ["sh", "-c", f"{function}\nshop recommend u -k 1 --json"]
+    (tmp_path / "shop.env").write_text("# ports\nMINUTEHAND_INGEST__EVENT_WEIGHTS='{\"view\": 1.0}'\n")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)[0]["item_id"] == "b", done.stderr
+    (tmp_path / "shop.env").write_text("MINUTEHAND_THREADS=many\n")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "MINUTEHAND_THREADS has an impossible value" in done.stderr
+
+
 def blocks(language: str) -> list[str]:
     """The code blocks of the guide in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
@@ -265,8 +284,8 @@ def run_script(name: str, *words: str, folder: Path) -> subprocess.CompletedProc
     return subprocess.run([DEPLOY / name, *words], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
 
 
-def check_freshness(home: Path, folder: Path) -> tuple[int, str]:
-    """Exit code and errors of deploy/check-freshness, in a checkout whose minutehand is that of this test."""
+def checkout_with_minutehand(folder: Path) -> Path:
+    """A checkout with the scripts of deploy/, and in its .venv the minutehand of this test."""
     checkout = folder / "checkout"
     if not checkout.exists():
         (checkout / ".venv" / "bin").mkdir(parents=True)
@@ -274,6 +293,12 @@ def check_freshness(home: Path, folder: Path) -> tuple[int, str]:
         program = checkout / ".venv" / "bin" / "minutehand"
         program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -c "from cli import main; main()" "$@"\n')
         program.chmod(0o755)
+    return checkout
+
+
+def check_freshness(home: Path, folder: Path) -> tuple[int, str]:
+    """Exit code and errors of deploy/check-freshness."""
+    checkout = checkout_with_minutehand(folder)
     done = subprocess.run(
         [checkout / "deploy" / "check-freshness"],
         env={**os.environ, "MINUTEHAND_HOME": str(home)},

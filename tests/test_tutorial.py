@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +25,7 @@ from tests.flows.up import MINUTEHAND
 __all__ = ["shop"]
 
 TUTORIAL = (ROOT / "docs" / "guides" / "tutorial.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guides" / "run-it-for-real.md").read_text(encoding="utf-8")
 NIGHT_S = 300
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -39,14 +44,50 @@ def test_what_a_visitor_without_history_is_answered_is_as_shown(shop: Path) -> N
     assert answered in TUTORIAL
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with a simulated shop and one night, made by the commands of `make demo`; its nights take seconds."""
+    folder = tmp_path_factory.mktemp("demo") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setenv(name, value)
+        run(folder, "simulate", "--users", "60", "--items", "60", "--days", "20")
+        run(folder, "ingest", "items", str(folder / "shop" / "items.parquet"))
+        run(folder, "ingest", "events", str(folder / "shop" / "events.parquet"))
+        assert run(folder, "nightly").splitlines()[-1] == "version 1 is live; next: minutehand status, minutehand recommend USER"
+        yield folder
+
+
 @pytest.mark.slow
-def test_the_steps_of_the_tutorial_lead_where_it_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SMALL.items():
-        monkeypatch.setenv(name, value)
-    run(home, "simulate", "--users", "60", "--items", "60", "--days", "20")
-    run(home, "ingest", "items", str(home / "shop" / "items.parquet"))
-    run(home, "ingest", "events", str(home / "shop" / "events.parquet"))
-    assert run(home, "nightly").splitlines()[-1] == "version 1 is live; next: minutehand status, minutehand recommend USER"
+def test_the_champion_answers_over_http_as_the_guide_says(demo: Path, free_port: Callable[[], int]) -> None:
+    (serve,) = re.findall(r"^mlflow (models serve .*) --port 5001$", GUIDE, re.MULTILINE)
+    port, items = free_port(), pl.read_parquet(demo / "shop" / "items.parquet").get_column("item_id").sort()
+    command = [sys.executable, "-m", "mlflow", *serve.split(), "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{demo}/mlflow/mlflow.db"}
+    server = subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + NIGHT_S
+        while subprocess.run(
+            ["curl", "-sf", "--noproxy", "*", f"http://127.0.0.1:{port}/ping"], capture_output=True, check=False
+        ).returncode:
+            assert time.monotonic() < deadline
+            assert server.poll() is None
+            time.sleep(1)
+        (ask,) = re.findall(r"^\$ (curl -s http://127\.0\.0\.1:5001/invocations .*\\\n.*)$", GUIDE, re.MULTILINE)
+        ask = ask.replace("5001", str(port)).replace("guitars-001", items[0]).replace("guitars-002", items[1])
+        answer = subprocess.run(["sh", "-c", f"{ask} --noproxy '*'"], capture_output=True, text=True, check=True).stdout
+        (listed,) = json.loads(answer)["predictions"]
+        assert (len(listed["item_ids"]), len(listed["scores"])) == (3, 3)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_tutorial_lead_where_it_says(demo: Path) -> None:
+    home = demo
     assert "version 1 is live; next: minutehand status, minutehand recommend USER" in TUTORIAL
     (status,) = [block for block in blocks() if block.startswith("$ minutehand status")]
     printed = ESCAPES.sub("", on_terminal("status", home=home, columns=120))

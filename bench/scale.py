@@ -23,10 +23,10 @@ import torch
 from bench.table import alone, keep
 from models.device import pick_device
 from models.evaluation.evaluator import make_evaluator
-from models.night import finish, fit_prior, new_model, training_offsets
+from models.night import fit_prior, new_model, to_weights, training_offsets
 from models.ranking.blend import starting_blend
 from models.ranking.neighbours import neighbours
-from models.ranking.scorer import Scorer, anybody
+from models.ranking.scorer import Scorer, fallback_list
 from models.training.training import train
 from settings import load as load_settings
 from tasks.lake import LakeConfig, locate, migrate, newest_snapshot, statement, writing
@@ -70,7 +70,7 @@ def run(home: Path, peak_mib: Callable[[], float]) -> dict[str, float]:
     train(model, events, offsets, settings.train, seed=settings.seed, n_epochs=1.0)
     done("epoch")
     n_trained = np.bincount(events.item, minlength=events.n_items)
-    weights = finish(model, events, np.sort(events.by_time[-1000:]), n_trained)
+    weights = to_weights(model, events, np.sort(events.by_time[-1000:]), n_trained)
     features, blend = learning.popularity_now(data).features(), starting_blend(np.array([0.0, 1.0], np.float32))
     scorer = Scorer(weights, blend, torch.from_numpy(features), data.catalog.is_available, evaluator.hide_seen, learning.as_of(data))
     users = scorer.rank(events, events.n_users, settings.publish.n_recommendations)
@@ -79,7 +79,7 @@ def run(home: Path, peak_mib: Callable[[], float]) -> dict[str, float]:
     done("neighbours")
     made = publication.Provenance("1", "0" * 32, "bench-scale", data.snapshot, datetime.now(UTC).replace(tzinfo=None))
     lists = replace(users, user_ids=data.user_ids)
-    fallback = anybody(features, data.catalog.is_available, 2, settings.publish.n_recommendations)
+    fallback = fallback_list(features, data.catalog.is_available, 2, settings.publish.n_recommendations)
     content = publication.Content(data.catalog.item_ids, lists, fallback, near, settings.model.max_events, made)
     night.publish_night(lake, content, settings.ingest.event_weights)
     done("publish")

@@ -22,7 +22,7 @@ from models.device import matmul_dtype, pick_device
 from models.evaluation.protocols import make_task
 from models.events import Events, training_windows
 from models.night import fit_prior, new_model, training_offsets
-from models.sequence.streams import bucketed, make_batch
+from models.sequence.streams import bucket_by_length, make_batch
 from models.training.training import descend, make_optimizers, step_loss
 from settings import load as load_settings
 from tasks.offline.files import Files, load
@@ -64,7 +64,7 @@ def measure(events: Events, max_events: int, seed: int) -> dict[str, float]:
     model = new_model(config, np.zeros((events.n_items, config.dim), np.float32), events.n_kinds, device, seed).train()
     optimizers = make_optimizers(model, settings.train, is_sampled=offsets.sampling is not None)
     windows = training_windows(task.train, max_events)
-    groups = list(bucketed(windows.length, settings.train.batch_events, np.random.default_rng(seed)))[: N_WARM + N_TIMED]
+    groups = list(bucket_by_length(windows.length, settings.train.batch_events, np.random.default_rng(seed)))[: N_WARM + N_TIMED]
     n_events = int(sum(windows.length[group].sum() for group in groups[N_WARM:]))
 
     def steps(some: list[np.ndarray]) -> None:

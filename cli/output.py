@@ -13,8 +13,8 @@ from typing import Any
 
 import typer
 
-from models.errors import explained
-from models.visible import plain, visible, visible_json, visible_line
+from models.errors import error_text
+from models.visible import to_json_value, visible, visible_json, visible_line
 
 LIST_COLUMNS = ("rank", "item_id", "title", "probability", "similarity", "reason")
 LONGEST_WORD, LONGEST_ADDRESS = 40, 120
@@ -28,12 +28,12 @@ def say(text: str, *, err: bool = False) -> None:
 
 def say_json(value: Any) -> None:
     """Print a value as JSON; null for numbers that are not finite."""
-    typer.echo(visible_json(json.dumps(plain(value), default=str, ensure_ascii=False, indent=2, allow_nan=False)))
+    typer.echo(visible_json(json.dumps(to_json_value(value), default=str, ensure_ascii=False, indent=2, allow_nan=False)))
 
 
 def traceback_shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print what no command caught, as `sys.excepthook` does."""
-    typer.echo(explained(kind, error, trace), err=True, nl=False)
+    typer.echo(error_text(kind, error, trace), err=True, nl=False)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None = None) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.stages import stage
-from models.online.gate import Verdict
+from models.online.gate import UpdateDecision
 from models.results import MetricRow
 from models.text.encoder import find_encoder
 from settings import Settings
@@ -65,4 +65,4 @@ def learn_nothing(
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news, key)
     after = watermarks.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)
-    return Learning(state, [], steps.Learnt(state.shown, Verdict(True, "nothing to learn", {})), live, after)
+    return Learning(state, [], steps.Learnt(state.shown, UpdateDecision(True, "nothing to learn", {})), live, after)

@@ -9,7 +9,7 @@ from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from models.errors import UserError, explained, without_secrets
+from models.errors import UserError, error_text, without_secrets
 from models.visible import visible
 from tasks.lake import is_disk_full
 
@@ -83,4 +83,4 @@ def _shown(text: str) -> str:
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print why a process ends that nobody else watches, such as `python -m flows.maintain`."""
-    print(explained(kind, error, trace), end="", file=sys.stderr)
+    print(error_text(kind, error, trace), end="", file=sys.stderr)

@@ -37,7 +37,7 @@ class UserError(Exception):
         return visible(without_secrets(super().__str__()))
 
 
-def explained(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> str:
+def error_text(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> str:
     """Why a process ends, in lines that can be printed: the message alone where the user can mend it, else the traceback."""
     if isinstance(error, UserError):
         return f"error: {error}\n"

@@ -227,7 +227,7 @@ def sample(rows: Ints, n: int, seed: int) -> Ints:
     return rows if len(rows) <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
 
 
-def cut(events: Events, windows: Windows) -> Events:
+def windows_as_users(events: Events, windows: Windows) -> Events:
     """Each window as a user of its own; what comes before its target weighs nothing."""
     number, row = ragged_rows(windows.start, windows.stop)
     weight = np.where(row >= windows.target[number], events.weight[row], 0).astype(np.float32)

@@ -57,7 +57,7 @@ def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: tor
     return Recommender(config, torch.from_numpy(text), n_kinds, generator).to(device)
 
 
-def finish(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
+def to_weights(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
     """The trained model with the mean user vector over some rows."""
     vectors = target_vectors(model, events, rows) if len(rows) else torch.zeros(1, model.config.dim)
     return Weights(model, vectors.mean(0), torch.from_numpy((n_trained == 0).astype(np.float32)))
@@ -89,7 +89,7 @@ def fit_past(
     sampling = choose_sampling(model, past, offsets, train_config, seed=seed)
     offsets = replace(offsets, sampling=sampling)
     curve = train(model, past, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
-    weights = finish(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
+    weights = to_weights(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
     blend = choose_blend(evaluator, weights, validation, until, seed)
     return Fit(weights, blend, whitening, curve, prior, sampling)
 
@@ -134,4 +134,4 @@ def refit(
     offsets = replace(training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device)), sampling=fit.sampling)
     curve = train(model, events, offsets, train_config, seed=seed, n_epochs=fit.curve.n_best or 1.0)
     newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
-    return finish(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve
+    return to_weights(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

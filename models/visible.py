@@ -37,14 +37,14 @@ def visible_json(text: str) -> str:
     return CONTROLS.sub(_as_utf16, text)
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """The value in what JSON has: null for numbers that are not finite, texts as keys."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [to_json_value(part) for part in value]
     if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
+        return {str(name): to_json_value(part) for name, part in value.items()}
     return value
 
 

@@ -14,7 +14,7 @@ import torch
 
 from models.config import EncoderConfig
 from models.text.encoder import find_encoder, load_encoder
-from models.text.language import warning
+from models.text.language import language_warning
 from tasks.lake import Lake, reading, statement, writing
 
 logger = logging.getLogger("minutehand.encoding")
@@ -61,7 +61,7 @@ def encode_changed_items(
     if n_stale:
         _forget_stale(lake, key)
     n_encoded = 0
-    unknown = warning(config.name, changed["text"].head(N_JUDGED).str.head(200).to_list())
+    unknown = language_warning(config.name, changed["text"].head(N_JUDGED).str.head(200).to_list())
     if unknown:
         logger.warning(unknown)
     if changed.height:

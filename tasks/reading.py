@@ -17,8 +17,8 @@ import duckdb
 
 from models.config import REPEATS_ARE_COMMON
 from models.errors import UserError
-from models.text.language import warning
-from models.visible import plain
+from models.text.language import language_warning
+from models.visible import to_json_value
 from tasks.access import OURS, current_mask
 from tasks.data_folder import check_free
 from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full, quote, reading, statement
@@ -277,7 +277,7 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, file: Path, options: str | 
         while rows := cursor.fetchmany(N_AT_ONCE):
             for row in rows:
                 sink.write(",\n" if n_rows else "\n")
-                sink.write(json.dumps(plain(dict(zip(names, row, strict=True))), default=str, ensure_ascii=False))
+                sink.write(json.dumps(to_json_value(dict(zip(names, row, strict=True))), default=str, ensure_ascii=False))
                 n_rows += 1
         sink.write("\n]\n")
     return n_rows
@@ -350,7 +350,7 @@ def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
 
 def _text_warning(con: duckdb.DuckDBPyConnection, encoder: str) -> str | None:
     con.execute(statement("encoding/define_item_text"))
-    return warning(encoder, [row["text"] for row in _rows(con, "sample_texts", {"n": N_TEXTS})])
+    return language_warning(encoder, [row["text"] for row in _rows(con, "sample_texts", {"n": N_TEXTS})])
 
 
 def _seen_items(live: Row) -> Row:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.evaluation.evaluator import Evaluator, knows_less, served_vectors
+from models.evaluation.evaluator import Evaluator, rows_with_outdated_list, served_vectors
 from models.events import Floats, Ints, sample
-from models.metrics.segments import SEGMENTS, Mask, known, segment_masks
+from models.metrics.segments import SEGMENTS, Mask, segment_masks, warm_masks
 from models.ranking.blend import Blend, popularity_only, starting_blend
-from models.ranking.candidates import Candidates, weigher
+from models.ranking.candidates import Candidates, candidate_scorer
 from models.ranking.prior import HALF_LIVES_H
 from models.sequence.users import target_vectors
 from models.sequence.weights import LIST_DELAY_S, Weights
@@ -79,7 +79,7 @@ class View:
 
 def scores(candidates: Candidates, blend: Blend) -> Tensor:
     """Log P of the candidates up to a constant, [events, candidates]."""
-    return weigher(candidates)(*(torch.from_numpy(part) for part in (blend.mixture, blend.gate, blend.repeat)))
+    return candidate_scorer(candidates)(*(torch.from_numpy(part) for part in (blend.mixture, blend.gate, blend.repeat)))
 
 
 def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
@@ -120,10 +120,10 @@ def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:
     n_folds = min(N_FOLDS, len(users))
     for fold in range(n_folds):
         judged = users[fold::n_folds]
-        yield _those(views, judged, invert=True), _those(views, judged)
+        yield _views_of_users(views, judged, invert=True), _views_of_users(views, judged)
 
 
-def _those(views: Sequence[View], users: Ints, *, invert: bool = False) -> list[View]:
+def _views_of_users(views: Sequence[View], users: Ints, *, invert: bool = False) -> list[View]:
     """The events of some users, or of all others; without the views that then hold none."""
     masks = [np.isin(view.user, users, invert=invert) for view in views]
     return [view.at(mask) for view, mask in zip(views, masks, strict=True) if mask.any()]
@@ -136,7 +136,7 @@ def _views(
     items = weights.item_vectors()
     mean_score, events = items @ weights.mean_vector, evaluator.events
     past = evaluator.counted if until is None else events.before(until)
-    warm_user, warm_item = known(past)
+    warm_user, warm_item = warm_masks(past)
 
     def view(judge: Evaluator, rows: Ints, vectors: Tensor) -> View:
         candidates = judge.candidates(rows, vectors, items, start, mean_score, weights.is_cold)
@@ -148,7 +148,7 @@ def _views(
     if until is not None:
         served = evaluator.by_lists_of_before(LIST_DELAY_S)
         rows = sample(rows, MAX_BLEND_ROWS // 2, seed)
-        if len(knows_less(served, rows)):
+        if len(rows_with_outdated_list(served, rows)):
             views.append(view(served, rows, served_vectors(weights.model, served, rows)))
     return views
 

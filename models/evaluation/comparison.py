@@ -16,7 +16,7 @@ from models.events import Ints
 from models.metrics.intervals import Difference, mean_difference
 from models.metrics.ranking import Ranking
 from models.metrics.segments import Mask
-from models.metrics.summary import METRICS, deciding, summarise
+from models.metrics.summary import METRICS, deciding_metric, summarise
 from models.ranking.blend import Blend
 from models.results import MetricRow
 from models.sequence.users import target_vectors
@@ -42,7 +42,7 @@ def summary(task: Task, rankings: Mapping[str, Ranking]) -> list[MetricRow]:
     return summarise(rankings, task.segments, task.evaluator.events.n_items)
 
 
-def lifts(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> list[MetricRow]:
+def gains_over_baseline(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> list[MetricRow]:
     """Each NDCG@10 of minutehand less that of the baseline that is best by it, the deciding one first; none where nothing was held out."""
     rows = []
     for metric in _ndcgs(rankings):
@@ -57,7 +57,7 @@ def differences(task: Task, rankings: Mapping[str, Ranking], config: EvaluationC
     """Each NDCG@10 of minutehand less that of each other model, with 95 % intervals over users; says which baseline is the best."""
     if OURS not in rankings or not len(task.test):
         return {}
-    decides = deciding(rankings.values())
+    decides = deciding_metric(rankings.values())
     best, found = best_baseline(rankings, decides), {}
     for name in (name for name in rankings if name != OURS):
         gains = {metric: _gain(task, rankings, name, metric, config, seed) for metric in _ndcgs(rankings)}
@@ -79,7 +79,7 @@ def segment_differences(task: Task, rankings: Mapping[str, Ranking], config: Eva
     """
     if OURS not in rankings:
         return {}
-    metric, found = deciding(rankings.values()), {}
+    metric, found = deciding_metric(rankings.values()), {}
     for segment, mask in task.segments.items():
         best = best_baseline({name: ranking.of(mask) for name, ranking in rankings.items()}, metric)
         if best is not None and (n_events := int(mask.sum())) >= LEAST_EVENTS:
@@ -90,7 +90,7 @@ def segment_differences(task: Task, rankings: Mapping[str, Ranking], config: Eva
 
 def _ndcgs(rankings: Mapping[str, Ranking]) -> list[str]:
     """Both NDCG@10, the deciding one first; or the only one."""
-    return list(dict.fromkeys([deciding(rankings.values()), NDCG]))
+    return list(dict.fromkeys([deciding_metric(rankings.values()), NDCG]))
 
 
 def _gain(

@@ -14,7 +14,7 @@ from torch import Tensor
 from models.config import REPEATS_ARE_COMMON, EvaluationConfig
 from models.device import BLOCK_CELLS
 from models.evaluation.item_knn import ItemKnn
-from models.events import Events, Floats, Ints, Windows, cut, offsets_of, ragged_rows
+from models.events import Events, Floats, Ints, Windows, offsets_of, ragged_rows, windows_as_users
 from models.metrics.ranking import Ranking, rank_events
 from models.ranking.blend import (
     Blend,
@@ -26,7 +26,7 @@ from models.ranking.blend import (
     user_features,
 )
 from models.ranking.candidates import N_CANDIDATES, Candidates, pick_candidates
-from models.ranking.prior import Slots, walk
+from models.ranking.prior import Slots, popularity_by_slot
 from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.users import vectors_at
@@ -123,7 +123,9 @@ class Evaluator:
         ordered = self.by_slot(rows)
         wanted, begin = np.unique(self.slots.of(self.events.time[ordered]), return_index=True)
         block = max(BLOCK_CELLS // self.events.n_items, 1)
-        for (_, popularity), members in zip(walk(self.counted, self.slots, wanted), np.split(ordered, begin[1:]), strict=True):
+        for (_, popularity), members in zip(
+            popularity_by_slot(self.counted, self.slots, wanted), np.split(ordered, begin[1:]), strict=True
+        ):
             features = torch.from_numpy(popularity.features())
             for first in range(0, len(members), block):
                 yield members[first : first + block], features
@@ -194,7 +196,7 @@ def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
     return Evaluator(events, Slots.over(events.time, n_slots), hide, seen_items=decision)
 
 
-def knows_less(served: Evaluator, rows: Ints) -> Ints:
+def rows_with_outdated_list(served: Evaluator, rows: Ints) -> Ints:
     """The rows whose list was made before something that the user did before them."""
     return rows[served.histories(rows)[1] < rows]
 
@@ -203,6 +205,6 @@ def served_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tens
     """User vectors [rows, dim] at the time of each row, from what its list knew: see Evaluator.delay_s."""
     start, stop = evaluator.histories(rows)
     start = np.maximum(start, stop - model.config.max_events)
-    histories = cut(evaluator.events, Windows(start, start, stop))
+    histories = windows_as_users(evaluator.events, Windows(start, start, stop))
     offsets = offsets_of(histories, len(rows))
     return vectors_at(model, histories, offsets[:-1], offsets[1:], evaluator.events.time[rows])

@@ -10,10 +10,10 @@ import numpy as np
 
 from models.config import EvaluationConfig
 from models.errors import UserError
-from models.evaluation.evaluator import Evaluator, knows_less, make_evaluator
+from models.evaluation.evaluator import Evaluator, make_evaluator, rows_with_outdated_list
 from models.events import Events, Ints, TemporalSplit, sample
 from models.metrics.ranking import Ranking
-from models.metrics.segments import Mask, known, segment_masks
+from models.metrics.segments import Mask, segment_masks, warm_masks
 from models.ranking.prior import Slots
 from models.sequence.weights import LIST_DELAY_S
 
@@ -47,14 +47,14 @@ class Task:
         if self.served is None:
             return ranking
         served = ranking.rank.copy()
-        if uses_history and len(less := knows_less(self.served, self.test)):
+        if uses_history and len(less := rows_with_outdated_list(self.served, self.test)):
             served[np.searchsorted(self.test, less)] = rank(self.served, less).rank
         return replace(ranking, served=served)
 
     @cached_property
     def segments(self) -> dict[str, Mask]:
         """Masks of the test rows by segment; warm means: had an event among the training events."""
-        (users, items), events = known(self.train), self.evaluator.events
+        (users, items), events = warm_masks(self.train), self.evaluator.events
         return segment_masks(users[events.user[self.test]], items[events.item[self.test]])
 
 

@@ -11,7 +11,7 @@ SEGMENTS = ("all", "warm_user_warm_item", "warm_user_cold_item", "cold_user_warm
 Mask = NDArray[np.bool_]
 
 
-def known(past: Events) -> tuple[Mask, Mask]:
+def warm_masks(past: Events) -> tuple[Mask, Mask]:
     """Masks of the users and of the items that have an event in the past."""
     return np.bincount(past.user, minlength=past.n_users) > 0, np.bincount(past.item, minlength=past.n_items) > 0
 

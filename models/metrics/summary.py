@@ -22,7 +22,7 @@ def means(ranking: Ranking) -> dict[str, float | None]:
     return {metric: float(getattr(ranking, metric).mean()) if len(ranking.rank) else None for metric in metrics}
 
 
-def deciding(rankings: Iterable[Ranking]) -> str:
+def deciding_metric(rankings: Iterable[Ranking]) -> str:
     """The metric by which models are compared: SERVED where it is known of all of them, else NDCG@10."""
     return SERVED if all(ranking.served is not None for ranking in rankings) else METRICS[0]
 
@@ -43,7 +43,7 @@ def summarise(rankings: Mapping[str, Ranking], masks: Mapping[str, Mask], n_item
     return rows
 
 
-def nested(rows: Sequence[MetricRow]) -> dict[str, dict[str, Any]]:
+def nest_by_model(rows: Sequence[MetricRow]) -> dict[str, dict[str, Any]]:
     """Model -> {metric..., segments: {name: {n_events, metric...}}}, ready for JSON; the figures over all events stand at the top."""
     overall: dict[str, dict[str, Any]] = {}
     parts: dict[str, dict[str, dict[str, Any]]] = {}

@@ -12,23 +12,23 @@ from torch import Tensor
 from models.config import IncrementConfig
 from models.device import CPU, matmul_dtype
 from models.evaluation.evaluator import Evaluator, served_vectors
-from models.events import Events, cut, usual_span
+from models.events import Events, usual_span, windows_as_users
 from models.night import Fit
 from models.ranking.candidates import Candidates
 from models.ranking.prior import Popularity, slot_log_prior
 from models.sequence.weights import LIST_DELAY_S
-from models.version.memory import WINDOW_EVENTS, Memory, Sample, remember
-from models.version.online_state import DELTA, Online
+from models.version.memory import WINDOW_EVENTS, Memory, Sample, sample_windows
+from models.version.online_state import DELTA, OnlineState
 
 
 def sample_memory(events: Events, config: IncrementConfig, max_events: int, seed: int) -> Sample:
     """What will be replayed, and what the gate will measure on: to be drawn before the night learns all events but the latter."""
     first, last = usual_span(events.time)
     half_life = max((last - first) * config.memory_half_life_share, 1.0)
-    return remember(events, half_life, config.memory_windows, min(WINDOW_EVENTS, max_events), np.random.default_rng(seed))
+    return sample_windows(events, half_life, config.memory_windows, min(WINDOW_EVENTS, max_events), np.random.default_rng(seed))
 
 
-def begin(
+def make_online_state(
     evaluator: Evaluator,
     fit: Fit,
     sample: Sample,
@@ -36,7 +36,7 @@ def begin(
     popularity: Popularity,
     config: IncrementConfig,
     held_out_from: int,
-) -> Online:
+) -> OnlineState:
     """The online state at the end of a night that has learnt all events of the evaluator.
 
     squares: AdamW's mean of squared gradients, by parameter: how long a step of an increment may be.
@@ -45,13 +45,15 @@ def begin(
     lists as old as they are in use.
     """
     events, slots = evaluator.events, evaluator.slots
-    replayed = cut(events, sample.windows)
+    replayed = windows_as_users(events, sample.windows)
     shares = np.linspace(0, 1, config.prior_slots)
     moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(CPU))
     memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))
     recent = _as_served(replace(evaluator, delay_s=LIST_DELAY_S), fit, config, held_out_from) if config.blend_rows else None
-    return Online(popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, {}, 0)
+    return OnlineState(
+        popularity, memory, recent, torch.zeros(()), {name: value for name, value in squares.items() if name != DELTA}, {}, 0
+    )
 
 
 def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig, held_out_from: int) -> Candidates | None:

@@ -22,7 +22,7 @@ from models.version.online_state import DELTA
 
 
 @dataclass(frozen=True)
-class Verdict:
+class UpdateDecision:
     """What the gate of an increment says."""
 
     passed: bool
@@ -32,24 +32,24 @@ class Verdict:
 
 def judge_increment(
     live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, first_seen: Ints, config: IncrementConfig
-) -> Verdict:
+) -> UpdateDecision:
     """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
     tuned, blend = learnt.live, learnt.blend
     if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
-        return Verdict(False, "a weight is not finite", {})
+        return UpdateDecision(False, "a weight is not finite", {})
     if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
-        return Verdict(False, "a weight of the blend is not finite", {})
+        return UpdateDecision(False, "a weight of the blend is not finite", {})
     drift = max(_distance(tuned, night).values())
     before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
     figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
     floor = before * (1 - config.gate_tolerance)
     if after < floor:
-        return Verdict(False, f"NDCG@10 on the held-out replay fell from {before:.4f} to {after:.4f}, below {floor:.4f}", figures)
+        return UpdateDecision(False, f"NDCG@10 on the held-out replay fell from {before:.4f} to {after:.4f}, below {floor:.4f}", figures)
     if drift > config.max_drift:
-        return Verdict(
+        return UpdateDecision(
             False, f"the weights drifted by {drift:.2f} of their length from last night's, more than {config.max_drift:g}", figures
         )
-    return Verdict(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
+    return UpdateDecision(True, f"NDCG@10 on the held-out replay {before:.4f} before, {after:.4f} after", figures)
 
 
 def _distance(tuned: Weights, night: Weights) -> dict[str, float]:

@@ -11,18 +11,18 @@ from torch import Tensor
 
 from models.config import IncrementConfig
 from models.events import Events, Ints, Windows, target_windows
-from models.online.gate import Verdict, judge_increment
+from models.online.gate import UpdateDecision, judge_increment
 from models.online.offsets import memory_offsets
 from models.ranking.candidates import Candidates
 from models.ranking.prior import Popularity, log_prior
 from models.sequence.recommender import LEAST_LENGTH, Recommender
-from models.sequence.streams import bucketed, make_batch
+from models.sequence.streams import bucket_by_length, make_batch
 from models.sequence.weights import Weights
 from models.training.blend_fit import fit_blend
 from models.training.training import Offsets, Sampling, all_items, step_loss
 from models.version.checkpoint import Checkpoint
 from models.version.memory import WINDOW_EVENTS, Memory, is_counted
-from models.version.online_state import DELTA, Online, newest
+from models.version.online_state import DELTA, OnlineState, keep_newest
 
 SAMPLED_FROM = 2
 """How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
@@ -36,14 +36,14 @@ def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of:
     """The same weights with what is popular after the due events; for lists alone, as it has not learnt them."""
     if live.online is None:
         return live
-    popularity = _after(live.online.popularity, len(live.catalog), events, is_due, as_of)
+    popularity = _advance_popularity(live.online.popularity, len(live.catalog), events, is_due, as_of)
     return replace(live, as_of=as_of, popularity=popularity.features(), online=None)
 
 
-def _after(popularity: Popularity, n_items: int, events: Events, is_due: np.ndarray, as_of: int) -> Popularity:
+def _advance_popularity(popularity: Popularity, n_items: int, events: Events, is_due: np.ndarray, as_of: int) -> Popularity:
     due = events.where(is_due)
     by_time = np.argsort(due.time, kind="stable")
-    out = popularity.grown(n_items)
+    out = popularity.with_n_items(n_items)
     out.advance(as_of, due.item[by_time], due.time[by_time], events.votes[is_due][by_time])
     return out
 
@@ -57,7 +57,7 @@ def learn(
     candidates: Candidates | None,
     config: IncrementConfig,
     seed: int,
-) -> tuple[Checkpoint, Verdict]:
+) -> tuple[Checkpoint, UpdateDecision]:
     """The model after the due events, and whether it may go live.
 
     events: histories and due events of the users at hand (models.online.step). night: last night's model on the same catalog,
@@ -67,10 +67,10 @@ def learn(
     if online is None:
         raise ValueError("the checkpoint was saved without its online state; it cannot go on learning")
     if not is_due.any():
-        return live, Verdict(True, "nothing to learn", {})
+        return live, UpdateDecision(True, "nothing to learn", {})
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    popularity = _after(online.popularity, len(live.catalog), events, is_due, as_of)
+    popularity = _advance_popularity(online.popularity, len(live.catalog), events, is_due, as_of)
     features = popularity.features()
     before = log_prior(torch.from_numpy(online.popularity.features()), torch.from_numpy(live.prior))
     memory = online.memory.with_slot(live.as_of, before, config.prior_slots, round(config.prior_spacing_hours * 3600))
@@ -78,7 +78,7 @@ def learn(
     recent, blend = online.recent, live.blend
     if candidates is not None:
         rows = torch.from_numpy(np.sort(rng.permutation(len(candidates.is_out))[: max(config.blend_rows // 4, 1)]))
-        recent = newest(recent, candidates.at(rows), config.blend_rows)
+        recent = keep_newest(recent, candidates.at(rows), config.blend_rows)
         if config.blend_rows and len(recent.is_out) >= config.blend_rows // 4:
             blend = fit_blend(recent, blend, config.blend_pull, anchor=night.blend, max_iterations=config.blend_iterations)
     is_cold = torch.from_numpy((popularity.counts[-1] < config.warm_after).astype(np.float32)) * live.live.is_cold
@@ -91,7 +91,7 @@ def learn(
         blend=blend,
         live=weights,
         past=None,
-        online=Online(
+        online=OnlineState(
             popularity=popularity,
             memory=memory.added(events, rng, n_due, config.memory_windows, _window(weights)),
             recent=recent,
@@ -119,7 +119,7 @@ class _Tuned:
 def _tune(
     live: Weights,
     night: Weights,
-    online: Online,
+    online: OnlineState,
     memory: Memory,
     first_seen: Ints,
     events: Events,
@@ -152,7 +152,7 @@ def _tune(
     model.train()
     if len(windows) and (config.delta_rate or config.dense_rate):
         for _ in range(config.passes):
-            for which in list(bucketed(windows.length, config.batch_events, rng))[: config.max_steps]:
+            for which in list(bucket_by_length(windows.length, config.batch_events, rng))[: config.max_steps]:
                 steps.take(windows, which)
                 n_steps += 1
     model.eval()
@@ -179,7 +179,7 @@ class _Dense:
     squares: dict[str, Tensor]
 
     @staticmethod
-    def of(model: Recommender, online: Online) -> _Dense:
+    def of(model: Recommender, online: OnlineState) -> _Dense:
         parameters = {name: parameter for name, parameter in model.named_parameters() if name != DELTA}
         known = [name for name in parameters if name in online.squares]
         means = {name: online.means[name].clone() if name in online.means else torch.zeros_like(parameters[name]) for name in known}
@@ -249,7 +249,7 @@ class _Steps:
             return loss, 0
         n_windows = max(round(per_new * n_new / max(memory.n_teaching, 1)), 8)
         replayed = memory.windows(memory.draw(n_windows, self.rng))
-        for part in bucketed(replayed.length, self.config.batch_events):
+        for part in bucket_by_length(replayed.length, self.config.batch_events):
             batch = make_batch(memory.events, replayed, part)
             weight = per_new / (1 + per_new) * len(part) / len(replayed)
             loss = loss + step_loss(self.model, batch, memory.events, self.replay_offsets, items) * weight

@@ -31,18 +31,18 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predictions:
     """How each event was ranked before it was learnt, and the items that could have been on the lists."""
 
     ranking: Ranking
     candidates: Candidates | None
 
 
-def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicted:
+def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predictions:
     """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
     rankings, candidates = [], []
     trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
-    for scored in scorer.scored(queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier):
+    for scored in scorer.score_blocks(queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier):
         first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
         place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
         if n_candidates and len(item):
@@ -53,7 +53,7 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicte
             candidates.append(picked.at(asked))
         for part in np.array_split(np.arange(len(item)), max(len(item) * scored.scores.shape[1] // 20_000_000, 1)):
             rankings.append(rank_events(scored.scores[torch.from_numpy(place[part])], item[part], None))
-    return Predicted(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
+    return Predictions(Ranking.join(rankings), Candidates.join(candidates) if candidates else None)
 
 
 def rank_popular(share: Floats, queries: Queries, *, hide_seen: bool) -> Ranking:

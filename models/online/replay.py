@@ -16,9 +16,9 @@ from models.config import IncrementConfig
 from models.evaluation.evaluator import Evaluator
 from models.events import Earlier, Events, Ints, ragged_rows
 from models.metrics.ranking import Ranking, rank_events
-from models.metrics.segments import SEGMENTS, Mask, known, segment_masks
+from models.metrics.segments import SEGMENTS, Mask, segment_masks, warm_masks
 from models.online.increment import learn, with_popularity
-from models.online.prequential import Predicted, Queries, predict, rank_popular
+from models.online.prequential import Predictions, Queries, predict, rank_popular
 from models.ranking.candidates import Candidates
 from models.ranking.prior import HALF_LIVES_H, Popularity
 from models.ranking.scorer import best_popularity_column, offsets_of
@@ -66,7 +66,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """Ranks of the same events under every policy, in the order of rows; step: the number of each row's step.
 
     segments: masks of the rows: all; warm or cold user and item (warm: had an event before the last night); trending items, whose
@@ -100,7 +100,7 @@ def replay(
     train: Train,
     config: ReplayConfig,
     on_step: OnStep | None = None,
-) -> Replayed:
+) -> ReplayResult:
     """Step by step: let the policies that learn do so, then predict what comes next under every policy.
 
     A list that is looked at when a step begins was made list_delay_s before: until then what happened counts, and the rest waits for
@@ -108,16 +108,16 @@ def replay(
     """
     events = evaluator.events
     night = train(events.before(config.since), config.since)
-    kept = [_Kept(policy, night, night, night) for policy in policies]
-    popular = _Popular(events, config)
-    next_night, night_from, warm = config.since + config.night_s, config.since, known(events.before(config.since))
+    kept = [_PolicyState(policy, night, night, night) for policy in policies]
+    popular = _RecentPopularity(events, config)
+    next_night, night_from, warm = config.since + config.night_s, config.since, warm_masks(events.before(config.since))
     rows_done: list[Ints] = []
     steps_done: list[Ints] = []
     masks: list[dict[str, Mask]] = []
     for begin, rows in _steps(events, config):
         if begin >= next_night:
             night_from = config.since + -(-((begin - config.since) // config.night_s * config.night_s) // config.step_s) * config.step_s
-            warm = known(events.before(night_from))
+            warm = warm_masks(events.before(night_from))
             if any(policy.has_nights for policy in policies):
                 night = train(events.before(config.known_until(night_from)), night_from)
             for each in kept:
@@ -144,7 +144,7 @@ def replay(
             on_step(begin + config.step_s, len(rows))
     n_steps = len(rows_done)
     seconds = {**{each.policy.name: each.seconds for each in kept}, "recent_popular": popular.seconds}
-    return Replayed(
+    return ReplayResult(
         rows=_joined(rows_done),
         step=_joined(steps_done),
         n_steps=n_steps,
@@ -155,40 +155,40 @@ def replay(
 
 
 @dataclass(frozen=True)
-class _Due:
+class _DueEvents:
     """What a policy has not learnt yet: rows of events, and what was predicted of some of them, with the time of each."""
 
     rows: Ints
     candidates: Candidates | None
     time: Ints
 
-    def and_also(self, rows: Ints, candidates: Candidates | None, time: Ints) -> _Due:
+    def and_also(self, rows: Ints, candidates: Candidates | None, time: Ints) -> _DueEvents:
         known = [part for part in (self.candidates, candidates) if part is not None]
         joined = Candidates.join(known) if known else None
-        return _Due(np.concatenate([self.rows, rows]), joined, np.concatenate([self.time, time]) if known else self.time)
+        return _DueEvents(np.concatenate([self.rows, rows]), joined, np.concatenate([self.time, time]) if known else self.time)
 
-    def before(self, until: int, events: Events) -> tuple[_Due, _Due]:
+    def before(self, until: int, events: Events) -> tuple[_DueEvents, _DueEvents]:
         """What happened before a time, and what happened since."""
         is_ready, has_come = events.time[self.rows] < until, self.time < until
         return self._where(is_ready, has_come), self._where(~is_ready, ~has_come)
 
-    def _where(self, rows: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> _Due:
+    def _where(self, rows: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> _DueEvents:
         known = self.candidates.at(torch.from_numpy(predicted)) if self.candidates is not None and predicted.any() else None
-        return _Due(self.rows[rows], known, self.time[predicted])
+        return _DueEvents(self.rows[rows], known, self.time[predicted])
 
 
-NOTHING_DUE = _Due(np.empty(0, np.int64), None, np.empty(0, np.int64))
+NOTHING_DUE = _DueEvents(np.empty(0, np.int64), None, np.empty(0, np.int64))
 
 
 @dataclass
-class _Kept:
+class _PolicyState:
     """One policy as it stands: the model that learns, last night's, and the one that makes the lists."""
 
     policy: Policy
     live: Checkpoint
     night: Checkpoint
     shown: Checkpoint
-    due: _Due = NOTHING_DUE
+    due: _DueEvents = NOTHING_DUE
     seconds: float = 0.0
     rankings: list[Ranking] = field(default_factory=list)
 
@@ -217,12 +217,12 @@ class _Kept:
         predicted = predict(self.shown.scorer(), queries, n_candidates)
         if not self.policy.has_fresh_lists:
             predicted = _with_fallback(predicted, self.shown, queries)
-        self.rankings.append(_back(predicted.ranking, order))
+        self.rankings.append(_in_row_order(predicted.ranking, order))
         if self.policy.learns:
             self.due = self.due.and_also(rows, predicted.candidates, queries.now - LIST_DELAY_S + config.list_delay_s)
 
 
-class _Popular:
+class _RecentPopularity:
     """Recent popularity as it stands; it counts what a list can know that is looked at when the step begins."""
 
     def __init__(self, events: Events, config: ReplayConfig) -> None:
@@ -244,7 +244,7 @@ class _Popular:
     def predict(self, rows: Ints, queries: Queries, order: Ints, *, hide_seen: bool) -> None:
         started = clock.monotonic()
         share = self.popularity.features()[:, self.config.recent_column]
-        self.rankings.append(_back(rank_popular(share, queries, hide_seen=hide_seen), order))
+        self.rankings.append(_in_row_order(rank_popular(share, queries, hide_seen=hide_seen), order))
         self.due = np.concatenate([self.due, rows])
         self.seconds += clock.monotonic() - started
 
@@ -301,13 +301,13 @@ def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | Non
     return Queries(histories, distinct[:, 2] + LIST_DELAY_S, trend, query[order], events.item[rows[order]], earlier), order
 
 
-def _back(ranking: Ranking, order: Ints) -> Ranking:
+def _in_row_order(ranking: Ranking, order: Ints) -> Ranking:
     """The ranking in the order of the rows."""
     place = np.argsort(order, kind="stable")
     return Ranking(ranking.rank[place], ranking.top[place])
 
 
-def _with_fallback(predicted: Predicted, live: Checkpoint, queries: Queries) -> Predicted:
+def _with_fallback(predicted: Predictions, live: Checkpoint, queries: Queries) -> Predictions:
     """Users without a history when the tables were made get the list for anyone."""
     nobody = (np.diff(offsets_of(queries.events, len(queries.now))) == 0)[queries.query]
     if not nobody.any():
@@ -323,7 +323,7 @@ def _learn(
     evaluator: Evaluator,
     live: Checkpoint,
     night: Checkpoint,
-    due: _Due,
+    due: _DueEvents,
     as_of: int,
     increment: IncrementConfig,
     max_events: int,

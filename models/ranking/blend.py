@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.events import Events, Floats, Ints, ragged_rows
-from models.ranking.prior import HALF_LIVES_H, N_SHARES, Slots, walk
+from models.ranking.prior import HALF_LIVES_H, N_SHARES, Slots, popularity_by_slot
 from models.sequence.weights import LIST_DELAY_S
 
 N_USER_FEATURES = 9
@@ -101,7 +101,7 @@ def trendiness(events: Events, slots: Slots, counted: Events) -> Floats:
     order = np.argsort(slot, kind="stable")
     wanted, begin = np.unique(slot[order], return_index=True)
     out = np.empty(len(events), np.float32)
-    for (_, popularity), rows in zip(walk(counted, slots, wanted), np.split(order, begin[1:]), strict=True):
+    for (_, popularity), rows in zip(popularity_by_slot(counted, slots, wanted), np.split(order, begin[1:]), strict=True):
         out[rows] = log_trend(popularity.counts)[events.item[rows]]
     return out
 
@@ -198,7 +198,7 @@ def gates(users: Tensor, gate: Tensor) -> dict[str, Tensor]:
 def combine(blend: Blend, users: Tensor, pairs: Mapping[str, Tensor], items: ItemState, repeats: Repeats | None) -> Tensor:
     """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES].
 
-    pairs: the terms of a user and an item, [rows, items] by name: `sequence` is U . C. `weigher` gives the same for a few candidates.
+    pairs: the terms of a user and an item, [rows, items] by name: `sequence` is U . C. `candidate_scorer` gives the same for a few candidates.
     """
     weight = gates(users, torch.from_numpy(blend.gate))
     names, values = items.terms

@@ -47,7 +47,7 @@ class Candidates:
         return torch.where(is_hit, 1 / torch.log2(rank + 1.0), torch.zeros(())).numpy()
 
 
-def weigher(candidates: Candidates) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def candidate_scorer(candidates: Candidates) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Log P of the candidates up to a constant, [rows, candidates], as a function of a blend's mixture, gate and repeat: see `combine`."""
     users, is_cold, shares = candidates.users, candidates.is_cold > 0, candidates.popularity[..., :N_SHARES]
     alone = item_terms(candidates.popularity, candidates.mean_score, candidates.is_cold)

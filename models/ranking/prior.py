@@ -73,7 +73,7 @@ class Popularity:
             np.minimum.at(self.first_seen, item, time)
         self.now = now
 
-    def grown(self, n_items: int) -> Popularity:
+    def with_n_items(self, n_items: int) -> Popularity:
         """A copy with room for items nobody has had yet."""
         other, n_old = Popularity(n_items), len(self.first_seen)
         other.counts[:, :n_old], other.first_seen[:n_old], other.now = self.counts, self.first_seen, self.now
@@ -89,7 +89,7 @@ class Popularity:
         return np.vstack([share, np.full(n_items, 1 / n_items), np.log1p(age_s / 86400), is_new]).T.astype(np.float32)
 
 
-def walk(events: Events, slots: Slots, wanted: Ints) -> Iterator[tuple[int, Popularity]]:
+def popularity_by_slot(events: Events, slots: Slots, wanted: Ints) -> Iterator[tuple[int, Popularity]]:
     """Popularity as known at the beginning of each wanted slot (sorted, unique), in order of time."""
     order = events.by_time
     item, time, votes = events.item[order], events.time[order], events.votes[order]
@@ -104,9 +104,9 @@ def walk(events: Events, slots: Slots, wanted: Ints) -> Iterator[tuple[int, Popu
 
 
 def slot_features(events: Events, slots: Slots, wanted: Ints) -> Tensor:
-    """[wanted, items, features] of `walk`."""
+    """[wanted, items, features] of `popularity_by_slot`."""
     out = np.empty((len(wanted), events.n_items, N_SHARES + 2), np.float32)
-    for n, (_, popularity) in enumerate(walk(events, slots, wanted)):
+    for n, (_, popularity) in enumerate(popularity_by_slot(events, slots, wanted)):
         out[n] = popularity.features()
     return torch.from_numpy(out)
 
@@ -120,7 +120,7 @@ def log_prior(features: Tensor, parameters: Tensor) -> Tensor:
     return parameters[N_SHARES] * mixture.clamp_min(1e-12).log() + features[..., N_SHARES:] @ parameters[N_SHARES + 1 :]
 
 
-def single(half_life_row: int) -> Floats:
+def single_popularity(half_life_row: int) -> Floats:
     """Parameters that rank by one popularity alone; row len(HALF_LIVES_H) is popularity over all time."""
     parameters = np.full(N_PARAMETERS, -30.0, np.float32)
     parameters[half_life_row], parameters[N_SHARES - 1] = 0.0, -20.0
@@ -132,6 +132,6 @@ def slot_log_prior(events: Events, slots: Slots, wanted: Ints, parameters: Float
     """[wanted, items] log prior at the beginning of each wanted slot, without holding their features."""
     out = torch.empty(len(wanted), events.n_items)
     weights = torch.from_numpy(parameters)
-    for n, (_, popularity) in enumerate(walk(events, slots, wanted)):
+    for n, (_, popularity) in enumerate(popularity_by_slot(events, slots, wanted)):
         out[n] = log_prior(torch.from_numpy(popularity.features()), weights)
     return out

@@ -23,7 +23,7 @@ EXPLAINING_EVENTS = 20
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredItems:
     """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs."""
 
     users: slice
@@ -88,7 +88,7 @@ class Scorer:
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
-        for scored in self.scored(events, n_users, now=now, trend=trend, earlier=earlier):
+        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier):
             scores, part = scored.scores, scored.users
             best = scores.topk(min(k, scores.shape[1]), 1)
             probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
@@ -97,9 +97,9 @@ class Scorer:
             because = self._explain(scored.vectors, best.indices, personal, events, offsets[:-1][part], offsets[1:][part])
             yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
 
-    def scored(
+    def score_blocks(
         self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
-    ) -> Iterator[Scored]:
+    ) -> Iterator[ScoredItems]:
         """The scores of every item in blocks of users; -inf for what may not be shown."""
         now = self.as_of + LIST_DELAY_S if now is None else now
         n_items = len(self.is_available)
@@ -119,7 +119,7 @@ class Scorer:
             seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
-            yield Scored(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen)
+            yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen)
 
     def _usual_trend(self, events: Events) -> Floats:
         """The mean trendiness of training: says nothing about the user."""
@@ -143,7 +143,7 @@ class Scorer:
         return out
 
 
-def anybody(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
+def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
     """The list for users nobody has met: one popularity, as a share of all events."""
     share = np.where(is_available, popularity[:, column], -1.0)
     item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
@@ -156,7 +156,7 @@ def best_popularity_column(blend: Blend) -> int:
     return int(np.argmax((blend.mixture[0] + blend.mixture[1])[2 : len(HALF_LIVES_H)])) + 2
 
 
-def moved_items(before: Floats, after: Floats, blend: Blend, n_most: int = 50, n_visible: int = 100, factor: float = 2.0) -> Ints:
+def newly_popular_items(before: Floats, after: Floats, blend: Blend, n_most: int = 50, n_visible: int = 100, factor: float = 2.0) -> Ints:
     """Items that most users could now see: among the n_visible most popular, and by the factor more so than before; at most n_most."""
     mixture = torch.from_numpy(blend.mixture[0]).softmax(0).numpy()
     share = [features[:, : len(mixture)] @ mixture for features in (before, after)]

@@ -37,7 +37,7 @@ class Batch:
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in vars(self).items() if value is not None})
 
 
-def padded(length: int, longest: int) -> int:
+def padded_length(length: int, longest: int) -> int:
     """The length that a batch is padded to: eight of each octave, the longest of all as it is.
 
     Kernels for matrix products are made for each shape. Batches of any length have so many shapes that kernels are made
@@ -53,7 +53,7 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
     now: one moment for all windows, or one a window.
     """
     start, begin, stop = windows.start[which], windows.target[which], windows.stop[which]
-    time = padded(int((stop - start).max()), int(windows.length.max()))
+    time = padded_length(int((stop - start).max()), int(windows.length.max()))
     row = start[:, None] + np.arange(time)
     valid = row < stop[:, None]
     user_start = events.offsets[np.searchsorted(events.offsets, start, side="right") - 1] if len(events) else start
@@ -65,7 +65,7 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
     asked_at = now[which][:, None] if isinstance(now, np.ndarray) else now
     query_time = np.where(is_asked, asked_at, events.time[target])
     event_time = np.where(is_start, query_time, events.time[token])
-    n_asked = padded(int((stop - begin).max()), time)
+    n_asked = padded_length(int((stop - begin).max()), time)
     place = None
     if n_asked <= MOST_ASKED * time:
         place = (stop - start)[:, None] - n_asked + np.arange(n_asked)
@@ -83,7 +83,7 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
     )
 
 
-def bucketed(length: Ints, batch_events: int, rng: np.random.Generator | None = None) -> Iterator[Ints]:
+def bucket_by_length(length: Ints, batch_events: int, rng: np.random.Generator | None = None) -> Iterator[Ints]:
     """Groups of windows of like length, each of at most batch_events tokens with padding; shuffled where a generator is given."""
     noise = rng.random(len(length)) if rng is not None else np.zeros(len(length))
     order = np.lexsort((noise, length))
@@ -91,7 +91,7 @@ def bucketed(length: Ints, batch_events: int, rng: np.random.Generator | None = 
     groups: list[Ints] = []
     stop = len(order)
     while stop > 0:
-        size = max(batch_events // max(padded(int(ordered[stop - 1]), int(ordered[-1])), 1), 1)
+        size = max(batch_events // max(padded_length(int(ordered[stop - 1]), int(ordered[-1])), 1), 1)
         groups.append(order[max(stop - size, 0) : stop])
         stop -= size
     if rng is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from models.device import autocast
 from models.events import Events, Ints, Windows, target_windows
 from models.sequence.recommender import Recommender
-from models.sequence.streams import bucketed, make_batch
+from models.sequence.streams import bucket_by_length, make_batch
 
 
 @torch.inference_mode()
@@ -21,8 +21,8 @@ def user_vectors(
     model.eval()
     states, rows = [], []
     with autocast(device):
-        items, row_of = embedded(model, events)
-        for which in bucketed(windows.length, batch_events):
+        items, row_of = embed_items(model, events)
+        for which in bucket_by_length(windows.length, batch_events):
             batch = make_batch(events, windows, which, now).to(device)
             item = batch.item if row_of is None else row_of[batch.item]
             out = model.encode(items, item, batch.kind, batch.event_time, batch.query_time, batch.is_start, batch.place)
@@ -33,7 +33,7 @@ def user_vectors(
     return torch.cat(states)[torch.from_numpy(order)], row[order]
 
 
-def embedded(model: Recommender, events: Events) -> tuple[Tensor, Tensor | None]:
+def embed_items(model: Recommender, events: Events) -> tuple[Tensor, Tensor | None]:
     """Vectors [rows, dim] of the items of the events, and each item's row in them; of all items, and None, where events are many.
 
     A history names a few of a hundred thousand items: the vectors of all would take a hundred times as long as the rest.

@@ -180,18 +180,18 @@ def _hub_folder(name: str) -> Path:
         if any(kept.glob("*.safetensors")):
             return kept
     except HFValidationError as error:
-        raise _not_to_be_had(name, "there is no such folder, and it is no name that the hub could know") from error
+        raise _encoder_unavailable(name, "there is no such folder, and it is no name that the hub could know") from error
     except LocalEntryNotFoundError:
         pass  # not on this machine yet
     try:
         return Path(fetch())
     except OfflineModeIsEnabled as error:
-        raise _not_to_be_had(name, "it is not on this machine, and HF_HUB_OFFLINE forbids fetching it") from error
+        raise _encoder_unavailable(name, "it is not on this machine, and HF_HUB_OFFLINE forbids fetching it") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise _not_to_be_had(name, str(error).splitlines()[0]) from error
+        raise _encoder_unavailable(name, str(error).splitlines()[0]) from error
 
 
-def _not_to_be_had(name: str, why: str) -> EncoderError:
+def _encoder_unavailable(name: str, why: str) -> EncoderError:
     return EncoderError(
         f"cannot get the encoder {name!r}: {why}; check the name and the network, give the path of a local folder, "
         f"or leave MINUTEHAND_ENCODER__NAME at its default {BUNDLED}"

@@ -31,9 +31,9 @@ LATIN = {
 WORD = re.compile(r"[^\W\d_]+")
 
 
-def warning(encoder: str, texts: Sequence[str]) -> str | None:
+def language_warning(encoder: str, texts: Sequence[str]) -> str | None:
     """What to do about texts that the encoder of that name does not know, in one line; None where there is no reason to think so."""
-    found = foreign(texts) if ENGLISH_ALONE.fullmatch(encoder) else None
+    found = foreign_script(texts) if ENGLISH_ALONE.fullmatch(encoder) else None
     if found is None:
         return None
     how, share = found
@@ -43,7 +43,7 @@ def warning(encoder: str, texts: Sequence[str]) -> str | None:
     )
 
 
-def foreign(texts: Sequence[str]) -> tuple[str, float] | None:
+def foreign_script(texts: Sequence[str]) -> tuple[str, float] | None:
     """How texts that are not English are written, and their share of those with letters; None where they are few or in doubt."""
     scripts = [script for text in texts if (script := _script_of(text))]
     others = Counter(script for script in scripts if script != "LATIN")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.ranking.blend import Blend
-from models.ranking.candidates import Candidates, weigher
+from models.ranking.candidates import Candidates, candidate_scorer
 from models.training.optimise import minimise
 
 
@@ -31,7 +31,7 @@ def fit_blend(
     if not hit.any():
         return start
     c = candidates.at(hit)
-    weigh = weigher(c)
+    weigh = candidate_scorer(c)
     share = torch.ones(len(hit)) if importance is None else importance
     share = share[hit] / share[hit].sum().clamp_min(1e-12)
     shapes = [start.mixture.shape, start.gate.shape, start.repeat.shape]

@@ -61,7 +61,7 @@ class _CatalogCrossEntropy(torch.autograd.Function):
         return grad_queries.to(ctx.dtype), grad_items.to(ctx.dtype), None, None, None, None, None
 
 
-def cells_for(device: torch.device) -> int:
+def logits_per_block(device: torch.device) -> int:
     """How many logits to hold at a time, of which there are up to four copies of at most four bytes."""
     return torch.cuda.mem_get_info(device)[0] // 32 // 16 if device.type == "cuda" else CACHED_CELLS
 
@@ -81,7 +81,7 @@ def catalog_cross_entropy(
     chunk_cells bounds the logits held at a time: by default what stays in the cache of a common processor, or a 32nd of a card's free
     memory.
     """
-    chunk = max((chunk_cells or cells_for(items.device)) // len(items) // ROWS, 1) * ROWS
+    chunk = max((chunk_cells or logits_per_block(items.device)) // len(items) // ROWS, 1) * ROWS
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]
     assert isinstance(loss, Tensor)
     return loss

@@ -17,7 +17,7 @@ from models.config import RecommenderConfig, TrainConfig
 from models.device import autocast, free_memory, matmul_dtype
 from models.events import Events, Ints, training_windows
 from models.sequence.recommender import Recommender
-from models.sequence.streams import Batch, bucketed, make_batch
+from models.sequence.streams import Batch, bucket_by_length, make_batch
 from models.training.loss import ROWS, catalog_cross_entropy
 
 log = logging.getLogger("minutehand.training")
@@ -138,7 +138,7 @@ def choose_sampling(model: Recommender, events: Events, offsets: Offsets, config
     if n_items <= 2 * N_SAMPLED_ITEMS or not len(windows):
         return None
     n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
-    groups = list(bucketed(windows.length, n_seen, np.random.default_rng(seed)))
+    groups = list(bucket_by_length(windows.length, n_seen, np.random.default_rng(seed)))
     trial = copy.deepcopy(model).train()
     optimizers, seconds = make_optimizers(trial, config, is_sampled=False), []
     for which in groups[:N_TIMED_STEPS]:
@@ -182,7 +182,7 @@ def train(
     step = 0
     n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
     faster = math.sqrt(n_seen / config.batch_events)  # for Adam by the root: Malladi et al. 2022
-    per_epoch = sum(1 for _ in bucketed(windows.length, n_seen))
+    per_epoch = sum(1 for _ in bucket_by_length(windows.length, n_seen))
     curve, best = Curve(), None
     started = clock.monotonic()
 
@@ -195,7 +195,7 @@ def train(
         begun = clock.monotonic()
         model.train()
         losses = []
-        for which in bucketed(windows.length, n_seen, rng):
+        for which in bucket_by_length(windows.length, n_seen, rng):
             rate = faster * _rate(step, round(per_epoch * planned), per_epoch)
             losses.append(descend(step_loss(model, make_batch(events, windows, which), events, offsets), optimizers, rate))
             step += 1

@@ -24,7 +24,7 @@ from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
-from models.version.online_state import Online
+from models.version.online_state import OnlineState
 
 FORMAT = 5
 
@@ -56,7 +56,7 @@ class Checkpoint:
     whitening: Whitening
     live: Weights
     past: Weights | None
-    online: Online | None = None
+    online: OnlineState | None = None
     seen_items: SeenItems | None = None
 
     def scorer(self) -> Scorer:
@@ -194,7 +194,7 @@ def load(folder: Path) -> Checkpoint:
         whitening=Whitening(state["whitening.centre"], state["whitening.projection"]),
         live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
         past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
-        online=Online.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
+        online=OnlineState.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
     )
 
@@ -232,7 +232,7 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
     return Weights(model.eval(), weights.mean_vector, is_cold)
 
 
-def grown(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
+def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
     """The checkpoint with new items appended; they start at their text, and no row moves.
 
     text: text vectors as the encoder gave them, [new items, text_dim]; None where there are none.
@@ -246,7 +246,7 @@ def grown(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) 
     placed = np.concatenate([np.zeros((len(old), dim), np.float32), whitened])
     unseen = np.zeros((len(item_ids), checkpoint.popularity.shape[1]), np.float32)
     catalog = Catalog(ids, np.concatenate([old.is_available, np.ones(len(item_ids), bool)]))
-    online = None if checkpoint.online is None else checkpoint.online.grown(len(ids))
+    online = None if checkpoint.online is None else checkpoint.online.with_n_items(len(ids))
     return replace(
         checkpoint,
         catalog=catalog,
@@ -257,7 +257,7 @@ def grown(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) 
     )
 
 
-def widened(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
+def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     """An older version on the catalog of one that has grown from it; what it has not met starts at its text."""
     n_items = len(like.catalog)
     popularity = np.zeros((n_items, checkpoint.popularity.shape[1]), np.float32)
@@ -265,11 +265,11 @@ def widened(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     popularity[len(checkpoint.popularity) :, -1] = 1.0  # never seen
     text = like.live.model.items.text.numpy()
     weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
-    online = None if checkpoint.online is None else checkpoint.online.grown(n_items)
+    online = None if checkpoint.online is None else checkpoint.online.with_n_items(n_items)
     return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online)
 
 
-def described_anew(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
+def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
     """The checkpoint after items were described again: text vectors and availability by catalog row."""
     if not text and not is_available:
         return checkpoint

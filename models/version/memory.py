@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.events import Events, Ints, Windows, cut, training_windows, usual_span
+from models.events import Events, Ints, Windows, training_windows, usual_span, windows_as_users
 
 WINDOW_EVENTS = 32
 CONTEXT_SHARE = 4
@@ -84,7 +84,7 @@ class Memory:
         kept = self.windows(np.flatnonzero(keep))
         teaches = is_counted(events, np.arange(len(events))) & ~self._is_measured(events)
         teaching = replace(events, weight=np.where(teaches, events.weight, 0))
-        old, new = cut(self.events, kept), cut(teaching, _where(newest, chosen))
+        old, new = windows_as_users(self.events, kept), windows_as_users(teaching, _where(newest, chosen))
         held_out = np.concatenate([self.is_held_out[keep], np.zeros(len(chosen), bool)])
         return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out)
 
@@ -106,7 +106,7 @@ class Memory:
             slot_time=np.concatenate([self.slot_time[first:keep], [time]]),
         )
 
-    def grown(self, n_items: int) -> Memory:
+    def with_n_items(self, n_items: int) -> Memory:
         """With room for items nobody has had yet."""
         more = n_items - self.events.n_items
         prior = torch.cat([self.prior, self.prior.new_full((len(self.prior), more), -torch.inf)], 1)
@@ -140,7 +140,7 @@ class Sample:
         return self.windows.stop[self.is_held_out] - 1
 
 
-def remember(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> Sample:
+def sample_windows(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> Sample:
     """A sample of at most `capacity` windows of `length` events, a window's chance halving with each half-life of age."""
     windows = training_windows(events, length)
     windows = replace(

@@ -15,7 +15,7 @@ from models.version.memory import Memory
 
 
 @dataclass(frozen=True)
-class Online:
+class OnlineState:
     """The state of an online learner.
 
     popularity: as of the moment after the newest event learnt. recent: the newest events as they were predicted before
@@ -32,12 +32,12 @@ class Online:
     means: Mapping[str, Tensor]
     n_steps: int
 
-    def grown(self, n_items: int) -> Online:
+    def with_n_items(self, n_items: int) -> OnlineState:
         """With room for items nobody has had yet."""
         return replace(
             self,
-            popularity=self.popularity.grown(n_items),
-            memory=self.memory.grown(n_items),
+            popularity=self.popularity.with_n_items(n_items),
+            memory=self.memory.with_n_items(n_items),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ class Online:
         }
 
     @staticmethod
-    def from_tensors(tensors: Mapping[str, Tensor], n_kinds: int) -> Online:
+    def from_tensors(tensors: Mapping[str, Tensor], n_kinds: int) -> OnlineState:
         """What `tensors` gave."""
 
         def group(prefix: str) -> dict[str, Tensor]:
@@ -77,7 +77,7 @@ class Online:
         columns = {name: kept[name].numpy() for name in ("user", "item", "kind", "time", "weight")}
         n_windows = len(kept["is_held_out"])
         events = Events(**columns, n_users=n_windows, n_items=len(popularity.first_seen), n_kinds=n_kinds)
-        return Online(
+        return OnlineState(
             popularity=popularity,
             memory=Memory(events, kept["is_held_out"].numpy(), kept["prior"], kept["slot_time"].numpy()),
             recent=Candidates(**recent) if recent else None,
@@ -88,7 +88,7 @@ class Online:
         )
 
 
-def newest(candidates: Candidates | None, more: Candidates, n_rows: int) -> Candidates:
+def keep_newest(candidates: Candidates | None, more: Candidates, n_rows: int) -> Candidates:
     """The newest rows of both; the old are let go where the number of candidates a row has changed."""
     fits = candidates is not None and candidates.is_out.shape[1] == more.is_out.shape[1]
     joined = Candidates.join([candidates, more]) if candidates is not None and fits else more

@@ -15,14 +15,14 @@ from models.config import IncrementConfig
 from models.events import Floats, Ints
 from models.metrics.segments import segment_masks
 from models.metrics.summary import summarise
-from models.online.gate import Verdict
+from models.online.gate import UpdateDecision
 from models.online.increment import learn, with_popularity
-from models.online.prequential import Predicted, Queries, predict, rank_popular
+from models.online.prequential import Predictions, Queries, predict, rank_popular
 from models.online.step import Step
 from models.ranking.blend import log_trend
 from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H
-from models.ranking.scorer import anybody, best_popularity_column, moved_items, offsets_of
+from models.ranking.scorer import best_popularity_column, fallback_list, newly_popular_items, offsets_of
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.version import checkpoint as checkpoints
@@ -64,7 +64,7 @@ class Scored:
     """The figures of the new events, by model and segment that has any, and what learning needs of their prediction."""
 
     rows: list[MetricRow]
-    live: Predicted
+    live: Predictions
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Learnt:
     """The model after the minute. checkpoint: what makes the lists, with the popularity of now; discarded where not passed."""
 
     checkpoint: Checkpoint
-    verdict: Verdict
+    verdict: UpdateDecision
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,12 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     new_ids = [item_id for item_id in news.item_ids if item_id not in row]
     text_dim, described = len(live.whitening.centre), [item_id for item_id in news.items["item_id"] if item_id in row]
     texts = _texts(lake, [*new_ids, *described], encoder_key, text_dim) if live.encoder == encoder_key else {}
-    live = checkpoints.grown(live, new_ids, _placed(new_ids, texts, text_dim))
+    live = checkpoints.with_new_items(live, new_ids, _placed(new_ids, texts, text_dim))
     row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
     was_available = live.catalog.is_available
-    live = checkpoints.described_anew(live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row))
+    live = checkpoints.with_new_descriptions(
+        live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row)
+    )
     changed = np.flatnonzero((was_available != live.catalog.is_available)[:n_known])
     returned = changed[live.catalog.is_available[changed]]
     floors = _floors(lake, [live.catalog.item_ids[n] for n in np.setdiff1d(changed, returned)]) if len(changed) else None
@@ -110,7 +112,7 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     online = night.online
     counts = np.zeros(0) if online is None else online.popularity.counts[-1]
     is_warm_item = np.pad(counts > 0, (0, len(row) - len(counts)))
-    return State(live, shown, checkpoints.widened(night, live), step, news, n_known, is_warm_item, returned, floors)
+    return State(live, shown, checkpoints.on_catalog_of(night, live), step, news, n_known, is_warm_item, returned, floors)
 
 
 def _floors(lake: Lake, withdrawn: Sequence[str]) -> pl.DataFrame:
@@ -189,7 +191,7 @@ def moved(state: State, learnt: Learnt) -> list[str]:
     the items says that users without a list get one.
     """
     catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
-    rows = moved_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
+    rows = newly_popular_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
     rows = np.union1d(rows, np.concatenate([np.arange(state.n_known_items, len(catalog)), state.returned]))
     if not len(rows):
         return described
@@ -225,7 +227,7 @@ def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConf
     else:
         near = neighbours(vectors, catalog.is_available, k_near, config.approximate_above)
         similar = Neighbours(near.item[rows], near.similarity[rows])
-    anyone = anybody(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
+    anyone = fallback_list(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
     return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
 
 

@@ -13,17 +13,17 @@ import pyarrow as pa
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
-from models.evaluation.comparison import lifts, rank_recommender, summary
+from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
 from models.events import Ints, ragged_rows
 from models.metrics.ranking import Ranking
-from models.metrics.summary import deciding, means
+from models.metrics.summary import deciding_metric, means
 from models.night import Fit, fit_past, refit
-from models.online.begin import begin, sample_memory
+from models.online.begin import make_online_state, sample_memory
 from models.ranking.neighbours import neighbours
 from models.ranking.prior import Popularity
-from models.ranking.scorer import anybody, best_popularity_column
+from models.ranking.scorer import best_popularity_column, fallback_list
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
@@ -93,11 +93,11 @@ def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: E
         except checkpoints.UnreadableFormatError as error:
             log.warning("no comparison with the champion: %s", error)
     rankings |= rank_baselines(task)
-    decides = deciding(rankings.values())
+    decides = deciding_metric(rankings.values())
     best = best_baseline(rankings, decides)
     ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
     return Judged(
-        rows=[*summary(task, rankings), *lifts(task, rankings, evaluation, seed)],
+        rows=[*summary(task, rankings), *gains_over_baseline(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
         champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
@@ -143,7 +143,7 @@ def completed(
     popularity = popularity_now(dataset)
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
     live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
-    online = begin(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.held_out_from)
+    online = make_online_state(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.held_out_from)
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,
@@ -195,7 +195,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,
-        fallback=anybody(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
+        fallback=fallback_list(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
         neighbours=neighbours(current.live.item_vectors(), dataset.catalog.is_available, publish.n_similar, publish.approximate_above),
         seen_items=current.seen_items or SeenItems(current.hide_seen),
     )

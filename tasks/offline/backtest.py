@@ -20,7 +20,7 @@ from models.evaluation.comparison import differences, rank_recommender, segment_
 from models.evaluation.protocols import PROTOCOLS, Task, make_task
 from models.events import sample
 from models.metrics.ranking import Ranking
-from models.metrics.summary import nested
+from models.metrics.summary import nest_by_model
 from models.night import fit_past
 from models.training.training import OnEpoch
 from tasks.config import IngestConfig
@@ -135,7 +135,7 @@ def backtest(
                 rankings[name], details = rank_learner(task, text, recipe, deadline, on_epoch)
             seconds = clock.monotonic() - started + encoding_s
             costs[name] = {"seconds": round(seconds, 2), "peak_mib": round(peak_mib()), **details}
-    figures, asked_for = nested(summary(task, rankings)), (task, rankings, recipe.evaluation, recipe.seed)
+    figures, asked_for = nest_by_model(summary(task, rankings)), (task, rankings, recipe.evaluation, recipe.seed)
     by_segment = segment_differences(*asked_for)
     return {
         "protocol": protocol,

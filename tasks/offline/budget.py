@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.config import RecommenderConfig
 from models.evaluation.blend_choice import MAX_BLEND_ROWS
-from models.evaluation.evaluator import knows_less
+from models.evaluation.evaluator import rows_with_outdated_list
 from models.evaluation.protocols import Task
 from models.events import Ints, sample
 from models.night import new_model
@@ -56,7 +56,7 @@ def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: in
     is_new_slot = np.zeros(len(choice) + 1)
     is_new_slot[1 + np.unique(slots.of(events.time[choice]), return_index=True)[1]] = 1
     choice_s = np.arange(len(choice) + 1) * rates.fit + is_new_slot.cumsum() * rates.slot
-    again = np.empty(0, np.int64) if task.served is None else knows_less(task.served, task.test)
+    again = np.empty(0, np.int64) if task.served is None else rows_with_outdated_list(task.served, task.test)
     twice = 0.5 if len(again) else 0.0
     test_s = sum(_n_slots(task, rows) * rates.slot + len(rows) * (rates.row + rates.vector) for rows in (task.test, again))
     return Cost(fixed_s=MARGIN * (_prior_s(task, seed) + test_s), choice_s=MARGIN * (1 + twice) * choice_s)

@@ -18,8 +18,8 @@ from models.evaluation.baselines import best_half_life
 from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events, TemporalSplit
 from models.metrics.intervals import mean_difference
-from models.metrics.summary import METRICS, nested, summarise
-from models.online.replay import OnStep, ReplayConfig, Replayed, known_policies
+from models.metrics.summary import METRICS, nest_by_model, summarise
+from models.online.replay import OnStep, ReplayConfig, ReplayResult, known_policies
 from models.online.replay import replay as run
 from models.version.checkpoint import Checkpoint
 from tasks import process
@@ -158,14 +158,14 @@ class Nights:
         return learning.completed(data, learnt, recipe.model, recipe.train, recipe.increment, recipe.seed)
 
 
-def figures(replayed: Replayed, wanted: Sequence[str], n_items: int) -> dict[str, Any]:
+def figures(replayed: ReplayResult, wanted: Sequence[str], n_items: int) -> dict[str, Any]:
     """Policy -> its figures over all events, by segment, and its cost."""
     rankings = {name: replayed.rankings[name] for name in wanted if name in replayed.rankings}
-    found = nested(summarise(rankings, replayed.segments, n_items))
+    found = nest_by_model(summarise(rankings, replayed.segments, n_items))
     return {name: {**of_policy, "seconds_per_step": round(replayed.seconds[name], 4)} for name, of_policy in found.items()}
 
 
-def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dict[str, Any]:
+def differences(evaluator: Evaluator, replayed: ReplayResult, recipe: Recipe) -> dict[str, Any]:
     """What nightly and increments have more than the others, with 95 % intervals (resampling users); NDCG@10 by segment too."""
     if OURS not in replayed.rankings or not len(replayed.rows):
         return {}
@@ -190,7 +190,7 @@ def differences(evaluator: Evaluator, replayed: Replayed, recipe: Recipe) -> dic
     return out
 
 
-def curves(replayed: Replayed, since: int, step_s: int, n_points: int = 60) -> Curves:
+def curves(replayed: ReplayResult, since: int, step_s: int, n_points: int = 60) -> Curves:
     """The steps in at most n_points stretches of equal length."""
     last = int(replayed.step.max(initial=0)) + 1
     stretch = replayed.step // max(-(-last // n_points), 1)

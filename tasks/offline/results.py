@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import UserError
-from models.visible import plain
+from models.visible import to_json_value
 
 
 def check_writable(file: Path) -> None:
@@ -61,7 +61,7 @@ def save(result: dict[str, Any], file: Path) -> None:
 
 def to_json(result: dict[str, Any]) -> str:
     """A result as JSON text, with null for figures that are not finite."""
-    return json.dumps(plain(result), indent=2, default=str, allow_nan=False)
+    return json.dumps(to_json_value(result), indent=2, default=str, allow_nan=False)
 
 
 def _unfinished(file: Path) -> Path:

@@ -27,7 +27,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.models import Model
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from models.online.gate import Verdict
+from models.online.gate import UpdateDecision
 from models.results import MetricRow
 from tasks.registry.day_run import MINUTE, Day
 from tasks.registry.errors import DamagedError
@@ -101,7 +101,7 @@ def register_increment(
 
 
 def keep(
-    day: Day, verdict: Verdict, save: Callable[[], None], folder: Path, parent: Version, before: Watermarks, snapshot: int
+    day: Day, verdict: UpdateDecision, save: Callable[[], None], folder: Path, parent: Version, before: Watermarks, snapshot: int
 ) -> tuple[Version, Watermarks]:
     """Register what was learnt up to a snapshot, which `save` writes to the folder; gives the version to publish with its watermarks.
 
@@ -115,7 +115,7 @@ def keep(
     return register_increment(day, folder, parent, snapshot, verdict.figures, verdict.reason), Watermarks(snapshot, snapshot)
 
 
-def told(version: Version, verdict: Verdict, rows: Sequence[MetricRow], n_users: int) -> str:
+def told(version: Version, verdict: UpdateDecision, rows: Sequence[MetricRow], n_users: int) -> str:
     """One run in a line."""
     lead = leading({row.metric for row in rows if row.segment == "all"})
     overall = [row for row in rows if (row.segment, row.metric) == ("all", lead) and row.value is not None]

@@ -9,7 +9,7 @@ from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.evaluation.protocols import held_out
 from models.events import Catalog, Events, Floats, TemporalSplit
 from models.night import Fit, fit_past, refit
-from models.online.begin import begin, sample_memory
+from models.online.begin import make_online_state, sample_memory
 from models.ranking.prior import Popularity
 from models.version.checkpoint import Checkpoint
 from tests.models.planted import QUICK, TINY
@@ -68,5 +68,5 @@ def completed(
         whitening=fit.whitening,
         live=live,
         past=None,
-        online=begin(evaluator, fit, sample, curve.squares, popularity, increment, held_out_from),
+        online=make_online_state(evaluator, fit, sample, curve.squares, popularity, increment, held_out_from),
     )

@@ -22,7 +22,7 @@ from models.night import Fit, fit_past
 from models.online.increment import learn, with_popularity
 from models.online.prequential import Queries, predict
 from models.results import RankedLists
-from models.version.checkpoint import Checkpoint, grown, widened
+from models.version.checkpoint import Checkpoint, on_catalog_of, with_new_items
 from tests.models.a_night import INCREMENT, completed
 from tests.models.planted import HOUR, QUICK, TINY, make_events, random_text, walks
 
@@ -164,7 +164,7 @@ def learn_past(events: Events, seed: int, text: Floats | None = None) -> Past:
 def spend_minute(night: Checkpoint, events: Events, seed: int) -> tuple[Checkpoint, Events]:
     """A minute in which some users, one of them new, take something old or new; gives the version after it, and all events."""
     rng = np.random.default_rng(seed)
-    live = grown(night, ["new"], np.zeros((1, len(night.whitening.centre)), np.float32))
+    live = with_new_items(night, ["new"], np.zeros((1, len(night.whitening.centre)), np.float32))
     n_items, as_of = len(live.catalog), live.as_of
     takers = np.unique([*rng.integers(0, events.n_users, 8), events.n_users])
     fresh = [(int(user), int(rng.integers(0, n_items)), as_of + n) for n, user in enumerate(takers)]
@@ -178,7 +178,7 @@ def spend_minute(night: Checkpoint, events: Events, seed: int) -> tuple[Checkpoi
     asked = np.full(len(takers), as_of + 60)
     queries = Queries(known, asked, trend, step.user[is_new], step.item[is_new])
     candidates = predict(live.scorer(), queries, INCREMENT.blend_candidates).candidates
-    learnt, verdict = learn(live, widened(night, live), step, is_new, as_of + 21, candidates, INCREMENT, seed)
+    learnt, verdict = learn(live, on_catalog_of(night, live), step, is_new, as_of + 21, candidates, INCREMENT, seed)
     return (learnt if verdict.passed else with_popularity(live, step, is_new, as_of + 21)), every
 
 

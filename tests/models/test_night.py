@@ -12,11 +12,11 @@ from models.config import EvaluationConfig
 from models.evaluation.baselines import rank_baselines
 from models.evaluation.blend_choice import choose_blend
 from models.evaluation.comparison import rank_recommender
-from models.evaluation.evaluator import Evaluator, knows_less, make_evaluator, served_vectors
+from models.evaluation.evaluator import Evaluator, make_evaluator, rows_with_outdated_list, served_vectors
 from models.evaluation.protocols import Task, held_out
 from models.events import Events, Floats, TemporalSplit, sample
 from models.night import Fit, fit_past, make_judge, new_model, refit, training_offsets
-from models.ranking.prior import HALF_LIVES_H, Slots, single
+from models.ranking.prior import HALF_LIVES_H, Slots, single_popularity
 from models.results import SeenItems
 from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, walks
 
@@ -51,7 +51,7 @@ def test_a_blend_is_chosen_for_lists_made_before_a_basket_too() -> None:
     served = replace(evaluator, delay_s=60)
     newest = np.sort(events.by_time[-160:])
     first = {row for row in newest if events.position[row] % 4 == 0}
-    assert set(newest) - set(knows_less(served, newest)) == first, "all but the first line of each"
+    assert set(newest) - set(rows_with_outdated_list(served, newest)) == first, "all but the first line of each"
     known = served_vectors(fit.weights.model, served, newest)
     items = fit.weights.item_vectors()
     ranking = served.rank_blend(newest, known, items, fit.blend, items @ fit.weights.mean_vector, fit.weights.is_cold)
@@ -60,7 +60,7 @@ def test_a_blend_is_chosen_for_lists_made_before_a_basket_too() -> None:
 
 def test_an_item_that_is_yet_to_come_is_out_of_the_softmax_of_its_past() -> None:
     events = make_events([(0, 0, 0), (0, 1, HOUR), (1, 2, 2 * HOUR), (1, 0, 2 * HOUR + 1)], n_items=4)
-    offsets = training_offsets(events, Slots(0, HOUR), single(ALL_TIME), CPU)
+    offsets = training_offsets(events, Slots(0, HOUR), single_popularity(ALL_TIME), CPU)
     there = offsets.prior.isfinite()
     assert there.tolist() == [[True, False, False, False], [True, True, False, False], [True, True, True, False]]
     assert offsets.slot.tolist() == [0, 1, 2, 2]
@@ -68,7 +68,7 @@ def test_an_item_that_is_yet_to_come_is_out_of_the_softmax_of_its_past() -> None
 
 def test_every_target_of_training_has_a_finite_offset() -> None:
     events = random_events()
-    offsets = training_offsets(events, Slots.over(events.time, 40), single(0), CPU)
+    offsets = training_offsets(events, Slots.over(events.time, 40), single_popularity(0), CPU)
     assert offsets.prior[torch.from_numpy(offsets.slot), torch.from_numpy(events.item)].isfinite().all()
 
 
@@ -77,7 +77,7 @@ def test_changing_the_future_changes_no_training_offset_before_it() -> None:
     slots = Slots.over(events.time, 40)
     border = slots.begin(20)
     changed = replace(events, item=np.where(events.time >= border, (events.item + 3) % 30, events.item))
-    one, other = (training_offsets(each, slots, single(2), CPU) for each in (events, changed))
+    one, other = (training_offsets(each, slots, single_popularity(2), CPU) for each in (events, changed))
     past = torch.from_numpy(np.unique(one.slot[events.time < border]))
     assert torch.equal(one.prior[past], other.prior[past])
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.config import EvaluationConfig
 from models.evaluation.baselines import BASELINES, rank_baseline
-from models.evaluation.comparison import differences, lifts, segment_differences, summary
+from models.evaluation.comparison import differences, gains_over_baseline, segment_differences, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, make_task
 from models.events import Events, TemporalSplit
@@ -59,7 +59,7 @@ def test_the_table_has_every_model_segment_and_metric_once_and_the_lift_over_the
     rows = summary(task, rankings)
     keys = [(row.model, row.segment, row.metric) for row in rows]
     assert len(keys) == len(set(keys)) == 4 * (5 * 3 + 1)
-    (gain,) = lifts(task, rankings, CONFIG, seed=0)
+    (gain,) = gains_over_baseline(task, rankings, CONFIG, seed=0)
     assert (gain.model, gain.segment, gain.metric, gain.n_events) == ("minutehand", "all", "ndcg_at_10_lift", n_test)
     assert gain.value == pytest.approx(1 - 1 / np.log2(3)), "over item_knn, the best of the three"
     assert gain.low == pytest.approx(gain.value)
@@ -75,7 +75,7 @@ def test_no_test_events_give_a_table_without_figures_and_no_lift() -> None:
     rows = summary(task, rankings)
     assert {row.model for row in rows} == set(rankings)
     assert {row.value for row in rows} == {None}
-    assert lifts(task, rankings, CONFIG, seed=0) == []
+    assert gains_over_baseline(task, rankings, CONFIG, seed=0) == []
     assert differences(task, rankings, CONFIG, seed=0) == {}
     assert segment_differences(task, rankings, CONFIG, seed=0) == {}
 
@@ -85,7 +85,7 @@ def test_the_lift_is_the_difference_to_the_best_baseline() -> None:
     ranks = [1, 11] * (len(task.test) // 2) + [1] * (len(task.test) % 2)
     rankings = {"minutehand": ranking(ranks, task.train.n_items, served=ranks[::-1])}
     rankings |= {name: rank_baseline(name, task)[0] for name in BASELINES}
-    served, known = lifts(task, rankings, CONFIG, seed=4)
+    served, known = gains_over_baseline(task, rankings, CONFIG, seed=4)
     assert (served.metric, known.metric) == ("ndcg_at_10_served_lift", "ndcg_at_10_lift")
     found = differences(task, rankings, CONFIG, seed=4)
     (best,) = [each for each in found.values() if each["is_best_baseline"]]
@@ -102,7 +102,7 @@ def test_the_best_baseline_is_the_one_whose_lists_are_best_as_they_are_served() 
         "item_knn": ranking([1] * n, served=[9] * n),
         "recent_popular": ranking([5] * n, served=[3] * n),
     }
-    served, known = lifts(task, rankings, CONFIG, seed=0)
+    served, known = gains_over_baseline(task, rankings, CONFIG, seed=0)
     assert served.value == pytest.approx(1 / np.log2(3) - 1 / 2), "over recent popularity"
     assert known.value == 0, "over item-kNN, which knows the event before"
     assert differences(task, rankings, CONFIG, seed=0)["recent_popular"]["is_best_baseline"]

@@ -17,7 +17,7 @@ from models.evaluation.item_knn import ItemKnn
 from models.evaluation.protocols import Task, leave_one_out, make_task, temporal
 from models.events import Events, Floats, Ints, TemporalSplit
 from models.metrics.ranking import Ranking
-from models.metrics.summary import means, nested
+from models.metrics.summary import means, nest_by_model
 from models.night import fit_past
 from models.ranking.blend import starting_blend
 from models.sequence.weights import Weights
@@ -241,7 +241,7 @@ def test_how_trendy_events_are_is_found_out_once_for_both_kinds_of_lists() -> No
 def test_segments_count_every_test_event_once_and_empty_ones_have_no_figure() -> None:
     events = random_events()
     task = leave_one_out(events, CONFIG, seed=0)
-    found = nested(summary(task, {"most_popular": rank_baseline("most_popular", task)[0]}))["most_popular"]
+    found = nest_by_model(summary(task, {"most_popular": rank_baseline("most_popular", task)[0]}))["most_popular"]
     assert sum(part["n_events"] for part in found["segments"].values()) == len(task.test)
     assert found["segments"]["cold_user_warm_item"] == {"n_events": 0, "ndcg_at_10": None, "hr_at_10": None, "mrr": None}
 

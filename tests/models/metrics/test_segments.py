@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.metrics.segments import SEGMENTS, known, segment_masks
+from models.metrics.segments import SEGMENTS, segment_masks, warm_masks
 from tests.models.planted import make_events, random_events
 
 
@@ -23,12 +23,12 @@ def test_each_of_the_four_combinations_has_its_segment() -> None:
 
 def test_every_event_is_in_exactly_one_segment_besides_all() -> None:
     events = random_events(n_users=80)
-    users, items = known(events.before(int(np.median(events.time))))
+    users, items = warm_masks(events.before(int(np.median(events.time))))
     masks = segment_masks(users[events.user], items[events.item])
     assert np.sum([masks[name] for name in SEGMENTS[1:]], axis=0).tolist() == [1] * len(events)
 
 
 def test_known_is_who_or_what_has_an_event_in_the_past_whoever_comes_later() -> None:
-    users, items = known(make_events([(0, 2, 1), (2, 0, 9)], n_items=4).before(5))
+    users, items = warm_masks(make_events([(0, 2, 1), (2, 0, 9)], n_items=4).before(5))
     assert users.tolist() == [True, False, False]
     assert items.tolist() == [False, False, True, False]

@@ -10,7 +10,7 @@ import pytest
 
 from models.metrics.ranking import Ranking
 from models.metrics.segments import segment_masks
-from models.metrics.summary import FIGURES, METRICS, SERVED, deciding, means, nested, summarise
+from models.metrics.summary import FIGURES, METRICS, SERVED, deciding_metric, means, nest_by_model, summarise
 
 NOTHING = Ranking.join([])
 TWO = Ranking(np.array([1, 20]), np.array([np.arange(10), np.arange(5, 15)]))
@@ -30,8 +30,8 @@ def test_where_ranks_of_served_lists_are_known_their_ndcg_comes_first_and_decide
     assert joined.served is not None
     assert joined.served.tolist() == [20, 3, 3]
     assert Ranking.join([served, TWO]).served is None
-    assert (deciding([served, joined]), deciding([served, TWO])) == (SERVED, "ndcg_at_10")
-    assert list(nested(summarise({"a": served}, MASKS))["a"]["segments"]["warm_user_warm_item"]) == ["n_events", SERVED, *METRICS]
+    assert (deciding_metric([served, joined]), deciding_metric([served, TWO])) == (SERVED, "ndcg_at_10")
+    assert list(nest_by_model(summarise({"a": served}, MASKS))["a"]["segments"]["warm_user_warm_item"]) == ["n_events", SERVED, *METRICS]
 
 
 def test_every_model_has_every_segment_and_metric_once_and_coverage_where_the_catalogue_is_known() -> None:
@@ -55,7 +55,7 @@ def test_no_events_give_no_figure_rather_than_zero() -> None:
 
 
 def test_json_has_the_figures_of_all_events_at_the_top_and_the_segments_below() -> None:
-    found = nested(summarise({"a": TWO, "b": TWO}, MASKS | {"trending_item": np.array([False, True])}, 30))
+    found = nest_by_model(summarise({"a": TWO, "b": TWO}, MASKS | {"trending_item": np.array([False, True])}, 30))
     assert list(found) == ["a", "b"]
     assert list(found["a"]) == [*FIGURES, "segments"]
     assert {name: found["a"][name] for name in METRICS} == means(TWO)

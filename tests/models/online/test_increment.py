@@ -18,7 +18,7 @@ from models.online import increment
 from models.online.gate import judge_increment
 from models.online.increment import learn, with_popularity
 from models.online.prequential import Queries, predict
-from models.version.checkpoint import Checkpoint, described_anew, grown, load, save, widened
+from models.version.checkpoint import Checkpoint, load, on_catalog_of, save, with_new_descriptions, with_new_items
 from tests.models.a_night import INCREMENT, after_a_night
 from tests.models.planted import HOUR, make_events, random_events, random_text, walks
 
@@ -137,14 +137,14 @@ def test_as_many_events_teach_again_beside_each_new_one_as_are_asked_for(n_steps
 
 def test_a_grown_catalog_moves_no_row_and_its_new_item_can_be_learnt() -> None:
     live = walkers()
-    bigger = grown(live, ["new"], random_text(1, seed=5))
+    bigger = with_new_items(live, ["new"], random_text(1, seed=5))
     assert bigger.catalog.item_ids == (*live.catalog.item_ids, "new")
     vectors, old = bigger.live.item_vectors(), live.live.item_vectors()
     assert torch.equal(vectors[:N_ITEMS], old)
     assert vectors[N_ITEMS].norm() == pytest.approx(1, abs=1e-5)
     events, is_due = newcomers(6, live.as_of, new=1)
     events = replace(events, item=np.where(is_due, N_ITEMS, events.item), n_items=N_ITEMS + 1)
-    learnt, verdict = learn(bigger, widened(live, bigger), events, is_due, int(events.time.max()) + 1, None, INCREMENT, seed=3)
+    learnt, verdict = learn(bigger, on_catalog_of(live, bigger), events, is_due, int(events.time.max()) + 1, None, INCREMENT, seed=3)
     assert verdict.passed, verdict.reason
     assert all(bool(value.isfinite().all()) for value in learnt.live.model.state_dict().values())
     assert not torch.equal(learnt.live.item_vectors()[N_ITEMS], vectors[N_ITEMS])
@@ -155,10 +155,10 @@ def test_a_new_item_without_text_does_not_slow_the_learning_of_others() -> None:
     live = walkers()
     steps = []
     for text in (random_text(1, seed=5), np.zeros((1, 16), np.float32)):
-        bigger = grown(live, ["new"], text)
+        bigger = with_new_items(live, ["new"], text)
         events, is_due = newcomers(6, live.as_of, new=1)
         events = replace(events, item=np.where(is_due & (events.user < 2), N_ITEMS, events.item), n_items=N_ITEMS + 1)
-        learnt = learn(bigger, widened(live, bigger), events, is_due, int(events.time.max()) + 1, None, INCREMENT, seed=3)[0]
+        learnt = learn(bigger, on_catalog_of(live, bigger), events, is_due, int(events.time.max()) + 1, None, INCREMENT, seed=3)[0]
         assert learnt.online is not None
         touched = np.unique(events.item[is_due & (events.user >= 2)])
         moved = learnt.live.model.items.delta[touched] - bigger.live.model.items.delta[touched]
@@ -172,12 +172,14 @@ def test_a_new_item_without_text_does_not_slow_the_learning_of_others() -> None:
 
 def test_items_described_anew_or_without_a_text_are_no_drift() -> None:
     live = walkers()
-    anew = described_anew(live, dict(enumerate(random_text(N_ITEMS, seed=9))), {})
-    bigger = grown(anew, [f"new-{n}" for n in range(N_ITEMS)], None)
+    anew = with_new_descriptions(live, dict(enumerate(random_text(N_ITEMS, seed=9))), {})
+    bigger = with_new_items(anew, [f"new-{n}" for n in range(N_ITEMS)], None)
     events, is_due = newcomers(N_ITEMS, live.as_of, new=1)
     events = replace(events, item=np.where(is_due, N_ITEMS + events.user, events.item), n_items=2 * N_ITEMS)
     as_of = int(events.time.max()) + 1
-    _, verdict = learn(bigger, widened(live, bigger), events, is_due, as_of, None, INCREMENT.model_copy(update={"max_drift": 0.5}), seed=3)
+    _, verdict = learn(
+        bigger, on_catalog_of(live, bigger), events, is_due, as_of, None, INCREMENT.model_copy(update={"max_drift": 0.5}), seed=3
+    )
     assert verdict.passed, verdict.reason
     assert verdict.figures["drift"] < 0.2
 
@@ -205,7 +207,7 @@ def test_only_due_events_teach_and_only_their_items_move(monkeypatch: pytest.Mon
 
 def test_a_late_event_on_a_new_item_breaks_nothing() -> None:
     live = walkers()
-    bigger = grown(live, ["new"], None)
+    bigger = with_new_items(live, ["new"], None)
     events = make_events(
         [(0, 3, live.as_of - 300 * HOUR), (0, N_ITEMS, live.as_of - 200 * HOUR), (0, 4, live.as_of + 5)], n_items=N_ITEMS + 1
     )

@@ -14,8 +14,8 @@ from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.events import Events
 from models.metrics.summary import summarise
 from models.online import replay as replay_module
-from models.online.gate import Verdict
-from models.online.replay import ALL_SEGMENTS, Policy, ReplayConfig, Replayed, known_policies, replay
+from models.online.gate import UpdateDecision
+from models.online.replay import ALL_SEGMENTS, Policy, ReplayConfig, ReplayResult, known_policies, replay
 from models.sequence.weights import LIST_DELAY_S
 from models.version.checkpoint import Checkpoint
 from tests.models.a_night import INCREMENT, after_a_night
@@ -51,12 +51,12 @@ CONFIG = ReplayConfig(BEGIN, BEGIN + 40 * HOUR, 2 * HOUR, night_s=20 * HOUR, lis
 
 
 @pytest.fixture(scope="module")
-def replayed() -> Replayed:
+def replayed() -> ReplayResult:
     policies = [policy for policy in known_policies(INCREMENT) if policy.name != "retrained_each_step"]
     return replay(evaluator_of(history()), policies, night, CONFIG)
 
 
-def test_every_policy_ranks_the_same_events_once(replayed: Replayed) -> None:
+def test_every_policy_ranks_the_same_events_once(replayed: ReplayResult) -> None:
     events = history()
     rows = np.flatnonzero((events.time >= CONFIG.since) & (events.time < CONFIG.until))
     assert np.array_equal(np.sort(replayed.rows), rows)
@@ -66,7 +66,7 @@ def test_every_policy_ranks_the_same_events_once(replayed: Replayed) -> None:
     assert np.array_equal(replayed.step, (events.time[replayed.rows] - CONFIG.since) // CONFIG.step_s)
 
 
-def test_a_frozen_table_gives_all_newcomers_of_a_night_the_same_list(replayed: Replayed) -> None:
+def test_a_frozen_table_gives_all_newcomers_of_a_night_the_same_list(replayed: ReplayResult) -> None:
     events = history()
     is_first_night = events.time[replayed.rows] < CONFIG.since + CONFIG.night_s
     new = is_first_night & ~replayed.segments["warm_user_warm_item"] & ~replayed.segments["warm_user_cold_item"]
@@ -75,7 +75,7 @@ def test_a_frozen_table_gives_all_newcomers_of_a_night_the_same_list(replayed: R
     assert len(np.unique(replayed.rankings["nightly_fresh_lists"].top[new], axis=0)) > 1
 
 
-def test_nights_help_where_the_order_changes_and_increments_help_before_the_night(replayed: Replayed) -> None:
+def test_nights_help_where_the_order_changes_and_increments_help_before_the_night(replayed: ReplayResult) -> None:
     policies = [policy for policy in known_policies(INCREMENT) if policy.name in replayed.rankings]
     shops = [replayed, *(replay(evaluator_of(history(seed)), policies, night, CONFIG) for seed in (0, 2, 3, 4))]
     quality = {policy.name: np.mean([shop.rankings[policy.name].ndcg_at_10.mean() for shop in shops]) for policy in policies}
@@ -83,7 +83,7 @@ def test_nights_help_where_the_order_changes_and_increments_help_before_the_nigh
     assert quality["nightly_and_increments"] > quality["nightly_fresh_lists"]
 
 
-def test_segments_cut_the_events_into_parts(replayed: Replayed) -> None:
+def test_segments_cut_the_events_into_parts(replayed: ReplayResult) -> None:
     names = ("warm_user_warm_item", "warm_user_cold_item", "cold_user_warm_item", "cold_user_cold_item")
     assert np.sum([replayed.segments[name] for name in names], axis=0).tolist() == [1] * len(replayed.rows)
     assert replayed.segments["all"].all()
@@ -134,7 +134,7 @@ def test_a_step_has_learnt_what_a_list_at_its_begin_can_know_and_every_event_onc
 
     def learning(live: Checkpoint, _: Checkpoint, events: Events, is_due: np.ndarray, as_of: int, candidates: Any, *given: Any) -> Any:
         learnt.append((as_of, events.time[is_due], len(candidates.is_out)))
-        return live, Verdict(True, "", {})
+        return live, UpdateDecision(True, "", {})
 
     monkeypatch.setattr(replay_module, "learn", learning)
     events = history()

@@ -24,7 +24,7 @@ from models.ranking.blend import (
     trendiness,
     user_features,
 )
-from models.ranking.candidates import Candidates, pick_candidates, weigher
+from models.ranking.candidates import Candidates, candidate_scorer, pick_candidates
 from models.ranking.prior import HALF_LIVES_H, N_SHARES, Slots
 from models.training.blend_fit import fit_blend
 from tests.models.planted import HOUR, make_events
@@ -110,7 +110,7 @@ def test_candidates_are_weighed_by_the_formula_that_ranks_the_catalogue() -> Non
     repeats = had_before(np.arange(ROWS) % ITEMS)
     picked = pick_candidates(who, sequence, state, repeats, None, torch.zeros(ROWS, dtype=torch.int64), n_each=ITEMS)
     everything = combine(Blend(mixture.numpy(), gate.numpy(), repeat.numpy(), TREND), who, {"sequence": sequence}, state, repeats)
-    weighed = weigher(picked)(mixture, gate, repeat)
+    weighed = candidate_scorer(picked)(mixture, gate, repeat)
     assert (~picked.is_out).sum() == ROWS * ITEMS, "every item is a candidate once"
     assert torch.allclose(weighed[~picked.is_out].view(ROWS, ITEMS), everything, atol=1e-4)
 

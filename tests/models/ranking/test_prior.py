@@ -17,10 +17,10 @@ from models.ranking.prior import (
     Popularity,
     Slots,
     log_prior,
-    single,
+    popularity_by_slot,
+    single_popularity,
     slot_features,
     slot_log_prior,
-    walk,
 )
 from models.training.prior_fit import fit_prior
 from tests.models.planted import HOUR, make_events, random_events
@@ -95,7 +95,7 @@ def test_slots_cover_their_times_and_a_time_at_a_border_opens_the_next() -> None
 def test_a_slot_knows_what_happened_before_it_began_and_no_more() -> None:
     events = make_events([(0, 0, 0), (0, 1, 899), (0, 2, 900), (1, 2, 1000)], n_items=3)
     slots = Slots(0, 900)
-    known = {slot: popularity.counts[ALL_TIME].tolist() for slot, popularity in walk(events, slots, np.array([0, 1, 2]))}
+    known = {slot: popularity.counts[ALL_TIME].tolist() for slot, popularity in popularity_by_slot(events, slots, np.array([0, 1, 2]))}
     assert known == {0: [0, 0, 0], 1: [1, 1, 0], 2: [1, 1, 2]}
 
 
@@ -117,8 +117,8 @@ def test_changing_the_future_changes_no_slot_up_to_it() -> None:
 
 def test_a_single_popularity_ranks_as_its_counts_do() -> None:
     features = torch.from_numpy(learnt(4 * HOUR, [0, 0, 0, 1, 1, 2], [0, 0, 0, 3 * HOUR, 4 * HOUR, 4 * HOUR]).features())
-    assert log_prior(features, torch.from_numpy(single(ALL_TIME))).argsort(descending=True).tolist() == [0, 1, 2]
-    assert log_prior(features, torch.from_numpy(single(ONE_HALF_LIFE))).argsort(descending=True).tolist() == [1, 2, 0]
+    assert log_prior(features, torch.from_numpy(single_popularity(ALL_TIME))).argsort(descending=True).tolist() == [0, 1, 2]
+    assert log_prior(features, torch.from_numpy(single_popularity(ONE_HALF_LIFE))).argsort(descending=True).tolist() == [1, 2, 0]
 
 
 def test_the_log_prior_of_slots_is_that_of_their_features() -> None:
@@ -153,7 +153,7 @@ def test_a_prior_of_hardly_any_events_is_finite(n_items: int) -> None:
 
 def test_a_night_counts_the_clicks_of_a_bot_as_less_than_two() -> None:
     events = make_events([*((0, 0, second) for second in range(5000)), (1, 1, 1), (2, 1, 2)], n_items=2)
-    ((_, popularity),) = walk(events, Slots(0, 3600), np.array([2]))
+    ((_, popularity),) = popularity_by_slot(events, Slots(0, 3600), np.array([2]))
     assert popularity.counts[ALL_TIME, 0] < 2 == popularity.counts[ALL_TIME, 1]
 
 

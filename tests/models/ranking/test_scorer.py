@@ -14,7 +14,7 @@ from models.events import Earlier, Events, Floats
 from models.ranking.blend import popularity_only, starting_blend
 from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H, Popularity
-from models.ranking.scorer import EXPLAINING_EVENTS, Scorer, anybody, best_popularity_column
+from models.ranking.scorer import EXPLAINING_EVENTS, Scorer, best_popularity_column, fallback_list
 from models.results import RankedLists
 from models.sequence.recommender import ItemTower
 from models.sequence.users import target_vectors, vectors_at
@@ -84,7 +84,7 @@ def test_the_item_tower_runs_over_all_items_once_a_version_and_then_over_those_o
     first, second = (scorer.rank(events, 1, 10) for _ in range(2))
     assert sorted(n_rows) == [2, 2, N_ITEMS]
     assert np.array_equal(first.item, second.item)
-    monkeypatch.setattr("models.sequence.users.embedded", lambda model, events: (model.items(), None))
+    monkeypatch.setattr("models.sequence.users.embed_items", lambda model, events: (model.items(), None))
     assert np.allclose(scorer.rank(events, 1, 10).score, first.score, atol=1e-4)
 
 
@@ -213,7 +213,7 @@ def test_the_reason_is_an_item_of_the_user_s_history_and_never_the_item_itself()
 def test_the_list_for_nobody_is_by_popularity_and_leaves_out_what_is_gone() -> None:
     events = make_events([(n, item, n) for n, item in enumerate([2, 2, 2, 1, 1, 0])], n_items=4)
     features = popularity_of(events, 10)
-    everyone = anybody(features, np.array([True, True, False, True]), len(HALF_LIVES_H), 10)
+    everyone = fallback_list(features, np.array([True, True, False, True]), len(HALF_LIVES_H), 10)
     assert everyone.user_ids == ("*",)
     assert everyone.item[everyone.item >= 0].tolist() == [1, 0, 3]
     assert everyone.probability[everyone.item >= 0] == pytest.approx([2 / 6, 1 / 6, 0])

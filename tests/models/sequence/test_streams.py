@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.events import Windows, training_windows
-from models.sequence.streams import bucketed, make_batch, padded
+from models.sequence.streams import bucket_by_length, make_batch, padded_length
 from tests.models.planted import make_events, random_events
 
 EVENTS = make_events([(0, 3, 10), (0, 4, 20), (0, 5, 35), (1, 6, 12)], n_items=7, kinds=[0, 1, 0, 1])
@@ -69,39 +69,39 @@ def test_of_windows_with_few_targets_only_the_last_tokens_are_asked() -> None:
 def test_every_event_is_the_target_of_the_batches_of_an_epoch_exactly_once() -> None:
     events = random_events()
     windows = training_windows(events, 5)
-    rows = [batch.rows[batch.is_target] for which in bucketed(windows.length, 40) for batch in [make_batch(events, windows, which)]]
+    rows = [batch.rows[batch.is_target] for which in bucket_by_length(windows.length, 40) for batch in [make_batch(events, windows, which)]]
     assert sorted(torch.cat(rows).tolist()) == list(range(len(events)))
 
 
 @given(st.lists(st.integers(1, 30), max_size=60), st.integers(1, 100), st.booleans())
 def test_buckets_hold_every_window_once_and_no_more_tokens_than_allowed(lengths: list[int], batch_events: int, is_shuffled: bool) -> None:
     length = np.array(lengths, np.int64)
-    groups = list(bucketed(length, batch_events, np.random.default_rng(0) if is_shuffled else None))
+    groups = list(bucket_by_length(length, batch_events, np.random.default_rng(0) if is_shuffled else None))
     assert sorted(np.concatenate([np.empty(0, np.int64), *groups]).tolist()) == list(range(len(length)))
     assert all(len(group) == 1 or len(group) * length[group].max() <= batch_events for group in groups)
 
 
 def test_windows_of_like_length_go_together() -> None:
     length = np.array([1, 9, 1, 9, 1, 9])
-    assert {frozenset(length[group].tolist()) for group in bucketed(length, 27)} == {frozenset({9}), frozenset({1})}
+    assert {frozenset(length[group].tolist()) for group in bucket_by_length(length, 27)} == {frozenset({9}), frozenset({1})}
 
 
 def test_the_order_of_batches_is_the_generator_s_alone() -> None:
     length = np.arange(1, 60) % 7 + 1
-    first, again, other = ([group.tolist() for group in bucketed(length, 20, np.random.default_rng(seed))] for seed in (5, 5, 6))
+    first, again, other = ([group.tolist() for group in bucket_by_length(length, 20, np.random.default_rng(seed))] for seed in (5, 5, 6))
     assert first == again != other
 
 
 @given(st.integers(1, 5000), st.integers(0, 5000))
 def test_a_batch_is_padded_little(length: int, more: int) -> None:
     longest = length + more
-    there = padded(length, longest)
+    there = padded_length(length, longest)
     assert length <= there <= min(longest, length * 1.125)
-    assert padded(there, longest) == there
+    assert padded_length(there, longest) == there
 
 
 def test_an_octave_of_lengths_is_padded_to_eight() -> None:
-    assert len({padded(n, 10_000) for n in range(1025, 2049)}) == 8
+    assert len({padded_length(n, 10_000) for n in range(1025, 2049)}) == 8
 
 
 def test_a_short_batch_is_padded_beyond_its_own_windows() -> None:

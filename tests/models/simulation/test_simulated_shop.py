@@ -12,7 +12,7 @@ import torch
 
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import BASELINES, rank_baselines
-from models.evaluation.comparison import lifts, rank_recommender, summary
+from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator, make_evaluator
 from models.evaluation.protocols import Task, held_out
 from models.events import Events, Ints, TemporalSplit
@@ -76,7 +76,7 @@ def test_the_recommender_beats_all_three_baselines_clearly(learnt: Learnt) -> No
     theirs = [rows[name, "all", "ndcg_at_10"].value for name in BASELINES]
     assert ours is not None
     assert all(ours > 1.2 * (value or 0) > 0 for value in theirs)
-    gains = lifts(task, rankings, EVALUATION, seed=0)
+    gains = gains_over_baseline(task, rankings, EVALUATION, seed=0)
     assert [gain.metric for gain in gains] == ["ndcg_at_10_served_lift", "ndcg_at_10_lift"]
     assert all((gain.low or 0) > 0 for gain in gains)
     assert (rows["minutehand", "warm_user_cold_item", "ndcg_at_10"].value or 0) > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.text.language import MULTILINGUAL, foreign, warning
+from models.text.language import MULTILINGUAL, foreign_script, language_warning
 
 BUNDLED = "all-MiniLM-L6-v2"
 ENGLISH = [
@@ -37,7 +37,7 @@ GERMAN = ["Winterjacke für Herren", "Tisch mit vier Stühlen", "Der Herr der Ri
     ],
 )
 def test_a_language_that_is_not_english_is_recognised(texts: list[str], how: str) -> None:
-    found = foreign(texts)
+    found = foreign_script(texts)
     assert found is not None
     assert found[0] == how
 
@@ -55,25 +55,25 @@ def test_a_language_that_is_not_english_is_recognised(texts: list[str], how: str
     ],
 )
 def test_nothing_is_said_of_english_and_of_what_is_in_doubt(texts: list[str]) -> None:
-    assert foreign(texts) is None
+    assert foreign_script(texts) is None
 
 
 def test_the_share_is_that_of_the_texts_with_letters() -> None:
-    assert foreign([*RUSSIAN, "Tea", "42"]) == ("in Cyrillic letters", 0.75)
+    assert foreign_script([*RUSSIAN, "Tea", "42"]) == ("in Cyrillic letters", 0.75)
 
 
 @pytest.mark.parametrize(
     "encoder", [BUNDLED, "sentence-transformers/all-mpnet-base-v2", "/our/bge-small-en-v1.5", "/our/all-MiniLM-L6-v2/"]
 )
 def test_who_uses_an_encoder_of_english_is_told_which_setting_helps(encoder: str) -> None:
-    told = warning(encoder, CHINESE)
+    told = language_warning(encoder, CHINESE)
     assert told is not None
     assert told.startswith(f"about 100% of the item texts are in Chinese characters, and the encoder {encoder} knows English alone")
     assert f"set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly" in told
     assert "\n" not in told
-    assert warning(encoder, ENGLISH) is None
+    assert language_warning(encoder, ENGLISH) is None
 
 
 @pytest.mark.parametrize("encoder", [MULTILINGUAL, "intfloat/multilingual-e5-small", "/models/ours", "tiny"])
 def test_nothing_is_said_of_an_encoder_that_may_know_the_language(encoder: str) -> None:
-    assert warning(encoder, CHINESE) is None
+    assert language_warning(encoder, CHINESE) is None

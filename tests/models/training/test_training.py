@@ -17,7 +17,7 @@ from models.config import RecommenderConfig, TrainConfig
 from models.device import pick_device
 from models.events import Events, Windows, training_windows
 from models.night import new_model, training_offsets
-from models.ranking.prior import HALF_LIVES_H, Slots, single
+from models.ranking.prior import HALF_LIVES_H, Slots, single_popularity
 from models.sequence.recommender import Recommender
 from models.sequence.streams import make_batch
 from models.sequence.users import user_vectors
@@ -27,7 +27,7 @@ from tests.models.planted import QUICK, TINY, make_events, random_events, random
 
 CPU = torch.device("cpu")
 N_ITEMS = 24
-EVEN = single(len(HALF_LIVES_H))
+EVEN = single_popularity(len(HALF_LIVES_H))
 
 
 def fresh(seed: int = 0, n_items: int = N_ITEMS) -> Recommender:

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from models.config import IncrementConfig
-from models.events import cut
-from models.version.memory import CONTEXT_SHARE, WINDOW_EVENTS, Memory, newest_windows, remember
+from models.events import windows_as_users
+from models.version.memory import CONTEXT_SHARE, WINDOW_EVENTS, Memory, newest_windows, sample_windows
 from tests.models.planted import HOUR, make_events, random_events
 
 
 def memory_of(capacity: int = 30) -> Memory:
     events = random_events(n_users=60, n_events=600)
-    sample = remember(events, 1e9, capacity, 32, np.random.default_rng(0))
-    return Memory(cut(events, sample.windows), sample.is_held_out, torch.zeros(1, 30), np.zeros(1, np.int64))
+    sample = sample_windows(events, 1e9, capacity, 32, np.random.default_rng(0))
+    return Memory(windows_as_users(events, sample.windows), sample.is_held_out, torch.zeros(1, 30), np.zeros(1, np.int64))
 
 
 def test_recent_windows_are_likelier_to_be_kept() -> None:
     events = make_events([(user, 0, user * HOUR) for user in range(1000)], n_items=1)
-    sample = cut(events, remember(events, 100.0 * HOUR, 100, 32, np.random.default_rng(0)).windows)
+    sample = windows_as_users(events, sample_windows(events, 100.0 * HOUR, 100, 32, np.random.default_rng(0)).windows)
     assert sample.n_users == 100
     assert np.median(sample.time) > 800 * HOUR
     assert len(np.unique(sample.time)) == 100
@@ -28,7 +28,7 @@ def test_recent_windows_are_likelier_to_be_kept() -> None:
 
 def test_a_window_cut_out_of_a_longer_history_begins_with_context_that_weighs_nothing() -> None:
     events = make_events([(0, n % 5, n) for n in range(WINDOW_EVENTS + 20)], n_items=5)
-    sample = cut(events, remember(events, 1e9, 10, WINDOW_EVENTS, np.random.default_rng(0)).windows)
+    sample = windows_as_users(events, sample_windows(events, 1e9, 10, WINDOW_EVENTS, np.random.default_rng(0)).windows)
     last, first = (sample.where(sample.user == n) for n in range(2))
     assert len(first) == 20
     assert first.weight.all()
@@ -54,8 +54,8 @@ def test_what_is_remembered_halves_with_its_half_life_however_often_windows_are_
     config = IncrementConfig(memory_windows=200, memory_half_life_share=0.1)
     start = 10 * 86400
     events = make_events([(user, user % 30, user * start // 1000) for user in range(1000)], n_items=30)
-    sample = remember(events, 0.1 * start, 200, 32, np.random.default_rng(0))
-    memory = Memory(cut(events, sample.windows), sample.is_held_out, torch.zeros(1, 30), np.zeros(1, np.int64))
+    sample = sample_windows(events, 0.1 * start, 200, 32, np.random.default_rng(0))
+    memory = Memory(windows_as_users(events, sample.windows), sample.is_held_out, torch.zeros(1, 30), np.zeros(1, np.int64))
     rng = np.random.default_rng(1)
     for now in range(start, start + 86400, step_s):
         busy = make_events([(user, 1, now) for user in range(100)], n_items=30)

@@ -15,7 +15,7 @@ from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, Reco
 from models.errors import UserError
 from models.evaluation.evaluator import make_evaluator
 from models.metrics.summary import METRICS
-from models.online.gate import Verdict
+from models.online.gate import UpdateDecision
 from tasks.config import PublishConfig
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
@@ -323,7 +323,7 @@ def test_a_minute_knows_of_heavy_users_what_the_night_knew(
 
     quiet = prepared()
     everybody = read_histories(lake, data.user_ids, EVENT_WEIGHTS, 10)
-    again = steps.rank(quiet, steps.Learnt(quiet.live, Verdict(True, "nothing", {})), everybody, every).users
+    again = steps.rank(quiet, steps.Learnt(quiet.live, UpdateDecision(True, "nothing", {})), everybody, every).users
     assert again.user_ids == nightly.users.user_ids
     assert np.array_equal(again.item, nightly.users.item)
     assert np.allclose(again.score, nightly.users.score, atol=1e-5)

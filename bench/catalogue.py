@@ -21,7 +21,7 @@ from models.evaluation.protocols import make_task
 from models.training import training
 from tasks.config import IngestConfig
 from tasks.ingest.sources import ColumnMapping
-from tasks.offline.backtest import Recipe, rank_learner
+from tasks.offline.backtest import BacktestSettings, rank_learner
 from tasks.offline.files import Files, load
 
 WAYS = {"all items": 0.0, "a sample": float("inf")}
@@ -46,7 +46,7 @@ def cut(folder: Path, n_items: int, to: Path) -> None:
 def measure(folder: Path, n_items: int, minutes: float, threads: int, seed: int) -> dict[str, object]:
     """The row of one catalogue."""
     train, evaluation = TrainConfig(minutes=minutes), EvaluationConfig(max_events=20_000)
-    recipe = Recipe(IngestConfig(), EncoderConfig(), RecommenderConfig(), train, evaluation, seed=seed, threads=threads)
+    recipe = BacktestSettings(IngestConfig(), EncoderConfig(), RecommenderConfig(), train, evaluation, seed=seed, threads=threads)
     with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as name:
         cut(folder, n_items, Path(name))
         files = Files(f"{name}/interactions.parquet", f"{name}/items.parquet", ColumnMapping(), ColumnMapping())

@@ -21,7 +21,7 @@ from models.online.replay import Policy, ReplayConfig, replay
 from tasks.config import IngestConfig
 from tasks.ingest.sources import ColumnMapping
 from tasks.offline.files import Files, load
-from tasks.offline.replay import Nights, Recipe, border, known_at
+from tasks.offline.replay import Nights, ReplaySettings, border, known_at
 
 STRETCHES = {"movietweetings": (0.74, 0.8, 6), "online-retail": (0.76, 0.8, 2), "yoochoose-clicks": (0.76, 0.8, 6)}
 """From which share of the events until which, in steps of how many hours."""
@@ -49,7 +49,7 @@ def run(name: str, folder: Path, minutes: float, threads: int, seed: int) -> lis
     data = replace(data, events=data.events.before(until))
     evaluation = EvaluationConfig()
     evaluator, recent = known_at(since, data.events, evaluation)
-    recipe = Recipe(
+    recipe = ReplaySettings(
         *(IngestConfig(), EncoderConfig(), RecommenderConfig(), TrainConfig(minutes=minutes), evaluation),
         increment=IncrementConfig(),
         seed=seed,

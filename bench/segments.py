@@ -19,7 +19,7 @@ from models.evaluation.baselines import BASELINES
 from models.metrics.segments import SEGMENTS
 from tasks.config import IngestConfig
 from tasks.ingest.sources import ColumnMapping
-from tasks.offline.backtest import Recipe, backtest
+from tasks.offline.backtest import BacktestSettings, backtest
 from tasks.offline.files import Files
 
 SETS = {**DATA, "food": ("temporal", "interactions.parquet", "items.parquet", ColumnMapping())}
@@ -31,7 +31,7 @@ def measure(name: str, folder: Path, epochs: int, minutes: float, seed: int) -> 
     """A row a segment and metric of the temporal protocol."""
     _, events, items, mapping = SETS[name]
     files = Files(str(folder / name / events), str(folder / name / items) if items else None, mapping, ITEMS.get(name, ColumnMapping()))
-    recipe = Recipe(
+    recipe = BacktestSettings(
         *(IngestConfig(), EncoderConfig(), RecommenderConfig(), TrainConfig(max_epochs=epochs, minutes=minutes), EvaluationConfig()),
         seed=seed,
         threads=torch.get_num_threads(),

@@ -24,7 +24,7 @@ from cli.options import (
     TimeFormat,
     TimeZone,
     mapping_of,
-    recipe_of,
+    settings_of,
 )
 from cli.output import say, say_json
 
@@ -77,7 +77,7 @@ def backtest(
     settings = load().with_minutes(MINUTES if minutes is None else minutes)
     set_defaults(settings)  # no home is made: nothing is kept but --out
 
-    from tasks.offline.backtest import Recipe, check_choice
+    from tasks.offline.backtest import BacktestSettings, check_choice
     from tasks.offline.backtest import backtest as run
     from tasks.offline.files import Files
     from tasks.offline.results import check_writable, save
@@ -96,7 +96,7 @@ def backtest(
         null_words_as_ids=null_words_as_ids,
     )
     files = Files(events, items, mapping, mapping_of(map_items, split=split, option="--map-items"), order, without_time)
-    recipe = recipe_of(Recipe, settings, seed)
+    recipe = settings_of(BacktestSettings, settings, seed)
     names = [name.strip() for name in models.split(",") if name.strip()]
     check_choice(protocol, names)
     _tell_budget(minutes, names)

@@ -11,9 +11,9 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from settings import Settings
     from tasks.ingest.sources import ColumnMapping
-    from tasks.offline.backtest import Recipe
+    from tasks.offline.backtest import BacktestSettings
 
-AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
+AnySettings = TypeVar("AnySettings", bound="BacktestSettings")
 
 K = Annotated[int, typer.Option("-k", min=1, help="How many items at most")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
@@ -116,7 +116,7 @@ def refuse_empty(option: str, value: str | None, example: str) -> None:
         raise UserError(f"{option} is empty, and that says nothing; give a value such as {option} {example}, or leave it out")
 
 
-def recipe_of(kind: type[AnyRecipe], settings: Settings, seed: int | None) -> AnyRecipe:
+def settings_of(kind: type[AnySettings], settings: Settings, seed: int | None) -> AnySettings:
     """The settings of a backtest or a replay; seed: in place of the one of the settings."""
     parts = {name: getattr(settings, name) for name in kind.parts}
     return kind(**parts, seed=settings.seed if seed is None else seed, threads=settings.threads)

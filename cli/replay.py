@@ -26,7 +26,7 @@ from cli.options import (
     TimeFormat,
     TimeZone,
     mapping_of,
-    recipe_of,
+    settings_of,
 )
 from cli.output import say, say_json
 from models.errors import UserError, without_secrets
@@ -102,7 +102,7 @@ def replay(
     course = replays.Course(
         share(since, "--from"), share(until, "--until"), span(step, "--step"), span(night, "--night"), span(delay, "--delay"), names
     )
-    recipe = recipe_of(replays.Recipe, settings, seed)
+    recipe = settings_of(replays.ReplaySettings, settings, seed)
     replays.check_course(course)
     plot = None
     if out is not None:  # a replay takes long: what cannot be written is said before it

@@ -87,7 +87,7 @@ def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | Non
             "version %s made the lists, but is no longer in the registry; what this night learnt takes its place", live
         )
         return None
-    for text in increments.reconcile_live(models, live, partial(pointer.is_published, tables)).told:
+    for text in increments.reconcile_live(models, live, partial(pointer.is_published, tables)).messages:
         get_run_logger().warning(text)
     try:
         return versions.find_version(models, live)
@@ -105,7 +105,7 @@ def predict(
     _, before = increments.find_live(models, live.version)
     key = find_encoder(settings.encoder).key
     state = steps.prepare(tables, live.checkpoint_folder, before.checkpoint_folder, waiting, key)
-    return steps.score(state, settings.increment).rows, {"live": live.version, "nightly": before.version}
+    return steps.predict_events(state, settings.increment).rows, {"live": live.version, "nightly": before.version}
 
 
 def catch_up(
@@ -126,6 +126,6 @@ def catch_up(
     day_run.close_days(models, tables, today)
     day = day_run.open_day(models, today, champion.version)
     done = learn_news(settings, tables, mine.folder / "checkpoint", day, base.version, champion, base.before, news)
-    told = increments.told(done.version, done.learnt.verdict, done.predicted, len(done.state.step.user_ids))
+    told = increments.describe_minute(done.version, done.learnt.decision, done.predicted, len(done.state.step.user_ids))
     get_run_logger().info("caught up: %s", told)
     return done.version, done.after

@@ -26,7 +26,7 @@ TOLD = {
     "stuck": "stays there",
     "waiting": "waits there",
 }
-take_in = retried("take-in", landing.take_in_together, run_name="take-in-{kind}")
+ingest_files = retried("ingest", landing.ingest_landed_files, run_name="ingest-{kind}")
 
 
 class LandingError(UserError):
@@ -60,7 +60,7 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
             return []
         migrate(lake)
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
-        landed = [file for kind, some in kinds if some for file in take_in(lake, folder, kind, some, settings.ingest)]
+        landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest)]
     report(landed)
     bad = [file for file in landed if file.needs_a_look(settings.ingest.max_rejected_share)]
     if bad:

@@ -25,7 +25,7 @@ class Learning:
 
     state: steps.State
     predicted: list[MetricRow]
-    learnt: steps.Learnt
+    learnt: steps.UpdatedModel
     version: versions.Version
     after: watermarks.Watermarks
 
@@ -46,10 +46,10 @@ def learn_news(
     """
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, parent.checkpoint_folder, champion.checkpoint_folder, news, key)
-    scored = stage("predict", steps.score)(state, settings.increment)
-    learnt = stage("learn", steps.take_in)(state, scored, settings.increment, settings.seed + before.learnt)
+    scored = stage("predict", steps.predict_events)(state, settings.increment)
+    learnt = stage("learn", steps.update_model)(state, scored, settings.increment, settings.seed + before.learnt)
     save = partial(steps.save, learnt, folder)
-    version, after = stage("register", increments.keep)(day, learnt.verdict, save, folder, parent, before, news.snapshot)
+    version, after = stage("register", increments.keep)(day, learnt.decision, save, folder, parent, before, news.snapshot)
     return Learning(state, scored.rows, learnt, version, after)
 
 
@@ -65,4 +65,4 @@ def learn_nothing(
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, live.checkpoint_folder, champion.checkpoint_folder, news, key)
     after = watermarks.Watermarks(news.snapshot, news.snapshot if news.is_all_learnt else before.learnt)
-    return Learning(state, [], steps.Learnt(state.shown, UpdateDecision(True, "nothing to learn", {})), live, after)
+    return Learning(state, [], steps.UpdatedModel(state.shown, UpdateDecision(True, "nothing to learn", {})), live, after)

@@ -57,7 +57,7 @@ def find_live(tables: lake.Lake, models: versions.Registry, published: str) -> t
     """The live version, or the one that goes on in its place, and its champion, after the leftovers of a killed minute are mended."""
     with timed("reconcile"):
         mended = increments.reconcile_live(models, published, partial(pointer.is_published, tables))
-    for text in mended.told:
+    for text in mended.messages:
         get_run_logger().warning(text)
     with timed("registry"):
         return increments.find_live(models, published)
@@ -106,15 +106,15 @@ def update(
 def rank(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning) -> tuple[pacing.Beside, steps.MinuteLists]:
     """The lists of the users with news, and of the users without news whose lists have grown old or stale."""
     with timed("refresh"):
-        beside = pacing.users_to_refresh(tables, steps.moved(done.state, done.learnt), refresh, exclude=done.state.step.user_ids)
+        beside = pacing.users_to_refresh(tables, steps.affected_items(done.state, done.learnt), refresh, exclude=done.state.step.user_ids)
         others = feed.read_histories(tables, beside.user_ids, settings.ingest.event_weights, settings.model.max_events)
     return beside, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish)
 
 
 def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:
     """Log the minute in one line, and keep the freshness of the last hours as an artifact."""
-    text = increments.told(done.version, done.learnt.verdict, done.predicted, n_lists)
-    get_run_logger().log(logging.INFO if done.learnt.verdict.passed else logging.WARNING, text)
+    text = increments.describe_minute(done.version, done.learnt.decision, done.predicted, n_lists)
+    get_run_logger().log(logging.INFO if done.learnt.decision.passed else logging.WARNING, text)
     create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
     waits = reading.freshness_by_hour(tables)
     create_table_artifact(table=waits, key="freshness", description=FRESHNESS)

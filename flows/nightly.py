@@ -52,7 +52,7 @@ def nightly(minutes: float | None = None) -> str:
         lake.migrate(tables)
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
         models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
-        for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).told:
+        for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
@@ -65,7 +65,7 @@ def nightly(minutes: float | None = None) -> str:
 
 
 def learn_and_publish(
-    settings: Settings, tables: lake.Lake, models: versions.Registry, data: dataset.Dataset, run: night_run.Night, flow_run_id: str
+    settings: Settings, tables: lake.Lake, models: versions.Registry, data: dataset.Dataset, run: night_run.NightRun, flow_run_id: str
 ) -> str:
     """Train, judge, refit, register, pass the gate, hand over, report, maintain."""
     champion = versions.champion(models)
@@ -91,10 +91,10 @@ def learn_and_publish(
     return live.version
 
 
-def show_report(text: str, mlflow_url: str, run: night_run.Night) -> None:
+def show_report(text: str, mlflow_url: str, run: night_run.NightRun) -> None:
     """The report among the artifacts of the flow run, and the pages of MLflow that have more."""
     page, nights = mlflow_url + run.page, mlflow_url + pages.nights_page(run.registry.experiment_id)
     linked = f"{text}\n\nIn MLflow: [this night]({page}), [all nights side by side]({nights})"
-    create_markdown_artifact(linked, key="nightly-report", description="Verdict and figures of the night")
+    create_markdown_artifact(linked, key="nightly-report", description="GateOutcome and figures of the night")
     create_link_artifact(page, "this night in MLflow", key="nightly-mlflow-run", description="Curves and model of the night")
     create_link_artifact(nights, "all nights in MLflow", key="mlflow-nights", description="All nights side by side")

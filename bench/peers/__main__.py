@@ -29,7 +29,7 @@ from models.events import Ints, ragged_rows
 from models.metrics.ranking import Ranking
 from settings import load as load_settings
 from tasks.ingest.sources import ColumnMapping
-from tasks.offline.backtest import Recipe, rank_learner
+from tasks.offline.backtest import BacktestSettings, rank_learner
 from tasks.offline.files import Files, load
 from tasks.process import peak_memory
 
@@ -92,7 +92,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings().with_minutes(arguments.minutes)
     threads = settings.threads or torch.get_num_threads()
-    usual = Recipe(settings.ingest, settings.encoder, settings.model, settings.train, settings.evaluation, settings.seed, threads)
+    usual = BacktestSettings(settings.ingest, settings.encoder, settings.model, settings.train, settings.evaluation, settings.seed, threads)
     rows: list[dict[str, object]] = []
     for name in there(arguments.only, arguments.data):
         protocol, events, items, mapping = DATA[name]
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def compare(
-    task: Task, text: np.ndarray, encoding_s: float, recipe: Recipe, peers: list[str], python: str
+    task: Task, text: np.ndarray, encoding_s: float, recipe: BacktestSettings, peers: list[str], python: str
 ) -> Iterator[tuple[str, Ranking, dict[str, object]]]:
     """minutehand and its peers on one split."""
     for name, share in (("minutehand, 1/4", 0.25), ("minutehand", 1.0)):

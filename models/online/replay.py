@@ -341,8 +341,8 @@ def _learn(
         user, events.item[row], events.kind[row], events.time[row], events.weight[row], len(users), events.n_items, events.n_kinds
     )
     is_due = np.isin(row, rows)
-    learnt, verdict = learn(live, night, part, is_due, as_of, due.candidates, increment, seed)
-    if not verdict.passed:
-        log.warning("update discarded: %s", verdict.reason)
+    learnt, decision = learn(live, night, part, is_due, as_of, due.candidates, increment, seed)
+    if not decision.passed:
+        log.warning("update discarded: %s", decision.reason)
         return None, with_popularity(live, part, is_due, as_of)
     return learnt, learnt

@@ -198,7 +198,8 @@ def gates(users: Tensor, gate: Tensor) -> dict[str, Tensor]:
 def combine(blend: Blend, users: Tensor, pairs: Mapping[str, Tensor], items: ItemState, repeats: Repeats | None) -> Tensor:
     """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES].
 
-    pairs: the terms of a user and an item, [rows, items] by name: `sequence` is U . C. `candidate_scorer` gives the same for a few candidates.
+    pairs: the terms of a user and an item, [rows, items] by name: `sequence` is U . C.
+    `candidate_scorer` gives the same for a few candidates.
     """
     weight = gates(users, torch.from_numpy(blend.gate))
     names, values = items.terms

@@ -87,7 +87,7 @@ def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
         lock.release()
 
 
-def take_in_together(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
+def ingest_landed_files(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
     """Ingest files of one kind at a stroke for each mapping file, then move them away; where one cannot be read, each by itself.
 
     Files whose mapping file says something that no option says stay where they are.
@@ -102,13 +102,13 @@ def take_in_together(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path
         except MappingError as error:
             landed += [Landed(kind, visible_line(file.name), "waiting", error=visible_line(str(error))) for file in some]
             continue
-        landed += _take_in(lake, landing, kind, some, mapping, config)
+        landed += _ingest_files(lake, landing, kind, some, mapping, config)
     return landed
 
 
-def take_in(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:
+def ingest_landed_file(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:
     """Ingest one file of the landing folder, then move it away."""
-    (landed,) = take_in_together(lake, landing, kind, [file], config)
+    (landed,) = ingest_landed_files(lake, landing, kind, [file], config)
     return landed
 
 
@@ -122,7 +122,9 @@ def read_mapping(landing: Path, kind: Kind, path: Path | None, config: IngestCon
     return mapping_files.read(landing, kind, path)
 
 
-def _take_in(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig) -> list[Landed]:
+def _ingest_files(
+    lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig
+) -> list[Landed]:
     """Ingest files of one mapping, then move them away; where one of several cannot be read, each by itself.
 
     Killed between the two, the next run finds only duplicates and rows that are noted, and moves them. What is the lake's fault, not
@@ -140,7 +142,7 @@ def _take_in(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mappi
         raise
     except UserError as error:
         if len(files) > 1:
-            return [landed for file in files for landed in _take_in(lake, landing, kind, [file], mapping, config)]
+            return [landed for file in files for landed in _ingest_files(lake, landing, kind, [file], mapping, config)]
         return [_failed(landing, kind, files[0], error)]
 
 

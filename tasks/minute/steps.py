@@ -60,7 +60,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Scored:
+class PrequentialScores:
     """The figures of the new events, by model and segment that has any, and what learning needs of their prediction."""
 
     rows: list[MetricRow]
@@ -68,11 +68,11 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class UpdatedModel:
     """The model after the minute. checkpoint: what makes the lists, with the popularity of now; discarded where not passed."""
 
     checkpoint: Checkpoint
-    verdict: UpdateDecision
+    decision: UpdateDecision
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> 
     return out
 
 
-def score(state: State, config: IncrementConfig) -> Scored:
+def predict_events(state: State, config: IncrementConfig) -> PrequentialScores:
     """Rank the new events, before anything is learnt from them, by the lists as they stood."""
     step, live = state.step, state.shown
     known = step.events.where(~step.is_new)
@@ -167,7 +167,7 @@ def score(state: State, config: IncrementConfig) -> Scored:
     }
     warm_user = np.diff(offsets_of(known, len(step.user_ids)))[user] > 0
     figures = summarise(rankings, segment_masks(warm_user, state.is_warm_item[item]))
-    return Scored([row for row in figures if row.value is not None], by_live)
+    return PrequentialScores([row for row in figures if row.value is not None], by_live)
 
 
 def _offered(version: Checkpoint) -> Floats:
@@ -175,16 +175,16 @@ def _offered(version: Checkpoint) -> Floats:
     return np.where(version.catalog.is_available[:, None], version.popularity, -np.inf)
 
 
-def take_in(state: State, scored: Scored, config: IncrementConfig, seed: int) -> Learnt:
+def update_model(state: State, scored: PrequentialScores, config: IncrementConfig, seed: int) -> UpdatedModel:
     """The model after the due events; where the gate discards the update, the one before with the popularity of now."""
     step = state.step
-    learnt, verdict = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
-    if verdict.passed:
-        return Learnt(learnt, verdict)
-    return Learnt(with_popularity(state.live, step.events, step.is_due, step.as_of), verdict)
+    learnt, decision = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
+    if decision.passed:
+        return UpdatedModel(learnt, decision)
+    return UpdatedModel(with_popularity(state.live, step.events, step.is_due, step.as_of), decision)
 
 
-def moved(state: State, learnt: Learnt) -> list[str]:
+def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
     """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew.
 
     An item that is available again counts as new, and as one of the most popular if it is: it could be on any list then, and ANYONE among
@@ -206,7 +206,7 @@ def moved(state: State, learnt: Learnt) -> list[str]:
     return [*described, *(catalog.item_ids[row] for row in rows)]
 
 
-def rank(state: State, learnt: Learnt, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
+def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
     """Lists of the users with news and of others, whose histories are given; the list for anyone; neighbours of new items."""
     current, step = learnt.checkpoint, state.step
     catalog = current.catalog
@@ -257,6 +257,6 @@ def _known_trend(version: Checkpoint, trend: Floats) -> Floats:
     return np.where(np.isnan(trend), version.blend.trend[0], trend).astype(np.float32)
 
 
-def save(learnt: Learnt, folder: Path) -> None:
+def save(learnt: UpdatedModel, folder: Path) -> None:
     """Write the version."""
     checkpoints.save(learnt.checkpoint, folder)

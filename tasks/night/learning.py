@@ -35,7 +35,7 @@ log = logging.getLogger("minutehand.night")
 
 
 @dataclass(frozen=True)
-class Learnt:
+class FittedNight:
     """A model trained on the past, and the events that it is judged on."""
 
     task: Task
@@ -74,13 +74,13 @@ def learn(
     evaluation: EvaluationConfig,
     seed: int,
     on_epoch: OnEpoch | None = None,
-) -> Learnt:
+) -> FittedNight:
     """Train on the events before the validation period and choose epochs and blend on it."""
     task = temporal(dataset.events, evaluation, seed)
-    return Learnt(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch))
+    return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch))
 
 
-def judge(dataset: Dataset, learnt: Learnt, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
+def judge(dataset: Dataset, learnt: FittedNight, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
     """The recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
 
     A champion of another version of minutehand cannot be compared with, and is passed over.
@@ -128,7 +128,7 @@ def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
 
 
 def complete(
-    dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
+    dataset: Dataset, learnt: FittedNight, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
 ) -> Checkpoint:
     """Refit the recipe on all events, and save the version with what it needs to go on learning."""
     version = completed(dataset, learnt, model, train, increment, seed)
@@ -137,7 +137,7 @@ def complete(
 
 
 def completed(
-    dataset: Dataset, learnt: Learnt, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int
+    dataset: Dataset, learnt: FittedNight, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int
 ) -> Checkpoint:
     """The version that `complete` saves."""
     popularity = popularity_now(dataset)

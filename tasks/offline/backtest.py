@@ -41,7 +41,7 @@ MOST_BESIDE = 0.5
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BacktestSettings:
     """How to read, learn and judge. In a backtest, train.minutes is the budget of each learner, encoding and scoring included."""
 
     parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "evaluation")
@@ -82,7 +82,7 @@ def backtest(
     files: Files,
     protocol: str,
     models: Sequence[str],
-    recipe: Recipe,
+    recipe: BacktestSettings,
     on_model: OnModel | None = None,
     on_epoch: OnEpoch | None = None,
     *,
@@ -149,7 +149,7 @@ def backtest(
 
 
 def rank_learner(
-    task: Task, text: np.ndarray, recipe: Recipe, deadline: float, on_epoch: OnEpoch | None = None
+    task: Task, text: np.ndarray, recipe: BacktestSettings, deadline: float, on_epoch: OnEpoch | None = None
 ) -> tuple[Ranking, dict[str, Any]]:
     """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
     cost = measure(task, recipe.model, pick_device(recipe.train.device), recipe.seed)

@@ -37,13 +37,13 @@ OURS = "nightly_and_increments"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(backtest.Recipe):
+class ReplaySettings(backtest.BacktestSettings):
     """That of a backtest, and how a minute learns; train.minutes is the budget of each night."""
 
     parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "increment", "evaluation")
     increment: IncrementConfig
 
-    def showing(self, *, hide_seen: bool) -> Recipe:
+    def showing(self, *, hide_seen: bool) -> ReplaySettings:
         """With what the first night knew for all of them: whether items that a user had are hidden."""
         return replace(self, evaluation=self.evaluation.model_copy(update={"seen_items": "hide" if hide_seen else "show"}))
 
@@ -79,7 +79,7 @@ def check_course(course: Course) -> None:
 
 
 def replay(
-    files: Files, course: Course, recipe: Recipe, on_step: OnStep | None = None, *, progress: bool = False
+    files: Files, course: Course, recipe: ReplaySettings, on_step: OnStep | None = None, *, progress: bool = False
 ) -> tuple[dict[str, Any], Curves]:
     """Every policy on the same events: {data, policies, differences, settings, versions}, ready for JSON, and curves to draw."""
     check_course(course)
@@ -149,7 +149,7 @@ class Nights:
     """Trains in full on what had happened by a moment, as the nightly flow does."""
 
     data: Dataset
-    recipe: Recipe
+    recipe: ReplaySettings
 
     def __call__(self, events: Events, now: int) -> Checkpoint:
         recipe, data = self.recipe, replace(self.data, events=events)
@@ -165,7 +165,7 @@ def figures(replayed: ReplayResult, wanted: Sequence[str], n_items: int) -> dict
     return {name: {**of_policy, "seconds_per_step": round(replayed.seconds[name], 4)} for name, of_policy in found.items()}
 
 
-def differences(evaluator: Evaluator, replayed: ReplayResult, recipe: Recipe) -> dict[str, Any]:
+def differences(evaluator: Evaluator, replayed: ReplayResult, recipe: ReplaySettings) -> dict[str, Any]:
     """What nightly and increments have more than the others, with 95 % intervals (resampling users); NDCG@10 by segment too."""
     if OURS not in replayed.rankings or not len(replayed.rows):
         return {}

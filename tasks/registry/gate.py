@@ -19,7 +19,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateOutcome:
     """What is live after the gate, and how loudly to say why."""
 
     live: Version
@@ -64,7 +64,7 @@ def pass_gate(
     champion_ndcg: float | None,
     best_baseline_ndcg: float | None,
     tolerance: float,
-) -> Verdict:
+) -> GateOutcome:
     """Promote a version or refuse it, as `decide` says."""
     decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance, has_champion=CHAMPION in aliases(registry))
     (promote if decision.promoted else refuse)(registry, version, decision.reason)
@@ -74,4 +74,4 @@ def pass_gate(
     is_fine = decision.promoted and decision.beats_baseline
     outcome = "is the champion" if decision.promoted else f"is refused, version {live.version} stays"
     warning = "" if decision.beats_baseline else "WARNING: NO BETTER THAN THE BEST BASELINE. "
-    return Verdict(live, logging.INFO if is_fine else logging.WARNING, f"{warning}Version {version} {outcome}: {decision.reason}")
+    return GateOutcome(live, logging.INFO if is_fine else logging.WARNING, f"{warning}Version {version} {outcome}: {decision.reason}")

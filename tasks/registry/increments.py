@@ -60,7 +60,7 @@ class Mended:
     alias_was: str | None
 
     @property
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """A sentence for each kind of thing found."""
         found = {
             f"version {', '.join(self.deleted_versions)} was not published; deleted, its events are learnt again": self.deleted_versions,
@@ -115,7 +115,7 @@ def keep(
     return register_increment(day, folder, parent, snapshot, verdict.figures, verdict.reason), Watermarks(snapshot, snapshot)
 
 
-def told(version: Version, verdict: UpdateDecision, rows: Sequence[MetricRow], n_users: int) -> str:
+def describe_minute(version: Version, verdict: UpdateDecision, rows: Sequence[MetricRow], n_users: int) -> str:
     """One run in a line."""
     lead = leading({row.metric for row in rows if row.segment == "all"})
     overall = [row for row in rows if (row.segment, row.metric) == ("all", lead) and row.value is not None]

@@ -55,7 +55,7 @@ GATE, VERDICT, BEST_BASELINE = "gate", "verdict", "best baseline"
 
 
 @dataclass(frozen=True)
-class Night:
+class NightRun:
     """The MLflow run of one night, as an address; every method writes at once. training_id: of the run that shows the training live."""
 
     registry: Registry
@@ -144,7 +144,7 @@ class Night:
             self.registry.client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
 
 
-def log_evaluation(night: Night, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
+def log_evaluation(night: NightRun, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
     """The evaluation and the training curve, as metrics and as figures. A figure that cannot be drawn must not end the night."""
     night.metrics(rows)
     night.curves()
@@ -169,7 +169,7 @@ def start_night(
     *,
     flow_run_id: str | None = None,
     lake_uri: str = "lake",
-) -> Iterator[Night]:
+) -> Iterator[NightRun]:
     """The run of one night: FINISHED at the end of the block, FAILED after an error, KILLED after an interruption.
 
     run_name: as Prefect calls the flow run, so that one finds the other. params: settings, nested as they are; those of data and model
@@ -195,7 +195,7 @@ def start_night(
         client.set_tag(run_id, NIGHT, run_id)
         log_params(client, run_id, of_data_and_model(params, {"snapshot": snapshot, **dataset}))
         client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
-        night = Night(registry, run_id, run_name, snapshot, training_id)
+        night = NightRun(registry, run_id, run_name, snapshot, training_id)
         yield night
         night._log({"seconds": round(time.monotonic() - started, 1)})
         status = "FINISHED"
@@ -254,7 +254,7 @@ def _is_dead(process: str, start_ms: int) -> bool:
     return _started(int(pid)) != started
 
 
-def register(night: Night, checkpoint_folder: Path, rows: Sequence[MetricRow], example: Sequence[Mapping[str, Any]]) -> str:
+def register(night: NightRun, checkpoint_folder: Path, rows: Sequence[MetricRow], example: Sequence[Mapping[str, Any]]) -> str:
     """Put a checkpoint into the registry as the new `challenger`; gives its version.
 
     rows: the evaluation; the model's own figures over all events become tags of the version. example: two histories of

@@ -35,7 +35,7 @@ class Reconciled:
     unpublished: str | None
 
     @property
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """A sentence for each kind of thing found; empty after a night that came to its end."""
         found = {
             f"run {', '.join(self.ended_runs)} was killed; it is ended": self.ended_runs,

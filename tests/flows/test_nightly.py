@@ -181,7 +181,7 @@ def test_a_second_night_at_the_same_time_is_refused_with_the_process_that_has_th
 
 
 KILLERS = {
-    "training": "import tasks.registry.night_run as r; r.Night.epoch = die",
+    "training": "import tasks.registry.night_run as r; r.NightRun.epoch = die",
     "saving the model": "import tasks.registry.packing as p; p._example_frame = die",
     "between saving and the gate": "import tasks.registry.gate as g; g.pass_gate = die",
     "between the gate and publishing": "import tasks.night.learning as n; n.best_popularity_column = die",

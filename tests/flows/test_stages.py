@@ -39,7 +39,7 @@ def test_work_that_fails_for_a_reason_that_only_the_user_can_mend_is_not_tried_a
 
     @flow
     def run() -> None:
-        retried("take-in", fail)()
+        retried("ingest", fail)()
 
     with pytest.raises(UserError, match="no column"):
         run()

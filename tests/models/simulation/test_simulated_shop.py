@@ -28,7 +28,7 @@ EVALUATION = EvaluationConfig(n_bootstrap=300)
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainedShop:
     """A small shop in which every seventh item is launched after four fifths of the events, and a model trained up to then."""
 
     shop: Shop
@@ -41,7 +41,7 @@ class Learnt:
 
 
 @pytest.fixture(scope="module")
-def learnt() -> Learnt:
+def learnt() -> TrainedShop:
     shop = simulate(ShopConfig(n_users=250, n_items=240, n_days=40), seed=1)
     visits = shop.events.drop_nulls("item_id").sort("occurred_at", "event_id")
     launch_s = int(np.quantile(visits["occurred_at"].dt.epoch("s"), 0.8))
@@ -63,10 +63,10 @@ def learnt() -> Learnt:
     split = TemporalSplit(launch_s, int(np.quantile(time[time >= launch_s], 0.5)))
     validation, test = held_out(events, split, 1000, seed=0)
     fit = fit_past(evaluator, split, validation, text, MODEL, TRAINING, seed=0)
-    return Learnt(shop, user_ids, evaluator, split, validation, test, fit)
+    return TrainedShop(shop, user_ids, evaluator, split, validation, test, fit)
 
 
-def test_the_recommender_beats_all_three_baselines_clearly(learnt: Learnt) -> None:
+def test_the_recommender_beats_all_three_baselines_clearly(learnt: TrainedShop) -> None:
     evaluator, split, test = learnt.evaluator, learnt.split, learnt.test
     task = Task(evaluator, evaluator.events.before(split.validation_from), learnt.validation, test, split)
     weights, blend = learnt.fit.weights, learnt.fit.blend
@@ -82,7 +82,7 @@ def test_the_recommender_beats_all_three_baselines_clearly(learnt: Learnt) -> No
     assert (rows["minutehand", "warm_user_cold_item", "ndcg_at_10"].value or 0) > 0
 
 
-def test_a_cold_item_of_a_user_s_interest_ranks_above_a_random_cold_one(learnt: Learnt) -> None:
+def test_a_cold_item_of_a_user_s_interest_ranks_above_a_random_cold_one(learnt: TrainedShop) -> None:
     asked = learnt.split.validation_from
     past = learnt.evaluator.events.before(asked)
     now, moment = Popularity(past.n_items), pl.lit(datetime.fromtimestamp(asked, UTC).replace(tzinfo=None))

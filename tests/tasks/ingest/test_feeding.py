@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tasks.config import IngestConfig
-from tasks.ingest.landing import KINDS, open_landing, take_in_together, turn, waiting
+from tasks.ingest.landing import KINDS, ingest_landed_files, open_landing, turn, waiting
 from tasks.lake import Lake, reading
 from tests.tasks.ingest.feeding import Feeder
 
@@ -20,7 +20,7 @@ def empty(lake: Lake, landing: Path) -> None:
         assert is_mine
         files = waiting(landing)
         for kind in KINDS:
-            take_in_together(lake, landing, kind, [file for of, file in files if of == kind], IngestConfig())
+            ingest_landed_files(lake, landing, kind, [file for of, file in files if of == kind], IngestConfig())
 
 
 def test_every_row_of_a_landing_folder_under_way_is_in_rejected_failed_or_waiting(lake: Lake, home: Path) -> None:

@@ -18,7 +18,7 @@ from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.ingest import staging
 from tasks.ingest.landed import Landed
-from tasks.ingest.landing import check_kind, may_read, open_landing, take_in, take_in_together, turn, waiting
+from tasks.ingest.landing import check_kind, ingest_landed_file, ingest_landed_files, may_read, open_landing, turn, waiting
 from tasks.lake import Lake, LakeError, reading, writing
 from tests.damage import DAMAGED, damaged
 
@@ -39,7 +39,7 @@ def drop(landing: Path, name: str, text: str = EVENTS, age_seconds: float = 60) 
 
 
 def take_all(lake: Lake, landing: Path) -> list[tuple[str, str, str]]:
-    landed = [take_in(lake, landing, kind, file, IngestConfig()) for kind, file in waiting(landing)]
+    landed = [ingest_landed_file(lake, landing, kind, file, IngestConfig()) for kind, file in waiting(landing)]
     return [(file.kind, file.file, file.outcome) for file in landed]
 
 
@@ -110,7 +110,7 @@ def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, la
     file = drop(landing, "events/a.csv")
     impatient = Lake(lake.catalog, lake.data_path, lake.lock_path, lake.busy_timeout_ms, lock_timeout_s=1)
     with writing(lake), pytest.raises(LakeError, match="another writer"):
-        take_in(impatient, landing, "events", file, IngestConfig())
+        ingest_landed_file(impatient, landing, "events", file, IngestConfig())
     assert file.exists()
 
 
@@ -118,12 +118,12 @@ def test_files_of_a_kind_are_taken_in_at_a_stroke_and_each_by_itself_where_one_c
     for n in range(3):
         drop(landing, f"events/{n}.csv", f"user_id,item_id,timestamp\nu{n},a,{1_700_000_000 + n}\n")
     files = [file for _, file in waiting(landing)]
-    (together,) = take_in_together(lake, landing, "events", files, IngestConfig())
+    (together,) = ingest_landed_files(lake, landing, "events", files, IngestConfig())
     assert (together.file, together.outcome, together.new) == ("0.csv and 2 more", "done", 3)
     assert waiting(landing) == []
     drop(landing, "events/bad.csv", "who\n1\n")
     drop(landing, "events/good.csv", "user_id,item_id,timestamp\nu9,a,1700000009\n")
-    bad, good = take_in_together(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
+    bad, good = ingest_landed_files(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
     assert (bad.file, bad.outcome) == ("bad.csv", "failed")
     assert (good.file, good.outcome, good.new) == ("good.csv", "done", 1)
 
@@ -141,7 +141,7 @@ def test_a_file_of_which_rows_were_refused_moves_to_partial_with_a_table_of_the_
     drop(landing, "events/worse.csv", "user,item,ts\n,1,2024-01-01\n")
     drop(landing, "events/good.csv", EVENTS.replace("u,1", "w,1"))
     drop(landing, "items/price.csv", "item_id,price\n1,free\n")
-    (priced,) = take_in_together(lake, landing, "items", [landing / "items" / "price.csv"], IngestConfig())
+    (priced,) = ingest_landed_files(lake, landing, "items", [landing / "items" / "price.csv"], IngestConfig())
     good, bad, worse = take_together(lake, landing)
     assert [(file.file, file.outcome, file.read, file.new, file.rejected) for file in (good, bad, worse, priced)] == [
         ("good.csv", "done", 1, 1, 0),
@@ -162,7 +162,7 @@ def test_a_file_of_which_rows_were_refused_moves_to_partial_with_a_table_of_the_
 
 def test_the_table_of_the_reasons_can_be_shown_on_a_terminal(lake: Lake, landing: Path) -> None:
     drop(landing, "items/a.csv", "item_id,price,title\n1,\x1b]52;c;cHduZWQ=\x07,\x9b2J\u202etent\n")
-    take_in_together(lake, landing, "items", [landing / "items" / "a.csv"], IngestConfig())
+    ingest_landed_files(lake, landing, "items", [landing / "items" / "a.csv"], IngestConfig())
     (file,) = (landing / "partial").rglob("a.csv")
     (row,) = reasons_beside(file)
     assert row["value"] == r"\x1b]52;c;cHduZWQ=\x07"
@@ -225,7 +225,7 @@ def test_a_new_file_that_is_damaged_leaves_the_others_in_one_piece(lake: Lake, l
 
 
 def take_together(lake: Lake, landing: Path) -> list[Landed]:
-    return take_in_together(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
+    return ingest_landed_files(lake, landing, "events", [file for _, file in waiting(landing)], IngestConfig())
 
 
 def drop_bytes(landing: Path, name: str, content: bytes) -> Path:
@@ -287,7 +287,7 @@ def test_a_file_that_vanishes_before_it_is_read_stops_no_other(lake: Lake, landi
     gone = drop(landing, "events/a.csv")
     good = drop(landing, "events/b.csv")
     gone.unlink()
-    landed = take_in_together(lake, landing, "events", [gone, good], IngestConfig())
+    landed = ingest_landed_files(lake, landing, "events", [gone, good], IngestConfig())
     assert [(file.file, file.outcome) for file in landed] == [("a.csv", "gone"), ("b.csv", "done")]
     assert not (landing / "failed").exists()
 
@@ -447,7 +447,7 @@ def test_a_link_within_the_landing_folder_is_followed_and_one_out_of_it_where_th
     outside.write_text(EVENTS.replace("u,1", "w,1"), encoding="utf-8")
     os.utime(outside, (time.time() - 60,) * 2)
     aged_link(landing / "events" / "b.csv", outside)
-    landed = take_in(lake, landing, "events", landing / "events" / "b.csv", IngestConfig(follow_links=True))
+    landed = ingest_landed_file(lake, landing, "events", landing / "events" / "b.csv", IngestConfig(follow_links=True))
     assert (landed.outcome, landed.new) == ("done", 1)
     assert outside.exists(), "the link moves, not the file"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.config import IngestConfig
 from tasks.ingest.landed import Landed
-from tasks.ingest.landing import open_landing, take_in_together, waiting
+from tasks.ingest.landing import ingest_landed_files, open_landing, waiting
 from tasks.lake import Lake
 from tests.tasks.ingest.taking import events, rows
 
@@ -47,7 +47,7 @@ def take_all(lake: Lake, landing: Path) -> list[Landed]:
     landed = []
     for kind in ("items", "events"):
         files = [file for of, file in waiting(landing) if of == kind]
-        landed += take_in_together(lake, landing, kind, files, IngestConfig())
+        landed += ingest_landed_files(lake, landing, kind, files, IngestConfig())
     return landed
 
 

@@ -246,7 +246,7 @@ def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described
     marks = Watermarks(data.snapshot, data.snapshot)
     news = read_news(lake, marks, newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, encoded.encoder)
-    learnt = steps.take_in(state, steps.score(state, IncrementConfig()), IncrementConfig(), seed=1)
+    learnt = steps.update_model(state, steps.predict_events(state, IncrementConfig()), IncrementConfig(), seed=1)
     others = read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events)
     assert np.isfinite(steps.rank(state, learnt, others, PUBLISH).users.score).all()
     steps.save(learnt, tmp_path / "minute")
@@ -266,7 +266,7 @@ def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popu
     news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
     state.shown.popularity[-1] = 1.0
-    scored = steps.score(state, IncrementConfig())
+    scored = steps.predict_events(state, IncrementConfig())
     assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "hr_at_10")] == [0.0] * 3
     assert {row.metric for row in scored.rows} == set(METRICS), "a minute has too few lists for a coverage"
     assert all(row.n_events and row.value is not None for row in scored.rows), "no row for a segment without events"
@@ -287,7 +287,7 @@ def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_
     assert state.shown.popularity[row, 0] > 0.9
     assert state.shown.popularity[other, 0] < 0.1  # what is new is not known before it is predicted
     assert state.live.popularity[row, 0] < 0.5
-    scored = steps.score(state, IncrementConfig())
+    scored = steps.predict_events(state, IncrementConfig())
     assert {row.n_events for row in scored.rows if row.segment == "all"} == {1}
 
 
@@ -323,15 +323,15 @@ def test_a_minute_knows_of_heavy_users_what_the_night_knew(
 
     quiet = prepared()
     everybody = read_histories(lake, data.user_ids, EVENT_WEIGHTS, 10)
-    again = steps.rank(quiet, steps.Learnt(quiet.live, UpdateDecision(True, "nothing", {})), everybody, every).users
+    again = steps.rank(quiet, steps.UpdatedModel(quiet.live, UpdateDecision(True, "nothing", {})), everybody, every).users
     assert again.user_ids == nightly.users.user_ids
     assert np.array_equal(again.item, nightly.users.item)
     assert np.allclose(again.score, nightly.users.score, atol=1e-5)
 
     put(lake, [("u00", "i00", 500)], event_type="click")  # his first item, which his history no longer keeps
     busy = prepared()
-    scored = steps.score(busy, IncrementConfig())
+    scored = steps.predict_events(busy, IncrementConfig())
     assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "mrr")] == pytest.approx([1 / 30] * 3)
-    mine = steps.rank(busy, steps.take_in(busy, scored, IncrementConfig(), seed=1), everybody.clear(), every).users
+    mine = steps.rank(busy, steps.update_model(busy, scored, IncrementConfig(), seed=1), everybody.clear(), every).users
     assert mine.user_ids == ("u00",)
     assert {data.catalog.item_ids[item] for item in mine.item[0] if item >= 0} == {f"i{n:02}" for n in range(1, 30, 2)}

@@ -16,7 +16,7 @@ from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, Tr
 from models.errors import UserError
 from models.evaluation.protocols import make_task
 from tasks.config import IngestConfig
-from tasks.offline.backtest import MODELS, Recipe, backtest, check_choice, rank_learner
+from tasks.offline.backtest import MODELS, BacktestSettings, backtest, check_choice, rank_learner
 from tasks.offline.files import Files, load
 from tasks.process import peak_memory
 from tests.models.text.test_encoder import save_tiny_bert
@@ -25,8 +25,8 @@ FIGURES = {"temporal": {"ndcg_at_10_served", "ndcg_at_10", "hr_at_10", "mrr"}, "
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    return Recipe(
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> BacktestSettings:
+    return BacktestSettings(
         ingest=IngestConfig(),
         encoder=EncoderConfig(name=str(save_tiny_bert(tmp_path_factory.mktemp("encoder") / "tiny"))),
         model=RecommenderConfig(dim=16, n_blocks=1, n_heads=2, dropout=0, max_events=16),
@@ -50,17 +50,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(str(folder / "events.parquet"), str(folder / "items.parquet"))
 
 
-def test_without_time_needs_a_protocol_that_goes_by_order(files: Files, recipe: Recipe) -> None:
+def test_without_time_needs_a_protocol_that_goes_by_order(files: Files, recipe: BacktestSettings) -> None:
     with pytest.raises(UserError, match="'temporal' splits by time; add --protocol leave-one-out"):
         backtest(replace(files, without_time=True), "temporal", ["most_popular"], recipe)
 
 
-def test_an_order_needs_a_protocol_that_goes_by_order(files: Files, recipe: Recipe) -> None:
+def test_an_order_needs_a_protocol_that_goes_by_order(files: Files, recipe: BacktestSettings) -> None:
     with pytest.raises(UserError, match="--order 'step' numbers each user's events, and 'temporal' goes by their times; add --protocol"):
         backtest(replace(files, order="step"), "temporal", ["most_popular"], recipe)
 
 
-def test_without_time_only_the_order_counts(files: Files, recipe: Recipe, tmp_path: Path) -> None:
+def test_without_time_only_the_order_counts(files: Files, recipe: BacktestSettings, tmp_path: Path) -> None:
     stretched = tmp_path / "stretched.parquet"
     pl.read_parquet(files.events).with_columns(pl.col("day") + pl.duration(days=pl.col("step") ** 2)).write_parquet(stretched)
     one, other = (
@@ -73,7 +73,7 @@ def test_without_time_only_the_order_counts(files: Files, recipe: Recipe, tmp_pa
 
 
 @pytest.mark.parametrize(("protocol", "models"), [("temporal", ("minutehand", "recent_popular")), ("leave-one-out", MODELS)])
-def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: Recipe) -> None:
+def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: BacktestSettings) -> None:
     result = json.loads(json.dumps(backtest(files, protocol, models, recipe), allow_nan=False))
     assert list(result) == ["protocol", "data", "models", "differences", "segment_differences", "settings", "versions"]
     assert list(result["models"]) == list(models)
@@ -97,7 +97,7 @@ def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequen
 
 
 @pytest.mark.slow
-def test_training_ends_so_that_all_of_it_fits_the_budget(files: Files, recipe: Recipe) -> None:
+def test_training_ends_so_that_all_of_it_fits_the_budget(files: Files, recipe: BacktestSettings) -> None:
     endless = recipe.train.model_copy(update={"max_epochs": 100_000, "patience": 100_000})
     task = make_task("leave-one-out", load(files, recipe.ingest).dataset.events, recipe.evaluation, seed=0)
     text = np.zeros((25, 8), np.float32)

@@ -127,10 +127,10 @@ def test_what_was_registered_but_never_published_is_deleted_and_the_alias_follow
     registry.client.create_logged_model(registry.experiment_id, "half", day.run_id, tags={"cadence": "minute"})
     mended = reconcile_live(registry, first.version, lambda _: False)
     assert (mended.deleted_versions, len(mended.deleted_models), mended.alias_was) == (("3",), 1, "1")
-    assert len(mended.told) == 3
+    assert len(mended.messages) == 3
     assert aliases(registry) == {"champion": "1", "live": "2"}
     assert files_of(registry) == 2
-    assert reconcile_live(registry, first.version, lambda _: False).told == []
+    assert reconcile_live(registry, first.version, lambda _: False).messages == []
 
 
 def test_an_increment_that_made_lists_before_a_night_published_an_older_version_stays(

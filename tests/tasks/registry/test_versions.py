@@ -25,7 +25,7 @@ from tasks.registry.day_run import open_day
 from tasks.registry.errors import DamagedError
 from tasks.registry.increments import reconcile_live, register_increment
 from tasks.registry.names import LEADING
-from tasks.registry.night_run import Night, log_evaluation, register, start_night
+from tasks.registry.night_run import NightRun, log_evaluation, register, start_night
 from tasks.registry.upkeep import reconcile
 from tasks.registry.versions import Registry, RegistryError, aliases, champion, find_version, open_registry, promote, refuse
 from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
@@ -33,11 +33,11 @@ from tests.tasks.fruits import EXAMPLE, ITEMS, ROWS
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def run_of(registry: Registry, night: Night) -> Run:
+def run_of(registry: Registry, night: NightRun) -> Run:
     return registry.client.get_run(night.run_id)
 
 
-def artifacts_of(registry: Registry, night: Night) -> Path:
+def artifacts_of(registry: Registry, night: NightRun) -> Path:
     return Path(urlparse(run_of(registry, night).info.artifact_uri).path)
 
 
@@ -96,7 +96,7 @@ def test_a_figure_that_cannot_be_drawn_costs_neither_the_metrics_nor_the_other_f
     assert [file.name for file in artifacts_of(registry, night).iterdir()] == ["segments.png"]
 
 
-def beside(registry: Registry, night: Night) -> dict[str, Run]:
+def beside(registry: Registry, night: NightRun) -> dict[str, Run]:
     """The child runs of a night, by name."""
     found = registry.client.search_runs([registry.experiment_id], f"tags.`mlflow.parentRunId` = '{night.run_id}'")
     return {run.info.run_name: run for run in found}

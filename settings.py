@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -72,43 +71,37 @@ class Settings(BaseSettings):
         return uri.rstrip("/") if uri.startswith(("http:", "https:")) else self.server.mlflow_url
 
 
-@dataclass(frozen=True)
-class Variable:
-    """One setting: its environment variable, its default, the values it takes and what it means."""
-
-    name: str
-    default: object
-    values: str
-    description: str
-
-
-def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[Variable]:
-    """Every variable, in the order of the fields."""
-    for name, field in model.model_fields.items():
-        variable = f"{prefix}{name.upper()}"
-        if nested := _nested(field):
-            yield from variables(nested, f"{variable}__")
-        else:
-            yield Variable(variable, field.default, _values(field), field.description or "")
+def variables() -> Iterator[tuple[str, object, str]]:
+    """Every variable with its default and description, in the order of the fields."""
+    for name, field in _fields(Settings, PREFIX):
+        yield name, field.default, field.description or ""
 
 
 def table() -> str:
     """The settings as docs/settings.md shows them: for each topic a heading, a sentence and a Markdown table."""
-    everything = list(variables())
-    nested = {name: group for name, field in Settings.model_fields.items() if (group := _nested(field))}
-    shared = [each for each in everything if "__" not in each.name]
+    shared = [(name, field) for name, field in _fields(Settings, PREFIX) if "__" not in name]
     parts = [_section("installation", "What all commands and runs share.", shared)]
-    for name, group in nested.items():
-        members = [each for each in everything if each.name.startswith(f"{PREFIX}{name.upper()}__")]
-        parts.append(_section(name, (group.__doc__ or "").partition("\n")[0], members))
+    for name, field in Settings.model_fields.items():
+        if topic := _nested(field):
+            sentence = (topic.__doc__ or "").partition("\n")[0]
+            parts.append(_section(name, sentence, list(_fields(topic, f"{PREFIX}{name.upper()}__"))))
     return "\n\n".join(parts)
 
 
-def _section(topic: str, sentence: str, members: list[Variable]) -> str:
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if nested := _nested(field):
+            yield from _fields(nested, f"{variable}__")
+        else:
+            yield variable, field
+
+
+def _section(topic: str, sentence: str, members: list[tuple[str, FieldInfo]]) -> str:
     rows = ["| variable | default | values | meaning |", "| --- | --- | --- | --- |"]
-    for each in members:
-        text = json.dumps(each.default) if isinstance(each.default, dict) else str(each.default)
-        rows.append(f"| `{each.name}` | {f'`{text}`' if text else ''} | {each.values} | {each.description} |")
+    for name, field in members:
+        text = json.dumps(field.default) if isinstance(field.default, dict) else str(field.default)
+        rows.append(f"| `{name}` | {f'`{text}`' if text else ''} | {_values(field)} | {field.description} |")
     return "\n".join([f"## {topic.capitalize()}", "", sentence, "", *rows])
 
 
@@ -139,7 +132,7 @@ def load() -> Settings:
     Raises SettingsError for a misspelt MINUTEHAND_* variable (pydantic-settings does not see those) and for an
     impossible value.
     """
-    known = {each.name for each in variables()}
+    known = {name for name, _, _ in variables()}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, n=1)

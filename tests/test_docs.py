@@ -52,7 +52,7 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(document: Path) -> No
 
 @documents
 def test_every_setting_that_is_named_exists(document: Path) -> None:
-    known = {each.name for each in variables()}
+    known = {name for name, _, _ in variables()}
     assert set(re.findall(r"MINUTEHAND_[A-Z_]*[A-Z]", _text(document))) <= known
 
 

@@ -70,13 +70,13 @@ def test_every_command_and_option_that_is_shown_exists(document: Path) -> None:
         assert {word for word in unquoted.split() if word.startswith("-")} <= options, line
 
 
-def test_readme_lists_every_table() -> None:
+def test_the_page_of_tables_lists_every_table() -> None:
     created = {
         table
         for file in sorted((ROOT / "sql").rglob("*.sql"))
         for table in re.findall(r"create table (?:if not exists )?(\w+\.\w+)", file.read_text(encoding="utf-8"))
     }
-    assert set(re.findall(r"^\| `(\w+\.\w+)` \|", _text(ROOT / "README.md"), re.MULTILINE)) == created
+    assert set(re.findall(r"^\| `(\w+\.\w+)` \|", _text(ROOT / "docs" / "tables.md"), re.MULTILINE)) == created
 
 
 def test_the_tests_that_hold_the_invariants_are_there() -> None:
@@ -93,7 +93,7 @@ def test_every_file_that_is_named_exists() -> None:
 
 
 def test_every_picture_is_shown_and_small() -> None:
-    shown = {Path(path).name for document in DOCUMENTS for path in re.findall(r"\]\(([^)]+\.png)\)", _text(document))}
+    shown = {Path(path).name for document in DOCUMENTS for path in re.findall(r"\]\(([^)]+\.(?:png|svg))\)", _text(document))}
     sizes = {picture.name: picture.stat().st_size for picture in (ROOT / "docs" / "pictures").iterdir()}
     assert sizes.keys() == shown
     assert max(sizes.values()) < 300_000

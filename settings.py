@@ -8,18 +8,21 @@ import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
+from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
 from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
 from tasks.lake import LakeConfig
 
 PREFIX = "MINUTEHAND_"
+SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
 class SettingsError(UserError):
@@ -30,12 +33,15 @@ class Settings(BaseSettings):
     """The settings of one installation; built by flows and cli only."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
-    home: Path = Field(Path(".minutehand"), description="Folder of everything that is written; deleting it is a full reset")
-    home_access: access.Access = Field(
-        "owner", description="Who can read and write the home, and what is exported: `owner` alone, or `group` as well"
+    home: Path = Field(
+        Path(".minutehand"), description="Home folder: everything that minutehand writes is below it; deleting it resets everything"
     )
-    seed: NonNegativeInt = Field(7, description="Seed of every random choice")
-    threads: NonNegativeInt = Field(0, le=65_536, description="Threads for torch, faiss and DuckDB; 0 takes every processor")
+    home_access: access.Access = Field(
+        "owner",
+        description="Who can read and write the home folder and exported files: only the owner, or the group of the home folder as well",
+    )
+    seed: NonNegativeInt = Field(7, description="Seed of all random numbers")
+    threads: NonNegativeInt = Field(0, le=65_536, description="Threads for torch, faiss and DuckDB; 0 uses all processors")
     lake: LakeConfig = LakeConfig()
     ingest: IngestConfig = IngestConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -65,23 +71,59 @@ class Settings(BaseSettings):
         return uri.rstrip("/") if uri.startswith(("http:", "https:")) else self.server.mlflow_url
 
 
-def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> Iterator[tuple[str, object, str]]:
+def variables() -> Iterator[tuple[str, object, str]]:
     """Every variable with its default and description, in the order of the fields."""
-    for name, field in model.model_fields.items():
-        variable = f"{prefix}{name.upper()}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from variables(field.annotation, f"{variable}__")
-        else:
-            yield variable, field.default, field.description or ""
+    for name, field in _fields(Settings, PREFIX):
+        yield name, field.default, field.description or ""
 
 
 def table() -> str:
-    """The settings as README shows them: a Markdown table of variable, default and meaning."""
-    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, default, description in variables():
-        text = json.dumps(default) if isinstance(default, dict) else str(default)
-        rows.append(f"| `{name}` | {f'`{text}`' if text else ''} | {description} |")
-    return "\n".join(rows)
+    """The settings as docs/settings.md shows them: for each topic a heading, a sentence and a Markdown table."""
+    shared = [(name, field) for name, field in _fields(Settings, PREFIX) if "__" not in name]
+    parts = [_section("installation", "What all commands and runs share.", shared)]
+    for name, field in Settings.model_fields.items():
+        if topic := _nested(field):
+            sentence = (topic.__doc__ or "").partition("\n")[0]
+            parts.append(_section(name, sentence, list(_fields(topic, f"{PREFIX}{name.upper()}__"))))
+    return "\n\n".join(parts)
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if nested := _nested(field):
+            yield from _fields(nested, f"{variable}__")
+        else:
+            yield variable, field
+
+
+def _section(topic: str, sentence: str, members: list[tuple[str, FieldInfo]]) -> str:
+    rows = ["| variable | default | values | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in members:
+        text = json.dumps(field.default) if isinstance(field.default, dict) else str(field.default)
+        rows.append(f"| `{name}` | {f'`{text}`' if text else ''} | {_values(field)} | {field.description} |")
+    return "\n".join([f"## {topic.capitalize()}", "", sentence, "", *rows])
+
+
+def _nested(field: FieldInfo) -> type[BaseModel] | None:
+    return field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+
+
+def _values(field: FieldInfo) -> str:
+    """The values that a field takes, in words: all of them where they are few, else the kind and the range."""
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(field.annotation))
+    if field.annotation is bool:
+        return "`True`, `False`"
+    if field.annotation not in (int, float):
+        return "JSON" if get_origin(field.annotation) is dict else "text"
+    kind = "whole number" if field.annotation is int else "number"
+    bounds = {}
+    for name, sign in SIGNS.items():  # those of the field come after those of its type, and replace them
+        for part in field.metadata:
+            if (limit := getattr(part, name, LIMIT)) != LIMIT:
+                bounds[name[0]] = f"{sign} {limit:,}"
+    return ", ".join([kind, *bounds.values()])
 
 
 def load() -> Settings:
@@ -94,7 +136,7 @@ def load() -> Settings:
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "README lists every setting"
+            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists every setting"
             raise SettingsError(f"unknown setting {name}; {hint}")
     try:
         settings = Settings()

@@ -42,21 +42,27 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def replay(
     events: EventFiles,
     items: ItemFiles = None,
-    since: Annotated[str, typer.Option("--from", help="Share of the events before the replay, which the first night learns")] = "70%",
+    since: Annotated[str, typer.Option("--from", help="Share of the events before the replay; the first night trains on them")] = "70%",
     until: Annotated[str, typer.Option("--until", help="Share of the events at which the replay ends")] = "100%",
     step: Annotated[str, typer.Option("--step", help="Time between updates, such as 60s, 15m, 1h")] = "1h",
     night: Annotated[str, typer.Option("--night", help="Time between nights, each of which retrains in full")] = "1d",
-    delay: Annotated[str, typer.Option("--delay", help="How old a list is when it is looked at, where lists are kept fresh")] = "60s",
+    delay: Annotated[str, typer.Option("--delay", help="Age of a list when its user looks at it, if lists are kept fresh")] = "60s",
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", help="Training budget of each night; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False),
+        typer.Option("--minutes", help="Minutes of training in each night; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False),
     ] = None,
     policies: Annotated[
         str | None,
-        typer.Option("--policies", help="Some of the policies, with commas; also nightly_and_popularity, retrained_each_step"),
+        typer.Option(
+            "--policies",
+            help="Policies to compare, separated by commas. Default: never_updated, nightly_tables, nightly_fresh_lists, "
+            "nightly_and_increments, recent_popular. Further ones: nightly_and_popularity, retrained_each_step",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write every figure to this JSON file, and the curves beside it as PNG", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Write all figures to this JSON file, and the curves to a PNG of the same name", show_default=False),
     ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow", help="Log the curves to the MLflow store of this home")] = False,
     seed: Seed = None,
@@ -73,7 +79,7 @@ def replay(
     split: Split = None,
     as_json: ResultAsJson = False,
 ) -> None:
-    """What each way of keeping up would have recommended, step by step, before it learnt the step."""
+    """Replay past events and compare update policies: what would each have recommended before it learnt the next events?"""
     from cli.environment import set_defaults
     from settings import load
 

@@ -16,15 +16,22 @@ WIDEST = 40
 
 
 def sql(
-    statement: Annotated[str, typer.Argument(metavar="SQL", help="DuckDB SQL that reads; may start with from", show_default=False)],
+    statement: Annotated[
+        str, typer.Argument(metavar="SQL", help="DuckDB SQL that only reads: select, from, describe, ...", show_default=False)
+    ],
     as_json: AsJson = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the rows to a .csv, .parquet or .json file instead", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write the rows to a .csv, .parquet or .json file; nothing else is written",
+            show_default=False,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
-    """Ask the tables anything; nothing can be changed this way. A terminal gets what fits, a pipe or --json everything."""
+    """Run SQL that only reads, on the tables and on files of yours. A terminal shows what fits; a pipe and --json get everything."""
     from models.errors import UserError
     from tasks.reading import export, query
 

@@ -20,24 +20,31 @@ REPEATS_ARE_COMMON = 0.05
 
 
 class EncoderConfig(BaseModel):
-    """Which language model turns text into vectors."""
+    """Which language model turns item texts into vectors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = Field("all-MiniLM-L6-v2", description="Bundled encoder, Hugging Face name or local folder")
-    max_tokens: PositiveInt = Field(64, description="Longer texts are cut here")
-    batch_size: PositiveInt = Field(64, description="Texts encoded together")
+    name: str = Field("all-MiniLM-L6-v2", description="Text encoder: the bundled one, the name of a Hugging Face model, or a local folder")
+    max_tokens: PositiveInt = Field(64, description="Maximum number of tokens per text; longer texts are cut")
+    batch_size: PositiveInt = Field(64, description="Number of texts encoded in one batch")
 
 
 class RecommenderConfig(BaseModel):
-    """The shape of the sequence model."""
+    """The size of the sequence model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    dim: PositiveInt = Field(128, le=8192, description="Width of items, users and the transformer")
-    n_blocks: PositiveInt = Field(2, le=256, description="Transformer blocks")
-    n_heads: PositiveInt = Field(2, le=1024, description="Attention heads")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout of inputs, attention output and feed-forward")
-    max_events: int = Field(100, ge=2, le=100_000, description="Events of a user's history that the model sees")
-    delta_bound: NonNegativeFloat = Field(2.0, description="Longest learnt delta of an item, in lengths of a text vector")
+    dim: PositiveInt = Field(
+        128, le=8192, description="Length of item and user vectors, and width of the transformer; a multiple of 4 x n_heads"
+    )
+    n_blocks: PositiveInt = Field(2, le=256, description="Number of transformer blocks")
+    n_heads: PositiveInt = Field(2, le=1024, description="Number of attention heads")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout rate of the inputs, the attention output and the feed-forward layers")
+    max_events: int = Field(
+        100, ge=2, le=100_000, description="Maximum number of events of a user's history that the model reads, newest first"
+    )
+    delta_bound: NonNegativeFloat = Field(
+        2.0,
+        description="Maximum length of the learnt vector that is added to an item's text vector, relative to the length of a text vector",
+    )
 
     @model_validator(mode="after")
     def heads_divide_dim(self) -> RecommenderConfig:
@@ -48,71 +55,90 @@ class RecommenderConfig(BaseModel):
 
 
 class TrainConfig(BaseModel):
-    """How the sequence model is trained."""
+    """How a night trains the sequence model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    max_epochs: PositiveInt = Field(16, description="Passes over the training events at most")
-    patience: PositiveInt = Field(3, description="Epochs without a gain in validation NDCG@10 before training stops")
+    max_epochs: PositiveInt = Field(16, description="Maximum number of training epochs")
+    patience: PositiveInt = Field(3, description="Training stops after this many epochs without a better validation NDCG@10")
     minutes: PositiveFloat = Field(
-        6.0, allow_inf_nan=False, description="Wall-clock budget of training on the past; the refit costs about as much again"
+        6.0,
+        allow_inf_nan=False,
+        description="Time limit in minutes for training before the evaluation; the final training on all events takes about as long again",
     )
     learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
-    weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay")
-    batch_events: PositiveInt = Field(2048, description="Events a training step sees; more of many data on a CUDA card")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train and encode; auto takes CUDA when there")
+    weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay of AdamW")
+    batch_events: PositiveInt = Field(
+        2048, description="Number of events per training step; large data sets on a CUDA device get larger steps"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Device for training and text encoding; `auto` uses CUDA if it is available"
+    )
 
 
 class IncrementConfig(BaseModel):
-    """How the live model learns what just happened."""
+    """How a minute run updates the live model with new events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     delta_rate: NonNegativeFloat = Field(
-        0.3, description="How far a step usually moves the delta of a new item that it touches; 0 leaves all alone"
+        0.3, description="Typical step size for the learnt vector of a new item that occurs in the batch; 0 turns these updates off"
     )
-    delta_settles: PositiveFloat = Field(
-        0.2, description="Events after which an item moves less: by one over the root of 1 + events / this"
-    )
+    delta_settles: PositiveFloat = Field(0.2, description="An item with n events moves by 1 / sqrt(1 + n / this value) of that step size")
     dense_rate: NonNegativeFloat = Field(
-        1e-4, description="Learning rate of all other weights in a step of batch_events, in proportion for fewer; 0 leaves them alone"
+        1e-4, description="Learning rate of all other weights for a full batch, scaled down for a smaller one; 0 turns these updates off"
     )
-    passes: PositiveInt = Field(2, description="Times each new event is stepped on, each time beside other replayed events")
-    max_steps: PositiveInt = Field(50, description="Steps of one pass at most; what is beyond only moves popularity")
-    batch_events: PositiveInt = Field(4096, description="Events a step sees, replay aside")
-    window_events: int = Field(50, ge=2, le=100_000, description="Events of a user that a step sees")
+    passes: PositiveInt = Field(2, description="Number of passes over the new events, each pass with other replayed events")
+    max_steps: PositiveInt = Field(50, description="Maximum number of gradient steps per pass; events beyond it update popularity only")
+    batch_events: PositiveInt = Field(4096, description="Number of new events per gradient step, replayed events not counted")
+    window_events: int = Field(50, ge=2, le=100_000, description="Maximum number of events of a user's history in a gradient step")
     sampled_items: PositiveInt = Field(
-        1000, description="Items drawn for a step, beside those of its events, in a catalogue of over twice as many"
+        1000,
+        description="Number of sampled items scored per gradient step, in addition to the items in the "
+        "batch; catalogues of up to twice this size are scored in full",
     )
-    replay_per_new: NonNegativeFloat = Field(4.0, description="Replayed events beside each new one")
-    memory_windows: PositiveInt = Field(2000, description="Windows of past events kept for replay")
+    replay_per_new: NonNegativeFloat = Field(4.0, description="Number of replayed past events per new event")
+    memory_windows: PositiveInt = Field(2000, description="Capacity of the replay memory, in windows of past events")
     memory_half_life_share: PositiveFloat = Field(
-        0.1, description="Age at which a past event is half as likely to be kept, as a share of the whole time"
+        0.1, description="Half-life of past events in the replay memory, as a share of the time span of all events"
     )
-    anchor_pull: float = Field(0.01, ge=0, lt=1, description="Share of the way back to last night's weights after each step")
-    prior_slots: PositiveInt = Field(128, le=100_000, description="Moments whose popularity is kept for replay")
-    prior_spacing_hours: PositiveFloat = Field(3.0, le=CENTURY_HOURS, description="Time between those moments")
+    anchor_pull: float = Field(
+        0.01, ge=0, lt=1, description="Share of the distance to last night's weights by which each step pulls the weights back"
+    )
+    prior_slots: PositiveInt = Field(128, le=100_000, description="Number of past points in time whose item popularity is kept for replay")
+    prior_spacing_hours: PositiveFloat = Field(3.0, le=CENTURY_HOURS, description="Hours between these points in time")
     blend_rows: NonNegativeInt = Field(
-        2000, description="Newest events that the blend is fitted to again; 0 leaves it as the night chose it"
+        2000, description="Number of newest events to which each minute fits the blend again; 0 keeps the blend of the night"
     )
-    blend_candidates: PositiveInt = Field(20, description="Items from each source among which the blend is fitted")
-    blend_pull: NonNegativeFloat = Field(0.1, description="How strongly the blend is held near last night's")
-    blend_iterations: PositiveInt = Field(10, description="Iterations of that fit")
-    warm_after: PositiveFloat = Field(1.0, description="Events after which an item counts as known to the sequence model")
-    gate_tolerance: NonNegativeFloat = Field(0.2, description="Share of the held-out NDCG that an update may cost")
-    max_drift: PositiveFloat = Field(0.5, description="Distance from last night's weights, as a share of their length, at most")
+    blend_candidates: PositiveInt = Field(20, description="Number of candidate items from each source when the blend is fitted")
+    blend_pull: NonNegativeFloat = Field(0.1, description="Strength of the penalty that keeps the blend close to that of last night")
+    blend_iterations: PositiveInt = Field(10, description="Maximum number of iterations of that fit")
+    warm_after: PositiveFloat = Field(1.0, description="Number of events from which an item counts as warm for the sequence model")
+    gate_tolerance: NonNegativeFloat = Field(
+        0.2, description="Largest relative loss of NDCG@10 on the held-out part of the replay memory with which an update still goes live"
+    )
+    max_drift: PositiveFloat = Field(
+        0.5, description="Largest distance from last night's weights, relative to their length, with which an update still goes live"
+    )
 
 
 class EvaluationConfig(BaseModel):
-    """How the held-out events are chosen and scored."""
+    """How events are held out, and how models are scored on them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    train_share: float = Field(0.8, gt=0, lt=1, description="Quantile of time up to which events are training")
-    validation_share: float = Field(0.1, gt=0, lt=1, description="Share of events after it that choose epochs and blend; the rest tests")
-    max_events: PositiveInt = Field(100_000, description="Held-out events scored at most, drawn evenly")
-    n_bootstrap: PositiveInt = Field(1000, le=100_000, description="Resamples of users behind each 95 % interval")
+    train_share: float = Field(0.8, gt=0, lt=1, description="Share of the events, oldest first, that are training data")
+    validation_share: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of all events, next in time, that are validation data and select epoch and blend; the rest is test data",
+    )
+    max_events: PositiveInt = Field(
+        100_000, description="Maximum number of validation events, and of test events, that are scored; a random sample if there are more"
+    )
+    n_bootstrap: PositiveInt = Field(1000, le=100_000, description="Number of bootstrap samples of users for each 95 % interval")
     seen_items: Literal["auto", "hide", "show"] = Field(
         "auto",
-        description="Items that a user already had: `hide` keeps them out of that user's list, `show` lets them in, `auto` shows them "
-        f"if at least {REPEATS_ARE_COMMON:.0%} of the training events repeat a pair of user and item, and else hides them",
+        description="Whether lists show items that the user already had: `hide` never, `show` always, `auto` if at least "
+        f"{REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
     )
 
     @model_validator(mode="after")

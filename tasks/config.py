@@ -11,7 +11,7 @@ from tasks.event_types import EVENT_WEIGHTS
 
 
 class IngestConfig(BaseModel):
-    """How input rows become events and items."""
+    """How rows of input files become events and items."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     event_weights: dict[str, NonNegativeFloat] = Field(
@@ -20,56 +20,70 @@ class IngestConfig(BaseModel):
         "0 keeps the event but learns nothing from it; other types weigh 1",
     )
     max_text_chars: PositiveInt = Field(
-        2000, description="Longer titles and descriptions are cut here, and the cut is counted in the summary"
+        2000, description="Maximum length of titles and descriptions, in characters; longer ones are cut and counted in the summary"
     )
     future_tolerance_hours: NonNegativeFloat = Field(
-        24.0, le=CENTURY_HOURS, description="Events later than now by more than this are refused"
+        24.0, le=CENTURY_HOURS, description="Events more than this many hours in the future are rejected"
     )
     earliest_year: NonNegativeInt = Field(
-        1990, le=9999, description="Events of years before it are refused: numbers that are no times come out there"
+        1990, le=9999, description="Events before this year are rejected; numbers that are not times are usually read as such early years"
     )
-    time_zone: str = Field("UTC", description="Zone of times that are written without one, such as Europe/Berlin")
-    null_words_as_ids: bool = Field(False, description="Take ids such as null, None and NA as they are, rather than as nothing")
+    time_zone: str = Field("UTC", description="Time zone of times without one, such as Europe/Berlin")
+    null_words_as_ids: bool = Field(False, description="Accept words such as null, None and NA as ids; otherwise they count as empty")
     memory_mb: PositiveInt = Field(
-        1024, ge=64, description="Memory of an ingest for sorting and joining, in MB; what does not fit goes to disk"
+        1024, ge=64, description="Memory limit of an ingest for sorting and joining, in MB; data beyond it spill to disk"
     )
-    landing: str = Field("", description="Folder whose files the ingest flow takes in; empty for landing under the home folder")
+    landing: str = Field(
+        "", description="Landing folder whose files the ingest flow takes in; empty: the folder `landing` in the home folder"
+    )
     max_rejected_share: NonNegativeFloat = Field(
-        0.1, le=1, description="Share of the rows of a landed file that may be refused before the run that takes it in counts as failed"
+        0.1, le=1, description="Largest share of rejected rows of a landed file with which its run still counts as successful"
     )
     follow_links: bool = Field(
-        False, description="Take in links of the landing folder that lead out of it, where their owner may read what they lead to"
+        False,
+        description="Take in files through symbolic links that lead out of the landing "
+        "folder, if the owner of the link may read the target",
     )
 
 
 class PublishConfig(BaseModel):
-    """What is written to recs.*."""
+    """How many lists and similar items a run publishes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    n_recommendations: PositiveInt = Field(100, description="Items in each user's list")
-    n_similar: PositiveInt = Field(50, description="Neighbours of each item")
+    n_recommendations: PositiveInt = Field(100, description="Number of items in each user's list")
+    n_similar: PositiveInt = Field(50, description="Number of similar items published for each item")
     refresh_users: NonNegativeInt = Field(
-        500, description="Users without news whose lists a minute makes anew, at most; more where lists would grow too old"
+        500,
+        description="Maximum number of users without new events whose lists one minute run refreshes; exceeded only "
+        "if lists would otherwise become older than the next setting allows",
     )
     refresh_after_hours: PositiveFloat = Field(
-        24.0, le=CENTURY_HOURS, description="Age at which a minute makes a list anew though nothing happened, if there is room"
+        24.0,
+        le=CENTURY_HOURS,
+        description="Maximum age of a list in hours; minute runs refresh lists of users without new events before this age",
     )
-    approximate_above: PositiveInt = Field(50_000, description="Catalogue size above which neighbours are searched approximately")
+    approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
 
 
 class RegistryConfig(BaseModel):
-    """Where model versions are kept, and what makes one the champion."""
+    """Where MLflow keeps model versions, how many, and when a new one goes live."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    tracking_uri: str = Field("", description="MLflow tracking URI; empty for SQLite under the home folder")
-    model_name: str = Field("minutehand", description="Name of the registered model and of the experiment")
-    gate_tolerance: NonNegativeFloat = Field(0.02, description="Share of the champion's hold-out NDCG that a challenger may fall short of")
-    keep_versions: PositiveInt = Field(30, description="Newest model versions that are kept, besides those that are live or have an alias")
-    keep_increments: PositiveInt = Field(30, description="Newest versions made by minutes that are kept, besides the live one")
+    tracking_uri: str = Field("", description="MLflow tracking URI; empty: a SQLite database in the home folder")
+    model_name: str = Field("minutehand", description="Name of the MLflow experiment and of the registered model")
+    gate_tolerance: NonNegativeFloat = Field(
+        0.02, description="A challenger is promoted if its hold-out NDCG@10 is at most this share below that of the champion"
+    )
+    keep_versions: PositiveInt = Field(
+        30, description="Number of newest model versions of nights to keep; live versions and versions with an alias are always kept"
+    )
+    keep_increments: PositiveInt = Field(
+        30, description="Number of newest model versions of minutes to keep; the live version is always kept"
+    )
 
 
 class ServerConfig(BaseModel):
-    """Where `minutehand up` listens."""
+    """Where the servers of `minutehand up` listen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     host: str = Field("127.0.0.1", description="Address of the Prefect server and the MLflow UI")
@@ -77,7 +91,8 @@ class ServerConfig(BaseModel):
     mlflow_port: PositiveInt = Field(5000, le=65535, description="Port of the MLflow UI")
     allowed_hosts: str = Field(
         "",
-        description="Names or addresses, separated by commas, by which browsers may ask for the servers, besides localhost and the host",
+        description="Further host names or addresses under which browsers may reach the servers, "
+        "separated by commas; localhost and the host are always allowed",
     )
 
     @field_validator("allowed_hosts")

@@ -63,13 +63,17 @@ class LastingError(LakeError):
 
 
 class LakeConfig(BaseModel):
-    """Where the tables live."""
+    """Where the tables are stored, and how long a command waits for them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    catalog: str = Field("", description="Catalog of the lake: empty for SQLite under the home folder, or postgres:dbname=... host=...")
-    data_path: str = Field("", description="Folder of the Parquet files; empty for lake/data under the home folder")
-    busy_timeout_ms: PositiveInt = Field(5000, description="How long a statement waits for the SQLite catalog")
-    lock_timeout_s: PositiveInt = Field(600, description="How long a writer waits for the writer before it")
+    catalog: str = Field(
+        "", description="Catalog of the lake; empty: a SQLite file in the home folder; PostgreSQL: postgres:dbname=... host=..."
+    )
+    data_path: str = Field("", description="Folder of the Parquet files; empty: the folder `lake/data` in the home folder")
+    busy_timeout_ms: PositiveInt = Field(5000, description="Maximum time in milliseconds that a statement waits for the SQLite catalog")
+    lock_timeout_s: PositiveInt = Field(
+        600, description="Maximum time in seconds that a writer waits for the lock that another writer holds"
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from cli import app
 from settings import variables
+from tasks.offline.replay import DEFAULT, POLICIES
 from tests.conftest import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -70,13 +71,13 @@ def test_every_command_and_option_that_is_shown_exists(document: Path) -> None:
         assert {word for word in unquoted.split() if word.startswith("-")} <= options, line
 
 
-def test_readme_lists_every_table() -> None:
+def test_the_page_of_tables_lists_every_table() -> None:
     created = {
         table
         for file in sorted((ROOT / "sql").rglob("*.sql"))
         for table in re.findall(r"create table (?:if not exists )?(\w+\.\w+)", file.read_text(encoding="utf-8"))
     }
-    assert set(re.findall(r"^\| `(\w+\.\w+)` \|", _text(ROOT / "README.md"), re.MULTILINE)) == created
+    assert set(re.findall(r"^\| `(\w+\.\w+)` \|", _text(ROOT / "docs" / "tables.md"), re.MULTILINE)) == created
 
 
 def test_the_tests_that_hold_the_invariants_are_there() -> None:
@@ -93,7 +94,28 @@ def test_every_file_that_is_named_exists() -> None:
 
 
 def test_every_picture_is_shown_and_small() -> None:
-    shown = {Path(path).name for document in DOCUMENTS for path in re.findall(r"\]\(([^)]+\.png)\)", _text(document))}
+    shown = {Path(path).name for document in DOCUMENTS for path in re.findall(r"\]\(([^)]+\.(?:png|svg))\)", _text(document))}
     sizes = {picture.name: picture.stat().st_size for picture in (ROOT / "docs" / "pictures").iterdir()}
     assert sizes.keys() == shown
     assert max(sizes.values()) < 300_000
+
+
+def test_the_policies_of_a_replay_are_listed_with_those_compared_by_default() -> None:
+    guide = _text(ROOT / "docs" / "guides" / "replay.md")
+    listed = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", guide, re.MULTILINE)
+    assert {name for name, _ in listed} == set(POLICIES)
+    assert [name for name, is_default in listed if is_default == "yes"] == list(DEFAULT)
+    (option,) = [parameter for parameter in get_command(app).commands["replay"].params if parameter.name == "policies"]  # type: ignore[attr-defined]
+    assert f"Default: {', '.join(DEFAULT)}." in option.help
+    assert all(name in option.help for name in POLICIES)
+
+
+def test_every_section_of_the_benchmarks_names_a_command_a_commit_and_a_date() -> None:
+    _, *sections = re.split(r"^## ", _text(ROOT / "docs" / "benchmarks.md"), flags=re.MULTILINE)
+    for section in sections:
+        title = section.partition("\n")[0]
+        assert re.search(r"python -m bench\.|^minutehand ", section, re.MULTILINE), title
+        assert re.search(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7}\b", section), title
+        assert re.search(r"\b20\d\d-\d\d-\d\d\b", section), title
+    for module in re.findall(r"python -m bench\.(\w+)", "".join(sections)):
+        assert list((ROOT / "bench").glob(f"{module}*")), module

@@ -1,7 +1,8 @@
-"""Settings: what README shows is what there is, and a slip of the pen is found."""
+"""Settings: what docs/settings.md shows is what there is, and a slip of the pen is found."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -10,15 +11,40 @@ import pytest
 from settings import SettingsError, load, table, variables
 from tests.conftest import ROOT
 
-
-def test_readme_shows_every_setting_with_its_default() -> None:
-    shown = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `MINUTEHAND_")]
-    assert shown == table().splitlines()[2:], "`python -m settings` prints the table to paste"
+SHOWN = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+VALUES = re.findall(r"^\| `(MINUTEHAND_\w+)` \| [^|]* \| ([^|]+) \|", table(), re.MULTILINE)
 
 
-def test_python_m_settings_prints_the_table() -> None:
+def test_the_settings_page_shows_every_setting_with_its_default_its_values_and_its_topic() -> None:
+    assert SHOWN[SHOWN.index("## ") :].strip() == table(), "`python -m settings` prints the tables to paste"
+
+
+def test_python_m_settings_prints_the_tables() -> None:
     printed = subprocess.run([sys.executable, "-m", "settings"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert printed.strip() == table()
+
+
+def test_a_setting_with_few_values_lists_them_and_a_number_its_range() -> None:
+    values = dict(VALUES)
+    assert values.keys() == {name for name, _, _ in variables()}
+    assert values["MINUTEHAND_TRAIN__DEVICE"] == "`auto`, `cpu`, `cuda`"
+    assert values["MINUTEHAND_HOME_ACCESS"] == "`owner`, `group`"
+    assert values["MINUTEHAND_INGEST__FOLLOW_LINKS"] == "`True`, `False`"
+    assert values["MINUTEHAND_INGEST__MEMORY_MB"] == "whole number, ≥ 64"
+    assert values["MINUTEHAND_SERVER__PREFECT_PORT"] == "whole number, > 0, ≤ 65,535"
+    assert values["MINUTEHAND_INCREMENT__MAX_DRIFT"] == "number, > 0"
+
+
+LISTED = [(name, word) for name, values in VALUES for word in re.findall(r"`(\w+)`", values)]
+
+
+@pytest.mark.parametrize(("name", "value"), LISTED)
+def test_each_value_that_is_listed_is_accepted_and_another_is_not(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    load()
+    monkeypatch.setenv(name, f"{value}-")
+    with pytest.raises(SettingsError, match=f"^{name} has an impossible value"):
+        load()
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -72,7 +72,7 @@ class RegistryConfig(BaseModel):
     tracking_uri: str = Field("", description="MLflow tracking URI; empty: a SQLite database in the home folder")
     model_name: str = Field("minutehand", description="Name of the MLflow experiment and of the registered model")
     gate_tolerance: NonNegativeFloat = Field(
-        0.02, description="A challenger is promoted if its hold-out NDCG@10 is at most this share below that of the champion"
+        0.02, description="A challenger is promoted if its served hold-out NDCG@10 is at most this share below that of the champion"
     )
     keep_versions: PositiveInt = Field(
         30, description="Number of newest model versions of nights to keep; live versions and versions with an alias are always kept"

@@ -137,8 +137,8 @@ class EvaluationConfig(BaseModel):
     n_bootstrap: PositiveInt = Field(1000, le=100_000, description="Number of bootstrap samples of users for each 95 % interval")
     seen_items: Literal["auto", "hide", "show"] = Field(
         "auto",
-        description="Whether lists show items that the user already had (by any event with a weight above 0): `hide` never, `show` always, `auto` if at least "
-        f"{REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
+        description="Whether lists show items that the user already had (by any event with a weight above 0): "
+        f"`hide` never, `show` always, `auto` if at least {REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
     )
 
     @model_validator(mode="after")

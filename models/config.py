@@ -138,7 +138,8 @@ class EvaluationConfig(BaseModel):
     seen_items: Literal["auto", "hide", "show"] = Field(
         "auto",
         description="Whether lists show items that the user already had (by any event with a weight above 0): "
-        f"`hide` never, `show` always, `auto` if at least {REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
+        "`hide` never, `show` always, `auto` if at least "
+        f"{REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
     )
 
     @model_validator(mode="after")

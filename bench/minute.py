@@ -23,7 +23,7 @@ from models.events import Catalog, Events
 from models.results import Neighbours
 from settings import load
 from tasks.lake import Lake, locate, migrate, newest_snapshot, reading, statement, writing
-from tasks.minute.pacing import Beside
+from tasks.minute.pacing import UsersToRefresh
 from tasks.night import learning
 from tasks.night.dataset import Dataset
 from tasks.publish import night, notes, publication
@@ -63,7 +63,7 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
     later = replace(made, data_snapshot=newest_snapshot(lake))
     with writing(lake) as con:
         con.execute("set threads = 1")
-        notes.note_moved(con, Beside([], POPULAR, is_settled=False), later)
+        notes.note_moved(con, UsersToRefresh([], POPULAR, is_settled=False), later)
         con.execute(statement("bench/insert_minute"), {"n_events": n_new, "n_users": n_users, "n_items": n_items})
 
 

@@ -379,7 +379,7 @@ def _look_into_versions(settings: Settings, store: Path) -> Iterator[Finding]:
         yield Finding("model versions", "warn", f"{store}: {error}", "look again when no night is starting")
         return
     for damage in done.damages:
-        yield Finding("model versions", "bad" if damage.stops else "warn", damage.told, damage.remedy)
+        yield Finding("model versions", "bad" if damage.stops else "warn", damage.problem, damage.remedy)
     if not done.damages:
         yield Finding("model versions", "ok", f"{done.n_checked:,} of {done.n_versions:,} checked")
 

@@ -61,7 +61,7 @@ def test_every_file_of_a_sound_lake_is_checked_and_read(lake: Lake, file: Path) 
 def test_a_damaged_file_is_named_with_its_table_and_its_rows(lake: Lake, file: Path, damage: Callable[[Path], None], what: str) -> None:
     damage(file)
     (found,) = examine(lake, 60).damages
-    assert found.told.startswith(f"100 rows of raw.rejected cannot be read: {file}: ")
+    assert found.message.startswith(f"100 rows of raw.rejected cannot be read: {file}: ")
     assert re.search(what, found.what)
 
 

@@ -58,7 +58,7 @@ def test_where_served_lists_were_measured_the_bars_are_theirs() -> None:
     rows = [MetricRow("minutehand", "all", metric, value, 9) for metric, value in (("ndcg_at_10_served", 0.12), ("ndcg_at_10", 0.22))]
     (axes,) = segment_bars(rows).axes
     assert [round(bar.get_height(), 2) for bar in axes.patches if isinstance(bar, Rectangle)] == [0.12]
-    assert axes.get_title(loc="left").endswith("by lists as they are served")
+    assert axes.get_title(loc="left").endswith("from lists as served")
 
 
 def test_nothing_held_out_is_said_in_the_figure() -> None:

@@ -106,11 +106,11 @@ def _rows_of(source: Source, paths: Mapping[str, str | None], place: Place) -> s
     }
     file = source.path.name
     if not re.fullmatch(r"\w+(\.\w+)*", array) or not re.fullmatch(r"[\w. -]+", file):
-        return f"make a row of each element of {array} first, with DuckDB's unnest"
+        return f"first make one row per element of {array}, with DuckDB's unnest"
     elements = f"{array}::json::json[]" if source.format == "text" else array
     command = f"copy (select *, unnest({elements}) as element from '{file}') to '{file.split('.')[0]}.parquet'"
     return (
-        f"for a row of each element, run: python -c \"import duckdb; duckdb.sql('''{command} ''')\", "
+        f"to get one row per element, run: python -c \"import duckdb; duckdb.sql('''{command} ''')\", "
         f"and take in that file with {place.maps(columns)}{place.within}"
     )
 

@@ -170,7 +170,7 @@ def _elements_left_out(con: duckdb.DuckDBPyConnection, source: Source, chosen: M
     """Notes about paths such as items[0].item_id that leave out elements of an array."""
     counts = {path: n_with_more(con, source, path) for path in chosen.values() if "[" in path}
     return [
-        f"{source.path.name}: {n:,} rows have more elements than the one that {path} takes; for a row of each, map [*] in its place"
+        f"{source.path.name}: {n:,} rows have more elements than the one that {path} takes; map [*] instead to get one row per element"
         for path, n in counts.items()
         if n
     ]
@@ -183,12 +183,12 @@ def _line_notes(source: Source, found: Repaired) -> list[str]:
     if found.n_stray:
         notes.append(
             f"{name}: {found.n_stray:,} lines have a quote that is not closed where its field ends; it was taken as text "
-            f"(the first is {_line(found.first_stray - n_header)}); if the file has no quoting at all, say so with --no-quotes"
+            f"(the first is {_line(found.first_stray - n_header)}); if the file has no quoting at all, use --no-quotes"
         )
     if found.n_doubtful:
         notes.append(
             f"{name}: {found.n_doubtful:,} quoted texts span lines that could be rows of their own "
-            f"(the first is {_line(found.first_doubtful - n_header)}); if the file has no quoting, say so with --no-quotes"
+            f"(the first is {_line(found.first_doubtful - n_header)}); if the file has no quoting, use --no-quotes"
         )
     if found.lost:
         notes.append(

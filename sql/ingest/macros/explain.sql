@@ -16,10 +16,10 @@ create or replace temp macro explain(rule, value) as case
                 'fill it, or map another column with --map ',
                 split_part(rule, ' ', 1),
                 '=COLUMN',
-                case when value is not null then '; if it is an id all the same, say so with --null-words-as-ids' end
+                case when value is not null then '; if it is a valid id, use --null-words-as-ids' end
             )
             when ends_with(rule, 'object or array') then concat(
-                'name what is in it, such as --map ', split_part(rule, ' ', 1), '=items[0].', split_part(rule, ' ', 1)
+                'map a value inside it, such as --map ', split_part(rule, ' ', 1), '=items[0].', split_part(rule, ' ', 1)
             )
             when ends_with(rule, 'NUL byte') then 'remove the byte: ids are text'
             when ends_with(rule, '512 characters') then 'shorten it: ids and types are short text'

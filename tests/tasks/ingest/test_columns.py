@@ -158,7 +158,7 @@ def test_a_note_says_if_a_path_takes_one_of_several_elements(lake: Lake, write: 
     rows_of_file = [{**GA4, "items": [{"item_id": f"i{k}"} for k in range(n)]} for n in range(1, 4)]
     path = write("a.jsonl", "\n".join(map(json.dumps, rows_of_file)))
     columns = {"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[0].item_id"}
-    note = "a.jsonl: 2 rows have more elements than the one that items[0].item_id takes; for a row of each, map [*] in its place"
+    note = "a.jsonl: 2 rows have more elements than the one that items[0].item_id takes; map [*] instead to get one row per element"
     assert note in take(lake, path, columns=columns).notes
 
 
@@ -174,7 +174,7 @@ def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> 
     row = {"user_id": "u", "occurred_at": "2026-11-20", "items": [{"item_id": "i1"}], "properties": {"product_id": "p1"}}
     assert take(lake, write("a.jsonl", json.dumps(row)), columns={"item_id": path}).rejected == 1
     ((reason, value),) = rows(lake, "select reason, value from raw.rejected")
-    assert reason == "item_id is a JSON object or array; name what is in it, such as --map item_id=items[0].item_id"
+    assert reason == "item_id is a JSON object or array; map a value inside it, such as --map item_id=items[0].item_id"
     assert json.loads(value) == row[path]
 
 

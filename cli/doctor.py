@@ -331,7 +331,7 @@ def _look_into_files(lake: Lake) -> Iterator[Finding]:
         yield Finding("lake files", "ok", told)
         return
     for damage in done.damages[:N_DAMAGES]:
-        yield Finding("lake files", "bad", damage.told, damage.remedy)
+        yield Finding("lake files", "bad", damage.message, damage.remedy)
     if len(done.damages) > N_DAMAGES:
         yield Finding("lake files", "bad", f"{len(done.damages):,} damaged files in all; {told}", REMEDY)
 

@@ -298,7 +298,7 @@ def test_a_minute_run_ends_with_a_message_if_another_publisher_holds_the_lock_fo
     monkeypatch.setattr(flow, "TURN_WAIT_S", 0.2)
     with locks.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
         assert shop.spend_minute() is None
-    assert "the next run takes up whatever is new" in caplog.text
+    assert "the next run processes all new events" in caplog.text
     assert marks(shop) == before
 
 

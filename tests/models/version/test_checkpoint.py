@@ -202,7 +202,7 @@ def test_what_is_gone_or_hidden_is_not_recommended_and_k_is_at_most_the_catalogu
         ({"item_ids": ["a", "b"], "event_types": ["view"]}, "history 0 has 2 items, 1 event types and 2 times; give one of each"),
         ({"item_ids": ["a"], "occurred_at": [1, 2]}, "1 items, 1 event types and 2 times"),
         ({"items": ["a"]}, "history 0 has no item_ids"),
-        ({"item_ids": [IDS[1]], "occurred_at": ["yesterday"]}, "'yesterday' is no time"),
+        ({"item_ids": [IDS[1]], "occurred_at": ["yesterday"]}, "'yesterday' is not a time"),
     ],
 )
 def test_a_history_that_makes_no_sense_gets_a_message(history: dict[str, object], message: str) -> None:

@@ -47,4 +47,6 @@ def test_a_catalog_that_cannot_be_read_is_not_told_as_damaged(home: Path, events
     (home / "lake" / "catalog.sqlite").chmod(0)
     for words in (("status",), ("ingest", "events", str(events))):
         message = error_of(*words)
-        assert message.startswith(f"error: cannot read the catalog at {home / 'lake' / 'catalog.sqlite'}: Permission denied; make it readable")
+        assert message.startswith(
+            f"error: cannot read the catalog at {home / 'lake' / 'catalog.sqlite'}: Permission denied; make it readable"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import re
 import sqlite3
 import subprocess
 import sys
@@ -57,6 +58,29 @@ def test_migrating_twice_applies_nothing_and_leaves_no_snapshot(lake_config: Lak
     assert applied == [file.stem for file in sorted((SQL / "schema").glob("*.sql"))]
     assert migrate(lake) == []
     assert snapshot_of(lake) == before
+
+
+def test_an_old_lake_gets_the_comments_of_a_new_one(lake: Lake) -> None:
+    fresh = comments(lake)
+    with writing(lake) as con:
+        script = (SQL / "schema" / "024_comments.sql").read_text(encoding="utf-8")
+        for target in re.findall(r"^comment on (\w+ \S+) is", script, re.MULTILINE):
+            con.execute(f"comment on {target} is 'old words'")
+        con.execute("delete from ops.migrations where name = '024_comments'")
+    assert comments(lake) != fresh
+    assert migrate(lake) == ["024_comments"]
+    assert comments(lake) == fresh
+
+
+def comments(lake: Lake) -> dict[str, str]:
+    """The comment of every table, view and column."""
+    with reading(lake) as con:
+        rows = con.execute(
+            "select concat_ws('.', schema_name, table_name), comment from duckdb_tables() where database_name = 'lake' union all "
+            "select concat_ws('.', schema_name, view_name), comment from duckdb_views() where database_name = 'lake' union all "
+            "select concat_ws('.', schema_name, table_name, column_name), comment from duckdb_columns() where database_name = 'lake'"
+        )
+        return dict(rows.fetchall())
 
 
 def test_every_table_and_column_explains_itself(lake: Lake) -> None:

@@ -1,8 +1,8 @@
-"""All items or a sample in each training step, by the size of the catalogue: python -m bench.catalogue [--items 5 41 100] [--minutes 4].
+"""Training steps on all items or on a sample, by catalogue size: python -m bench.catalogue [--items 5 41 100] [--minutes 4].
 
-Each catalogue is the most reviewed recipes of food; one larger than food's is several copies of it with users and items of their own.
-A row says what the choice was, and the NDCG@10 of the choice and of either way by itself in the same minutes. Minutes are of processor
-time, so that other work on the machine changes little.
+Each catalogue consists of the most reviewed recipes of food; larger catalogues are several copies of food with distinct users and items.
+A row gives the automatic choice, and the NDCG@10 of the choice and of each alternative in the same minutes. Minutes are processor
+time, so that other work on the machine has little effect.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tasks.offline.backtest import BacktestSettings, rank_learner
 from tasks.offline.files import Files, load
 
 WAYS = {"all items": 0.0, "a sample": float("inf")}
-"""What training.ENOUGH_EPOCHS has to be for either way to be taken whatever the minutes hold."""
+"""Values of training.ENOUGH_EPOCHS that force either alternative, whatever the time limit."""
 
 
 def cut(folder: Path, n_items: int, to: Path) -> None:
-    """Events and descriptions of so many items."""
+    """Write the events and descriptions of n_items items."""
     events, items = pl.read_parquet(folder / "interactions.parquet"), pl.read_parquet(folder / "items.parquet")
     n_copies = -(-n_items // events["item_id"].n_unique())
 
@@ -44,7 +44,7 @@ def cut(folder: Path, n_items: int, to: Path) -> None:
 
 
 def measure(folder: Path, n_items: int, minutes: float, threads: int, seed: int) -> dict[str, object]:
-    """The row of one catalogue."""
+    """Result row of one catalogue."""
     train, evaluation = TrainConfig(minutes=minutes), EvaluationConfig(max_events=20_000)
     recipe = BacktestSettings(IngestConfig(), EncoderConfig(), RecommenderConfig(), train, evaluation, seed=seed, threads=threads)
     with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as name:

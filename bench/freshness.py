@@ -1,8 +1,8 @@
-"""How soon an event shows in its user's list under `minutehand up`, beside a night: python -m bench.freshness [--minutes 15].
+"""Delay until an event affects its user's list under `minutehand up`, while a night runs: python -m bench.freshness [--minutes 15].
 
-A simulated shop has its first night; then a file of a few events is dropped into the landing folder every second, and a night is started.
-The arrival of an event is when its file is there; its list is visible when the publish is committed.
-It takes the minutes given, and some more for the first night and until everything is learnt.
+After the first night of a simulated shop, a file of a few events is dropped into the landing folder every second, and another night starts.
+An event arrives when its file exists; its list is visible when the publish is committed.
+The run takes the given minutes, plus some for the first night and until all events are learnt.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MINUTEHAND = str(Path(sys.executable).parent / "minutehand")
 EVENTS_A_FILE = 3
 MISSED_S = 90.0
-"""Between two publishes of minutes, where none was missed, at most."""
+"""Maximum seconds between two publishes of minute runs if no minute was missed."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """An unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -56,7 +56,7 @@ def query(env: dict[str, str], sql: str) -> list[dict[str, object]]:
 
 
 def drop(landing: Path, number: int, users: list[str], items: list[str], arrivals: dict[tuple[str, str], float]) -> None:
-    """One file of events that happen now."""
+    """Write one file of events with the current time."""
     rows = [(random.choice(users), random.choice(items), datetime.now(UTC).isoformat()) for _ in range(EVENTS_A_FILE)]
     hidden = landing / f".{number}.tmp"
     with hidden.open("w", newline="", encoding="utf-8") as file:
@@ -102,7 +102,7 @@ def watch(env: dict[str, str], home: Path, port: int, users: list[str], items: l
     api = {**env, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", CLIENT_VARIABLE: read_secret(home)}
     prefect = str(Path(sys.executable).parent / "prefect")
     night = [prefect, "deployment", "run", "nightly/nightly", "-p", "minutes=2"]
-    while subprocess.run(night, env=api, cwd=ROOT, capture_output=True).returncode:  # until `up` has deployed it
+    while subprocess.run(night, env=api, cwd=ROOT, capture_output=True).returncode:  # retry until `up` has deployed the flow
         time.sleep(2)
     arrivals: dict[tuple[str, str], float] = {}
     landing, started, number = home / "landing" / "events", time.monotonic(), 0

@@ -1,6 +1,6 @@
-"""How fast, and in how much memory, a large CSV gets in: python -m bench.ingest [--rows 1000000].
+"""Time and memory of the ingest of a large CSV: python -m bench.ingest [--rows 1000000].
 
-A million rows take a quarter of a minute: they are written, taken in, and taken in again.
+A million rows take a quarter of a minute: they are written, ingested, and ingested again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def write_csv(path: Path, n_rows: int) -> None:
 
 
 def measure(home: Path, file: Path) -> list[tuple[str, Summary]]:
-    """The first ingest of a file, and the second, which finds nothing new."""
+    """The first ingest of a file, and the second, which is a no-op."""
     lake = locate(LakeConfig(), home)
     migrate(lake)
     return [(name, ingest(lake, "events", [str(file)], MAPPING, IngestConfig())) for name in ("first", "again")]

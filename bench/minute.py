@@ -1,9 +1,9 @@
-"""What a minute costs, by the length of the history: python -m bench.minute [--histories 100000 1000000 ...].
+"""Cost of a minute run, by the length of the history: python -m bench.minute [--histories 100000 1000000 ...].
 
-For each history a home is made: events, a model of the newest 100,000 of them (one epoch, no text), lists for all users. A
-longer history is one of more users: each has as many events.
-Then the minute flow runs once on new events, in a process of its own, and the seconds are those that its stages log. total_s is their sum
-without `load`, the import of torch and MLflow; what Prefect costs is in neither.
+Each history gets a home: events, a model of the newest 100,000 of them (one epoch, no text), lists for all users. A
+longer history has more users; the number of events per user is constant.
+Then the minute flow runs once on new events in a separate process; the seconds are those that its stages log. total_s is their sum
+without `load`, the import of torch and MLflow; neither includes the overhead of Prefect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.events import Catalog, Events
 from models.results import Neighbours
 from settings import load
 from tasks.lake import Lake, locate, migrate, newest_snapshot, reading, statement, writing
-from tasks.minute.pacing import Beside
+from tasks.minute.pacing import UsersToRefresh
 from tasks.night import learning
 from tasks.night.dataset import Dataset
 from tasks.publish import night, notes, publication
@@ -31,12 +31,12 @@ from tasks.registry import night_run, versions
 
 N_MODEL_EVENTS = 100_000
 POPULAR = tuple(f"item-{n}" for n in range(200))
-"""Lists wait for these items, so that a minute refreshes as many lists as it may, whatever the history."""
+"""Popular new items make many lists stale, so that every minute run refreshes its maximum number of lists."""
 NOT_IN_TOTAL = {"load", "n_lists", "passed", "peak_mib"}
 
 
 def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int) -> None:
-    """A home whose night is over and whose next minute has n_new events; it is that of MINUTEHAND_HOME from then on."""
+    """Create a home after a night, with n_new events for the next minute run; sets MINUTEHAND_HOME to it."""
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
     lake = locate(settings.lake, settings.home)
@@ -63,7 +63,7 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
     later = replace(made, data_snapshot=newest_snapshot(lake))
     with writing(lake) as con:
         con.execute("set threads = 1")
-        notes.note_moved(con, Beside([], POPULAR, is_settled=False), later)
+        notes.note_moved(con, UsersToRefresh([], POPULAR, is_settled=False), later)
         con.execute(statement("bench/insert_minute"), {"n_events": n_new, "n_users": n_users, "n_items": n_items})
 
 

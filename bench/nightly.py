@@ -1,7 +1,8 @@
 """A first night on real data, through the commands a user would type: python -m bench.nightly [DATASET ...].
 
-Data sets are looked for in ../shared/data (or --data); each gets a home folder of its own, deleted afterwards.
-A night trains for at most twice the training budget of six minutes, and encodes and publishes besides: three minutes on movietweetings.
+Data sets are read from ../shared/data (or --data); each gets a separate home folder, which is deleted afterwards.
+A night trains for at most twice the training budget of six minutes, and also encodes and publishes; it takes three minutes on
+movietweetings.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def measure(name: str, data: Path) -> list[dict[str, object]]:
 
 
 def show(rows: list[dict[str, object]]) -> None:
-    """NDCG@10 by model and segment, of lists as served and with the event before known, and the differences to the best baseline."""
+    """NDCG@10 by model and segment, of lists as served and with the previous event known, and the differences to the best baseline."""
     segments = list(dict.fromkeys(str(row["segment"]) for row in rows))
     for metric in ("ndcg_at_10_served", "ndcg_at_10"):
         print(f"| {metric} | " + " | ".join(segments) + " |\n" + "| --- " * (len(segments) + 1) + "|")

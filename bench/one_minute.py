@@ -1,4 +1,4 @@
-"""One run of the minute flow in a home, as JSON: the seconds of its stages, its lists and its memory: python -m bench.one_minute HOME."""
+"""One run of the minute flow in a home, as JSON (seconds per stage, lists, memory): python -m bench.one_minute HOME."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stages(logging.Handler):
 
 
 def run(home: str) -> dict[str, float]:
-    """The real flow. passed: 1 where the gate took the update; n_lists: of users."""
+    """Run the real flow. passed: 1 if the gate accepted the update; n_lists: number of user lists."""
     os.environ["MINUTEHAND_HOME"] = home
     from cli.environment import prepare
     from settings import load
@@ -42,7 +42,7 @@ def run(home: str) -> dict[str, float]:
     with reading(lake) as con:
         (n_lists,) = con.execute("select n_users from recs.publications order by published_at desc limit 1").fetchone() or (0,)
 
-    from tasks.process import peak_mib  # loads torch, as the minute has done
+    from tasks.process import peak_mib  # imported late, because it loads torch
 
     return {**stages.seconds, "n_lists": n_lists, "passed": float(after != before), "peak_mib": peak_mib()}
 

@@ -1,6 +1,6 @@
-"""How long a publish takes, and a user's list after it: python -m bench.publish [--users 16554 --items 10506].
+"""Duration of a publish, and of reading a user's list after it: python -m bench.publish [--users 16554 --items 10506].
 
-It takes some seconds.
+The run takes some seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUERY = "select * from recs.recommendations where user_id = ? order by rank"
 
 
 def random_lists(generator: np.random.Generator, user_ids: Sequence[str], n_items: int) -> RankedLists:
-    """Lists in the shape of a night's, of items drawn at random."""
+    """Lists of random items, in the shape of the lists of a night."""
     shape = len(user_ids), N_RANKS
     score = -np.sort(generator.random(shape, dtype=np.float32), axis=1)
     return RankedLists(tuple(user_ids), generator.integers(0, n_items, shape), score, np.exp(score), generator.integers(-1, n_items, shape))

@@ -1,8 +1,8 @@
-"""How long the list of one user takes, on one thread: python -m bench.ranking [--items 1200 10000 100000].
+"""Latency of one user's list on one thread: python -m bench.ranking [--items 1200 10000 100000].
 
-An untrained model with random texts ranks a user of a hundred events, as an API would: the version is loaded, the user's events are at
-hand. `first_ms` is the first call of a version, which works out the side of the items, `p50_ms` and `p99_ms` are of the calls after it;
-`per_call_ms` works out the side of the items in each call.
+An untrained model with random texts ranks items for a user of a hundred events, as in an API: the version and the user's events are in
+memory. `first_ms` is the first call of a version, which computes the item state; `p50_ms` and `p99_ms` are later calls;
+`per_call_ms` computes the item state in each call.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ N_EVENTS, N_POPULAR, DAY_S = 100, 200_000, 86_400
 
 
 def make_scorer(n_items: int, seed: int) -> Scorer:
-    """A version of a catalogue; one item in twenty is new to the model, one in fifty is not available."""
+    """A scorer of a random version; one item in twenty is new to the model, one in fifty is not available."""
     generator = np.random.default_rng(seed)
     config = RecommenderConfig()
     text = generator.standard_normal((n_items, config.dim)).astype(np.float32)
@@ -50,7 +50,7 @@ def one_user(n_items: int, seed: int) -> Events:
 
 
 def milliseconds(scorer: Scorer, events: Events, k: int) -> float:
-    """One list."""
+    """Milliseconds to rank one list."""
     begun = time.perf_counter()
     scorer.rank(events, 1, k)
     return 1000 * (time.perf_counter() - begun)
@@ -71,7 +71,7 @@ def main() -> None:
         taken = [milliseconds(scorer, events, given.k) for events in users[1:]][4:]
         per_call = []
         for events in users[:20]:
-            weights = replace(scorer.weights)  # knows nothing of what was worked out before
+            weights = replace(scorer.weights)  # a copy without cached values
             per_call.append(milliseconds(replace(scorer, weights=weights), events, given.k))
         p50, p99 = np.percentile(taken, [50, 99])
         found = {"p50_ms": p50, "p99_ms": p99, "first_ms": first, "per_call_ms": float(np.median(per_call))}

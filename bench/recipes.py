@@ -1,7 +1,7 @@
-"""What an increment should learn, by replay of the validation period: python -m bench.recipes [--only yoochoose-clicks ...].
+"""Comparison of settings of increments, by replay of the validation period: python -m bench.recipes [--only yoochoose-clicks ...].
 
-One night at the beginning and none after, so that all that is gained was learnt by increments. The stretches end at 80 % of the
-events, where the test data of all protocols are still to come.
+There is one night at the beginning and none after it, so that increments make all gains. The periods end at 80 % of the events,
+before the test data of all protocols.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tasks.offline.files import Files, load
 from tasks.offline.replay import Nights, ReplaySettings, border, known_at
 
 STRETCHES = {"movietweetings": (0.74, 0.8, 6), "online-retail": (0.76, 0.8, 2), "yoochoose-clicks": (0.76, 0.8, 6)}
-"""From which share of the events until which, in steps of how many hours."""
+"""Per data set: first and last share of the events, and hours per step."""
 
 RECIPES: dict[str, dict[str, float]] = {
     "popularity": {"delta_rate": 0, "dense_rate": 0, "blend_rows": 0},
@@ -40,7 +40,7 @@ RECIPES: dict[str, dict[str, float]] = {
 
 
 def run(name: str, folder: Path, minutes: float, threads: int, seed: int) -> list[dict[str, object]]:
-    """A row a recipe: NDCG@10 on the same events, and its 95 % interval less what learns nothing."""
+    """One row per recipe: NDCG@10 on the same events, and the 95 % interval of its gain over no learning."""
     since_share, until_share, step_h = STRETCHES[name]
     _, events, items, mapping = DATA[name]
     files = Files(str(folder / name / events), str(folder / name / items) if items else None, mapping, ITEMS.get(name, ColumnMapping()))

@@ -1,8 +1,8 @@
-"""One epoch and a full publish, by the number of events: python -m bench.scale [--events 1000000 10000000].
+"""Cost of one epoch and a full publish, by the number of events: python -m bench.scale [--events 1000000 10000000].
 
-For each number a lake is made, with one user for every fifty events and 100,000 items without text; a process of its own
-loads it, trains one epoch on all events, ranks every item for every user, and publishes. The blend is the one that a night
-starts from: to choose it costs the same whatever the number of events. Ten million take half an hour on one thread.
+Each number gets a lake with one user per fifty events and 100,000 items without text. A separate process loads it, trains
+one epoch on all events, ranks every item for every user, and publishes. The blend is the starting blend of a night, because the
+cost of choosing a blend does not depend on the number of events. Ten million events take half an hour on one thread.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EVENTS_PER_USER = 50
 
 
 def make_lake(home: Path, n_events: int, n_items: int) -> None:
-    """A lake with nothing but events."""
+    """Create a lake that contains only events."""
     lake = locate(LakeConfig(), home)
     migrate(lake)
     with writing(lake) as con:
@@ -49,7 +49,7 @@ def make_lake(home: Path, n_events: int, n_items: int) -> None:
 
 
 def run(home: Path, peak_mib: Callable[[], float]) -> dict[str, float]:
-    """Seconds of each stage, and the memory at its peak."""
+    """Seconds of each stage, and peak memory."""
     seconds: dict[str, float] = {}
     last = time.perf_counter()
 

@@ -1,8 +1,8 @@
-"""Exact or approximate neighbours, by catalogue size: python -m bench.search [--sizes 10000 30000 100000].
+"""Exact and approximate search of neighbours, by catalogue size: python -m bench.search [--sizes 10000 30000 100000].
 
 Torch in blocks, faiss IndexFlatIP (used up to MINUTEHAND_PUBLISH__APPROXIMATE_ABOVE items) and faiss HNSW (used above),
-for the 50 nearest of 10,000 items; HNSW with the time to build it, which the others do not need. Clustered vectors, as items are.
-It takes about a minute.
+for the 50 nearest of 10,000 items; the time of HNSW includes building the index. The vectors are clustered, like those of items.
+The run takes about a minute.
 """
 
 from __future__ import annotations

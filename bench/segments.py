@@ -1,6 +1,6 @@
 """NDCG@10 by segment, compared with the best baseline of that segment, on six data sets: python -m bench.segments [--only food ...].
 
-A fixed number of epochs makes the figures independent of how fast the machine is. A row whose interval is wholly below zero says so.
+A fixed number of epochs makes the figures independent of how fast the machine is. Rows whose whole interval is below zero are marked.
 Columns known and best_known: NDCG@10 with the previous event known, of the model and of the best baseline.
 """
 
@@ -25,11 +25,11 @@ from tasks.offline.files import Files
 
 SETS = {**DATA, "food": ("temporal", "interactions.parquet", "items.parquet", ColumnMapping())}
 LONG = 600.0
-"""Minutes, more than any of them takes."""
+"""A time limit in minutes that no data set reaches."""
 
 
 def measure(name: str, folder: Path, epochs: int, minutes: float, seed: int) -> list[dict[str, object]]:
-    """A row a segment and metric of the temporal protocol."""
+    """One row per segment and metric of the temporal protocol."""
     _, events, items, mapping = SETS[name]
     files = Files(str(folder / name / events), str(folder / name / items) if items else None, mapping, ITEMS.get(name, ColumnMapping()))
     recipe = BacktestSettings(

@@ -1,4 +1,4 @@
-"""How a bench runs a measurement by itself, and prints and keeps its rows."""
+"""Runs measurements in separate processes, and prints and saves their rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def alone(module: str, *words: str) -> dict[str, float]:
-    """What a module prints as JSON on its last line, run in a process of its own: nothing of the preparation counts as its memory."""
+    """JSON of the last line that a module prints; it runs in a separate process, so that its memory excludes the preparation."""
     command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
     if done.returncode:
@@ -23,7 +23,7 @@ def alone(module: str, *words: str) -> dict[str, float]:
 
 
 def there(names: Iterable[str], folder: Path) -> list[str]:
-    """The data sets that are in the folder; says which are not."""
+    """The data sets that exist in the folder; prints the missing ones."""
     found = []
     for name in names:
         if (folder / name).is_dir():
@@ -34,7 +34,7 @@ def there(names: Iterable[str], folder: Path) -> list[str]:
 
 
 def keep(name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows of equal keys as a table, and write them as JSON to bench/results; without rows the results of before stay."""
+    """Print rows of equal keys as a table, and write them as JSON to bench/results; without rows, earlier results stay."""
     if not rows:
         print("nothing was measured")
         return

@@ -1,9 +1,9 @@
-"""How fast the sequence model is trained: python -m bench.training [--data FOLDER].
+"""Training speed of the sequence model: python -m bench.training [--data FOLDER].
 
 The first steps of an epoch on movielens-1m (histories of 200 events) and p5-beauty (of 50), split as for leave-one-out:
-events per second, the epoch that makes, and the share of the machine's peak in matrix products, as a product of two square
-matrices reaches it in the same type.
-Text is left out: its head costs the same whatever the vectors hold.
+events per second, the resulting duration of an epoch, and the share of the machine's peak, which is measured with a product of
+two square matrices of the same number type.
+Items have no text, because the cost of the text head does not depend on the vectors.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def best_of(work: Callable[[], object], n: int) -> float:
 
 
 def matmul_peak(device: torch.device) -> float:
-    """Operations per second of a product of two square matrices, a multiplication and an addition counted as two."""
+    """Operations per second in a product of two square matrices; a multiplication and an addition count as two."""
     one = torch.randn(SIDE, SIDE, device=device).to(matmul_dtype(device))
 
     def product() -> None:
@@ -54,7 +54,7 @@ def matmul_peak(device: torch.device) -> float:
 
 
 def measure(events: Events, max_events: int, seed: int) -> dict[str, float]:
-    """One data set: timed steps after a few that warm up."""
+    """Measure one data set: timed steps after a few warm-up steps."""
     settings = load_settings()
     device = pick_device(settings.train.device)
     config = settings.model.model_copy(update={"max_events": max_events})

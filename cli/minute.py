@@ -6,7 +6,7 @@ import typer
 
 
 def minute() -> None:
-    """Learn what just happened, and publish the lists that change by it."""
+    """Learn from the newest events, and publish the lists that they change."""
     from cli.environment import prepare
     from cli.up.temporary import find_api
     from settings import load

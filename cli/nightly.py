@@ -12,7 +12,7 @@ def nightly(
         float | None, typer.Option("--minutes", help="Training budget; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False)
     ] = None,
 ) -> None:
-    """Retrain in full, judge, register, and publish a list for every user."""
+    """Retrain the model from all events, evaluate and register it, and publish a list for every user."""
     from cli.environment import prepare
     from cli.up.temporary import find_api
     from settings import load

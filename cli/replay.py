@@ -88,7 +88,7 @@ def replay(
 
     from tasks.offline import replay as replays
     from tasks.offline.files import Files
-    from tasks.offline.results import check_writable, picture_beside
+    from tasks.offline.results import check_writable, picture_path
     from tasks.process import use_threads
 
     use_threads(settings.threads)
@@ -113,7 +113,7 @@ def replay(
     plot = None
     if out is not None:  # a replay takes long: what cannot be written is said before it
         check_writable(out)
-        plot = picture_beside(out)
+        plot = picture_path(out)
         check_writable(plot)
     registry = _open_registry(settings) if mlflow else None  # before the events are read, for the same reason
     result, curves = replays.replay(files, course, recipe, _Progress(), progress=not as_json)

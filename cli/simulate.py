@@ -88,8 +88,8 @@ def write(shop: Shop, folder: Path) -> dict[str, Path]:
             table.write_parquet(unfinished)
             unfinished.replace(files[name])
     except (OSError, PolarsError) as error:  # Polars has an error of its own for a full disk
-        told = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise UserError(f"cannot write the shop to {folder}: {told}; name a folder with room that can be written with --out") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UserError(f"cannot write the shop to {folder}: {reason}; name a folder with room that can be written with --out") from error
     return files
 
 

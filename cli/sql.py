@@ -31,7 +31,7 @@ def sql(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
-    """Run SQL that only reads, on the tables and on files of yours. A terminal shows what fits; a pipe and --json get everything."""
+    """Run read-only SQL on the tables and on your own files. A terminal shows what fits; a pipe and --json get every row."""
     from models.errors import UserError
     from tasks.reading import export, query
 

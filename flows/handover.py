@@ -1,4 +1,4 @@
-"""The end of a night: its winner learns the events that came in meanwhile, and goes live with lists for all users."""
+"""The last part of a nightly run: the winning version learns the events that arrived meanwhile, and its lists go live for all users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
 
-PATIENCE_S = 600.0  # for a minute that catches up on much; a night's work would be lost
+PATIENCE_S = 600.0  # long enough for a minute run with a large backlog; giving up earlier would lose the work of the night
 
 encode_items = retried("encode-new-items", encoding.encode_changed_items)
 load_again = retried("load-dataset-of-now", dataset.load_dataset)
@@ -39,13 +39,14 @@ def hand_over(
     champion: versions.Version,
     flow_run_id: str,
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
-    """Catch up, rank all users, publish; returns the live version, its lists and the titles of their items. Minutes wait for it.
+    """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait meanwhile.
 
-    data, trend: of the night. The version that was live predicts the events that came in since; the version that goes live learns them.
+    data, trend: the dataset of the night and its event trends. The previous live version predicts the events since the last publish;
+    the version that goes live learns them.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
-        live = mend(tables, models)
+        live = repair_live(tables, models)
         encode_items(tables, settings.encoder, progress=False)
         snapshot, marks = lake.newest_snapshot(tables), watermarks.read_watermarks(tables)
         base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
@@ -76,15 +77,18 @@ def hand_over(
     return version, lists.users, data.titles
 
 
-def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | None:
-    """The live version, after the leftovers of a killed minute are cleared; None before the first publish, or if the registry lost it."""
+def repair_live(tables: lake.Lake, models: versions.Registry) -> versions.Version | None:
+    """Remove the leftovers of a killed minute run, then return the live version.
+
+    None before the first publish, or if the registry no longer has a usable live version.
+    """
     origin = pointer.live_origin(tables)
     if origin is None:
         return None
     live = origin[0]
     if origin not in {(str(found.version), str(found.run_id)) for found in versions.all_versions(models)}:
         get_run_logger().warning(
-            "version %s made the lists, but is no longer in the registry; what this night learnt takes its place", live
+            "version %s made the current lists, but is no longer in the registry; the version of this night replaces it", live
         )
         return None
     for text in increments.reconcile_live(models, live, partial(pointer.is_published, tables)).messages:
@@ -92,14 +96,14 @@ def mend(tables: lake.Lake, models: versions.Registry) -> versions.Version | Non
     try:
         return versions.find_version(models, live)
     except DamagedError as error:
-        get_run_logger().warning("%s; what this night learnt takes its place", error)
+        get_run_logger().warning("%s; the version of this night replaces it", error)
         return None
 
 
 def predict(
     settings: Settings, tables: lake.Lake, models: versions.Registry, live: versions.Version | None, waiting: feed.News
 ) -> tuple[list[MetricRow], dict[str, str]]:
-    """Figures of the prediction, by the version that was live, of the events that no minute has seen; and the version behind each name."""
+    """How well the previous live version predicts the unpublished events: metric rows, and the version number behind each model name."""
     if live is None or waiting.is_empty:
         return [], {}
     _, before = increments.find_live(models, live.version)
@@ -116,16 +120,16 @@ def catch_up(
     base: handover.Base,
     champion: versions.Version,
 ) -> tuple[versions.Version, watermarks.Watermarks]:
-    """An increment of the base that has learnt the news, or the base itself if there are none or the gate discards them."""
+    """An increment of the base version that has learnt the news; the base itself if there is no news or the gate discards the update."""
     news = base.news
     if news.events.is_empty() and news.items.is_empty():
         return base.version, watermarks.Watermarks(news.snapshot, news.snapshot)
-    if not news.items.is_empty():  # those that came in since the last look
+    if not news.items.is_empty():  # items may have arrived after the encoding in hand_over
         encode_items(tables, settings.encoder, progress=False)
     today = datetime.now(UTC).date()
     day_run.close_days(models, tables, today)
     day = day_run.open_day(models, today, champion.version)
     done = learn_news(settings, tables, mine.folder / "checkpoint", day, base.version, champion, base.before, news)
-    told = increments.describe_minute(done.version, done.learnt.decision, done.predicted, len(done.state.step.user_ids))
-    get_run_logger().info("caught up: %s", told)
+    text = increments.describe_minute(done.version, done.learnt.decision, done.predicted, len(done.state.step.user_ids))
+    get_run_logger().info("caught up: %s", text)
     return done.version, done.after

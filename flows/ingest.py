@@ -1,4 +1,4 @@
-"""Takes the files of the landing folder into the lake: items first, then events."""
+"""Loads the files of the landing folder into the lake: items first, then events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.lake import Lake, locate, migrate
 
 speak()
 LONGEST = 1000
-TOLD = {
+OUTCOME_TEXTS = {
     "failed": "could not be read, and is in failed/",
     "partial": "is in partial/",
     "stuck": "stays there",
@@ -30,13 +30,13 @@ ingest_files = retried("ingest", landing.ingest_landed_files, run_name="ingest-{
 
 
 class LandingError(UserError):
-    """A landed file did not get in, or too many of its rows; all others did."""
+    """A landed file was not loaded, or too many of its rows were refused; all other files were loaded."""
 
 
 @flow(name="ingest", flow_run_name=name_moment, description=__doc__)
 @printable_errors
 def ingest() -> list[Landed]:
-    """What became of the waiting files; ends at once where none waits, or where a minute is taking them in."""
+    """The outcome of each waiting file; an empty list if no file waits, or if a minute run is loading them."""
     settings = load()
     return empty_landing(settings, locate(settings.lake, settings.home))
 
@@ -47,9 +47,9 @@ def is_waiting(settings: Settings) -> bool:
 
 
 def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Landed]:
-    """Take in what waits in the landing folder, items first.
+    """Load the files that wait in the landing folder, items first.
 
-    Raises LandingError, after all files, where one did not get in or too many of its rows were refused.
+    Raises LandingError after the last file if a file was not loaded or too many of its rows were refused.
     """
     folder = landing.open_landing(settings.ingest, settings.home)
     if not landing.waiting(folder):
@@ -65,12 +65,12 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
     bad = [file for file in landed if file.needs_a_look(settings.ingest.max_rejected_share)]
     if bad:
         more = f" (and {len(bad) - 1} more, in the artifact ingest)" if len(bad) > 1 else ""
-        raise LandingError(f"{bad[0].kind}/{bad[0].file} of {folder} {TOLD[bad[0].outcome]}: {bad[0].error}{more}")
+        raise LandingError(f"{bad[0].kind}/{bad[0].file} of {folder} {OUTCOME_TEXTS[bad[0].outcome]}: {bad[0].error}{more}")
     return landed
 
 
 def report(landed: list[Landed]) -> None:
-    """One line a file in the log, the table among the run's artifacts, and a tag that finds the run."""
+    """Log one line per file, write a table artifact, and tag the run as one that had work."""
     tag_run(WORK)
     logger = get_run_logger()
     for file in landed:
@@ -81,11 +81,11 @@ def report(landed: list[Landed]) -> None:
                 "%s %s: %d rows, %d new, %d changed, %d duplicate, %d rejected in %.1f s",
                 *(file.kind, visible_line(file.file), file.read, file.new, file.changed, file.duplicate, file.rejected, file.seconds),
             )
-    create_table_artifact(table=[_row(file) for file in landed], key="ingest", description="What became of the files of the landing folder")
+    create_table_artifact(table=[_row(file) for file in landed], key="ingest", description="Outcome of each file in the landing folder")
 
 
 def _row(file: Landed) -> dict[str, Any]:
-    """A file as Prefect shows it, which renders the cells of a table as markdown."""
+    """The table row of a file, escaped because Prefect renders table cells as markdown."""
     return {name: in_markdown(value, LONGEST) if isinstance(value, str) else value for name, value in asdict(file).items()}
 
 

@@ -1,4 +1,4 @@
-"""The part that a minute and the end of a night share: a version predicts the news, learns them, and is registered."""
+"""Learning from new events, shared by minute runs and the end of a nightly run: predict the news, learn it, register the version."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from tasks.registry import day_run, increments, versions
 
 @dataclass(frozen=True)
 class Learning:
-    """version: the one to publish, or its parent if the gate discards the update. after: the watermarks once it is published.
+    """What a run learnt, ready to publish.
 
-    predicted: figures of the prediction of the new events, made before they were learnt.
+    version: the version to publish; the parent if the gate discards the update. after: the watermarks once it is published.
+    predicted: metrics of predicting the new events before they were learnt.
     """
 
     state: steps.State
@@ -40,9 +41,9 @@ def learn_news(
     before: watermarks.Watermarks,
     news: feed.News,
 ) -> Learning:
-    """The parent after it has learnt the news since the watermarks `before`; not published yet. Needs the publishing turn.
+    """A registered increment: the parent version plus the news since the watermarks `before`. The caller holds the publishing lock.
 
-    folder: where the checkpoint is written before it moves to the registry.
+    Nothing is published here. folder: the checkpoint is written there before it moves to the registry.
     """
     key = find_encoder(settings.encoder).key
     state = stage("prepare", steps.prepare)(tables, parent.checkpoint_folder, champion.checkpoint_folder, news, key)

@@ -1,4 +1,4 @@
-"""What a run says in its log: the project's own progress, and no traceback for what the user can mend."""
+"""Run logs: the project's own progress messages, and no traceback for errors that the user can fix."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FORMATTER = logging.Formatter()
 
 
 def speak() -> None:
-    """Let the project's loggers speak in the logs of Prefect's runs; whoever imports a flow has Prefect's logging set up already.
+    """Send the project's log records to the Prefect run logs. Importing a flow has already set up Prefect's logging.
 
-    PREFECT_LOGGING_EXTRA_LOGGERS would give them Prefect's handler, but not its level, and would have to be set for every worker.
+    PREFECT_LOGGING_EXTRA_LOGGERS would add Prefect's handler, but not its level, and would have to be set for every worker.
     """
     own = logging.getLogger(OWN)
     own.setLevel(logging.getLogger("prefect").level or logging.INFO)
@@ -38,13 +38,13 @@ def speak() -> None:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """False for the traceback of an error that the user can mend: the run's final state, logged next, has its message."""
+    """False for the traceback of an error that the user can fix: the run's final state, logged next, contains the message."""
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, UserError) or (isinstance(error, Exception) and is_disk_full(error)))
 
 
 def make_printable(record: logging.LogRecord) -> bool:
-    """Always True: every line goes on, without passwords and with control characters spelt out, its traceback included."""
+    """Remove passwords and spell out control characters in the record and its traceback. Always True: no record is dropped."""
     record.msg, record.args = _shown(record.getMessage()), None
     if record.exc_info and not record.exc_text:
         record.exc_text = _shown(FORMATTER.formatException(record.exc_info))
@@ -52,7 +52,7 @@ def make_printable(record: logging.LogRecord) -> bool:
 
 
 def printable_errors(work: Callable[P, R]) -> Callable[P, R]:
-    """The work, whose errors Prefect can show: it puts the text of an error into the state of the run as it is."""
+    """Wrap the work so that its error texts are safe to show: Prefect copies them unchanged into the state of the run."""
 
     @wraps(work)
     def call(*given: P.args, **named: P.kwargs) -> R:
@@ -68,7 +68,7 @@ def printable_errors(work: Callable[P, R]) -> Callable[P, R]:
 
 
 def _fit_to_show(error: Exception) -> Exception:
-    """The error, without passwords and with control characters spelt out; another of its name where its text cannot be changed."""
+    """The error without passwords and control characters; a new exception with the same class name if its text cannot be changed."""
     error.args = tuple(_shown(part) if isinstance(part, str) else part for part in error.args)
     text = str(error)
     if _shown(text) == text:
@@ -82,5 +82,5 @@ def _shown(text: str) -> str:
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print why a process ends that nobody else watches, such as `python -m flows.maintain`."""
+    """Print the error that ends a process run on its own, such as `python -m flows.maintain`."""
     print(error_text(kind, error, trace), end="", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Keeps the files of the lake few and large, and lets go of snapshots that nobody needs."""
+"""Merges the small files of the lake and expires snapshots that nothing needs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ maintain_lake = retried("maintain", upkeep.maintain)
 @flow(name="maintain", flow_run_name=name_moment, description=__doc__)
 @printable_errors
 def maintain() -> upkeep.MaintenanceSummary:
-    """What was done; safe at any time, beside any other flow."""
+    """Maintain the lake; safe at any time, also while other flows run."""
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished)
-    create_table_artifact(table=[asdict(done)], key="maintain", description="What upkeep did to the files of the lake")
+    create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     return done
 
 

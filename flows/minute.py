@@ -1,4 +1,4 @@
-"""Takes in landed files, learns the new events and publishes the lists that change; ends at once if there is no news and no stale list."""
+"""Loads landed files, learns the new events and publishes the changed lists. Ends at once if there is no news and no stale list."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tasks.minute import feed
 
 logs.speak()
 INGEST_WAIT_S = 30.0
-"""How long a minute waits for an ingest in flight, so that it can learn the events of that ingest."""
+"""Seconds to wait for an ingest in flight, so that this run learns the events of that ingest."""
 TURN_WAIT_S = 30.0
-"""How long a minute waits for another publisher: otherwise the hand-over of a night would cost the minute that begins during it."""
+"""Seconds to wait for another publisher: without the wait, a run that begins during the publish of a night would be skipped."""
 
 
 @flow(name="minute", flow_run_name=name_moment, description=__doc__)
 @logs.printable_errors
 def minute() -> str | None:
-    """One minute; returns the version that is live after it, None if there was nothing to do.
+    """One minute run; returns the version that is live afterwards, None if there was nothing to do.
 
-    Safe to run again after any interruption: events count as learnt once the lists that they change are published.
+    Idempotent after any interruption: an event counts as learnt only when the lists that it changes are published.
     """
     settings = load()
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
@@ -46,14 +46,14 @@ def minute() -> str | None:
                 return None
             if work.is_empty and mine.is_clean and not is_waiting(settings):
                 return None
-            with timed("load"):  # for seconds, so before the news are read: events that come in meanwhile are learnt in this minute
+            with timed("load"):  # loading takes seconds: doing it before the read lets this run learn the events that arrive meanwhile
                 from flows import minute_work
 
                 models = minute_work.get_ready(settings)
             attempt(empty_landing, settings, tables, wait_s=INGEST_WAIT_S)
             with timed("read"):
                 work = look(settings, tables)
-            if work is None or (work.is_empty and mine.is_clean):  # what landed was known or refused
+            if work is None or (work.is_empty and mine.is_clean):  # all landed rows were duplicates or refused
                 return None
             return minute_work.learn_and_publish(settings, tables, models, mine, work)
     except locks.BusyError as error:
@@ -63,10 +63,10 @@ def minute() -> str | None:
 
 @contextmanager
 def failing_at_the_end() -> Iterator[Callable[..., None]]:
-    """Gives a call whose failure is logged at once and raised when the block has ended, and with it the turn to publish.
+    """Yields a function that runs a call, logs its failure at once, and raises the failure when the block has ended.
 
-    A landed file that did not get in must fail the run, but not stop what the run learns from the others; and a run that has done all
-    its work must not look like one that was killed.
+    A landed file that was not loaded must fail the run, but the run still learns from the other files. The failure is raised after the
+    publishing lock is released, so that a finished run does not look like a killed one.
     """
     failures: list[Exception] = []
 
@@ -74,7 +74,7 @@ def failing_at_the_end() -> Iterator[Callable[..., None]]:
         try:
             call(*given, **named)
         except (UserError, OSError, duckdb.Error) as error:
-            get_run_logger().warning("the landing folder needs a look; this minute goes on, and fails at its end: %s", error)
+            get_run_logger().warning("the landing folder needs attention; this run continues, and fails at its end: %s", error)
             failures.append(error)
 
     yield attempt
@@ -83,7 +83,7 @@ def failing_at_the_end() -> Iterator[Callable[..., None]]:
 
 
 def look(settings: Settings, tables: lake.Lake) -> feed.Work | None:
-    """The work that waits now; None before the first publish."""
+    """The pending work; None before the first publish."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, now)
 

@@ -1,4 +1,4 @@
-"""What a minute does when there is work. This module loads torch and MLflow, so flows/minute.py imports it only then."""
+"""The work of a minute run. This module loads torch and MLflow, so flows/minute.py imports it only if there is work."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tasks.publish import minute, pointer, publication
 from tasks.registry import day_run, increments, versions
 
 FRESHNESS = (
-    "Seconds to the list that knows what its user did. arrived: since the lake took it in. happened: since it happened, for users whose "
-    "events arrived within an hour of that."
+    "Seconds until a user's list reflects their newest event. arrived: since the event reached the lake. happened: since the event "
+    "happened, for users whose events reached the lake within an hour."
 )
 
 
@@ -31,7 +31,7 @@ def get_ready(settings: Settings) -> versions.Registry:
 
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:
-    """Mend, encode, predict, learn, register, rank, publish, report; returns the version that is live then."""
+    """Repair, encode, predict, learn, register, rank, publish, report; returns the version that is live afterwards."""
     tag_run(WORK)
     published = pointer.live_version(tables) or ""
     live, champion = find_live(tables, models, published)
@@ -54,10 +54,10 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
 
 
 def find_live(tables: lake.Lake, models: versions.Registry, published: str) -> tuple[versions.Version, versions.Version]:
-    """The live version, or the one that goes on in its place, and its champion, after the leftovers of a killed minute are mended."""
+    """Remove the leftovers of a killed minute run, then return the live version, or its replacement if it is damaged, and its champion."""
     with timed("reconcile"):
-        mended = increments.reconcile_live(models, published, partial(pointer.is_published, tables))
-    for text in mended.messages:
+        repaired = increments.reconcile_live(models, published, partial(pointer.is_published, tables))
+    for text in repaired.messages:
         get_run_logger().warning(text)
     with timed("registry"):
         return increments.find_live(models, published)
@@ -72,7 +72,7 @@ def update(
     live: versions.Version,
     champion: versions.Version,
 ) -> versions.Version:
-    """Predict the new events, learn the due ones, and publish; returns the version that is live then."""
+    """Predict the new events, learn the due ones, and publish; returns the version that is live afterwards."""
     marks, news = work.marks, work.news
     if not news.items.is_empty():
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
@@ -80,7 +80,7 @@ def update(
         done = learn_nothing(settings, tables, live, champion, marks, news)
     else:
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
-    beside, lists = rank(settings, tables, work.refresh, done)
+    to_refresh, lists = rank(settings, tables, work.refresh, done)
     content = publication.Content(
         item_ids=done.learnt.checkpoint.catalog.item_ids,
         lists=lists.users,
@@ -98,23 +98,24 @@ def update(
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
     )
-    stage("publish", minute.publish_minute)(tables, content, work.read_at, beside)
+    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
     report(tables, done, len(lists.users.user_ids))
     return done.version
 
 
-def rank(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning) -> tuple[pacing.Beside, steps.MinuteLists]:
-    """The lists of the users with news, and of the users without news whose lists have grown old or stale."""
+def rank(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning) -> tuple[pacing.UsersToRefresh, steps.MinuteLists]:
+    """The lists of the users with new events, and of users without new events whose lists are old or stale."""
     with timed("refresh"):
-        beside = pacing.users_to_refresh(tables, steps.affected_items(done.state, done.learnt), refresh, exclude=done.state.step.user_ids)
-        others = feed.read_histories(tables, beside.user_ids, settings.ingest.event_weights, settings.model.max_events)
-    return beside, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish)
+        items = steps.affected_items(done.state, done.learnt)
+        to_refresh = pacing.users_to_refresh(tables, items, refresh, exclude=done.state.step.user_ids)
+        others = feed.read_histories(tables, to_refresh.user_ids, settings.ingest.event_weights, settings.model.max_events)
+    return to_refresh, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish)
 
 
 def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:
-    """Log the minute in one line, and keep the freshness of the last hours as an artifact."""
+    """Log one line about the run, and write the freshness of the last hours as an artifact."""
     text = increments.describe_minute(done.version, done.learnt.decision, done.predicted, n_lists)
     get_run_logger().log(logging.INFO if done.learnt.decision.passed else logging.WARNING, text)
-    create_markdown_artifact(text, key="minute-report", description="What the minute learnt")
+    create_markdown_artifact(text, key="minute-report", description="What this run learnt")
     waits = reading.freshness_by_hour(tables)
     create_table_artifact(table=waits, key="freshness", description=FRESHNESS)

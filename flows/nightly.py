@@ -1,4 +1,4 @@
-"""Retrains the recommender in full on a pinned snapshot, judges it, and publishes a list for every user."""
+"""Retrains the recommender in full on a pinned snapshot, evaluates it, and publishes a list for every user."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ maintain = retried("maintain", upkeep.maintain)
 @flow(name="nightly", flow_run_name=name_night, description=__doc__)
 @logs.printable_errors
 def nightly(minutes: float | None = None) -> str:
-    """One night; returns the version that is live after it. Safe to run again after any interruption.
+    """One nightly run; returns the version that is live afterwards. Safe to run again after any interruption.
 
-    minutes: training budget on the past; None for MINUTEHAND_TRAIN__MINUTES.
+    minutes: training budget before the hold-out; None for MINUTEHAND_TRAIN__MINUTES.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
     tag_run(NIGHT, WORK)
@@ -67,7 +67,7 @@ def nightly(minutes: float | None = None) -> str:
 def learn_and_publish(
     settings: Settings, tables: lake.Lake, models: versions.Registry, data: dataset.Dataset, run: night_run.NightRun, flow_run_id: str
 ) -> str:
-    """Train, judge, refit, register, pass the gate, hand over, report, maintain."""
+    """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain."""
     champion = versions.champion(models)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch)
     judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
@@ -92,9 +92,9 @@ def learn_and_publish(
 
 
 def show_report(text: str, mlflow_url: str, run: night_run.NightRun) -> None:
-    """The report among the artifacts of the flow run, and the pages of MLflow that have more."""
+    """Write the report and links to its MLflow pages as artifacts of the flow run."""
     page, nights = mlflow_url + run.page, mlflow_url + pages.nights_page(run.registry.experiment_id)
     linked = f"{text}\n\nIn MLflow: [this night]({page}), [all nights side by side]({nights})"
-    create_markdown_artifact(linked, key="nightly-report", description="GateOutcome and figures of the night")
+    create_markdown_artifact(linked, key="nightly-report", description="Verdict and figures of the night")
     create_link_artifact(page, "this night in MLflow", key="nightly-mlflow-run", description="Curves and model of the night")
     create_link_artifact(nights, "all nights in MLflow", key="mlflow-nights", description="All nights side by side")

@@ -1,4 +1,4 @@
-"""What Prefect calls the runs of the flows, and the tags by which those that did something are found."""
+"""Names of the flow runs in Prefect, and the tags that find runs with work."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from tasks.registry.names import moment_name, night_name
 
 NIGHT, WORK = "nightly", "had-work"
-"""Tags of flow runs. Of the minutes, most find nothing to do: those with WORK did something."""
+"""Tags of flow runs. WORK marks runs that had work; most minute runs have none."""
 
 
 def name_night() -> str:
-    """`night 2026-11-27`, with the time where the day has had a night of that name."""
+    """`night 2026-11-27`, with the time added if the day already has a run of that name."""
     began = _began()
     with get_client(sync_client=True) as client:
         named = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[night_name(began)])))
@@ -23,16 +23,16 @@ def name_night() -> str:
 
 
 def name_moment() -> str:
-    """`minute 19:05`, and likewise for any flow that comes back within the day."""
+    """`minute 19:05`, and likewise for any flow that runs several times a day."""
     return moment_name(str(runtime.flow_run.flow_name), _began())
 
 
 def tag_run(*tags: str) -> None:
-    """Give the run in progress tags beside those of its deployment."""
+    """Add tags to the current flow run, keeping those of its deployment."""
     with get_client(sync_client=True) as client:
         client.update_flow_run(runtime.flow_run.id, tags=sorted({*runtime.flow_run.tags, *tags}))
 
 
 def _began() -> datetime:
-    """When the run was to begin, UTC."""
+    """The scheduled start of the run, UTC."""
     return runtime.flow_run.scheduled_start_time.astimezone(UTC)

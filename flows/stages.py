@@ -1,4 +1,4 @@
-"""The stages of a run: each logs its seconds, and the long ones are tasks that Prefect shows."""
+"""Stages of a run: each logs its duration, and the long ones are Prefect tasks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ logger = logging.getLogger("minutehand.stages")
 
 
 def stage(name: str, work: Callable[P, R]) -> Callable[P, R]:
-    """The work as a Prefect task that runs once: an error of learning would only come again."""
+    """The work as a Prefect task without retries: an error while learning would only repeat."""
     return task(name=name, cache_policy=NO_CACHE)(_timed(name, work))
 
 
 def retried(name: str, work: Callable[P, R], run_name: str | None = None) -> Callable[P, R]:
-    """The work as a Prefect task that runs up to three times, for work that speaks to a store.
+    """The work as a Prefect task with up to three attempts, for work that reads or writes a store.
 
-    run_name: what Prefect calls one run of it, as a template over the parameters of the work.
+    run_name: name of the task run, a template over the parameters of the work.
     """
     as_task = task(name=name, task_run_name=run_name, retries=2, retry_delay_seconds=5, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
     return as_task(_timed(name, work))
@@ -39,7 +39,7 @@ def retried(name: str, work: Callable[P, R], run_name: str | None = None) -> Cal
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """A stage without a Prefect task, whose database writes would cost more than the work itself."""
+    """A stage without a Prefect task: the database writes of a task would take longer than the work."""
     started = time.perf_counter()
     yield
     seconds = time.perf_counter() - started
@@ -47,7 +47,7 @@ def timed(name: str) -> Iterator[None]:
 
 
 def may_pass(task: Task[..., object], run: TaskRun, state: State[object]) -> bool:
-    """Whether an error may be gone in five seconds: a store that did not answer, but nothing that waits for the user."""
+    """Whether a retry in five seconds may succeed: yes for a store that did not answer, no for an error that the user must fix."""
     error = state.data
     if isinstance(error, LastingError):
         return False

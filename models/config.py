@@ -1,4 +1,4 @@
-"""What can be set about the models; light to import, so that commands without a model start at once."""
+"""Settings of the models. This module is light to import, so that commands without a model start at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PositiveInt = Annotated[int, Field(gt=0, lt=LIMIT)]
 NonNegativeInt = Annotated[int, Field(ge=0, lt=LIMIT)]
 PositiveFloat = Annotated[float, Field(gt=0, lt=LIMIT)]
 NonNegativeFloat = Annotated[float, Field(ge=0, lt=LIMIT)]
-"""Like those of Pydantic, but finite: what is computed from a larger number fits in no integer, no time and no memory."""
+"""Like the types of Pydantic, but bounded: a larger value would overflow an integer, a timestamp or the memory."""
 
 
 REPEATS_ARE_COMMON = 0.05
-"""Share of the training events that repeat an earlier pair of user and item, from which on users count as coming back to items."""
+"""Minimum share of training events that repeat an earlier pair of user and item for users to count as returning to items."""
 
 
 class EncoderConfig(BaseModel):
@@ -48,7 +48,7 @@ class RecommenderConfig(BaseModel):
 
     @model_validator(mode="after")
     def heads_divide_dim(self) -> RecommenderConfig:
-        """Every head gets an equal part of the width, and that one plane for order and one for time at least."""
+        """Every head gets an equal part of the width: at least one plane for order and one for time."""
         if self.dim % (4 * self.n_heads):
             raise ValueError(f"dim {self.dim} is not a multiple of 4 x n_heads {self.n_heads}; set either so that it is")
         return self
@@ -144,7 +144,7 @@ class EvaluationConfig(BaseModel):
 
     @model_validator(mode="after")
     def leave_events_to_test_on(self) -> EvaluationConfig:
-        """Training and validation do not take everything."""
+        """Training and validation leave some events for the test."""
         if self.train_share + self.validation_share >= 1:
             raise ValueError(
                 f"train_share {self.train_share:g} and validation_share {self.validation_share:g} leave no event to test on; "

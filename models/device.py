@@ -1,4 +1,4 @@
-"""Where the arithmetic runs, and in which type."""
+"""The device that computes, and its number type."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 CPU = torch.device("cpu")
 BLOCK_CELLS = 10_000_000
-"""How many scores to hold at a time: users times items of one block."""
+"""Maximum number of scores in memory at a time: users times items of one block."""
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: CUDA, or a processor with instructions for it."""
+    """Whether bfloat16 is faster than float32 on the device: CUDA, or a processor with instructions for it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     abilities: dict[str, Any] = dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
@@ -21,22 +21,22 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a setting: auto, cpu or cuda."""
+    """The device for a setting: auto, cpu or cuda."""
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
 def matmul_dtype(device: torch.device) -> torch.dtype:
-    """The type of the large matrix products: bf16 where it is fast, with sums in fp32."""
+    """Number type of the large matrix products: bf16 where it is fast, with sums in fp32."""
     return torch.bfloat16 if has_fast_bf16(device) else torch.float32
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bf16 where it is fast, otherwise nothing."""
+    """Autocast to bf16 where it is fast; otherwise a no-op."""
     if has_fast_bf16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free on a CUDA card; None elsewhere."""
+    """Free bytes on a CUDA card; None on other devices."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None

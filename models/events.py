@@ -15,9 +15,9 @@ REPEAT_WINDOW_S = 24 * 3600
 
 @dataclass(frozen=True)
 class Catalog:
-    """Which row of every item matrix belongs to which item.
+    """The items, in the order of the rows of every item matrix.
 
-    text: float32 [items, text_dim], zero rows where an item has no text; None if none has any.
+    text: float32 [items, text_dim], zero rows for items without text; None if no item has text.
     """
 
     item_ids: tuple[str, ...]
@@ -30,9 +30,9 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Events:
-    """Events on items, grouped by user, oldest first within a user (ties: the order of the lake).
+    """Events on items, grouped by user, oldest first within a user (ties: in the order of the lake).
 
-    user, item, kind: row numbers; time: unix seconds; weight: how much the event teaches.
+    user, item, kind: row numbers; time: unix seconds; weight: weight in training.
     """
 
     user: Ints
@@ -46,7 +46,7 @@ class Events:
 
     @staticmethod
     def build(user: Ints, item: Ints, kind: Ints, time: Ints, weight: Floats, *, n_items: int, n_kinds: int) -> Events:
-        """Group events, given in order of time, by user."""
+        """Group events by user; the given events are in order of time."""
         order = np.argsort(user, kind="stable")
         return Events(
             user=user[order].astype(np.int64),
@@ -64,19 +64,19 @@ class Events:
 
     @cached_property
     def offsets(self) -> Ints:
-        """Where each user's events begin; one more entry for the end."""
+        """Index of each user's first event, and the total number of events as last entry."""
         return np.concatenate([[0], np.cumsum(np.bincount(self.user, minlength=self.n_users))]).astype(np.int64)
 
     @cached_property
     def position(self) -> Ints:
-        """How many events of the same user come before each event."""
+        """Number of earlier events of the same user, for each event."""
         return np.arange(len(self)) - self.offsets[self.user]
 
     @cached_property
     def votes(self) -> Floats:
-        """How much each event says about what is popular: its weight over (1 + n)^2 after n of its user with its item within a day.
+        """Weight of each event in popularity: its weight / (1 + n)^2, n being the same user's events on the item in the day before.
 
-        However often a bot clicks on an item, all of a day's clicks together weigh less than two.
+        However often a bot clicks on an item, all clicks of a day together weigh less than two.
         """
         if not len(self):
             return self.weight
@@ -116,10 +116,10 @@ class Events:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What users did before the events at hand, where those are only the last of each.
+    """Earlier history of users of whom only the last events are loaded.
 
-    n_events: [users] how many events that was. start, stop: [users] half-open ranges of item, the catalog rows of what they had then,
-    each once or more often.
+    n_events: [users] number of earlier events. start, stop: [users] half-open ranges of `item`, the catalog rows of the earlier
+    items; an item may occur more than once.
     """
 
     n_events: Ints
@@ -130,24 +130,24 @@ class Earlier:
 
 @dataclass(frozen=True)
 class TemporalSplit:
-    """Half-open windows of time: training (-inf, validation_from), validation [.., test_from), test [test_from, inf)."""
+    """Half-open periods: training (-inf, validation_from), validation [.., test_from), test [test_from, inf)."""
 
     validation_from: int
     test_from: int
 
     @staticmethod
     def by_quantile(time: Ints, train_share: float, validation_share: float) -> TemporalSplit:
-        """Split where the given shares of the events have happened."""
+        """Split at the moments by which the given shares of the events have happened."""
         validation_from, test_from = np.quantile(time, [train_share, min(train_share + validation_share, 1.0)], method="higher")
         return TemporalSplit(int(validation_from), int(test_from))
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Stretches of users' event streams.
+    """Consecutive parts of users' event streams.
 
-    Window w predicts events start[w] .. stop[w]-1 (rows of Events) from the tokens before each; of those, events from
-    target[w] on count. A stream begins with a start token, so a user's first event is predicted too.
+    Window w predicts events start[w] .. stop[w]-1 (rows of Events) from the tokens before each. Only the predictions of
+    events from target[w] on count. A stream begins with a start token, so a user's first event is predicted too.
     """
 
     start: Ints
@@ -163,7 +163,7 @@ class Windows:
 
 
 def training_windows(events: Events, max_events: int) -> Windows:
-    """Cut every user's stream into windows of at most max_events, counted from its end; every event is a target once."""
+    """Every user's stream, cut from its end into windows of at most max_events; every event is a target exactly once."""
     counts = np.diff(events.offsets)
     n_windows = -(-counts // max_events)
     user = np.repeat(np.arange(events.n_users), n_windows)
@@ -174,9 +174,9 @@ def training_windows(events: Events, max_events: int) -> Windows:
 
 
 def target_windows(events: Events, rows: Ints, max_events: int) -> Windows:
-    """Windows in which every given row is a target exactly once, with at least half a window of history where there is one.
+    """Windows in which every given row is a target exactly once, with at least half a window of history if the user has one.
 
-    rows: sorted row numbers. Rows of a user that are not asked for may lie in a window.
+    rows: sorted row numbers. A window may also contain other rows of the user.
     """
     half = max(max_events // 2, 1)
     bucket = events.position[rows] // half
@@ -189,19 +189,19 @@ def target_windows(events: Events, rows: Ints, max_events: int) -> Windows:
 
 
 def _ramp(counts: Ints) -> Ints:
-    """0..n-1 for every n in counts, one after the other."""
+    """0..n-1 for every n in counts, concatenated."""
     ends = np.cumsum(counts)
     return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
 def ragged_rows(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
-    """For every half-open range: (its number, row) for all of its rows."""
+    """(range number, row) of every row in the given half-open ranges."""
     counts = stop - start
     return np.repeat(np.arange(len(start)), counts), np.repeat(start, counts) + _ramp(counts)
 
 
 def usual_span(time: Ints) -> tuple[int, int]:
-    """The first and the last moment; those of all but a hundredth at either end, where a few far away stretch it over ten times that."""
+    """First and last time. If outliers stretch the span more than tenfold, the 1 % and 99 % quantiles instead."""
     if not len(time):
         return 0, 0
     first, since, until, last = (int(moment) for moment in np.quantile(time, [0, 0.01, 0.99, 1], method="nearest"))
@@ -209,12 +209,12 @@ def usual_span(time: Ints) -> tuple[int, int]:
 
 
 def offsets_of(events: Events, n_users: int) -> Ints:
-    """Where each of n_users begins, and the end; users past the last one with events are empty."""
+    """`events.offsets` extended to n_users; users after the last one with events have empty ranges."""
     return np.concatenate([events.offsets, np.full(max(n_users + 1 - len(events.offsets), 0), len(events))])[: n_users + 1]
 
 
 def seen_items(events: Events, offsets: Ints, earlier: Earlier | None, users: slice | Ints) -> tuple[Ints, Ints]:
-    """(place among some users, item) of all that they had; offsets: where the events of each user begin, and the end."""
+    """(index within `users`, item) of every item that these users had. offsets: as in `offsets_of`."""
     number, row = ragged_rows(offsets[:-1][users], offsets[1:][users])
     if earlier is None:
         return number, events.item[row]
@@ -223,12 +223,12 @@ def seen_items(events: Events, offsets: Ints, earlier: Earlier | None, users: sl
 
 
 def sample(rows: Ints, n: int, seed: int) -> Ints:
-    """At most n rows, drawn evenly, sorted."""
+    """At most n rows, drawn uniformly, sorted."""
     return rows if len(rows) <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
 
 
 def windows_as_users(events: Events, windows: Windows) -> Events:
-    """Each window as a user of its own; what comes before its target weighs nothing."""
+    """Each window as a separate user; events before the first target have weight 0."""
     number, row = ragged_rows(windows.start, windows.stop)
     weight = np.where(row >= windows.target[number], events.weight[row], 0).astype(np.float32)
     return Events(number, events.item[row], events.kind[row], events.time[row], weight, len(windows), events.n_items, events.n_kinds)

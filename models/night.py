@@ -1,4 +1,4 @@
-"""One night of learning: fit on the past, choose on a later period, judge on the newest, then learn everything."""
+"""One night of training: fit on the past, choose on the validation period, then refit on all events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_JUDGE_ROWS = 2000
 
 @dataclass(frozen=True)
 class Fit:
-    """What training on the past and choosing on the validation period gave. sampling: how its steps sampled the catalogue."""
+    """Result of training on the past and choosing on the validation period. sampling: how training steps sampled the catalogue."""
 
     weights: Weights
     blend: Blend
@@ -41,7 +41,7 @@ class Fit:
 
 
 def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.device) -> Offsets:
-    """The log prior of each training slot; items whose first event is still to come are taken out."""
+    """The log prior of each training slot, -inf for items whose first event comes after the slot."""
     wanted, place = np.unique(slots.of(events.time), return_inverse=True)
     first_seen = np.full(events.n_items, np.iinfo(np.int64).max)
     np.minimum.at(first_seen, events.item, events.time)
@@ -53,12 +53,12 @@ def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.
 
 def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:
     """An untrained model on whitened text [items, dim]."""
-    generator = torch.manual_seed(seed)  # linear layers draw their start from the global one
+    generator = torch.manual_seed(seed)  # linear layers are initialised from the global generator
     return Recommender(config, torch.from_numpy(text), n_kinds, generator).to(device)
 
 
 def to_weights(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
-    """The trained model with the mean user vector over some rows."""
+    """The trained model with the mean user vector over the given rows."""
     vectors = target_vectors(model, events, rows) if len(rows) else torch.zeros(1, model.config.dim)
     return Weights(model, vectors.mean(0), torch.from_numpy((n_trained == 0).astype(np.float32)))
 
@@ -73,8 +73,9 @@ def fit_past(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Fit:
-    """Train on the events before the validation period, or on all that count where no time splits them; the validation rows
-    choose epochs and blend.
+    """Train on the events before the validation period, and choose epochs and blend on the validation rows.
+
+    Without a split in time, training uses all counted events.
     """
     events, slots = evaluator.events, evaluator.slots
     until = None if split is None else split.validation_from
@@ -95,7 +96,7 @@ def fit_past(
 
 
 def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
-    """Validation NDCG@10 of a model under the prior alone: cheap enough for every epoch."""
+    """A function that gives a model's validation NDCG@10 with the prior but without the blend: cheap enough for every epoch."""
     events, slots = evaluator.events, evaluator.slots
     wanted, place = np.unique(slots.of(events.time[rows]), return_inverse=True)
     if len(wanted) * events.n_items > 50_000_000:
@@ -124,7 +125,7 @@ def refit(
     seed: int,
     but: Ints | None = None,
 ) -> tuple[Weights, Curve]:
-    """The same recipe on all events but some rows, for as many epochs as were best."""
+    """A new model trained the same way on all events except the rows `but`, for the best number of epochs."""
     events = evaluator.events
     if but is not None:
         weight = events.weight.copy()

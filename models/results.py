@@ -1,4 +1,4 @@
-"""What a night of training hands to the tables and to the registry."""
+"""Results of a night of training, for the tables and the registry."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from models.events import Floats, Ints
 
 @dataclass(frozen=True)
 class RankedLists:
-    """The best items of some users, best first; all arrays [users, ranks] of catalog rows or numbers.
+    """Recommendation lists, best item first; all arrays are [users, ranks].
 
-    item: -1 where a list ends early. because: the item of the user's history that speaks most for it, -1 where its
-    popularity does.
+    item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history that explains the
+    recommendation best, -1 if its popularity does.
     """
 
     user_ids: tuple[str, ...]
@@ -32,10 +32,10 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class SeenItems:
-    """Whether lists leave out what their user already had, and why.
+    """Whether lists hide items that the user already had, and why.
 
-    setting: `hide`, `show` or `auto`. repeat_share: of the training events, those that repeat an earlier pair of user and item.
-    Both are None where an older version did not note them.
+    setting: `hide`, `show` or `auto`. repeat_share: share of training events that repeat an earlier pair of user and item.
+    Both are None in older versions, which did not store them.
     """
 
     are_hidden: bool
@@ -45,7 +45,7 @@ class SeenItems:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One figure of an evaluation; low and high are the ends of its 95 % interval where there is one."""
+    """One figure of an evaluation; low and high bound its 95 % interval, if it has one."""
 
     model: str
     segment: str

@@ -1,4 +1,4 @@
-"""Text from outside, made fit to show: on a terminal, in a log, in markdown and as JSON."""
+"""Escaping of untrusted text for terminals, logs, markdown and JSON."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 
 CONTROLS = re.compile(
     "["
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1: they move the cursor, clear the screen, write the clipboard
-    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # they reorder what stands around them
-    r"\u180e\u200b\u2028\u2029\u2060-\u2065\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"  # they hide, or break lines
-    r"\ud800-\udfff"  # halves of a character, which no terminal and no file takes
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and line feed, DEL, C1: move the cursor, clear the screen, write the clipboard
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # reorder the text around them
+    r"\u180e\u200b\u2028\u2029\u2060-\u2065\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"  # invisible, or line breaks
+    r"\ud800-\udfff"  # lone surrogates, which no terminal and no file accepts
     "]"
 )
-"""What is never shown as such. The joiners U+200C and U+200D stay, which scripts and emoji need, and so does the soft hyphen."""
+"""Characters that are always escaped. The joiners U+200C and U+200D, which scripts and emoji need, and the soft hyphen stay."""
 BREAKS = re.compile(r"[\t\n]")
 MARKUP = re.compile(r"[\\`*\[\]<>|#~]|(?<![^\W_])_|_(?![^\W_])")
 """Characters that mean something in markdown; an underscore within a word does not."""
 ADDRESS = re.compile(r"://|www\.|@|(?:mailto|xmpp):|&#?\w+;", re.IGNORECASE)
-"""What a renderer makes a link of, or turns into something else, though it is escaped."""
+"""Text that a renderer turns into a link or another character even if it is escaped."""
 
 
 def visible(text: str) -> str:
-    """The text with control characters spelt out, such as \\x1b and \\u202e; line breaks and tabs stay."""
+    """The text with control characters escaped, such as \\x1b and \\u202e; line breaks and tabs stay."""
     return CONTROLS.sub(_spelt, text)
 
 
 def visible_line(text: str) -> str:
-    """As `visible`, with line breaks and tabs spelt out too: a name cannot look like another line of a log."""
+    """Like `visible`, with line breaks and tabs escaped too: a name cannot imitate another line of a log."""
     return BREAKS.sub(_spelt, visible(text))
 
 
 def visible_json(text: str) -> str:
-    """JSON that means the same and has the control characters within its strings escaped."""
+    """Equivalent JSON with the control characters in its strings escaped."""
     return CONTROLS.sub(_as_utf16, text)
 
 
 def to_json_value(value: Any) -> Any:
-    """The value in what JSON has: null for numbers that are not finite, texts as keys."""
+    """The value as JSON can represent it: null for non-finite numbers, strings as keys."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
@@ -49,14 +49,14 @@ def to_json_value(value: Any) -> Any:
 
 
 def in_markdown(text: str, longest: int = 120) -> str:
-    """A title or name as one line of markdown that shows it as it is: no markup, no HTML and no link, cut where it is too long."""
+    """A title or name as one line of markdown that renders as plain text: no markup, no HTML, no link; cut at `longest` characters."""
     line = visible(" ".join(text.split()))
     line = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return _code(line) if ADDRESS.search(line) else MARKUP.sub(r"\\\g<0>", line)
 
 
 def _code(line: str) -> str:
-    """A code span, within which no renderer looks for markup or addresses."""
+    """A code span, in which renderers ignore markup and addresses."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}"

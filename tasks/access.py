@@ -1,4 +1,4 @@
-"""Who of this machine may read what is written: its owner alone, or a group of the owner's choice."""
+"""File permissions: either only the owner can read what minutehand writes, or also a group that the owner chooses."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from typing import Literal
 Access = Literal["owner", "group"]
 MASKS: dict[Access, int] = {"owner": 0o077, "group": 0o007}
 OTHERS = 0o077
-"""Permissions of all but the owner."""
+"""Permission bits of everybody except the owner."""
 # fmt: off
 OURS = frozenset({
     "huggingface", "lake", "landing", "logs", "matplotlib", "minute", "mlflow", "nightly", "prefect", "secret", "shop", "tmp",
     "up.json", "up.json.tmp", "up.lock",
 })
 # fmt: on
-"""What may lie at the top of a home."""
+"""Names of minutehand's files and folders at the top level of a home."""
 SECRET = "secret"
-"""The one that is left as it is. If others could read it, it has to be refused, and closing it would hide that."""
+"""The secret keeps its permissions: if others could read it, it must be refused, and closing it would hide that."""
 UNFINISHED_SECRET = ".secret."
-"""What the names of secrets begin with that whoever was making them did not finish, because they were killed."""
+"""Name prefix of an incomplete secret, left by a process that was killed while it wrote the secret."""
 
 
 def keep(home: Path, access: Access) -> None:
-    """From here on, this process and those it starts write files that the owner alone, or the group too, can read.
+    """Sets the umask of this process and its children, so that only the owner, or also the group, can read new files.
 
-    For the owner alone, an existing home of theirs is closed to others as well. A folder in which something else lies stays open;
-    what is ours in it is closed.
+    With access "owner", an existing home is closed to others as well. If the home folder also contains foreign files, the folder
+    itself stays open and only minutehand's own entries are closed.
     """
     os.umask(MASKS[access])
     if access == "owner":
         for path in open_to_others(home):
-            with suppress(OSError):  # somebody was faster, or the file system has no permissions
+            with suppress(OSError):  # another process removed the file, or the file system has no permissions
                 path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)
 
 
 def as_if_written(folder: Path) -> None:
-    """Give copies in a folder, which have the permissions of what they were copied from, those of files that this process writes."""
+    """Apply this process's umask to the files in a folder: copies keep the permissions of their originals otherwise."""
     mask = current_mask()
     for path in folder.rglob("*"):
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~mask)
 
 
 def current_mask() -> int:
-    """The permissions that this process takes from what it writes."""
+    """The umask of this process."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def open_to_others(home: Path) -> list[Path]:
-    """Of a home and what lies at its top but the secret, what belongs to this user and gives others any permission."""
+    """The home folder and its top-level entries, except the secret, that this user owns and that give others any permission."""
     home = home.resolve()
     try:
         entries = sorted(home.iterdir())
-    except OSError:  # not there yet, or not ours to look into
+    except OSError:  # the home does not exist yet, or this user may not list it
         return []
     ours = [entry for entry in entries if entry.name.startswith(UNFINISHED_SECRET) or entry.name in OURS]
     ours = [entry for entry in ours if not entry.is_symlink()]

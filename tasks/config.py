@@ -1,4 +1,4 @@
-"""What can be set about the adapters; light to import."""
+"""Settings of the adapters in tasks; light to import."""
 
 from __future__ import annotations
 
@@ -110,17 +110,17 @@ class ServerConfig(BaseModel):
 
     @property
     def accepted_hosts(self) -> frozenset[str]:
-        """What a request may name as its Host, without port."""
+        """Values that a request may have in its Host header, without port."""
         return frozenset({"127.0.0.1", "localhost", "[::1]", self.reachable_host.lower(), *_split(self.allowed_hosts.lower())})
 
     @property
     def prefect_url(self) -> str:
-        """Where the Prefect server answers."""
+        """URL of the Prefect server."""
         return f"http://{self.reachable_host}:{self.prefect_port}"
 
     @property
     def mlflow_url(self) -> str:
-        """Where the MLflow UI answers."""
+        """URL of the MLflow UI."""
         return f"http://{self.reachable_host}:{self.mlflow_port}"
 
 

@@ -1,4 +1,4 @@
-"""Whether the Parquet files of the lake are there and can be read."""
+"""Checks that the Parquet files of the lake exist and can be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LET_READ = "make it readable and writable for the user that runs minutehand"
 
 @dataclass(frozen=True)
 class NamedFile:
-    """A file as the catalog describes it."""
+    """A Parquet file as the catalog describes it."""
 
     table: str
     path: str
@@ -34,21 +34,21 @@ class NamedFile:
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that is not as the catalog describes it."""
+    """A file that differs from its description in the catalog."""
 
     file: NamedFile
     what: str
     remedy: str = REMEDY
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         rows = f"{self.file.n_rows:,} {'deletes' if self.file.is_delete else 'rows'} of {self.file.table}"
         return f"{rows} cannot be read: {self.file.path}: {self.what}"
 
 
 @dataclass(frozen=True)
 class Examination:
-    """n_checked: files whose size and footer were looked at. n_read: those of them that were read in full."""
+    """Result of a check. n_checked: files whose size and footer were compared. n_read: files that were read completely."""
 
     n_files: int
     n_checked: int
@@ -57,7 +57,7 @@ class Examination:
 
 
 def examine(con: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], seconds: float) -> Examination:
-    """Compare size and footer of every file with the catalog, then read as many as there is time for, the first ones first."""
+    """Compare size and footer of every file with the catalog, then read as many files, in order, as the time allows."""
     deadline = time.monotonic() + seconds
     damages: list[Damage] = []
     sound: list[NamedFile] = []
@@ -87,7 +87,7 @@ def _until(deadline: float, files: Sequence[NamedFile]) -> Iterator[NamedFile]:
 
 
 def _outside(file: NamedFile) -> Damage | None:
-    """What is wrong with the size, the first or the last bytes; None if nothing is."""
+    """Damage found in the size, the first bytes or the last bytes of a file; None if there is none."""
     path = Path(file.path)
     try:
         size = path.stat().st_size
@@ -109,7 +109,7 @@ def _outside(file: NamedFile) -> Damage | None:
 
 
 def _inside(con: duckdb.DuckDBPyConnection, file: NamedFile, seconds: float) -> str | None:
-    """What is wrong with the pages; None if nothing is. Raises TimeoutError where reading takes longer."""
+    """Damage found in the pages of a file; None if there is none. Raises TimeoutError if reading takes longer."""
     timer = threading.Timer(max(seconds, 0.0), con.interrupt)
     timer.start()
     try:

@@ -1,7 +1,7 @@
-"""Whose a data folder is: a small file among the Parquet files carries the id of their catalog.
+"""Ownership of a data folder: a small mark file among the Parquet files holds the id of their catalog.
 
-A DuckLake catalog knows its data folder by a path only. A new catalog over old files, or a second one over the files of the first,
-would take every file that it does not know for the leftover of a killed writer.
+A DuckLake catalog knows its data folder only as a path. Without the mark, a new catalog over old files, or a second catalog over the
+files of the first, would treat every file that it does not know as an orphan of a killed writer.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ ELSEWHERE = "name an empty folder by MINUTEHAND_LAKE__DATA_PATH"
 
 
 class FolderError(UserError):
-    """The data folder belongs to another catalog, or is not the one that the catalog wrote to."""
+    """The data folder belongs to another catalog, or this catalog wrote to another folder."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a catalog says about itself.
+    """The identity of a catalog.
 
-    catalog: the id that it got when it was made. data_path: where it wrote its files so far. snapshot, committed_at: its newest
-    snapshot and the time of that, in microseconds. known_at: the time of the snapshot that was asked for, None where it has none.
+    catalog: its id since its creation. data_path: its data folder so far. snapshot, committed_at: its newest snapshot and the commit
+    time of that snapshot, in microseconds. known_at: commit time of the requested snapshot, None if the catalog does not have it.
     """
 
     catalog: str
@@ -43,10 +43,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Mark:
-    """The content of the file.
+    """The content of the mark file.
 
-    since: from then on (UTC) only this catalog wrote here, as far as anybody can tell. folder, address: of the folder and of a
-    SQLite catalog at the last write. snapshot, committed_at: of the last write.
+    since: time (UTC) from which only this catalog is known to have written here. folder, address: paths of the data folder and of the
+    SQLite catalog at the last write. snapshot, committed_at: snapshot of the last write and its commit time.
     """
 
     catalog: str
@@ -58,7 +58,7 @@ class Mark:
 
 
 def read_mark(folder: Path) -> Mark | None:
-    """The mark of a folder; None where there is none, or none that can be understood."""
+    """The mark of a folder; None if the mark is missing or unreadable."""
     try:
         return Mark(**json.loads((folder / NAME).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError, TypeError):
@@ -66,7 +66,7 @@ def read_mark(folder: Path) -> Mark | None:
 
 
 def check_free(folder: Path, address: str) -> None:
-    """Raises FolderError where a catalog that is about to be made would stand over the files of another."""
+    """Raises FolderError if the data folder of a new catalog already contains the files of another catalog."""
     found = folder / NAME if (folder / NAME).exists() else next(parquet_files(folder), None)
     if found is not None:
         raise FolderError(
@@ -76,9 +76,9 @@ def check_free(folder: Path, address: str) -> None:
 
 
 def check_moved(folder: Path, identity: Identity, mark: Mark | None, named: Callable[[], list[str]]) -> None:
-    """Raises FolderError unless a folder, whose path is not the one in the catalog, is the catalog's own all the same.
+    """Raises FolderError unless a folder belongs to the catalog although its path differs from the one in the catalog.
 
-    It is by its mark, or, where it was made before there were marks, by having each file that the catalog names.
+    The mark decides. A folder from a version without marks belongs to the catalog if it has every file that the catalog names.
     """
     if mark is not None:
         _check_id(folder, identity, mark)
@@ -90,9 +90,10 @@ def check_moved(folder: Path, identity: Identity, mark: Mark | None, named: Call
 
 
 def claim(folder: Path, address: str, identity: Identity, mark: Mark | None, now: datetime | None = None) -> Mark:
-    """The folder's mark, for a catalog that is about to write; a folder without one gets it. Raises FolderError where it is another's.
+    """The mark of a folder, for a catalog that is about to write. A folder without a mark gets one.
 
-    A catalog that does not know the snapshot of the last write is an older copy, restored: what was written since is none of its own.
+    Raises FolderError if the folder belongs to another catalog. A catalog that does not know the snapshot of the last write was restored
+    from an older copy; files written since that copy are not its own.
     """
     moment = (now or datetime.now(UTC)).isoformat()
     if mark is None:
@@ -112,7 +113,7 @@ def claim(folder: Path, address: str, identity: Identity, mark: Mark | None, now
 
 
 def check_owner(folder: Path, address: str, identity: Identity, mark: Mark) -> None:
-    """Raises FolderError where the mark of a folder names another catalog, or one of which the catalog at the address is a copy."""
+    """Raises FolderError if the mark of a folder names another catalog, or if the catalog at the address is a copy of the named one."""
     _check_id(folder, identity, mark)
     if _is_in_use(folder, address, mark):
         raise FolderError(
@@ -122,7 +123,7 @@ def check_owner(folder: Path, address: str, identity: Identity, mark: Mark) -> N
 
 
 def record(folder: Path, address: str, mark: Mark, identity: Identity) -> None:
-    """Note in the mark what the catalog has committed; nothing is lost where that fails, so a full disk is no error."""
+    """Record the newest commit of the catalog in the mark. A failed write is ignored: the mark can lag without any loss."""
     fresh = replace(mark, folder=str(folder), address=address, snapshot=identity.snapshot, committed_at=identity.committed_at)
     if fresh != read_mark(folder):
         with suppress(OSError):
@@ -130,7 +131,7 @@ def record(folder: Path, address: str, mark: Mark, identity: Identity) -> None:
 
 
 def parquet_files(folder: Path) -> Iterator[Path]:
-    """Every Parquet file in a folder and those below."""
+    """Every Parquet file in a folder and its subfolders."""
     for root, _, names in os.walk(folder):
         yield from (Path(root) / name for name in names if name.endswith(".parquet"))
 
@@ -144,7 +145,7 @@ def _check_id(folder: Path, identity: Identity, mark: Mark) -> None:
 
 
 def _is_in_use(folder: Path, address: str, mark: Mark) -> bool:
-    """Whether another file, beside the catalog at hand, is the catalog that wrote here last; not where the folder is a copy itself."""
+    """Whether a catalog file other than this one wrote here last and still exists; false if the folder itself is a copy."""
     if not mark.address or mark.address == address or mark.folder != str(folder):
         return False
     there = Path(mark.address)
@@ -152,14 +153,14 @@ def _is_in_use(folder: Path, address: str, mark: Mark) -> bool:
 
 
 def _knows(identity: Identity, mark: Mark) -> bool:
-    """Whether the catalog has the snapshot of the mark, or had it and let go of it."""
+    """Whether the catalog has the snapshot of the mark, or had it before upkeep expired it."""
     if identity.known_at is None:
         return mark.snapshot < identity.snapshot
     return identity.known_at == mark.committed_at
 
 
 def _write(folder: Path, mark: Mark, *, is_first: bool = False) -> None:
-    """Whole or not at all; where it is the first, a mark that somebody else left meanwhile stays and is an error."""
+    """Write the mark atomically. is_first: raise FolderError if another catalog has written a mark in the meantime."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

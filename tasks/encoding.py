@@ -1,4 +1,4 @@
-"""Text vectors of items, cached in the lake: what changed is encoded, the rest is not."""
+"""Text vectors of items, cached in the lake: only items with a new or changed text are encoded."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tasks.lake import Lake, reading, statement, writing
 logger = logging.getLogger("minutehand.encoding")
 
 CHUNK_ITEMS, QUICK_CHUNK_ITEMS = 20_000, 1_000
-"""Items that are encoded and committed together; fewer where the time is limited, which is looked at after each chunk."""
+"""Items that are encoded and committed together; the smaller chunk is for runs with a time limit, checked after each chunk."""
 N_JUDGED = 500
-"""Texts by which it is judged whether the encoder knows their language."""
+"""Number of texts that are checked for languages that the encoder does not know."""
 
 
 @dataclass(frozen=True)
 class EncodingSummary:
-    """What a call encoded, what it could leave alone, and what it left out for want of time."""
+    """Item counts of one call: encoded, already cached, without text, and left out because time ran out."""
 
     n_items: int
     n_encoded: int
@@ -47,10 +47,10 @@ def encode_changed_items(
     chunk_items: int = CHUNK_ITEMS,
     within_s: float | None = None,
 ) -> EncodingSummary:
-    """Encode the items whose text this encoder has not seen; the weights are loaded only if there are any.
+    """Encode the items whose text this encoder has not seen; the weights are loaded only if there are such items.
 
-    Every chunk is committed by itself: a run that is killed keeps what it has done, and the next one goes on from there.
-    within_s: no chunk begins later than this; the items of those after it stay without a vector.
+    Each chunk is its own commit: a killed run keeps its finished chunks, and the next run continues after them.
+    within_s: time limit in seconds; no chunk starts after it, and the items of later chunks stay without a vector.
     """
     started = time.perf_counter()
     key = find_encoder(config).key
@@ -94,7 +94,7 @@ def encode_changed_items(
 
 
 def text_vectors(con: duckdb.DuckDBPyConnection, encoder_key: str) -> tuple[pl.Series, np.ndarray]:
-    """Item ids (strings, sorted) and their text vectors under one encoder, float32 [n, dim]; [0, 0] where there are none."""
+    """Item ids (strings, sorted) and their text vectors from one encoder, float32 [n, dim]; [0, 0] if there are none."""
     found = con.execute(statement("encoding/select_vectors"), {"encoder": encoder_key}).pl()
     if found.is_empty():
         return found["item_id"], np.empty((0, 0), dtype=np.float32)

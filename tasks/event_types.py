@@ -1,4 +1,4 @@
-"""The event types that the product knows, and how much an event of each teaches; other types weigh 1."""
+"""Known event types with their training weights; other types have weight 1."""
 
 from __future__ import annotations
 

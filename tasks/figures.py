@@ -1,4 +1,4 @@
-"""The figures of a night and of a replay, drawn without a screen."""
+"""Figures of nights, minutes and replays, drawn without a display."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
 LEAST_SPAN = 3 / 1440
-"""Room on both sides of the minutes of a day, in days."""
+"""Margin on both sides of the time axis of a day, in days."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """NDCG@10 by policy and stretch of time, to be drawn; time: the end of each stretch; n_events: in each."""
+    """NDCG@10 by policy and time interval. time: end of each interval; n_events: number of events in each interval."""
 
     time: tuple[datetime, ...]
     n_events: tuple[int, ...]
@@ -35,7 +35,7 @@ class Curves:
 
 
 def training_curve(loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> Figure:
-    """Loss and validation NDCG@10 by epoch, side by side, the best epoch ringed; an epoch that was not validated has no point."""
+    """Loss and validation NDCG@10 by epoch in two panels, the best epoch ringed. An epoch without validation has no point."""
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     epochs = range(1, len(loss) + 1)
@@ -61,7 +61,7 @@ def _draw_curve(axes: Axes, title: str, points: Sequence[tuple[int, float]], col
 
 
 def segment_bars(rows: Sequence[MetricRow]) -> Figure:
-    """NDCG@10, of served lists where it is known: a group of bars a segment and a bar a model, with intervals where there are any."""
+    """NDCG@10, of served lists if measured: one group of bars per segment, one bar per model, with intervals if there are any."""
     metric = next((row.metric for row in rows if row.metric == "ndcg_at_10_served"), "ndcg_at_10")
     shown = [row for row in rows if row.metric == metric and row.value is not None and isfinite(row.value)]
     segments = list(dict.fromkeys(row.segment for row in shown))
@@ -76,7 +76,7 @@ def segment_bars(rows: Sequence[MetricRow]) -> Figure:
         axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=colors[model], label=model.replace("_", " "))
         _draw_intervals(axes, places, [row for _, row in bars])
     axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
-    title = "NDCG@10 on the held-out events" + (", by lists as they are served" if metric != "ndcg_at_10" else "")
+    title = "NDCG@10 on the held-out events" + (", from lists as served" if metric != "ndcg_at_10" else "")
     axes.set_title(title, loc="left", fontweight="bold", color=INK)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", length=0)
@@ -90,7 +90,7 @@ def segment_bars(rows: Sequence[MetricRow]) -> Figure:
 
 
 def replay_curves(curves: Curves) -> Figure:
-    """NDCG@10 of each policy over time, up to there (the mean of all events so far) in bold and by stretch faintly."""
+    """NDCG@10 of each policy over time: the mean of all events so far as a bold line, each interval as a faint line."""
     figure = Figure(figsize=(9.5, 5.0), layout="constrained")
     axes = figure.subplots()
     shades = {OURS: MINE, "nightly_fresh_lists": CHAMPION} | {
@@ -103,7 +103,7 @@ def replay_curves(curves: Curves) -> Figure:
         so_far = np.cumsum(values * weights) / np.maximum(np.cumsum(weights), 1)
         axes.plot(days, values, color=shades[name], linewidth=0.8, alpha=0.35)
         axes.plot(days, so_far, color=shades[name], linewidth=2.4 if name == OURS else 1.6, label=name.replace("_", " "))
-    axes.set_title("NDCG@10 of what came next: so far (bold) and by stretch of time", loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_title("NDCG@10 of the next events: so far (bold) and by interval", loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     axes.xaxis_date(UTC)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
@@ -113,9 +113,9 @@ def replay_curves(curves: Curves) -> Figure:
 
 
 def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapping[str, Sequence[float | None]], metric: str) -> Figure:
-    """A metric of the models of a day: its mean of the day so far in bold, and by the minute faintly.
+    """A metric of each model over one day: the mean of the day so far as a bold line, each minute as a faint line.
 
-    time: of each minute, UTC. values: by model, None where a minute has none.
+    time: of each minute, UTC. values: by model; None for a minute without a value.
     """
     figure = Figure(figsize=(9.5, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -130,12 +130,12 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
         last = f" {so_far[-1]:.4f}" if len(so_far) else ""
         axes.plot(at, so_far, color=color, linewidth=2.4 if name == "live" else 1.6, marker=_dots(at), markersize=4, label=label + last)
     name = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "Served NDCG@10"}.get(metric, metric)
-    title = f"{name} of what came next, before it was learnt: so far (bold) and by the minute"
+    title = f"{name} of new events, before they were learnt: so far (bold) and by minute"
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     axes.xaxis_date(UTC)
     if len(days):
-        axes.set_xlim(days[0] - LEAST_SPAN, days[-1] + LEAST_SPAN)  # one minute alone has no span to choose ticks for
+        axes.set_xlim(days[0] - LEAST_SPAN, days[-1] + LEAST_SPAN)  # without a margin, a single minute gives an axis of zero width
     axes.xaxis.set_major_locator(AutoDateLocator(maxticks=8))
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
     axes.set_xlabel(f"time of day, UTC ({sum(n_events):,.0f} events)", color=INK, fontsize=9)
@@ -145,12 +145,12 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
 
 
 def _dots(points: np.ndarray) -> str:
-    """Points of their own, where there are too few for a line to show them."""
+    """The marker of a line: dots if it has too few points to be visible as a line."""
     return "o" if len(points) < 30 else ""
 
 
 def _colors(models: Sequence[str]) -> dict[str, str]:
-    """A model looks the same whether or not there is a champion beside it."""
+    """Colours by model; a model has the same colour with and without a champion in the figure."""
     known = {"minutehand": MINE, "champion": CHAMPION}
     others = [model for model in models if model not in known]
     return known | {model: BASELINES[number % len(BASELINES)] for number, model in enumerate(others)}

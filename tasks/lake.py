@@ -23,7 +23,7 @@ NOTHING_FETCHED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-"""How DuckDB is opened: it would fetch an extension from the network for any function of one."""
+"""Connection options that stop DuckDB from downloading an extension when a statement uses one of its functions."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 NOT_ALLOWED_SIGNS = ("permission denied", "read-only file system", "readonly database", "operation not permitted")
@@ -37,21 +37,21 @@ DISK_FULL_SIGNS = (
     "max_temp_directory_size",
 )
 SHORT_OF = (*DISK_FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What the machine has run out of, whatever file is at hand."""
+"""Error numbers for a resource of the machine that is used up; no single file is the cause."""
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 MAKE_WRITABLE = "make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is"
 GIVE_MEMORY = "DuckDB is out of memory; nothing was changed; raise MINUTEHAND_INGEST__MEMORY_MB for an ingest, else free some memory"
 RESTORE_CATALOG = "restore it from a backup, and leave the folder of the Parquet files as it is"
 PATIENCE_S = 5.0
-"""How long the files of the lake are looked at after an error that one of them may have caused."""
+"""Time limit for checking the files of the lake after an error that a damaged file may have caused."""
 CATALOG_DAMAGE_SIGNS = ("database disk image is malformed", "file is not a database")
 SQL = Path(__file__).resolve().parent.parent / "sql"
 AT_HAND = 10_000
-"""Up to so many ids, a scan looks for the ids themselves, not only for what lies between the least and the greatest of them."""
+"""A join with at most this many ids filters its scan by the ids themselves, not only by their minimum and maximum."""
 ANYONE = "*"
-"""The user_id of the list that is shown to users without one."""
+"""The user_id of the list for users who have no list of their own."""
 _signed: set[str] = set()
-"""Extensions that this process has loaded, and whose signatures were good."""
+"""Extensions that this process has loaded with a verified signature."""
 
 
 class LakeError(UserError):
@@ -59,7 +59,7 @@ class LakeError(UserError):
 
 
 class LastingError(LakeError):
-    """A LakeError that no second try mends: something is lost, or must not be written to."""
+    """A LakeError that a retry cannot fix: something is lost, or must not be written to."""
 
 
 class LakeConfig(BaseModel):
@@ -78,7 +78,7 @@ class LakeConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Lake:
-    """An address, not a connection: safe to pass to tasks and processes. threads: of each connection, 0 for every processor."""
+    """The address of a lake, not a connection: safe to pass to tasks and processes. threads: per connection; 0 uses all processors."""
 
     catalog: str
     data_path: str
@@ -98,7 +98,7 @@ class Lake:
 
     @property
     def shown_catalog(self) -> str:
-        """The catalog's address as messages may name it."""
+        """The catalog's address without secrets, for messages."""
         return self.catalog_file or without_secrets(self.catalog)
 
     @property
@@ -107,7 +107,7 @@ class Lake:
 
 
 def locate(config: LakeConfig, home: Path) -> Lake:
-    """The lake of one home folder, for whoever writes; creates the folder, not the tables."""
+    """The lake of a home folder, for writers; creates the folder, not the tables."""
     lake = address(config, home)
     root = lake.lock_path.parent
     try:
@@ -119,7 +119,7 @@ def locate(config: LakeConfig, home: Path) -> Lake:
 
 
 def address(config: LakeConfig, home: Path) -> Lake:
-    """The lake of one home folder, for whoever only reads; creates nothing."""
+    """The lake of a home folder, for readers; creates nothing."""
     root = home.resolve() / "lake"
     return Lake(
         catalog=config.catalog or f"sqlite:{root / 'catalog.sqlite'}",
@@ -131,7 +131,7 @@ def address(config: LakeConfig, home: Path) -> Lake:
 
 
 def extension_path(name: str) -> Path | None:
-    """The file of a DuckDB extension that came as a wheel, or None."""
+    """The file of a DuckDB extension that is installed as a wheel, or None."""
     spec = find_spec(f"duckdb_extension_{name}")
     if spec is None or spec.origin is None:
         return None
@@ -156,7 +156,7 @@ def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def statement(name: str) -> str:
-    """The SQL statement kept in sql/<name>.sql."""
+    """The SQL statement in sql/<name>.sql."""
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
@@ -174,11 +174,11 @@ def quote(text: str) -> str:
 def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection whose default catalog is the lake, at a snapshot if one is given, with the macros of sql/macros.
 
-    DuckDB scans the tables of a SQLite catalog over SQLite connections of their own, each in the state of its moment, unless it is told
-    not to: while somebody publishes, rows that are gone showed beside those in their place (docs/log.md, 2026-11-26).
+    By default, DuckDB scans the tables of a SQLite catalog over separate SQLite connections, each with its own view of the data: a query
+    during a publish returned old and new rows together (docs/log.md, 2026-11-26). A setting below turns these connections off.
     """
     con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
-    con.execute(shared_macros())  # before the lake is attached: 1 ms; after `use lake` DuckDB asks the catalog too, and it takes 7 ms
+    con.execute(shared_macros())  # takes 1 ms before the lake is attached; after `use lake`, DuckDB also queries the catalog: 7 ms
     options = [f"data_path {quote(lake.data_path)}"]
     if lake.is_sqlite:
         options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {lake.busy_timeout_ms}"]
@@ -193,14 +193,14 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
         _attach(con, lake, options, may_create=not read_only and snapshot is None)
     except duckdb.Error as error:
         con.close()
-        raise _cannot_open(lake, error) from None  # what DuckDB says has the password in it
+        raise _cannot_open(lake, error) from None  # DuckDB's message contains the password
     except data_folder.FolderError as error:
         con.close()
         raise LastingError(str(error)) from error
     except LakeError:
         con.close()
         raise
-    con.execute("set enable_progress_bar = false")  # it would go to stdout, between the lines of a result
+    con.execute("set enable_progress_bar = false")  # the bar would mix with the result on stdout
     con.execute("use lake")
     con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
     if _has_icu(con):
@@ -209,15 +209,15 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
 
 
 def _cannot_open(lake: Lake, error: duckdb.Error) -> UserError:
-    """Why the catalog does not open. A damaged one opens at no second try."""
-    said = without_secrets(one_line(str(error)))
+    """The error for a catalog that does not open. A damaged catalog is a LastingError: a retry cannot open it."""
+    reason = without_secrets(one_line(str(error)))
     if lake.is_sqlite and not os.access(lake.catalog_file, os.R_OK):
         return LastingError(f"cannot read the catalog at {lake.catalog_file}: {os.strerror(errno.EACCES)}; {MAKE_WRITABLE}")
     if lake.is_sqlite and (_is_damaged(error) or Path(lake.catalog_file).is_dir()):
-        return LastingError(f"the catalog at {lake.catalog_file} is damaged ({said}); {RESTORE_CATALOG}")
-    if lake.is_sqlite and is_not_allowed(error):  # SQLite writes two files beside the catalog, also for a reader
-        return LastingError(f"cannot write to {Path(lake.catalog_file).parent}: {said}; {MAKE_WRITABLE}")
-    return LakeError(f"cannot open the lake at {without_secrets(lake.catalog)}: {said}; `minutehand doctor` looks into it")
+        return LastingError(f"the catalog at {lake.catalog_file} is damaged ({reason}); {RESTORE_CATALOG}")
+    if lake.is_sqlite and is_not_allowed(error):  # SQLite writes two files next to the catalog, also for a reader
+        return LastingError(f"cannot write to {Path(lake.catalog_file).parent}: {reason}; {MAKE_WRITABLE}")
+    return LakeError(f"cannot open the lake at {without_secrets(lake.catalog)}: {reason}; `minutehand doctor` looks for the cause")
 
 
 def _is_damaged(error: duckdb.Error) -> bool:
@@ -225,14 +225,14 @@ def _is_damaged(error: duckdb.Error) -> bool:
 
 
 def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], *, may_create: bool) -> None:
-    """Attach the catalog; make it where there is none and no file of another one; follow its data folder where that was moved."""
+    """Attach the catalog. Create it if it is missing and its data folder is free; accept a data folder that was moved."""
 
     def attach(*more: str) -> None:
         con.execute(f"attach {quote('ducklake:' + lake.catalog)} as lake ({', '.join([*options, *more])})")
 
-    if not has_catalog(lake):  # DuckDB would leave an empty file there
+    if not has_catalog(lake):  # DuckDB would create an empty file
         if not may_create:
-            raise LakeError(f"cannot open the lake at {lake.catalog}: there is none; `minutehand doctor` looks into it")
+            raise LakeError(f"cannot open the lake at {lake.catalog}: there is none; `minutehand doctor` looks for the cause")
         data_folder.check_free(lake.folder, lake.shown_catalog)
     try:
         attach("create_if_not_exists false")
@@ -248,20 +248,20 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
 
 
 def has_catalog(lake: Lake) -> bool:
-    """Whether there is a file of a SQLite catalog with something in it; that of PostgreSQL has to be asked."""
+    """Whether a SQLite catalog exists and is not empty; always true for PostgreSQL, where only a connection can find out."""
     file = Path(lake.catalog_file)
     return not lake.is_sqlite or (file.exists() and (file.is_dir() or file.stat().st_size > 0))
 
 
 def identity(con: duckdb.DuckDBPyConnection, snapshot: int = -1) -> data_folder.Identity:
-    """What the catalog says about itself, and the time of one of its snapshots."""
+    """The identity of the catalog, with the commit time of one of its snapshots."""
     row = con.execute(statement("lake/identity"), {"snapshot": snapshot}).fetchone()
     assert row is not None
     return data_folder.Identity(*row)
 
 
 def named_files(con: duckdb.DuckDBPyConnection, lake: Lake) -> list[data_files.NamedFile]:
-    """Every Parquet file that the catalog names, the newest first."""
+    """Every Parquet file that the catalog names, newest first."""
     return [data_files.NamedFile(*row) for row in con.execute(statement("lake/list_files"), {"data_path": lake.data_path}).fetchall()]
 
 
@@ -270,7 +270,7 @@ def _named_paths(con: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
 
 
 def _claim(con: duckdb.DuckDBPyConnection, lake: Lake) -> data_folder.Mark:
-    """The data folder is this catalog's from now on, at the path where it is; raises FolderError where it is another's."""
+    """Claim the data folder for this catalog and record its current path; raises FolderError if it belongs to another catalog."""
     mark = data_folder.read_mark(lake.folder)
     own = identity(con, mark.snapshot if mark else -1)
     mark = data_folder.claim(lake.folder, lake.catalog_file, own, mark)
@@ -280,12 +280,15 @@ def _claim(con: duckdb.DuckDBPyConnection, lake: Lake) -> data_folder.Mark:
 
 
 def one_line(message: str) -> str:
-    """A message of DuckDB without line breaks."""
+    """A DuckDB message without line breaks."""
     return " ".join(message.split())
 
 
 def _opened(*extensions: str) -> duckdb.DuckDBPyConnection:
-    """A connection with extensions, whose signatures are checked once a process: that hashes them in full, a third of a second for two."""
+    """A connection with these extensions loaded.
+
+    Each process verifies a signature only once: that hashes the whole file, a third of a second for two extensions.
+    """
     con = duckdb.connect(config={**NOTHING_FETCHED, "allow_unsigned_extensions": str(_signed.issuperset(extensions)).lower()})
     for name in extensions:
         load_extension(con, name)
@@ -300,7 +303,7 @@ def _has_icu(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether an error says that there is no room left."""
+    """Whether an error means that the disk is full."""
     if isinstance(error, OSError):
         return error.errno in DISK_FULL
     return any(sign in str(error).lower() for sign in DISK_FULL_SIGNS)
@@ -308,28 +311,28 @@ def is_disk_full(error: Exception) -> bool:
 
 @contextmanager
 def explained(lake: Lake | None = None) -> Iterator[None]:
-    """Turns what the user can mend, whoever met it, into a message that says how: a full disk, no permission, no memory, damage.
+    """Turns errors that the user can fix into messages with a remedy: full disk, missing permission, no memory, damaged files.
 
-    lake: the one that was open; only then its files are looked at. A full disk leaves it as it was.
+    lake: the lake that was open; without it, the files are not checked for damage. A full disk leaves the lake unchanged.
     """
     try:
         yield
     except data_folder.FolderError as error:
         raise LastingError(str(error)) from error
-    except UserError as error:  # somebody below has already told what DuckDB said, without knowing why
-        told = _damage(error.__cause__, lake)
-        if told is None:
+    except UserError as error:  # an inner block has reported DuckDB's error without its cause
+        damage = _damage(error.__cause__, lake)
+        if damage is None:
             raise
-        raise LastingError(told) from error.__cause__
-    except Exception as error:  # MLflow, torch and polars have their own words for a full disk
-        plain = _told(error, lake)
+        raise LastingError(damage) from error.__cause__
+    except Exception as error:  # MLflow, torch and polars report a full disk by errors of their own
+        plain = _with_remedy(error, lake)
         if plain is None:
             raise
         raise plain from error
 
 
-def _told(error: Exception, lake: Lake | None) -> LakeError | None:
-    """The error in words of ours; None for one that the user cannot mend."""
+def _with_remedy(error: Exception, lake: Lake | None) -> LakeError | None:
+    """The error with a remedy; None if the user cannot fix it."""
     first_line = next(iter(str(error).strip().splitlines()), "")
     if is_disk_full(error):
         return LakeError(f"{first_line}; {MAKE_ROOM}")
@@ -337,12 +340,12 @@ def _told(error: Exception, lake: Lake | None) -> LakeError | None:
         return LastingError(f"{_not_allowed(error)}; {MAKE_WRITABLE}")
     if isinstance(error, duckdb.OutOfMemoryException):
         return LastingError(f"{first_line}; {GIVE_MEMORY}")
-    told = _damage(error, lake)
-    return LastingError(told) if told else None
+    damage = _damage(error, lake)
+    return LastingError(damage) if damage else None
 
 
 def is_not_allowed(error: OSError | duckdb.Error) -> bool:
-    """Whether an error says that this user may not do that to a file or folder."""
+    """Whether an error means that this user lacks the permission for a file or folder."""
     if isinstance(error, OSError):
         return error.errno in NOT_ALLOWED
     return any(sign in str(error).lower() for sign in NOT_ALLOWED_SIGNS)
@@ -355,7 +358,7 @@ def _not_allowed(error: OSError | duckdb.Error) -> str:
 
 
 def _damage(error: BaseException | None, lake: Lake | None) -> str | None:
-    """What an error of DuckDB says about the lake if that is damaged; None if it is an error of another kind."""
+    """The message about a damaged lake behind a DuckDB error; None if the error has another cause."""
     if lake is None or not isinstance(error, duckdb.Error):
         return None
     if _is_damaged(error):
@@ -368,11 +371,11 @@ def _damage(error: BaseException | None, lake: Lake | None) -> str | None:
         return None
     if not found:
         return None
-    return f"{found[0].told}; {found[0].remedy}"
+    return f"{found[0].message}; {found[0].remedy}"
 
 
 def examine(lake: Lake, seconds: float) -> data_files.Examination:
-    """Look at the files that the catalog names, for so many seconds at most."""
+    """Check the files that the catalog names, for at most this many seconds."""
     con = connect(lake, read_only=True)
     try:
         return data_files.examine(con, named_files(con, lake), seconds)
@@ -393,7 +396,7 @@ def reading(lake: Lake, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPy
 
 @contextmanager
 def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """One write transaction under the writer lock: all of it is committed, or none."""
+    """A connection with one write transaction under the writer lock; it commits at the end of the block."""
     try:
         with explained(lake), FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
             con = connect(lake)
@@ -426,7 +429,7 @@ def newest_snapshot(lake: Lake) -> int:
 
 
 def migrate(lake: Lake) -> list[str]:
-    """Apply the numbered statements of sql/schema that this lake has not seen; names what was applied."""
+    """Apply the numbered files of sql/schema that this lake has not seen; returns their names."""
     files = sorted((SQL / "schema").glob("*.sql"))
     if _migrations_seen(lake) == {file.stem for file in files}:
         return []
@@ -443,7 +446,7 @@ def migrate(lake: Lake) -> list[str]:
 
 
 def _migrations_seen(lake: Lake) -> set[str]:
-    """What a reader sees; nothing where there is no lake yet, or only one whose creation was killed."""
+    """The migrations that a reader sees; empty if there is no lake, or if its creation was killed."""
     if not has_catalog(lake):
         return set()
     try:

@@ -1,6 +1,6 @@
-"""Who may work in a home, whoever started it: one night at a time, and one publisher of lists at a time.
+"""Per-home process locks: one nightly run, and one publisher of lists, at a time.
 
-A night has its own turn from beginning to end, and the publishing turn for its hand-over only, so minutes go on beside it.
+A night holds its own lock from start to end, and the publishing lock only for its hand-over, so minutes continue during a night.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from models.errors import UserError
 
 
 class BusyError(UserError):
-    """Somebody else has the turn in this home."""
+    """Another process holds the lock of this home."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """folder: of temporary files. is_clean: whether the turn before came to its end, so that there is nothing to mend."""
+    """A held lock. folder: for temporary files. is_clean: whether the previous holder finished, so that nothing needs repair."""
 
     folder: Path
     is_clean: bool
@@ -34,10 +34,10 @@ class Turn:
 
 @contextmanager
 def take(home: Path) -> Iterator[Path]:
-    """Hold the turn of the nights for as long as the block lasts, however the process ends; gives the folder of its temporary files.
+    """Hold the nightly lock for the duration of the block; yields the folder of its temporary files.
 
-    Temporary files of the block, MLflow's included, lie in that folder and not in the machine's: the next turn sweeps
-    away what a killed one left. Raises BusyError while another process, or another block of this one, has the turn.
+    The lock is released even if the process is killed. Temporary files of the block, including MLflow's, go to that folder, and the
+    next holder deletes those of a killed run. Raises BusyError while another process, or another block of this one, holds the lock.
     """
     folder = home.resolve() / "nightly"
     try:
@@ -55,9 +55,9 @@ def take(home: Path) -> Iterator[Path]:
 
 @contextmanager
 def publishing_turn(home: Path, wait_s: float = 0) -> Iterator[Turn]:
-    """Hold the turn of those who change the lists and the live model, as `take` does that of the nights.
+    """Hold the lock for changes of the lists and the live model, as `take` holds the nightly lock.
 
-    A turn that was killed or broke off with an error is not clean: the next one is told.
+    After a holder that was killed or failed with an error, the next holder's `is_clean` is false.
     """
     folder = home.resolve() / "minute"
     try:
@@ -68,7 +68,7 @@ def publishing_turn(home: Path, wait_s: float = 0) -> Iterator[Turn]:
             (folder / "running.json").unlink()
     except Timeout as error:
         raise BusyError(
-            f"lists are being published in {home}{_signature(folder / 'running.json')}; the next run takes up whatever is new"
+            f"lists are being published in {home}{_signature(folder / 'running.json')}; the next run processes all new events"
         ) from error
 
 
@@ -86,7 +86,7 @@ def _sign(file: Path) -> None:
 
 
 def _signature(file: Path) -> str:
-    """Who has the turn and since when; empty in the moment before it signs."""
+    """The process that holds the lock, and since when; empty until the holder has signed."""
     with suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
         signed = json.loads(file.read_text(encoding="utf-8"))
         return f" (process {signed['pid']}, since {signed['since']})"

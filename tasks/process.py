@@ -1,4 +1,4 @@
-"""This process: its threads, its memory, and the versions of what it runs."""
+"""The current process: threads, memory, and versions of its software."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIT_TIMEOUT_S = 5.0
 
 
 def versions() -> dict[str, str | None]:
-    """What the figures were made with. None stands for what cannot be found out: hours of work must not fail on it."""
+    """Versions of the software behind a run's figures. None: the version is unknown, which must not fail a long run."""
     packages = ("minutehand", "torch", "numpy", "scipy", "polars", "duckdb")
     return {
         "python": platform.python_version(),
@@ -33,7 +33,7 @@ def versions() -> dict[str, str | None]:
 
 
 def package_version(name: str) -> str | None:
-    """The installed version of a package; None where it was not installed as a package, as in a bare checkout."""
+    """The installed version of a package; None if it is not installed as a package, as in a bare checkout."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -42,10 +42,10 @@ def package_version(name: str) -> str | None:
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], float]]:
-    """A function that gives the most memory, in MiB, that this process has had in RAM since the block began.
+    """A function that returns the peak resident memory of this process, in MiB, since the block began.
 
-    Where the system does not let the mark be reset (all but Linux) it is the most since the process began. On Linux not ru_maxrss,
-    which for a new process begins at the peak of the one that started it.
+    Only Linux can reset the peak; elsewhere it counts from the start of the process. On Linux, ru_maxrss would be wrong: a new
+    process inherits the peak of its parent.
     """
     gc.collect()
     with suppress(OSError):
@@ -54,7 +54,7 @@ def peak_memory() -> Iterator[Callable[[], float]]:
 
 
 def peak_mib() -> float:
-    """The most memory, in MiB, that this process has had in RAM: since it began, or since the last block of peak_memory began."""
+    """The peak resident memory, in MiB, since the process started or since the last block of peak_memory began."""
     try:
         marks = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(marks["VmHWM"].split()[0]) / 1024
@@ -63,15 +63,15 @@ def peak_mib() -> float:
 
 
 def use_threads(n_threads: int) -> None:
-    """Let torch and faiss, each of which brings its own OpenMP, take this many threads; 0 leaves them every processor."""
+    """Set the number of threads of torch and faiss, which have separate OpenMP runtimes; 0 lets them use every processor."""
     if n_threads:
         torch.set_num_threads(n_threads)
         faiss.omp_set_num_threads(n_threads)
 
 
 def git_revision(root: Path = ROOT) -> str | None:
-    """The commit of the code, where it is run from a checkout; None whenever git does not name one in time."""
-    if not (root / ".git").exists():  # git would look further up, and name the commit of the folder that this is installed in
+    """The commit of the code if it runs from a checkout; None if git does not return one in time."""
+    if not (root / ".git").exists():  # git would search parent folders and return the commit of an unrelated repository
         return None
     command = ["git", "rev-parse", "--verify", "HEAD"]
     try:

@@ -1,4 +1,4 @@
-"""What people ask the lake: lists, neighbours, how things stand, and any SQL."""
+"""Queries of the lake for people: recommendation lists, similar items, the status, and any read-only SQL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEEN_ITEMS = "MINUTEHAND_EVALUATION__SEEN_ITEMS"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
-"""What an export may end in, and what DuckDB is told to write; JSON is written here, as `--json` prints it."""
+"""File endings of exports, with the options of DuckDB's COPY. This module writes JSON itself, as `--json` prints it."""
 FOR_PEOPLE = {"landing", "shop"}
 """Folders of the home where an export may go."""
 N_AT_ONCE = 10_000
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows of a query; is_cut where there were more than asked for."""
+    """The rows of a query; is_cut: whether the query has more rows than were asked for."""
 
     rows: list[Row]
     is_cut: bool
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class UserList:
-    """What one user should see; note says why, where it is the list for anyone."""
+    """The list of one user; note: why it is the list for anyone, None where the user has a list of their own."""
 
     user_id: str
     rows: list[Row]
@@ -58,9 +58,9 @@ class UserList:
 
 
 def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
-    """The best k items of each user, best first; of a user without a list, the list for anyone, whose source is 'popular'.
+    """The best k items of each user, best first. A user without a list gets the list for anyone, whose source is 'popular'.
 
-    Raises UserError where nothing has been published yet; the message says which command comes next.
+    Raises UserError if nothing has been published yet; the message names the command to run next.
     """
     _demand_text(*user_ids)
     with _asking(lake) as con:
@@ -68,10 +68,10 @@ def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
 
 
 def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
-    """The nearest k items of an item, nearest first.
+    """The k items most similar to an item, most similar first.
 
-    Raises UserError for an item without neighbours: nothing published yet, too new for the published model, or unknown, with
-    the ids that may have been meant.
+    Raises UserError for an item without neighbours: nothing is published yet, the published model does not know the item, or the
+    id is unknown. For an unknown id, the message proposes similar ids.
     """
     _demand_text(item_id)
     with _asking(lake) as con:
@@ -81,18 +81,17 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
         if not _rows(con, "last_publication"):
             raise _nothing_published(con)
         if _rows(con, "find_item", {"item_id": item_id})[0]["is_known"]:
-            raise UserError(
-                f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` takes it in"
-            )
+            raise UserError(f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` learns it")
         near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": item_id, "n": N_HINTS}))
         hint = f"did you mean {near}?" if near else 'their ids: minutehand sql "select item_id, title from raw.items limit 10"'
         raise UserError(f"no item {item_id!r}; {hint}")
 
 
 def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = (), encoder: str = "") -> list[Row]:
-    """How things stand, as rows of what and value: the contents of the lake, the live model, its age and quality, and what waits.
+    """The status as rows of what and value: contents of the lake, live model, its age and quality, and events not yet processed.
 
-    ignored_types: of events that teach nothing, and so wait for nothing. encoder: its name, to warn of texts that it does not know.
+    ignored_types: event types with weight 0; their events do not count as unprocessed. encoder: name of the encoder, for a warning
+    about item texts in a language that it does not know.
     """
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
@@ -120,23 +119,23 @@ def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str]
 
 
 def text_warning(lake: Lake, encoder: str) -> str | None:
-    """What to do about item texts in a language that the encoder of that name does not know; None where there seems to be none."""
+    """Advice about item texts in a language that the named encoder does not know; None if no such texts were found."""
     with _asking(lake) as con:
         return _text_warning(con, encoder)
 
 
 def freshness_by_hour(lake: Lake, hours: float = 24.0, now: datetime | None = None) -> list[Row]:
-    """How long users waited for a list that knows what they did, the newest hour first, as ops.freshness_by_hour has it."""
+    """Delay between users' events and the lists that reflect them, from ops.freshness_by_hour, newest hour first."""
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     with _asking(lake) as con:
         return _rows(con, "freshness_by_hour", {"since": str(clock - timedelta(hours=hours))})
 
 
 def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
-    """The rows of a SQL statement, or of the last of several; columns of one name are told apart by a number.
+    """The rows of a SQL statement, or of the last of several. Columns with the same name get a number.
 
-    Raises UserError for a statement that does not only read, before any is run, and with DuckDB's message, in one line, for SQL
-    that it refuses.
+    Raises UserError, before any statement runs, if one of them is not read-only. SQL that DuckDB refuses raises UserError with
+    DuckDB's message in one line.
     """
     _demand_text(sql)
     with _asking(lake) as con, _refused():
@@ -151,10 +150,10 @@ def query(lake: Lake, sql: str, max_rows: int | None = None) -> Answer:
 
 
 def export(lake: Lake, sql: str, file: Path, *, force: bool = False) -> int:
-    """Write the rows of a SQL statement to a file, in the format that its ending says; gives their number.
+    """Write the rows of a SQL statement to a file, in the format of its ending; returns the number of rows.
 
-    The file is there in full or not at all. One that takes the place of another (force) can be read by whoever could read that.
-    Raises UserError as `query` does, and where the file cannot be written or is there already.
+    The write is atomic. A file that replaces another (force) keeps the permissions of the old one.
+    Raises UserError as `query` does, and if the file cannot be written or already exists.
     """
     ending = file.suffix.lower()
     if ending not in FORMATS:
@@ -164,11 +163,11 @@ def export(lake: Lake, sql: str, file: Path, *, force: bool = False) -> int:
     with _asking(lake) as con, _refused():
         *before, last = _reading_statements(con, sql)
         if is_explain(last):
-            raise UserError("the plan of an EXPLAIN is no table; leave --out away to see it")
+            raise UserError("the plan of an EXPLAIN is no table; leave --out out to see it")
         for text in before:
             con.execute(text)
         try:
-            with _taking_the_place_of(file, force=force) as fresh:
+            with _replacing(file, force=force) as fresh:
                 return _write(con, last, fresh, FORMATS[ending])
         except OSError as error:
             if is_disk_full(error):
@@ -177,7 +176,7 @@ def export(lake: Lake, sql: str, file: Path, *, force: bool = False) -> int:
 
 
 def age(moment: datetime, now: datetime) -> str:
-    """How long ago, in words, in the largest unit that fits."""
+    """The time since a moment in words, in the largest unit that fits."""
     seconds = (now - moment).total_seconds()
     unit, length = next(((unit, length) for unit, length in UNITS if abs(seconds) >= length), ("second", 1))
     n = int(abs(seconds) // length)
@@ -186,13 +185,12 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def one_line(message: str) -> str:
-    """DuckDB's message without the copy of the statement below it."""
-    told = message.split("\n\nLINE ")[0]
-    return " ".join(told.split())
+    """A DuckDB message in one line, without the copy of the statement that follows it."""
+    return " ".join(message.split("\n\nLINE ")[0].split())
 
 
 def _demand_text(*texts: str) -> None:
-    """UserError for what came from the command line as bytes that are no UTF-8: DuckDB takes no such text."""
+    """Raises UserError for text from the command line that is not UTF-8: DuckDB does not accept it."""
     for text in texts:
         try:
             text.encode()
@@ -201,7 +199,7 @@ def _demand_text(*texts: str) -> None:
 
 
 def _reading_statements(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
-    """The statements of a text, at least one; nothing in them can reach a variable of this program or a setting."""
+    """The statements of a text, at least one. They can neither read variables of this program nor change settings."""
     found = reading_statements(con, sql)
     if not found:  # only blanks and comments
         raise UserError(f'no statement in {sql!r}; try: minutehand sql "from raw.items limit 5"')
@@ -212,7 +210,7 @@ def _reading_statements(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
 
 @contextmanager
 def _refused() -> Iterator[None]:
-    """DuckDB's errors as one line for the user."""
+    """Turns DuckDB's errors into a UserError of one line."""
     try:
         yield
     except (duckdb.Error, RuntimeError) as error:
@@ -235,8 +233,8 @@ def _demand_free(lake: Lake, file: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _taking_the_place_of(file: Path, *, force: bool) -> Iterator[Path]:
-    """A temporary file beside it, which gets its name when the block ends without an error."""
+def _replacing(file: Path, *, force: bool) -> Iterator[Path]:
+    """A temporary file in the same folder; it is renamed to the file when the block ends without an error."""
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".minutehand-", suffix=".tmp")
     os.close(descriptor)
     fresh = Path(name)
@@ -254,20 +252,20 @@ def _taking_the_place_of(file: Path, *, force: bool) -> Iterator[Path]:
 
 
 def _demand_still_free(file: Path) -> None:
-    """Take the name, so that nobody else's file of that moment is overwritten."""
+    """Reserve the name, so that a file that another process creates at the same moment is not overwritten."""
     try:
         os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError as error:
-        raise UserError(f"{file} has come to be there meanwhile; name another file, or overwrite it with --force") from error
+        raise UserError(f"another process has just created {file}; name another file, or overwrite it with --force") from error
 
 
 def _write(con: duckdb.DuckDBPyConnection, sql: str, file: Path, options: str | None) -> int:
-    """Write what a statement gives, by DuckDB with its options, or as an array of JSON objects where there are none."""
+    """Write the rows of a statement: with DuckDB's COPY and these options, or as an array of JSON objects if options is None."""
     n_rows = 0
     if options is not None:
         for each in con.extract_statements(f"copy (from ({sql}\n)) to {quote(str(file))} ({options}, use_tmp_file false)"):
             result = con.execute(each).fetchall()
-            if each.type == duckdb.StatementType.COPY:  # a pivot has others around it
+            if each.type == duckdb.StatementType.COPY:  # DuckDB splits a pivot into several statements
                 n_rows = int(result[0][0])
         return n_rows
     cursor = con.execute(sql)
@@ -296,32 +294,32 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
 
 
 def _nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:
-    """That a user is unknown, with those who may have been meant."""
+    """A note that a user is unknown, with similar ids if there are any."""
     near = ", ".join(repr(row["user_id"]) for row in _rows(con, "resembling_users", {"user_id": user_id, "n": N_HINTS}))
-    told = f"nobody called {user_id} has history"
-    return f"{told} (did you mean {near}?)" if near else told
+    note = f"nobody called {user_id} has history"
+    return f"{note} (did you mean {near}?)" if near else note
 
 
 @contextmanager
 def _asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection, each statement for itself: a transaction over several would lose rows to upkeep (see maintain)."""
+    """A read-only connection in autocommit mode: upkeep could delete rows that a transaction of several statements still needs."""
     if not has_catalog(lake):
-        check_free(lake.folder, lake.shown_catalog)  # a lost catalog is no new lake
+        check_free(lake.folder, lake.shown_catalog)  # data files without a catalog: the catalog was lost
         raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
     with reading(lake) as con:
         try:
             yield con
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise UserError(
-                f"{one_line(str(error))}: the tables of this lake, or their columns, are not all there; any minutehand ingest adds them"
+                f"{one_line(str(error))}: a table of this lake, or a column, is missing; any minutehand ingest adds them"
             ) from error
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str | int] | None = None) -> list[Row]:
     """The rows of a statement of sql/read.
 
-    Prepared and executed by SQL: binding a Python value imports numpy, pandas and pyarrow, a third of a second that a
-    command at the prompt has no use for.
+    The statement is prepared and executed in SQL: binding a Python value would import numpy, pandas and pyarrow, which takes a
+    third of a second.
     """
     con.execute(f"prepare asked as {statement(f'read/{name}')}")
     values = [f"{key} := {quote(value) if isinstance(value, str) else value}" for key, value in (parameters or {}).items()]
@@ -340,7 +338,7 @@ def _live(con: duckdb.DuckDBPyConnection, live: Row, clock: datetime) -> Row:
     return {
         "live model": f"version {live['model_version']}",
         "MLflow run": live["mlflow_run_id"],
-        "lists of snapshot": live["data_snapshot"],
+        "snapshot of the lists": live["data_snapshot"],
         "published": _when(live["published_at"], clock),
         "users with a list": _rows(con, "count_lists")[0]["n_users"],
         "lists changed": live["n_users_changed"],
@@ -354,20 +352,20 @@ def _text_warning(con: duckdb.DuckDBPyConnection, encoder: str) -> str | None:
 
 
 def _seen_items(live: Row) -> Row:
-    """Whether lists show again what their users already had, and why; empty where the publication did not note it."""
+    """Whether lists show items again that their users have seen, and why; empty if the publication did not record it."""
     if live["hides_seen_items"] is None:
         return {}
-    told = "hidden" if live["hides_seen_items"] else "shown again"
+    decision = "hidden" if live["hides_seen_items"] else "shown again"
     setting, share = live["seen_items_setting"], live["repeat_share"]
     if setting is not None:
         repeats = f"{share:.2%} of the training events are repeats"
         by_auto = f"{repeats}, and auto shows them from {REPEATS_ARE_COMMON:.0%} on"
-        told = f"{told}: {by_auto if setting == 'auto' else f'{SEEN_ITEMS} was {setting}; {repeats}'}"
-    return {"items users had": told}
+        decision = f"{decision}: {by_auto if setting == 'auto' else f'{SEEN_ITEMS} was {setting}; {repeats}'}"
+    return {"seen items": decision}
 
 
 def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> Row:
-    """Up to which snapshot events are in lists and in the live model, and how many wait; empty before the first publish."""
+    """The watermarks of lists and live model, and how many events are still missing in each; empty before the first publish."""
     marks = next(iter(_rows(con, "watermarks")), None)
     if marks is None:
         return {}
@@ -377,30 +375,37 @@ def _progress(con: duckdb.DuckDBPyConnection, ignored_types: Sequence[str]) -> R
     except duckdb.InvalidInputException as error:
         if "No snapshot found" not in str(error):
             raise
-        told = "and the lake has let go of what came in next; minutehand nightly learns everything anew"
-        return {f"{what} up to snapshot": f"{marks[what]}, {told}" for what in ("published", "learnt")}
+        gap = "but upkeep has deleted the snapshots after it; minutehand nightly trains a new model on all events"
+        return {f"{what} up to snapshot": f"{marks[what]}, {gap}" for what in ("published", "learnt")}
     return {
-        "published up to snapshot": f"{marks['published']}, {waiting['n_unpublished']:,} events wait",
-        "learnt up to snapshot": f"{marks['learnt']}, {waiting['n_unlearnt']:,} events wait",
+        "published up to snapshot": f"{marks['published']}, {_missing(waiting['n_unpublished'], 'in the lists')}",
+        "learnt up to snapshot": f"{marks['learnt']}, {_missing(waiting['n_unlearnt'], 'in the live model')}",
     }
 
 
+def _missing(n_events: int, place: str) -> str:
+    if not n_events:
+        return f"all events are {place}"
+    return f"{n_events:,} {'event is' if n_events == 1 else 'events are'} not yet {place}"
+
+
 def _freshness(con: duckdb.DuckDBPyConnection, clock: datetime) -> Row:
-    """How long users waited in the last hour, since what they did arrived and since it happened; empty where nobody did."""
+    """Delay of the lists of the last hour, since the events arrived and since they happened; empty if no list followed an event."""
     waits = _rows(con, "freshness", {"since": str(clock - timedelta(hours=1))})[0]
 
-    def told(since: str, n_users: int) -> str:
+    def delays(since: str, n_users: int) -> str:
         figures = ", ".join(f"{name} {waits[f'{since}_{name}_s']:.0f} s" for name in ("p50", "p95", "max"))
         return f"{figures} ({n_users:,} {'user' if n_users == 1 else 'users'} in the last hour)"
 
     counts = {"arrived": waits["n_users"], "happened": waits["n_live_users"]}
-    return {f"lists follow what {since}": told(since, n_users) for since, n_users in counts.items() if n_users}
+    labels = {"arrived": "list delay after arrival", "happened": "list delay after event"}
+    return {labels[since]: delays(since, n_users) for since, n_users in counts.items() if n_users}
 
 
 def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:
-    """How good the night's version is that the live model goes back to: its lists as served, and the best baseline's on the same events.
+    """Hold-out quality of the nightly version behind the live model, and of the best baseline on the same events.
 
-    Of nights that did not measure served lists, all figures are those with the event before known.
+    If that night did not measure served lists, all figures are those with the previous event known.
     """
     asked = [SERVED, NDCG, f"{SERVED}_lift", f"{NDCG}_lift"]
     figures = {metric: _rows(con, "quality", {"model_version": version, "metric": metric}) for metric in asked}
@@ -408,15 +413,15 @@ def _quality(con: duckdb.DuckDBPyConnection, version: str) -> Row:
     decides = NDCG if own[SERVED] is None else SERVED
     best = next((row for row in figures[decides] if row["is_baseline"]), None)
     found = {
-        "hold-out NDCG@10 served": _told("{value:.4f}, by lists a minute old", own[SERVED]),
-        "best baseline": _told("{model} {value:.4f}", best),
-        "gain on it": _told("{value:+.4f} (95 %: {low:+.4f} to {high:+.4f})", own[f"{decides}_lift"]),
-        "hold-out NDCG@10": _told("{value:.4f}, the event before known", own[NDCG]),
+        "hold-out NDCG@10 served": _filled("{value:.4f}, from lists one minute old", own[SERVED]),
+        "best baseline": _filled("{model} {value:.4f}", best),
+        "gain over it": _filled("{value:+.4f} (95 %: {low:+.4f} to {high:+.4f})", own[f"{decides}_lift"]),
+        "hold-out NDCG@10": _filled("{value:.4f}, with the previous event known", own[NDCG]),
     }
-    return {what: told for what, told in found.items() if told}
+    return {what: figure for what, figure in found.items() if figure}
 
 
-def _told(template: str, row: Row | None) -> str | None:
+def _filled(template: str, row: Row | None) -> str | None:
     return None if row is None else template.format_map(row)
 
 
@@ -429,7 +434,7 @@ def _named(row: Row) -> str:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Names as they are, but a, a_1, a_2 for a, a, a."""
+    """The names, with repeated ones numbered: a, a, a becomes a, a_1, a_2."""
     taken: list[str] = []
     for name in names:
         fresh, n = name, 0

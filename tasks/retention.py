@@ -1,14 +1,14 @@
-"""How long things are kept that upkeep lets go of; model versions are counted instead (MINUTEHAND_REGISTRY__KEEP_VERSIONS)."""
+"""Retention times of data that upkeep deletes. Model versions are kept by number (MINUTEHAND_REGISTRY__KEEP_VERSIONS)."""
 
 from __future__ import annotations
 
 PUBLICATIONS_WITH_SNAPSHOT = 7
-"""Newest publications of each cadence whose snapshots of the lake can still be read."""
+"""Number of newest publications of each cadence whose lake snapshots stay readable."""
 SNAPSHOT_HOURS = 24.0
-"""Every snapshot of the lake can be read for this long; a run may be pinned to it."""
+"""Every lake snapshot stays readable for this long, because a run may be pinned to it."""
 ORPHAN_GRACE_HOURS = 1.0
-"""Age at which a file that no snapshot knows counts as left by a killed run."""
+"""Age from which a file that no snapshot names counts as an orphan of a killed run."""
 FRESHNESS_DAYS = 30.0
-"""Rows of ops.freshness, which say how long users waited for their list."""
+"""Age limit of rows in ops.freshness, which record how long users waited for their lists."""
 PREFECT_DAYS = 30
-"""Runs, logs and artifacts in Prefect's database."""
+"""Age limit of runs, logs and artifacts in Prefect's database."""

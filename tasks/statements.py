@@ -1,4 +1,4 @@
-"""Which SQL only reads: the statements and the functions that `minutehand sql` runs, by allow-lists."""
+"""Read-only check of SQL: allow-lists of the statements and functions that `minutehand sql` runs."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ READING_FUNCTIONS = frozenset({
     "table_deletions", "table_info", "table_insertions",
 })
 # fmt: on
-"""Table functions that read; from `ducklake_current_snapshot` on those of a lake, such as `lake.snapshots()`.
+"""Table functions that only read; those from `ducklake_current_snapshot` on belong to a lake, such as `lake.snapshots()`.
 
-Left out on purpose: those that change (`ducklake_expire_snapshots`, `enable_logging`), and those that run SQL given as a text
-(`query`, `json_execute_serialized_sql`, `sqlite_query`), which no check could look into.
+The list omits functions that change something (`ducklake_expire_snapshots`, `enable_logging`) and functions that run SQL from a text
+argument (`query`, `json_execute_serialized_sql`, `sqlite_query`), because no check can inspect that SQL.
 """
 LISTING = ("duckdb_", "pragma_")
-"""Table functions of these prefixes list what DuckDB knows."""
+"""Prefixes of table functions that list DuckDB's own metadata."""
 EFFECTS = frozenset({"getenv", "json_serialize_plan", "nextval", "write_log"})
-"""Scalar functions that change something, tell what is not in the tables, or plan SQL given as a text."""
+"""Scalar functions that change something, reveal data outside the tables, or plan SQL from a text argument."""
 EXPLAIN = re.compile(r"\s*explain\b\s*(?:analyze\b\s*)?", re.IGNORECASE | re.ASCII)
 EXPLAIN_OPTIONS = re.compile(r"\([\w\s,]*\)", re.ASCII)
 LONGEST = 60
@@ -49,13 +49,13 @@ CALLED = re.compile(r"(\w+)\W*\(")
 
 
 def reading_statements(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
-    """The statements of a text, each of which only reads.
+    """The statements of a text, all of them read-only; none is run.
 
-    Raises UserError, which names the statement and the reason, where one of them may change something. Nothing is run. A pivot
-    that takes its columns from the data is several statements to DuckDB; it stays one text here.
+    Raises UserError with the statement and the reason if a statement may change something. DuckDB splits a pivot with columns from
+    the data into several statements; here such a pivot stays one text.
     """
     found = con.extract_statements(sql)
-    if any(each.type == duckdb.StatementType.CREATE and not each.query for each in found):  # how DuckDB begins such a pivot
+    if any(each.type == duckdb.StatementType.CREATE and not each.query for each in found):  # DuckDB's first statement of such a pivot
         _demand_pivot(con, sql, [each.type for each in found])
         return [_without_semicolon(sql)]
     texts = []
@@ -67,7 +67,7 @@ def reading_statements(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
         elif each.type == duckdb.StatementType.EXPLAIN:
             _demand_explain(con, text, name)
         else:
-            raise _refusal(name, f"only statements that read are run ({READS})", REMEDIES.get(each.type.name))
+            raise _refusal(name, f"only these statements are allowed: {READS}", REMEDIES.get(each.type.name))
         texts.append(text)
     return texts
 
@@ -77,7 +77,7 @@ def is_explain(text: str) -> bool:
 
 
 def _without_semicolon(text: str) -> str:
-    """The text up to the semicolons at its end, comments behind them included: what may stand in brackets."""
+    """The text without its final semicolons and any comments after them, so that it can stand in brackets."""
     encoded = text.encode()
     for offset, _ in reversed(duckdb.tokenize(text)):
         if encoded[offset:].lstrip()[:1] != b";":
@@ -87,16 +87,19 @@ def _without_semicolon(text: str) -> str:
 
 
 def _demand_select(con: duckdb.DuckDBPyConnection, text: str, name: str) -> None:
-    """UserError unless the text is one SELECT that calls no function with effects."""
+    """Raises UserError unless the text is a single SELECT without calls of functions with side effects."""
     tree = _parsed(con, text)
     if tree is None:
-        raise _refusal(name, "it cannot be looked into", "write it as a plain select")
+        raise _refusal(name, "it cannot be checked", "write it as a plain select")
     for function, is_table in _functions(tree):
         _demand_harmless(function, name, is_table=is_table)
 
 
 def _demand_explain(con: duckdb.DuckDBPyConnection, text: str, name: str) -> None:
-    """UserError unless what is explained is a SELECT that would be run; EXPLAIN ANALYZE runs it, and a plan may bind what has effects."""
+    """Raises UserError unless the explained statement is an allowed SELECT.
+
+    EXPLAIN ANALYZE runs the statement, and planning alone may already call a function with side effects.
+    """
     start = EXPLAIN.match(text)
     options = EXPLAIN_OPTIONS.match(text, start.end()) if start else None
     for begin in (start, options):
@@ -104,16 +107,19 @@ def _demand_explain(con: duckdb.DuckDBPyConnection, text: str, name: str) -> Non
         if rest and _parsed(con, rest) is not None:
             _demand_select(con, rest, name)
             return
-    raise _refusal(name, "what it explains has to be a select that could be run by itself, with no comment before it")
+    raise _refusal(name, "it can only explain a complete select with no comment before it")
 
 
 def _demand_pivot(con: duckdb.DuckDBPyConnection, text: str, types: list[duckdb.StatementType]) -> None:
-    """UserError unless the text is one PIVOT with columns from the data. DuckDB gives no tree of it: its calls are read off the text."""
+    """Raises UserError unless the text is a single PIVOT with columns from the data.
+
+    DuckDB returns no syntax tree for such a pivot, so its function calls are found in the text.
+    """
     *enums, last = types
     is_alone = ";" not in text.rstrip("; \t\r\n") and "--" not in text and "/*" not in text
     if not is_alone or last != duckdb.StatementType.SELECT or set(enums) != {duckdb.StatementType.CREATE}:
-        remedy = "ask it alone, without comments and semicolons, or name its columns with in (...)"
-        raise _refusal("PIVOT", "with columns from the data it cannot be looked into beside something else", remedy)
+        remedy = "run it alone, without comments and semicolons, or name its columns with in (...)"
+        raise _refusal("PIVOT", "a pivot with columns from the data cannot be checked together with other statements", remedy)
     known = {row[0] for row in con.execute("select keyword_name from duckdb_keywords()").fetchall()}
     for function, kind in con.execute("select distinct function_name, function_type from duckdb_functions()").fetchall():
         if kind in ("table", "table_macro", "pragma"):
@@ -128,11 +134,11 @@ def _demand_pivot(con: duckdb.DuckDBPyConnection, text: str, types: list[duckdb.
 
 def _demand_harmless(function: str, name: str, *, is_table: bool) -> None:
     if function in EFFECTS or (is_table and function not in READING_FUNCTIONS and not function.startswith(LISTING)):
-        raise _refusal(name, f"{function}() is not among the functions that are known to only read")
+        raise _refusal(name, f"{function}() is not in the list of read-only functions")
 
 
 def _parsed(con: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any] | None:
-    """DuckDB's own tree of a SELECT; None for anything else, for several statements, and for what is nested too deeply."""
+    """DuckDB's syntax tree of a SELECT; None for other statements, several statements, and statements nested too deeply."""
     row = con.execute(f"select json_serialize_sql({quote(text)})").fetchone()
     try:
         tree = json.loads(row[0]) if row else {}
@@ -142,7 +148,7 @@ def _parsed(con: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any] | None:
 
 
 def _functions(tree: dict[str, Any]) -> Iterator[tuple[str, bool]]:
-    """The functions that a tree calls anywhere, and whether each stands for a table."""
+    """The functions that a syntax tree calls anywhere, each with whether it is a table function."""
     nodes: list[Any] = [tree]
     while nodes:
         node = nodes.pop()
@@ -157,11 +163,11 @@ def _functions(tree: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def _refusal(name: str, why: str, remedy: str | None = None) -> UserError:
-    told = f"; {remedy}" if remedy else ""
-    return UserError(f"{name} is refused: minutehand sql is read-only, and {why}{told}")
+    hint = f"; {remedy}" if remedy else ""
+    return UserError(f"{name} is refused: minutehand sql is read-only, and {why}{hint}")
 
 
 def _named(statement: duckdb.Statement) -> str:
-    """What kind of statement it is to DuckDB, and how it begins."""
+    """DuckDB's type of the statement, and its beginning."""
     line = " ".join(statement.query.split())
     return f"{statement.type.name.replace('_', ' ')} ({line if len(line) <= LONGEST else f'{line[: LONGEST - 1]}…'})"

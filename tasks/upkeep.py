@@ -1,4 +1,4 @@
-"""Upkeep of the lake: few and large files, and no snapshot that nobody needs."""
+"""Upkeep of the lake: merges small files and expires unused snapshots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
 
 @dataclass(frozen=True)
 class MaintenanceSummary:
-    """What upkeep did to the files of the lake."""
+    """Counts of the changes that one upkeep made to the lake."""
 
     waits_forgotten: int
     rows_flushed: int
@@ -47,14 +47,14 @@ def maintain(
     keep_freshness_days: float = FRESHNESS_DAYS,
     now: datetime | None = None,
 ) -> MaintenanceSummary:
-    """Keep files few and large, and let go of snapshots that nobody needs: forget, flush, expire, rewrite, merge, clean up.
+    """Keep files few and large, and delete unused snapshots, in these steps: prune, flush, expire, rewrite, merge, clean up.
 
-    Forgotten are the waits in ops.freshness for lists that were made over keep_freshness_days ago.
+    The first step deletes the rows of ops.freshness about lists older than keep_freshness_days.
 
-    Kept are the newest snapshot, those from the oldest watermark on (the news of the next minute begin there), those of the last
-    keep_hours (a run may be pinned to one), those that the newest publications of each cadence name, those in spare, and those
-    from keep_from on. Files that a reader may still have open are deleted a day later. Each step is a transaction of its own;
-    what a killed one left is done by the next run. A reader's transaction, of one statement or several, goes on seeing what it saw.
+    Upkeep keeps these snapshots: the newest; all from the oldest watermark on, where the next minute starts reading; those of the last
+    keep_hours, because a run may be pinned to one; those of the newest publications of each cadence; those in spare; and all from
+    keep_from on. Files that a reader may still have open are deleted a day later. Each step is its own transaction, and the next run
+    completes the steps of a killed one. An open read transaction keeps its view of the data.
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
@@ -91,25 +91,25 @@ def _expire(lake: Lake, keep_publications: int, keep_since: datetime, spare: Col
 
 
 def _before_midnight(moment: datetime) -> datetime:
-    """The last microsecond of the day before.
+    """The last microsecond of the previous day.
 
-    A SQLite catalog compares these times as texts of unlike form, whose order is right by the day only: a file given up
-    today would go at once, whatever the hour.
+    A SQLite catalog compares these times as texts in different formats, which sort correctly only by day: a file that was released
+    today would be deleted at once, whatever the hour.
     """
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(microseconds=1)
 
 
 def _delete_orphans(lake: Lake, older_than: datetime) -> int:
-    """Delete what killed writers left: files that the catalog does not know, written since the data folder is this catalog's alone.
+    """Delete orphans of killed writers: unknown Parquet files, written since this catalog has claimed the data folder.
 
-    None is deleted while somebody else's files lie there, for then it is not.
+    If the folder contains foreign files, nothing is deleted, because then the folder is not this catalog's alone.
     """
     with writing(lake) as con:
         paths = [Path(row["path"]) for row in _rows(con, "find_orphans", {"older_than": older_than})]
         foreign = [path for path in paths if not OWN_FILE.fullmatch(path.name)]
         if foreign:
             logger.warning(
-                "%d files under %s are not the lake's, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0]
+                "%d files under %s do not belong to the lake, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0]
             )
             return 0
         mark = read_mark(lake.folder)
@@ -117,7 +117,7 @@ def _delete_orphans(lake: Lake, older_than: datetime) -> int:
         orphans = [path for path in paths if path.stat().st_mtime >= since]
         if len(orphans) < len(paths):
             logger.warning(
-                "%d Parquet files under %s are older than the claim of this catalog to the folder, and unknown to it; they stay",
+                "%d Parquet files under %s are unknown to this catalog and older than its claim to the folder; they were kept",
                 len(paths) - len(orphans),
                 lake.data_path,
             )
@@ -127,7 +127,7 @@ def _delete_orphans(lake: Lake, older_than: datetime) -> int:
 
 
 def _run(lake: Lake, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The rows of one statement of sql/maintain, in a transaction of its own."""
+    """The rows of one statement of sql/maintain, run in its own transaction."""
     with writing(lake) as con:
         return _rows(con, name, parameters or {})
 

@@ -1,4 +1,4 @@
-"""How far the lake's events are published and learnt."""
+"""Watermarks: the snapshots up to which the lake's events are published and learnt."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.lake import Lake, reading, statement
 
 @dataclass(frozen=True)
 class Watermarks:
-    """Snapshots of the lake: events up to `published` are in histories and lists, those up to `learnt` in the live weights.
+    """Lake snapshots: histories and lists contain the events up to `published`, the live weights those up to `learnt`.
 
-    Nothing is learnt before it is published: learnt <= published.
+    Events are published before they are learnt: learnt <= published.
     """
 
     published: int
@@ -21,12 +21,12 @@ class Watermarks:
 
 
 def read_watermarks(lake: Lake) -> Watermarks | None:
-    """How far the work is; None before the first publish."""
+    """The watermarks of a lake; None before the first publish."""
     with reading(lake) as con:
         return watermarks_of(con)
 
 
 def watermarks_of(con: duckdb.DuckDBPyConnection) -> Watermarks | None:
-    """How far the work is, as a connection sees it."""
+    """The watermarks as a connection sees them; None before the first publish."""
     marks = {str(consumer): int(snapshot) for consumer, snapshot in con.execute(statement("minute/watermarks")).fetchall()}
     return Watermarks(**marks) if marks else None

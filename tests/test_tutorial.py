@@ -103,7 +103,7 @@ def test_the_steps_of_the_tutorial_lead_where_it_says(demo: Path) -> None:
     assert "nobody called newcomer" not in minutehand("recommend", "newcomer", home=home).stderr
     assert "model version 2" in minutehand("recommend", "newcomer", home=home).stdout
     waits = labels(ESCAPES.sub("", on_terminal("status", home=home, columns=120))) - labels(status)
-    assert waits == {"lists follow what arrived", "lists follow what happened"}
+    assert waits == {"list delay after arrival", "list delay after event"}
     assert all(f"│ {label} " in TUTORIAL for label in waits)
     assert len(list((home / "landing" / "done").rglob("news.csv"))) == 1
 

@@ -1,11 +1,11 @@
-"""minutehand beside RecTools' SASRec and eSASRec, the same split, threads and minutes: python -m bench.peers --peers-python PYTHON.
+"""minutehand compared with RecTools' SASRec and eSASRec; same split, threads and minutes: python -m bench.peers --peers-python PYTHON.
 
 minutehand runs twice: with all of the minutes, and with a quarter of them.
-RecTools lives in an environment of its own, which `make bench-peers` makes. Data that is not in the folder is left out.
-Each of the four models takes its minutes on each of the five data sets: hours with the 20 that are the default.
+RecTools needs a separate environment, which `make bench-peers` creates. Data sets that are missing in the folder are left out.
+Each of the four models uses its minutes on each of the five data sets; with the default of 20 the run takes hours.
 
-events_per_s: training events seen per second of training, that of choosing the epoch included. RecTools sees the newest events
-of a user only, as many as its length; padding is not counted.
+events_per_s: training events per second of training, including the choice of the epoch. RecTools uses only the newest events of a
+user, up to its session length; padding is not counted.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ DATA = {
 }
 ITEMS = {"online-retail": ColumnMapping({"item_id": "StockCode", "title": "Description"}, predicate='"Description" is not null')}
 LENGTH = {"p5-beauty": 50, "movielens-1m": 200}
-"""Events of a history, for all models, where the papers agree on it."""
+"""Length of a history for all models, if the papers agree on one."""
 
 PEERS = ("sasrec", "esasrec")
 SCRIPT = Path(__file__).with_name("rectools_model.py")
 
 
 def export(task: Task, length: int, folder: Path) -> None:
-    """The split as RecTools takes it: each test event is a user of its own, with its history.
+    """Write the split for RecTools: each test event with its history is a separate user.
 
     RecTools chooses its epoch by one event a user: the first one of the validation period.
     """
@@ -77,7 +77,7 @@ def export(task: Task, length: int, folder: Path) -> None:
 
 
 def rank_in(top: Ints, item: Ints) -> Ranking:
-    """Ranks from lists of ten; what is not on a list counts as a miss."""
+    """Ranks from lists of ten; an item that is not on its list is a miss."""
     hit = top == item[:, None]
     return Ranking(np.where(hit.any(1), hit.argmax(1) + 1, np.iinfo(np.int64).max // 2), top)
 
@@ -120,7 +120,7 @@ def compare(
             ranking, details = rank_learner(task, text, recipe, begun + share * recipe.train.minutes * 60 - encoding_s)
             seconds = time.monotonic() - begun + encoding_s
             rate = details["epochs"] * len(task.train) / details["phases_s"]["training"]
-            yield name, ranking, told(details["epochs"], rate, seconds, peak_mib())
+            yield name, ranking, cost_columns(details["epochs"], rate, seconds, peak_mib())
     item = task.evaluator.events.item[task.test]
     seen = np.minimum(np.diff(task.train.offsets), recipe.model.max_events).sum()
     with tempfile.TemporaryDirectory(prefix="minutehand-peers-") as name:
@@ -132,10 +132,10 @@ def compare(
             about = json.loads((folder / f"{peer}.json").read_text(encoding="utf-8"))
             top = np.load(folder / f"{peer}.npz", allow_pickle=False)["top"]
             rate = about["epochs"] * seen / about["training_s"]
-            yield f"rectools {peer}", rank_in(top, item), told(about["epochs"], rate, about["seconds"], about["peak_mib"])
+            yield f"rectools {peer}", rank_in(top, item), cost_columns(about["epochs"], rate, about["seconds"], about["peak_mib"])
 
 
-def told(epochs: float, rate: float, seconds: float, peak_mib: float) -> dict[str, object]:
+def cost_columns(epochs: float, rate: float, seconds: float, peak_mib: float) -> dict[str, object]:
     return {"epochs": round(epochs, 1), "events_per_s": round(rate), "seconds": round(seconds), "peak_mib": round(peak_mib)}
 
 

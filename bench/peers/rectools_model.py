@@ -1,11 +1,11 @@
-"""One of RecTools' transformers on one split; run by the Python of an environment that has RecTools and nothing of minutehand.
+"""One of RecTools' transformers on one split; runs in an environment with RecTools and without minutehand.
 
     python bench/peers/rectools_model.py FOLDER sasrec|esasrec MINUTES SEED THREADS
 
-RecTools can validate only on users it learns from; where no such user is in the validation period, the last epoch counts.
+RecTools validates only on training users; if the validation period has none of them, the last epoch counts.
 
-FOLDER/split.npz holds the events to learn from, those that choose the epoch, and the history of each test event;
-FOLDER/NAME.npz gets the ten best items of each test event, -1 where there are fewer, and FOLDER/NAME.json the seconds.
+FOLDER/split.npz contains the training events, the validation events, and the history of each test event. The results are
+FOLDER/NAME.npz with the ten best items of each test event, -1 at the end of shorter lists, and FOLDER/NAME.json with the seconds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def frame(user: np.ndarray, item: np.ndarray, moments: pd.DatetimeIndex | pd.Tim
 
 
 def in_order(n: int) -> pd.DatetimeIndex:
-    """Moments that keep the order of the rows, which is all that RecTools takes from them."""
+    """Times in the order of the rows; RecTools uses only their order."""
     return EPOCH + pd.to_timedelta(np.arange(n), unit="s")
 
 

@@ -185,7 +185,7 @@ def _watch(children: list[Child]) -> None:
 
 
 def _stop(settings: Settings, children: list[Child]) -> None:
-    """The worker and its runs first, so that the server can still be told what became of them."""
+    """The worker and its runs first, so that they can still report their final state to the server."""
     from cli.up import children as processes
     from cli.up import orchestration
 

@@ -1,4 +1,4 @@
-"""The models that any other has to beat, each tuned on the validation events: popularity, recent popularity, item-kNN."""
+"""Baselines, each tuned on the validation events: popularity, recent popularity, item-kNN."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAX_TUNING_ROWS = 5000
 
 
 def rank_baselines(task: Task) -> dict[str, Ranking]:
-    """All of BASELINES on the test rows."""
+    """Rankings of the test rows by all BASELINES."""
     return {name: rank_baseline(name, task)[0] for name in BASELINES}
 
 
 def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:
-    """One of BASELINES on the test rows, and what was chosen for it on the validation rows, by the figure that decides.
+    """Ranking of the test rows by one of BASELINES, and its parameters, chosen on the validation rows by the deciding metric.
 
     Popularity is counted up to each event; item-kNN keeps the neighbours of the training events.
     """
@@ -46,36 +46,36 @@ def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:
 
 
 def rank_popularity(task: Task, column: int) -> Ranking:
-    """One popularity on the test rows; a history says only what is hidden."""
+    """Ranking of the test rows by one popularity; histories matter only for hiding seen items."""
     return task.rank(lambda evaluator, rows: evaluator.rank_popularity(rows, column), uses_history=task.evaluator.hide_seen)
 
 
 def best_half_life(evaluator: Evaluator, rows: Ints) -> int:
-    """The index in HALF_LIVES_H of the popularity with the highest NDCG@10 on some rows; the first where there are none."""
+    """Index in HALF_LIVES_H of the popularity with the highest NDCG@10 on the given rows; ties and no rows give the first."""
     by_half_life = {column: _ndcg(evaluator.rank_popularity(rows, column)) for column in range(len(HALF_LIVES_H))}
     return max(by_half_life, key=by_half_life.__getitem__)
 
 
 def best_decay(evaluator: Evaluator, knn: ItemKnn, rows: Ints) -> float:
-    """The one of KNN_DECAYS with the highest NDCG@10 on some rows; the first of equals."""
+    """The value of KNN_DECAYS with the highest NDCG@10 on the given rows; the first in a tie."""
     by_decay = {decay: _ndcg(evaluator.rank_item_knn(rows, knn.with_decay(decay))) for decay in KNN_DECAYS}
     return max(by_decay, key=by_decay.__getitem__)
 
 
 def best_baseline(rankings: Mapping[str, Ranking], metric: str = "ndcg_at_10") -> str | None:
-    """The baseline with the highest mean of a metric among some models, if there is any; the first of equals."""
+    """The baseline with the highest mean of a metric, None without baselines; the first in a tie."""
     there = {name: means(rankings[name])[metric] or 0.0 for name in BASELINES if name in rankings}
     return max(there, key=there.__getitem__) if there else None
 
 
 def rank_static(task: Task) -> Ranking:
-    """Popularity over all training events, whenever they were: what leave-one-out papers call popularity."""
+    """Ranking by popularity over all training events, whatever their time: the popularity of leave-one-out papers."""
     count = torch.from_numpy(np.bincount(task.train.item, minlength=task.train.n_items).astype(np.float32))
     return rank_scores(task, lambda rows: count.expand(len(rows), -1).clone())
 
 
 def rank_scores(task: Task, score: Callable[[Ints], Tensor]) -> Ranking:
-    """The test rows by any function from rows to scores [rows, items]."""
+    """Ranking of the test rows by a function from rows to scores [rows, items]."""
     evaluator = task.evaluator
     block = max(BLOCK_CELLS // evaluator.events.n_items, 1)
     parts = (task.test[first : first + block] for first in range(0, len(task.test), block))
@@ -83,5 +83,5 @@ def rank_scores(task: Task, score: Callable[[Ints], Tensor]) -> Ranking:
 
 
 def _ndcg(ranking: Ranking) -> float:
-    """Mean NDCG@10 to compare by, so that no events make all models equal."""
+    """Mean NDCG@10; 0 without events, so that all models are equal then."""
     return means(ranking)["ndcg_at_10"] or 0.0

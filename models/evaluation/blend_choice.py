@@ -1,4 +1,4 @@
-"""Which blend goes live: of a few, the best on validation that leaves no segment worse off than popularity alone would."""
+"""Choice of the blend: the best on validation, with a penalty for each segment that ranks worse than by popularity."""
 
 from __future__ import annotations
 
@@ -23,24 +23,26 @@ from models.training.blend_fit import fit_blend
 log = logging.getLogger("minutehand.fitting")
 MAX_BLEND_ROWS = 6000
 ENOUGH_ROWS = 2000
-"""With fewer events a blend is judged by events that its fit has not seen; with more, what it learns by heart is negligible."""
+"""With fewer events, cross-validation judges the blends; with more, overfitting is negligible."""
 N_FOLDS = 5
 COLD_SHIFTS = (0.125, 0.25)
-"""How much more an item that the sequence model never saw may count than the fit says. Never less, since their share grows with time;
-and not much more, since what they gain in a validation period they gain twice as much of later, and warm items pay for it.
+"""Candidate additions to the fitted gate of items without training events.
+
+They are never negative, since the share of such items grows with time. They are small: gains from such items are twice as large
+after the validation period, at the expense of warm items.
 """
 SHORTFALL_COST = 0.5
-"""Share of its quality that a blend loses where a whole segment is missed."""
+"""Share of its quality that a blend loses if it misses a whole segment."""
 SURE_EVENTS = 250
-"""A segment of fewer events counts in proportion."""
+"""A segment with fewer events counts proportionally less."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Validation events among their candidates, as lists of one age have to predict them.
+    """Validation events and their candidates, as seen by lists of one age.
 
-    importance: [events] with mean about 1. segments: masks of the events. baselines: [2, events] NDCG@10 of the best half-life and of
-    all time.
+    importance: [events] with mean about 1. segments: masks of the events. baselines: [2, events] NDCG@10 by the popularity of the
+    best half-life and by that of all time.
     """
 
     candidates: Candidates
@@ -51,7 +53,7 @@ class View:
 
     @staticmethod
     def of(candidates: Candidates, user: Ints, importance: Floats, segments: Mapping[str, Mask], popularities: Sequence[Blend]) -> View:
-        """The view with its baselines. popularities: one for each half-life, and all time."""
+        """The view with its baselines. popularities: one blend per half-life, and all time last."""
         parts = [mask for name, mask in segments.items() if name != SEGMENTS[0] and mask.any()]
         ndcg = np.stack([candidates.ndcg_at_10(scores(candidates, each)) for each in popularities])
         best = int((ndcg[:-1] @ importance).argmax())
@@ -63,14 +65,14 @@ class View:
         return View(self.candidates.at(torch.from_numpy(keep)), self.user[keep], self.importance[keep], parts, self.baselines[:, keep])
 
     def quality(self, blend: Blend) -> float:
-        """NDCG@10 of the blend as a share of the best baseline's, made less by every segment that is below its own."""
+        """NDCG@10 of the blend relative to the best baseline, reduced for each segment below its own best baseline."""
         ndcg = self.candidates.ndcg_at_10(scores(self.candidates, blend))
         short = sum(self._shortfall(ndcg, mask) for mask in self.segments)
         best_of_all = max(*(self.baselines @ self.importance), 1e-9)
         return float(ndcg @ self.importance / best_of_all * max(1 - SHORTFALL_COST * short, 0))
 
     def _shortfall(self, ndcg: Floats, mask: Mask) -> float:
-        """What a segment lacks, as a share of its better baseline."""
+        """How far a segment is below its better baseline, as a share of that baseline."""
         best = float(self.baselines[:, mask].mean(1).max())
         if best == 0:
             return 0.0
@@ -83,10 +85,10 @@ def scores(candidates: Candidates, blend: Blend) -> Tensor:
 
 
 def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
-    """The best on validation of the fitted blend, of it with more or less of a part or more of cold items, and of each popularity alone.
+    """The best blend on validation: the fitted one, variants with scaled parts or a higher cold gate, or one popularity alone.
 
-    Events count as they come, each predicted from all before it; and where time splits them, once more as a list that was made
-    LIST_DELAY_S before has to predict them. The newest events count most: those to come are like them.
+    Each event is predicted from all earlier ones. With a split in time, it is also predicted from what a list made LIST_DELAY_S
+    before it knows. Newer events count more, as they resemble future ones most.
     """
     scale = evaluator.trend_scale(until)
     start = starting_blend(scale)
@@ -104,7 +106,7 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
 
 
 def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend]) -> list[Blend]:
-    """The fitted blend, those near it, and each popularity."""
+    """The fitted blend, its variants, and each popularity."""
     importance = np.concatenate([view.importance for view in views])
     fitted = fit_blend(Candidates.join([view.candidates for view in views]), start, importance=torch.from_numpy(importance))
     near = [fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
@@ -112,7 +114,7 @@ def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend])
 
 
 def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:
-    """What to learn from and what to judge by: all by all, or where events are few each part of the users by the others."""
+    """(views to fit on, views to judge by): all events for both, or folds of users if events are few."""
     users = np.unique(np.concatenate([view.user for view in views]))
     if sum(len(view.user) for view in views) >= ENOUGH_ROWS or len(users) < 2:
         yield views, views
@@ -124,7 +126,7 @@ def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:
 
 
 def _views_of_users(views: Sequence[View], users: Ints, *, invert: bool = False) -> list[View]:
-    """The events of some users, or of all others; without the views that then hold none."""
+    """The views restricted to the given users, or to all others; views without events are dropped."""
     masks = [np.isin(view.user, users, invert=invert) for view in views]
     return [view.at(mask) for view, mask in zip(views, masks, strict=True) if mask.any()]
 
@@ -132,7 +134,7 @@ def _views_of_users(views: Sequence[View], users: Ints, *, invert: bool = False)
 def _views(
     evaluator: Evaluator, weights: Weights, rows: Ints, until: int | None, start: Blend, popularities: Sequence[Blend], seed: int
 ) -> list[View]:
-    """The rows as they come; and up to half as many as users get them, by lists of LIST_DELAY_S before, if those know less of any."""
+    """A view with complete histories; and, if any list is outdated, a view of up to half as many rows by lists made LIST_DELAY_S before."""
     items = weights.item_vectors()
     mean_score, events = items @ weights.mean_vector, evaluator.events
     past = evaluator.counted if until is None else events.before(until)
@@ -154,7 +156,7 @@ def _views(
 
 
 def lateness(time: Ints) -> Floats:
-    """[events] weights of mean 1 that rise evenly with the rank in time, from 0.5 to 1.5; events of one time weigh the same."""
+    """[events] weights of mean 1 that rise linearly with the rank in time, from 0.5 to 1.5; simultaneous events weigh the same."""
     _, place, count = np.unique(time, return_inverse=True, return_counts=True)
     middle = (count.cumsum() - count / 2) / max(len(time), 1)
     weight: Floats = (0.5 + middle[place]).astype(np.float32)

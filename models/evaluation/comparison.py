@@ -1,4 +1,4 @@
-"""Models compared on the test events of one task."""
+"""Comparison of models on the test events of one task."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from models.sequence.weights import Weights
 OURS = "minutehand"
 NDCG = METRICS[0]
 LEAST_EVENTS = 250
-"""A segment of fewer events has no interval worth reading."""
+"""Minimum number of events for a meaningful interval of a segment."""
 
 
 def rank_recommender(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints) -> Ranking:
-    """The recommender on some (sorted) rows."""
+    """Ranking of the given (sorted) rows by the recommender."""
     if not len(rows):
         return Ranking.join([])
     items, events = weights.item_vectors(), evaluator.events
@@ -38,12 +38,12 @@ def rank_recommender(evaluator: Evaluator, weights: Weights, blend: Blend, rows:
 
 
 def summary(task: Task, rankings: Mapping[str, Ranking]) -> list[MetricRow]:
-    """Every model x segment x metric on the test events, and the coverage of each model."""
+    """One row per model, segment and metric on the test events, and the coverage of each model."""
     return summarise(rankings, task.segments, task.evaluator.events.n_items)
 
 
 def gains_over_baseline(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> list[MetricRow]:
-    """Each NDCG@10 of minutehand less that of the baseline that is best by it, the deciding one first; none where nothing was held out."""
+    """Each NDCG@10 of minutehand minus that of the best baseline by this metric, the deciding metric first; empty without a hold-out."""
     rows = []
     for metric in _ndcgs(rankings):
         best = best_baseline(rankings, metric)
@@ -54,7 +54,7 @@ def gains_over_baseline(task: Task, rankings: Mapping[str, Ranking], config: Eva
 
 
 def differences(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> dict[str, dict[str, Any]]:
-    """Each NDCG@10 of minutehand less that of each other model, with 95 % intervals over users; says which baseline is the best."""
+    """Each NDCG@10 of minutehand minus that of each other model, with 95 % intervals over users; marks the best baseline."""
     if OURS not in rankings or not len(task.test):
         return {}
     decides = deciding_metric(rankings.values())
@@ -73,9 +73,9 @@ def differences(task: Task, rankings: Mapping[str, Ranking], config: EvaluationC
 
 
 def segment_differences(task: Task, rankings: Mapping[str, Ranking], config: EvaluationConfig, seed: int) -> dict[str, dict[str, Any]]:
-    """The deciding NDCG@10 of minutehand less that of the baseline that is best in each segment of at least LEAST_EVENTS test events.
+    """The deciding NDCG@10 of minutehand minus that of the best baseline, per segment of at least LEAST_EVENTS test events.
 
-    Segment -> {metric, n_events, best_baseline, difference, low, high}; the ends are those of a 95 % interval over users.
+    Segment -> {metric, n_events, best_baseline, difference, low, high}; low and high bound a 95 % interval over users.
     """
     if OURS not in rankings:
         return {}
@@ -89,7 +89,7 @@ def segment_differences(task: Task, rankings: Mapping[str, Ranking], config: Eva
 
 
 def _ndcgs(rankings: Mapping[str, Ranking]) -> list[str]:
-    """Both NDCG@10, the deciding one first; or the only one."""
+    """The names of the NDCG@10 metrics, the deciding one first."""
     return list(dict.fromkeys([deciding_metric(rankings.values()), NDCG]))
 
 

@@ -1,4 +1,4 @@
-"""Held-out events predicted one by one from what came before them; full catalogue, ties count against the model."""
+"""Evaluation: each held-out event is ranked from the events before it; full catalogue, ties count against the model."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from models.sequence.users import vectors_at
 
 @dataclass(frozen=True)
 class Evaluator:
-    """The events, and the two rules that every model is judged by: the slots of time and whether seen items are hidden.
+    """The events and two rules that hold for every model: the time slots, and whether seen items are hidden.
 
-    is_counted: [events] what popularity is counted from, ever; None for all. Histories grow by every event, counted or not.
-    delay_s: how long before an event the list was made that it is judged by; what the user did in between is not known.
-    seen_items: why hide_seen is what it is; None where nobody noted it.
+    is_counted: [events] whether an event counts for popularity; None for all. Histories contain every event, counted or not.
+    delay_s: age of the list by which an event is judged; the list does not know what the user did after it was made.
+    seen_items: the reason for hide_seen; None if it was not stored.
     """
 
     events: Events
@@ -50,7 +50,7 @@ class Evaluator:
 
     @cached_property
     def counted(self) -> Events:
-        """The events that make popularity."""
+        """The events that count for popularity."""
         return self.events if self.is_counted is None else self.events.where(self.is_counted)
 
     @cached_property
@@ -59,26 +59,26 @@ class Evaluator:
         return trendiness(self.events, self.slots, self.counted)
 
     def trend_scale(self, until: int | None) -> Floats:
-        """Mean and deviation of the trendiness of what is counted before a time."""
+        """Mean and standard deviation of trendiness over the counted events before a time."""
         before = np.ones(len(self.events), bool) if until is None else self.events.time < until
         known = self.trend[before if self.is_counted is None else before & self.is_counted]
         return np.array([known.mean() if len(known) else 0.0, max(known.std(), 1e-3) if len(known) else 1.0], np.float32)
 
     def with_kinds(self, kind: Ints, n_kinds: int) -> Evaluator:
-        """The same events under another numbering of event types."""
+        """The evaluator with another numbering of event types."""
         return self._with_trend_of(replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds)))
 
     def by_lists_of_before(self, delay_s: int) -> Evaluator:
-        """The same rules for lists that were made so long before each event."""
+        """The evaluator for lists that were made delay_s before each event."""
         return self._with_trend_of(replace(self, delay_s=delay_s))
 
     def _with_trend_of(self, other: Evaluator) -> Evaluator:
-        """The other, which need not find out again how trendy the same events are where that is known."""
+        """The other evaluator with our cached trendiness, as its events are the same."""
         vars(other).update({name: value for name, value in vars(self).items() if name == "trend"})
         return other
 
     def histories(self, rows: Ints) -> tuple[Ints, Ints]:
-        """The events of the same user before each row, or before the list was made that it is judged by, as half-open ranges."""
+        """Half-open ranges of the same user's events before each row; with a delay, of those that the row's list knows."""
         start = self.events.offsets[self.events.user[rows]]
         if not self.delay_s:
             return start, rows
@@ -87,12 +87,12 @@ class Evaluator:
 
     @cached_property
     def _span(self) -> int:
-        """More than the time between any two events, and the delay."""
+        """A number greater than the time between any two events plus the delay."""
         return int(self.events.time.max() - self.events.time.min()) + self.delay_s + 1
 
     @cached_property
     def _moments(self) -> Ints:
-        """User and time of every event in one ascending number."""
+        """User and time of every event, combined into one ascending number."""
         return self.events.user * self._span + self.events.time - self.events.time.min()
 
     def users(self, rows: Ints, blend: Blend) -> Tensor:
@@ -102,11 +102,11 @@ class Evaluator:
         return user_features(self.trend, start, stop, gap, blend.trend)
 
     def repeats(self, rows: Ints) -> Repeats | None:
-        """Items of before, where they may be shown."""
+        """Items of each history, None if seen items are hidden."""
         return None if self.hide_seen else find_repeats(self.events, *self.histories(rows), self.events.time[rows])
 
     def seen(self, rows: Ints) -> tuple[Ints, Ints] | None:
-        """(row, item) pairs that may not be shown."""
+        """(row, item) pairs of seen items to hide; None if seen items are shown."""
         if not self.hide_seen:
             return None
         number, history = ragged_rows(*self.histories(rows))
@@ -117,7 +117,7 @@ class Evaluator:
         return rows[np.argsort(self.slots.of(self.events.time[rows]), kind="stable")]
 
     def blocks(self, rows: Ints) -> Iterator[tuple[Ints, Tensor]]:
-        """Rows of one slot at a time, in order of time, with the popularity features as known when the slot began."""
+        """Blocks of rows in order of time, each within one slot, with the popularity features at the beginning of the slot."""
         if not len(rows):
             return
         ordered = self.by_slot(rows)
@@ -131,7 +131,7 @@ class Evaluator:
                 yield members[first : first + block], features
 
     def rank(self, scores: Iterator[tuple[Ints, Tensor]]) -> tuple[Ranking, Ints]:
-        """Ranks of blocks of rows, and the rows."""
+        """Ranks of blocks of rows, and the rows in the order of the ranks."""
         parts, rows = [], []
         for members, score in scores:
             parts.append(rank_events(score, self.events.item[members], self.seen(members)))
@@ -139,19 +139,19 @@ class Evaluator:
         return Ranking.join(parts), np.concatenate(rows) if rows else np.empty(0, np.int64)
 
     def rank_popularity(self, rows: Ints, column: int) -> Ranking:
-        """One popularity: a row of the half-lives, or len(HALF_LIVES_H) for all time; in the order of `rows`."""
+        """Ranking by one popularity, in the order of `rows`. column: an index in HALF_LIVES_H, or len(HALF_LIVES_H) for all time."""
         scores = ((members, features[:, column].expand(len(members), -1).clone()) for members, features in self.blocks(rows))
         return self.in_order(rows, *self.rank(scores))
 
     def rank_item_knn(self, rows: Ints, knn: ItemKnn) -> Ranking:
-        """Item-kNN with its neighbours as trained and the histories as they grow."""
+        """Ranking by item-kNN with fixed neighbours and growing histories."""
         block = max(BLOCK_CELLS // self.events.n_items, 1)
         parts = (rows[first : first + block] for first in range(0, len(rows), block))
         scores = ((part, torch.from_numpy(knn.score(self.events, *self.histories(part)))) for part in parts)
         return self.in_order(rows, *self.rank(scores))
 
     def rank_blend(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Ranking:
-        """The recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
+        """Ranking by the recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
 
         def scores() -> Iterator[tuple[Ints, Tensor]]:
             for members, features in self.blocks(rows):
@@ -164,7 +164,7 @@ class Evaluator:
     def candidates(
         self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, n_each: int = N_CANDIDATES
     ) -> Candidates:
-        """What `fit_blend` learns from, in the order of `by_slot`."""
+        """The input of `fit_blend`, in the order of `by_slot`."""
         parts = []
         for members, features in self.blocks(rows):
             sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
@@ -186,7 +186,7 @@ MAX_PRIOR_CELLS = 100_000_000
 
 
 def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
-    """The rules of the hold-out; whether seen items are hidden is decided by how often users came back in training."""
+    """The evaluator of a hold-out; `seen_items = auto` hides seen items if repeats are rare in training."""
     past = events.by_time[: max(int(len(events) * config.train_share), 1)]
     distinct = len(np.unique(events.user[past] * events.n_items + events.item[past]))
     repeat_share = 1 - distinct / max(len(past), 1)
@@ -197,12 +197,12 @@ def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
 
 
 def rows_with_outdated_list(served: Evaluator, rows: Ints) -> Ints:
-    """The rows whose list was made before something that the user did before them."""
+    """Rows whose list misses an earlier event of the user."""
     return rows[served.histories(rows)[1] < rows]
 
 
 def served_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tensor:
-    """User vectors [rows, dim] at the time of each row, from what its list knew: see Evaluator.delay_s."""
+    """User vectors [rows, dim] at the time of each row, from the events that its list knows (see Evaluator.delay_s)."""
     start, stop = evaluator.histories(rows)
     start = np.maximum(start, stop - model.config.max_events)
     histories = windows_as_users(evaluator.events, Windows(start, start, stop))

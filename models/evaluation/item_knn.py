@@ -1,4 +1,4 @@
-"""Item-kNN: what the users of an item also had."""
+"""Item-kNN: items are similar if they share users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ N_NEIGHBOURS = 100
 
 
 class ItemKnn:
-    """Cosine between the users of two items, shrunk; a history votes with its last events, newest first.
+    """Shrunk cosine between the users of two items; each recent event of a history votes for neighbours, newer ones more.
 
     Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms".
     """
@@ -37,7 +37,7 @@ class ItemKnn:
         return other
 
     def score(self, events: Events, start: Ints, stop: Ints) -> Floats:
-        """[rows, items]: votes of histories given as half-open ranges of events; popularity decides ties and where there is no history."""
+        """[rows, items] votes of histories, given as half-open ranges of events; popularity breaks ties and serves empty histories."""
         number, history = ragged_rows(np.maximum(stop - 50, start), stop)
         age = stop[number] - 1 - history
         votes = sparse.csr_matrix(((self.decay**age).astype(np.float32), (number, events.item[history])), shape=(len(stop), events.n_items))

@@ -1,4 +1,4 @@
-"""The two protocols by which models are compared on some events: what is learnt from, what chooses, what tests."""
+"""The two evaluation protocols: how events are divided into training, validation and test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_SLOT_CELLS = 50_000_000
 
 @dataclass(frozen=True)
 class Task:
-    """What is learnt from, what chooses, and what tests; validation and test are sorted rows of the evaluator's events."""
+    """Training, validation and test events; validation and test are sorted rows of the evaluator's events."""
 
     evaluator: Evaluator
     train: Events
@@ -35,13 +35,13 @@ class Task:
 
     @cached_property
     def served(self) -> Evaluator | None:
-        """The rules for lists as old as they are in use; None where no time splits the events, which then say nothing of age."""
+        """The evaluator for lists of the usual age; None for leave-one-out, where no split in time exists."""
         return None if self.split is None else self.evaluator.by_lists_of_before(LIST_DELAY_S)
 
     def rank(self, rank: Callable[[Evaluator, Ints], Ranking], *, uses_history: bool = True) -> Ranking:
-        """The test rows by a model: with all known that came before each event and, where `served` says how, as lists were served.
+        """Ranking of the test rows by a model: from complete histories and, if `served` exists, also from lists of the usual age.
 
-        Only rows whose list knew less are ranked again. uses_history: whether what a user did says anything of their list.
+        Only rows with an outdated list are ranked twice. uses_history: whether the model's list depends on the user's history.
         """
         ranking = rank(self.evaluator, self.test)
         if self.served is None:
@@ -53,7 +53,7 @@ class Task:
 
     @cached_property
     def segments(self) -> dict[str, Mask]:
-        """Masks of the test rows by segment; warm means: had an event among the training events."""
+        """Masks of the test rows by segment; warm users and items have a training event."""
         (users, items), events = warm_masks(self.train), self.evaluator.events
         return segment_masks(users[events.user[self.test]], items[events.item[self.test]])
 
@@ -61,7 +61,7 @@ class Task:
 def make_task(protocol: str, events: Events, config: EvaluationConfig, seed: int) -> Task:
     """The events under one of PROTOCOLS.
 
-    Raises UserError where the protocol leaves nothing to learn from or nothing to test on.
+    Raises UserError if the protocol leaves no training or no test events.
     """
     if protocol != "temporal":
         return leave_one_out(events, config, seed)
@@ -75,20 +75,20 @@ def make_task(protocol: str, events: Events, config: EvaluationConfig, seed: int
 
 
 def temporal(events: Events, config: EvaluationConfig, seed: int) -> Task:
-    """Cut by quantiles of time: the protocol of a night, which also goes on where there is nothing to learn from."""
+    """Split by quantiles of time: the protocol of a night. A task without training events is allowed."""
     split = TemporalSplit.by_quantile(events.time, config.train_share, config.validation_share)
     validation, test = held_out(events, split, config.max_events, seed)
     return Task(make_evaluator(events, config), events.before(split.validation_from), validation, test, split)
 
 
 def held_out(events: Events, split: TemporalSplit, max_events: int, seed: int) -> tuple[Ints, Ints]:
-    """Rows of the validation and of the test period, sorted; evenly drawn where there are more than max_events."""
+    """Sorted rows of the validation and the test period; a uniform sample of max_events if there are more."""
     validation = np.flatnonzero((events.time >= split.validation_from) & (events.time < split.test_from))
     return sample(validation, max_events, seed), sample(np.flatnonzero(events.time >= split.test_from), max_events, seed)
 
 
 def leave_one_out(events: Events, config: EvaluationConfig, seed: int) -> Task:
-    """Each user's last event tests, the last but one validates, the rest is learnt; so is all of a user with under three events.
+    """Each user's last event is test, the last but one validation, the rest training; users with under three events are all training.
 
     Kang and McAuley 2018, "Self-attentive sequential recommendation", but over the full catalogue.
     """

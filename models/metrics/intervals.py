@@ -11,7 +11,7 @@ from models.events import Floats, Ints
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference, and the ends of its 95 % interval."""
+    """A mean difference and its 95 % interval."""
 
     difference: float
     low: float
@@ -19,13 +19,13 @@ class Difference:
 
 
 def mean_difference(ours: Floats, theirs: Floats, user: Ints, n_resamples: int, seed: int) -> Difference:
-    """Ours less theirs on the same events, of which there is at least one; the interval is that of `bootstrap_interval`."""
+    """Mean of ours minus theirs on the same events (at least one), with the interval of `bootstrap_interval`."""
     less = ours - theirs
     return Difference(float(less.mean()), *bootstrap_interval(less, user, n_resamples, seed))
 
 
 def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int, share: float = 0.95) -> tuple[float, float]:
-    """The interval that holds a share of the means, resampling users (events of one user are not independent)."""
+    """The interval that contains `share` of the bootstrap means; users are resampled, as events of one user are not independent."""
     _, group = np.unique(user, return_inverse=True)
     sums, counts = np.bincount(group, value), np.bincount(group)
     rng = np.random.default_rng(seed)

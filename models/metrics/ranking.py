@@ -14,9 +14,9 @@ from models.events import Floats, Ints
 
 @dataclass(frozen=True)
 class Ranking:
-    """The rank of each event's item, 1 the best, and the ten items before all others.
+    """The rank of each event's item (1 is best) and the top ten items.
 
-    served: its rank in the list that the user had, which was made some time before the event; None where that was not asked for.
+    served: rank of the item in the list that the user had, which was made some time before the event; None if not evaluated.
     """
 
     rank: Ints
@@ -29,7 +29,7 @@ class Ranking:
 
     @property
     def ndcg_at_10_served(self) -> Floats:
-        assert self.served is not None, "these ranks are not those of served lists"
+        assert self.served is not None, "the ranking has no ranks of served lists"
         return _ndcg_at_10(self.served)
 
     @property
@@ -42,7 +42,7 @@ class Ranking:
 
     @staticmethod
     def join(parts: list[Ranking]) -> Ranking:
-        """One after the other."""
+        """The rankings concatenated."""
         if not parts:
             return Ranking(np.empty(0, np.int64), np.empty((0, 10), np.int64))
         served = [part.served for part in parts if part.served is not None]
@@ -57,7 +57,7 @@ class Ranking:
         return Ranking(self.rank[keep], self.top[keep], None if self.served is None else self.served[keep])
 
     def coverage_at_10(self, n_items: int) -> float:
-        """Share of the catalogue that is in anyone's ten first."""
+        """Share of the catalogue that occurs in any top ten."""
         return len(np.unique(self.top)) / n_items
 
 
@@ -68,7 +68,7 @@ def _ndcg_at_10(rank: Ints) -> Floats:
 def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> Ranking:
     """Rank item [rows] among scores [rows, items], which are changed in place.
 
-    seen: (row, item) pairs that are left out; a row whose own item is one of them is a miss.
+    seen: (row, item) pairs to exclude; a row whose own item is excluded is a miss.
     """
     if seen is not None:
         scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf

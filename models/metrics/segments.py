@@ -1,4 +1,4 @@
-"""Parts of the events to predict, by whether their user and their item were known before."""
+"""Segments of the events to predict, by warm or cold user and item."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def warm_masks(past: Events) -> tuple[Mask, Mask]:
 
 
 def segment_masks(warm_user: Mask, warm_item: Mask) -> dict[str, Mask]:
-    """Masks of the events by segment, in the order of SEGMENTS; warm_user, warm_item: [events] whether either was known."""
+    """Masks of the events by segment, in the order of SEGMENTS; warm_user, warm_item: [events] whether user and item are warm."""
     masks = (
         np.ones(len(warm_user), bool),
         warm_user & warm_item,

@@ -1,4 +1,4 @@
-"""The online state at the end of a night: from here the increments go on."""
+"""Builds the online state at the end of a night, from which the increments continue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from models.version.online_state import DELTA, OnlineState
 
 
 def sample_memory(events: Events, config: IncrementConfig, max_events: int, seed: int) -> Sample:
-    """What will be replayed, and what the gate will measure on: to be drawn before the night learns all events but the latter."""
+    """Sample of windows for the replay memory and for the gate.
+
+    Draw it before the final training, which must leave out the held-out events of the gate.
+    """
     first, last = usual_span(events.time)
     half_life = max((last - first) * config.memory_half_life_share, 1.0)
     return sample_windows(events, half_life, config.memory_windows, min(WINDOW_EVENTS, max_events), np.random.default_rng(seed))
@@ -37,12 +40,12 @@ def make_online_state(
     config: IncrementConfig,
     held_out_from: int,
 ) -> OnlineState:
-    """The online state at the end of a night that has learnt all events of the evaluator.
+    """The online state at the end of a night that was trained on all events of the evaluator.
 
-    squares: AdamW's mean of squared gradients, by parameter: how long a step of an increment may be.
+    squares: AdamW's mean of squared gradients by parameter, which scales the steps of increments.
 
-    The blend's newest events are those that the model of the past, which saw none since held_out_from (unix seconds), predicted, from
-    lists as old as they are in use.
+    The recent events of the blend are predictions by the model of the past, which knows no events since held_out_from (unix
+    seconds), from lists of the usual age.
     """
     events, slots = evaluator.events, evaluator.slots
     replayed = windows_as_users(events, sample.windows)
@@ -57,7 +60,7 @@ def make_online_state(
 
 
 def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig, held_out_from: int) -> Candidates | None:
-    """The newest held-out events, one of each list that was looked at, as the model of the past would have served them."""
+    """Candidates of the newest held-out events, one per list, as the model of the past would have served them."""
     events = evaluator.events
     rows = np.sort(events.by_time[-4 * config.blend_rows :])
     rows = rows[events.time[rows] >= held_out_from]

@@ -1,4 +1,4 @@
-"""Whether an increment may go live: it still predicts the replayed hold-out, no weight is broken, and it is near last night's."""
+"""The gate of an increment: it checks the NDCG on the replayed hold-out, finite weights, and the distance from last night's weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.version.online_state import DELTA
 
 @dataclass(frozen=True)
 class UpdateDecision:
-    """What the gate of an increment says."""
+    """Decision of the gate on an increment."""
 
     passed: bool
     reason: str
@@ -33,7 +33,7 @@ class UpdateDecision:
 def judge_increment(
     live: Weights, night: Weights, learnt: Checkpoint, memory: Memory, first_seen: Ints, config: IncrementConfig
 ) -> UpdateDecision:
-    """Whether the replayed hold-out is still predicted, no weight is broken, and all are near the night's."""
+    """Pass if NDCG@10 on the replayed hold-out is kept, all weights are finite, and the drift from the night is small."""
     tuned, blend = learnt.live, learnt.blend
     if not all(bool(parameter.isfinite().all()) for parameter in tuned.model.parameters()):
         return UpdateDecision(False, "a weight is not finite", {})
@@ -53,9 +53,10 @@ def judge_increment(
 
 
 def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
-    """How far item vectors and all other weights are from the night's, as a share of the night's length.
+    """Distance of item vectors and of all other weights from the night's, relative to the length of the night's.
 
-    Both with the texts of now, as nothing was learnt where an item was described anew; without items of which the night knew nothing.
+    Both sides use the current texts, because a new description of an item is not drift. Items that were unknown to the night are
+    left out.
     """
     anchor = dict(night.model.named_parameters())
     dense = [(p.detach(), anchor[name].detach()) for name, p in tuned.model.named_parameters() if name != DELTA]
@@ -70,7 +71,7 @@ def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
 
 @torch.inference_mode()
 def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
-    """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists as old as they are in use."""
+    """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists of the usual age."""
     rows = memory.last_events(np.flatnonzero(memory.is_held_out)).target
     if not len(rows):
         return 0.0

@@ -1,4 +1,4 @@
-"""Learning what just happened: a few steps on it among replayed windows, held near the night's weights."""
+"""Incremental learning: a few gradient steps on new events and replayed windows, pulled towards the night's weights."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from models.version.memory import WINDOW_EVENTS, Memory, is_counted
 from models.version.online_state import DELTA, OnlineState, keep_newest
 
 SAMPLED_FROM = 2
-"""How many times the items that a step draws a catalogue has to have, so that not all of it is scored."""
+"""A catalogue is sampled if it has more than this many times sampled_items."""
 SQUARE_RATE = 0.05
 BETAS = 0.9, 0.98
 LEAST_SHARE = 0.25
-"""Of the usual length of text and delta together; the gradient of a shorter vector is taken as if it were of the usual length."""
+"""Share of the usual length of text plus delta; gradients of shorter vectors are rescaled as if they had the usual length."""
 
 
 def with_popularity(live: Checkpoint, events: Events, is_due: np.ndarray, as_of: int) -> Checkpoint:
-    """The same weights with what is popular after the due events; for lists alone, as it has not learnt them."""
+    """The same weights with the popularity after the due events; for lists only, because the model has not learnt these events."""
     if live.online is None:
         return live
     popularity = _advance_popularity(live.online.popularity, len(live.catalog), events, is_due, as_of)
@@ -60,8 +60,8 @@ def learn(
 ) -> tuple[Checkpoint, UpdateDecision]:
     """The model after the due events, and whether it may go live.
 
-    events: histories and due events of the users at hand (models.online.step). night: last night's model on the same catalog,
-    the anchor. candidates: what `predict` gave for them. Without due events nothing changes.
+    events: histories and due events of the users of this step (models.online.step). night: last night's model on the same
+    catalog, the anchor. candidates: those of `predict` for the due events. Without due events this is a no-op.
     """
     online = live.online
     if online is None:
@@ -127,7 +127,7 @@ def _tune(
     config: IncrementConfig,
     rng: np.random.Generator,
 ) -> _Tuned:
-    """Steps on windows that end in due events, each beside replayed windows of several times as many events."""
+    """Gradient steps on windows that end in due events, each together with replayed windows of several times as many events."""
     model = copy.deepcopy(live.model)
     known = torch.from_numpy(online.popularity.counts[-1]).float()
     sampling = Sampling(len(known), config.sampled_items) if len(known) > SAMPLED_FROM * config.sampled_items else None
@@ -161,7 +161,7 @@ def _tune(
 
 @torch.no_grad()
 def _usual_length(model: Recommender) -> float:
-    """Of text and delta together, over the items of which either says anything."""
+    """Mean length of text plus delta, over the items for which it is not zero."""
     length = model.items.whole(model.items.text, model.items.delta).norm(dim=1)
     known = length[length >= LEAST_LENGTH]
     return float(known.mean()) if len(known) else 1.0
@@ -169,9 +169,10 @@ def _usual_length(model: Recommender) -> float:
 
 @dataclass(frozen=True)
 class _Dense:
-    """All weights but the deltas, by name, and Adam's moments of those whose squares came from the night; others stay as they are.
+    """All weights except the deltas, by name, with Adam's moments; weights without squares from the night are not updated.
 
-    No bias is corrected, for the squares have settled. Not torch's own Adam: to make one imports torch._dynamo, a second of each minute.
+    There is no bias correction, because the squares have converged. torch's own Adam is not used: creating it imports torch._dynamo,
+    which takes a second of each minute run.
     """
 
     parameters: dict[str, torch.nn.Parameter]
@@ -202,10 +203,10 @@ class _Dense:
 
 @dataclass(frozen=True)
 class _Steps:
-    """What the steps of one increment share.
+    """Shared state of the steps of one increment.
 
-    anchor: the night's parameters. square: of the deltas' gradients. rate: [items] of deltas. usual_length: of an item's text and delta
-    together.
+    anchor: the night's parameters. square: mean squared length of the deltas' gradients. rate: [items] learning rates of deltas.
+    usual_length: mean length of an item's text plus delta.
     """
 
     model: Recommender
@@ -222,7 +223,7 @@ class _Steps:
     rng: np.random.Generator
 
     def take(self, windows: Windows, which: Ints) -> None:
-        """One step on some of the windows and on as many replayed ones as their events ask for."""
+        """One step on the given windows, and on replayed ones in proportion to their events."""
         config = self.config
         self.dense.forget_gradients()
         self.model.items.delta.grad = None
@@ -235,7 +236,7 @@ class _Steps:
         (step_loss(self.model, batch, self.events, self.offsets, items) * share + replayed).backward()
         n_events = len(rows) + n_replayed
         torch.nn.utils.clip_grad_norm_(self.dense.parameters.values(), 1.0)
-        if config.dense_rate:  # the squares are those of the night's batches: fewer events are noisier by as much
+        if config.dense_rate:  # the squares belong to the night's batch size; smaller batches are noisier, so the rate shrinks
             self.dense.step(config.dense_rate * min(n_events / config.batch_events, 1.0))
         self._move_deltas(np.unique(self.events.item[rows]))
         with torch.no_grad():
@@ -243,7 +244,7 @@ class _Steps:
                 parameter.lerp_(self.anchor[name], config.anchor_pull)
 
     def _replay(self, n_new: int, items: Tensor | None) -> tuple[Tensor, int]:
-        """The loss of replayed windows, and the number of their events."""
+        """The loss of replayed windows, and their number of events."""
         per_new, memory, n_events, loss = self.config.replay_per_new, self.memory, 0, torch.zeros(())
         if not per_new:
             return loss, 0
@@ -258,12 +259,12 @@ class _Steps:
 
     @torch.no_grad()
     def _move_deltas(self, rows: Ints) -> None:
-        """A step for the deltas of the items that were touched, of a length in proportion to the usual gradient."""
+        """One step of the deltas of the given items; the gradients are normalised by their usual length."""
         delta, items = self.model.items.delta, torch.from_numpy(rows)
         if not self.config.delta_rate or delta.grad is None:
             return
-        gradient = delta.grad.index_select(0, items).to_dense()  # sparse where the items were sampled
-        tower = self.model.items  # where text and delta say next to nothing, the gradient says how little: it is over that length
+        gradient = delta.grad.index_select(0, items).to_dense()  # sparse if the items were sampled
+        tower = self.model.items  # the gradient is divided by the vector's length, so a tiny vector has a huge one
         share = tower.whole(tower.text[items], delta[items]).norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH) / self.usual_length
         gradient *= torch.where(share < LEAST_SHARE, share, 1.0)
         usual = gradient.square().sum(1).mean()

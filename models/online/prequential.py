@@ -1,4 +1,4 @@
-"""Predicting what just happened, before it is learnt."""
+"""Prequential evaluation: new events are predicted before they are learnt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from models.ranking.scorer import Scorer
 
 @dataclass(frozen=True)
 class Queries:
-    """Who asks, and what came of it.
+    """Requests for lists, and the events that followed.
 
-    events: the history of query q are the events of user q. now: [queries] when each asks. trend: of every event of the
-    histories, NaN where it is not known. query, item: [rows] the query that each event to predict belongs to, ascending, and its item.
-    earlier: what user q did before those events; None where they are all.
+    events: the events of user q are the history of query q. now: [queries] time of each request. trend: trendiness of every event
+    of the histories, NaN if unknown. query, item: [rows] the query (ascending) and the item of each event to predict.
+    earlier: earlier history of each user; None if events are complete.
     """
 
     events: Events
@@ -32,14 +32,14 @@ class Queries:
 
 @dataclass(frozen=True)
 class Predictions:
-    """How each event was ranked before it was learnt, and the items that could have been on the lists."""
+    """Rank of each event before it was learnt, and the candidate items of the lists."""
 
     ranking: Ranking
     candidates: Candidates | None
 
 
 def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predictions:
-    """Rank every event among the whole catalogue, as the list of its query stood; candidates of one event a query."""
+    """Rank every event within the whole catalogue by the list of its query; candidates of one event per query."""
     rankings, candidates = [], []
     trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
     for scored in scorer.score_blocks(queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier):
@@ -47,7 +47,7 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicti
         place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
         if n_candidates and len(item):
             begin = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
-            asked = torch.from_numpy(place[begin])  # a query may have no event: that of a user whose events are to be learnt again
+            asked = torch.from_numpy(place[begin])  # a query has no event if its user only has events to learn again
             target = torch.zeros(len(scored.scores), dtype=torch.int64).index_copy_(0, asked, torch.from_numpy(item[begin]))
             picked = pick_candidates(scored.features, scored.sequence, scored.items, scored.repeats, scored.seen, target, n_candidates)
             candidates.append(picked.at(asked))
@@ -57,7 +57,7 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicti
 
 
 def rank_popular(share: Floats, queries: Queries, *, hide_seen: bool) -> Ranking:
-    """Rank every event by one popularity [items]; what users had is hidden as by predict."""
+    """Rank every event by one popularity [items]; seen items are hidden as in predict."""
     offsets = offsets_of(queries.events, len(queries.now))
     parts = []
     for part in np.array_split(np.arange(len(queries.item)), max(len(queries.item) * len(share) // 20_000_000, 1)):

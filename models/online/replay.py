@@ -1,4 +1,4 @@
-"""History again, with a simulated clock: what each way of keeping up would have recommended, on the same events."""
+"""Replay of history with a simulated clock: compares update policies on the same events."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ log = logging.getLogger("minutehand.replay")
 TREND_FACTOR = 2.0
 ALL_SEGMENTS = (*SEGMENTS, "trending_item", "warm_and_not_trending")
 Train = Callable[[Events, int], Checkpoint]
-"""A night: the model of all given events, for the moment given."""
+"""A night: trains a model on the given events, for the given time."""
 OnStep = Callable[[int, int], None]
-"""Called after each step with the time it ended and the number of its events."""
+"""Called after each step with its end time and its number of events."""
 
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """since, until: unix seconds, half open. step_s: time between updates. night_s: time between nights. list_delay_s: how long
-    before a look at it a list was made, where lists are kept fresh. max_events: of a history."""
+    """Period and clock of a replay.
+
+    since, until: unix seconds, half open. step_s: time between updates. night_s: time between nights. list_delay_s: age of a fresh
+    list when a user looks at it. max_events: maximum length of a history.
+    """
 
     since: int
     until: int
@@ -49,13 +52,13 @@ class ReplayConfig:
     seed: int = 7
 
     def known_until(self, moment: int) -> int:
-        """What a list that is looked at then can know; all before the replay at least."""
+        """The time up to which a fresh list knows the events if a user looks at it at `moment`; at least the start of the replay."""
         return max(moment - self.list_delay_s, self.since)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """One way of keeping up. retrains: in full, at every step."""
+    """One way of updating model and lists. retrains: full training at every step."""
 
     name: str
     has_fresh_lists: bool
@@ -67,10 +70,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """Ranks of the same events under every policy, in the order of rows; step: the number of each row's step.
+    """Ranks of the same events under every policy, in the order of rows; step: the step number of each row.
 
-    segments: masks of the rows: all; warm or cold user and item (warm: had an event before the last night); trending items, whose
-    share of a day is at least twice that of six weeks. seconds: of each policy per step, its nights left out.
+    segments: masks of the rows: all; warm or cold user and item (warm: an event before the last night); trending items, whose share
+    of the last day is at least twice that of six weeks. seconds: time of each policy per step, without nights.
     """
 
     rows: Ints
@@ -82,7 +85,7 @@ class ReplayResult:
 
 
 def known_policies(increment: IncrementConfig) -> list[Policy]:
-    """What a replay can compare, besides recent popularity."""
+    """The policies that a replay can compare, in addition to recent popularity."""
     frozen = increment.model_copy(update={"delta_rate": 0.0, "dense_rate": 0.0, "blend_rows": 0, "warm_after": math.inf})
     return [
         Policy("never_updated", has_fresh_lists=False, learns=False, has_nights=False),
@@ -101,10 +104,10 @@ def replay(
     config: ReplayConfig,
     on_step: OnStep | None = None,
 ) -> ReplayResult:
-    """Step by step: let the policies that learn do so, then predict what comes next under every policy.
+    """Run step by step: learning policies learn, then every policy predicts the events of the step.
 
-    A list that is looked at when a step begins was made list_delay_s before: until then what happened counts, and the rest waits for
-    the next step.
+    A list seen at the begin of a step was made list_delay_s before. So it knows the events until then; later ones wait for the next
+    step.
     """
     events = evaluator.events
     night = train(events.before(config.since), config.since)
@@ -156,7 +159,7 @@ def replay(
 
 @dataclass(frozen=True)
 class _DueEvents:
-    """What a policy has not learnt yet: rows of events, and what was predicted of some of them, with the time of each."""
+    """Events that a policy has not learnt yet: their rows, and the candidates of some of them with the time of each prediction."""
 
     rows: Ints
     candidates: Candidates | None
@@ -168,7 +171,7 @@ class _DueEvents:
         return _DueEvents(np.concatenate([self.rows, rows]), joined, np.concatenate([self.time, time]) if known else self.time)
 
     def before(self, until: int, events: Events) -> tuple[_DueEvents, _DueEvents]:
-        """What happened before a time, and what happened since."""
+        """The due events before a time, and those since."""
         is_ready, has_come = events.time[self.rows] < until, self.time < until
         return self._where(is_ready, has_come), self._where(~is_ready, ~has_come)
 
@@ -182,7 +185,7 @@ NOTHING_DUE = _DueEvents(np.empty(0, np.int64), None, np.empty(0, np.int64))
 
 @dataclass
 class _PolicyState:
-    """One policy as it stands: the model that learns, last night's, and the one that makes the lists."""
+    """Current state of one policy: the learning model (live), last night's model, and the model that makes the lists (shown)."""
 
     policy: Policy
     live: Checkpoint
@@ -193,13 +196,13 @@ class _PolicyState:
     rankings: list[Ranking] = field(default_factory=list)
 
     def spend_night(self, night: Checkpoint, until: int, events: Events) -> None:
-        """A night that has learnt what happened until a time."""
+        """Switch to a night's model, which has learnt the events before `until`."""
         if self.policy.has_nights:
             self.live = self.night = self.shown = night
             self.due = self.due.before(until, events)[1]
 
     def learn(self, evaluator: Evaluator, begin: int, config: ReplayConfig, seed: int) -> None:
-        """Learn what a list can know that is looked at when the step begins; where the gate discards it, it stays due."""
+        """Learn the due events that a list at the begin of the step can know; if the gate discards the update, they stay due."""
         if not self.policy.learns or self.policy.increment is None:
             return
         ready, later = self.due.before(config.known_until(begin), evaluator.events)
@@ -223,7 +226,7 @@ class _PolicyState:
 
 
 class _RecentPopularity:
-    """Recent popularity as it stands; it counts what a list can know that is looked at when the step begins."""
+    """Recent popularity; it counts the events that a list at the begin of the step can know."""
 
     def __init__(self, events: Events, config: ReplayConfig) -> None:
         self.events, self.config = events, config
@@ -254,7 +257,7 @@ def _joined(parts: list[Ints]) -> Ints:
 
 
 def _segments(warm: tuple[Mask, Mask], popularity: Popularity, events: Events, rows: Ints) -> dict[str, Mask]:
-    """Masks of the rows of one step; warm: the users and the items that the last night knew; popularity: as the step began."""
+    """Masks of the rows of one step; warm: users and items known to the last night; popularity: at the begin of the step."""
     user, item = warm[0][events.user[rows]], warm[1][events.item[rows]]
     share = popularity.features()[events.item[rows]]
     is_trending = share[:, HALF_LIVES_H.index(24.0)] >= TREND_FACTOR * share[:, HALF_LIVES_H.index(1000.0)]
@@ -263,7 +266,7 @@ def _segments(warm: tuple[Mask, Mask], popularity: Popularity, events: Events, r
 
 
 def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
-    """The begin of each step that has events, and their rows."""
+    """Begin and event rows of each step that has events."""
     rows = np.flatnonzero((events.time >= config.since) & (events.time < config.until))
     if not len(rows):
         return
@@ -275,10 +278,10 @@ def _steps(events: Events, config: ReplayConfig) -> Iterator[tuple[int, Ints]]:
 
 
 def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | None, max_events: int) -> tuple[Queries, Ints]:
-    """Who asks for the events of rows, and their order in the queries.
+    """Queries for the events of rows, and the order of the rows in the queries.
 
-    A list kept fresh (delay_s) knows the user's events up to delay_s before the look at it; another those before made_at. Both are made
-    for a look LIST_DELAY_S later, as lists are when they are published.
+    A fresh list (delay_s given) knows the user's events up to delay_s before the look at it; any other list knows those before
+    made_at. Both are made for a look LIST_DELAY_S later, like published lists.
     """
     events = evaluator.events
     asked = events.time[rows] - delay_s if delay_s is not None else made_at
@@ -308,7 +311,7 @@ def _in_row_order(ranking: Ranking, order: Ints) -> Ranking:
 
 
 def _with_fallback(predicted: Predictions, live: Checkpoint, queries: Queries) -> Predictions:
-    """Users without a history when the tables were made get the list for anyone."""
+    """Users without a history when the tables were made get the fallback list."""
     nobody = (np.diff(offsets_of(queries.events, len(queries.now))) == 0)[queries.query]
     if not nobody.any():
         return predicted
@@ -329,7 +332,7 @@ def _learn(
     max_events: int,
     seed: int,
 ) -> tuple[Checkpoint | None, Checkpoint]:
-    """The model after the due events, None where the gate says no, and the one that makes the lists then."""
+    """The model after the due events (None if the gate discards it), and the model that makes the lists."""
     events, rows = evaluator.events, np.sort(due.rows)
     users, number = np.unique(events.user[rows], return_inverse=True)
     last, first = np.zeros(len(users), np.int64), np.full(len(users), len(events))

@@ -1,4 +1,4 @@
-"""What one minute, or one step of a replay, brings to the model."""
+"""Input of one minute run, or of one replay step, for the model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from models.events import Earlier, Events, Floats
 
 @dataclass(frozen=True)
 class Step:
-    """The users at hand: what was known of them, and what is new.
+    """Histories and new events of the users of one step.
 
-    events: users are numbered 0..n_users-1 for this step alone, items and kinds are rows of the live checkpoint. Of each
-    user the last events before the step and then the new ones, oldest first.
-    is_new: [events] not seen before: predicted now. is_due: [events] not learnt yet: all new ones, and those of earlier
+    events: each user's last events before the step and then the new ones, oldest first. Users are numbered 0..n_users-1 for this
+    step only; items and kinds are rows of the live checkpoint.
+    is_new: [events] new in this step, to be predicted now. is_due: [events] not learnt yet: the new ones, and those of earlier
     steps whose update was discarded.
     as_of: unix seconds, after the newest event.
-    trend: [events] how trendy each event's item was when it happened (models.ranking.blend.trendiness), NaN where that is not known.
-    earlier: what the users did before those events.
+    trend: [events] trendiness of each event's item at the time of the event (models.ranking.blend.trendiness), NaN if unknown.
+    earlier: the users' history before these events.
     """
 
     events: Events

@@ -1,11 +1,11 @@
-"""P(i | u, t): sequence model, popularities and a pull to items of before, weighed by what kind of user is asking.
+"""P(i | u, t): a blend of sequence model, popularities and repeats of earlier items, weighted by features of the user.
 
 log P(i | u, t) = s(u) U.C_i + p(u) log sum_k w_k(u) share_k(i, t) + g(u) . (age_i, young_i, unseen_i) + r(u) . repeats(u, i) - log Z
 
-Every weight is linear in a few features of the user (the mixture w through a softmax), among them how trendy the items
-of their history were when they came to them: followers of trends and diggers in the back catalogue want other popularities. Another
-is whether they did something within the last minute: the next line of an invoice is not among its lines, the next invoice often is.
-The sequence model never counts against an item for being like what the user wants: s of items that it has not learnt is at least zero.
+Every weight is linear in a few features of the user (the mixture w through a softmax). One feature is how trendy the items of
+their history were at the time: trend followers and explorers of the back catalogue need different popularities. Another is
+whether the user is mid-session: the next line of an invoice rarely repeats one of its lines, the next invoice often does.
+For items that the sequence model has not learnt, its weight s is at least zero, so that similarity to the user never lowers a score.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ DAY_H = 24.0
 GATES = ("popularity", "sequence", "sequence_cold", "cold", "item_mean", "age", "unseen", "young")
 """One gate per term of the score, in the order of the columns of Blend.gate.
 
-A new source of scores is a name here, and a value under that name: of an item alone in `item_terms`, of a user and an item in the pairs
-that `combine` and `Candidates` get. Nothing else knows the terms.
+A new source of scores needs a name here and a value under that name: in `item_terms` if it depends on the item only, otherwise in
+the pairs that `combine` and `Candidates` get. No other code knows the terms.
 """
 COLD_GATES = {"sequence": "sequence_cold"}
-"""Gates that take the place of a pair's own gate for items that the sequence model has never seen."""
+"""Gates that replace the gate of a pair term for items without training events."""
 SEQUENCE_GATES = ("sequence", "sequence_cold", "item_mean")
-"""Gates of what the sequence model says; the others weigh popularity."""
+"""Gates of the terms of the sequence model; the others weight popularity."""
 YOUNG_DAYS = 3.0
-"""An item this old is young by 1/e: what has just come is wanted more, or less, than its share so far says.
+"""Age at which the `young` term has fallen to 1/e; demand for new items differs from their share of events so far.
 
-Without this, the gate of cold items would learn it: in a validation period all cold items are young, in use some are old.
+Without this term, the gate of cold items would learn the effect: all cold items are young in the validation period, but not later.
 """
 N_REPEAT_FEATURES = 4
 REPEAT_HISTORY = 100
@@ -50,7 +50,10 @@ TREND_ROW = HALF_LIVES_H.index(24.0)
 
 @dataclass(frozen=True)
 class Blend:
-    """Weights of user features: mixture [.., shares], gate [.., GATES], repeat [.., N_REPEAT_FEATURES]; trend: its mean and deviation."""
+    """Weights of user features: mixture [.., shares], gate [.., GATES], repeat [.., N_REPEAT_FEATURES].
+
+    trend: mean and deviation of trendiness.
+    """
 
     mixture: Floats
     gate: Floats
@@ -58,12 +61,12 @@ class Blend:
     trend: Floats
 
     def scaled(self, sequence: float, popularity: float) -> Blend:
-        """The same with the sequence model or the popularity made stronger or weaker."""
+        """The blend with the gates of sequence model and popularity multiplied by the given factors."""
         by_gate = {name: sequence if name in SEQUENCE_GATES else popularity for name in GATES}
         return replace(self, gate=self.gate * np.array(list(by_gate.values()), np.float32))
 
     def shifted(self, name: str, by: float) -> Blend:
-        """The same with the gate of one term higher for every user."""
+        """The blend with the gate of one term raised for every user."""
         gate = self.gate.copy()
         gate[0, GATES.index(name)] += by
         return replace(self, gate=gate)
@@ -71,7 +74,7 @@ class Blend:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Which items a user had before, sparse: one entry per row and distinct item of its history."""
+    """Items of each history, sparse: one entry per row and distinct item."""
 
     row: Tensor
     item: Tensor
@@ -79,7 +82,7 @@ class Repeats:
 
 
 def starting_blend(trend: Floats, sequence: float = 1.0) -> Blend:
-    """The sequence model next to an even mixture of popularities, the same for every user."""
+    """The sequence model plus a uniform mixture of popularities, the same for every user."""
     mixture = np.zeros((N_USER_FEATURES, N_SHARES), np.float32)
     gate = np.zeros((N_USER_FEATURES, len(GATES)), np.float32)
     for name, weight in {"popularity": 1.0, "sequence": sequence, "sequence_cold": sequence}.items():
@@ -88,7 +91,7 @@ def starting_blend(trend: Floats, sequence: float = 1.0) -> Blend:
 
 
 def popularity_only(row: int, trend: Floats) -> Blend:
-    """One popularity alone: a row of the half-lives, or len(HALF_LIVES_H) for all time."""
+    """A blend of one popularity only. row: an index in HALF_LIVES_H, or len(HALF_LIVES_H) for all time."""
     blend = starting_blend(trend, sequence=0.0)
     blend.mixture[0] = -30.0
     blend.mixture[0, row], blend.mixture[0, N_SHARES - 1] = 0.0, -20.0
@@ -96,7 +99,7 @@ def popularity_only(row: int, trend: Floats) -> Blend:
 
 
 def trendiness(events: Events, slots: Slots, counted: Events) -> Floats:
-    """Log decayed count (half-life a day) of each event's item, among the events that count, when its slot began."""
+    """Log of the decayed count (half-life one day) of each event's item, over counted events before the event's slot."""
     slot = slots.of(events.time)
     order = np.argsort(slot, kind="stable")
     wanted, begin = np.unique(slot[order], return_index=True)
@@ -113,12 +116,12 @@ def log_trend(counts: NDArray[np.float64]) -> Floats:
 
 
 def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Floats, n_earlier: Ints | None = None) -> Tensor:
-    """[rows, N_USER_FEATURES] of histories given as half-open ranges of events, and the time since their last event.
+    """[rows, N_USER_FEATURES] of histories, given as half-open ranges of events and the seconds since their last event.
 
-    One, no history, its length, its trendiness; how much longer and how much shorter than a day ago they were last here, apart so that
-    nothing is said of minutes where only weeks are known; and one, length and trendiness of a user who is mid-session.
+    The columns: constant one, whether the history is empty, its length, its trendiness; log gap above one day and log gap below one
+    day, two columns so that gaps of weeks do not determine the effect of minutes; one, length and trendiness again if mid-session.
 
-    n_earlier: [rows] events before the ranges, which count for the length.
+    n_earlier: [rows] number of events before the ranges; the length includes them.
     """
     n = stop - start
     total = np.concatenate([[0.0], np.cumsum(trend, dtype=np.float64)])
@@ -134,9 +137,9 @@ def user_features(trend: Floats, start: Ints, stop: Ints, gap_s: Ints, scale: Fl
 
 
 def find_repeats(events: Events, start: Ints, stop: Ints, now: Ints) -> Repeats:
-    """The distinct items of histories given as half-open ranges of events, each as of a time.
+    """The distinct items of histories, given as half-open ranges of events, each at its time in `now`.
 
-    features: present, log count, and how long ago the last one was: log of the events since, and of the hours.
+    features: constant one, log count, log number of events since the last occurrence, log hours since it.
     """
     start = np.maximum(start, stop - REPEAT_HISTORY)
     number, row = ragged_rows(start, stop)
@@ -152,9 +155,9 @@ def find_repeats(events: Events, start: Ints, stop: Ints, now: Ints) -> Repeats:
 
 @dataclass(frozen=True)
 class ItemState:
-    """What the blend knows of every item at one time: popularity features, mean sequence score, whether the model never saw it.
+    """State of every item at one time: popularity features, mean sequence score, whether it has no training events.
 
-    What does not depend on the user is worked out once, however many users ask.
+    Values that do not depend on the user are computed once.
     """
 
     popularity: Tensor
@@ -168,18 +171,18 @@ class ItemState:
 
     @cached_property
     def terms(self) -> tuple[tuple[str, ...], Tensor]:
-        """The names of the terms of an item alone, and their values [terms, items]."""
+        """Names of the terms that depend on the item only, and their values [terms, items]."""
         named = item_terms(self.popularity, self.mean_score, self.is_cold)
         return tuple(named), torch.stack(list(named.values()))
 
     @cached_property
     def cold(self) -> Tensor:
-        """The rows of the items that the sequence model never saw."""
+        """Rows of the items without training events."""
         return torch.nonzero(self.is_cold > 0).flatten()
 
 
 def item_terms(popularity: Tensor, mean_score: Tensor, is_cold: Tensor) -> dict[str, Tensor]:
-    """The terms of an item alone, by the name of their gate, in any shape: popularity [.., features], the others [..]."""
+    """Terms that depend on the item only, by the name of their gate; popularity is [.., features], the others are [..]."""
     return {
         "cold": is_cold,
         "item_mean": (1 - is_cold) * mean_score,
@@ -190,7 +193,7 @@ def item_terms(popularity: Tensor, mean_score: Tensor, is_cold: Tensor) -> dict[
 
 
 def gates(users: Tensor, gate: Tensor) -> dict[str, Tensor]:
-    """How much each term counts for each user, [rows, 1] by name. The sequence model never counts against a wanted cold item."""
+    """Weight of each term for each user, [rows, 1] by name. The weight of the sequence model for cold items is at least zero."""
     weight = dict(zip(GATES, (users @ gate).split(1, dim=1), strict=True))
     return weight | {name: weight[name].clamp_min(0) for name in COLD_GATES.values()}
 
@@ -198,8 +201,8 @@ def gates(users: Tensor, gate: Tensor) -> dict[str, Tensor]:
 def combine(blend: Blend, users: Tensor, pairs: Mapping[str, Tensor], items: ItemState, repeats: Repeats | None) -> Tensor:
     """Log P up to a constant, [rows, items], from user features [rows, N_USER_FEATURES].
 
-    pairs: the terms of a user and an item, [rows, items] by name: `sequence` is U . C.
-    `candidate_scorer` gives the same for a few candidates.
+    pairs: the terms that depend on user and item, [rows, items] by name: `sequence` is U . C.
+    `candidate_scorer` gives the same result for a few candidates.
     """
     weight = gates(users, torch.from_numpy(blend.gate))
     names, values = items.terms

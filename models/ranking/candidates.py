@@ -1,4 +1,4 @@
-"""For some events, the few items that could be on their lists: what the blend is fitted to."""
+"""Candidate items of events, to which the blend is fitted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ N_CANDIDATES = 80
 
 @dataclass
 class Candidates:
-    """For some events, the few items that could be in their first ten; tensors [rows, candidates, ..]."""
+    """For each event, the few items that could be in its top ten; tensors [rows, candidates, ..]."""
 
     popularity: Tensor
     sequence: Tensor
@@ -33,13 +33,14 @@ class Candidates:
         return Candidates(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
     def at(self, rows: Tensor) -> Candidates:
-        """Those of some rows, by number or mask."""
+        """The candidates of the given rows, by number or mask."""
         return Candidates(**{name: value[rows] for name, value in vars(self).items()})
 
     def ndcg_at_10(self, scores: Tensor) -> Floats:
-        """[rows] NDCG@10 of the targets by scores [rows, candidates]: that of the full catalogue where its ten best are candidates.
+        """[rows] NDCG@10 of the targets by scores [rows, candidates].
 
-        A tie counts against the model; a target that is no candidate is a miss.
+        It equals the NDCG@10 over the full catalogue if the ten best items are candidates. A tie counts against the model; a target
+        that is no candidate is a miss.
         """
         target = scores.masked_fill(~self.is_target, -torch.inf).amax(1, keepdim=True)
         rank = 1 + ((scores >= target) & ~self.is_out & ~self.is_target).sum(1)
@@ -74,9 +75,9 @@ def pick_candidates(
     target: Tensor,
     n_each: int = N_CANDIDATES,
 ) -> Candidates:
-    """The best items by the sequence model, by each of some popularities, by both, and those of the history.
+    """The best items by sequence model, by each of several popularities and by both, and the items of the history.
 
-    seen: (row, item) pairs that are no candidates, unless they are the target.
+    seen: (row, item) pairs that are excluded, unless they are the target.
     """
     rows, n_items = sequence.shape
     n_each = min(n_each, n_items)

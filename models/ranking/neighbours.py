@@ -14,11 +14,11 @@ from models.results import Neighbours
 
 
 def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approximate_above: int) -> Neighbours:
-    """The k available items nearest to each item by cosine; by HNSW above a catalogue size, else exact.
+    """The k available items nearest to each item by cosine; by HNSW if more than approximate_above are available, else exact.
 
     Malkov and Yashunin 2018, hierarchical navigable small world graphs. bench/search.py compares the two.
     """
-    import faiss  # here, because the registered model ranks without it
+    import faiss  # imported here, because the registered model does not need it
 
     vectors = F.normalize(items, dim=1).numpy()
     rows = np.flatnonzero(is_available)
@@ -39,7 +39,7 @@ def neighbours(items: Tensor, is_available: NDArray[np.bool_], k: int, approxima
 
 
 def neighbours_of(items: Tensor, rows: Ints, is_available: NDArray[np.bool_], k: int) -> Neighbours:
-    """The k available items nearest to some items by cosine, by exact search in blocks: for the few that are new."""
+    """The k available items nearest to the given item rows by cosine; exact search in blocks, for few new items."""
     unit = F.normalize(items, dim=1)
     block, k = max(BLOCK_CELLS // max(len(unit), 1), 1), min(k, len(unit))
     item, similarity = np.full((len(rows), k), -1), np.zeros((len(rows), k), np.float32)

@@ -1,4 +1,4 @@
-"""How likely an item is at time t before anything is known about the user: a mixture of popularities, and age."""
+"""The prior: how likely an item is at time t for an unknown user, from a mixture of popularities and the item's age."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ N_PARAMETERS = N_SHARES + 3
 
 @dataclass(frozen=True)
 class Slots:
-    """Time cut into stretches of equal length; what is known in a slot is what happened before it began."""
+    """Time in slots of equal length; predictions in a slot know the events before it began."""
 
     first: int
     seconds: int
 
     @staticmethod
     def over(time: Ints, n_slots: int = 4000, min_seconds: int = 900) -> Slots:
-        """Slots as short as they can be while at most n_slots of them hold an event.
+        """The shortest slots, at least min_seconds long, of which at most n_slots contain an event.
 
-        Events at a wrong time, decades from all others, make no slot longer: the slots in between are empty.
+        Outliers, such as events with a time wrong by decades, make slots no longer, because the slots in between are empty.
         """
         moments = np.unique(time)
         first = int(moments[0]) if len(moments) else 0
@@ -48,12 +48,12 @@ class Slots:
         return (time - self.first) // self.seconds
 
     def begin(self, slot: int) -> int:
-        """When a slot begins, unix seconds."""
+        """Begin of a slot, unix seconds."""
         return self.first + slot * self.seconds
 
 
 class Popularity:
-    """Decayed event counts per item, moved forward in time; the state is O(items), whatever the history."""
+    """Decayed event counts per item, advanced in time; the state is O(items), whatever the length of the history."""
 
     def __init__(self, n_items: int) -> None:
         self.counts = np.zeros((len(HALF_LIVES_H) + 1, n_items))
@@ -61,7 +61,7 @@ class Popularity:
         self.now: int | None = None
 
     def advance(self, now: int, item: Ints, time: Ints, weight: Floats) -> None:
-        """Learn events that happened before `now`, and age everything to `now`. The last row of counts never ages."""
+        """Add events that happened before `now`, and decay all counts to `now`. The last row of counts never decays."""
         n_items = len(self.first_seen)
         half_lives_s = np.array([*HALF_LIVES_H, np.inf]) * 3600
         if self.now is not None:
@@ -74,13 +74,13 @@ class Popularity:
         self.now = now
 
     def with_n_items(self, n_items: int) -> Popularity:
-        """A copy with room for items nobody has had yet."""
+        """A copy with additional items without events."""
         other, n_old = Popularity(n_items), len(self.first_seen)
         other.counts[:, :n_old], other.first_seen[:n_old], other.now = self.counts, self.first_seen, self.now
         return other
 
     def features(self) -> Floats:
-        """[items, N_SHARES + 2]: share at each half-life, over all time and uniform; log age in days; whether never seen."""
+        """[items, N_SHARES + 2]: share at each half-life, over all time and uniform; log age in days; whether it has no events."""
         n_items = len(self.first_seen)
         total = self.counts.sum(1, keepdims=True)
         share = np.where(total > 1e-6, self.counts / np.maximum(total, 1e-6), 1 / n_items)
@@ -90,7 +90,7 @@ class Popularity:
 
 
 def popularity_by_slot(events: Events, slots: Slots, wanted: Ints) -> Iterator[tuple[int, Popularity]]:
-    """Popularity as known at the beginning of each wanted slot (sorted, unique), in order of time."""
+    """Popularity at the beginning of each wanted slot (sorted, unique), in order of time."""
     order = events.by_time
     item, time, votes = events.item[order], events.time[order], events.votes[order]
     popularity = Popularity(events.n_items)
@@ -104,7 +104,7 @@ def popularity_by_slot(events: Events, slots: Slots, wanted: Ints) -> Iterator[t
 
 
 def slot_features(events: Events, slots: Slots, wanted: Ints) -> Tensor:
-    """[wanted, items, features] of `popularity_by_slot`."""
+    """Features [wanted, items, features] of the popularities of `popularity_by_slot`."""
     out = np.empty((len(wanted), events.n_items, N_SHARES + 2), np.float32)
     for n, (_, popularity) in enumerate(popularity_by_slot(events, slots, wanted)):
         out[n] = popularity.features()
@@ -114,14 +114,14 @@ def slot_features(events: Events, slots: Slots, wanted: Ints) -> Tensor:
 def log_prior(features: Tensor, parameters: Tensor) -> Tensor:
     """power * log(mixture of shares) + age and novelty, [.., items] from features [.., items, N_SHARES + 2].
 
-    parameters: N_SHARES logits of the mixture, power, weight of log age, weight of never seen.
+    parameters: N_SHARES logits of the mixture, power, weight of log age, weight of items without events.
     """
     mixture = features[..., :N_SHARES] @ parameters[:N_SHARES].softmax(0)
     return parameters[N_SHARES] * mixture.clamp_min(1e-12).log() + features[..., N_SHARES:] @ parameters[N_SHARES + 1 :]
 
 
 def single_popularity(half_life_row: int) -> Floats:
-    """Parameters that rank by one popularity alone; row len(HALF_LIVES_H) is popularity over all time."""
+    """Parameters that rank by one popularity only; row len(HALF_LIVES_H) is popularity over all time."""
     parameters = np.full(N_PARAMETERS, -30.0, np.float32)
     parameters[half_life_row], parameters[N_SHARES - 1] = 0.0, -20.0
     parameters[N_SHARES], parameters[N_SHARES + 1 :] = 1.0, 0.0
@@ -129,7 +129,7 @@ def single_popularity(half_life_row: int) -> Floats:
 
 
 def slot_log_prior(events: Events, slots: Slots, wanted: Ints, parameters: Floats) -> Tensor:
-    """[wanted, items] log prior at the beginning of each wanted slot, without holding their features."""
+    """[wanted, items] log prior at the beginning of each wanted slot, computed without storing the features of all slots."""
     out = torch.empty(len(wanted), events.n_items)
     weights = torch.from_numpy(parameters)
     for n, (_, popularity) in enumerate(popularity_by_slot(events, slots, wanted)):

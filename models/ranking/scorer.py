@@ -1,4 +1,4 @@
-"""Lists for users and neighbours for items, by exact search in blocks of bounded memory."""
+"""Recommendation lists for users, by exact scoring in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScoredItems:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Ranks items for users at one moment; what does not depend on the user is worked out once."""
+    """Ranks items for users at one time; values that do not depend on the user are computed once."""
 
     weights: Weights
     blend: Blend
@@ -54,12 +54,12 @@ class Scorer:
 
     @cached_property
     def items(self) -> ItemState:
-        """The side of the items, which is the same for every user."""
+        """State of the items, which is the same for every user."""
         return ItemState(self.popularity, self.vectors @ self.weights.mean_vector, self.weights.is_cold)
 
     @cached_property
     def gone(self) -> Tensor:
-        """The rows of the items that are not available."""
+        """Rows of the items that are not available."""
         return torch.from_numpy(np.flatnonzero(~self.is_available))
 
     def rank(
@@ -72,11 +72,11 @@ class Scorer:
         trend: Floats | None = None,
         earlier: Earlier | None = None,
     ) -> RankedLists:
-        """The k best items for each of the users 0..n_users-1 of events; one without events gets what is known of nobody.
+        """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
-        now: when they ask, for all of them or each; where it is None, when a list made at as_of is usually looked at.
-        trend: trendiness of every event; by default every event counts as being as trendy as most were in training.
-        earlier: of every user; None where events are all that they did.
+        now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
+        trend: trendiness of every event; by default the mean trendiness in training.
+        earlier: earlier history of every user; None if events are complete.
         """
         parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier))
         names = ("item", "score", "probability", "because")
@@ -100,7 +100,7 @@ class Scorer:
     def score_blocks(
         self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
     ) -> Iterator[ScoredItems]:
-        """The scores of every item in blocks of users; -inf for what may not be shown."""
+        """The scores of every item in blocks of users; -inf for items that must not be shown."""
         now = self.as_of + LIST_DELAY_S if now is None else now
         n_items = len(self.is_available)
         offsets = offsets_of(events, n_users)
@@ -110,7 +110,7 @@ class Scorer:
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
         users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
         block = max(BLOCK_CELLS // n_items, 1)
-        for first in range(0, max(n_users, 1), block):  # also without users one block, which is empty
+        for first in range(0, max(n_users, 1), block):  # without users, one empty block
             part = slice(first, first + block)
             sequence = vectors[part] @ self.vectors.T
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
@@ -122,11 +122,11 @@ class Scorer:
             yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen)
 
     def _usual_trend(self, events: Events) -> Floats:
-        """The mean trendiness of training: says nothing about the user."""
+        """The mean trendiness in training for every event: neutral for the user."""
         return np.full(len(events), self.blend.trend[0], np.float32)
 
     def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
-        """For each recommended item the nearest of the user's last items, or -1 where the user does not care more than most."""
+        """For each recommended item, the nearest of the user's last items; -1 if the user's sequence score is not above the mean."""
         if not len(events):
             return np.full(best.shape, -1)
         back = stop[:, None] - 1 - np.arange(EXPLAINING_EVENTS)
@@ -144,7 +144,7 @@ class Scorer:
 
 
 def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
-    """The list for users nobody has met: one popularity, as a share of all events."""
+    """The list for unknown users: one popularity, as a share of all events."""
     share = np.where(is_available, popularity[:, column], -1.0)
     item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
     kept = share[item]
@@ -152,12 +152,12 @@ def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: i
 
 
 def best_popularity_column(blend: Blend) -> int:
-    """The popularity with the greatest weight for a user without history, of those with a memory of a day or more."""
+    """The popularity with the greatest weight for a user without history, among half-lives of a day or more."""
     return int(np.argmax((blend.mixture[0] + blend.mixture[1])[2 : len(HALF_LIVES_H)])) + 2
 
 
 def newly_popular_items(before: Floats, after: Floats, blend: Blend, n_most: int = 50, n_visible: int = 100, factor: float = 2.0) -> Ints:
-    """Items that most users could now see: among the n_visible most popular, and by the factor more so than before; at most n_most."""
+    """Items among the n_visible most popular whose popularity has risen by at least the factor; at most n_most, largest rise first."""
     mixture = torch.from_numpy(blend.mixture[0]).softmax(0).numpy()
     share = [features[:, : len(mixture)] @ mixture for features in (before, after)]
     rise = share[1] / np.maximum(share[0], 1e-12)

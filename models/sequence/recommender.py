@@ -17,13 +17,16 @@ SHORTEST_PERIOD_S, LONGEST_PERIOD_S = 60.0, 3e7
 
 
 def gap_features(gap: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape scales"]:
-    """Gaps in seconds on log scales of a minute, an hour, a day and a month; about 0 to 10 each, then divided by 10."""
+    """Gaps in seconds on log scales of a minute, an hour, a day and a month, divided by 10: each feature is about 0 to 1."""
     gap = gap.clamp_min(0).float()
     return torch.stack([torch.log1p(gap / scale) for scale in GAP_SCALES_S], dim=-1) / 10
 
 
 def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
-    """Dropout at a rate rounded to 1/256. On a CPU one random byte an element, drawn eight at a time: torch draws them one by one."""
+    """Dropout; on a CPU the rate is rounded to 1/256.
+
+    The CPU path uses one random byte per element and draws eight at a time, which is faster than torch.
+    """
     if not training or rate == 0 or x.device.type != "cpu":
         return F.dropout(x, rate, training)
     least = min(max(round(rate * 256), 1), 255)
@@ -33,13 +36,13 @@ def dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
 
 
 LEAST_LENGTH = 1e-6
-"""A shorter vector says nothing."""
+"""A shorter vector carries no information."""
 
 
 class ItemTower(nn.Module):
     """C = g(A): whitened text, a small head on it, and a learnt delta of bounded length.
 
-    An item without text starts from its delta alone; an item without events from its text alone.
+    An item without text starts from its delta only; an item without events uses its text only.
     """
 
     def __init__(self, text: Float[Tensor, "items dim"], config: RecommenderConfig, generator: torch.Generator) -> None:
@@ -57,15 +60,15 @@ class ItemTower(nn.Module):
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
 
     def forward(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
-        """Unit vectors of all items or of some rows; the zero vector for an item about which nothing is known.
+        """Unit vectors of all items or of the given rows; the zero vector for an item without text and delta.
 
-        The gradient of the deltas of some rows is sparse.
+        With `rows`, the gradient of the deltas is sparse.
         """
         text, delta = (self.text, self.delta) if rows is None else (self.text[rows], F.embedding(rows, self.delta, sparse=True))
         return F.normalize(self.whole(text, delta), dim=1, eps=LEAST_LENGTH)
 
     def whole(self, text: Float[Tensor, "items dim"], delta: Float[Tensor, "items dim"]) -> Float[Tensor, "items dim"]:
-        """Text, head and delta together, before they are brought to unit length."""
+        """Sum of text, head and bounded delta, before normalisation to unit length."""
         length = delta.norm(dim=1, keepdim=True)
         delta = delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
         has_text = text.abs().sum(1, keepdim=True) > 0
@@ -76,7 +79,7 @@ class Rotation(nn.Module):
     """Rotary phases: half of a head's planes turn with the order of the tokens, half with their time.
 
     Su et al. 2021, "RoFormer", eq. 34, with time as a second position. A query turns with the time at which the next event
-    is asked for, a key with the time of its event, so attention sees the distance in events and the gap in time of every
+    is predicted, a key with the time of its event, so attention sees the distance in events and the gap in time of every
     pair, without a matrix of pairs.
     """
 
@@ -91,7 +94,7 @@ class Rotation(nn.Module):
         self.register_buffer("by_time", 2 * math.pi / periods, persistent=False)
 
     def forward(self, time: Int[Tensor, "batch time"], origin: Int[Tensor, "batch 1"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Cosines and sines [batch, 1, time, planes] of tokens at some times, in seconds."""
+        """Cosines and sines [batch, 1, time, planes] of tokens at the given times, in seconds."""
         order = torch.arange(time.shape[1], device=time.device, dtype=torch.float64)[:, None] * self.by_order
         turned = (time - origin).double()[..., None] * self.by_time
         angle = torch.remainder(torch.cat([order.expand(len(time), -1, -1), turned], -1), 2 * math.pi).float()[:, None]
@@ -99,15 +102,15 @@ class Rotation(nn.Module):
 
 
 def rotate(x: Float[Tensor, "batch heads time dim"], cos: Tensor, sin: Tensor) -> Float[Tensor, "batch heads time dim"]:
-    """Each plane (of coordinates i and i + dim/2) turned by its phase."""
+    """Rotate each plane (coordinates i and i + dim/2) by its phase."""
     one, other = x.chunk(2, -1)
     return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, place: Int[Tensor, "batch asked"] | None = None) -> Float[Tensor, "batch heads asked dim"]:
-    """Causal attention of all tokens, or of those at some places, to what is not after them.
+    """Causal attention; queries are all tokens, or those at the positions `place`.
 
-    On a CPU by plain matrix products: the backward pass of torch's fused kernel takes several times as long there.
+    The CPU path uses plain matrix products: the backward pass of torch's fused kernel takes several times as long there.
     """
     heads, dim, order = q.shape[1], q.shape[3], torch.arange(k.shape[2], device=q.device)
     if q.device.type != "cpu":
@@ -139,7 +142,7 @@ class Block(nn.Module):
         happened: tuple[Tensor, Tensor],
         place: Int[Tensor, "batch asked"] | None = None,
     ) -> Float[Tensor, "batch asked dim"]:
-        """Causal; asked and happened are the phases of queries and of keys. place: the tokens that go on; None for all."""
+        """Causal; asked and happened are the phases of queries and keys. place: positions of the tokens to return; None for all."""
         dim, normed = x.shape[2], self.norm_attention(x)
         if place is None:
             q, k, v = (self._heads(part) for part in self.qkv(normed).chunk(3, -1))
@@ -151,7 +154,7 @@ class Block(nn.Module):
             asked = cos, sin
         attended = attend(rotate(q, *asked), rotate(k, *happened), v, place)
         x = x + dropout(self.out(attended.transpose(1, 2).flatten(2)), self.dropout, training=self.training)
-        hidden = F.relu(self.up(self.norm_forward(x))).square()  # So et al. 2021, "Primer": as good as GELU, and a fifth of its time
+        hidden = F.relu(self.up(self.norm_forward(x))).square()  # So et al. 2021, "Primer": as good as GELU in a fifth of the time
         return x + dropout(self.down(hidden), self.dropout, training=self.training)
 
     def _heads(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch heads time head_dim"]:
@@ -191,9 +194,9 @@ class Recommender(nn.Module):
     ) -> Float[Tensor, "batch asked dim"]:
         """The user vector after each token, already scaled for a dot product with `items`.
 
-        item, kind, event_time describe the token; query_time is when the next event happens (or is asked for).
-        Padding goes at the end: no token before it can see it. place: the tokens whose vectors are asked for, which spares the last
-        block all others; None for all.
+        item, kind, event_time describe the token; query_time is the time of the next event (or of the request).
+        Padding goes at the end, where causal attention hides it. place: positions of the tokens whose vectors are returned, so that
+        the last block computes no others; None for all.
         """
         config = self.config
         event = F.embedding(item, items) * math.sqrt(config.dim) + self.kind(kind)

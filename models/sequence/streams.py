@@ -12,16 +12,16 @@ from torch import Tensor
 from models.events import Events, Ints, Windows
 
 MOST_ASKED = 0.5
-"""Share of its tokens up to which a batch asks for the states of some alone."""
+"""Maximum share of tokens for which a batch requests the states of some tokens only."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens [batch, time] and what is asked of them; padding at the end of each row.
+    """Tokens [batch, time] and the states to compute; padding at the end of each row.
 
-    place: [batch, asked] the tokens whose states are asked for; None for all of them, which are cheaper than most.
-    rows: [batch, asked] the event that each state predicts, one past the user's last where the next event is asked for; is_target:
-    whether that prediction counts.
+    place: [batch, asked] positions of the tokens whose states are requested; None for all, which is cheaper than requesting most.
+    rows: [batch, asked] the event that each state predicts, one past the user's last event to predict the next one.
+    is_target: whether that prediction counts.
     """
 
     item: Tensor
@@ -38,19 +38,19 @@ class Batch:
 
 
 def padded_length(length: int, longest: int) -> int:
-    """The length that a batch is padded to: eight of each octave, the longest of all as it is.
+    """The length to which a batch is padded: one of eight lengths per octave, at most `longest`.
 
-    Kernels for matrix products are made for each shape. Batches of any length have so many shapes that kernels are made
-    again and again, and kept: a third of a step's time, and gigabytes.
+    Libraries create and cache a matrix-product kernel for each shape. With unrestricted lengths, this takes a third of a
+    step's time and gigabytes of memory.
     """
     step = 1 << max(int(length).bit_length() - 4, 0)
     return min(-(-length // step) * step, longest)
 
 
 def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 0) -> Batch:
-    """The batch of some windows; a window may end one past a user's last event, which asks for the next event at `now`.
+    """The batch of the given windows; a window that ends one past a user's last event predicts the next event at `now`.
 
-    now: one moment for all windows, or one a window.
+    now: one time for all windows, or one per window.
     """
     start, begin, stop = windows.start[which], windows.target[which], windows.stop[which]
     time = padded_length(int((stop - start).max()), int(windows.length.max()))
@@ -84,7 +84,7 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
 
 
 def bucket_by_length(length: Ints, batch_events: int, rng: np.random.Generator | None = None) -> Iterator[Ints]:
-    """Groups of windows of like length, each of at most batch_events tokens with padding; shuffled where a generator is given."""
+    """Groups of windows of similar length, each at most batch_events tokens including padding; shuffled if a generator is given."""
     noise = rng.random(len(length)) if rng is not None else np.zeros(len(length))
     order = np.lexsort((noise, length))
     ordered = length[order]

@@ -1,4 +1,4 @@
-"""U = f(L): the states of users, at the events of their streams or at the moment of asking."""
+"""U = f(L): user states, at the events of their streams or at the time of a request."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def user_vectors(
 
 
 def embed_items(model: Recommender, events: Events) -> tuple[Tensor, Tensor | None]:
-    """Vectors [rows, dim] of the items of the events, and each item's row in them; of all items, and None, where events are many.
+    """Vectors [rows, dim] of the items that occur in the events, and the row of each item; with many events, all items and None.
 
-    A history names a few of a hundred thousand items: the vectors of all would take a hundred times as long as the rest.
+    A history contains few of a hundred thousand items: the vectors of all would take a hundred times as long as the rest.
     """
     if len(events) >= events.n_items:
         return model.items(), None
@@ -48,7 +48,7 @@ def embed_items(model: Recommender, events: Events) -> tuple[Tensor, Tensor | No
 
 
 def target_vectors(model: Recommender, events: Events, rows: Ints) -> Tensor:
-    """User vectors [rows, dim] at the time of each (sorted) row, from what came before it."""
+    """User vectors [rows, dim] at the time of each (sorted) row, computed from the events before it."""
     windows = target_windows(events, rows, model.config.max_events)
     vectors, covered = user_vectors(model, events, windows)
     return vectors[torch.from_numpy(np.searchsorted(covered, rows))]
@@ -60,7 +60,7 @@ def vectors_at(model: Recommender, events: Events, start: Ints, stop: Ints, now:
     times = np.broadcast_to(now, len(start))
     out = torch.empty(len(start), model.config.dim)
     has = stop > start
-    if not has.all():  # one moment serves all: the start token has no gap to the moment of asking
+    if not has.all():  # one time serves all: the start token has no gap to the time of the request
         lone = events if len(events) else Events(zero, zero, zero, zero, np.ones(1, np.float32), 1, events.n_items, events.n_kinds)
         out[torch.from_numpy(~has)] = user_vectors(model, lone, Windows(zero, zero, zero + 1))[0][:1]
     if has.any():

@@ -1,4 +1,4 @@
-"""A trained sequence model, with what ranking needs to know of it."""
+"""A trained sequence model with the data that ranking needs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 from models.sequence.recommender import Recommender
 
 LIST_DELAY_S = 60
-"""How old a list usually is when a user looks at it: a minute's work."""
+"""Usual age in seconds of a list when a user looks at it: the duration of a minute run."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained sequence model and what the blend needs to know of it: mean user vector, items it never saw in training."""
+    """A trained sequence model, its mean user vector, and a mask of the items without training events."""
 
     model: Recommender
     mean_vector: Tensor
     is_cold: Tensor
 
     def item_vectors(self) -> Tensor:
-        """C, float32 [items, dim] on the CPU; worked out once, as weights do not change."""
+        """C, float32 [items, dim] on the CPU; computed once, as weights do not change."""
         return self._item_vectors
 
     @cached_property

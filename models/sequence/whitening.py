@@ -1,4 +1,4 @@
-"""Text vectors made round: the few directions that all texts share would otherwise drown the rest."""
+"""Whitening of text vectors: the few directions that all texts share would otherwise dominate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.events import Floats
 
 @dataclass(frozen=True)
 class Whitening:
-    """A centre [text_dim] and a projection [text_dim, dim]; found once, applied to every later text."""
+    """A centre [text_dim] and a projection [text_dim, dim]; fitted once, applied to every later text."""
 
     centre: Floats
     projection: Floats
@@ -21,7 +21,7 @@ class Whitening:
     def fit(text: Floats, dim: int, fit_on: NDArray[np.bool_], shrinkage: float = 0.1) -> Whitening:
         """The `dim` strongest directions of the rows of `fit_on` that have text, each scaled by its shrunk deviation.
 
-        All rows with text serve where those are fewer than two.
+        If there are fewer than two such rows, the fit uses all rows with text.
         """
         has_text = np.abs(text).sum(1) > 0
         known = has_text & fit_on if (has_text & fit_on).sum() > 1 else has_text

@@ -1,4 +1,4 @@
-"""A simulated shop whose truth is known: interests that drift, browsing with a direction, launches, trends, searches."""
+"""A simulated shop with known truth: drifting interests, directed browsing, launches, trends, searches."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 DAY = 86_400.0
-SERIES = 4  # items of one make and size: one for each noun of the leaf
+SERIES = 4  # number of items of one make and size, one per noun of the leaf
 LONG_SLOTS = 4
 SLOT_SHARES = np.array([0.28, 0.16, 0.08, 0.04, 0.30, 0.14])  # four long interests, then two short ones
 DEVICES = ("phone", "laptop", "tablet")
 
 
 class ShopConfig(BaseModel):
-    """How large the shop is and how restless its users are."""
+    """Size of the shop, and how fast the interests of its users change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     n_users: PositiveInt = Field(1000, description="Users who ever come")
@@ -43,17 +43,17 @@ class ShopConfig(BaseModel):
 
     @property
     def n_seconds(self) -> float:
-        """From the start to the end."""
+        """Seconds from the start to the end."""
         return (self.end - self.start).total_seconds()
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What no model is told.
+    """The ground truth, which models do not see.
 
     interests: user_id, since, until, horizon (long or short), leaf, probability: the chance that a session starts in
     the leaf during [since, until); the probabilities of one user and window add up to 1.
-    items: item_id, leaf, next_item_id: where browsing goes on to most often.
+    items: item_id, leaf, next_item_id: the most frequent next item in browsing.
     """
 
     interests: pl.DataFrame
@@ -62,7 +62,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Shop:
-    """Tables as `minutehand ingest` takes them, and the truth behind them."""
+    """Tables in the format of `minutehand ingest`, and the truth behind them."""
 
     items: pl.DataFrame
     events: pl.DataFrame
@@ -71,7 +71,7 @@ class Shop:
 
 @dataclass(frozen=True)
 class _Stock:
-    """Items, those of one leaf next to each other in the order of browsing; times in seconds since the start."""
+    """Items, grouped by leaf in the order of browsing; times in seconds since the start."""
 
     leaves: list[Leaf]
     leaf: Ints
@@ -95,7 +95,7 @@ class _People:
 
 @dataclass(frozen=True)
 class _Trends:
-    """Bursts of a few days: a leaf that everyone looks at, and its one item."""
+    """Trends of a few days: a popular leaf, and one popular item in it."""
 
     leaf: Ints
     item: Ints
@@ -104,7 +104,7 @@ class _Trends:
 
 
 def simulate(config: ShopConfig, seed: int) -> Shop:
-    """A shop of that size. The same config and seed give the same shop, row by row."""
+    """Simulate a shop. The same config and seed give the same shop, row by row."""
     stock_rng, words_rng, people_rng, trend_rng, walk_rng = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(5))
     stock = _stock(config, stock_rng)
     items = _items(config, stock, words_rng)
@@ -115,7 +115,7 @@ def simulate(config: ShopConfig, seed: int) -> Shop:
 
 
 def _stock(config: ShopConfig, rng: np.random.Generator) -> _Stock:
-    """Items dealt to the leaves: every leaf has some, a few have more."""
+    """Items distributed over the leaves; no leaf is empty, and sizes vary."""
     known = leaves()
     n_leaves = max(min(len(known), config.n_items // SERIES), 1)
     chosen = [known[row * len(known) // n_leaves] for row in range(n_leaves)]
@@ -133,7 +133,7 @@ def _stock(config: ShopConfig, rng: np.random.Generator) -> _Stock:
 
 
 def _items(config: ShopConfig, stock: _Stock, rng: np.random.Generator) -> pl.DataFrame:
-    """The catalogue: items of one leaf come in series, a make and a size through all nouns of the leaf."""
+    """The catalogue: each leaf has series of items, one item per noun for a make and a size."""
     rows = []
     for row, leaf_number in enumerate(stock.leaf):
         leaf, position = stock.leaves[leaf_number], int(row - stock.first[leaf_number])
@@ -149,7 +149,7 @@ def _items(config: ShopConfig, stock: _Stock, rng: np.random.Generator) -> pl.Da
 
 
 def _describe(leaf: Leaf, position: int, rng: np.random.Generator) -> dict[str, object]:
-    """The words of one item. Makes and sizes step together; as their numbers share no divisor, every pair comes up once."""
+    """The texts of one item. Makes and sizes advance together; as their counts are coprime, every pair occurs once."""
     series, noun = position // SERIES, leaf.nouns[position % SERIES]
     make, size = leaf.makes[series % len(leaf.makes)], leaf.sizes[(series + len(leaf.name)) % len(leaf.sizes)]
     variant = series // (len(leaf.makes) * len(leaf.sizes))
@@ -173,7 +173,7 @@ def _describe(leaf: Leaf, position: int, rng: np.random.Generator) -> dict[str, 
 
 
 def _people(config: ShopConfig, n_leaves: int, rng: np.random.Generator) -> _People:
-    """Users who arrive until the end, whose activity is heavy-tailed and whose interests change period by period."""
+    """Users with heavy-tailed activity, whose interests change by period; new users arrive until the end."""
     n, n_periods = config.n_users, int(np.ceil(config.n_days / config.drift_days)) + 1
     arrival = np.where(rng.random(n) < 0.6, 0, rng.integers(0, config.n_days, n))
     activity = rng.lognormal(0, 0.9, n)
@@ -190,7 +190,7 @@ def _people(config: ShopConfig, n_leaves: int, rng: np.random.Generator) -> _Peo
             before = slots[:, period - 1]
             keeps_long = rng.random((n, LONG_SLOTS)) >= config.long_change
             fresh[:, :LONG_SLOTS] = np.where(keeps_long, before[:, :LONG_SLOTS], fresh[:, :LONG_SLOTS])
-            goes_on = rng.random(n) < 0.5  # one short interest leads to the next
+            goes_on = rng.random(n) < 0.5  # a short interest may lead to the neighbouring leaf
             fresh[:, LONG_SLOTS] = np.where(goes_on, (before[:, LONG_SLOTS] + 1) % n_leaves, fresh[:, LONG_SLOTS])
         slots[:, period] = fresh
     names = [f"{FIRST_NAMES[user % len(FIRST_NAMES)]}-{user + 1:04d}" for user in range(n)]
@@ -207,7 +207,7 @@ def _trends(config: ShopConfig, stock: _Stock, rng: np.random.Generator) -> _Tre
 def _events(
     config: ShopConfig, stock: _Stock, people: _People, trends: _Trends, items: pl.DataFrame, seed: int, rng: np.random.Generator
 ) -> pl.DataFrame:
-    """All sessions at once, step by step: each is a walk over items that remembers its leaf and its last item."""
+    """Events of all sessions, simulated together step by step; each session is a walk that keeps its leaf and last item."""
     user, now = _session_starts(config, people, rng)
     n_steps = np.minimum(rng.geometric(0.21, len(user)), 25)
     device = rng.choice(len(DEVICES), size=config.n_users, p=[0.55, 0.35, 0.10])
@@ -242,7 +242,7 @@ _RAW_EVENT = {"session": pl.Int64, "seconds": pl.Float64, "item": pl.Int64, "wor
 
 
 def _session_starts(config: ShopConfig, people: _People, rng: np.random.Generator) -> tuple[Ints, Floats]:
-    """(user, seconds since the start) of every session; most come in the evening, some at noon."""
+    """(user, seconds since the start) of every session; most start in the evening, some at noon."""
     days_here = config.n_days - people.arrival_day
     user = np.repeat(np.arange(config.n_users), np.maximum(rng.poisson(people.rate * days_here), 1))
     day = people.arrival_day[user] + np.floor(rng.random(len(user)) * days_here[user])
@@ -264,9 +264,9 @@ def _next_leaf(
     step: int,
     rng: np.random.Generator,
 ) -> tuple[Mask, Ints]:
-    """(whether the walk goes on to the next item, the leaf it is in then).
+    """(whether the walk continues to the next item, its new leaf).
 
-    A session starts where the user's interests or a trend lead; who has bought goes on to the neighbouring leaf.
+    A session starts in a leaf of the user's interests or of a trend; after a purchase it often moves to the neighbouring leaf.
     """
     period = np.floor((time + people.phase[user]) / (config.drift_days * DAY)).astype(np.int64)
     period = np.minimum(period, people.slot_leaf.shape[1] - 1)  # a session may outlast the last day
@@ -285,7 +285,7 @@ def _next_leaf(
 
 
 def _successor(stock: _Stock, item: Ints) -> Ints:
-    """The item after each in its leaf, the first one after the last."""
+    """The next item in the leaf of each item; the first follows the last."""
     leaf = stock.leaf[item]
     return stock.first[leaf] + (item - stock.first[leaf] + 1) % stock.size[leaf]
 
@@ -295,7 +295,7 @@ def _on_sale(stock: _Stock, item: Ints, time: Floats) -> Mask:
 
 
 def _pick(stock: _Stock, trends: _Trends, leaf: Ints, time: Floats, rng: np.random.Generator) -> Ints:
-    """An item on sale in each leaf, by appeal; launches of the last days and items of a trend are sought after."""
+    """A random item on sale in each leaf, weighted by appeal; recent launches and trending items weigh more."""
     column = np.arange(int(stock.size.max()))
     item = np.minimum(stock.first[leaf][:, None] + column, len(stock.leaf) - 1)
     age_days = np.maximum(time[:, None] - stock.launched[item], 0) / DAY
@@ -318,7 +318,7 @@ def _as_events(
     seed: int,
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """The walks as a table of events in the order of time."""
+    """The walks as a table of events in order of time."""
     words = [word for leaf in stock.leaves for word in (leaf.name.lower(), *leaf.nouns, *leaf.uses)]
     per_leaf = len(words) // len(stock.leaves)
     owner = user[walked["session"].to_numpy()]
@@ -349,7 +349,7 @@ def _as_events(
 
 
 def _interests(config: ShopConfig, stock: _Stock, people: _People) -> pl.DataFrame:
-    """Truth.interests: slots that name the same leaf added up."""
+    """Truth.interests: the probabilities of slots with the same leaf are added."""
     user, period, slot = (index.ravel() for index in np.indices(people.slot_leaf.shape))
     since = np.maximum(period * config.drift_days * DAY - people.phase[user], 0)
     until = np.minimum((period + 1) * config.drift_days * DAY - people.phase[user], config.n_days * DAY)

@@ -1,4 +1,4 @@
-"""The words of the simulated shop: departments, categories, leaves, and what their items are called."""
+"""The vocabulary of the simulated shop: departments, categories, leaves, and words for their items."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ Picture books | bedtime book, animal book, counting book, fairy tale book | read
 
 
 def leaves() -> list[Leaf]:
-    """Every leaf of the shop, those of one category next to each other."""
+    """Every leaf of the shop, grouped by category."""
     found: list[Leaf] = []
     for line in _WORDS.strip().splitlines():
         fields = [field.strip() for field in line.removeprefix("#").split("|")]

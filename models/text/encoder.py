@@ -1,4 +1,4 @@
-"""The language model that turns text into vectors: items, queries and free words end in one space."""
+"""The language model that turns texts, such as item descriptions and queries, into vectors of one space."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ HUB_FILES_LEFT_OUT = ["onnx/*", "openvino/*"]
 
 
 class EncoderError(UserError):
-    """The encoder cannot be had, or is not what it should be; the message says what to do."""
+    """The encoder is unavailable or invalid; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class EncoderFiles:
-    """Where an encoder lies and what identifies it, known without loading any weights."""
+    """Location and identity of an encoder, known without loading its weights."""
 
     name: str
     folder: Path
@@ -47,7 +47,7 @@ class EncoderFiles:
 
     @property
     def key(self) -> str:
-        """Name and fingerprint: what features.item_embeddings calls the encoder."""
+        """Name and fingerprint: the encoder key in features.item_embeddings."""
         return f"{self.name}@{self.fingerprint}"
 
 
@@ -72,7 +72,7 @@ class Encoder:
         A text gets the same vector alone and among others, up to the rounding of bfloat16.
         """
         tokens = self._tokenize(texts)
-        longest_first = np.argsort([-len(ids) for ids in tokens], kind="stable")  # equal lengths together: little padding
+        longest_first = np.argsort([-len(ids) for ids in tokens], kind="stable")  # similar lengths share a batch: little padding
         batches = [longest_first[start : start + self.batch_size] for start in range(0, len(tokens), self.batch_size)]
         vectors = np.empty((len(tokens), self.dim), dtype=np.float32)
         for rows in track(batches, f"encoding {len(tokens):,} texts", **_bar(progress)):
@@ -85,7 +85,7 @@ class Encoder:
         if not texts:
             return []
         encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_tokens, return_attention_mask=False)
-        nothing = [self._tokenizer.pad_token_id or 0]  # an empty text, where the tokenizer adds no marks of its own
+        nothing = [self._tokenizer.pad_token_id or 0]  # for an empty text, if the tokenizer adds no special tokens
         return [ids or nothing for ids in encoded["input_ids"]]
 
     @torch.inference_mode()
@@ -101,9 +101,9 @@ class Encoder:
 def load_encoder(config: EncoderConfig, device: torch.device) -> Encoder:
     """The encoder, ready to use. Reads safetensors only and runs no code that comes with a model.
 
-    Raises EncoderError where it cannot be had, or where the bundled weights are not the known ones.
+    Raises EncoderError if it is unavailable, or if the bundled weights have an unexpected hash.
     """
-    from transformers import AutoModel, AutoTokenizer  # two seconds, which a night with nothing to encode does not pay
+    from transformers import AutoModel, AutoTokenizer  # takes two seconds, which a night with nothing to encode saves
     from transformers.utils import logging
 
     files = find_encoder(config)
@@ -124,7 +124,7 @@ def load_encoder(config: EncoderConfig, device: torch.device) -> Encoder:
 
 
 def find_encoder(config: EncoderConfig) -> EncoderFiles:
-    """Where the configured encoder lies and what identifies it; fetches a hub model that is not on this machine yet."""
+    """Location and identity of the configured encoder; downloads a hub model that is not on this machine yet."""
     folder = bundled_folder() if config.name == BUNDLED else _local_folder(config.name) or _hub_folder(config.name)
     for needed in ("config.json", "*.safetensors"):
         if not any(folder.glob(needed)):
@@ -141,7 +141,7 @@ def find_encoder(config: EncoderConfig) -> EncoderFiles:
 
 
 def bundled_folder() -> Path:
-    """The folder of the default encoder's files, found without importing the package that brings them."""
+    """The folder of the default encoder's files, found without importing its package."""
     spec = find_spec(BUNDLED_PACKAGE)
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / "model" / WEIGHTS).exists():
@@ -153,7 +153,7 @@ def bundled_folder() -> Path:
 
 
 def check_weights(folder: Path) -> None:
-    """Raise EncoderError unless the weights in the folder are exactly the known ones."""
+    """Raises EncoderError unless the weights in the folder have the expected hash."""
     found = _hash([folder / WEIGHTS])
     if found != BUNDLED_SHA256:
         raise EncoderError(
@@ -170,7 +170,7 @@ def _local_folder(name: str) -> Path | None:
 
 
 def _hub_folder(name: str) -> Path:
-    """The folder of a hub model: from this machine where it is complete, else fetched."""
+    """The folder of a hub model: the local copy if it is complete, otherwise a download."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -206,7 +206,7 @@ def _pooling(folder: Path) -> Literal["mean", "cls"]:
 
 
 def _hash(files: Sequence[Path]) -> str:
-    """One sha256 over the contents; of a single file it is that file's own."""
+    """One sha256 over the concatenated contents of the files."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -216,7 +216,7 @@ def _hash(files: Sequence[Path]) -> str:
 
 
 def _token_limit(wanted: int, tokenizer: Any, model: Any) -> int:
-    """The wanted length, but no longer than what the model can place."""
+    """The wanted length, limited to the positions of the model."""
     positions = getattr(model.config, "max_position_embeddings", None) or wanted
     return int(min(wanted, tokenizer.model_max_length, positions))
 

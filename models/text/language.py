@@ -1,4 +1,4 @@
-"""Whether an encoder that knows English alone is given texts of another language; light to import."""
+"""Warning if an English-only encoder gets texts in another language; light to import."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import cache
 
 MULTILINGUAL = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
 ENGLISH_ALONE = re.compile(r"(?:.*/)?(?:all-(?:minilm|mpnet|distilroberta)-.*|.*-en(?:-.*)?)/?", re.IGNORECASE)
-"""Names of encoders, or ends of paths to them, that say so: the family of the bundled one, and what is called -en."""
+"""Names or path ends of English-only encoders: the family of the bundled encoder, and names with -en."""
 COMMON = 0.1
-"""Share of the texts from which on a language is told of."""
+"""Minimum share of texts in another language for a warning."""
 FEWEST = 3
-"""Texts that a language of Latin letters is told by at least."""
+"""Minimum number of texts for a warning about a language in Latin letters."""
 SCRIPTS = {
     "CJK": "in Chinese characters",
     "HIRAGANA": "in Japanese",
@@ -27,12 +27,12 @@ LATIN = {
     "French": frozenset(["le", "les", "des", "du", "et", "pour", "avec", "une", "dans", "sur", "aux"]),
     "Spanish": frozenset(["el", "los", "las", "del", "con", "para", "una", "y", "por", "en"]),
 }
-"""Words that hardly a longer text does without, and that English has not."""
+"""Words that are common in longer texts of the language and do not exist in English."""
 WORD = re.compile(r"[^\W\d_]+")
 
 
 def language_warning(encoder: str, texts: Sequence[str]) -> str | None:
-    """What to do about texts that the encoder of that name does not know, in one line; None where there is no reason to think so."""
+    """One line that names the foreign language and the remedy; None if the encoder is likely to know the texts."""
     found = foreign_script(texts) if ENGLISH_ALONE.fullmatch(encoder) else None
     if found is None:
         return None
@@ -44,7 +44,7 @@ def language_warning(encoder: str, texts: Sequence[str]) -> str | None:
 
 
 def foreign_script(texts: Sequence[str]) -> tuple[str, float] | None:
-    """How texts that are not English are written, and their share of those with letters; None where they are few or in doubt."""
+    """Script or language of the non-English texts, and their share; None if they are few or ambiguous."""
     scripts = [script for text in texts if (script := _script_of(text))]
     others = Counter(script for script in scripts if script != "LATIN")
     n_others = others.total()
@@ -62,9 +62,9 @@ def foreign_script(texts: Sequence[str]) -> tuple[str, float] | None:
 
 
 def _script_of(text: str) -> str | None:
-    """The script of most letters, by the first word of their names in Unicode; None for a text without letters.
+    """The script of most letters, by the first word of their Unicode names; None for a text without letters.
 
-    Letters that are others in disguise, such as mathematical bold ones, count as those.
+    Compatibility variants, such as mathematical bold letters, count as the plain letters.
     """
     counts = Counter(script for letter in unicodedata.normalize("NFKC", text) if (script := _script(letter)))
     return counts.most_common(1)[0][0] if counts else None

@@ -22,10 +22,9 @@ def fit_blend(
     max_iterations: int = 60,
     importance: Tensor | None = None,
 ) -> Blend:
-    """The blend under which the targets are most likely among their candidates, from `start` and held near the anchor (or start).
+    """The blend under which the targets are most likely among their candidates, found from `start` and pulled to the anchor (or start).
 
-    Events whose item is no candidate would be missed under any blend, and are left out: what decides over a list is
-    the order among the items that could be on it. importance: [events] how much each counts; all the same where it is not given.
+    Events whose item is no candidate are left out, as every blend would miss them. importance: [events] weights; equal by default.
     """
     hit = candidates.is_target.any(1)
     if not hit.any():

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy over the whole catalogue without ever holding the logits of a batch."""
+"""Softmax cross-entropy over the whole catalogue, computed without storing all logits of a batch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 CACHED_CELLS = 2_500_000
 ROWS = 64
-"""Chunks have a multiple of as many rows, so that there are few shapes to make kernels for."""
+"""The number of rows of a chunk is a multiple of this, so that kernels are compiled for few shapes."""
 LEAST_MASS, MOST_MASS = 1e-20, 1e20
-"""While every row's exponentials have a sum between these, they are exact; else each row is shifted by its highest logit."""
+"""If the sum of exponentials of any row is outside these bounds, each row is shifted by its highest logit."""
 
 
 class _CatalogCrossEntropy(torch.autograd.Function):
-    """Computes the gradients chunk by chunk on the way forward: three matrix products a chunk, memory for one chunk.
+    """The forward pass computes the gradients chunk by chunk: three matrix products per chunk, memory for one chunk.
 
-    The gradient of a row's logits is its softmax less one at the target. The softmax is never formed: its scale is
-    multiplied into the rows of the queries, and the target is a gather and a scatter of one vector a row.
+    The gradient of a row's logits is its softmax minus one at the target. The softmax itself is never computed: its scale is
+    multiplied into the query rows, and the target is a gather and a scatter of one vector per row.
     """
 
     @staticmethod
@@ -62,7 +62,7 @@ class _CatalogCrossEntropy(torch.autograd.Function):
 
 
 def logits_per_block(device: torch.device) -> int:
-    """How many logits to hold at a time, of which there are up to four copies of at most four bytes."""
+    """Number of logits in memory at a time; up to four copies of at most four bytes each exist."""
     return torch.cuda.mem_get_info(device)[0] // 32 // 16 if device.type == "cuda" else CACHED_CELLS
 
 
@@ -77,9 +77,9 @@ def catalog_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Weighted mean of -log softmax(queries . items + prior[slot])[target].
 
-    The prior may be any number, in the type of the queries, and receives no gradient; -inf takes an item out of the softmax.
-    chunk_cells bounds the logits held at a time: by default what stays in the cache of a common processor, or a 32nd of a card's free
-    memory.
+    The prior has the type of the queries and receives no gradient; -inf excludes an item from the softmax.
+    chunk_cells limits the logits in memory at a time: by default they fit into the cache of a common processor, or into a 32nd of a
+    card's free memory.
     """
     chunk = max((chunk_cells or logits_per_block(items.device)) // len(items) // ROWS, 1) * ROWS
     loss = _CatalogCrossEntropy.apply(queries, items, target, weight, prior, slot, chunk)  # type: ignore[no-untyped-call]

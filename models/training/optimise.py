@@ -1,4 +1,4 @@
-"""Smooth problems of a few parameters."""
+"""Minimisation of smooth functions of a few parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, max_iterations: int = 30) -> Tensor:
     """The parameters near `start` that minimise a smooth function, by L-BFGS.
 
-    Not torch's own: to make one of its optimizers imports torch._dynamo, more than a second in each minute.
+    scipy is used, because creating a torch optimizer imports torch._dynamo, which takes over a second in each minute run.
     """
 
     def value_and_gradient(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from models.training.optimise import minimise
 def fit_prior(events: Events, slots: Slots, max_cells: int = 20_000_000) -> Floats:
     """The parameters under which the given events are most likely, each predicted from the beginning of its slot.
 
-    The newest slots that fit into max_cells (slot x item x feature) are used. Where there are no events, an even mixture.
+    The fit uses the newest slots that fit into max_cells (slot x item x feature). Without events, the mixture is uniform.
     """
     origin = torch.zeros(N_PARAMETERS)
     origin[N_SHARES] = 1.0

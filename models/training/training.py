@@ -1,4 +1,4 @@
-"""Training of the sequence model: epochs over windows, judged on the events of a later period."""
+"""Training of the sequence model: epochs over windows, judged on validation events."""
 
 from __future__ import annotations
 
@@ -22,39 +22,38 @@ from models.training.loss import ROWS, catalog_cross_entropy
 
 log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
-"""Share of the best validation NDCG that an epoch has to add for training to go on beyond the patience."""
+"""Minimum relative gain of validation NDCG with which an epoch resets the patience."""
 N_SAMPLED_ITEMS = 4_000
-"""How many items are drawn for a step that scores a sample; a catalogue of at most twice as many is always scored in full."""
+"""Number of items drawn in a step with sampling; catalogues of up to twice this size are always scored in full."""
 
 ENOUGH_EPOCHS = 4.0
-"""While the budget holds this many epochs of steps that score all items, they do; else a step scores a sample."""
+"""Training steps score all items if the time budget allows this many epochs; otherwise they score a sample."""
 
 N_TIMED_STEPS = 4
-"""Steps on a copy of the model that tell how long an epoch takes that scores all items; the first warms up."""
+"""Number of steps on a copy of the model that estimate the duration of an epoch with all items; the first one is warm-up."""
 DELTA_RATE = 2.0
-"""How much faster the deltas of items learn than all other weights."""
+"""Learning rate of item deltas relative to all other weights."""
 CARD_TIMES, CARD_STEPS, CARD_SHARE = 16, 400, 0.25
-"""On a CUDA card a step sees up to so many times batch_events, while an epoch keeps so many steps; it takes at most such a share of the
-free memory."""
+"""Limits of the step size on a CUDA card: maximum multiple of batch_events, minimum steps per epoch, maximum share of the free memory."""
 PROBE_STEPS = 10
-"""Steps after which the epochs that fit into the budget are planned for the first time."""
+"""Number of steps after which the number of epochs is first planned from the time budget."""
 OnEpoch = Callable[[int, float, float | None, float], None]
 """Called after each epoch with its number, loss, validation NDCG@10 if judged, and seconds."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which items a step scores where the catalogue is too large for all of them: those of its batch, and some drawn evenly.
+    """The items that a step scores if the catalogue is too large: the items of its batch, and a uniform sample.
 
-    Mixed negatives (Yang et al. 2020). Of the items of the batch each is there for certain and counts once; another counts as often as
-    its chance to be drawn asks for (log Q, Bengio and Senecal 2008). So the sum over the catalogue is estimated without bias for any batch.
+    Mixed negatives (Yang et al. 2020). Items of the batch are always included and have weight 1. Other items have the inverse of their
+    inclusion probability as weight (log Q, Bengio and Senecal 2008). So the estimate of the sum over the catalogue is unbiased.
     """
 
     n_items: int
     n_drawn: int
 
     def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows that a batch of these items [any shape] is scored on, ascending, and the log chance of each to be there."""
+        """Ascending item rows to score for a batch with these items [any shape], and the log inclusion probability of each."""
         is_certain = torch.zeros(self.n_items, dtype=torch.bool, device=item.device).index_fill_(0, item.flatten(), True)
         is_there = is_certain.index_fill(0, torch.randint(self.n_items, (self.n_drawn,), device=item.device), True)
         rows = is_there.nonzero().flatten()
@@ -64,9 +63,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Offsets:
-    """What is added to the logits of a training event: the log prior of its slot, -inf for items yet to come.
+    """Offsets of the logits of training events: the log prior of each slot, -inf for items that do not exist yet.
 
-    sampling: how items are drawn where a step does not score all.
+    sampling: how a step samples items; None if it scores all.
     """
 
     prior: Tensor
@@ -76,9 +75,9 @@ class Offsets:
 
 @dataclass
 class Curve:
-    """One row per epoch; and by parameter, what AdamW's mean of squared gradients was in the end.
+    """Training curve, one value per epoch; squares: AdamW's final mean of squared gradients by parameter.
 
-    share: of the last epoch, how much was trained; below 1 where there was no time for a single one.
+    share: completed share of the last epoch; below 1 if time ran out in the first one.
     """
 
     share: float = 1.0
@@ -89,27 +88,27 @@ class Curve:
 
     @property
     def points(self) -> tuple[list[float], list[float | None]]:
-        """Loss and validation NDCG@10 of every epoch; None where it was not judged."""
+        """Loss and validation NDCG@10 of every epoch; None if an epoch was not judged."""
         return self.loss, [*self.validation, *[None] * (len(self.loss) - len(self.validation))]
 
     @property
     def best_epoch(self) -> int:
-        """Counted from 1; 0 if no epoch was judged."""
+        """Number of the best epoch, counted from 1; without validation, the last one."""
         return int(np.argmax(self.validation)) + 1 if self.validation else len(self.loss)
 
     @property
     def n_epochs(self) -> float:
-        """How many epochs were trained."""
+        """Number of trained epochs, the last one possibly in part."""
         return len(self.loss) - 1 + self.share if self.loss else 0.0
 
     @property
     def n_best(self) -> float:
-        """For how many epochs the weights that were kept were trained."""
+        """Number of epochs behind the weights that were kept."""
         return self.share if self.share < 1 else float(self.best_epoch)
 
     @property
     def last_gain(self) -> int:
-        """The last epoch that was better than all before it by more than noise; counted from 1."""
+        """The last epoch that beat all earlier ones by at least LEAST_GAIN; counted from 1."""
         best, last = 0.0, 0
         for epoch, value in enumerate(self.validation, start=1):
             if value > best * (1 + LEAST_GAIN):
@@ -118,9 +117,9 @@ class Curve:
 
 
 def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int, free_bytes: int | None) -> int:
-    """How many events a step sees: batch_events, and more on a card with free_bytes, which a small step leaves idle.
+    """Number of events per step: batch_events, and more on a card with free_bytes, which small steps would leave idle.
 
-    It grows with the data, not at the cost of steps: few data learn no worse on a card than on a CPU.
+    The size grows with the data, so that an epoch keeps enough steps: small data sets train as well on a card as on a CPU.
     """
     if free_bytes is None:
         return config.batch_events
@@ -130,9 +129,9 @@ def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int
 
 
 def choose_sampling(model: Recommender, events: Events, offsets: Offsets, config: TrainConfig, *, seed: int) -> Sampling | None:
-    """How a training samples the catalogue; None where config.minutes hold ENOUGH_EPOCHS in which each step scores all of it.
+    """How training samples the catalogue; None if config.minutes allow ENOUGH_EPOCHS with all items.
 
-    A step of a few epochs over everything learns less than many epochs over samples, which cost a little accuracy each.
+    Few epochs with all items learn less than many epochs with samples, which cost a little accuracy each.
     """
     n_items, windows = len(model.items.delta), training_windows(events, model.config.max_events)
     if n_items <= 2 * N_SAMPLED_ITEMS or not len(windows):
@@ -164,13 +163,12 @@ def train(
     judge: Callable[[Recommender], float] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Curve:
-    """Fit the model to the events in place; with a judge, keep the weights of the best epoch and stop when none follows.
+    """Train the model in place; with a judge, keep the weights of the best epoch and stop early.
 
-    n_epochs fixes the number of epochs (the refit on all events); otherwise as many are planned as config.minutes hold, at
-    most config.max_epochs, and training ends early where no gain has come for config.patience epochs or a fifth of the plan.
-    Where they do not hold one epoch, that one ends when they are over, unjudged: a part of the windows, drawn evenly, was seen then.
-    The learning rate warms up over the first steps and falls as a cosine over the plan. Without events the model stays as
-    it is.
+    n_epochs fixes the number of epochs (for the refit on all events). Otherwise the plan has as many epochs as fit into
+    config.minutes, at most config.max_epochs, and training stops after config.patience epochs or a fifth of the plan without
+    a gain. If not even one epoch fits, it stops when the time is over, after a random part of the windows, and is not judged.
+    The learning rate warms up over the first steps and then follows a cosine over the plan. Without events this is a no-op.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -181,13 +179,13 @@ def train(
     planned: float = n_epochs or config.max_epochs
     step = 0
     n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
-    faster = math.sqrt(n_seen / config.batch_events)  # for Adam by the root: Malladi et al. 2022
+    faster = math.sqrt(n_seen / config.batch_events)  # square-root scaling for Adam: Malladi et al. 2022
     per_epoch = sum(1 for _ in bucket_by_length(windows.length, n_seen))
     curve, best = Curve(), None
     started = clock.monotonic()
 
     def that_fit(epoch_s: float) -> float:
-        """Epochs in all, if one takes that long: whole ones, or a part of the first."""
+        """Total epochs within the time limit if one takes epoch_s: a whole number, or a part of the first."""
         fit = step / per_epoch + (config.minutes * 60 - (clock.monotonic() - started)) / epoch_s
         return float(min(int(fit), config.max_epochs)) if fit >= 1 else fit
 
@@ -233,16 +231,16 @@ def train(
 
 
 def _rate(step: int, n_steps: int, warm_up: int) -> float:
-    """Share of the peak learning rate at a step; a cosine down to a tenth."""
+    """Learning rate at a step, relative to the peak: warm-up, then a cosine down to a tenth."""
     warm = min((step + 1) / max(min(warm_up, 200), 1), 1.0)
     return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(step / max(n_steps, 1), 1.0))))
 
 
 def make_optimizers(model: Recommender, config: TrainConfig, *, is_sampled: bool) -> list[torch.optim.Optimizer]:
-    """AdamW; biases, norms, temperatures and deltas are not decayed (the deltas are bounded instead).
+    """AdamW without weight decay for biases, norms, temperatures and deltas (deltas are bounded instead).
 
-    Deltas, of which a batch touches few, learn faster than the rest. Where a step scores a sample of the items, only their
-    deltas have a gradient, and only they and their moments are updated. Each group names its peak learning rate.
+    Deltas get a higher learning rate, as a batch touches few of them. With item sampling, only the deltas of sampled items
+    have a gradient, and only they and their moments are updated. Each group stores its peak learning rate.
     """
     decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and "bias" not in name and name != "items.delta"]
     ids = {id(p) for p in [*decayed, model.items.delta]}
@@ -282,7 +280,7 @@ def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:
 
 
 def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets, items: Tensor | None = None) -> Tensor:
-    """The loss of one batch of windows. items: all of them, where several batches of a step share them."""
+    """The loss of one batch of windows. items: the vectors of all items, if several batches of a step share them."""
     device = next(model.parameters()).device
     row = batch.rows.numpy().ravel()
     place = np.flatnonzero(batch.is_target.numpy())

@@ -30,19 +30,19 @@ FORMAT = 5
 
 
 class UnreadableFormatError(UserError):
-    """A checkpoint of another version of minutehand, whose model has another shape."""
+    """The checkpoint has the format of another version of minutehand."""
 
 
 class NotFiniteError(UserError):
-    """A model with a number that is NaN or infinite; it must not go live."""
+    """The model contains NaN or infinity; it must not go live."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """live serves; past is the same recipe trained before the hold-out, kept so that a later night can judge it fairly.
+    """A model version. live serves; past was trained in the same way before the hold-out, so that a later night can judge it fairly.
 
-    popularity: [items, features] at as_of, the moment after the newest event (unix seconds). An increment has no `past`;
-    online is None where the version cannot go on learning. seen_items: why hide_seen is what it is; None in older versions.
+    popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
+    online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions.
     """
 
     catalog: Catalog
@@ -60,7 +60,7 @@ class Checkpoint:
     seen_items: SeenItems | None = None
 
     def scorer(self) -> Scorer:
-        """What ranks items for users; the same for every call, so that the side of the items is worked out once a version."""
+        """The scorer of this version; every call returns the same one, so that the item state is computed once."""
         return self._scorer
 
     @cached_property
@@ -71,7 +71,7 @@ class Checkpoint:
         """(item_id, probability) pairs, best first, for histories given oldest event first.
 
         A history has item_ids and, if known, event_types and occurred_at (UTC) of the same length; without times the
-        events count as just past. Unknown items are passed over.
+        events count as just happened. Unknown items are skipped.
         """
         if k < 1:
             raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
@@ -113,11 +113,11 @@ def _seconds(time: Any) -> int:
     try:
         return _seconds(datetime.fromisoformat(time)) if isinstance(time, str) else int(time)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{time!r} is no time; give a datetime, an ISO text such as 2026-11-01T12:00:00 or unix seconds") from error
+        raise UserError(f"{time!r} is not a time; give a datetime, an ISO text such as 2026-11-01T12:00:00 or unix seconds") from error
 
 
 def demand_finite(checkpoint: Checkpoint) -> None:
-    """Raises NotFiniteError where a weight, or anything else that scores are made of, is NaN or infinite."""
+    """Raises NotFiniteError if a weight or another number that affects scores is NaN or infinite."""
     blend = {f"blend.{field.name}": torch.from_numpy(getattr(checkpoint.blend, field.name)) for field in fields(Blend)}
     arrays = {**blend, "popularity": torch.from_numpy(checkpoint.popularity), "prior": torch.from_numpy(checkpoint.prior)}
     for name, weights in (("live", checkpoint.live), ("past", checkpoint.past)):
@@ -134,7 +134,7 @@ def demand_finite(checkpoint: Checkpoint) -> None:
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the folder; it is complete when checkpoint.json is there, which comes last. Raises NotFiniteError, and writes nothing."""
+    """Write the folder, checkpoint.json last, so its presence means complete. Raises NotFiniteError before writing anything."""
     demand_finite(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("live", "past"):
@@ -169,7 +169,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def load(folder: Path) -> Checkpoint:
-    """The checkpoint of a folder, as it was saved. Raises UserError where the folder is not one, or one of another version."""
+    """Load the checkpoint of a folder. Raises UserError if it is not a checkpoint or has the format of another version."""
     try:
         described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -200,7 +200,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def _with_every_gate(blend: Blend) -> Blend:
-    """A version from before a term was added, at the end of GATES, gives that term no weight."""
+    """In versions saved before a term was added at the end of GATES, that term gets weight 0."""
     return replace(blend, gate=np.pad(blend.gate, ((0, 0), (0, len(GATES) - blend.gate.shape[1]))))
 
 
@@ -213,9 +213,9 @@ def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weight
 
 
 def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats) -> Weights:
-    """The weights with the item rows of another catalog: known items keep theirs, new ones start at their text.
+    """The weights with the item rows of another catalog: known items keep their weights, new items start at their text.
 
-    text: whitened with the checkpoint's own whitening, [new items, dim].
+    text: [new items, dim], whitened with the whitening of the checkpoint.
     """
     row = {item_id: n for n, item_id in enumerate(old)}
     place = torch.tensor([row.get(item_id, -1) for item_id in new])
@@ -233,9 +233,9 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
 
 
 def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
-    """The checkpoint with new items appended; they start at their text, and no row moves.
+    """The checkpoint with new items appended; they start at their text, and existing items keep their rows.
 
-    text: text vectors as the encoder gave them, [new items, text_dim]; None where there are none.
+    text: text vectors from the encoder, [new items, text_dim]; None without texts.
     """
     if not item_ids:
         return checkpoint
@@ -258,11 +258,11 @@ def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats
 
 
 def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
-    """An older version on the catalog of one that has grown from it; what it has not met starts at its text."""
+    """An older version on the larger catalog of a later one; items that are new to it start at their text."""
     n_items = len(like.catalog)
     popularity = np.zeros((n_items, checkpoint.popularity.shape[1]), np.float32)
     popularity[: len(checkpoint.popularity)] = checkpoint.popularity
-    popularity[len(checkpoint.popularity) :, -1] = 1.0  # never seen
+    popularity[len(checkpoint.popularity) :, -1] = 1.0  # no events yet
     text = like.live.model.items.text.numpy()
     weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
     online = None if checkpoint.online is None else checkpoint.online.with_n_items(n_items)
@@ -270,7 +270,7 @@ def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
 
 
 def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
-    """The checkpoint after items were described again: text vectors and availability by catalog row."""
+    """The checkpoint with changed item descriptions: text vectors and availability by catalog row."""
     if not text and not is_available:
         return checkpoint
     available = checkpoint.catalog.is_available.copy()

@@ -1,4 +1,4 @@
-"""Replay memory: a sample of past windows, recent ones more likely, so that learning the new does not unlearn the old."""
+"""Replay memory: a sample of past windows, recent ones more likely, which prevents forgetting while new events are learnt."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from models.events import Events, Ints, Windows, training_windows, usual_span, w
 
 WINDOW_EVENTS = 32
 CONTEXT_SHARE = 4
-"""The first quarter of a window that was cut out of a longer history is seen, and teaches nothing."""
+"""The first 1/CONTEXT_SHARE of a window cut from a longer history is context only, not a target."""
 HELD_OUT_SHARE = 0.1
 LEAST_VOTE = 0.1
-"""What counts less for popularity than this share of its weight teaches nothing: the fourth click of a user on an item within a day."""
+"""Events with a vote of at most this share of their weight are not targets, such as a user's fourth click on an item within a day."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Windows of users' histories, each as if it were a user's whole stream.
+    """Windows of users' histories, each stored as the whole stream of a user.
 
-    is_held_out: [windows] kept from training: what the gate measures on. prior: [slots, items] log prior, without what
-    did not exist yet, as known at slot_time (unix seconds, ascending).
+    is_held_out: [windows] excluded from training, for the gate. prior: [slots, items] log prior at slot_time (unix seconds,
+    ascending), -inf for items that did not exist yet.
     """
 
     events: Events
@@ -39,15 +39,15 @@ class Memory:
 
     @property
     def n_teaching(self) -> float:
-        """Events of a window, on average, that teach something."""
+        """Mean number of targets per window."""
         return np.count_nonzero(self.events.weight) / max(self.n_windows, 1)
 
     def slot_of(self, time: Ints) -> Ints:
-        """The last slot that had begun; the first for what is older."""
+        """The last slot that began at or before each time; the first slot for earlier times."""
         return np.maximum(np.searchsorted(self.slot_time, time, side="right") - 1, 0)
 
     def draw(self, n: int, rng: np.random.Generator) -> Ints:
-        """At most n windows that may be trained on."""
+        """At most n random windows that are not held out."""
         free = np.flatnonzero(~self.is_held_out)
         return rng.choice(free, min(n, len(free)), replace=False)
 
@@ -57,14 +57,14 @@ class Memory:
         return Windows(offsets[which], offsets[which], offsets[which + 1])
 
     def last_events(self, which: Ints) -> Windows:
-        """Windows of which only the last event is a target."""
+        """The windows with only their last event as a target."""
         offsets = self.events.offsets
         return Windows(offsets[which], offsets[which + 1] - 1, offsets[which + 1])
 
     def n_due(self, now: int, elapsed_s: int, config: IncrementConfig, rng: np.random.Generator) -> int:
-        """How many windows to add after some time, so that a window's chance to be there halves with the half-life of its age.
+        """Number of windows to add after elapsed_s, so that a window's chance of being in memory halves with each half-life of age.
 
-        That holds however often windows are added. A memory that is not full takes more.
+        The result does not depend on how often windows are added. A memory that is not full takes more.
         """
         begun = usual_span(self.events.time)[0] if len(self.events) else now
         half_life_s = max(config.memory_half_life_share * (now - begun), 1.0)
@@ -72,9 +72,9 @@ class Memory:
         return max(n_aged, min(config.memory_windows - self.n_windows, max(config.memory_windows // 100, 1)))
 
     def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int, length: int) -> Memory:
-        """With the newest window of at most n users of `events`, in the place of random ones where the memory is full.
+        """The memory with the newest windows of at most n users of `events`; in a full memory they replace random windows.
 
-        They teach no event that the gate measures on, and none that does not count.
+        Their targets exclude events that the gate measures, and events that do not count.
         """
         newest = newest_windows(events, length)
         chosen = np.sort(rng.choice(len(newest), min(n, len(newest)), replace=False))
@@ -89,13 +89,13 @@ class Memory:
         return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out)
 
     def _is_measured(self, events: Events) -> NDArray[np.bool_]:
-        """Of each event, whether it may be the last one of a window of the gate's: same item, same second."""
+        """[events] whether the event may be the last one of a held-out window: same item, same second."""
         rows = self.last_events(np.flatnonzero(self.is_held_out)).stop - 1
         given, kept = (part.time * events.n_items + part.item for part in (events, self.events))
         return np.isin(given, kept[rows])
 
     def with_slot(self, time: int, prior: Tensor, n_slots: int, spacing_s: int) -> Memory:
-        """With the prior of one more moment; the newest is replaced where it is less than the spacing after the one before."""
+        """The memory with the prior of one more time; it replaces the newest one if that is less than spacing_s after its predecessor."""
         keep = len(self.slot_time)
         if keep > 1 and self.slot_time[-1] - self.slot_time[-2] < spacing_s:
             keep -= 1
@@ -107,19 +107,19 @@ class Memory:
         )
 
     def with_n_items(self, n_items: int) -> Memory:
-        """With room for items nobody has had yet."""
+        """The memory with additional items without events."""
         more = n_items - self.events.n_items
         prior = torch.cat([self.prior, self.prior.new_full((len(self.prior), more), -torch.inf)], 1)
         return replace(self, events=replace(self.events, n_items=n_items), prior=prior)
 
 
 def is_counted(events: Events, rows: Ints) -> NDArray[np.bool_]:
-    """Of some events, whether they teach: not what a user does again and again with an item within a day."""
+    """[rows] whether events may be targets: false if a user repeats an item many times within a day."""
     return events.votes[rows] > LEAST_VOTE * events.weight[rows]
 
 
 def newest_windows(events: Events, length: int) -> Windows:
-    """The last `length` events of every user with events; targets are those with enough context."""
+    """The last `length` events of every user with events; events with enough context are targets."""
     start, stop = events.offsets[:-1], events.offsets[1:]
     has = stop > start
     start, stop = start[has], stop[has]
@@ -129,19 +129,19 @@ def newest_windows(events: Events, length: int) -> Windows:
 
 @dataclass(frozen=True)
 class Sample:
-    """Windows of the events, and which of them are the gate's, whose last events no training may learn."""
+    """Sampled windows, and which of them are held out for the gate; training must not learn their last events."""
 
     windows: Windows
     is_held_out: NDArray[np.bool_]
 
     @property
     def held_out_rows(self) -> Ints:
-        """The last event of each window of the gate's."""
+        """The last event of each held-out window."""
         return self.windows.stop[self.is_held_out] - 1
 
 
 def sample_windows(events: Events, half_life_s: float, capacity: int, length: int, rng: np.random.Generator) -> Sample:
-    """A sample of at most `capacity` windows of `length` events, a window's chance halving with each half-life of age."""
+    """A sample of at most `capacity` windows of `length` events, whose chance halves with each half-life of age."""
     windows = training_windows(events, length)
     windows = replace(
         windows,

@@ -1,4 +1,4 @@
-"""What a model needs to go on learning after its night; saved with the weights, as one unit."""
+"""State that a model needs to continue learning after its night; saved together with the weights."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from models.version.memory import Memory
 class OnlineState:
     """The state of an online learner.
 
-    popularity: as of the moment after the newest event learnt. recent: the newest events as they were predicted before
-    they were learnt, for the blend; None where there are none yet. delta_square: how long the gradient of a touched item's
-    delta usually is, squared. squares, means: Adam's moments of the other parameters; a night begins without means. n_steps: steps
+    popularity: at the time just after the newest learnt event. recent: candidates of the newest events, predicted before they were
+    learnt, for the fit of the blend; None if there are none yet. delta_square: mean squared length of the gradient of a touched
+    item's delta. squares, means: Adam's moments of the other parameters; a night starts without means. n_steps: number of steps
     since the night.
     """
 
@@ -33,7 +33,7 @@ class OnlineState:
     n_steps: int
 
     def with_n_items(self, n_items: int) -> OnlineState:
-        """With room for items nobody has had yet."""
+        """The state with additional items without events."""
         return replace(
             self,
             popularity=self.popularity.with_n_items(n_items),
@@ -41,7 +41,7 @@ class OnlineState:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything by name, as it is saved."""
+        """All tensors by name, as saved."""
         memory, events = self.memory, self.memory.events
         kept = {name: torch.from_numpy(getattr(events, name)) for name in ("user", "item", "kind", "time", "weight")}
         kept |= {
@@ -64,7 +64,7 @@ class OnlineState:
 
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor], n_kinds: int) -> OnlineState:
-        """What `tensors` gave."""
+        """Inverse of `tensors`."""
 
         def group(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -89,7 +89,7 @@ class OnlineState:
 
 
 def keep_newest(candidates: Candidates | None, more: Candidates, n_rows: int) -> Candidates:
-    """The newest rows of both; the old are let go where the number of candidates a row has changed."""
+    """The newest rows of both; the old rows are dropped if the number of candidates per row has changed."""
     fits = candidates is not None and candidates.is_out.shape[1] == more.is_out.shape[1]
     joined = Candidates.join([candidates, more]) if candidates is not None and fits else more
     return Candidates(**{name: value[-n_rows:] for name, value in vars(joined).items()})

@@ -1,9 +1,9 @@
--- The place that each event has in its user's history by the file's own count, which the ingest kept as context.
+-- The position of each event in its user's history, as the file numbers it; the ingest kept this number in context.
 --
--- grain:   one row per event that teaches something, in the order of users, then of time, then of the lake
+-- grain:   one row per event with a weight above 0, ordered by user, then time, then position in the lake
 -- params:  $event_types (varchar[]), $weights (double[]), $pointer (varchar, a JSON pointer into context)
 -- reads:   raw.events
--- returns: position, null where it is no number
+-- returns: position (null if it is not a number)
 select try_cast(json_extract_string(e.context, $pointer) as double) as position
 from raw.events as e
 where e.item_id is not null

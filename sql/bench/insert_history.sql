@@ -1,4 +1,4 @@
--- Random clicks, evenly spread over a hundred days that end with 2026-11-20; item n is about as popular as 1 / (n + 50).
+-- Random clicks, spread evenly over the hundred days before 2026-11-20; the popularity of item n is proportional to 1 / (n + 50).
 --
 -- grain:   one row per event
 -- params:  $n_events, $n_users, $n_items

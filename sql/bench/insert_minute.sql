@@ -1,4 +1,4 @@
--- A minute's clicks: some users with several each, one in fifty on an item that nobody has met.
+-- The clicks of one minute: some users click several times, and one click in fifty is on a new item.
 --
 -- grain:   one row per event
 -- params:  $n_events, $n_users, $n_items

@@ -1,9 +1,9 @@
--- How much there is to encode.
+-- Item counts for the encoder.
 --
 -- grain:   one row
 -- params:  $encoder (name and fingerprint)
 -- reads:   raw.items, features.item_embeddings
--- returns: n_items, n_without_text, n_stale: items that have a vector of a text that is gone
+-- returns: n_items, n_without_text, n_stale: items that have a vector but no text any more
 with texts as (
     select
         items.item_id as item_id,

@@ -1,7 +1,7 @@
--- What the encoder reads of an item: title, categories, tags, description, in that order, since long texts are cut at
--- the end. Null where the item has no text at all.
+-- The text of an item for the encoder: title, categories, tags, description. The description is last because long texts are cut
+-- at the end. Null for an item without any text.
 --
--- params: none; a macro of the connection, gone when it closes
+-- params: none; a temporary macro of the connection
 create or replace temp macro item_text(title, description, categories, tags) as nullif(
     concat_ws(
         '. ',

@@ -1,4 +1,4 @@
--- Forget the vectors of items that have no text any more.
+-- Delete the vectors of items that have no text any more.
 --
 -- params:  $encoder (name and fingerprint)
 -- reads:   raw.items

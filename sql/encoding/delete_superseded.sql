@@ -1,4 +1,4 @@
--- Forget the vectors that the fresh ones replace.
+-- Delete the vectors that fresh vectors replace.
 --
 -- params:  $encoder (name and fingerprint)
 -- reads:   fresh (registered: item_id, text_hash, vector)

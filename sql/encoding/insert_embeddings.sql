@@ -1,4 +1,4 @@
--- Keep the fresh vectors.
+-- Store the fresh vectors.
 --
 -- grain:   one row per item and encoder
 -- params:  $encoder (name and fingerprint), $encoded_at (timestamp, UTC)

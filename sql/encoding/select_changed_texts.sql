@@ -1,4 +1,4 @@
--- Texts that the encoder has not seen: of new items, and of items whose description changed.
+-- Texts that the encoder has not encoded yet: texts of new items, and changed texts of known items.
 --
 -- grain:   one row per item
 -- params:  $encoder (name and fingerprint)

@@ -1,4 +1,4 @@
--- Refuses good rows whose event_id was given before with another content.
+-- Refuses good rows whose event_id is already used by an event with other content.
 --
 -- grain:   one row per refused row
 -- reads:   judged, staging.staged, staging.files

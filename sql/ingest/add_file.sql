@@ -1,4 +1,4 @@
--- Notes where the rows of a file begin.
+-- Records the position of a file's first row among the staged rows.
 --
 -- params:  $file_no (integer), $source (varchar)
 -- reads:   staged

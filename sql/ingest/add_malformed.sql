@@ -1,4 +1,4 @@
--- The lines of a file that could not be split into columns, the first error of each.
+-- Adds the lines of a file that could not be split into columns, each with its first error.
 --
 -- params:  $file_no (integer), $n_header (integer)
 -- reads:   reject_errors

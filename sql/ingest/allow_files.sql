@@ -1,4 +1,4 @@
--- The files that the connection may reach once it may reach no others.
+-- Sets the files that the connection can still read after external access is disabled.
 --
 -- params:  $files (varchar[])
 set allowed_paths = $files

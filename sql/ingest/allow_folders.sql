@@ -1,4 +1,4 @@
--- The folders that the connection may reach once it may reach no others.
+-- Sets the folders that the connection can still use after external access is disabled.
 --
 -- params:  $folders (varchar[])
 set allowed_directories = $folders

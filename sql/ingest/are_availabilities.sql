@@ -1,4 +1,4 @@
--- Whether texts say that something can be had or not.
+-- Whether all texts are words for the availability of an item.
 --
 -- params:  $texts (varchar[])
 -- returns: are_availabilities

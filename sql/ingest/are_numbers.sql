@@ -1,4 +1,4 @@
--- Whether texts are numbers, whichever mark parts whole from fraction.
+-- Whether all texts are numbers, with a comma or a dot as decimal mark.
 --
 -- params:  $texts (varchar[])
 -- returns: are_numbers

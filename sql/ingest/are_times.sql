@@ -1,4 +1,4 @@
--- Whether texts are times at which events may have happened, whether day or month comes first.
+-- Whether all texts are plausible times of events, with day or month first.
 --
 -- params:  $texts (varchar[]), $latest (timestamp, UTC)
 -- returns: are_times

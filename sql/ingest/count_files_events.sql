@@ -1,4 +1,4 @@
--- What became of the rows of each file; duplicates are the rest.
+-- Row counts of each file by outcome; the remaining rows are duplicates.
 --
 -- grain:   one row per file
 -- reads:   judged, refused, staging.staged, staging.files, staging.malformed

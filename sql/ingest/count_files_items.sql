@@ -1,4 +1,4 @@
--- What became of the rows of each file; duplicates are the rest. An item on several rows counts where it stands first.
+-- Row counts of each file by outcome; the remaining rows are duplicates. An item on several rows counts for the file of its first row.
 --
 -- grain:   one row per file
 -- reads:   incoming, refused, staging.staged, staging.files, staging.malformed

@@ -1,4 +1,4 @@
--- Events that got in with a time that is hardly one, or that the clocks of the zone skip or show twice.
+-- Counts of accepted events with an implausibly early time, or with a local time that a clock change skips or repeats.
 --
 -- reads:   staged
 -- returns: n_old, oldest, n_skipped, n_twice

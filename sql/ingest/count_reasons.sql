@@ -1,4 +1,4 @@
--- Why rows were refused, the most frequent rules first.
+-- The rules that rows broke, most frequent first.
 --
 -- grain:   one row per rule
 -- params:  $n (integer)

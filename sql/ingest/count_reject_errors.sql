@@ -1,4 +1,4 @@
--- How many errors the reader of text met.
+-- The number of errors that the CSV reader reported.
 --
 -- reads:   reject_errors
 -- returns: n_errors

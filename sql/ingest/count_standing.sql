@@ -1,4 +1,4 @@
--- How many rows of this kind the lake has refused, and not taken in since.
+-- The number of refused rows of this kind that no later ingest has resolved.
 --
 -- params:  $kind (varchar)
 -- reads:   raw.rejected

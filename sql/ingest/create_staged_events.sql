@@ -1,6 +1,6 @@
 -- Every row of the files, mapped and checked, in the order of files and rows: rowid is that order.
 --
--- row_json is there for rows that break a rule, and for the others where the lake has refused rows that they may correct.
+-- row_json is set for rows that break a rule. It is set for all rows if the lake has refused rows that these rows may correct.
 --
 -- grain:   one row per input row
 create table staged (

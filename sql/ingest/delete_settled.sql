@@ -1,4 +1,4 @@
--- Takes the settled rows out of those that are refused.
+-- Deletes resolved rows from the refused rows.
 --
 -- reads:   settled
 -- writes:  raw.rejected

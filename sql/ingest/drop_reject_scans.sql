@@ -1,2 +1,2 @@
--- Forgets the malformed lines of the file before.
+-- Drops the scan records of the previous file.
 drop table if exists reject_scans

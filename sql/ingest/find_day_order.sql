@@ -1,4 +1,4 @@
--- Whether times with the year last have the day first: only one order fits all of them, or it is null.
+-- Whether times with the year last have the day first; null unless exactly one order fits all of them.
 --
 -- reads:   mapped
 -- returns: is_day_first

@@ -1,4 +1,4 @@
--- Which mark parts whole from fraction in the column price: comma or dot, null where the values do not decide it.
+-- The decimal mark in the column price: comma or dot; null if the values do not decide it.
 --
 -- reads:   mapped
 -- returns: mark

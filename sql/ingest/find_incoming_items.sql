@@ -1,6 +1,6 @@
--- What the files say of each item: for every field the most frequent value, the last of equally frequent ones.
+-- The description of each item in the files: for every field the most frequent value; among equally frequent values, the last one.
 --
--- Beside it what the lake says; a value of the files replaces one of the lake, nothing replaces something never.
+-- It is merged with the description in the lake: a value of the files replaces the lake's value, a missing value replaces nothing.
 --
 -- grain:   one row per item of the files
 -- reads:   staging.staged, raw.items
@@ -13,7 +13,7 @@ with good as (
     where rule is null
 ),
 
-said as (
+field_values as (
     select
         row_no,
         item_id,
@@ -29,7 +29,7 @@ counted as (
         text,
         count(*) as n_rows,
         max(row_no) as last_row
-    from said
+    from field_values
     where text is not null
     group by item_id, field, text
 ),

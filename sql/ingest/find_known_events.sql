@@ -1,4 +1,4 @@
--- The good rows of the files that the lake had before.
+-- Good rows of the files whose events were already in the lake.
 --
 -- grain:   one row per staged row
 -- reads:   judged, staging.staged

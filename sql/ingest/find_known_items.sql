@@ -1,4 +1,4 @@
--- The good rows of the files whose items the lake had before.
+-- Good rows of the files whose items were already in the lake.
 --
 -- grain:   one row per staged row
 -- reads:   incoming, staging.staged

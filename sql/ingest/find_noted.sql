@@ -1,6 +1,6 @@
--- The rows of the files whose text was kept, with the line each stands on.
+-- The rows of the files whose original text was kept, with their line numbers.
 --
--- A staged row's place among the well-formed rows is moved on by the malformed lines before it.
+-- The line number of a staged row is its position among the well-formed rows, plus the number of malformed lines before it.
 --
 -- grain:   one row per staged row with row_json
 -- reads:   staging.staged, staging.files, staging.malformed

@@ -1,4 +1,4 @@
--- Rows and values of the files that break a rule, with the line each stands on.
+-- Rows and values of the files that break a rule, with their line numbers.
 --
 -- grain:   one row per refused row or value
 -- reads:   noted, staging.files, staging.malformed

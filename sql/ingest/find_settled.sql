@@ -1,8 +1,8 @@
--- The rows of raw.rejected that the files settle: the same row got in now, or is noted anew, or the file corrects it.
+-- The rows of raw.rejected that the files settle: the same row is accepted now, is refused again with a new entry, or is corrected.
 --
--- A file corrects a row of a file of the same name if it has on the same line a row that differs from it in one column, or in the names of
--- columns alone, or that is what became of a line that could not be split; if that holds for most of the lines on which rows were
--- refused; and if all its other rows are known. So the next file of the same name settles nothing.
+-- A file corrects refused rows of an earlier file with the same name under three conditions. On the same line, it has a row that differs
+-- from the refused row in one column or only in column names, or that is the repaired form of a line that could not be split. This holds
+-- for most lines with refused rows. All other rows of the file are already known. So the next day's file of the same name settles nothing.
 --
 -- grain:   one row per row of raw.rejected
 -- params:  $kind (varchar)

@@ -1,6 +1,6 @@
--- How many lines have quotes and are no rows by themselves.
+-- The number of lines with quotes that are not complete rows on their own.
 --
--- params:  $whole (varchar, a pattern of lines that are rows)
+-- params:  $whole (varchar, a pattern for complete rows)
 -- reads:   source_rows, whose one column is the line
 -- returns: n_lines
 select count(*) as n_lines

@@ -1,4 +1,4 @@
--- The refused rows that the lake has not noted before; nulls count as equal.
+-- The refused rows that raw.rejected does not contain yet; nulls count as equal.
 --
 -- grain:   one row per refused row or value
 -- params:  $kind (varchar)

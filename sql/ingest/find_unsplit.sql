@@ -1,4 +1,4 @@
--- A category text that holds a separator, if there is one.
+-- A category text that contains a separator, if there is one.
 --
 -- reads:   staged
 -- returns: category

@@ -1,4 +1,4 @@
--- The events that the lake has not seen, in the order of files and rows.
+-- Inserts the new events, in the order of files and rows.
 --
 -- grain:   one row per event
 -- reads:   judged, staging.staged

@@ -1,4 +1,4 @@
--- The items that the lake has not heard of.
+-- Inserts the new items.
 --
 -- grain:   one row per item
 -- reads:   incoming

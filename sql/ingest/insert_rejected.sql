@@ -1,4 +1,4 @@
--- The refused rows that the lake has not noted before.
+-- Inserts the refused rows that raw.rejected does not contain yet.
 --
 -- grain:   one row per refused row or value
 -- reads:   unnoted

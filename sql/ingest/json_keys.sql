@@ -1,4 +1,4 @@
--- The keys that occur in the documents of a file, by name.
+-- The distinct keys in the documents of a file, sorted.
 --
 -- returns: name
 select name

@@ -1,4 +1,4 @@
--- The first good row of each event_id, beside the content that the lake already has under that id.
+-- The first good row of each event_id, with the content of that event_id in the lake.
 --
 -- grain:   one row per event_id of the files
 -- reads:   staging.staged, raw.events

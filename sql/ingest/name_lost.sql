@@ -1,4 +1,4 @@
--- Gives the placeholders of lost lines the text of the lines, and what ails them.
+-- Replaces the placeholders of lost lines with the text of the lines and the reason.
 --
 -- params:  $file_no (integer), $lost (a list of structs: line, text, rule)
 -- writes:  malformed

@@ -1,4 +1,4 @@
--- The schema of a Parquet file, depth first, from its root: the names as the file has them.
+-- The schema of a Parquet file, depth first from its root, with the names of the file.
 --
 -- params:  variable path
 -- returns: name, num_children

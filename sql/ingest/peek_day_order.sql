@@ -1,4 +1,4 @@
--- How many of the first rows have a time with the year last.
+-- The number of first rows that have a time with the year last.
 --
 -- reads:   peeked
 -- returns: n_rows

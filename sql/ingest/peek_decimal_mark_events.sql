@@ -1,4 +1,4 @@
--- How many of the first rows have a comma in the column value.
+-- The number of first rows that have a comma in the column value.
 --
 -- reads:   peeked
 -- returns: n_rows

@@ -1,4 +1,4 @@
--- How many of the first rows have a comma in the column price.
+-- The number of first rows that have a comma in the column price.
 --
 -- reads:   peeked
 -- returns: n_rows

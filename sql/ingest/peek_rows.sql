@@ -1,4 +1,4 @@
--- The first rows of a file, once read: what they look like decides whether the whole file is asked how it writes times and numbers.
+-- The first rows of a file, read once: they decide whether the whole file is scanned for its format of times and numbers.
 --
 -- reads:   first_rows
 create or replace temp table peeked as

@@ -1,4 +1,4 @@
--- The rows of one Parquet file with their own types.
+-- The rows of one Parquet file with the types of the file.
 --
 -- grain:   one row per row of the file
 -- params:  variables path, has_partitions (whether folders called name=value are columns)

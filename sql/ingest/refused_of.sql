@@ -1,4 +1,4 @@
--- The refused rows and values of one file, in the order of its lines.
+-- The refused rows and values of one file, by line.
 --
 -- grain:   one row per refused row or value
 -- params:  $source (varchar)

@@ -107,7 +107,7 @@ checked as (
     from typed
 ),
 
-told as (
+annotated as (
     select
         checked.* replace (
             case when event_type in ('purchase', 'cart') and value < 0 then 'return' else event_type end as event_type,
@@ -150,4 +150,4 @@ select
     explain(rule, offending) as reason,
     shown(offending) as offending,
     case when rule is not null or getvariable('keeps_rows') then row_json end as row_json
-from told
+from annotated

@@ -1,4 +1,4 @@
--- The rows of one file as item descriptions, each with the first rule that the row breaks and the first that a value breaks.
+-- The rows of one file as item descriptions, each with the first rule that the row breaks and the first rule that a value breaks.
 --
 -- grain:   one row per input row
 -- params:  $file_no (integer), $predicate (varchar), $max_chars (integer)
@@ -43,7 +43,7 @@ checked as (
     from typed
 ),
 
-told as (
+annotated as (
     select
         checked.* replace (case when rule is null then flaw end as flaw),
         case when rule like '%--where' then $predicate when rule like 'item_id%' then item_text end as offending,
@@ -72,4 +72,4 @@ select
     explain(flaw, flaw_offending) as flaw_reason,
     case when flaw is not null then shown(flaw_offending) end as flaw_offending,
     case when coalesce(rule, flaw) is not null or getvariable('keeps_rows') then row_json end as row_json
-from told
+from annotated

@@ -1,4 +1,4 @@
--- What became of the input rows; duplicates are the rest.
+-- Counts of the input rows by outcome; the remaining rows are duplicates.
 --
 -- returns: n_read, n_new, n_changed, n_rejected, n_values, n_cut
 select

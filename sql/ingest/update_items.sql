@@ -1,4 +1,4 @@
--- The items whose description changed.
+-- Updates the items whose description changed.
 --
 -- reads:   incoming
 -- writes:  raw.items

@@ -1,4 +1,4 @@
--- The ledger of schema changes; the first table of a new lake.
+-- The log of applied schema changes; the first table of a new lake.
 --
 -- grain:   one row per applied file of sql/schema
 create table if not exists ops.migrations (

@@ -1,4 +1,4 @@
--- Every Parquet file that the catalog names, whatever the snapshot, the newest first.
+-- Every Parquet file that the catalog names in any snapshot, newest first.
 --
 -- grain:   one row per data file or file of deletes
 -- params:  $data_path (varchar; ends with a separator)

@@ -1,4 +1,4 @@
--- Note in the catalog that its data folder is at another path.
+-- Record the new path of the data folder in the catalog.
 --
 -- params:  $data_path (varchar)
 update __ducklake_metadata_lake.ducklake_metadata

@@ -1,4 +1,4 @@
--- Notes that a file of sql/schema has been applied.
+-- Record that a file of sql/schema has been applied.
 --
 -- params:  $name (varchar)
 -- writes:  ops.migrations

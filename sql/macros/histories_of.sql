@@ -1,12 +1,12 @@
 -- The last events of each user, oldest first, and the items of the events before them.
 -- Events at the same time are ordered by position.
 --
--- The caller names the table or common table expression with the events. DuckDB takes no parameter of a macro in
--- `at (version => ...)`, so the caller selects the snapshot too.
+-- The caller names the table or common table expression with the events. DuckDB accepts no macro parameter in
+-- `at (version => ...)`, so the caller also selects the snapshot.
 --
 -- grain:   one row per user
 -- takes:   relation (its name: user_id, item_id, event_type, occurred_at, trend, position), max_events
--- returns: user_id, item_ids, event_types, occurred_at, trends, earlier_item_ids (sorted, empty where there are none), n_events (of both)
+-- returns: user_id, item_ids, event_types, occurred_at, trends, earlier_item_ids (sorted, may be empty), n_events (of both)
 create or replace temp macro histories_of(relation, max_events) as table
 with numbered as (
     select
@@ -20,7 +20,7 @@ with numbered as (
     from query_table(relation)
 ),
 
--- sorted once a user: an ordered list for each column takes five times the memory
+-- one sort per user: a separate ordered list for each column takes five times the memory
 gathered as (
     select
         user_id,

@@ -1,4 +1,4 @@
--- Delete the files that no snapshot needs, if they were given up before a time.
+-- Deletes the files that no snapshot has needed since before a time.
 --
 -- params:  $older_than (timestamp, UTC)
 -- returns: path

@@ -1,4 +1,4 @@
--- Give up the given snapshots; the files that only they need are cleaned up later.
+-- Expires the given snapshots; clean_up.sql later deletes the files that only they need.
 --
 -- params:  $versions (snapshots; at least one)
 -- returns: the expired snapshots

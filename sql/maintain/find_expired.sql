@@ -1,8 +1,8 @@
--- Snapshots that nothing needs any more: older than the given time and than all watermarks, not the newest, and named by no kept
+-- Snapshots that nothing needs: older than the given time and than all watermarks, not the newest, and not referenced by a kept
 -- publication.
 --
 -- grain:   one row per snapshot
--- params:  $keep_publications (how many of the newest of each cadence), $keep_since (timestamp, UTC), $spared (snapshots named elsewhere),
+-- params:  $keep_publications (how many of the newest of each cadence), $keep_since (timestamp, UTC), $spared (snapshots to keep),
 --          $keep_from (snapshot, or null: it and all after it are kept)
 -- reads:   recs.publications, ops.watermarks
 -- returns: snapshot_id

@@ -1,4 +1,4 @@
--- Parquet files under the data path that the catalog does not know: what killed writers left.
+-- Orphans: Parquet files under the data path that are not in the catalog, left behind by killed writers.
 --
 -- params:  $older_than (timestamp, UTC)
 -- returns: path

@@ -1,4 +1,4 @@
--- Rows that small writes left in the catalog become Parquet files.
+-- Moves rows that small writes stored in the catalog into Parquet files.
 --
 -- returns: schema_name, table_name, rows_flushed
 call ducklake_flush_inlined_data('lake')

@@ -1,4 +1,4 @@
--- Forget the waits for lists that were made before a time.
+-- Deletes freshness rows of lists that were made before a time.
 --
 -- params:  $older_than (timestamp, UTC)
 -- writes:  ops.freshness

@@ -1,4 +1,4 @@
--- Data files of which rows are deleted are written anew, however few: others cannot be merged with them until then.
+-- Rewrites every data file with deleted rows, as such files cannot be merged with others.
 --
 -- returns: schema_name, table_name, files_processed, files_created
 call ducklake_rewrite_data_files('lake', delete_threshold => 0.0)

@@ -1,4 +1,4 @@
--- How many users have a history, so that a list can be made for them.
+-- Counts the users with a history; each of them can get a list.
 --
 -- grain:   one row
 -- reads:   features.user_histories

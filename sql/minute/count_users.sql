@@ -1,4 +1,4 @@
--- How many users get a new list, and for how many its top differs from the one before; a new user counts as changed.
+-- Counts the users who get a new list, and those of them whose top ranks differ from the old list; a user without an old list counts.
 --
 -- grain:   one row
 -- params:  $depth (ranks that count)

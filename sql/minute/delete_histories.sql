@@ -1,4 +1,4 @@
--- Make room for the new histories of the users with new events.
+-- Deletes the histories of the users with new events, before new ones are inserted.
 --
 -- reads:   fresh (registered: user_id)
 -- writes:  features.user_histories

@@ -1,4 +1,4 @@
--- Forget what lists wait for: all of it, or what has moved again.
+-- Deletes moved items: all of them once no list is stale, otherwise those that have moved again.
 --
 -- params:  $is_settled
 -- reads:   moved (registered: item_id)

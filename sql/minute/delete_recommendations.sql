@@ -1,4 +1,4 @@
--- Make room for the new lists of some users.
+-- Deletes the lists of the given users, before new ones are inserted.
 --
 -- reads:   at_hand (registered: user_id)
 -- writes:  recs.recommendations

@@ -1,4 +1,4 @@
--- Make room for the neighbours of some items.
+-- Deletes the neighbours of the given items, before new ones are inserted.
 --
 -- reads:   new_items (registered: item_id)
 -- writes:  recs.similar_items

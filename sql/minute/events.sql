@@ -1,8 +1,8 @@
--- The events that came in after one snapshot and up to another and teach something, oldest first: the change feed of the table of events.
+-- Change feed of events: events with a weight above 0 that arrived after one snapshot and up to another, oldest first.
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
--- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (came in after $published), trend (not known yet)
+-- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (arrived after $published), trend (null)
 with weighed as (
     select
         feed.user_id,

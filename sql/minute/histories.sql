@@ -1,9 +1,9 @@
--- What is known of some users: their last events, oldest first, and the items of those before them.
+-- Histories of the given users: their last events, oldest first, and the items of earlier events.
 --
 -- grain:   one row per user who has a history
 -- params:  $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), features.user_histories
--- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends, earlier_item_ids (empty where not known), n_events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends, earlier_item_ids (empty if unknown), n_events
 select
     histories.user_id,
     histories.item_ids[-$max_events:] as item_ids,

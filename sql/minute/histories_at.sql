@@ -1,10 +1,10 @@
--- The last events of some users on items, oldest first, as a snapshot has them, and the items of those before them; ties in the order
--- of the lake.
+-- Histories of the given users at a snapshot: their last events on items, oldest first, and the items of earlier events. Ties follow
+-- lake order.
 --
 -- grain:   one row per user who has a history
 -- params:  $snapshot (lake snapshot), $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), raw.events
--- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (not known), earlier_item_ids, n_events
+-- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (unknown), earlier_item_ids, n_events
 with taught as (
     select
         events.user_id,

@@ -1,5 +1,5 @@
--- The last events of the users with new events: what was known of them and the new ones, by time; ties in the order of the lake.
--- The items of events that make room are kept apart, with those known to be of events before.
+-- Inserts the last events of the users with new events: known and new events merged by time; ties follow lake order.
+-- Items of events that no longer fit move to earlier_item_ids.
 --
 -- grain:   one row per user
 -- params:  $max_events, $updated_at (timestamp, UTC)
@@ -14,7 +14,7 @@ with known as (
         unnest(histories.event_types) as event_type,
         unnest(histories.occurred_at) as occurred_at,
         unnest(histories.trends) as trend,
-        unnest(range(-len(histories.item_ids), 0)) as position  -- below those of fresh events, which count from 0
+        unnest(range(-len(histories.item_ids), 0)) as position  -- negative, as positions of fresh events start at 0
     from histories
     where histories.user_id in (select fresh.user_id from fresh)
 ),

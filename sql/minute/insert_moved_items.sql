@@ -1,4 +1,4 @@
--- Remember what moved in this minute, for the lists that it had no room for.
+-- Stores the items that moved in this run, for the stale lists that it could not refresh.
 --
 -- grain:   one row per item
 -- params:  $snapshot (lake snapshot), $moved_at (timestamp, UTC)

@@ -1,7 +1,7 @@
--- Whether lists wait for a minute that has room for them.
+-- Whether an earlier run left stale lists unrefreshed.
 --
 -- grain:   one row
--- params:  $older_than (timestamp, UTC): lists older than this are made anew for their age
+-- params:  $older_than (timestamp, UTC): lists older than this are refreshed because of their age
 -- reads:   ops.moved_items
 -- returns: is_waiting
 select count(*) > 0 as is_waiting

@@ -1,8 +1,8 @@
--- The items described, or described anew, after one snapshot and up to another, as they were last: the change feed of the table of items.
+-- Change feed of items: the newest state of each item that was added or changed after one snapshot and up to another.
 --
 -- grain:   one row per item
 -- params:  $learnt, $published, $until (snapshots)
--- returns: item_id, title, is_available, is_new (came in after $published)
+-- returns: item_id, title, is_available, is_new (arrived after $published)
 select
     feed.item_id as item_id,
     coalesce(feed.title, feed.item_id) as title,

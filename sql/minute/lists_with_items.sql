@@ -1,10 +1,10 @@
--- Users who have one of some items near the top of their list, or anywhere in it an item that is gone, oldest list first.
--- Only as many rows are looked for as hold that many users; the scan ends there. They come in the order of the lake: older lists first.
+-- Users with a stale list, oldest list first: a list with a moved item in its top ranks, or an unavailable item at any rank.
+-- The scan ends after $n_most * $depth rows, enough for $n_most users. It follows lake order, so it finds older lists first.
 --
--- To what moved now comes what moved before, for lists that no minute has had room for since: those of an older snapshot.
--- What is gone need not be among those items: lists that a minute before had no room for are found again.
--- Where the items include '*', something is available again: users without any list count as those with the oldest.
--- What went before $older_than is in no list but older ones, which are made anew for their age.
+-- Items of ops.moved_items moved in earlier runs. They count only for lists from an older snapshot, not refreshed since.
+-- Unavailable items need not be among the moved items, so that lists which an earlier run could not refresh are found again.
+-- '*' among the items means that an item is available again: users without a list then count as having the oldest list.
+-- Items withdrawn before $older_than appear only in lists older than that, which are refreshed because of their age.
 --
 -- grain:   one row per user with a history
 -- params:  $depth (ranks that count), $n_most, $older_than (timestamp, UTC)
@@ -44,7 +44,7 @@ found as (
     limit $n_most * $depth -- noqa: AM09
 ),
 
--- by itself: with an `or` in its place, every list would be read in full
+-- a separate query: an `or` in `found` would read every list in full
 gone as (
     select
         lists.user_id,

@@ -1,4 +1,4 @@
--- How near an item has to be to stand among the published neighbours of each item, and whether one of them is withdrawn.
+-- The lowest similarity among the published neighbours of each item, and whether one of them is withdrawn.
 --
 -- grain:   one row per item with neighbours
 -- reads:   recs.similar_items, withdrawn (registered: item_id)

@@ -1,4 +1,4 @@
--- Users with a history whose list was made before a moment, oldest list first.
+-- Users with a history whose list was made before a time, oldest list first.
 --
 -- grain:   one row per user
 -- params:  $older_than (timestamp, UTC), $n_most

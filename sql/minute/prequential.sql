@@ -1,4 +1,4 @@
--- The figures of the minute runs since a moment, oldest first.
+-- Metrics of the minute runs since a time, oldest first.
 --
 -- grain:   one row per minute run, model, segment and metric
 -- params:  $since (timestamp, UTC)

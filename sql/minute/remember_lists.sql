@@ -1,4 +1,4 @@
--- The top of some users' lists before they are replaced.
+-- Stores a fingerprint of the top ranks of the given users' lists, before the lists are replaced.
 --
 -- grain:   one row per user
 -- params:  $depth (ranks that count)

@@ -1,6 +1,6 @@
--- The text vectors of some items under one encoder.
+-- Text vectors of the given items by one encoder.
 --
--- grain:   one row per item that has one
+-- grain:   one row per item with a vector
 -- params:  $encoder (name and fingerprint)
 -- reads:   wanted (registered: item_id), features.item_embeddings
 -- returns: item_id, vector

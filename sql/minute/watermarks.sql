@@ -1,4 +1,4 @@
--- Up to which snapshot the work is done.
+-- The watermarks: the last snapshot that each consumer has processed.
 --
 -- grain:   one row per consumer, none before the first publish
 -- reads:   ops.watermarks

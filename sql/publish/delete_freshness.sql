@@ -1,4 +1,4 @@
--- Forget the waits of a publish that is about to be done again.
+-- Deletes the freshness rows of a publication before it is written again.
 --
 -- params:  $publication_id
 -- writes:  ops.freshness

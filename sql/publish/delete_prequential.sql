@@ -1,4 +1,4 @@
--- Forget the metrics of a flow run that is about to note them again.
+-- Deletes the metrics of a flow run before it writes them again.
 --
 -- params:  $flow_run_id
 -- writes:  eval.prequential

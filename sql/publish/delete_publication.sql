@@ -1,4 +1,4 @@
--- Forget a publish that is about to be done again.
+-- Deletes the row of a publication before it is written again.
 --
 -- params:  $publication_id
 -- writes:  recs.publications

@@ -1,4 +1,4 @@
--- Make room for the new lists.
+-- Deletes all lists, before new ones are inserted.
 --
 -- writes:  recs.recommendations
 delete from recs.recommendations

@@ -1,4 +1,4 @@
--- Make room for the new neighbours.
+-- Deletes all neighbours, before new ones are inserted.
 --
 -- writes:  recs.similar_items
 delete from recs.similar_items

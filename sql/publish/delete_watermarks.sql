@@ -1,4 +1,4 @@
--- Make room for the new watermarks.
+-- Deletes the watermarks, before new ones are inserted.
 --
 -- writes:  ops.watermarks
 delete from ops.watermarks

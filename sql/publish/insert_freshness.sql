@@ -1,5 +1,5 @@
--- Note how long the users with new events had to wait for their list: since the newest arrived, and since the newest live one happened.
--- An event is live if it arrived within an hour of happening; history that is taken in later says nothing of how fresh lists are.
+-- Records how long users with new events waited for their list: since their newest event arrived, and since their newest live event.
+-- An event is live if it arrived within an hour of happening; events loaded later say nothing about freshness.
 --
 -- grain:   one row per user
 -- params:  $publication_id, $generated_at (timestamp, UTC)

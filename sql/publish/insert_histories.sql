@@ -1,7 +1,7 @@
--- The last events of each user on items, as the snapshot has them, and the items of those before them; ties in the order of the lake.
+-- Inserts the history of each user at a snapshot: the last events on items, and the items of earlier events. Ties follow lake order.
 --
 -- grain:   one row per user
--- params:  $snapshot (lake snapshot), $ignored_types (event types that teach nothing), $max_events, $updated_at (timestamp, UTC)
+-- params:  $snapshot (lake snapshot), $ignored_types (event types without weight), $max_events, $updated_at (timestamp, UTC)
 -- reads:   raw.events, trends (registered: user_id, trends: one number per event of the history)
 -- writes:  features.user_histories
 insert into features.user_histories by name

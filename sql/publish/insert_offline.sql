@@ -1,4 +1,4 @@
--- Note how good a night's model, its rival and the baselines were.
+-- Records the evaluation of a night: its model, the champion and the baselines.
 --
 -- grain:   one row per model, segment and metric
 -- params:  $flow_run_id, $mlflow_run_id, $data_snapshot, $evaluated_at (timestamp, UTC)

@@ -1,4 +1,4 @@
--- Note how well the new events were predicted before they were learnt.
+-- Records how well each model predicted the new events before they were learnt.
 --
 -- grain:   one row per model, segment and metric
 -- params:  $flow_run_id, $mlflow_run_id, $data_snapshot, $evaluated_at (timestamp, UTC)

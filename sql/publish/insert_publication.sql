@@ -1,8 +1,8 @@
--- Note what is being published; as the newest publish names the live model, it is newer than all before, whatever the clock says.
+-- Records a publication. The newest one names the live model, so published_at is later than in all other rows, even if the clock is not.
 --
 -- grain:   one row
 -- params:  $publication_id, $cadence, $model_version, $champion, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
---          $n_items, $hides_seen_items, $seen_items_setting, $repeat_share (null where not noted), $published_at (timestamp, UTC)
+--          $n_items, $hides_seen_items, $seen_items_setting, $repeat_share (null if not recorded), $published_at (timestamp, UTC)
 -- reads:   recs.publications
 -- writes:  recs.publications
 insert into recs.publications by name

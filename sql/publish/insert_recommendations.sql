@@ -1,4 +1,4 @@
--- The new lists, in the order they come: by user and rank, so that a reader of one user skips most row groups.
+-- Inserts the new lists in input order, by user and rank, so that a query for one user skips most row groups.
 --
 -- grain:   one row per user and rank
 -- params:  $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $generated_at (timestamp, UTC)

@@ -1,4 +1,4 @@
--- The new neighbours, in the order they come: by item and rank.
+-- Inserts the new neighbours in input order, by item and rank.
 --
 -- grain:   one row per item and rank
 -- params:  $model_version, $data_snapshot, $generated_at (timestamp, UTC)

@@ -1,4 +1,4 @@
--- Note up to which snapshot the work is done.
+-- Records the watermarks: the last snapshot that each consumer has processed.
 --
 -- grain:   one row per consumer
 -- params:  $published, $learnt (snapshots), $updated_at (timestamp, UTC)

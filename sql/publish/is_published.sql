@@ -1,4 +1,4 @@
--- Whether lists were made by a model version.
+-- Whether a model version has ever published lists.
 --
 -- grain:   one row
 -- params:  $version

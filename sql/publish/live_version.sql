@@ -1,4 +1,4 @@
--- The model version that is live, and the MLflow run that trained it.
+-- The live model version, and the MLflow run that trained it.
 --
 -- grain:   one row, none before the first publish
 -- reads:   recs.publications

@@ -1,4 +1,4 @@
--- The top of every user's list before it is replaced.
+-- Stores a fingerprint of the top ranks of every user's list, before the lists are replaced.
 --
 -- grain:   one row per user
 -- params:  $depth (ranks that count)

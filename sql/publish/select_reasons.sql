@@ -1,4 +1,4 @@
--- Why an item of a user's history speaks for another, in words: one phrase per row of the catalog.
+-- Reason texts: one phrase per catalog row, for recommendations that follow from that item in a user's history.
 --
 -- grain:   one row per catalog row
 -- params:  $snapshot (lake snapshot)

@@ -1,8 +1,8 @@
--- What is in the lake.
+-- Counts of the lake's contents, and the times of its newest event.
 --
 -- grain:   one row
 -- reads:   raw.events, raw.items, raw.rejected, features.item_embeddings
--- returns: n_events, n_users, happened_at, arrived_at (of the newest event by either), n_items, n_rejected, n_embeddings
+-- returns: n_events, n_users, happened_at, arrived_at (the newest of each), n_items, n_rejected, n_embeddings
 select
     count(*) as n_events,
     count(distinct user_id) as n_users,

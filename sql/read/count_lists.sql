@@ -1,4 +1,4 @@
--- How many users have a list of their own.
+-- The number of users with a list of their own.
 --
 -- grain:   one row
 -- reads:   recs.recommendations

@@ -1,7 +1,7 @@
--- How many events on items wait to be published, and to be learnt: the change feed of the table of events after the watermarks.
+-- The numbers of item events that are not yet published and not yet learnt, from the change feed of raw.events after the watermarks.
 --
 -- grain:   one row
--- params:  $published, $learnt, $until (snapshots), $ignored_types (a line each: those that teach nothing)
+-- params:  $published, $learnt, $until (snapshots), $ignored_types (event types with weight 0, one per line)
 -- returns: n_unpublished, n_unlearnt
 select
     count(*) filter (where feed.snapshot_id > $published) as n_unpublished,

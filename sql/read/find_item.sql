@@ -1,4 +1,4 @@
--- Whether an item is described, or something happened with it.
+-- Whether an item has a description or an event.
 --
 -- grain:   one row
 -- params:  $item_id

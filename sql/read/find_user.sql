@@ -1,4 +1,4 @@
--- Whether a user ever did anything.
+-- Whether a user has an event.
 --
 -- grain:   one row
 -- params:  $user_id

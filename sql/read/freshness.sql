@@ -1,6 +1,6 @@
--- How long the users with new events waited for the lists that know them: since the events arrived, and since live ones happened.
+-- Delay between users' new events and the lists that reflect them: since the arrival of the events, and since live events happened.
 --
--- grain:   one row; no waits where nothing was published
+-- grain:   one row; without publications, the counts are 0 and the delays null
 -- params:  $since (timestamp, UTC)
 -- reads:   ops.freshness
 -- returns: n_users, arrived_p50_s, arrived_p95_s, arrived_max_s, n_live_users, happened_p50_s, happened_p95_s, happened_max_s

@@ -1,4 +1,4 @@
--- How long the users with new events waited for the lists that know them, the newest hour first.
+-- Delay between users' new events and the lists that reflect them, newest hour first.
 --
 -- grain:   one row per hour with new lists
 -- params:  $since (timestamp, UTC)

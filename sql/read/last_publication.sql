@@ -1,4 +1,4 @@
--- What is live: the newest publish.
+-- The live publication, which is the newest one.
 --
 -- grain:   one row, or none
 -- reads:   recs.publications

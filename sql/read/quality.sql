@@ -1,4 +1,4 @@
--- How good a model version was, beside everything else that was measured on the same night; its newest night.
+-- A metric of a model version and of all other models that its newest night measured.
 --
 -- grain:   one row per model
 -- params:  $model_version, $metric

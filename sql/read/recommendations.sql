@@ -1,7 +1,7 @@
--- The best items of one user's list, with their titles as they are now.
+-- The best items of one user's list, with their current titles.
 --
 -- grain:   one row per rank
--- params:  $user_id (* for anyone), $k
+-- params:  $user_id (* for the list for anyone), $k
 -- reads:   recs.recommendations, raw.items
 -- returns: rank, item_id, title, score, probability, reason, source, model_version, data_snapshot, generated_at
 select

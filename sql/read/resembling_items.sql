@@ -1,4 +1,4 @@
--- Items that somebody may have meant: the text is in their title, or their id is spelt alike.
+-- Items that a user may have meant: the text occurs in the title, or the id has a similar spelling.
 --
 -- grain:   one row per item
 -- params:  $text, $n

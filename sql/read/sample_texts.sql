@@ -1,8 +1,8 @@
--- The beginnings of the texts of some items, as the encoder reads them: the same items each time, whatever their order in the table.
--- They are chosen before their texts are put together, which for a million items would take a quarter of a minute.
+-- The beginnings of some item texts, as the encoder reads them. The sample does not depend on the order of the table.
+-- Items are sampled before their texts are built: building a million texts takes a quarter of a minute.
 --
 -- grain:   one row per item with text
--- params:  $n (items that are looked at)
+-- params:  $n (number of items in the sample)
 -- reads:   raw.items
 -- returns: text
 with chosen as (

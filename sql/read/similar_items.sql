@@ -1,4 +1,4 @@
--- The nearest items of one item, with their titles as they are now.
+-- The items most similar to one item, with their current titles.
 --
 -- grain:   one row per rank
 -- params:  $item_id, $k

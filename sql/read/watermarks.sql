@@ -1,4 +1,4 @@
--- Up to which snapshot events are in lists and in the live model.
+-- The watermarks: snapshots up to which events are in the lists and in the live model.
 --
 -- grain:   one row, none before the first publish
 -- reads:   ops.watermarks

@@ -1,4 +1,4 @@
--- How long users waited since what they did happened, beside how long since it arrived: the two differ for files that are taken in late.
+-- Waiting time of users, from the event itself as well as from its arrival: the two differ for files that are ingested late.
 --
 -- grain:   one row per publish and user with new events in it; the view: one row per hour with new lists
 -- reads:   ops.freshness

@@ -1,4 +1,4 @@
--- Events on items that teach something, oldest first, with row numbers in place of ids.
+-- Training events: events on items with a weight above 0, oldest first, with row numbers instead of ids.
 --
 -- grain:   one row per event
 -- params:  $event_types (varchar[]), $weights (double[])

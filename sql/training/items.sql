@@ -1,4 +1,4 @@
--- Every item that is described or has events; the place of each is its row number.
+-- The catalog: every item with a description or a training event; the position of an item is its row number.
 --
 -- grain:   one row per item
 -- params:  $event_types (varchar[]), $weights (double[])

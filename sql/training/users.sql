@@ -1,4 +1,4 @@
--- The users of the events that teach something; the place of each is its row number.
+-- Users with a training event; the position of a user is their row number.
 --
 -- grain:   one row per user
 -- params:  $event_types (varchar[]), $weights (double[])

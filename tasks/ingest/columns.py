@@ -1,4 +1,4 @@
-"""Which column of a file is which field, and what to propose where that is not clear."""
+"""Maps the columns of a file to fields, and proposes a mapping in the error message if a column is missing or ambiguous."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N_LISTED = 30
 
 
 def check_fields(mapping: ColumnMapping, aliases: Aliases, kind: str) -> None:
-    """Refuses fields that events or items do not have, and fields that are given twice."""
+    """Raises UserError for an unknown field, and for a field that has two sources."""
     place = mapping.place
     for name in (*mapping.columns, *mapping.constants):
         if name not in aliases:
@@ -35,9 +35,9 @@ def check_fields(mapping: ColumnMapping, aliases: Aliases, kind: str) -> None:
 def resolve(
     con: duckdb.DuckDBPyConnection, source: Source, mapping: ColumnMapping, aliases: Aliases, required: Iterable[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Which column, or path into one, is which field, and what was guessed, in words.
+    """The column of each field, or a path into a column, and notes about guessed columns.
 
-    Raises UserError for a column that is not there, a field that could be several columns, and a required field without one.
+    Raises UserError for a missing column, for a field that could be any of several columns, and for a required field without a column.
     """
     place = mapping.place
     chosen = {name: _existing(con, source, name, column, place) for name, column in mapping.columns.items() if column}
@@ -58,9 +58,9 @@ def resolve(
 
 
 def split_path(source: Source, text: str) -> tuple[str, str] | None:
-    """The column and the JSON pointer that a path such as items[0].item_id means; None where no column begins it.
+    """The column and the JSON pointer of a path such as items[0].item_id; None if the path does not start with a column.
 
-    A column of that very name is the column, and the longest name that begins a path is its column.
+    A column whose name equals the whole path wins. Otherwise the longest column name at the start of the path wins.
     """
     if text in source.columns:
         return text, ""
@@ -98,7 +98,7 @@ def _existing(con: duckdb.DuckDBPyConnection, source: Source, name: str, column:
 
 
 def _rows_of(source: Source, paths: Mapping[str, str | None], place: Place) -> str:
-    """The command that makes a row of each element of an array, and how the fields whose paths lead there are then given."""
+    """A command that makes one row per element of an array, and the mapping options for its result."""
     array = next(path for path in paths.values() if path and "[*]" in path).partition("[*]")[0]
     columns = {
         name: f"element{path[len(array) + 3 :]}" if path and path.startswith(f"{array}[*]") else path or "element.COLUMN"
@@ -106,17 +106,17 @@ def _rows_of(source: Source, paths: Mapping[str, str | None], place: Place) -> s
     }
     file = source.path.name
     if not re.fullmatch(r"\w+(\.\w+)*", array) or not re.fullmatch(r"[\w. -]+", file):
-        return f"make a row of each element of {array} first, with DuckDB's unnest"
+        return f"first make one row per element of {array}, with DuckDB's unnest"
     elements = f"{array}::json::json[]" if source.format == "text" else array
     command = f"copy (select *, unnest({elements}) as element from '{file}') to '{file.split('.')[0]}.parquet'"
     return (
-        f"for a row of each element, run: python -c \"import duckdb; duckdb.sql('''{command} ''')\", "
+        f"to get one row per element, run: python -c \"import duckdb; duckdb.sql('''{command} ''')\", "
         f"and take in that file with {place.maps(columns)}{place.within}"
     )
 
 
 def _missing(con: duckdb.DuckDBPyConnection, source: Source, names: Sequence[str], taken: set[str], place: Place) -> UserError:
-    """Why a file cannot be read without the first of these fields; proposes columns for the others as well."""
+    """The error for missing required fields: it explains the first one and proposes columns for all of them."""
     found = {name: proposed_time(con, source, taken) if name == "occurred_at" else proposed_id(con, source, name, taken) for name in names}
     name = names[0]
     if any(path and "[*]" in path for path in found.values()):

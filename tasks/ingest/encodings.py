@@ -1,4 +1,4 @@
-"""Text files that are not UTF-8: copied as UTF-8 before they are read."""
+"""Converts text files in other encodings to UTF-8 copies before they are read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tasks.ingest.places import Place
 from tasks.ingest.sources import check_content, format_of, reading_of
 
 KEPT = "surrogateescape"
-"""Bytes that are none of the encoding stay as they are, so that the line they stand on is refused, and not the file."""
+"""Bytes that are invalid in the encoding stay unchanged, so that only their line is refused, not the whole file."""
 
 
 def check_encoding(name: str, place: Place) -> None:
-    """Raises UserError for a name that is none of a text encoding."""
+    """Raises UserError if Python knows no text encoding of this name."""
     try:
         codecs.lookup(name)
         "".encode(name)
@@ -29,10 +29,10 @@ def check_encoding(name: str, place: Place) -> None:
 
 
 def decoded(file: Path, encoding: str, folder: Path) -> Path:
-    """A copy of a text file as UTF-8, unpacked, under its own name in a folder; a Parquet file is itself."""
+    """An unpacked UTF-8 copy of a text file, with the same name, in a folder; for a Parquet file, the file itself."""
     if format_of(file) == "parquet":
         return file
-    check_content(file)  # before it is unpacked
+    check_content(file)  # before unpacking
     folder.mkdir()
     copy = folder / (file.name[:-3] if file.name.lower().endswith(".gz") else file.name)
     with (

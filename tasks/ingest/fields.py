@@ -1,4 +1,4 @@
-"""The fields of events and items, and the names under which files are likely to have them."""
+"""The fields of events and items, and common column names for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 Kind = Literal["events", "items"]
-# Names that say which field a column is, lower case without blanks and signs; a tier is asked only where those before it are silent.
+# Column names by field, in lower case without blanks and signs. A tier is tried only if no column matches an earlier tier.
 Aliases = Mapping[str, Sequence[str]]
 EVENT_ALIASES: Aliases = {
     "event_id": ("eventid", "eventuuid"),
@@ -63,14 +63,14 @@ ITEM_WORDS = (
     *("track", "song", "book", "course", "content", "listing", "offer"),
     *("produit", "producto", "articulo", "artículo", "商品", "产品"),
 )
-"""Parts of the names of columns that may be proposed, where their values look like ids."""
+"""Name parts of columns that may be proposed as ids if their values look like ids."""
 NO_ID_WORDS = (
     "price|preis|prix|precio|cost|kosten|betrag|amount|amt|quantity|qty|menge|anzahl|cantidad|quantit|(?<!ac)count|stock|bestand|rating|score"
     "|star|wert|umsatz|revenue|discount|rabatt|tax|weight|name|titl|titel|titre|título|titulo|desc|beschreibung|text|categor|kategorie"
     "|genre|type|url|image|rank|position|group|gruppe|brand|marke|parent|order|bestell|auftrag|cart|basket|zip|plz|postal|phone|mail|currency"
     "|color|language|region|city|status|version|价|数量|名|标题|描述|类|订单|品牌"
 )
-"""Parts of the names of columns that are no ids, whatever their values look like."""
+"""Name parts of columns that are never proposed as ids, whatever their values look like."""
 TIME_WORDS = r"(?i:time|date|zeit|datum|fecha|hora|heure|stamp)|时间|日期|_at$|At$|\bts\b"
 
 

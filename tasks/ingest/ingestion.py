@@ -1,4 +1,4 @@
-"""Files become rows of raw.events and raw.items: mapped, checked, deduplicated, in one lake transaction."""
+"""Ingests files into raw.events and raw.items: maps, checks and deduplicates their rows, in one lake transaction."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tasks.lake import NOTHING_FETCHED, Lake, explained, has_catalog, quote, rea
 N_REASONS = 5
 N_AT_ONCE = 10_000
 SHOWN = (visible_line, visible_line, visible_json)
-"""How reason, value and row_json of a refused row are written."""
+"""Formatters for reason, value and row_json of a refused row."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the rows of one file. refused: the table of those that were, as CSV; None where there are none."""
+    """Row counts of one file. refused: CSV table of its refused rows and values, None if there are none."""
 
     read: int
     new: int
@@ -45,7 +45,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the rows of one run; rows read = new + changed + duplicate + rejected. by_file: by path, where it was asked for."""
+    """Row counts of one run; read = new + changed + duplicate + rejected. by_file: counts by path, if requested."""
 
     kind: Kind
     files: int
@@ -62,18 +62,18 @@ class Summary:
     by_file: Mapping[str, Counts] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """The numbers alone, for a table."""
+        """The counts only, for a table."""
         return {name: value for name, value in asdict(self).items() if name not in ("reasons", "notes", "by_file")}
 
 
 def ingest(
     lake: Lake, kind: Kind, paths: Sequence[str], mapping: ColumnMapping, config: IngestConfig, refused_to: Path | None = None
 ) -> Summary:
-    """Take files, globs and folders into raw.events or raw.items; refused rows go to raw.rejected.
+    """Ingest files, globs and folders into raw.events or raw.items; refused rows go to raw.rejected.
 
-    refused_to: the folder for a table of the refused rows of each file. The same rows again change nothing. All of it is one
-    transaction: killed at any point, the next run starts afresh.
-    Raises UserError for a file that cannot be read, whatever ails it, and for a mapping that does not fit; LakeError for a full disk.
+    refused_to: folder for the CSV table of each file's refused rows. Ingesting the same rows again is a no-op. The whole run is one
+    transaction: after a kill at any point, the next run starts from the beginning.
+    Raises UserError for an unreadable file and for a mapping that does not fit; LakeError for a full disk.
     """
     started = time.monotonic()
     check_fields(mapping, ALIASES[kind], kind)
@@ -115,15 +115,15 @@ def ingest(
 
 
 def confine(con: duckdb.DuckDBPyConnection, folder: Path, config: IngestConfig) -> None:
-    """Keep memory constant: what does not fit goes to the folder. Times without a zone are UTC."""
+    """Limit the memory of a connection: data beyond the limit spill to the folder. Also sets the time zone to UTC."""
     con.execute(f"set memory_limit = {quote(f'{config.memory_mb}MB')}")
     con.execute(f"set temp_directory = {quote(str(folder / 'spill'))}")
     con.execute("set timezone = 'UTC'")
-    con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
+    con.execute("set enable_progress_bar = false")  # the bar would mix with the result on stdout
 
 
 def forbid_all_but(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
-    """Let the connection reach these files and folders only, whatever a predicate asks for."""
+    """Restrict the connection to these files and folders, so that a predicate cannot read others."""
     files = {name for path in paths for name in (str(path), literal(path)) if not path.is_dir()}
     con.execute(statement("ingest/allow_files"), {"files": sorted(files)})
     con.execute(statement("ingest/allow_folders"), {"folders": [str(path) for path in paths if path.is_dir()]})
@@ -132,7 +132,7 @@ def forbid_all_but(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> Non
 
 @contextmanager
 def workspace(lake: Lake) -> Iterator[Path]:
-    """A folder for this run's intermediate rows; also removes those of runs that were killed."""
+    """A folder for the intermediate rows of this run; also deletes the folders of killed runs."""
     root = lake.lock_path.parent / "staging"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "sweep.lock", timeout=lake.lock_timeout_s):
@@ -155,16 +155,16 @@ def _sweep(root: Path) -> None:
             try:
                 with lock.acquire(timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
-            except Timeout:  # its run is still at work
+            except Timeout:  # its run is still active
                 continue
             Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def merge(con: duckdb.DuckDBPyConnection, kind: Kind, *, has_standing: bool) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Bring the staged rows into the lake; counts of what became of them, and the most frequent reasons of refusal.
+    """Merge the staged rows into the lake; returns row counts and the most frequent reasons of refusal.
 
-    has_standing: whether rows that were refused before may be among them. Statements that would write nothing are not run: a run without
-    news leaves no snapshot.
+    has_standing: whether the lake has refused rows that the staged rows may correct. Statements that would write nothing are skipped, so
+    that a run without changes leaves no snapshot.
     """
     define_macros(con)
     con.execute(statement("ingest/find_noted"))
@@ -176,7 +176,7 @@ def merge(con: duckdb.DuckDBPyConnection, kind: Kind, *, has_standing: bool) -> 
         con.execute(statement("ingest/find_incoming_items"))
     con.execute(statement("ingest/find_unnoted"), {"kind": kind})
     n_settled = find_settled(con, kind) if has_standing else 0
-    con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+    con.execute("set threads = 1")  # an insert with several threads does not preserve the order of the rows
     counts = _dicts(con.execute(statement(f"ingest/summarise_{kind}")))[0]
     if counts["n_new"]:
         con.execute(statement(f"ingest/insert_{kind}"))
@@ -190,7 +190,7 @@ def merge(con: duckdb.DuckDBPyConnection, kind: Kind, *, has_standing: bool) -> 
 
 
 def count_files(con: duckdb.DuckDBPyConnection, kind: Kind, folder: Path) -> dict[str, Counts]:
-    """What became of the rows of each file by its path, and of those that were refused a table in the folder."""
+    """Row counts of each file by path; also writes a table of each file's refused rows to the folder."""
     found = {}
     for number, row in enumerate(_dicts(con.execute(statement(f"ingest/count_files_{kind}")))):
         counts = {name: row[f"n_{name}"] for name in ("read", "new", "changed", "rejected")}
@@ -203,7 +203,7 @@ def count_files(con: duckdb.DuckDBPyConnection, kind: Kind, folder: Path) -> dic
 
 
 def _write_refused(con: duckdb.DuckDBPyConnection, source: str, file: Path) -> None:
-    """Write the table, fit to be shown on a terminal: no control character of the data is in it."""
+    """Write the table of refused rows without control characters, so that a terminal can show it safely."""
     cursor = con.execute(statement("ingest/refused_of"), {"source": source})
     with file.open("w", encoding="utf-8", newline="") as out:
         table = csv.writer(out)
@@ -213,14 +213,14 @@ def _write_refused(con: duckdb.DuckDBPyConnection, source: str, file: Path) -> N
 
 
 def find_settled(con: duckdb.DuckDBPyConnection, kind: Kind) -> int:
-    """How many of the rows that the lake has refused are settled by the staged ones, and are in the table settled."""
+    """Fill the table settled with refused rows of the lake that the staged rows resolve; returns their number."""
     con.execute(statement(f"ingest/find_known_{kind}"))
     con.execute(statement("ingest/find_settled"), {"kind": kind})
     return _count(con.execute("select count(*) from settled"))
 
 
 def has_refused(lake: Lake, kind: Kind) -> bool:
-    """Whether the lake has refused rows of this kind, and not taken them in since."""
+    """Whether raw.rejected has rows of this kind."""
     if not has_catalog(lake):
         return False
     with reading(lake) as con:

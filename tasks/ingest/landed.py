@@ -1,4 +1,4 @@
-"""What became of a landed file."""
+"""Outcome of a landed file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tasks.ingest.fields import Kind
 
 @dataclass(frozen=True)
 class Landed:
-    """What became of one file, or of several that got in together.
+    """The outcome of one landed file, or of several that were ingested together.
 
-    outcome: done (every row got in), partial (some or all were refused), failed (it could not be read), gone before it could be read,
-    stuck where it cannot be moved away, or waiting for a mapping file to be corrected.
+    outcome: done (every row was ingested), partial (some or all rows were refused), failed (unreadable), gone (removed before it was
+    read), stuck (it cannot be moved away), or waiting (its mapping file needs a correction).
     """
 
     kind: Kind
@@ -27,6 +27,6 @@ class Landed:
     error: str = ""
 
     def needs_a_look(self, max_rejected_share: float) -> bool:
-        """Whether the run that met it counts as failed: it did not get in, or more than this share of its rows did not."""
+        """Whether its run counts as failed: the file was not ingested, or more than this share of its rows was refused."""
         is_out = self.outcome in ("failed", "stuck", "waiting")
         return is_out or self.rejected > max_rejected_share * self.read

@@ -1,4 +1,4 @@
-"""The landing folder: files put there are taken in and moved to done/, or with their reasons to partial/ or failed/."""
+"""The landing folder: its files are ingested and moved to done/, or to partial/ or failed/ together with the reasons."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tasks.ingest.moving import REFUSED, move
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeError
 
-KINDS: tuple[Kind, ...] = ("items", "events")  # events mean more once their items are known
+KINDS: tuple[Kind, ...] = ("items", "events")  # items first, so that events find their items
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
 SETTLED_SECONDS = 2.0
 SKEW_SECONDS = 1800.0
-"""Further in the future than any clock is wrong a file was not written just now: it comes from an archive of another time zone."""
+"""A file with a modification time this far in the future was not written just now: it comes from an archive of another time zone."""
 
 
 def open_landing(config: IngestConfig, home: Path) -> Path:
-    """The landing folder with its subfolders, created where missing. Raises UserError where that cannot be."""
+    """The landing folder with its subfolders, created if missing. Raises UserError if they cannot be created."""
     landing = Path(config.landing).expanduser() if config.landing else home.resolve() / "landing"
     try:
         for kind in KINDS:
@@ -46,7 +46,7 @@ def open_landing(config: IngestConfig, home: Path) -> Path:
 
 
 def waiting(landing: Path) -> list[tuple[Kind, Path]]:
-    """Files to take in, items first, each kind by name; hidden, half-written and very young ones are left for the next time."""
+    """Files to ingest: items first, each kind sorted by name. Hidden, half-written and very recent files wait for the next run."""
     return [(kind, file) for kind in KINDS for file in sorted((landing / kind).rglob("*")) if _is_ready(landing, kind, file)]
 
 
@@ -68,13 +68,13 @@ def _is_settled(file: Path, folder: Path) -> bool:
         return not stat.S_ISDIR(state.st_mode) and (age >= SETTLED_SECONDS or age <= -SKEW_SECONDS)
     except FileNotFoundError:  # another run has just taken it in
         return False
-    except OSError:  # taking it in tells why it cannot be read
+    except OSError:  # the ingest will report why the file cannot be read
         return True
 
 
 @contextmanager
 def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
-    """Whether this process may empty the landing folder: one at a time may, and whoever comes too late finds it empty next time."""
+    """A lock for emptying the landing folder; yields whether this process holds it. Only one process at a time does."""
     lock = FileLock(landing / ".lock")
     try:
         lock.acquire(timeout=wait_s)
@@ -88,9 +88,9 @@ def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
 
 
 def ingest_landed_files(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
-    """Ingest files of one kind at a stroke for each mapping file, then move them away; where one cannot be read, each by itself.
+    """Ingest files of one kind, one ingest per mapping file, then move them away; if a file is unreadable, ingest each one separately.
 
-    Files whose mapping file says something that no option says stay where they are.
+    Files with an invalid mapping file stay where they are.
     """
     groups: dict[Path | None, list[Path]] = {}
     for file in files:
@@ -113,7 +113,7 @@ def ingest_landed_file(lake: Lake, landing: Path, kind: Kind, file: Path, config
 
 
 def read_mapping(landing: Path, kind: Kind, path: Path | None, config: IngestConfig) -> ColumnMapping:
-    """What a mapping file says; a link is followed where one to a file of rows would be."""
+    """The mapping of a mapping file; links follow the same rules as links to data files."""
     if path is not None:
         try:
             check_kind(path, landing, follow_links=config.follow_links)
@@ -125,10 +125,10 @@ def read_mapping(landing: Path, kind: Kind, path: Path | None, config: IngestCon
 def _ingest_files(
     lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig
 ) -> list[Landed]:
-    """Ingest files of one mapping, then move them away; where one of several cannot be read, each by itself.
+    """Ingest files with the same mapping, then move them away; if one of several is unreadable, ingest each one separately.
 
-    Killed between the two, the next run finds only duplicates and rows that are noted, and moves them. What is the lake's fault, not
-    that of a file, is raised.
+    After a kill between the two steps, the next run finds only duplicates and already recorded refusals, and moves the files. An error
+    of the lake, rather than of a file, is raised.
     """
     try:
         for file in files:
@@ -147,13 +147,13 @@ def _ingest_files(
 
 
 def _failed(landing: Path, kind: Kind, file: Path, error: UserError) -> Landed:
-    if not os.path.lexists(file):  # taken in by an earlier attempt of this run, or taken back by whoever put it there
+    if not os.path.lexists(file):  # ingested by an earlier attempt of this run, or removed by its owner
         return Landed(kind, visible_line(file.name), "gone", error="it is no longer there; put it back if it was not taken in")
     return move(file, landing, Landed(kind, visible_line(file.name), "failed", error=visible_line(str(error))))
 
 
 def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: float) -> list[Landed]:
-    """Move files that were taken in: those whose every row got in are one entry, each of the others is one of its own."""
+    """Move ingested files. Files without refusals share one entry in the result; each other file has its own entry."""
     whole = [file for file, counts in files.items() if counts.refused is None]
     partial = [_partial(landing, kind, file, counts, seconds) for file, counts in files.items() if counts.refused is not None]
     if not whole:
@@ -171,20 +171,21 @@ def _partial(landing: Path, kind: Kind, file: Path, counts: Counts, seconds: flo
     name = visible_line(file.name)
     refused = f"{counts.rejected:,} of {counts.read:,} rows" if counts.rejected else f"{counts.values_refused:,} values"
     remedy = "correct the file, or the mapping (options that a reason names are keys of mapping.toml), and put the file here again"
-    told = f"{refused} were refused; {name}{REFUSED} beside it in partial/ says which and why; {remedy}"
+    error = f"{refused} were refused; {name}{REFUSED} next to it in partial/ says which and why; {remedy}"
     numbers = {field: getattr(counts, field) for field in ("read", "new", "changed", "duplicate", "rejected")}
-    return move(file, landing, Landed(kind, name, "partial", **numbers, seconds=seconds, error=told), counts.refused)
+    return move(file, landing, Landed(kind, name, "partial", **numbers, seconds=seconds, error=error), counts.refused)
 
 
 def check_kind(file: Path, landing: Path, *, follow_links: bool) -> None:
-    """Refuses what is no file, and links that nobody may follow: who can write to the landing folder may not be able to read the rest.
+    """Raises UserError for anything but a regular file, and for forbidden links.
 
-    follow_links: whether a link may lead out of the landing folder, to what its owner may read.
+    People who can write to the landing folder may lack permission to read other files, so a link must not give them access.
+    follow_links: whether a link may lead out of the landing folder to a file that the owner of the link may read.
     """
     name = visible_line(file.name)
     state = file.lstat() if os.path.lexists(file) else None
     if state is None:
-        return  # it has just been taken away: reading it tells so
+        return  # the file has just been removed: reading it will report that
     if not stat.S_ISLNK(state.st_mode):
         if not stat.S_ISREG(state.st_mode):
             raise UserError(f"{name} is no regular file but a pipe, a socket or a device; put a file there")
@@ -193,7 +194,7 @@ def check_kind(file: Path, landing: Path, *, follow_links: bool) -> None:
         target = file.resolve(strict=True)
     except FileNotFoundError as error:
         raise UserError(f"{name} is a link to nothing ({visible_line(os.readlink(file))}); put the file itself there") from error
-    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 tell a loop as a RuntimeError
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 report a loop as a RuntimeError
         if isinstance(error, OSError) and error.errno != errno.ELOOP:
             raise UserError(f"cannot read {name}: {error.strerror}; put the file itself there") from error
         raise UserError(f"{name} is a link that leads back to itself; put the file itself there") from error
@@ -212,13 +213,13 @@ def check_kind(file: Path, landing: Path, *, follow_links: bool) -> None:
 
 
 def may_read(uid: int, target: Path) -> bool:
-    """Whether a user may read a file by the permissions of the file and of the folders above it."""
+    """Whether the permissions of a file and of its parent folders let a user read it."""
     if uid == 0:
         return True
     try:
         user = pwd.getpwuid(uid)
         groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
-    except KeyError:  # an owner whom this machine does not know
+    except KeyError:  # this machine does not know the owner
         groups = set()
 
     def allows(path: Path, wanted: int) -> bool:

@@ -1,4 +1,4 @@
-"""The lines of text files: found whole before DuckDB reads them, so that no quote and no endless line swallows rows."""
+"""Checks and repairs the lines of text files before DuckDB reads them, so that stray quotes and endless lines swallow no rows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from models.errors import UserError
 
 CHUNK_BYTES = 1 << 20
 LINE_BYTES = 2_000_000
-"""DuckDB's own limit: it loses some longer lines without a word."""
+"""DuckDB's own limit: it silently loses some longer lines."""
 ENDLESS_BYTES = 64 << 20
-"""A line that goes on for longer is not read to its end: the file is refused."""
+"""A file with a longer line is refused without reading the line to its end."""
 RECORD_BYTES = 1 << 20
-"""A quoted text with line breaks ends within so many bytes, or its quote is a stray one."""
+"""Maximum length of a quoted text with line breaks; if it does not end within this length, its quote is a stray quote."""
 EXCERPT_BYTES = 500
 TAB = b"\t"
 
 
 @dataclass(frozen=True)
 class Content:
-    """What one pass over the bytes of a file found."""
+    """Findings of one pass over the bytes of a file."""
 
     has_quotes: bool = False
     has_long_lines: bool = False
@@ -33,13 +33,13 @@ class Content:
 
     @property
     def is_odd(self) -> bool:
-        """Whether DuckDB would read the lines wrongly, or not at all."""
+        """Whether DuckDB would misread or lose lines."""
         return self.has_long_lines or self.has_mixed_ends
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A line that is no row: its number as DuckDB counts (the header is 1), how it begins, and what ails it."""
+    """A line that cannot become a row: its number as DuckDB counts (the header is 1), its beginning, and the reason."""
 
     line: int
     text: str
@@ -47,8 +47,8 @@ class Lost:
 
 
 @dataclass
-class Mended:
-    """What a clean copy holds: lines whose stray quotes are text now, and placeholders for the lines in lost."""
+class Repaired:
+    """Repairs in a copy of a file: stray quotes that became text, doubtful quoted texts, and lost lines with placeholders."""
 
     n_stray: int = 0
     first_stray: int = 0
@@ -58,15 +58,15 @@ class Mended:
 
 
 def open_bytes(path: Path) -> IO[bytes] | gzip.GzipFile:
-    """A file's bytes, unpacked where its name ends in .gz."""
+    """The bytes of a file, unpacked if its name ends in .gz."""
     return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def survey(path: Path, *, in_lines: bool) -> Content:
-    """One pass over a file, in constant memory: a packed file is checked as a whole.
+    """Examine a file in one pass and in constant memory; a packed file is checked completely.
 
-    in_lines: whether rows are lines. Raises UserError where one of them does not end, before the rest of it is read; what gzip raises
-    for a packed file that is cut short or damaged: DuckDB checks no sum, and may turn for ever at a cut.
+    in_lines: whether each row is a line. Raises UserError for an endless line, before the rest of it is read. Raises gzip's errors for
+    a packed file that is cut short or damaged: DuckDB does not verify checksums and may loop forever at a cut.
     """
     has_quotes = has_long_lines = False
     n_lines = n_returns = carried = 0
@@ -92,7 +92,7 @@ def survey(path: Path, *, in_lines: bool) -> Content:
 
 
 class Quoting:
-    """How a line splits into fields where `"` quotes and `""` is a quote in a quoted field (RFC 4180)."""
+    """Splits lines into fields by RFC 4180: `"` quotes a field, and `""` is a quote within a quoted field."""
 
     def __init__(self, delimiter: bytes) -> None:
         mark = re.escape(delimiter)
@@ -116,13 +116,13 @@ class Quoting:
         self.escaped_field = re.compile(rb"(?:^|" + mark + rb")(" + escaped + rb"|" + plain + rb")")
 
     def pattern(self) -> str:
-        """A whole line, for DuckDB's regexp_full_match."""
+        """A pattern for a complete line, for DuckDB's regexp_full_match."""
         mark = re.escape(self.delimiter.decode())
         one = f'(?:"(?:[^"]|"")*"| *(?:[^" {mark}][^{mark}]*)?)'
         return f"{one}(?:{mark}{one})*"
 
     def fields(self, line: bytes) -> list[bytes]:
-        """The fields of a line: by the rule where it fits, else between delimiters, quotes and all."""
+        """The fields of a line: by RFC 4180 if the line follows it, otherwise a plain split at delimiters that keeps quotes."""
         if self.whole.fullmatch(line):
             starts = self.field.finditer(line)
             return [self.unquoted(found[1]) for found in starts]
@@ -134,21 +134,21 @@ class Quoting:
         return found[1].replace(b'""', b'"') if found else text
 
     def n_columns(self, record: bytes) -> int:
-        """How many fields a record has that follows the rule."""
+        """The number of fields of a record that follows RFC 4180."""
         return self.quoted_fields.sub(rb"\1", record).count(self.delimiter) + 1
 
     def joined(self, fields: list[bytes]) -> bytes:
-        """Fields as a line that follows the rule."""
+        """A line with these fields, quoted by RFC 4180."""
         return self.delimiter.join(b'"' + one.replace(b'"', b'""') + b'"' for one in fields)
 
     def unspaced(self, line: bytes) -> list[bytes] | None:
-        """The fields of a line that has blanks between delimiters and quotes; None where it is none."""
+        """The fields of a line with blanks between delimiters and quotes; None for a line of another form."""
         if not self.spaced.fullmatch(line):
             return None
         return [self.unquoted(match[1]) for match in self.spaced_field.finditer(line)]
 
     def unescaped(self, line: bytes) -> list[bytes] | None:
-        r"""The fields of a line whose quotes are written \" (MySQL); None where it is none."""
+        r"""The fields of a line whose quotes are escaped as \" (MySQL); None for a line of another form."""
         if not self.escaped.fullmatch(line):
             return None
         found = [match[1] for match in self.escaped_field.finditer(line)]
@@ -156,10 +156,10 @@ class Quoting:
 
 
 def header_of(path: Path, delimiters: str) -> tuple[list[str], str]:
-    """The fields of the first line and the delimiter that splits it best; raises UnicodeDecodeError."""
+    """The fields of the first line, and the delimiter that occurs most often in it; raises UnicodeDecodeError."""
     with open_bytes(path) as file:
         line = file.readline(LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
-        if line.count(b'"') % 2:  # a name with a line break in it, unless the quote is a stray one
+        if line.count(b'"') % 2:  # a column name with a line break in it, or a stray quote
             more = file.readline(LINE_BYTES)
             if b'"' in more:
                 line += more
@@ -175,23 +175,23 @@ def header_of(path: Path, delimiters: str) -> tuple[list[str], str]:
     return [one.decode("utf-8") for one in quoting.fields(cut)], delimiter
 
 
-def mend(path: Path, copy: Path, delimiter: bytes, n_columns: int, *, has_quotes: bool) -> Mended:
-    """Write a copy in which every record is one that DuckDB reads as it is meant.
+def repair(path: Path, copy: Path, delimiter: bytes, n_columns: int, *, has_quotes: bool) -> Repaired:
+    """Write a copy of a file in which DuckDB reads every record correctly.
 
-    A quote that opens a field and is not closed, or is closed in the middle, is text where the line then has its n_columns. A quoted
-    text may span lines, unless each of them is a row by itself: then its quote is a stray one. A line of neither kind is lost, and a
-    placeholder that DuckDB refuses holds its number.
+    A quote that opens a field and is not closed, or is closed in the middle, becomes text if the line then has n_columns fields. A
+    quoted text may span several lines, unless each line is a row on its own: then the quote is a stray quote. Any other line is lost;
+    a placeholder that DuckDB refuses keeps the line numbers correct.
     """
-    return _Mending(Quoting(delimiter), n_columns, has_quotes).run(path, copy)
+    return _Repairing(Quoting(delimiter), n_columns, has_quotes).run(path, copy)
 
 
-class _Mending:
+class _Repairing:
     def __init__(self, quoting: Quoting, n_columns: int, has_quotes: bool) -> None:
         self.quoting, self.n_columns, self.has_quotes = quoting, n_columns, has_quotes
-        self.found = Mended()
+        self.found = Repaired()
         self.waiting: deque[bytes] = deque()
 
-    def run(self, path: Path, copy: Path) -> Mended:
+    def run(self, path: Path, copy: Path) -> Repaired:
         number = 0
         with open_bytes(path) as self.file, copy.open("wb") as out:
             while line := self.waiting.popleft() if self.waiting else self.file.readline():
@@ -221,7 +221,7 @@ class _Mending:
         return self.quoting.joined(fields) + b"\n"
 
     def rest_of_record(self, line: bytes, number: int) -> list[bytes] | None:
-        """The lines over which a quoted text of this one goes on; None where its quote is a stray one."""
+        """The further lines of a quoted text that starts in this line; None if its quote is a stray quote."""
         if not self.quoting.opening.fullmatch(line.rstrip(b"\r\n")):
             return None
         rest: list[bytes] = []
@@ -263,4 +263,4 @@ class _Mending:
     def lost(self, body: bytes, number: int, rule: str) -> bytes:
         text = body[:EXCERPT_BYTES].decode("utf-8", errors="replace")
         self.found.lost.append(Lost(number, text, rule))
-        return b"x" + self.quoting.delimiter * (self.n_columns + 1) + b"x\n"  # an empty column too many would be none to DuckDB
+        return b"x" + self.quoting.delimiter * (self.n_columns + 1) + b"x\n"  # DuckDB would ignore an empty extra column

@@ -1,4 +1,4 @@
-"""The rows of a file under the names of fields, each as text: a path into a value, a constant, or a column."""
+"""Maps the rows of a file to fields as text; the source of a field is a column, a path into a column, or a constant."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.sources import ColumnMapping, Source
 
 N_PEEKED = 1000
-"""Rows that are looked at before the whole file is asked how its times and numbers are written."""
+"""Number of first rows that decide whether the whole file is scanned for the format of its times and numbers."""
 
 
 def map_columns(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, chosen: Mapping[str, str], mapping: ColumnMapping) -> None:
-    """Leave the rows of a source in the view mapped: every field as text (null where it has no column) and the row as JSON."""
+    """Create the view mapped of a source's rows: every field as text (null without a column), and the row as JSON."""
     rows, place = rows_of(con, source, named=bool(mapping.predicate))
     null = duckdb.ConstantExpression(None).cast("varchar")
     fields = []
@@ -53,16 +53,16 @@ def map_columns(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, chos
 
 
 def _checked(predicate: str) -> duckdb.Expression:
-    """A predicate that is null where it fails on a row. DuckDB's ParserException for a text that is not one expression by itself."""
+    """A predicate that is null for rows on which it raises an error. Raises DuckDB's ParserException if the text is not one expression."""
     duckdb.SQLExpression(predicate)
     return duckdb.SQLExpression(f"try({predicate}\n)")
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, source: Source, *, named: bool = True) -> tuple[duckdb.DuckDBPyRelation, str]:
-    """The rows of the file whose view source_rows is, and what the names of its columns begin with: their places follow.
+    """The rows of the view source_rows with columns named by position, and the prefix of these names.
 
-    Of JSON the one column is the whole document. named: whether the columns are there under the names of the file as well. Names that
-    differ in case only, which are one name in SQL, are then numbered.
+    For JSON, the only column is the whole document. named: also add the columns under their names in the file. Names that differ only
+    in case are the same name in SQL, so they are numbered.
     """
     rows = con.view("source_rows")
     names = sql_names(source.columns) if named else []
@@ -82,7 +82,7 @@ def rows_of(con: duckdb.DuckDBPyConnection, source: Source, *, named: bool = Tru
 
 
 def sql_names(columns: Iterable[str]) -> list[str]:
-    """The names of columns in SQL, where case makes no difference and no name is empty."""
+    """Column names for SQL, which ignores case and allows no empty names."""
     names = [name or "column" for name in columns]
     lower = Counter(name.lower() for name in names)
     found: list[str] = []
@@ -97,7 +97,7 @@ def sql_names(columns: Iterable[str]) -> list[str]:
 
 
 def _column(place: str, number: int) -> duckdb.Expression:
-    """A column by its place, so that whatever the file calls it, no parser reads it."""
+    """A column by its position, so that no parser reads the name that the file gives it."""
     return duckdb.ColumnExpression(f"{place}{number}")
 
 
@@ -107,7 +107,7 @@ def _within(document: duckdb.Expression, path: str) -> duckdb.Expression:
 
 
 def text_of(source: Source, path: str, place: str) -> duckdb.Expression:
-    """A column, or what a path leads to in it, as text: floats without a needless '.0', nested values as JSON."""
+    """A column, or the value of a path in it, as text: whole floats without '.0', nested values as JSON."""
     split = split_path(source, path)
     assert split is not None, path
     column, inner = split
@@ -140,7 +140,7 @@ def as_json(source: Source, columns: Sequence[str], place: str) -> duckdb.Expres
 
 
 def n_with_more(con: duckdb.DuckDBPyConnection, source: Source, path: str) -> int:
-    """In how many rows of the view source_rows an array goes on behind the element that a path takes; 0 for a path into none."""
+    """Number of rows in the view source_rows whose array has more elements than the one that a path takes; 0 for paths without arrays."""
     split = split_path(source, path)
     step = re.search(r"\[(\d+)\]", path[len(split[0]) :]) if split else None
     if split is None or step is None:

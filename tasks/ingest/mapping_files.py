@@ -1,4 +1,4 @@
-"""Mapping files of the landing folder: what the options of `minutehand ingest` say, as TOML."""
+"""Mapping files of the landing folder: the options of `minutehand ingest` as TOML."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXAMPLES = {
     "null_words_as_ids": "null_words_as_ids = true",
     "encoding": 'encoding = "cp1252"',
 }
-"""Every key, with a line that has it."""
+"""Every key, with an example line."""
 KEYS: Mapping[Kind, tuple[str, ...]] = {
     "events": tuple(key for key in EXAMPLES if key != "split"),
     "items": tuple(key for key in EXAMPLES if key not in ("event_type", "context", "time_format", "time_zone")),
@@ -48,29 +48,29 @@ KEYS: Mapping[Kind, tuple[str, ...]] = {
 
 
 class MappingError(UserError):
-    """A mapping file says something that no option says: the files that it is for wait until it is corrected."""
+    """A mapping file is invalid; its files wait until it is corrected."""
 
 
 def is_mapping(file: Path) -> bool:
-    """Whether a file of the landing folder says how others are read."""
+    """Whether a file of the landing folder is a mapping file."""
     return file.name == NAME or file.name.endswith(f".{NAME}")
 
 
 def find(landing: Path, kind: Kind, file: Path) -> Path | None:
-    """The mapping file of a landed file: NAME.mapping.toml beside it, else the nearest mapping.toml of its folder and those above."""
+    """The mapping file of a landed file: NAME.mapping.toml next to it, else mapping.toml in the nearest folder upwards."""
     names = [file.name]
     for end in FORMAT_ENDS:
         if file.name.lower().endswith(end):
             names.append(file.name[: -len(end)])
-    beside = [file.with_name(f"{name}.{NAME}") for name in names]
+    own = [file.with_name(f"{name}.{NAME}") for name in names]
     folders = [folder for folder in file.parents if folder == landing or landing in folder.parents]
-    return next((path for path in (*beside, *(folder / NAME for folder in folders)) if os.path.lexists(path) and not path.is_dir()), None)
+    return next((path for path in (*own, *(folder / NAME for folder in folders)) if os.path.lexists(path) and not path.is_dir()), None)
 
 
 def read(landing: Path, kind: Kind, path: Path | None) -> ColumnMapping:
-    """What a mapping file says of files of a kind; the one in the landing folder itself has a section for each kind.
+    """The mapping in a mapping file for one kind of files; the file in the landing folder itself has a section for each kind.
 
-    Raises MappingError, in one line, for a file that cannot be read, and for a key or a value that says nothing.
+    Raises MappingError, in one line, for an unreadable file, an unknown key and an invalid value.
     """
     if path is None:
         place = Place((Path(landing.name) / NAME).as_posix(), f"{kind}.")
@@ -147,7 +147,7 @@ def _mapping(content: Mapping[str, Any], kind: Kind, place: Place) -> ColumnMapp
 
 
 def _taken(content: Mapping[str, Any], key: str, taken: Callable[[Any], Any | None], place: Place) -> Any:
-    """The value of a key as the mapping takes it; None where the key is not there."""
+    """The converted value of a key; None if the key is missing. Raises MappingError for an invalid value."""
     if key not in content:
         return None
     value = taken(content[key])

@@ -1,4 +1,4 @@
-"""Where landed files go: each to a folder of its outcome and day, with the reason beside it where there is one."""
+"""Moves landed files to a folder by outcome and day; the reason of a failure or refusal goes next to the file."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ REFUSED = ".rejected.csv"
 
 
 def move(file: Path, landing: Path, landed: Landed, refused: Path | None = None) -> Landed:
-    """Move a file to the folder of its outcome; one that cannot be moved is stuck, and does not stop the others.
+    """Move a file to the folder of its outcome. A file that cannot be moved gets the outcome stuck and does not stop the others.
 
-    refused: the table of its rows that were refused, which moves with it.
+    refused: the table of its refused rows, which moves with it.
     """
     folder = landing / landed.outcome / datetime.now(UTC).date().isoformat() / landed.kind
     try:
         _move_to(folder, file, landed.error, refused)
     except OSError as error:
         if os.path.lexists(file):
-            told = f"cannot move it to {folder}: {error.strerror or error}; move it away, or let the user who runs this do so"
-            return replace(landed, outcome="stuck", error=f"{landed.error}; {told}" if landed.error else told)
+            problem = f"cannot move it to {folder}: {error.strerror or error}; move it away, or let the user who runs this do so"
+            return replace(landed, outcome="stuck", error=f"{landed.error}; {problem}" if landed.error else problem)
     return landed
 
 
 def _move_to(folder: Path, file: Path, reason: str, refused: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    target, told = _free_names(folder, file.name, ERROR if refused is None else REFUSED)
+    target, note = _free_names(folder, file.name, ERROR if refused is None else REFUSED)
     try:
-        if refused is not None:  # before the file goes: killed in between, the next run says it again
-            shutil.copyfile(refused, told)
+        if refused is not None:  # before the file moves: after a kill in between, the next run writes the table again
+            shutil.copyfile(refused, note)
         elif reason:
-            told.write_text(f"{reason}\n", encoding="utf-8")
+            note.write_text(f"{reason}\n", encoding="utf-8")
         shutil.move(file, target)
     except OSError:
-        if os.path.lexists(file):  # it may have been copied, and the next run would copy it once more
+        if os.path.lexists(file):  # the move may have copied the file, and the next run would copy it again
             target.unlink(missing_ok=True)
-            told.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
         raise
 
 
 def _free_names(folder: Path, name: str, ending: str) -> tuple[Path, Path]:
-    """Paths that are free for a file and for the reason beside it; a name is cut where the file system takes no longer one."""
+    """Free paths for a file and for the note with its reason; names are cut to the limit of the file system."""
     n_bytes = os.pathconf(folder, "PC_NAME_MAX")
     copies = 1
     while True:
         target = folder / _fitting("" if copies == 1 else f"{copies}-", name, "", n_bytes)
-        told = folder / _fitting("" if copies == 1 else f"{copies}-", name, ending, n_bytes)
-        is_own = told.name == f"{target.name}{ending}"  # then a reason without its file is what a killed run left
-        if not os.path.lexists(target) and (is_own or not os.path.lexists(told)):
-            return target, told
+        note = folder / _fitting("" if copies == 1 else f"{copies}-", name, ending, n_bytes)
+        is_own = note.name == f"{target.name}{ending}"  # then a note without its file is the leftover of a killed run
+        if not os.path.lexists(target) and (is_own or not os.path.lexists(note)):
+            return target, note
         copies += 1
 
 
 def _fitting(before: str, name: str, after: str, n_bytes: int) -> str:
-    """before + name + after, of at most n_bytes: what is too much is cut from the middle, so that the suffixes stay."""
+    """before + name + after, in at most n_bytes: a long name is cut before its suffixes, so that the suffixes stay."""
     suffix = "".join(Path(name).suffixes[-2:])[-12:]
     stem = os.fsencode(name)[: len(os.fsencode(name)) - len(os.fsencode(suffix))]
     room = n_bytes - len(os.fsencode(before + suffix + after))

@@ -1,4 +1,4 @@
-"""Where the options of an ingest are given, and how a remedy names them there."""
+"""Spells ingest options for error messages: as command-line options, or as keys of a mapping file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """The command line, or a mapping file of the landing folder.
+    """The place where options are given: the command line, or a mapping file of the landing folder.
 
-    file: the name of that file; empty for the command line. prefix: what its keys begin with, such as "events.".
+    file: name of the mapping file; empty for the command line. prefix: prefix of its keys, such as "events.".
     """
 
     file: str = ""
@@ -20,15 +20,15 @@ class Place:
 
     @property
     def within(self) -> str:
-        """What a remedy ends with: the file to write it to."""
+        """The end of a remedy: the name of the mapping file, if there is one."""
         return f" in {self.file}" if self.file else ""
 
     def map(self, name: str, column: str) -> str:
-        """The option that gives a field its column."""
+        """The option that maps a column to a field."""
         return self._pair("map", name, column)
 
     def maps(self, columns: Mapping[str, str]) -> str:
-        """The options that give several fields their columns, or the one line of a mapping file."""
+        """The options that map columns to several fields; for a mapping file, one line."""
         if self.file and len(columns) > 1:
             pairs = ", ".join(f"{name} = {_quoted(column)}" for name, column in columns.items())
             return f"{self.prefix}map = {{ {pairs} }}"
@@ -43,7 +43,7 @@ class Place:
         return f"{self.prefix}context = [{_quoted(column)}]" if self.file else _as_word("--context ", column)
 
     def option(self, name: str, value: str = "") -> str:
-        """Any other option, with a value where one is given."""
+        """Any other option, with its value if there is one."""
         if self.file:
             key = self.prefix + name.replace("-", "_")
             return f"{key} = {_quoted(value)}" if value else key

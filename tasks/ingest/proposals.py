@@ -1,4 +1,4 @@
-"""Which column may be meant where one is missing: one whose name and first values are those of the field, or none."""
+"""Proposes a column for a missing field: its name and its first values must both fit the field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.lake import statement
 
 N_SAMPLE = 200
 DEEP = 4
-"""Keys within keys within keys: where a path that is proposed ends."""
+"""Maximum depth of a proposed path into nested values."""
 STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 ID_ENDS = ("id", "ids", "nr", "no", "number", "nummer", "code", "key", "uid", "uuid", "编号", "号", "码")
 ID_STARTS = ("id", "code")
@@ -29,7 +29,7 @@ FIELD_OF = {
 
 
 def fits(con: duckdb.DuckDBPyConnection, source: Source, name: str, column: str) -> bool:
-    """Whether the first values of a column, or path into one, may be those of a field; a field of free text takes any."""
+    """Whether the first values of a column, or of a path into one, fit a field; any values fit a free-text field."""
     values = samples(con, source).get(column, [])
     if name in ("user_id", "item_id"):
         return _may_name(name, column) and _are_ids(con, values)
@@ -43,9 +43,9 @@ def fits(con: duckdb.DuckDBPyConnection, source: Source, name: str, column: str)
 
 
 def proposed_time(con: duckdb.DuckDBPyConnection, source: Source, taken: set[str]) -> str | None:
-    """The column, or path into one, all of whose first values are times of events; None where none or several are.
+    """The only column, or path into one, whose first values are all times of events; None if there is no such column, or several.
 
-    Numbers that may be times are not proposed unless the name says so: they may as well be those of orders.
+    Numbers that could be times are proposed only if the column name suggests a time: they could also be order numbers.
     """
     found = {path: values for path, values in samples(con, source).items() if path not in taken and _are_times(con, values)}
     named = [path for path in found if re.search(TIME_WORDS, path)]
@@ -54,7 +54,7 @@ def proposed_time(con: duckdb.DuckDBPyConnection, source: Source, taken: set[str
 
 
 def proposed_id(con: duckdb.DuckDBPyConnection, source: Source, name: str, taken: set[str]) -> str | None:
-    """The column, or path into one, whose name and values are those of an id; None where none or several are."""
+    """The only column, or path into one, whose name and values fit an id field; None if there is no such column, or several."""
     words, foreign = (USER_WORDS, ITEM_WORDS) if name == "user_id" else (ITEM_WORDS, USER_WORDS)
     exact: list[str] = []
     likely: list[str] = []
@@ -75,9 +75,9 @@ def proposed_id(con: duckdb.DuckDBPyConnection, source: Source, name: str, taken
 
 
 def samples(con: duckdb.DuckDBPyConnection, source: Source) -> dict[str, list[str]]:
-    """The first values of every column, and of the keys within JSON, as text, blank ones left out.
+    """The first non-blank values of every column and of every key within JSON, as text.
 
-    The first element stands for an array, as [0] where no array of these rows has more, as [*] else.
+    An array is represented by its first element: as [0] if no array at this path has more elements, otherwise as [*].
     """
     found: dict[str, list[str]] = {}
     several: set[str] = set()
@@ -124,18 +124,18 @@ def _leaves(value: object, path: str, several: set[str], depth: int = 0) -> Iter
 
 
 def _last(path: str) -> str:
-    """The last step of a path that has a name, plain."""
+    """The last named step of a path, in plain form."""
     return plain(re.split(r"[.\[]", re.sub(r"\[[\d*]+\]$", "", path))[-1])
 
 
 def _may_name(name: str, path: str) -> bool:
-    """Whether an id may be called so: not like another field, nor like an amount or a text."""
+    """Whether a name fits an id field: it is not the name of another field, of an amount or of a text."""
     last = _last(path)
     return FIELD_OF.get(last, name) == name and not re.search(NO_ID_WORDS, last)
 
 
 def _are_ids(con: duckdb.DuckDBPyConnection, values: Sequence[str]) -> bool:
-    """Whether values are short, no numbers with a fraction, no times, and for the most part single words."""
+    """Whether values look like ids: short, no fractions, no times, and mostly single words."""
     if not values or any(re.fullmatch(r"-?\d+[.,]\d*[1-9]\d*", value) or len(value) > LONGEST_ID for value in values):
         return False
     return 2 * sum(" " in value.strip() for value in values) < len(values) and not _are_times(con, values)

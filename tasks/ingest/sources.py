@@ -1,4 +1,4 @@
-"""Input files: which there are, what columns they have, and how their rows are read."""
+"""Finds input files, determines their formats and columns, and reads their rows."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ DELIMITERS = ",;\t|"
 FORMAT_ENDS = tuple(f"{suffix}{packed}" for suffix in SUFFIXES for packed in ("", ".gz"))
 NOT_OF_A_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.FatalException, duckdb.TransactionException)
 OWN_FILES = ("staging.duckdb", "duckdb_temp_storage", '/spill"')
-"""What DuckDB's message names where it is not the input that cannot be read or written."""
-NO_DELIMITER = "\x01"  # cannot stand in valid JSON: a whole line is one column
+"""Names in DuckDB's message if the error concerns minutehand's own files instead of the input."""
+NO_DELIMITER = "\x01"  # cannot occur in valid JSON, so that a whole line is one column
 DATA_VALUE = re.compile(r"[-+]?\d[\d.,:/ TZ+-]*|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+", re.IGNORECASE)
-"""A number, a time or a UUID: what names of columns hardly ever are."""
+"""A number, a time or a UUID: column names hardly ever look like these."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*|1\d{9}(\d{3})?")
-"""A day with its hour, or unix seconds or milliseconds: one of them is enough for a line to be data."""
+"""A date with a time, or unix seconds or milliseconds: one such value is enough to treat a line as data."""
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """What the user said about the columns of their files.
+    """The user's options for the columns of their files.
 
     columns: field -> column, or a path into a column that holds JSON (items[0].item_id); an empty column leaves the field out.
-    names: of the columns of text files without a header. time_zone: of times without a zone; None takes the setting.
-    encoding: of text files that are not UTF-8. place: where the user said it.
+    names: column names for text files without a header. time_zone: zone of times without one; None uses the setting.
+    encoding: encoding of text files that are not UTF-8. place: where the options were given.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -71,9 +71,9 @@ class ColumnMapping:
 
 @dataclass(frozen=True)
 class Source:
-    """One file and its columns, in order, with their DuckDB types; the view source_rows has them under names of its own.
+    """One file and its columns, in order, with their DuckDB types. The view source_rows has these columns under other names.
 
-    Columns of one name are numbered (id_1, id_2). has_header: false where the first line is a row.
+    Columns with the same name are numbered (id_1, id_2). has_header: false if the first line is a row.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class Source:
 
 
 def discover(paths: Sequence[str]) -> list[Path]:
-    """The readable files behind files, globs and folders: in the order given, those of one glob or folder by name."""
+    """The files that paths, globs and folders name: in the given order, and sorted by name within a glob or folder."""
     found: dict[Path, None] = {}
     for path in paths:
         with reading_of(Path(path)):
@@ -97,7 +97,7 @@ def discover(paths: Sequence[str]) -> list[Path]:
                 format_of(file)
             found |= dict.fromkeys(file.resolve() for file in files)
     for file in found:
-        if not _is_utf_8(str(file)):  # DuckDB takes no such text
+        if not _is_utf_8(str(file)):  # DuckDB accepts only UTF-8
             raise UserError(f"the name of {visible_line(file.name)} is not UTF-8; rename the file")
     return list(found)
 
@@ -132,7 +132,7 @@ def _suffix(path: Path) -> str:
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's name promises."""
+    """The format of a file by its name."""
     is_packed = path.name.lower().endswith(".gz")
     known = SUFFIXES.get(_suffix(path))
     if known is None or (is_packed and known == "parquet"):
@@ -141,9 +141,9 @@ def format_of(path: Path) -> Format:
 
 
 def inspect(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping | None = None, copy: Path | None = None) -> Source:
-    """Reads as much of a file as it takes to know its columns, and leaves its rows in the view source_rows.
+    """Reads the beginning of a file to find its columns, and creates the view source_rows of its rows.
 
-    copy: where a mended copy of its lines lies, if there is one.
+    copy: path of a repaired copy of its lines, if there is one.
     """
     mapping = mapping or ColumnMapping()
     kind = format_of(path)
@@ -158,12 +158,12 @@ def inspect(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping |
 
 
 def literal(path: Path) -> str:
-    """A path as DuckDB's readers take it: nothing in it is a pattern."""
-    return str(path) if "\\" in str(path) else glob.escape(str(path))  # DuckDB finds no pattern in a name with a backslash
+    """A path for DuckDB's readers in which no character acts as a pattern."""
+    return str(path) if "\\" in str(path) else glob.escape(str(path))  # DuckDB does not expand patterns in a name with a backslash
 
 
 def check_content(path: Path) -> Content:
-    """What a pass over the bytes of a file finds; refuses packed files that are damaged, and lines without an end."""
+    """Findings of a pass over the bytes of a file; raises UserError for damaged packed files and endless lines."""
     with reading_of(path):
         kind = format_of(path)
         if kind == "parquet":
@@ -172,7 +172,7 @@ def check_content(path: Path) -> Content:
 
 
 def has_stray_quotes(con: duckdb.DuckDBPyConnection, source: Source) -> bool:
-    """Whether a line of a text file cannot be split by itself: a quoted text goes on in the next, or a quote is a stray one."""
+    """Whether some line of a text file does not split on its own: a quoted text continues in the next line, or a quote is stray."""
     with reading_of(source.path):
         _set(con, "path", literal(source.path))
         _read_lines(con, 1, NO_DELIMITER, quote="", has_header=False)
@@ -187,7 +187,7 @@ def has_stray_quotes(con: duckdb.DuckDBPyConnection, source: Source) -> bool:
 
 @contextmanager
 def reading_of(path: Path) -> Iterator[None]:
-    """Turns whatever goes wrong while a file is read into a UserError about the file, except what is the machine's fault."""
+    """Turns errors while a file is read into a UserError about the file, except errors that the machine caused."""
     try:
         yield
     except (duckdb.Error, OSError, EOFError, zlib.error, UnicodeError) as error:
@@ -197,7 +197,7 @@ def reading_of(path: Path) -> Iterator[None]:
 
 
 def _is_of_the_machine(error: Exception) -> bool:
-    """Whether another file would have met the same error: no room, no memory, no handles, an interrupt, our own files."""
+    """Whether any other file would cause the same error: disk full, no memory, no file handles, an interrupt, our own files."""
     if isinstance(error, OSError):
         return error.errno in SHORT_OF
     if not isinstance(error, duckdb.Error):
@@ -207,7 +207,7 @@ def _is_of_the_machine(error: Exception) -> bool:
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    """What to tell the user about a file that no reader can make sense of."""
+    """The error for a file that no reader can read, with its remedy."""
     name = visible_line(path.name)
     if isinstance(error, UnicodeDecodeError):
         return UserError(f"{name} is not {error.encoding} text ({error.reason} at byte {error.start}); name its own encoding")
@@ -216,9 +216,9 @@ def unreadable(path: Path, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"cannot read {name}: it is no longer there; put it back, and take it in again")
     if isinstance(error, OSError) and error.strerror:
-        return UserError(f"cannot read {name}: {error.strerror}; copy it anew from where it came, and take it in again")
+        return UserError(f"cannot read {name}: {error.strerror}; copy it again from its source, and take it in again")
     if path.name.lower().endswith(".gz") and isinstance(error, OSError | EOFError | zlib.error):
-        return UserError(f"cannot unpack {name}: {error}; it is cut short or damaged: copy it anew, or export it again")
+        return UserError(f"cannot unpack {name}: {error}; it is cut short or damaged: copy it again, or export it again")
     first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(f"cannot read {name} as {_suffix(path).lstrip('.')}: {first_line}; open it to see what it is, or export it again")
 
@@ -232,7 +232,7 @@ def _is_utf_8(text: str) -> bool:
 
 
 def _parquet_columns(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    """The columns under the names that the file gives them: DuckDB renames some, and folders called name=value add or replace others."""
+    """The columns under their names in the file: DuckDB renames some, and folders called name=value add or replace others."""
     fields = iter(con.execute(statement("ingest/parquet_fields")).fetchall())
     names: list[str] = []
     _, n_fields = next(fields)
@@ -254,7 +254,7 @@ def _parquet_columns(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, st
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Names of which no two are equal: blank ones are columnN, those that are there more than once are numbered."""
+    """Distinct names: blank names become columnN, and repeated names are numbered."""
     bare = [name.strip().replace("\0", "") or f"column{place}" for place, name in enumerate(names)]
     counts, seen, found = Counter(bare), Counter[str](), []
     taken = set(bare)
@@ -302,7 +302,7 @@ def _inspect_text(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMap
 
 
 def _not_utf_8(path: Path, error: UnicodeDecodeError, place: Place) -> UserError:
-    """Why a header is no text, and which option may make it one."""
+    """The error for a header that is not UTF-8, with a proposed encoding."""
     with open_bytes(path) as file:
         is_utf_16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     likely = "utf-16" if is_utf_16 else "cp1252"
@@ -314,7 +314,7 @@ def _not_utf_8(path: Path, error: UnicodeDecodeError, place: Place) -> UserError
 
 
 def _is_data(header: Sequence[str]) -> bool:
-    """Whether a first line holds values rather than names: a third of it is numbers, times or ids of machines, or it has a moment."""
+    """Whether a first line holds values, not names: it has a date with a time, or a third of it is numbers, times or UUIDs."""
     n_values = sum(bool(DATA_VALUE.fullmatch(name.strip())) for name in header)
     has_moment = any(MOMENT.fullmatch(name.strip()) for name in header)
     return (has_moment or 3 * n_values >= len(header)) and not any(plain(name) in KNOWN_NAMES for name in header)

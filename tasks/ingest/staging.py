@@ -1,4 +1,4 @@
-"""The rows of files, mapped and checked, in a database of their own: each is good, or has the rule that it breaks."""
+"""Stages the rows of files in a separate database, mapped and checked: each row is good, or has the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.visible import visible_line
 from tasks.config import IngestConfig
 from tasks.ingest.columns import N_LISTED, resolve, split_path
 from tasks.ingest.fields import ALIASES, REQUIRED, Kind
-from tasks.ingest.lines import Content, Mended, mend
+from tasks.ingest.lines import Content, Repaired, repair
 from tasks.ingest.mapped import map_columns, n_with_more, rows_of, sql_names
 from tasks.ingest.sources import NO_DELIMITER, ColumnMapping, Source, check_content, has_stray_quotes, inspect, reading_of
 from tasks.ingest.times import day_order, set_zones, zone_notes
@@ -52,13 +52,16 @@ MACROS = (
 
 
 def define_macros(con: duckdb.DuckDBPyConnection) -> None:
-    """The functions of sql/ingest/macros, for this connection."""
+    """Define the macros of sql/ingest/macros on a connection."""
     for name in MACROS:
         con.execute(statement(f"ingest/macros/{name}"))
 
 
 def prepare(con: duckdb.DuckDBPyConnection, mapping: ColumnMapping, config: IngestConfig) -> str:
-    """The macros and what they look up, for this connection; gives the zone of times without one. Raises UserError for none such."""
+    """Define the macros and their variables on a connection; returns the zone of times without one.
+
+    Raises UserError for an unknown zone.
+    """
     define_macros(con)
     for name, value in (("separator", mapping.separator), ("time_format", mapping.time_format)):
         con.execute(statement(f"ingest/variables/{name}"), {"value": value})
@@ -70,12 +73,12 @@ WANTED: Mapping[Kind, tuple[Sequence[str], str]] = {
     "items": (("title", "description"), "no column is title or description"),
     "events": (("event_type", "query"), "every event is a view, as no column is event_type"),
 }
-"""Fields that most files of a kind have, and what comes of there being none."""
+"""Fields that most files of a kind have, and a note about the effect if none of them has a column."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of files before their rows are read: contents, the fields that have a column, the zone of times, and notes."""
+    """Findings about files before their rows are read: contents, fields with a column, the zone of times, and notes."""
 
     kind: Kind
     files: Sequence[Path]
@@ -86,9 +89,9 @@ class Plan:
 
 
 def look_into(con: duckdb.DuckDBPyConnection, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig) -> Plan:
-    """Resolve the columns of every file before a row of the first is staged, so that a wrong mapping costs no time.
+    """Resolve the columns of every file before any row is staged, so that a wrong mapping fails early.
 
-    Also leaves the macros and what they look up on the connection.
+    Also defines the macros and their variables on the connection.
     """
     zone = prepare(con, mapping, config)
     notes: list[str] = []
@@ -112,10 +115,10 @@ def stage(
     keeps_rows: bool,
     sources: Sequence[Path],
 ) -> list[str]:
-    """Map and check every row of the files into the table staged; says what was mended and is doubtful.
+    """Map and check every row of the files into the table staged; returns notes about repairs and doubtful values.
 
-    keeps_rows: whether the text of good rows is kept beside them, as that of refused ones is. sources: what the files are called, which
-    may be copies.
+    keeps_rows: whether to store the original text of good rows too, as for refused rows. sources: original paths of the files, which may
+    be copies.
     """
     kind = plan.kind
     for name in ("create_files", "create_malformed", f"create_staged_{kind}"):
@@ -123,7 +126,7 @@ def stage(
     con.execute(statement("ingest/variables/keeps_rows"), {"value": keeps_rows})
     notes: list[str] = []
     for number, (file, content) in enumerate(zip(plan.files, plan.contents, strict=True)):
-        with mended(con, file, content, mapping, folder) as (source, found):
+        with repaired(con, file, content, mapping, folder) as (source, found):
             notes += _line_notes(source, found)
             with reading_of(file):
                 chosen = resolved(con, source, kind, mapping)[0]
@@ -138,54 +141,54 @@ def stage(
 
 
 @contextmanager
-def mended(
+def repaired(
     con: duckdb.DuckDBPyConnection, path: Path, content: Content, mapping: ColumnMapping, folder: Path
-) -> Iterator[tuple[Source, Mended]]:
-    """A file as DuckDB can read it: itself, or for a while a copy in the folder whose stray quotes and overlong lines swallow no row."""
+) -> Iterator[tuple[Source, Repaired]]:
+    """A file that DuckDB can read: the file itself, or a temporary copy in which stray quotes and overlong lines swallow no rows."""
     source = inspect(con, path, mapping)
     has_quotes = source.format == "text" and content.has_quotes and not mapping.has_no_quotes
     if source.format not in ("text", "json_lines") or not (content.is_odd or (has_quotes and has_stray_quotes(con, source))):
-        yield inspect(con, path, mapping), Mended()
+        yield inspect(con, path, mapping), Repaired()
         return
     copy = folder / f"lines{''.join(path.suffixes[-2:]).lower().removesuffix('.gz')[-8:]}"
     with reading_of(path):
         delimiter = source.delimiter if source.format == "text" else NO_DELIMITER
         n_columns = len(source.columns) if source.format == "text" else 1
-        found = mend(path, copy, delimiter.encode(), n_columns, has_quotes=has_quotes)
+        found = repair(path, copy, delimiter.encode(), n_columns, has_quotes=has_quotes)
     yield inspect(con, path, mapping, copy), found
     copy.unlink()
 
 
 def read_whole(con: duckdb.DuckDBPyConnection, path: Path, mapping: ColumnMapping, folder: Path) -> pl.DataFrame:
-    """Every row of a file that can be read, under the names that the file gives its columns."""
-    with mended(con, path, check_content(path), mapping, folder) as (source, _):
+    """Every readable row of a file, with the column names of the file."""
+    with repaired(con, path, check_content(path), mapping, folder) as (source, _):
         names = sql_names(source.columns)
         return rows_of(con, source)[0].pl().select(names).rename(dict(zip(names, source.columns, strict=True)))
 
 
 def _elements_left_out(con: duckdb.DuckDBPyConnection, source: Source, chosen: Mapping[str, str]) -> list[str]:
-    """In how many rows a path such as items[0].item_id leaves elements out."""
+    """Notes about paths such as items[0].item_id that leave out elements of an array."""
     counts = {path: n_with_more(con, source, path) for path in chosen.values() if "[" in path}
     return [
-        f"{source.path.name}: {n:,} rows have more elements than the one that {path} takes; for a row of each, map [*] in its place"
+        f"{source.path.name}: {n:,} rows have more elements than the one that {path} takes; map [*] instead to get one row per element"
         for path, n in counts.items()
         if n
     ]
 
 
-def _line_notes(source: Source, found: Mended) -> list[str]:
-    """What was odd about the quotes of a file; lines are counted from 1 below the header."""
+def _line_notes(source: Source, found: Repaired) -> list[str]:
+    """Notes about odd quotes in a file; line 1 is the first line below the header."""
     name, n_header = visible_line(source.path.name), int(source.has_header)
     notes = []
     if found.n_stray:
         notes.append(
             f"{name}: {found.n_stray:,} lines have a quote that is not closed where its field ends; it was taken as text "
-            f"(the first is {_line(found.first_stray - n_header)}); if the file has no quoting at all, say so with --no-quotes"
+            f"(the first is {_line(found.first_stray - n_header)}); if the file has no quoting at all, use --no-quotes"
         )
     if found.n_doubtful:
         notes.append(
             f"{name}: {found.n_doubtful:,} quoted texts span lines that could be rows of their own "
-            f"(the first is {_line(found.first_doubtful - n_header)}); if the file has no quoting, say so with --no-quotes"
+            f"(the first is {_line(found.first_doubtful - n_header)}); if the file has no quoting, use --no-quotes"
         )
     if found.lost:
         notes.append(
@@ -198,8 +201,8 @@ def _line(number: int) -> str:
     return f"line {number}" if number else "the header"
 
 
-def _add_lost(con: duckdb.DuckDBPyConnection, number: int, source: Source, found: Mended) -> None:
-    """Gives the placeholders of lost lines the reason and the text of the line itself."""
+def _add_lost(con: duckdb.DuckDBPyConnection, number: int, source: Source, found: Repaired) -> None:
+    """Replace the placeholders of lost lines with the reason and the text of each line."""
     lost = [
         {"line": one.line - int(source.has_header and source.format == "text"), "text": one.text, "rule": one.rule} for one in found.lost
     ]
@@ -207,7 +210,7 @@ def _add_lost(con: duckdb.DuckDBPyConnection, number: int, source: Source, found
 
 
 def resolved(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, mapping: ColumnMapping) -> tuple[dict[str, str], list[str]]:
-    """Which column is which field, and what was guessed; a source of searches alone needs no items, one without rows nothing."""
+    """The column of each field, and notes. A file with queries needs no item_id, and a file without rows needs no columns."""
     if not source.columns:
         return {}, [f"{source.path.name}: no rows"]
     chosen, notes = resolve(con, source, mapping, ALIASES[kind], ())
@@ -217,15 +220,15 @@ def resolved(con: duckdb.DuckDBPyConnection, source: Source, kind: Kind, mapping
 
 
 def _left_out(source: Source, kind: Kind, chosen: Mapping[str, str], mapping: ColumnMapping) -> list[str]:
-    """Which columns of a file no field took, where one of them may be the title of items or the type of events."""
-    wanted, told = WANTED[kind]
+    """A note about unused columns of a file if one of them may be the title of items or the type of events."""
+    wanted, effect = WANTED[kind]
     used = {(split_path(source, path) or (path, ""))[0] for path in (*chosen.values(), *mapping.context)}
     rest = [visible_line(column) for column in source.columns if column not in used]
     if not rest or set(wanted) & (mapping.columns.keys() | chosen.keys() | mapping.constants.keys()):
         return []
     names = ", ".join(rest[:N_LISTED]) + (", ..." if len(rest) > N_LISTED else "")
     are = "is" if len(rest) == 1 else "are"
-    return [f"{source.path.name}: {told}, and {names} {are} left out; map one with {mapping.place.map(wanted[0], 'COLUMN')}"]
+    return [f"{source.path.name}: {effect}, and {names} {are} left out; map one with {mapping.place.map(wanted[0], 'COLUMN')}"]
 
 
 def _stage_file(
@@ -252,7 +255,7 @@ def _stage_file(
 
 
 def decimal_mark(con: duckdb.DuckDBPyConnection, kind: Kind) -> str | None:
-    """The mark between whole and fraction in the numbers of the view mapped; None where they do not decide it."""
+    """The decimal mark in the numbers of the view mapped; None if the numbers do not decide it."""
     if con.execute(statement(f"ingest/peek_decimal_mark_{kind}")).fetchone() == (0,):
         return None
     row = con.execute(statement(f"ingest/find_decimal_mark_{kind}")).fetchone()
@@ -265,8 +268,8 @@ def _shortened(notes: Sequence[str]) -> list[str]:
 
 def _hints(con: duckdb.DuckDBPyConnection, kind: Kind, mapping: ColumnMapping, fields: Set[str]) -> list[str]:
     if mapping.separator and not fields & {"categories", "tags"}:
-        told = f"--split {mapping.separator!r} splits nothing: no column is categories or tags"
-        return [f"{told}; choose one with --map categories=COLUMN (--map-items in a backtest or replay), or leave --split out"]
+        problem = f"--split {mapping.separator!r} splits nothing: no column is categories or tags"
+        return [f"{problem}; choose one with --map categories=COLUMN (--map-items in a backtest or replay), or leave --split out"]
     if kind == "events" or mapping.separator:
         return []
     row = con.execute(statement("ingest/find_unsplit")).fetchone()

@@ -1,4 +1,4 @@
-"""How the times of files are written: zones, the order of day and month, the hours that clocks skip."""
+"""Detects how files write times: zones, the order of day and month, and hours that clock changes skip or repeat."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ OFFSETS = {
     **{"akst": -540, "akdt": -480, "hst": -600, "jst": 540, "kst": 540, "hkt": 480, "sgt": 480},
     **{"awst": 480, "acst": 570, "aest": 600, "aedt": 660, "nzst": 720, "nzdt": 780},
 }
-"""Minutes ahead of UTC, by abbreviation; those of several zones (IST, BST) are left out, but for the American ones of RFC 2822."""
+"""Minutes ahead of UTC by abbreviation. Ambiguous abbreviations (IST, BST) are left out, except the American ones of RFC 2822."""
 UTC_NAMES = ("UTC", "Z", "GMT", "Etc/UTC")
 
 
 def set_zones(con: duckdb.DuckDBPyConnection, zone: str, time_format: str | None) -> str:
-    """Lets the macros know the zones that there are, and that of times without one; raises UserError for a zone that is none."""
+    """Set the macros' variables for known zones and for times without a zone; raises UserError for an unknown zone."""
     names = {name.lower(): name for (name,) in con.execute("select name from pg_timezone_names()").fetchall()}
     own = "UTC" if zone in UTC_NAMES else names.get(zone.lower())
     if own is None:
@@ -37,7 +37,7 @@ def set_zones(con: duckdb.DuckDBPyConnection, zone: str, time_format: str | None
 
 
 def day_order(con: duckdb.DuckDBPyConnection, time_format: str | None) -> bool | None:
-    """Whether the times of the view mapped, such as 01.06.2026 00:16, have the day first; None where not every one of them can."""
+    """Whether the times of the view mapped, such as 01.06.2026 00:16, have the day first; None if the column does not decide it."""
     if time_format is not None or con.execute(statement("ingest/peek_day_order")).fetchone() == (0,):
         return None
     row = con.execute(statement("ingest/find_day_order")).fetchone()
@@ -45,13 +45,13 @@ def day_order(con: duckdb.DuckDBPyConnection, time_format: str | None) -> bool |
 
 
 def zone_notes(con: duckdb.DuckDBPyConnection, zone: str) -> list[str]:
-    """What is odd about the times that were staged."""
+    """Notes about odd times among the staged events."""
     row = con.execute(statement("ingest/count_odd_times")).fetchone()
     assert row is not None
     n_old, oldest, n_skipped, n_twice = row
     notes = []
     if n_old:
-        notes.append(f"{n_old:,} events are of before 1990, the oldest is of {oldest:%Y-%m-%d}: look whether these are times")
+        notes.append(f"{n_old:,} events are from before 1990, the oldest from {oldest:%Y-%m-%d}: check whether these are times")
     if n_skipped:
         notes.append(f"{n_skipped:,} times fall in an hour that the clocks of {zone} skip; they were taken as the hour after it")
     if n_twice:

@@ -1,4 +1,4 @@
-"""What came into the lake since the last minute, beside what was known of the users it is about."""
+"""New events and items since the last minute run, with the histories of the users they concern."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ ALIKE = ["user_id", "item_id", "event_type", "occurred_at"]
 
 @dataclass(frozen=True)
 class News:
-    """What came in after the watermarks and up to a snapshot.
+    """Events and items that arrived after the watermarks and up to a snapshot.
 
-    events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, trend, in order of time
-    (ties: the order of the lake). New ones have not been published; the others have, and wait to be learnt.
-    histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), earlier_item_ids (of the events
-    before those), n_events (of both), of the users of events, as last published: the events that only wait to be learnt are in there too.
-    items: item_id, title, is_available, is_new of the items whose description is new or changed since what is learnt: the catalog of the
-    live version may not know those of before is_new either.
+    events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, trend, ordered by time
+    (ties: lake order). Events with is_new are unpublished; the others are published and due to be learnt.
+    histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), earlier_item_ids (items of
+    events older than the lists), n_events (all events). One row per user in events, as last published, so it includes published events
+    that are still due.
+    items: item_id, title, is_available, is_new of the items that are new or changed since the learnt watermark. The catalog of the live
+    version may lack items without is_new as well.
     """
 
     snapshot: int
@@ -43,26 +44,26 @@ class News:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing to predict and nothing to encode; what waits to be learnt waits for company."""
+        """True if there is nothing to predict or encode. Published events that are due are learnt together with the next new ones."""
         return not self.events["is_new"].any() and not self.items["is_new"].any()
 
     @property
     def item_ids(self) -> list[str]:
-        """Every item that is named, once: described ones first, then as the events and histories name them."""
+        """Every item id once, in order of first mention: in items, then in events, then in histories."""
         named = [self.items["item_id"], self.events["item_id"], self.histories["item_ids"].explode(empty_as_null=False)]
         return pl.concat(named).unique(maintain_order=True).to_list()
 
     @property
     def is_all_learnt(self) -> bool:
-        """Nothing is new, and nothing waits to be learnt either."""
+        """True if nothing is new and nothing is due to be learnt."""
         return self.events.is_empty() and self.items.is_empty()
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a minute finds: how far the live model is, what came in since, and which lists have grown old.
+    """The pending work of a minute run: the watermarks of the live model, the news since then, and the old lists.
 
-    read_at: the watermarks of the lake, which are those of the live model unless another version goes on in its place.
+    read_at: the watermarks in the lake. They equal `marks` unless another version replaces a damaged live version.
     """
 
     marks: Watermarks
@@ -72,15 +73,15 @@ class Work:
 
     @property
     def is_empty(self) -> bool:
-        """No reason to publish anything."""
+        """True if there is no reason to publish."""
         return self.news.is_empty and not self.refresh.is_due and not self.refresh.is_waiting
 
 
 def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: int, publish: PublishConfig, now: datetime) -> Work | None:
-    """How far the work is, what came in since, and the lists that have grown old by now (UTC); None before the first publish.
+    """The watermarks, the news since then, and the lists that are old at `now` (UTC); None before the first publish.
 
-    One connection does, for most minutes end here. The histories are those of now, not of news.snapshot: only whoever has the
-    publishing turn may call this, so that nobody else changes them.
+    Uses one connection to be fast, as most minute runs end here. Histories are current, not those of news.snapshot: the caller must
+    hold the publishing lock so that no other process changes them.
     """
     with reading(lake) as con:
         marks = watermarks_of(con)
@@ -92,8 +93,8 @@ def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: in
 def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
     """The events and items in (marks, snapshot], with the last max_events events of their users.
 
-    Reads the change feed and features.user_histories, never the whole of raw.events. Raises UserError where the feed begins at a
-    snapshot that the lake has let go of.
+    Reads the change feed and features.user_histories, never all of raw.events. Raises UserError if the first snapshot of the feed has
+    expired.
     """
     with reading(lake, snapshot) as con:
         return _news(con, marks, snapshot, event_weights, max_events)
@@ -108,13 +109,13 @@ def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, even
         if "No snapshot found" not in str(error):
             raise
         raise UserError(
-            f"the lake has let go of snapshot {marks.learnt + 1}, where the news begin; `minutehand nightly` learns everything anew"
+            f"snapshot {marks.learnt + 1}, where the new events begin, has expired in the lake; `minutehand nightly` learns all events"
         ) from error
     return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items)
 
 
 def read_histories(lake: Lake, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:
-    """The last max_events events of some users, as News.histories; users without any have no row."""
+    """The last max_events events of the given users, in the columns of News.histories; users without events have no row."""
     with reading(lake) as con:
         return _histories(con, pl.Series(list(user_ids), dtype=pl.String), _by_type(event_weights), max_events)
 
@@ -129,9 +130,9 @@ def _histories(con: duckdb.DuckDBPyConnection, user_ids: pl.Series, weights: Map
 
 
 def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int, as_of: int) -> Step:
-    """The users of the news, by id, with what was known of them and what is due, merged by time (ties: the order of the lake).
+    """The users in the news, ordered by id, with their known and due events merged by time (ties: lake order).
 
-    row_of_item: must know every one of news.item_ids, or ValueError is raised. kinds: event types by number, the first for all others.
+    kinds: event types by number; number 0 stands for unknown types. Raises ValueError if row_of_item lacks one of news.item_ids.
     """
     known = _not_due(_exploded(news.histories), news.events.filter(~pl.col("is_new")))
     due = news.events.select(*known.columns, "is_new", is_due=pl.lit(value=True))
@@ -154,9 +155,9 @@ def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], 
 def histories_events(
     frame: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int
 ) -> tuple[Events, Floats, Earlier]:
-    """Histories as events, how trendy each was, and what came before them: row n of the frame is user n.
+    """The histories as events, the trend of each event, and the earlier items; row n of the frame is user n.
 
-    Items that row_of_item does not know are passed over.
+    Skips items that are not in row_of_item.
     """
     known = _exploded(frame).filter(pl.col("item_id").is_in(list(row_of_item)))
     user_ids = frame["user_id"]
@@ -166,7 +167,7 @@ def histories_events(
 
 
 def _earlier(histories: pl.DataFrame, user_ids: pl.Series, known: Events, row_of_item: Mapping[str, int]) -> Earlier:
-    """What the users did before the known events, the part of their histories that is at hand; unknown items are passed over."""
+    """Counts and items of the events that are older than the known part of each history. Skips unknown items."""
     number = {user: row for row, user in enumerate(user_ids)}
     n_events = np.zeros(len(user_ids), np.int64)
     n_events[_rows(histories["user_id"], number, None)] = histories["n_events"].to_numpy()
@@ -179,7 +180,7 @@ def _earlier(histories: pl.DataFrame, user_ids: pl.Series, known: Events, row_of
 
 
 def _trend(frame: pl.DataFrame) -> Floats:
-    """NaN where it is not known."""
+    """Trend of each event; NaN if unknown."""
     return frame["trend"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
 
 
@@ -189,7 +190,7 @@ def _exploded(histories: pl.DataFrame) -> pl.DataFrame:
 
 
 def _not_due(known: pl.DataFrame, due: pl.DataFrame) -> pl.DataFrame:
-    """The known events without those that are due, which came in later than all that are alike."""
+    """Drop the due events from the known events: of several equal events, the due ones are the last."""
     counts = due.group_by(ALIKE).agg(n_due=pl.len())
     later_alike = pl.int_range(pl.len()).reverse().over(ALIKE)
     return (
@@ -212,7 +213,7 @@ def _events(frame: pl.DataFrame, user_ids: pl.Series, row_of_item: Mapping[str, 
 
 
 def _rows(values: pl.Series, row_of: Mapping[str, int], otherwise: int | None) -> Ints:
-    """The row of each value; -1 where it has none and there is no other for it."""
+    """The row of each value; values without a row get `otherwise`, or -1 if that is None."""
     distinct = values.unique()
     default = -1 if otherwise is None else otherwise
     table = pl.DataFrame({values.name: distinct, "row": pl.Series([row_of.get(value, default) for value in distinct], dtype=pl.Int64)})

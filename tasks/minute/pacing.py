@@ -1,4 +1,4 @@
-"""Which users without news get a new list, and when."""
+"""Refresh of old and stale lists: which users without new events get a new list, and when."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ SPARE = 1.25
 
 @dataclass(frozen=True)
 class Refresh:
-    """Whose lists are to be made anew though nothing happened: those made before older_than (UTC), at most n_old a minute.
+    """Limits for refreshing the lists of users without new events.
 
-    is_due: whether there is any. n_most: where there are fewer, so many lists are made anew in all, for what else may have changed them.
-    is_waiting: whether a minute before this one had no room for all of the latter.
+    Lists made before older_than (UTC) are old; a run refreshes at most n_old of them. is_due: whether any list is old. n_most: limit for
+    old lists plus stale lists, those with an item that changed; old lists come first. is_waiting: whether an earlier run left stale
+    lists unrefreshed.
     """
 
     older_than: datetime
@@ -33,10 +34,10 @@ class Refresh:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Users without news whose lists a minute makes anew. moved: the items that made some of them stale.
+class UsersToRefresh:
+    """Users without new events whose lists this run refreshes. moved: the changed items that made lists stale.
 
-    is_settled: whether no more lists wait for these items, or those of before.
+    is_settled: whether no list is left stale, by these items or by items of earlier runs.
     """
 
     user_ids: list[str]
@@ -44,15 +45,15 @@ class Beside:
     is_settled: bool
 
 
-ALL_SETTLED = Beside([], (), is_settled=True)
-"""No list waits, such as after a publish of all lists."""
+ALL_SETTLED = UsersToRefresh([], (), is_settled=True)
+"""No list is stale, as after a publish of all lists."""
 
 
 def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
-    """From which age on, and how many a minute, lists are made anew so that all are before they are refresh_after_hours old.
+    """The age at which lists are refreshed, and the number per minute, so that no list gets older than refresh_after_hours.
 
-    As late as refresh_users a minute allow, with a quarter of the time and a minute to spare for minutes that are missed, but when they are
-    half as old at the earliest: where that is too late, a minute makes more.
+    The age is as high as refresh_users per minute allows, with 25 % and one minute of slack for skipped runs, but at least half of
+    refresh_after_hours. If that is too late for refresh_users per minute, the number per minute rises.
     """
     minutes = publish.refresh_after_hours * 60
     if not publish.refresh_users:
@@ -77,14 +78,14 @@ def _old_lists(con: duckdb.DuckDBPyConnection, older_than: datetime, n_most: int
     return [str(user) for (user,) in found]
 
 
-def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> Beside:
-    """Users whose list should be made anew although they did nothing.
+def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> UsersToRefresh:
+    """Users without new events whose list this run should refresh.
 
-    First those whose list has grown old, oldest first; then, up to refresh.n_most in all, those with a moved item among their first
-    ten, or anywhere one that is gone. What moved in an earlier minute counts for the lists that no minute has had room for since.
+    Users with old lists come first, oldest list first. Then, up to refresh.n_most in total, users whose list has a moved item in its
+    top ten or an unavailable item at any rank. Items that moved in earlier runs count for lists that no run has refreshed since.
     """
     with reading(lake) as con:
-        con.execute("reset dynamic_or_filter_threshold")  # the lists of all are searched: to look for each id within the scan takes longer
+        con.execute("reset dynamic_or_filter_threshold")  # the query scans all lists: a dynamic filter per id would be slower
         old = _old_lists(con, refresh.older_than, refresh.n_old, exclude) if refresh.is_due else []
         con.register("excluded", pl.DataFrame({"user_id": pl.Series([*exclude, *old], dtype=pl.String)}))
         con.register("moved", pl.DataFrame({"item_id": pl.Series(list(moved_item_ids), dtype=pl.String)}))
@@ -92,4 +93,4 @@ def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refre
         room = {"depth": LOOKED_AT, "n_most": n_left, "older_than": refresh.older_than}
         near = con.execute(statement("minute/lists_with_items"), room).fetchall()
     is_settled = len(near) < n_left or not refresh.n_most
-    return Beside([*old, *(str(user) for (user,) in near)], tuple(dict.fromkeys(moved_item_ids)), is_settled)
+    return UsersToRefresh([*old, *(str(user) for (user,) in near)], tuple(dict.fromkeys(moved_item_ids)), is_settled)

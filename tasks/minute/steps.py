@@ -1,4 +1,4 @@
-"""The learning of one minute, between the lake and the registry: predict what is new, learn it, rank whom it touches."""
+"""Model work of a minute run, between lake and registry: predict the new events, learn them, rank the affected users."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from tasks.minute.feed import News, histories_events, make_step
 RECENT = HALF_LIVES_H.index(24.0)
 MAX_NEIGHBOURS = 10
 N_VISIBLE = 10
-"""The most popular items, which are on many lists."""
+"""Number of most popular items, which appear in many lists."""
 FLOOR_TOLERANCE = 1e-3
-"""How far item vectors drift between a night, which makes all neighbours, and the next."""
+"""Tolerance for the drift of item vectors since the last nightly run, which computes all neighbours."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Both models on one catalog, and what is new. n_known_items: rows of the catalog before this minute.
+    """The live and the nightly model on one catalog, and the news. n_known_items: catalog rows before this run.
 
-    shown: what made the newest lists: the live version, with the popularity of events whose update was discarded.
-    news: with the trend of each event, as it goes into the histories. returned: rows of the items that are available again.
-    floors: of the published neighbours (sql/minute/neighbour_floors.sql); None where no known item was withdrawn or came back.
+    shown: the model of the newest lists: the live version plus the popularity of events whose update was discarded.
+    news: includes the trend of each event, which goes into the histories. returned: rows of the items that are available again.
+    floors: result of sql/minute/neighbour_floors.sql; None if the availability of no known item changed.
     """
 
     live: Checkpoint
@@ -61,7 +61,7 @@ class State:
 
 @dataclass(frozen=True)
 class PrequentialScores:
-    """The figures of the new events, by model and segment that has any, and what learning needs of their prediction."""
+    """Metrics of predicting the new events, by model and non-empty segment, and the live model's predictions for learning."""
 
     rows: list[MetricRow]
     live: Predictions
@@ -69,7 +69,7 @@ class PrequentialScores:
 
 @dataclass(frozen=True)
 class UpdatedModel:
-    """The model after the minute. checkpoint: what makes the lists, with the popularity of now; discarded where not passed."""
+    """The model after learning. checkpoint: makes the lists and has the current popularity; registered only if decision.passed."""
 
     checkpoint: Checkpoint
     decision: UpdateDecision
@@ -77,7 +77,7 @@ class UpdatedModel:
 
 @dataclass(frozen=True)
 class MinuteLists:
-    """What a minute publishes. similar: neighbours of the catalog rows in similar_of."""
+    """The lists that a minute run publishes. similar: neighbours of the catalog rows in similar_of."""
 
     users: RankedLists
     fallback: RankedLists
@@ -87,7 +87,7 @@ class MinuteLists:
 
 
 def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encoder_key: str) -> State:
-    """Load the live model and last night's, grow both by the items of the news, and number users, items and kinds."""
+    """Load the live and the nightly model, add the new items to both, and number users, items and event types."""
     live, night = checkpoints.load(live_folder), checkpoints.load(night_folder)
     n_known = len(live.catalog)
     row = {item_id: n for n, item_id in enumerate(live.catalog.item_ids)}
@@ -122,7 +122,7 @@ def _floors(lake: Lake, withdrawn: Sequence[str]) -> pl.DataFrame:
 
 
 def with_trends(news: News, live: Checkpoint, row: dict[str, int]) -> News:
-    """The news with how trendy each event's item is, as it stood before them."""
+    """The news with the trend of each event's item before the new events."""
     if live.online is None or news.events.is_empty():
         return news
     trend = log_trend(live.online.popularity.counts)[[row[item_id] for item_id in news.events["item_id"]]]
@@ -134,7 +134,7 @@ def _availability(news: News, row: dict[str, int]) -> dict[int, bool]:
 
 
 def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str, text_dim: int) -> dict[str, np.ndarray]:
-    """Text vectors of some items, where they have one that the model can read: after a night without any text it can read none."""
+    """Text vectors of the given items, if their dimension fits the model. A model trained without any text accepts none."""
     if not item_ids:
         return {}
     with reading(lake) as con:
@@ -152,7 +152,7 @@ def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> 
 
 
 def predict_events(state: State, config: IncrementConfig) -> PrequentialScores:
-    """Rank the new events, before anything is learnt from them, by the lists as they stood."""
+    """Score the current lists on the new events, before learning from them."""
     step, live = state.step, state.shown
     known = step.events.where(~step.is_new)
     rows = np.flatnonzero(step.is_new)
@@ -171,12 +171,12 @@ def predict_events(state: State, config: IncrementConfig) -> PrequentialScores:
 
 
 def _offered(version: Checkpoint) -> Floats:
-    """Popularity [items, features]; minus infinity where an item is not available, as in lists."""
+    """Popularity [items, features]; minus infinity for unavailable items, which lists leave out too."""
     return np.where(version.catalog.is_available[:, None], version.popularity, -np.inf)
 
 
 def update_model(state: State, scored: PrequentialScores, config: IncrementConfig, seed: int) -> UpdatedModel:
-    """The model after the due events; where the gate discards the update, the one before with the popularity of now."""
+    """The model after learning the due events; if the gate discards the update, the old weights with the current popularity."""
     step = state.step
     learnt, decision = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
     if decision.passed:
@@ -185,10 +185,10 @@ def update_model(state: State, scored: PrequentialScores, config: IncrementConfi
 
 
 def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
-    """Items whose lists may want to change: new or suddenly popular ones and their nearest, and those that are gone or described anew.
+    """Items that may make lists stale: new or suddenly popular items, their nearest neighbours, and changed or withdrawn items.
 
-    An item that is available again counts as new, and as one of the most popular if it is: it could be on any list then, and ANYONE among
-    the items says that users without a list get one.
+    An item that is available again counts as new. If it is among the most popular items, it may belong in any list, so all of those are
+    added. ANYONE among the items means that users without a list get one.
     """
     catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
     rows = newly_popular_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
@@ -207,18 +207,18 @@ def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
 
 
 def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
-    """Lists of the users with news and of others, whose histories are given; the list for anyone; neighbours of new items."""
+    """Lists of the users with new events and of the given other users, the fallback list, and the neighbours that changed."""
     current, step = learnt.checkpoint, state.step
     catalog = current.catalog
     scorer = current.scorer()
     row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
     events, trend, earlier = histories_events(others, row, current.kinds, len(catalog))
     k = config.n_recommendations
-    at_hand = scorer.rank(step.events, len(step.user_ids), k, trend=_known_trend(current, step.trend), earlier=step.earlier)
-    beside = scorer.rank(events, len(others), k, trend=_known_trend(current, trend), earlier=earlier)
+    active = scorer.rank(step.events, len(step.user_ids), k, trend=_known_trend(current, step.trend), earlier=step.earlier)
+    refreshed = scorer.rank(events, len(others), k, trend=_known_trend(current, trend), earlier=earlier)
     users = RankedLists(
         (*step.user_ids, *others["user_id"]),
-        *(np.concatenate([getattr(part, name) for part in (at_hand, beside)]) for name in ("item", "score", "probability", "because")),
+        *(np.concatenate([getattr(part, name) for part in (active, refreshed)]) for name in ("item", "score", "probability", "because")),
     )
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
@@ -232,9 +232,9 @@ def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: Publi
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:
-    """Catalog rows whose neighbours are to be made: new items, those that show a withdrawn one, and those near one that came back.
+    """Catalog rows whose neighbours must be recomputed: new items, items that show a withdrawn item, and items near a returned one.
 
-    vectors: of all items, [items, dim], of unit length or zero.
+    vectors: item vectors [items, dim], of unit length or zero.
     """
     catalog, new_items = state.live.catalog, np.arange(state.n_known_items, len(state.live.catalog))
     if state.floors is None:
@@ -253,10 +253,10 @@ def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:
 
 
 def _known_trend(version: Checkpoint, trend: Floats) -> Floats:
-    """What is not known is as most were."""
+    """Unknown values are replaced by the training mean."""
     return np.where(np.isnan(trend), version.blend.trend[0], trend).astype(np.float32)
 
 
 def save(learnt: UpdatedModel, folder: Path) -> None:
-    """Write the version."""
+    """Write the checkpoint to a folder."""
     checkpoints.save(learnt.checkpoint, folder)

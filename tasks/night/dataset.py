@@ -1,4 +1,4 @@
-"""From the lake, at a snapshot, to the arrays that the models learn from."""
+"""Training data: loads the lake at a snapshot into the arrays that models learn from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT_DIM_WITHOUT_TEXT = 8
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything a night learns from; user_ids and catalog.item_ids name the rows, kinds the event types."""
+    """Training data of a night. User row n is user_ids[n], item row n is catalog.item_ids[n], event kind n is kinds[n]."""
 
     events: Events
     user_ids: tuple[str, ...]
@@ -33,13 +33,13 @@ class Dataset:
 
     @property
     def text(self) -> np.ndarray:
-        """Text vectors [items, text_dim]; zero where there is no text."""
+        """Text vectors [items, text_dim]; zeros for items without text."""
         if self.catalog.text is None:
             return np.zeros((len(self.catalog), TEXT_DIM_WITHOUT_TEXT), np.float32)
         return self.catalog.text
 
     def describe(self) -> dict[str, Any]:
-        """Its size and reach, for the registry."""
+        """Row counts and time range, for the registry."""
         time = self.events.time
         since, until = (datetime.fromtimestamp(int(moment), UTC).isoformat() for moment in (time.min(), time.max()))
         return {"n_events": len(time), "n_users": len(self.user_ids), "n_items": len(self.catalog), "since": since, "until": until}
@@ -48,7 +48,7 @@ class Dataset:
 def load_dataset(lake: Lake, snapshot: int, event_weights: Mapping[str, float], encoder_key: str) -> Dataset:
     """The events, users and items of a snapshot.
 
-    Raises UserError where there is nothing to learn from.
+    Raises UserError if the snapshot has no event to learn from.
     """
     parameters = {"event_types": list(event_weights), "weights": list(event_weights.values())}
     with reading(lake, snapshot) as con:
@@ -73,7 +73,7 @@ def load_dataset(lake: Lake, snapshot: int, event_weights: Mapping[str, float], 
 
 
 def _placed(item_ids: pl.Series, text_ids: pl.Series, vectors: np.ndarray) -> np.ndarray | None:
-    """Text vectors in the order of the catalog, zero rows where there is none."""
+    """Text vectors in catalog order; zeros for items without one."""
     if not len(text_ids):
         return None
     place = (

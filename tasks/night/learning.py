@@ -1,4 +1,4 @@
-"""The learning of one night, between the lake and the registry: fit, judge, refit, save."""
+"""Model work of a nightly run, between lake and registry: fit, evaluate, refit, save, rank."""
 
 from __future__ import annotations
 
@@ -36,28 +36,29 @@ log = logging.getLogger("minutehand.night")
 
 @dataclass(frozen=True)
 class FittedNight:
-    """A model trained on the past, and the events that it is judged on."""
+    """A model trained on the events before the hold-out, and the held-out events that evaluate it."""
 
     task: Task
     fit: Fit
 
     @property
     def evaluator(self) -> Evaluator:
-        """The rules of the night."""
+        """The evaluator, with the evaluation rules of this night."""
         return self.task.evaluator
 
     @property
     def held_out_from(self) -> int:
-        """When the first event happened that the model has not seen, in unix seconds."""
+        """Time of the first held-out event, in unix seconds."""
         assert self.task.split is not None, "a night splits by time"
         return self.task.split.validation_from
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The table of the night, and NDCG@10 for the gate: None where it could not be measured, as where nothing was held out.
+    """Evaluation of a night: all metric rows, and the NDCG@10 values for the gate.
 
-    The gate's figures and the best baseline are by `ndcg_at_10_served`.
+    A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
+    best baseline use `ndcg_at_10_served`.
     """
 
     rows: list[MetricRow]
@@ -81,9 +82,9 @@ def learn(
 
 
 def judge(dataset: Dataset, learnt: FittedNight, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
-    """The recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
+    """Evaluate the recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
 
-    A champion of another version of minutehand cannot be compared with, and is passed over.
+    Skips a champion whose checkpoint format this version of minutehand cannot read.
     """
     task, fit = learnt.task, learnt.fit
     rankings = {"minutehand": task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows))}
@@ -106,7 +107,7 @@ def judge(dataset: Dataset, learnt: FittedNight, champion: Path | None, evaluati
 
 
 def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
-    """An older version on today's catalog: items that it does not know start at their text."""
+    """Rank the test events with an older version on today's catalog; items that the version does not know start from their text vector."""
     old = checkpoints.load(folder)
     kinds = in_kinds_of(old, dataset)
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
@@ -114,14 +115,14 @@ def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
 
 
 def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
-    """Today's texts whitened as the checkpoint does; zero where the encoder is another one."""
+    """Today's text vectors, whitened by the checkpoint's whitening; zeros if the checkpoint used another encoder."""
     if dataset.encoder != old.encoder or dataset.text.shape[1] != len(old.whitening.centre):
         return np.zeros((len(dataset.catalog), old.whitening.projection.shape[1]), np.float32)
     return old.whitening.apply(dataset.text)
 
 
 def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
-    """The event types of today's events as numbered in the checkpoint, and how many it has; its first is any other type."""
+    """Today's event types in the numbering of the checkpoint, and its number of types; unknown types become type 0."""
     number = {name: n for n, name in enumerate(old.kinds)}
     table = np.array([number.get(name, 0) for name in dataset.kinds])
     return table[dataset.events.kind], len(old.kinds)
@@ -130,7 +131,7 @@ def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
 def complete(
     dataset: Dataset, learnt: FittedNight, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
 ) -> Checkpoint:
-    """Refit the recipe on all events, and save the version with what it needs to go on learning."""
+    """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
     version = completed(dataset, learnt, model, train, increment, seed)
     checkpoints.save(version, folder)
     return version
@@ -139,7 +140,7 @@ def complete(
 def completed(
     dataset: Dataset, learnt: FittedNight, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int
 ) -> Checkpoint:
-    """The version that `complete` saves."""
+    """The checkpoint that `complete` saves."""
     popularity = popularity_now(dataset)
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
     live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
@@ -162,12 +163,12 @@ def completed(
 
 
 def as_of(dataset: Dataset) -> int:
-    """The moment after the newest event: the time for which lists are made, also for data of years ago."""
+    """The reference time of the lists: one second after the newest event, so that old data works too."""
     return int(dataset.events.time.max()) + 1
 
 
 def popularity_now(dataset: Dataset) -> Popularity:
-    """What is popular at as_of."""
+    """Item popularity at as_of."""
     events = dataset.events
     popularity = Popularity(events.n_items)
     popularity.advance(as_of(dataset), events.item, events.time, events.votes)
@@ -176,7 +177,7 @@ def popularity_now(dataset: Dataset) -> Popularity:
 
 @dataclass(frozen=True)
 class Lists:
-    """Everything that a publish writes."""
+    """All lists that a publish writes."""
 
     users: RankedLists
     fallback: RankedLists
@@ -185,7 +186,7 @@ class Lists:
 
 
 def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig) -> Lists:
-    """The lists of every user with a history by the version in a folder, on today's events and catalog."""
+    """Lists for every user with a history, made by the version in a folder from today's events and catalog."""
     version = checkpoints.load(folder)
     current = renewed(version, dataset)
     kind, n_kinds = in_kinds_of(version, dataset)
@@ -202,13 +203,13 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
 
 
 def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
-    """A version with today's catalog and popularity."""
+    """The version with today's catalog and popularity."""
     live = checkpoints.align(version.live, version.catalog.item_ids, dataset.catalog.item_ids, _text_for(version, dataset))
     return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset).features(), live=live)
 
 
 def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:
-    """The newest events of the first two users, as the registered model takes them."""
+    """The newest events of the first two users, in the input format of the registered model."""
     events = dataset.events
     ends = events.offsets[1:3]
     return [
@@ -224,7 +225,7 @@ def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:
 
 
 def user_trends(dataset: Dataset, trend: np.ndarray, max_events: int) -> pa.Table:
-    """user_id, trends: of the last max_events events of each user, oldest first."""
+    """Table of user_id and trends: the trends of each user's last max_events events, oldest first."""
     events = dataset.events
     stop = events.offsets[1:]
     start = np.maximum(stop - max_events, events.offsets[:-1])

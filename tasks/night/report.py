@@ -1,4 +1,4 @@
-"""What a night has to say for itself, as markdown."""
+"""The report of a night, as markdown."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from models.results import MetricRow, RankedLists
 from models.visible import in_markdown
 from tasks.night.learning import Judged
 
-SAID = f"`{SERVED}`: each held-out event predicted from a list one minute old, as users get it. All other figures know the event before."
+METRICS_NOTE = (
+    f"`{SERVED}` predicts each held-out event from a list one minute old, as served to users. "
+    "All other metrics predict it with the previous event known."
+)
 
 
 def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists, titles: Sequence[str]) -> str:
-    """The verdict, the table of the night and three users' lists."""
+    """The verdict, the metrics tables and the lists of three users."""
     gain = lift(judged.rows)
     if gain is None or gain.value is None:
         against = "No event was held out."
@@ -26,7 +29,7 @@ def night_report(version: str, verdict: str, judged: Judged, lists: RankedLists,
 
 
 def metrics_table(rows: Sequence[MetricRow]) -> str:
-    """Models against metrics over all held-out events, the deciding one first; then that one by segment."""
+    """Two tables: models by metrics over all held-out events, the deciding metric first; then the deciding metric by segment."""
     value = {(row.model, row.segment, row.metric): row for row in rows}
     models = list(dict.fromkeys(row.model for row in rows))
     metrics = [metric for metric in (SERVED, *FIGURES) if any(row.metric == metric for row in rows)]
@@ -35,16 +38,16 @@ def metrics_table(rows: Sequence[MetricRow]) -> str:
     titles = [f"{segment.replace('_', ' ')} ({n:,})" for segment, n in zip(SEGMENTS[1:], counts, strict=True)]
     by_segment = [[model, *(_figure(value.get((model, segment, metrics[0]))) for segment in SEGMENTS[1:])] for model in models]
     tables = [_table(["model", *metrics], overall), f"`{metrics[0]}` by segment (events):", _table(["model", *titles], by_segment)]
-    return "\n\n".join([*([SAID] if SERVED in metrics else []), *tables])
+    return "\n\n".join([*([METRICS_NOTE] if SERVED in metrics else []), *tables])
 
 
 def lift(rows: Sequence[MetricRow]) -> MetricRow | None:
-    """The difference in the deciding NDCG@10 to the best baseline, if anything was held out."""
+    """The gain in the deciding NDCG@10 over the best baseline; None if nothing was held out."""
     return next((row for metric in (SERVED, FIGURES[0]) for row in rows if row.metric == f"{metric}_lift"), None)
 
 
 def sample_lists(lists: RankedLists, titles: Sequence[str], n_users: int = 3, n_items: int = 10) -> str:
-    """The lists of some users, evenly chosen."""
+    """The lists of a few evenly spaced users."""
     step = max(len(lists.user_ids) // n_users, 1)
     chosen = range(0, min(len(lists.user_ids), step * n_users), step)
     return "\n\n".join(

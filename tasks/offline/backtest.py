@@ -1,4 +1,4 @@
-"""Models compared on files of events, within a budget of time."""
+"""Backtest: compares models on files of events, within a time budget."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ log = logging.getLogger("minutehand.backtest")
 LEARNERS = ("minutehand", "id_only")
 MODELS = (*LEARNERS, *BASELINES)
 SHORT = {"pop": "most_popular", "recent": "recent_popular", "itemknn": "item_knn", "idonly": "id_only"}
-"""Names of before, which scripts still use."""
+"""Old model names, which scripts may still use."""
 LEAST_CHOICE = 500
 MOST_ENCODING = 0.4
-"""Share of a budget that may go to encoding; texts beyond it are left out."""
-MOST_BESIDE = 0.5
-"""Share of the rest that may go to what is not training; if it would be more, fewer events choose the blend."""
+"""Largest share of the budget for encoding; texts that do not fit are left out."""
+MOST_OVERHEAD = 0.5
+"""Largest share of the remaining budget for work other than training; to stay below it, fewer events choose the blend."""
 
 
 @dataclass(frozen=True)
 class BacktestSettings:
-    """How to read, learn and judge. In a backtest, train.minutes is the budget of each learner, encoding and scoring included."""
+    """How to read, learn and evaluate. In a backtest, train.minutes is the budget of each learner, including encoding and scoring."""
 
     parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "evaluation")
     ingest: IngestConfig
@@ -54,7 +54,7 @@ class BacktestSettings:
     threads: int = 0
 
     def dump(self) -> dict[str, Any]:
-        """Every setting, for the result."""
+        """All settings as JSON values, for the result."""
         parts = {name: getattr(self, name).model_dump(mode="json") for name in self.parts}
         return {**parts, "seed": self.seed, "threads": self.threads or torch.get_num_threads()}
 
@@ -63,7 +63,7 @@ OnModel = Callable[[str], None]
 
 
 def check_choice(protocol: str, models: Sequence[str]) -> None:
-    """Refuses protocols and models that do not exist."""
+    """Raises UserError for an unknown protocol or model, and for a model named twice."""
     if protocol not in PROTOCOLS:
         raise UserError(f"no protocol {protocol!r}; {_did_you_mean(protocol, PROTOCOLS)}give one of: {', '.join(PROTOCOLS)}")
     for name in models:
@@ -88,23 +88,21 @@ def backtest(
     *,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Every model on the same held-out events: {protocol, data, models, differences, segment_differences, settings, versions} for JSON.
+    """Evaluate each model on the same held-out events: {protocol, data, models, differences, segment_differences, settings, versions}.
 
-    A model that is asked for under its name of before (SHORT) has that name in the result. Raises UserError for what cannot be read or
-    tested.
+    The result is ready for JSON. A model requested by its old name (SHORT) keeps that name in the result. Raises UserError if a file
+    cannot be read or the protocol leaves nothing to test on.
     """
     check_choice(protocol, models)
     asked = {SHORT.get(name, name): name for name in models}
     models = list(asked)
     if files.order is not None and protocol != "leave-one-out":
         raise UserError(
-            f"--order {files.order!r} numbers each user's events, and {protocol!r} goes by their times; "
+            f"--order {files.order!r} numbers each user's events, but {protocol!r} orders them by time; "
             "add --protocol leave-one-out, or leave --order out"
         )
     if files.without_time and protocol != "leave-one-out":
-        raise UserError(
-            f"--without-time keeps nothing but the order of events, and {protocol!r} splits by time; add --protocol leave-one-out"
-        )
+        raise UserError(f"--without-time keeps only the order of events, but {protocol!r} splits by time; add --protocol leave-one-out")
     with_text = files.items is not None and "minutehand" in models
     loaded = load(
         files,
@@ -151,11 +149,11 @@ def backtest(
 def rank_learner(
     task: Task, text: np.ndarray, recipe: BacktestSettings, deadline: float, on_epoch: OnEpoch | None = None
 ) -> tuple[Ranking, dict[str, Any]]:
-    """The recommender, its weights as they were trained on the training events, done about when the deadline comes."""
+    """Train the recommender on the training events and rank the test events, finishing at about the deadline."""
     cost = measure(task, recipe.model, pick_device(recipe.train.device), recipe.seed)
     left = deadline - clock.monotonic()
     n_most = len(cost.choice_s) - 1
-    n_choice = min(max(int(np.searchsorted(cost.choice_s, left * MOST_BESIDE - cost.fixed_s)) - 1, LEAST_CHOICE), n_most)
+    n_choice = min(max(int(np.searchsorted(cost.choice_s, left * MOST_OVERHEAD - cost.fixed_s)) - 1, LEAST_CHOICE), n_most)
     if n_choice < n_most:
         task = replace(task, validation=sample(task.validation, n_choice, recipe.seed))
     needed = cost.fixed_s + float(cost.choice_s[n_choice])
@@ -173,15 +171,15 @@ def rank_learner(
         "n_choice_events": n_choice,
         "curve": {"loss": losses, "validation_ndcg_at_10": validation, "seconds": found.curve.seconds},
         "phases_s": {
-            "planned_beside_training": round(needed, 1),
+            "planned_overhead": round(needed, 1),
             "training": round(sum(found.curve.seconds), 1),
-            "beside_training": round(fitted - begun - sum(found.curve.seconds) + clock.monotonic() - fitted, 1),
+            "overhead": round(fitted - begun - sum(found.curve.seconds) + clock.monotonic() - fitted, 1),
         },
     }
 
 
 def describe(files: Files, loaded: Loaded, task: Task) -> dict[str, Any]:
-    """What was tested on: files, sizes, and what became of the rows."""
+    """The test data: files, sizes, and the outcome of the rows."""
     dataset = loaded.dataset
     return {
         "events": files.events,

@@ -1,4 +1,4 @@
-"""What a learner takes beside training, timed on a few hundred events before a backtest begins."""
+"""Overhead of a learner: the time for work other than training, measured on a few hundred events before a backtest begins."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PROBE_ROWS = 256
 PROBE_ITERATIONS, USUAL_ITERATIONS = 4, 50
 PROBE_CELLS, MAX_PRIOR_CELLS = 1_000_000, 20_000_000
 MARGIN = 1.1
-"""What a plan is made longer by: a shared machine is not always as fast as when it was timed."""
+"""Factor for safety: a shared machine may be slower later than during the measurement."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a learner takes beside training, in seconds: at least, and [n] for n events by which epochs and blend are chosen."""
+    """Overhead in seconds: fixed_s in any case, plus choice_s[n] for n events that choose epochs and blend."""
 
     fixed_s: float
     choice_s: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds to rank an event (and once each slot of time), to make its user's vector, and for it to take part in a fit of the blend."""
+    """Seconds per time slot, and per event for ranking (row), for its user vector, and for its part in fitting the blend."""
 
     slot: float
     row: float
@@ -49,7 +49,7 @@ class Rates:
 
 
 def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: int) -> Cost:
-    """The cost of prior, blend and scoring, with a margin."""
+    """The overhead of prior, blend and scoring, with a margin."""
     events, slots = task.evaluator.events, task.evaluator.slots
     rates = _rates(task, model, device, seed)
     choice = np.random.default_rng(seed).permutation(task.validation)[:MAX_BLEND_ROWS]
@@ -63,10 +63,10 @@ def measure(task: Task, model: RecommenderConfig, device: torch.device, seed: in
 
 
 def _rates(task: Task, config: RecommenderConfig, device: torch.device, seed: int) -> Rates:
-    """Two samples of events, one from many slots and one from few, tell the time of a slot from that of an event.
+    """Measure the rates on two samples of events, from many slots and from few, which separates time per slot from time per event.
 
-    The fit of a blend is timed over a few iterations, as if each target were among its candidates; so is the choice among the blends,
-    which takes as long as some more of them.
+    The fit of the blend is measured over a few iterations, with each target among its candidates. The choice among blends is counted
+    as additional iterations.
     """
     evaluator, events = task.evaluator, task.evaluator.events
     start = starting_blend(evaluator.trend_scale(int(events.time.max())))
@@ -90,7 +90,10 @@ def _rates(task: Task, config: RecommenderConfig, device: torch.device, seed: in
 
 
 def _prior_s(task: Task, seed: int) -> float:
-    """The fit of the prior, and its log in the training slots: so much in any case and so much per slot; few and more tell these apart."""
+    """Seconds to fit the prior and to compute its logarithm in the training slots: a fixed part, and a part per slot.
+
+    Measurements with few and with more slots separate the two parts.
+    """
     slots = task.evaluator.slots
     train_slots = np.unique(slots.of(task.train.time))
     few, more = min(PROBE_ROWS // 8, len(train_slots)), min(PROBE_ROWS, len(train_slots))
@@ -109,7 +112,7 @@ def _n_slots(task: Task, rows: Ints) -> int:
 
 def _timed(work: Callable[[], object]) -> float:
     seconds = []
-    for _ in range(2):  # the first call pays for what is done once
+    for _ in range(2):  # the first call includes one-time work
         begun = clock.monotonic()
         work()
         seconds.append(clock.monotonic() - begun)

@@ -1,4 +1,4 @@
-"""Files for a backtest, read by a lake that is thrown away: the same mapping, refusals and order of ties as an ingest."""
+"""Reads files for a backtest into a temporary lake, with the same mapping, validation and tie order as an ingest."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from tasks.night.dataset import Dataset, load_dataset
 ORDER = "pos"
 NO_ENCODER = "none"
 ONE_TIME = {"occurred_at": "2000-01-01"}
-"""What is told of the time of events that have an order and no times."""
+"""Constant time for events with an order column but no times."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """What to test on, and which columns are which.
+    """Input files and their column mappings.
 
-    order: the column that numbers each user's events; None takes `pos`. without_time: keep the order of events, and let all
-    happen at one moment.
+    order: the column that numbers each user's events; None means `pos`. without_time: keep the order of events, but give all
+    events the same time.
     """
 
     events: str
@@ -49,7 +49,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The data, what became of the rows of the files, the column that orders events, and how long the texts took."""
+    """The data, the outcome of the rows, the column that orders events, and the seconds for encoding texts."""
 
     dataset: Dataset
     summaries: list[Summary]
@@ -68,11 +68,11 @@ def load(
     threads: int = 0,
     progress: bool = False,
 ) -> Loaded:
-    """The events and items of files; texts are encoded where an encoder is given, as many as encode_within_s seconds allow.
+    """Load the events and items; with an encoder, also encode as many texts as encode_within_s seconds allow.
 
-    by_position: a user's events are in the order of a column, where the files have one, rather than in that of time.
+    by_position: order a user's events by the order column, if the files have one, instead of by time.
     """
-    config = config.model_copy(update={"earliest_year": 0})  # numbers that are no times tell the order of events as well
+    config = config.model_copy(update={"earliest_year": 0})  # plain numbers instead of times also define the order
     order = find_order(files) if by_position else None
     if order is not None and not has_times(files, order):
         files = replace(files, event_mapping=replace(files.event_mapping, constants={**files.event_mapping.constants, **ONE_TIME}))
@@ -106,7 +106,7 @@ def load(
 
 
 def _nothing_left(path: str, summary: Summary) -> str:
-    """Why there is nothing to test on."""
+    """Error text for a file without usable events."""
     if not summary.read:
         return f"{path} has columns, but no rows below them; export it again"
     reasons = ", ".join(f"{reason['rule']} ({reason['n_rows']:,})" for reason in summary.reasons)
@@ -115,16 +115,16 @@ def _nothing_left(path: str, summary: Summary) -> str:
 
 @contextmanager
 def reader() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that looks into files as an ingest does."""
+    """A connection that reads files like an ingest."""
     with duckdb.connect(config=NOTHING_FETCHED) as con:
-        con.execute("set enable_progress_bar = false")  # it would go to stdout, where the result goes
+        con.execute("set enable_progress_bar = false")  # the bar would go to stdout, into the result
         con.execute("set timezone = 'UTC'")
         prepare(con, ColumnMapping(), IngestConfig())
         yield con
 
 
 def check_columns(files: Files) -> None:
-    """Refuses files and mappings that no row can be read with, and mappings of no file, before anything else is done."""
+    """Raises UserError for unreadable files, mappings that match no column, and mappings without a file; runs before other work."""
     _check_items_are_given(files)
     check_fields(files.event_mapping, EVENT_ALIASES, "events")
     check_fields(files.item_mapping, ITEM_ALIASES, "items")
@@ -138,7 +138,7 @@ def check_columns(files: Files) -> None:
 
 
 def has_times(files: Files, order: str) -> bool:
-    """Whether a file of events has a column of times, or is told to have one: only then its order alone is not enough."""
+    """Whether an event file has a time column or a mapping for one; without times, the order column alone orders events."""
     if "occurred_at" in files.event_mapping.columns or "occurred_at" in files.event_mapping.constants:
         return True
     with reader() as con:
@@ -148,18 +148,18 @@ def has_times(files: Files, order: str) -> bool:
 
 
 def _check_items_are_given(files: Files) -> None:
-    """Refuses what is said about the columns of items where there are no items."""
+    """Raises UserError for a mapping of item columns without a file of items."""
     mapping = files.item_mapping
     if files.items is not None or mapping == ColumnMapping():
         return
     given = [f"--map-items {name}={column}" for name, column in mapping.columns.items()]
     given += [] if mapping.separator is None else [f"--split {mapping.separator!r}"]
-    told = " and ".join(given) or "a mapping"
-    raise UserError(f"{told} is for the columns of items, and no items are given; add --items FILE, or leave it out")
+    options = " and ".join(given) or "a mapping"
+    raise UserError(f"{options} is for the columns of items, and no items are given; add --items FILE, or leave it out")
 
 
 def find_order(files: Files) -> str | None:
-    """The column that numbers each user's events: the one asked for, else `pos` where every file has it."""
+    """The column that numbers each user's events: the requested one, or else `pos` if every file has it."""
     wanted = ORDER if files.order is None else files.order
     with reader() as con:
         for path in discover([files.events]):
@@ -176,9 +176,9 @@ def find_order(files: Files) -> str | None:
 
 
 def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
-    """The files, each copied where times are missing: an event without one gets that of the event before it in the order.
+    """Paths of the files, replaced by copies where times are missing: a missing time is taken from the previous event in the order.
 
-    The order of such an event is known, and a protocol that goes by the order must not lose it.
+    A protocol that uses the order must keep events without a time, as their order is known.
     """
     paths = []
     with reader() as con:
@@ -186,7 +186,7 @@ def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
             source = inspect(con, path, files.event_mapping)
             chosen = resolved(con, source, "events", files.event_mapping)[0]
             user, time = chosen.get("user_id"), chosen.get("occurred_at")
-            if user is None or time is None or not {user, time} <= source.columns.keys():  # nothing to fill in, or within other columns
+            if user is None or time is None or not {user, time} <= source.columns.keys():  # no times to fill, or inside other columns
                 paths.append(str(path))
                 continue
             with reading_of(path):
@@ -203,7 +203,7 @@ def with_every_time(files: Files, order: str, folder: Path) -> list[str]:
 
 
 def fill_times(rows: pl.DataFrame, user: str, time: str, order: str) -> pl.DataFrame:
-    """The rows in their order, missing times taken from the user's event before, else from the one after."""
+    """The rows with missing times filled from the user's previous event, or else from the next one."""
     is_blank = pl.col(time).cast(pl.String).str.strip_chars() == ""
     known = pl.when(~is_blank).then(pl.col(time))
     place = pl.col(order).cast(pl.Float64, strict=False)
@@ -213,19 +213,19 @@ def fill_times(rows: pl.DataFrame, user: str, time: str, order: str) -> pl.DataF
 
 
 def positions(lake: Lake, order: str, config: IngestConfig) -> np.ndarray:
-    """The place of each event by the order column, in the order of the rows of `load_dataset`."""
+    """The position of each event by the order column, in the row order of `load_dataset`."""
     pointer = "/" + order.replace("~", "~0").replace("/", "~1")
     weights = config.event_weights
     parameters = {"event_types": list(weights), "weights": list(weights.values()), "pointer": pointer}
     with reading(lake) as con:
         found = con.execute(statement("backtest/positions"), parameters).pl()["position"]
     if found.null_count():
-        raise UserError(f"{found.null_count():,} events have no number in column {order!r}; mend them, or name another with --order")
+        raise UserError(f"{found.null_count():,} events have no number in column {order!r}; correct them, or name another with --order")
     return found.to_numpy()
 
 
 def in_order(dataset: Dataset, position: np.ndarray) -> Dataset:
-    """The same with each user's events by position, ties as they were."""
+    """The dataset with each user's events sorted by position; ties keep their order."""
     events = dataset.events
     order = np.lexsort((position, events.user))
     return replace(

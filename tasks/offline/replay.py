@@ -1,4 +1,4 @@
-"""A replay of files, from reading them to a result ready for JSON."""
+"""Replays files of events: reads them, runs the policies and builds a result ready for JSON."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ OURS = "nightly_and_increments"
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaySettings(backtest.BacktestSettings):
-    """That of a backtest, and how a minute learns; train.minutes is the budget of each night."""
+    """Settings of a backtest plus those of increments; train.minutes is the budget of each night."""
 
     parts: ClassVar[tuple[str, ...]] = ("ingest", "encoder", "model", "train", "increment", "evaluation")
     increment: IncrementConfig
 
     def showing(self, *, hide_seen: bool) -> ReplaySettings:
-        """With what the first night knew for all of them: whether items that a user had are hidden."""
+        """A copy for all nights with the decision of the first night: whether lists hide items that the user already had."""
         return replace(self, evaluation=self.evaluation.model_copy(update={"seen_items": "hide" if hide_seen else "show"}))
 
 
 @dataclass(frozen=True)
 class Course:
-    """From which share of the time on (half open, until another), how long steps and nights are apart, and how old lists are."""
+    """The replayed part of the events [since_share, until_share), the intervals of steps and nights, and the age of lists."""
 
     since_share: float
     until_share: float
@@ -61,11 +61,11 @@ class Course:
 
 
 def check_course(course: Course) -> None:
-    """Refuses what cannot be replayed."""
+    """Raises UserError for a course that cannot be replayed."""
     if not 0 < course.since_share < course.until_share <= 1:
         raise UserError(
-            f"a replay from {course.since_share:.0%} until {course.until_share:.0%} of the time has no events to learn from or none to "
-            "replay; give --from above 0% and below --until, which is at most 100%"
+            f"a replay from {course.since_share:.0%} until {course.until_share:.0%} of the time has no events to learn from or no events "
+            "to replay; give --from above 0% and below --until, which is at most 100%"
         )
     for name, value in (("--step", course.step_s), ("--night", course.night_s)):
         if value < 1:
@@ -81,7 +81,7 @@ def check_course(course: Course) -> None:
 def replay(
     files: Files, course: Course, recipe: ReplaySettings, on_step: OnStep | None = None, *, progress: bool = False
 ) -> tuple[dict[str, Any], Curves]:
-    """Every policy on the same events: {data, policies, differences, settings, versions}, ready for JSON, and curves to draw."""
+    """Replay every policy on the same events: {data, policies, differences, settings, versions}, ready for JSON, and curves to draw."""
     check_course(course)
     encoder = recipe.encoder if files.items is not None else None
     loaded = load(
@@ -118,24 +118,24 @@ def replay(
 
 
 def border(events: Events, share: float) -> int:
-    """The time by which a share of the events has happened; after the last for all of them."""
+    """The time by which a share of the events has happened; one second after the last event for a share of 1."""
     return int(events.time.max()) + 1 if share >= 1 else int(np.quantile(events.time, share, method="higher"))
 
 
 def always_available(data: Dataset) -> Dataset:
-    """What is sold today says nothing of what was then."""
+    """The dataset with every item available, as today's availability says nothing about the past."""
     return replace(data, catalog=replace(data.catalog, is_available=np.ones(len(data.catalog), bool)))
 
 
 def moment(time_s: int) -> str:
-    """As ISO text, UTC."""
+    """The time as ISO text, UTC."""
     return datetime.fromtimestamp(time_s, UTC).isoformat()
 
 
 def known_at(since: int, events: Events, config: EvaluationConfig) -> tuple[Evaluator, int]:
-    """An evaluator of all events by the rules that were known at a time, and the half-life of recent popularity that was best until then.
+    """An evaluator of all events with the rules known at a time, and the half-life of recent popularity that was best until then.
 
-    The best on the last tenth of what came before.
+    The half-life is chosen on the last tenth of the events before that time.
     """
     past = events.before(since)
     rules = make_evaluator(past, config)
@@ -146,7 +146,7 @@ def known_at(since: int, events: Events, config: EvaluationConfig) -> tuple[Eval
 
 @dataclass(frozen=True)
 class Nights:
-    """Trains in full on what had happened by a moment, as the nightly flow does."""
+    """Trains in full on the events before a time, like the nightly flow."""
 
     data: Dataset
     recipe: ReplaySettings
@@ -159,14 +159,14 @@ class Nights:
 
 
 def figures(replayed: ReplayResult, wanted: Sequence[str], n_items: int) -> dict[str, Any]:
-    """Policy -> its figures over all events, by segment, and its cost."""
+    """Metrics by policy, over all events and by segment, with the seconds per step."""
     rankings = {name: replayed.rankings[name] for name in wanted if name in replayed.rankings}
     found = nest_by_model(summarise(rankings, replayed.segments, n_items))
     return {name: {**of_policy, "seconds_per_step": round(replayed.seconds[name], 4)} for name, of_policy in found.items()}
 
 
 def differences(evaluator: Evaluator, replayed: ReplayResult, recipe: ReplaySettings) -> dict[str, Any]:
-    """What nightly and increments have more than the others, with 95 % intervals (resampling users); NDCG@10 by segment too."""
+    """Gains of OURS over each other policy with 95 % intervals (resampling users); NDCG@10 also by segment."""
     if OURS not in replayed.rankings or not len(replayed.rows):
         return {}
     user = evaluator.events.user[replayed.rows]
@@ -191,7 +191,7 @@ def differences(evaluator: Evaluator, replayed: ReplayResult, recipe: ReplaySett
 
 
 def curves(replayed: ReplayResult, since: int, step_s: int, n_points: int = 60) -> Curves:
-    """The steps in at most n_points stretches of equal length."""
+    """Curves with the steps grouped into at most n_points intervals of equal length."""
     last = int(replayed.step.max(initial=0)) + 1
     stretch = replayed.step // max(-(-last // n_points), 1)
     numbers, place = np.unique(stretch, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The files that a backtest or a replay leaves: a JSON file with every figure, and a picture beside it."""
+"""Output files of a backtest or replay: a JSON file with every metric, and a figure next to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from models.visible import to_json_value
 
 
 def check_writable(file: Path) -> None:
-    """Raises UserError where `whole` could not write; what is there stays as it is."""
+    """Raises UserError if `whole` could not write the file; an existing file stays unchanged."""
     if file.is_dir():
         raise UserError(f"cannot write {file}: it is a folder; name a file in it with --out, such as {file / 'result.json'}")
     if file.exists() and not file.is_file():
-        raise UserError(f"cannot write {file}: it is no regular file; name a file that can be written with --out")
+        raise UserError(f"cannot write {file}: it is not a regular file; name a file that can be written with --out")
     trial = _unfinished(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -27,11 +27,11 @@ def check_writable(file: Path) -> None:
         raise _unwritable(file, error) from error
 
 
-def picture_beside(out: Path) -> Path:
-    """Where the curves of a result go; raises UserError where they would take the place of the result."""
+def picture_path(out: Path) -> Path:
+    """The path of the figure for a result; raises UserError if it would overwrite the result."""
     if out.suffix.lower() == ".png":
         raise UserError(
-            f"--out {out} is for JSON, and the curves go beside it with the ending .png; "
+            f"--out {out} is for JSON, and the curves go to a file with the same name and the ending .png; "
             f"name a file with another ending, such as {out.with_suffix('.json')}"
         )
     return out.with_suffix(".png")
@@ -39,7 +39,7 @@ def picture_beside(out: Path) -> Path:
 
 @contextmanager
 def whole(file: Path) -> Iterator[Path]:
-    """A path to write to. What is written there becomes the file at the end of the block: it is there in full or not at all."""
+    """A temporary path that becomes the file at the end of the block, so that the file is complete or absent."""
     unfinished = _unfinished(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The rows of lists and of neighbours, as the transaction of a publish inserts them."""
+"""Inserts of list rows and neighbour rows within a publish transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHANGED_DEPTH = 10
 
 
 def list_rows(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> pa.RecordBatchReader:
-    """The lists of users and the one for anyone, by user and rank, with their reasons. They can be read once."""
+    """Rows of the user lists and the fallback list with their reasons, by user and rank. The reader can be consumed once."""
     lists, reasons = _with_reasons(con, item_ids, content.lists, content.provenance.data_snapshot)
     return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, content.fallback, lists, reasons))
 
@@ -32,9 +32,9 @@ def insert_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, conten
 
 
 def _with_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[RankedLists, pa.Array]:
-    """The lists with a phrase's number in place of the item that speaks for another, and the phrases; POPULAR is the last."""
-    speaking = np.unique(lists.because[lists.because >= 0])
-    con.register("catalog", pa.table({"position": np.arange(len(speaking)), "item_id": item_ids.take(pa.array(speaking))}))
+    """The reason texts, POPULAR last, and the lists with `because` numbering these texts instead of items."""
+    reason_items = np.unique(lists.because[lists.because >= 0])
+    con.register("catalog", pa.table({"position": np.arange(len(reason_items)), "item_id": item_ids.take(pa.array(reason_items))}))
     phrases = con.execute(statement("publish/select_reasons"), {"snapshot": snapshot}).to_arrow_table()["reason"]
-    number = np.where(lists.because < 0, len(speaking), np.searchsorted(speaking, lists.because))
+    number = np.where(lists.because < 0, len(reason_items), np.searchsorted(reason_items, lists.because))
     return replace(lists, because=number), pa.concat_arrays([phrases.combine_chunks().cast(pa.string()), pa.array([POPULAR])])

@@ -1,4 +1,4 @@
-"""A minute's publish: the lists, histories and figures that change, in one transaction."""
+"""Publish of a minute run: the changed lists, histories and metrics, in one transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from models.errors import UserError
 from tasks.lake import ANYONE, Lake, statement
-from tasks.minute.pacing import Beside
+from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, list_rows
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
@@ -19,15 +19,15 @@ from tasks.watermarks import Watermarks, watermarks_of
 
 
 class StaleError(UserError):
-    """Another run has published since the news were read."""
+    """Another run has published since this run read the news."""
 
 
-def publish_minute(lake: Lake, content: Content, before: Watermarks, beside: Beside) -> Publication:
-    """Replace the lists of some users and the list for anyone, add the new events to the histories, and note the publication.
+def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh: UsersToRefresh) -> Publication:
+    """Replace the lists of some users and the fallback list, add the new events to the histories, and record the publication.
 
-    before: the watermarks since which the news were read. beside: the users without news among those of the lists, and what moved; what
-    is not settled is remembered for the next minute. Raises StaleError, and changes nothing, where the watermarks have moved on: another
-    run has published, or this one has already.
+    before: the watermarks from which the news was read. to_refresh: the listed users without new events, and the moved items; the
+    items are stored for the next run if lists stay stale. Raises StaleError, and changes nothing, if the watermarks have changed: another
+    run has published, or this run already has.
     """
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, _: str) -> tuple[int, int]:
@@ -39,18 +39,21 @@ def publish_minute(lake: Lake, content: Content, before: Watermarks, beside: Bes
         _extend_histories(con, content)
         return counts
 
-    return publish(lake, content, "minute", beside, write)
+    return publish(lake, content, "minute", to_refresh, write)
 
 
 def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
-    """Delete the lists of some users and the one for anyone, and remember their tops: the scans that grow with the number of users."""
+    """Delete the lists of the given users and the fallback list, after storing fingerprints of their top ranks.
+
+    Both statements scan all lists, so their time grows with the number of users.
+    """
     con.register("at_hand", pa.table({"user_id": pa.array([*user_ids, ANYONE], pa.string())}))
     con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("minute/delete_recommendations"))
 
 
 def _insert_some_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> tuple[int, int]:
-    """How many users got a list, and how many of them a changed one."""
+    """The number of users who got a list, and of those whose list changed."""
     con.register("lists", list_rows(con, item_ids, content).read_all())
     con.execute(statement("publish/insert_recommendations"), asdict(content.provenance))
     return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
@@ -77,6 +80,6 @@ def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> Non
     now = watermarks_of(con)
     if now != before:
         raise StaleError(
-            f"another run has published since the news were read: the watermarks are {now} and no longer {before}; "
-            "nothing was written, and the next minute goes on from there"
+            f"another run has published since the news was read: the watermarks were {before} and are now {now}; "
+            "nothing was written, and the next minute run continues from there"
         )

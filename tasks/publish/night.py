@@ -1,4 +1,4 @@
-"""A night's publish: every list, neighbour and history, in one transaction."""
+"""Publish of a nightly run: all lists, neighbours and histories, in one transaction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NO_TRENDS = pa.table({"user_id": pa.array([], pa.string()), "trends": pa.array([
 
 
 def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, float], trends: pa.Table | None = None) -> Publication:
-    """Replace the lists of all users, the list for anyone, the neighbours and the histories, and note the publication.
+    """Replace the lists of all users, the fallback list, the neighbours and the histories, and record the publication.
 
-    The same publish again (same run, model and time) replaces itself. The histories are read from the snapshot of content.provenance and
-    hold each user's last max_events events of types that weigh more than 0. trends: user_id, trends: how trendy each event of those
-    histories was; unknown for users without a row.
+    Idempotent: a second publish of the same run, model and time replaces the first. The histories come from the snapshot of
+    content.provenance and hold each user's last max_events events with a weight above 0. trends: table of user_id and trends, the trend
+    of each event in the history; unknown for users without a row.
     """
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, publication_id: str) -> tuple[int, int]:
@@ -41,9 +41,9 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
 
 
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:
-    """Note the figures of one night in eval.offline; a second call of the same flow run replaces the first.
+    """Write the metrics of one night to eval.offline; a second call in the same flow run replaces the first.
 
-    versions: which registered version a model name stands for; `minutehand` is provenance's, others have none.
+    versions: registered version by model name. `minutehand` gets the version of provenance; models not named have no version.
     """
     named = {"minutehand": provenance.model_version, **(versions or {})}
     with writing(lake) as con:
@@ -79,7 +79,7 @@ def _replace_histories(con: duckdb.DuckDBPyConnection, event_weights: Mapping[st
 
 
 def _forget(con: duckdb.DuckDBPyConnection, publication_id: str, provenance: Provenance) -> None:
-    """Forget the notes of a publication that is done again. A minute is never done again: its watermarks have moved."""
+    """Delete the records of a publication that is repeated. Minute publishes are never repeated, as their watermarks have changed."""
     con.execute(statement("publish/delete_publication"), {"publication_id": publication_id})
     con.execute(statement("publish/delete_prequential"), {"flow_run_id": provenance.flow_run_id})
     con.execute(statement("publish/delete_freshness"), {"publication_id": publication_id})

@@ -1,4 +1,4 @@
-"""What each publish writes beside its lists: the publication, figures, waits and watermarks."""
+"""Records that each publish writes in addition to its lists: publication, metrics, freshness, moved items and watermarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from models.results import MetricRow
 from tasks.lake import statement
 from tasks.minute.feed import News
-from tasks.minute.pacing import Beside
+from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.publication import Content, Provenance, Publication
 from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
@@ -58,10 +58,10 @@ def note_freshness(con: duckdb.DuckDBPyConnection, news: News | None, publicatio
     con.execute(statement("publish/insert_freshness"), {"publication_id": publication_id, "generated_at": provenance.generated_at})
 
 
-def note_moved(con: duckdb.DuckDBPyConnection, beside: Beside, provenance: Provenance) -> None:
-    con.register("moved", pa.table({"item_id": pa.array(beside.moved, pa.string())}))
-    con.execute(statement("minute/delete_moved_items"), {"is_settled": beside.is_settled})
-    if beside.moved and not beside.is_settled:
+def note_moved(con: duckdb.DuckDBPyConnection, to_refresh: UsersToRefresh, provenance: Provenance) -> None:
+    con.register("moved", pa.table({"item_id": pa.array(to_refresh.moved, pa.string())}))
+    con.execute(statement("minute/delete_moved_items"), {"is_settled": to_refresh.is_settled})
+    if to_refresh.moved and not to_refresh.is_settled:
         moment = {"snapshot": provenance.data_snapshot, "moved_at": provenance.generated_at}
         con.execute(statement("minute/insert_moved_items"), moment)
 
@@ -72,12 +72,12 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, marks: Watermarks, provenanc
 
 
 def fresh_events(news: News) -> pl.DataFrame:
-    """The events that were not published before, numbered in their order."""
+    """The unpublished events, numbered in order."""
     return news.events.filter("is_new").with_row_index("position")
 
 
 def evaluation_of(provenance: Provenance) -> dict[str, object]:
-    """The columns that say where a row of eval.* comes from."""
+    """Provenance columns of the tables in eval."""
     return {
         "flow_run_id": provenance.flow_run_id,
         "mlflow_run_id": provenance.mlflow_run_id,

@@ -1,4 +1,4 @@
-"""Which version made the lists that readers see: the newest row of recs.publications."""
+"""The live version: the one named by the newest row of recs.publications."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def live_version(lake: Lake) -> str | None:
 
 
 def live_origin(lake: Lake) -> tuple[str, str] | None:
-    """That version and its MLflow run: a registry that was lost gives the number to another."""
+    """The live version and its MLflow run. Both identify it, as a new registry reuses the version numbers of a lost one."""
     with reading(lake) as con:
         row = con.execute(statement("publish/live_version")).fetchone()
     return None if row is None else (str(row[0]), str(row[1]))
 
 
 def is_published(lake: Lake, version: str) -> bool:
-    """Whether lists were made by a model version, be they of now or gone."""
+    """Whether a model version has ever published lists."""
     with reading(lake) as con:
         return con.execute(statement("publish/is_published"), {"version": version}).fetchone() == (True,)

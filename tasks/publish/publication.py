@@ -1,4 +1,4 @@
-"""What a publish is given, and what it says it did."""
+"""Input and result of a publish."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.watermarks import Watermarks
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which model, run and data a table row comes from; generated_at is UTC without a zone."""
+    """The model, runs and data behind a table row; generated_at is UTC without a zone."""
 
     model_version: str
     mlflow_run_id: str
@@ -28,13 +28,13 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that one publish shows, whether a night or a minute made it.
+    """Everything that one publish writes, for a nightly or a minute run.
 
-    lists: of all users or of some. fallback: the list for anyone. neighbours: those of the catalog rows neighbours_of; None for all rows.
-    max_events: how many events a history keeps. champion: the version of a night that the model goes back to. watermarks: how far the
-    work is after the publish; None for the snapshot of provenance. news: the events and items that no earlier publish has shown.
-    prequential: how well the new events were predicted. versions: the registered version behind each model name in prequential.
-    seen_items: whether the lists leave out what their users already had, and why; None for not noted.
+    lists: lists of all or some users. fallback: list for users without one. neighbours: neighbours of the catalog rows neighbours_of;
+    None means all rows. max_events: length of a history. champion: nightly version that the model descends from. watermarks: values after
+    the publish; None means the snapshot of provenance. news: unpublished events and items. prequential: metrics of predicting the new
+    events. versions: registered version behind each model name in prequential. seen_items: whether lists leave out items that the user
+    already had, and why; None if not recorded.
     """
 
     item_ids: Sequence[str]
@@ -53,18 +53,18 @@ class Content:
 
     @property
     def neighbour_rows(self) -> Ints:
-        """The catalog rows that the neighbours are of."""
+        """The catalog rows whose neighbours are published."""
         return np.arange(len(self.item_ids)) if self.neighbours_of is None else self.neighbours_of
 
     @property
     def watermarks_after(self) -> Watermarks:
-        """How far the work is once this is published."""
+        """The watermarks after the publish."""
         return self.watermarks or Watermarks(self.provenance.data_snapshot, self.provenance.data_snapshot)
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What a publish did."""
+    """Result of a publish."""
 
     publication_id: str
     n_users: int
@@ -74,6 +74,6 @@ class Publication:
 
 
 def publication_id_of(provenance: Provenance, cadence: str) -> str:
-    """The same for the same publish, run a second time."""
+    """A deterministic id: a repeated publish has the same one."""
     key = f"{cadence}|{provenance.flow_run_id}|{provenance.model_version}|{provenance.data_snapshot}|{provenance.generated_at.isoformat()}"
     return md5(key.encode(), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Lists, neighbours and figures as the Arrow rows of their tables."""
+"""Lists, neighbours and metrics as Arrow rows of their tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NEIGHBOURS = pa.schema(
 
 
 def list_batches(item_ids: pa.Array, fallback: RankedLists, lists: RankedLists, reasons: pa.Array) -> Iterator[pa.RecordBatch]:
-    """The rows of recs.recommendations in blocks of users, by user and rank; ids and words stay codes of dictionaries."""
+    """Rows of recs.recommendations in blocks of users, by user and rank; ids and texts stay dictionary-encoded."""
     popular = np.full_like(fallback.because, len(reasons) - 1)
     anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
     yield _list_batch(item_ids, reasons, anyone, np.array([0]), "popular")
@@ -60,7 +60,7 @@ def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows:
 
 
 def neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:
-    """The rows of recs.similar_items of some catalog rows in blocks of items, by item and rank."""
+    """Rows of recs.similar_items for the given catalog rows in blocks of items, by item and rank."""
     ids = item_ids.take(pa.array(rows)).to_pylist()
     in_order = np.array(sorted(range(len(rows)), key=ids.__getitem__), dtype=np.int64)
     for start in range(0, len(in_order), BLOCK_USERS):
@@ -82,12 +82,12 @@ def _codes(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
 
 
 def _ranks(is_there: np.ndarray) -> pa.Array:
-    """1, 2, ... within each row, over the places that are there."""
+    """Ranks 1, 2, ... over the filled positions of each row."""
     return pa.array(np.cumsum(is_there, axis=1, dtype=np.int32)[is_there])
 
 
 def metric_rows(rows: Sequence[MetricRow], versions: Mapping[str, str]) -> pa.Table:
-    """The rows of eval.offline and eval.prequential but for their origin. versions: of the models that are registered, by name."""
+    """Rows of eval.offline and eval.prequential without the provenance columns. versions: registered version by model name."""
     return pa.table(
         {
             "model_version": pa.array([versions.get(row.model) for row in rows], pa.string()),
@@ -103,7 +103,7 @@ def metric_rows(rows: Sequence[MetricRow], versions: Mapping[str, str]) -> pa.Ta
 
 
 def check_lists(lists: RankedLists, n_items: int) -> None:
-    """Raises ValueError for lists that must not be shown: not one a user, of unknown items, or not finite."""
+    """Raises ValueError unless each user has exactly one list, every item is in the catalogue and every score is finite."""
     is_there = lists.item >= 0
     if len(set(lists.user_ids)) != len(lists.user_ids) or len(lists.user_ids) != len(lists.item):
         raise ValueError(f"{len(lists.item)} lists for {len(set(lists.user_ids))} users: each user needs exactly one")

@@ -1,4 +1,4 @@
-"""What every publish does alike: check the lists, then change all tables in one transaction."""
+"""The steps that every publish shares: check the lists, then change all tables in one transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from tasks.lake import Lake, writing
-from tasks.minute.pacing import Beside
+from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
 from tasks.publish.publication import Content, Publication, publication_id_of
 from tasks.publish.rows import check_lists
@@ -19,16 +19,16 @@ from tasks.publish.rows import check_lists
 logger = logging.getLogger("minutehand.publishing")
 
 Write = Callable[[duckdb.DuckDBPyConnection, pa.Array, str], tuple[int, int]]
-"""Given a connection, the ids of the catalog and the id of the publication, it writes lists, neighbours and histories.
+"""Writes lists, neighbours and histories, given a connection, the catalog ids and the publication id.
 
-It returns how many users have a list by it, and for how many of them the list changed.
+Returns the number of users with a list, and of those whose list changed.
 """
 
 
-def publish(lake: Lake, content: Content, cadence: str, beside: Beside, write: Write) -> Publication:
-    """Write the tables of a night or a minute, and note the publication. Killed at any point, the old tables stay whole.
+def publish(lake: Lake, content: Content, cadence: str, to_refresh: UsersToRefresh, write: Write) -> Publication:
+    """Write the tables of a nightly or minute run, and record the publication. If the process is killed, the old tables stay intact.
 
-    Raises ValueError for lists that must not be shown: not finite, or of unknown items.
+    Raises ValueError for invalid lists (see check_lists).
     """
     started = time.perf_counter()
     for lists in (content.lists, content.fallback):
@@ -41,11 +41,11 @@ def publish(lake: Lake, content: Content, cadence: str, beside: Beside, write: W
         note_publication(con, done, content, cadence)
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)
-        note_moved(con, beside, made)
+        note_moved(con, to_refresh, made)
         move_watermarks(con, content.watermarks_after, made)
-    return told(replace(done, seconds=round(time.perf_counter() - started, 2)))
+    return log_publication(replace(done, seconds=round(time.perf_counter() - started, 2)))
 
 
-def told(done: Publication) -> Publication:
+def log_publication(done: Publication) -> Publication:
     logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
     return done

@@ -1,4 +1,4 @@
-"""The MLflow run of one day of minutes, with the curves of all of them."""
+"""The MLflow run of one day, with the metric curves of all minute runs of that day."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ log = logging.getLogger("minutehand.registry")
 MINUTE = "minute"
 MEAN_OVER = timedelta(hours=1)
 MARK = "events"
-"""The metric that is logged last of each minute: where it is, the minute is whole."""
+"""The metric that is logged last for each minute run: if it is present, all metrics of the run are."""
 HOURLY = (*LEADING, "hr_at_10")
-"""What is worth a mean of the last hour; of a single minute only the leading one is logged, so that charts stay few."""
+"""Metrics logged as means over the last hour. Of a single minute run, only the leading metric is logged, to keep charts few."""
 DRAWN = f"{MINE}.drawn"
 DRAWN_EVERY, FEW = timedelta(minutes=15), 10
-"""The figure of the day is drawn anew this often, and with each minute while there are few: to load matplotlib takes half a second."""
-ABOUT = """How well the minutes of {day} predicted each event before it was learnt, by three models: `live`, which learns every minute,
-`nightly`, last night's model, and `recent_popular`, what was popular just before. Steps are times of day in UTC: 1905 is 19:05.
-The artifact `day.png` shows them over the day."""
+"""The figure of the day is redrawn this often, and after each of the first FEW runs: loading matplotlib takes half a second."""
+ABOUT = """How well three models predicted each event of {day} before it was learnt: `live` learns every minute, `nightly` is the model
+of last night, and `recent_popular` lists the items that were popular just before. Steps are times of day in UTC: 1905 is 19:05.
+The artifact `day.png` shows the curves of the day."""
 
 
 @dataclass(frozen=True)
 class Minute:
-    """What one run predicted before it learnt; evaluated_at is UTC without a zone."""
+    """Metrics of one minute run, measured before it learnt; evaluated_at is UTC without a zone."""
 
     evaluated_at: datetime
     rows: Sequence[MetricRow]
@@ -43,7 +43,7 @@ class Minute:
 
 @dataclass(frozen=True)
 class Day:
-    """The MLflow run of one day's increments, as an address; every method writes at once. Steps are times of day: 1905 for 19:05."""
+    """Handle of the MLflow run of one day; every method writes at once. Steps are times of day: 1905 for 19:05."""
 
     registry: Registry
     run_id: str
@@ -51,28 +51,28 @@ class Day:
 
     @property
     def page(self) -> str:
-        """The run's page, to be put behind the address of an MLflow UI."""
+        """Path of the run's page, relative to the address of an MLflow UI."""
         return run_page(self.registry.experiment_id, self.run_id)
 
     @property
     def began(self) -> datetime:
-        """Its first moment, UTC."""
+        """Start of the day, UTC."""
         return datetime.combine(self.day, datetime.min.time())
 
     def logged_until(self) -> datetime | None:
-        """When the newest minute was evaluated whose figures the run has."""
+        """Evaluation time of the newest minute run that is logged."""
         points = self.registry.client.get_metric_history(self.run_id, MARK)
         return max((_moment(point.timestamp) for point in points), default=None)
 
     def missing_since(self) -> datetime:
-        """From when on `metrics` needs minutes, with those that its means look back on."""
+        """Start of the minutes that `metrics` needs, including those for the hourly means."""
         until = self.logged_until()
         return self.began if until is None else max(self.began, until - MEAN_OVER)
 
     def metrics(self, minutes: Sequence[Minute]) -> int:
-        """Log `model/metric` of the minutes not logged yet, and its mean over the hour up to each; gives how many minutes.
+        """Log `model/metric` and its hourly mean for each minute that is not logged yet; returns their number.
 
-        minutes: those evaluated since `missing_since`. The mean weighs each minute by its events.
+        minutes: all minutes evaluated since `missing_since`. The mean weights each minute by its number of events.
         """
         until = self.logged_until()
         ours = self._ours(minutes)
@@ -84,13 +84,13 @@ class Day:
         return len(fresh)
 
     def is_due(self, now: datetime) -> bool:
-        """Whether the figure of the day wants drawing again."""
+        """Whether the figure of the day must be redrawn."""
         drawn = self.registry.client.get_run(self.run_id).data.tags.get(DRAWN, "0 ")
         n_minutes, _, at = drawn.partition(" ")
         return int(n_minutes) < FEW or now - datetime.fromisoformat(at) >= DRAWN_EVERY
 
     def draw(self, minutes: Sequence[Minute]) -> None:
-        """The models over the day up to now: as a figure, as `model/metric_so_far`, and in the description. minutes: all of the day."""
+        """Write the results of the day so far as a figure, as `model/metric_so_far` and in the description. minutes: all of the day."""
         ours, client = self._ours(minutes), self.registry.client
         if not ours:
             return
@@ -101,7 +101,7 @@ class Day:
         values = {model: [_means([minute], [lead]).get(f"{model}/{lead}") for minute in ours] for model in models}
         try:
             figure = day_curves([minute.evaluated_at for minute in ours], [_n_events(minute) for minute in ours], values, lead)
-        except Exception:  # whatever matplotlib stumbles over: the minute is worth more than its figure
+        except Exception:  # any matplotlib error: a missing figure must not fail the minute run
             log.warning("the figure of the day could not be drawn", exc_info=True)
         else:
             client.log_figure(self.run_id, figure, "day.png", save_kwargs={"dpi": 130})
@@ -111,7 +111,7 @@ class Day:
         client.log_batch(self.run_id, tags=[RunTag(name, text) for name, text in tags.items()])
 
     def discarded(self, minute: datetime, text: str) -> None:
-        """Why an update was not taken, as an artifact."""
+        """Write the reason for a discarded update as an artifact."""
         self.registry.client.log_text(self.run_id, text, f"discarded/{minute:%H-%M}.md")
 
     def _ours(self, minutes: Sequence[Minute]) -> list[Minute]:
@@ -123,7 +123,7 @@ class Day:
 
 
 def read_minutes(lake: Lake, since: datetime) -> list[Minute]:
-    """What eval.prequential holds of the runs since a moment (UTC), oldest first."""
+    """The minute runs in eval.prequential since a time (UTC), oldest first."""
     with reading(lake) as con:
         rows = con.execute(statement("minute/prequential"), {"since": since}).fetchall()
     by_moment = groupby(rows, key=itemgetter(0))
@@ -131,7 +131,7 @@ def read_minutes(lake: Lake, since: datetime) -> list[Minute]:
 
 
 def close_days(registry: Registry, lake: Lake, today: date) -> None:
-    """End the runs of earlier days as FINISHED, with the figures that their last minute was killed before it could log."""
+    """End the runs of earlier days as FINISHED, after logging metrics that a killed minute run did not log."""
     for run in _day_runs(registry, "attributes.status = 'RUNNING'"):
         day = Day(registry, run.info.run_id, date.fromisoformat(run.data.tags[f"{MINE}.day"]))
         if day.day < today:
@@ -142,7 +142,7 @@ def close_days(registry: Registry, lake: Lake, today: date) -> None:
 
 
 def open_day(registry: Registry, day: date, champion: str) -> Day:
-    """The run of a day, made where there is none."""
+    """The run of a day; creates it if there is none."""
     client, tag = registry.client, f"{MINE}.day"
     run_id = next((run.info.run_id for run in _day_runs(registry, f"tags.`{tag}` = '{day}'")), None)
     if run_id is None:
@@ -161,18 +161,18 @@ def open_day(registry: Registry, day: date, champion: str) -> Day:
 
 
 def _day_runs(registry: Registry, condition: str) -> list[Run]:
-    """Runs of days, the newest first. MLflow loads all that each has put out, so they should be few: those that run, or that of one day."""
+    """Day runs, newest first. The condition should match few runs, as MLflow loads all outputs of each."""
     query = f"tags.`{MINE}.cadence` = '{MINUTE}' and {condition}"
     return list(registry.client.search_runs([registry.experiment_id], query, order_by=["attributes.start_time DESC"], max_results=20))
 
 
 def _lead(minutes: Sequence[Minute]) -> str:
-    """The metric that leads in some minutes."""
+    """The leading metric of the given minutes."""
     return leading({row.metric for minute in minutes for row in minute.rows if row.segment == "all"})
 
 
 def _means(minutes: Sequence[Minute], metrics: Collection[str]) -> dict[str, float]:
-    """Means of overall figures of some minutes by `model/metric`, weighted by their events."""
+    """Means of the overall metrics by `model/metric`, weighted by the number of events."""
     sums: dict[str, tuple[float, int]] = {}
     for row in (row for minute in minutes for row in minute.rows if row.segment == "all" and row.metric in metrics):
         if row.value is not None:

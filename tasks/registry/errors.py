@@ -1,4 +1,4 @@
-"""The error of the registry, apart from MLflow, which takes seconds to import."""
+"""Errors of the registry, in a module without MLflow, which takes seconds to import."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ class RegistryError(UserError):
 
 
 class DamagedError(RegistryError):
-    """The files of a version are not those that were registered: cut, missing or altered. It must not make lists."""
+    """The files of a version differ from the registered ones: truncated, missing or changed. The version must not make lists."""

@@ -1,6 +1,6 @@
-"""Which registered versions are damaged, and what comes of it.
+"""Finds damaged model versions and states the consequences.
 
-Only reads, and reads the SQLite store itself: MLflow takes seconds to import, and writes to what it opens.
+Reads the SQLite store directly and never writes: MLflow takes seconds to import, and writes to a store when it opens it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BACKUP = "restore the folder from a backup to keep it"
 
 @dataclass(frozen=True)
 class Registered:
-    """A version as the store describes it."""
+    """A version as recorded in the store."""
 
     version: int
     model: Path
@@ -32,16 +32,16 @@ class Registered:
 
 @dataclass(frozen=True)
 class Damage:
-    """What is wrong with a version, and what to do; stops: minutes fail until it is done."""
+    """A damaged version and its remedy; stops: minute runs fail until the remedy is applied."""
 
-    told: str
+    problem: str
     remedy: str
     stops: bool
 
 
 @dataclass(frozen=True)
 class Examined:
-    """How many versions are kept on this machine, how many of them were checked, and which are damaged, those in use first."""
+    """Number of versions on this machine, number of checked ones, and the damaged ones, those in use first."""
 
     n_versions: int
     n_checked: int
@@ -49,10 +49,10 @@ class Examined:
 
 
 def examine_versions(store: Path, name: str, artifacts: Path, seconds: float) -> Examined:
-    """Hold the files of the versions of a model against their digests, the live one, the champion and the newest first.
+    """Compare the files of each version of a model with its digest: the live version first, then the champion, then newest first.
 
-    store: MLflow's SQLite file. artifacts: the folder of the home for models, where the store may have moved to. seconds: after these
-    no further version is begun.
+    store: MLflow's SQLite file. artifacts: model folder of the home, which may have moved. seconds: time limit; no version is begun
+    after it.
     """
     known = sorted(
         registered(store, name, artifacts), key=lambda each: (LIVE not in each.aliases, CHAMPION not in each.aliases, -each.version)
@@ -64,12 +64,12 @@ def examine_versions(store: Path, name: str, artifacts: Path, seconds: float) ->
             break
         found[each.version] = _damage(name, each)
     whole = sorted((each for each in known if found.get(each.version) is None and DAMAGED not in each.tags), key=lambda each: -each.version)
-    damages = [_told(each, told, known, whole) for each in known if (told := found.get(each.version)) is not None]
+    damages = [_with_remedy(each, problem, known, whole) for each in known if (problem := found.get(each.version)) is not None]
     return Examined(len(known), len(found), tuple(damages))
 
 
 def registered(store: Path, name: str, artifacts: Path) -> list[Registered]:
-    """The versions of a model whose files are on this machine."""
+    """The versions of a model with files on this machine."""
     here = artifacts.resolve()
     with closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as con:
         if not con.execute("select 1 from sqlite_master where name = 'model_versions'").fetchone():
@@ -103,22 +103,20 @@ def _damage(name: str, each: Registered) -> str | None:
     return None
 
 
-def _told(each: Registered, told: str, known: Sequence[Registered], whole: Sequence[Registered]) -> Damage:
-    """The damage of a version with what the next minute and the next night make of it, which take the newest that is whole."""
-    comes: list[str] = []
+def _with_remedy(each: Registered, problem: str, known: Sequence[Registered], whole: Sequence[Registered]) -> Damage:
+    """The problem with its effect on the next minute and nightly run, which use the newest intact version."""
+    effects: list[str] = []
     if LIVE in each.aliases:
         if not whole:
-            return Damage(told, "no other version is whole: restore the folder from a backup, or run `minutehand nightly`", stops=True)
-        comes.append(f"the next minute goes on with version {whole[0].version} in its place")
+            return Damage(problem, "no other version is intact: restore the folder from a backup, or run `minutehand nightly`", stops=True)
+        effects.append(f"the next minute run continues with version {whole[0].version}")
     if CHAMPION in each.aliases:
         heir = next((other.version for other in whole if may_be_champion(other.tags)), None)
-        comes.append(
-            "the next night has no champion to compare with"
-            if heir is None
-            else f"the next night takes version {heir} as the champion in its place"
+        effects.append(
+            "the next night has no champion to compare with" if heir is None else f"the next night uses version {heir} as the champion"
         )
     elif any(LIVE in other.aliases and other.tags.get(CHAMPION) == str(each.version) for other in known):
-        comes.append("minutes go on, and hold their updates near the live version in its place")
-    if not comes:
-        return Damage(told, "nothing to do: it is never loaded, and upkeep deletes it in time", stops=False)
-    return Damage(told, f"{' and '.join(comes)}; {BACKUP}", stops=False)
+        effects.append("minute runs continue, and keep their updates close to the live version instead")
+    if not effects:
+        return Damage(problem, "nothing to do: it is never loaded, and upkeep will delete it", stops=False)
+    return Damage(problem, f"{' and '.join(effects)}; {BACKUP}", stops=False)

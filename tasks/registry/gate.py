@@ -1,4 +1,4 @@
-"""Whether a night's model becomes the champion."""
+"""The gate: decides whether a nightly model becomes the champion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.registry.versions import CHAMPION, Registry, RegistryError, Version, 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate said; beats_baseline is True too where no baseline could be measured."""
+    """Decision of the gate; beats_baseline is also True if no baseline could be measured."""
 
     promoted: bool
     beats_baseline: bool
@@ -20,7 +20,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """What is live after the gate, and how loudly to say why."""
+    """The live version after the gate, with the text of the verdict and its log level."""
 
     live: Version
     level: int
@@ -37,8 +37,8 @@ def decide(
 ) -> Decision:
     """Whether a challenger becomes the champion; all figures are NDCG@10 of served lists (`ndcg_at_10_served`) on the same held-out events.
 
-    None is a figure that could not be measured: no event was held out, or there is no champion that can be compared with.
-    A model that could not be measured never replaces a champion. A NaN is a broken model and never gets through.
+    None means that a figure could not be measured: no event was held out, or there is no champion to compare with.
+    A model that could not be measured never replaces a champion. NaN means a broken model, which never passes.
     """
     if challenger_ndcg is not None and not isfinite(challenger_ndcg):
         return Decision(False, False, f"its served NDCG@10 is {challenger_ndcg}: the model is broken")
@@ -65,7 +65,7 @@ def pass_gate(
     best_baseline_ndcg: float | None,
     tolerance: float,
 ) -> GateOutcome:
-    """Promote a version or refuse it, as `decide` says."""
+    """Promote or refuse a version, as decided by `decide`."""
     decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance, has_champion=CHAMPION in aliases(registry))
     (promote if decision.promoted else refuse)(registry, version, decision.reason)
     live = champion(registry)

@@ -1,15 +1,15 @@
-"""The increments of a day: small versions that go back to a night's champion, and one run with the curves of all minutes.
+"""Increments: the small versions of minute runs, descended from a nightly champion, and the repair after a killed run.
 
-The newest row of recs.publications says which version is live; the alias `live` follows it. All of this is called under
-the publishing turn, one process at a time. A minute that was killed leaves one of these, and `reconcile_live` mends it:
+The newest row of recs.publications names the live version; the alias `live` follows it. Callers hold the publishing lock,
+so one process runs this code at a time. `reconcile_live` repairs the leftovers of a killed minute run:
 
-| killed                                 | left behind                       | mended by                                   |
-| -------------------------------------- | --------------------------------- | ------------------------------------------- |
-| while the increment was saved          | a logged model without a version  | it is deleted, files included               |
-| before its lists were published        | a version newer than the live one | it is deleted; the next run learns it again |
-| after the lists were published         | an alias one version behind       | the alias is set                            |
-| before its figures were in the run     | a gap in the curves               | `Day.metrics` logs what eval.prequential has |
-| the same, and the next day came        | a gap at the end of that day      | `close_days` does, before it ends the run    |
+| killed                                 | left behind                       | repair                                          |
+| -------------------------------------- | --------------------------------- | ----------------------------------------------- |
+| while saving the increment             | a logged model without a version  | it is deleted with its files                    |
+| before publishing its lists            | a version newer than the live one | it is deleted; the next run learns its events   |
+| after publishing its lists             | an alias one version behind       | the alias is set                                |
+| before logging its metrics             | a gap in the curves               | `Day.metrics` logs the rows of eval.prequential |
+| before logging them, and the day ended | a gap at the end of that day      | `close_days` logs them, then ends the run       |
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ logger = logging.getLogger("minutehand.registry")
 
 
 @dataclass(frozen=True)
-class Mended:
-    """What a killed minute had left behind."""
+class Repairs:
+    """Repairs after a killed minute run."""
 
     deleted_versions: tuple[str, ...]
     deleted_models: tuple[str, ...]
@@ -61,11 +61,11 @@ class Mended:
 
     @property
     def messages(self) -> list[str]:
-        """A sentence for each kind of thing found."""
+        """One sentence per kind of repair."""
         found = {
-            f"version {', '.join(self.deleted_versions)} was not published; deleted, its events are learnt again": self.deleted_versions,
-            f"{len(self.deleted_models)} half-saved increments are deleted": self.deleted_models,
-            f"the alias `{LIVE}` was behind, at version {self.alias_was}": self.alias_was,
+            f"deleted unpublished version {', '.join(self.deleted_versions)}; its events are learnt again": self.deleted_versions,
+            f"deleted {len(self.deleted_models)} partly saved increments": self.deleted_models,
+            f"moved the alias `{LIVE}` from version {self.alias_was} to the live version": self.alias_was,
         }
         return [text for text, is_there in found.items() if is_there]
 
@@ -73,10 +73,10 @@ class Mended:
 def register_increment(
     day: Day, checkpoint_folder: Path, parent: Version, snapshot: int, tags: Mapping[str, object] | None = None, reason: str = ""
 ) -> Version:
-    """Put a checkpoint into the registry as an increment of its parent. The folder is moved where artifacts are on this machine.
+    """Register a checkpoint as an increment of its parent. If artifacts are on this machine, the folder is moved, not copied.
 
-    snapshot: the events up to it are in the weights. reason: the verdict of the gate. The increment is packed as its parent is: the same
-    code, signature and requirements, and another checkpoint. It has no alias yet.
+    snapshot: the weights include the events up to it. reason: the verdict of the gate. The increment has the code, signature and
+    requirements of its parent, and its own checkpoint. It has no alias yet.
     """
     registry, client = day.registry, day.registry.client
     known = {"cadence": MINUTE, "parent": parent.version, CHAMPION: parent.champion, "snapshot": snapshot, **(tags or {})}
@@ -90,12 +90,12 @@ def register_increment(
         client.log_model_artifacts(model.model_id, str(target))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(day.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
+    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow resolves `models:/` with the tracking URI of the process
     version = client.create_model_version(
         *(registry.model_name, f"models:/{model.model_id}", day.run_id),
         tags=texts,
         model_id=model.model_id,
-        description=f"taken: {reason or 'not judged'}; {moment_name(MINUTE, datetime.now(UTC))}, on top of version {parent.version}",
+        description=f"accepted: {reason or 'not checked'}; {moment_name(MINUTE, datetime.now(UTC))}, based on version {parent.version}",
     ).version
     return Version(str(version), day.run_id, target / "artifacts" / "checkpoint", texts)
 
@@ -103,20 +103,20 @@ def register_increment(
 def keep(
     day: Day, verdict: UpdateDecision, save: Callable[[], None], folder: Path, parent: Version, before: Watermarks, snapshot: int
 ) -> tuple[Version, Watermarks]:
-    """Register what was learnt up to a snapshot, which `save` writes to the folder; gives the version to publish with its watermarks.
+    """Register the update learnt up to a snapshot; returns the version to publish and the watermarks after its publish.
 
-    Where the gate discards the update, that is the parent, and the events stay due.
+    save: writes the checkpoint to the folder. If the gate discards the update, the version is the parent, and the events stay due.
     """
     if not verdict.passed:
         figures = "\n".join(f"- {name}: {value:.6g}" for name, value in verdict.figures.items())
-        day.discarded(datetime.now(UTC), f"Version {parent.version} stays, and the events stay due: {verdict.reason}\n\n{figures}\n")
+        day.discarded(datetime.now(UTC), f"Version {parent.version} stays live, and the events stay due: {verdict.reason}\n\n{figures}\n")
         return parent, Watermarks(snapshot, before.learnt)
     save()
     return register_increment(day, folder, parent, snapshot, verdict.figures, verdict.reason), Watermarks(snapshot, snapshot)
 
 
 def describe_minute(version: Version, verdict: UpdateDecision, rows: Sequence[MetricRow], n_users: int) -> str:
-    """One run in a line."""
+    """One line about a minute run."""
     lead = leading({row.metric for row in rows if row.segment == "all"})
     overall = [row for row in rows if (row.segment, row.metric) == ("all", lead) and row.value is not None]
     figures = ", ".join(f"{row.model} {row.value:.4f}" for row in overall)
@@ -126,7 +126,7 @@ def describe_minute(version: Version, verdict: UpdateDecision, rows: Sequence[Me
 
 
 def publish_alias(registry: Registry, version: str) -> str | None:
-    """Let the alias `live` point to a version; gives the one that it was taken from, None where it was there already."""
+    """Set the alias `live` to a version; returns its previous version, or None if nothing changed."""
     now = aliases(registry).get(LIVE)
     if now == version:
         return None
@@ -135,62 +135,63 @@ def publish_alias(registry: Registry, version: str) -> str | None:
 
 
 def find_live(registry: Registry, version: str) -> tuple[Version, Version]:
-    """The live version and the champion that it goes back to.
+    """The live version and the champion that it descends from.
 
-    In place of a damaged live version, the newest other one that is whole; in place of a damaged champion, the live version itself. Raises
-    RegistryError where no version is whole.
+    A damaged live version is replaced by the newest intact version, a damaged champion by the live version. Raises RegistryError if no
+    version is intact.
     """
     try:
         live = find_version(registry, version)
     except DamagedError as error:
         successor = newest_whole(registry, lambda found: str(found.version) != version)
         if successor is None:
-            raise RegistryError(f"{error}; no other version is whole: run `minutehand nightly` for another") from error
-        logger.warning("%s; version %s goes on in its place, and learns again what that one had learnt", error, successor.version)
+            raise RegistryError(f"{error}; no other version is intact: run `minutehand nightly` to make one") from error
+        logger.warning("%s; version %s replaces it, and learns its events again", error, successor.version)
         live = successor
     if live.champion == live.version:
         return live, live
     try:
         return live, find_version(registry, live.champion)
     except DamagedError as error:
-        logger.warning("%s; updates are held near version %s in its place", error, live.version)
+        logger.warning("%s; updates are kept close to version %s instead", error, live.version)
         return live, live
 
 
-def reconcile_live(registry: Registry, live_version: str, is_published: Callable[[str], bool]) -> Mended:
-    """Mend what a killed minute left behind; live_version is that of the newest row of recs.publications, which is_published asks.
+def reconcile_live(registry: Registry, live_version: str, is_published: Callable[[str], bool]) -> Repairs:
+    """Repair the leftovers of a killed minute run.
 
-    Increments newer than it that no list was made by never will be, for only the holder of the publishing turn makes any.
+    live_version: the version in the newest row of recs.publications. is_published: whether a version is in any row. A newer increment
+    without a publication is an orphan: only the lock holder, our caller, could publish it.
     """
     known = all_versions(registry)
     if live_version not in {str(found.version) for found in known}:
         raise RegistryError(
-            f"version {live_version} made the lists, but is not in the registry; bring it back, or run `minutehand nightly` for another"
+            f"version {live_version} made the lists, but is not in the registry; restore it, or run `minutehand nightly` to make another"
         )
     newer = [found for found in known if cadence_of(found) == MINUTE and int(found.version) > int(live_version)]
-    doomed = [found for found in newer if not is_published(str(found.version))]
-    delete_versions(registry, doomed)
+    unpublished = [found for found in newer if not is_published(str(found.version))]
+    delete_versions(registry, unpublished)
     registered = {model_id_of(found) for found in known}
     orphans = [model for model in logged_models(registry) if model.tags.get("cadence") == MINUTE and model.model_id not in registered]
     for model in orphans:
         shutil.rmtree(registry.downloads / model.model_id, ignore_errors=True)
         delete_model(registry.client, model)
     was = publish_alias(registry, live_version)
-    return Mended(tuple(str(found.version) for found in doomed), tuple(model.model_id for model in orphans), was)
+    return Repairs(tuple(str(found.version) for found in unpublished), tuple(model.model_id for model in orphans), was)
 
 
 def prune_increments(registry: Registry, keep: int, live_version: str) -> list[str]:
-    """Delete increments but for the newest `keep`, the live one and those with an alias; gives the deleted."""
+    """Delete all increments except the newest `keep`, the live one and those with an alias; returns the deleted versions."""
     return prune(registry, keep, {live_version}, cadence=MINUTE)
 
 
 def _folder(version: Version) -> Path:
-    """The packed model around a version's checkpoint."""
+    """The packed model that contains a version's checkpoint."""
     return next(folder for folder in version.checkpoint_folder.parents if (folder / "MLmodel").is_file())
 
 
 def _pack(model: LoggedModel, run_id: str, checkpoint_folder: Path, parent: Path, target: Path) -> None:
-    """The parent's packed model with another checkpoint; its other files are shared by hard links."""
+    """Pack a checkpoint like its parent; all other files are hard links to the parent's files."""
     shutil.copytree(
         parent,
         target,
@@ -208,7 +209,7 @@ def _pack(model: LoggedModel, run_id: str, checkpoint_folder: Path, parent: Path
 
 
 def _link(source: str, target: str) -> None:
-    """A hard link, or a copy where the file system knows none."""
+    """Hard-link a file, or copy it if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:

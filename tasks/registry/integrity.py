@@ -1,4 +1,4 @@
-"""Whether the files of a version are those that were registered."""
+"""Integrity of versions: checks that the files of a version are the registered ones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.names import NIGHTLY
 
 DIGEST, DAMAGED = "sha256", "damaged"
-"""Tags of a version: the digest of its checkpoint, and what was found wrong with it."""
+"""Tags of a version: the digest of its checkpoint, and the damage that was found."""
 
 
 def may_be_champion(tags: Mapping[str, str]) -> bool:
-    """Whether a version takes the place of a damaged champion if it is whole: it was one, and a night made it."""
+    """Whether a version may replace a damaged champion: a nightly version that was promoted."""
     return tags.get("gate") == "promoted" and tags.get("cadence", NIGHTLY) == NIGHTLY
 
 
 def checkpoint_in(what: str, model: Path) -> Path:
-    """Where the checkpoint lies in the folder of a model; what: the version, as an error names it.
+    """The checkpoint folder within a model folder; what: name of the version, for errors.
 
-    Raises DamagedError where the folder is gone or its description cannot be read, RegistryError where it is another kind of model.
+    Raises DamagedError if the model folder is missing or its MLmodel file is unreadable, RegistryError if it is another kind of model.
     """
     if not (model / "MLmodel").is_file():
         raise DamagedError(f"{what} is damaged: its files are not in {model}")
@@ -33,7 +33,7 @@ def checkpoint_in(what: str, model: Path) -> Path:
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError, OSError) as error:
         raise DamagedError(f"{what} is damaged: {model / 'MLmodel'} cannot be read") from error
     if "checkpoint" not in artifacts:
-        raise RegistryError(f"{what} is no model of minutehand (no checkpoint in {model}); set the alias to another version in MLflow")
+        raise RegistryError(f"{what} is not a minutehand model (no checkpoint in {model}); set the alias to another version in MLflow")
     return model / str(artifacts["checkpoint"]["path"])
 
 
@@ -48,7 +48,7 @@ def digest_of(folder: Path) -> str:
 
 
 def demand_whole(what: str, folder: Path, tags: Mapping[str, str]) -> None:
-    """Raises DamagedError unless the checkpoint of a version is the registered one. A version of before digests were kept passes."""
+    """Raises DamagedError unless the checkpoint of a version is the registered one. Versions without a stored digest pass."""
     if DIGEST not in tags:
         return
     try:
@@ -56,4 +56,4 @@ def demand_whole(what: str, folder: Path, tags: Mapping[str, str]) -> None:
     except OSError as error:
         raise DamagedError(f"{what} is damaged: {folder} cannot be read ({error.strerror or error})") from error
     if found != tags[DIGEST]:
-        raise DamagedError(f"{what} is damaged: a file in {folder} is cut, missing or altered since it was registered")
+        raise DamagedError(f"{what} is damaged: a file in {folder} is truncated, missing or changed since registration")

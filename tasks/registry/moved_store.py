@@ -1,4 +1,4 @@
-"""A SQLite store of MLflow that moved with its home: the files of runs and models are beside it, no longer where it says."""
+"""Repairs a SQLite store of MLflow that moved with its home: its file addresses still point to the old folder."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LOCATIONS = (
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow keeps full addresses: table and column."""
+"""Tables and columns in which MLflow stores absolute addresses."""
 
 
 def follow_artifacts(store: Path, experiment: str, artifacts: Path) -> int:
-    """Let every address under the experiment's old folder point to the folder beside the store; gives how many were changed.
+    """Rewrite every address under the experiment's old folder to the artifact folder next to the store; returns the number changed.
 
-    Only where that folder is there; an address whose files are still at the old place, and there only, stays. A store that is not
-    beside the folder of the artifacts, which several homes may use, is left alone.
+    Needs an existing artifact folder. An address stays if its files exist only at the old location. A store that is not next to the
+    artifact folder stays unchanged, as several homes may use it.
     """
     here = artifacts.resolve()
     if store.resolve().parent != here.parent or not here.is_dir():
@@ -39,7 +39,7 @@ def follow_artifacts(store: Path, experiment: str, artifacts: Path) -> int:
 
 
 def folder_in(con: sqlite3.Connection, experiment: str, artifacts: Path) -> str | None:
-    """The address of the experiment's folder in a store, where that has moved to the folder given; None where it has not."""
+    """The old address of the experiment's folder, if the folder has moved to the given one; otherwise None."""
     if not con.execute("select 1 from sqlite_master where name = 'experiments'").fetchone():
         return None
     found = con.execute("select artifact_location from experiments where name = ?", (experiment,)).fetchone()
@@ -48,7 +48,7 @@ def folder_in(con: sqlite3.Connection, experiment: str, artifacts: Path) -> str 
 
 
 def moved_address(old: str, before: str, now: str) -> str:
-    """An address under the folder `before` as one under the folder `now`, unless its files are still at the old place, and there only."""
+    """An address under the folder `before`, moved to the folder `now`; unchanged if its files exist only at the old location."""
     if old != before and not old.startswith(f"{before}/"):
         return old
     new = now + old[len(before) :]

@@ -1,4 +1,4 @@
-"""What runs, aliases, settings, figures and reports are called in MLflow, and the lengths that it takes."""
+"""Names of runs, aliases, parameters, metrics and reports in MLflow, and its length limits."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from models.results import MetricRow
 
 LONGEST_PARAM, LONGEST_NOTE = 500, 4300
 DIGITS = 4
-"""Decimals of a figure in MLflow, which shows all that it is given; the tables of the lake have the rest."""
+"""Decimals of a metric in MLflow, which does not round; the tables of the lake have full precision."""
 REPLAY = "replay"
 CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
 NIGHTLY = "nightly"
 MINE = "minutehand"
-"""The product's own model among others, and what its tags begin with."""
+"""Name of the product's own model, and prefix of its tags."""
 LEADING = ("ndcg_at_10_served", "ndcg_at_10")
-"""The metrics by which people choose a model, the first that was measured: each event predicted from a list one minute old, or with
-all events before it known. They come first in lists, columns and charts."""
+"""Metrics for choosing a model; the first one that was measured decides. Served: each event is predicted from a list one minute old.
+The other: with all earlier events known. They come first in lists, columns and charts."""
 FIGURES = (*LEADING, "hr_at_10", "mrr", "coverage_at_10")
-"""What the runs of a night, of its champion and of its baselines share, under the same names, so that one chart has all of them."""
+"""Metrics with the same names in the runs of a night, its champion and its baselines, so that one chart shows all of them."""
 DATA_AND_MODEL = ("seed", "encoder", "model", "train", "increment", "evaluation")
-"""The groups of settings that say what a model is; addresses, ports and folders are none of it."""
+"""Groups of settings that define a model; addresses, ports and folders do not."""
 
 
 def night_name(began: datetime, taken: Collection[str] = ()) -> str:
-    """The run of a night, in Prefect and in MLflow; a second night of the same day has the time as well. began: UTC."""
+    """Name of a nightly run in Prefect and MLflow, such as `night 2026-11-27`; a second run that day also has the time. began: UTC."""
     name = f"night {began:%Y-%m-%d}"
     return name if name not in taken else f"{name} {began:%H:%M}"
 
 
 def moment_name(flow: str, began: datetime) -> str:
-    """The run of a flow that comes back within the day, such as `minute 19:05`. began: UTC."""
+    """Name of the run of a flow that runs several times a day, such as `minute 19:05`. began: UTC."""
     return f"{flow} {began:%H:%M}"
 
 
 def day_name(day: date) -> str:
-    """The run of the minutes of a day."""
+    """Name of the run that holds all minute runs of a day."""
     return f"day {day}"
 
 
 def clock(moment: datetime) -> int:
-    """The time of day as a step of MLflow, which takes whole numbers: 1905 for 19:05."""
+    """The time of day as an MLflow step, which must be an integer: 1905 for 19:05."""
     return moment.hour * 100 + moment.minute
 
 
 def leading(metrics: Collection[str]) -> str:
-    """The metric that leads among those that were measured."""
+    """The leading metric among the measured ones."""
     return next((name for name in LEADING if name in metrics), LEADING[-1])
 
 
 def of_data_and_model(settings: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters of a run: what the model was made of, the data first."""
+    """The parameters of a run: data first, then the settings that define the model."""
     return flatten({"data": dataset, **{name: settings[name] for name in DATA_AND_MODEL if name in settings}})
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `outer.inner` -> text, without passwords, cut to a length that reads well in a table."""
+    """Nested settings as `outer.inner` -> text, without passwords, cut to the length limit of a parameter."""
     flat: dict[str, str] = {}
     for name, value in params.items():
         if isinstance(value, Mapping) and value and all(isinstance(key, str) for key in value):
@@ -72,27 +72,27 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def figures_of(rows: Sequence[MetricRow], model: str) -> dict[str, float]:
-    """The figures of one model over all events, those that lead first."""
+    """Metrics of one model over all events, leading metrics first."""
     known = {row.metric: row.value for row in rows if row.model == model and row.segment == "all"}
     return {name: value for name in FIGURES if (value := known.get(name)) is not None}
 
 
 def segments_of(rows: Sequence[MetricRow], model: str) -> dict[str, float]:
-    """The leading figure of one model within each segment."""
+    """The leading metric of one model within each segment."""
     mine = [row for row in rows if row.model == model and row.segment != "all" and row.value is not None]
     lead = leading({row.metric for row in mine})
     return {f"segment/{slug(row.segment)}": row.value for row in mine if row.metric == lead and row.value is not None}
 
 
 def best_baseline(rows: Sequence[MetricRow]) -> tuple[str, float] | None:
-    """The baseline whose leading figure is the best, with that figure; None where none was measured."""
+    """The baseline with the best leading metric, and its value; None if no baseline was measured."""
     lead = leading({row.metric for row in rows if row.segment == "all"})
     found = {row.model: row.value for row in rows if (row.segment, row.metric) == ("all", lead) and row.model not in (MINE, CHAMPION)}
     return max(((name, value) for name, value in found.items() if value is not None), key=lambda pair: pair[1], default=None)
 
 
 def gains(rows: Sequence[MetricRow]) -> dict[str, float]:
-    """What the leading figure gains on the best baseline, with the ends of the interval where there is one, and on the champion."""
+    """Gains of the leading metric over the best baseline, with the interval if there is one, and over the champion."""
     mine = figures_of(rows, MINE)
     lead = leading(mine)
     if lead not in mine:
@@ -117,7 +117,7 @@ def slug(text: str) -> str:
 
 
 def note(report: str) -> str:
-    """A report as the description of its run: cut at the end of a line to what fits there."""
+    """A report as the description of its run, cut at a line end to the length limit."""
     if len(report) <= LONGEST_NOTE:
         return report
     return report[:LONGEST_NOTE].rpartition("\n")[0] + "\n\n… the rest is in the artifact `report.md`"

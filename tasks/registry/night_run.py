@@ -1,4 +1,4 @@
-"""The MLflow run of one night, and the model version that comes out of it."""
+"""The MLflow run of one night, and registration of its model version."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("minutehand.registry")
 DEAD_AFTER_HOURS = 24
 PARENT, NIGHT = "mlflow.parentRunId", f"{MINE}.night"
-BESIDE = "beside"
-"""The cadence of the runs that stand beside a night's: its champion and its baselines on the same events."""
+COMPARISON = "comparison"
+"""Cadence of the child runs that a night is compared with: its champion and its baselines on the same events."""
 CURVES = ("validation/ndcg_at_10", "train/loss", "train/epoch_seconds")
 GATE, VERDICT, BEST_BASELINE = "gate", "verdict", "best baseline"
-"""Tags of a night's run that a person reads, so without a prefix."""
+"""Tags of a nightly run for people to read, so without a prefix."""
 
 
 @dataclass(frozen=True)
 class NightRun:
-    """The MLflow run of one night, as an address; every method writes at once. training_id: of the run that shows the training live."""
+    """Handle of the MLflow run of one night; every method writes at once. training_id: id of the child run with live training curves."""
 
     registry: Registry
     run_id: str
@@ -66,11 +66,11 @@ class NightRun:
 
     @property
     def page(self) -> str:
-        """The run's page, to be put behind the address of an MLflow UI."""
+        """Path of the run's page, relative to the address of an MLflow UI."""
         return run_page(self.registry.experiment_id, self.run_id)
 
     def epoch(self, epoch: int, loss: float, validation_ndcg: float | None, seconds: float) -> None:
-        """One point of each training curve, live. A store that does not take it must not end the training."""
+        """Log one point of each training curve. A failing store must not end the training."""
         values = dict(zip(CURVES, (validation_ndcg, loss, seconds), strict=True))
         try:
             replace(self, run_id=self.training_id)._log(values, step=epoch)
@@ -78,7 +78,7 @@ class NightRun:
             log.warning("epoch %d is missing in MLflow: %s", epoch, without_secrets(str(error)))
 
     def curves(self) -> None:
-        """Take over the curves of the training: after the figures, for MLflow's pages lead with the metric that was logged first."""
+        """Copy the training curves to this run: after the metrics, as MLflow's pages show the metric that was logged first at the top."""
         client = self.registry.client
         points = [point for name in CURVES for point in client.get_metric_history(self.training_id, name)]
         metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
@@ -86,23 +86,23 @@ class NightRun:
             client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
 
     def metrics(self, rows: Sequence[MetricRow]) -> None:
-        """The evaluation of the night's model: figures over all events, what they gain on others, and the leading one by segment."""
+        """Log the evaluation of the night's model: metrics over all events, gains, and the leading metric by segment."""
         self._log({**figures_of(rows, MINE), **gains(rows), **segments_of(rows, MINE)})
         best = best_baseline(rows)
         if best is not None:
             self.registry.client.set_tag(self.run_id, BEST_BASELINE, f"{best[0]} {best[1]:.4f}")
 
-    def stand_beside(self, rows: Sequence[MetricRow]) -> None:
-        """The other models of the evaluation, each as a child run with the metrics of the night's own: one chart shows them all."""
+    def log_comparisons(self, rows: Sequence[MetricRow]) -> None:
+        """Log each other evaluated model as a child run with the same metric names, so that one chart shows all models."""
         client, experiment = self.registry.client, self.registry.experiment_id
         there = {run.info.run_name for run in client.search_runs([experiment], f"tags.`{PARENT}` = '{self.run_id}'")}
         for model in dict.fromkeys(row.model for row in rows if row.model != MINE):
-            if model not in there:  # a second try, after the first lost its way behind this point
+            if model not in there:  # a retry may find runs that the first attempt created
                 tags = {
                     "mlflow.source.name": MINE,
                     "mlflow.source.type": "JOB",
                     "mlflow.note.content": f"`{model}` on the held-out events of {self.run_name}.",
-                    f"{MINE}.cadence": BESIDE,
+                    f"{MINE}.cadence": COMPARISON,
                     f"{MINE}.process": _this_process(),
                     PARENT: self.run_id,
                     NIGHT: self.run_id,
@@ -114,23 +114,23 @@ class NightRun:
         client.set_experiment_tag(experiment, *view)
 
     def verdict(self, version: str) -> None:
-        """What the gate said of the night's version, as tags that can be columns."""
+        """Write the verdict of the gate as tags, which MLflow can show as columns."""
         found = self.registry.client.get_model_version(self.registry.model_name, version)
         tags = {GATE: found.tags.get("gate"), VERDICT: found.description, f"{MINE}.version": version}
         self.registry.client.log_batch(self.run_id, tags=[RunTag(name, text[:LONGEST_PARAM]) for name, text in tags.items() if text])
 
     def figures(self, figures: Mapping[str, Figure]) -> None:
-        """Figures by name, as PNG; not in a folder, for the page that compares runs shows none."""
+        """Write figures by name as PNG; not in a folder, as MLflow's page for comparing runs does not show folders."""
         for name, figure in figures.items():
             self.registry.client.log_figure(self.run_id, figure, f"{name}.png", save_kwargs={"dpi": 130})
 
     def report(self, markdown: str) -> None:
-        """The report as an artifact and, cut to what fits there, as the run's description."""
+        """Write the report as an artifact and, cut to the length limit, as the description of the run."""
         client = self.registry.client
         client.log_text(self.run_id, markdown, "report.md")
         lead = leading(client.get_run(self.run_id).data.metrics)
-        beside, nights = night_page(self.registry.experiment_id, self.run_id, lead), nights_page(self.registry.experiment_id)
-        links = f"[Beside its champion and baselines]({beside[1:]}), [beside other nights]({nights[1:]})"
+        night, nights = night_page(self.registry.experiment_id, self.run_id, lead), nights_page(self.registry.experiment_id)
+        links = f"[Compare with champion and baselines]({night[1:]}), [compare with other nights]({nights[1:]})"
         client.set_tag(self.run_id, "mlflow.note.content", f"{note(markdown)}\n\n{links}")
 
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
@@ -145,14 +145,14 @@ class NightRun:
 
 
 def log_evaluation(night: NightRun, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
-    """The evaluation and the training curve, as metrics and as figures. A figure that cannot be drawn must not end the night."""
+    """Log the evaluation and the training curves, as metrics and as figures. A failed figure must not end the nightly run."""
     night.metrics(rows)
     night.curves()
-    night.stand_beside(rows)
+    night.log_comparisons(rows)
     for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", partial(segment_bars, rows))):
         try:
             figure = draw()
-        except Exception:  # whatever matplotlib stumbles over: a version without its figure is worth more than none
+        except Exception:  # any matplotlib error: a missing figure must not fail the nightly run
             log.warning("the figure %s could not be drawn", name, exc_info=True)
         else:
             night.figures({name: figure})
@@ -172,8 +172,8 @@ def start_night(
 ) -> Iterator[NightRun]:
     """The run of one night: FINISHED at the end of the block, FAILED after an error, KILLED after an interruption.
 
-    run_name: as Prefect calls the flow run, so that one finds the other. params: settings, nested as they are; those of data and model
-    are logged. dataset: n_events, n_users, n_items, since, until of the snapshot.
+    run_name: the name of the flow run in Prefect. params: nested settings; only the groups that define data and model are logged.
+    dataset: n_events, n_users, n_items, since, until of the snapshot.
     """
     end_dead_runs(registry)
     client, started = registry.client, time.monotonic()
@@ -188,7 +188,7 @@ def start_night(
     }
     known = {name: str(value) for name, value in tags.items() if value is not None}
     run_id = client.create_run(registry.experiment_id, run_name=run_name, tags=known).info.run_id
-    shown = {"mlflow.note.content": f"The training of {run_name} under way.", f"{MINE}.process": _this_process(), PARENT: run_id}
+    shown = {"mlflow.note.content": f"Training of {run_name}, in progress.", f"{MINE}.process": _this_process(), PARENT: run_id}
     training_id = client.create_run(registry.experiment_id, run_name="training", tags=shown).info.run_id
     status = "FAILED"
     try:
@@ -208,19 +208,19 @@ def start_night(
     finally:
         client.set_terminated(run_id, status)
         client.set_terminated(training_id, status)
-        if status == "FINISHED":  # its curves are those of the night; those of a night that broke off stay
+        if status == "FINISHED":  # its curves were copied to the night's run; after a failure the child run keeps them
             client.delete_run(training_id)
 
 
 def _lake_input(lake_uri: str, snapshot: int, dataset: Mapping[str, Any]) -> DatasetInput:
-    """The snapshot as an MLflow dataset whose digest is its number."""
+    """The snapshot as an MLflow dataset, with the snapshot number as its digest."""
     source = {"uri": without_secrets(lake_uri), "snapshot": snapshot, "read with": f"raw.events at (version => {snapshot})"}
     entity = DatasetEntity("raw.events", str(snapshot), "ducklake", json.dumps(source), profile=json.dumps(dict(dataset), default=str))
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
 
 
 def end_dead_runs(registry: Registry) -> tuple[str, ...]:
-    """End the nights whose process is gone as KILLED; gives their names."""
+    """End the runs of dead processes as KILLED; returns their names."""
     tag = f"{MINE}.process"
     dead = [run for run in running_runs(registry) if tag in run.data.tags and _is_dead(run.data.tags[tag], run.info.start_time)]
     for run in dead:
@@ -233,7 +233,7 @@ def _this_process() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks; tells it from a later one of the same number. Empty where the system does not say."""
+    """Start time of a process in ticks, which distinguishes it from a later process with the same id; empty if unknown."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
@@ -241,7 +241,7 @@ def _started(pid: int) -> str:
 
 
 def _is_dead(process: str, start_ms: int) -> bool:
-    """Whether a run's process is gone; one of another machine is believed for a day."""
+    """Whether the process of a run is dead; a process on another host counts as alive for a day."""
     host, pid, started = process.rsplit(":", 2)
     if host != socket.gethostname():
         return now_ms() - start_ms > DEAD_AFTER_HOURS * 3_600_000
@@ -255,14 +255,14 @@ def _is_dead(process: str, start_ms: int) -> bool:
 
 
 def register(night: NightRun, checkpoint_folder: Path, rows: Sequence[MetricRow], example: Sequence[Mapping[str, Any]]) -> str:
-    """Put a checkpoint into the registry as the new `challenger`; gives its version.
+    """Register a checkpoint as the new `challenger`; returns its version.
 
-    rows: the evaluation; the model's own figures over all events become tags of the version. example: two histories of
-    item_ids, event_types and occurred_at, kept beside the model as its input example.
+    rows: the evaluation; the model's own metrics over all events become tags of the version. example: two histories of
+    item_ids, event_types and occurred_at, saved with the model as its input example.
     """
     registry, client = night.registry, night.registry.client
     before = [str(found.version) for found in all_versions(registry) if found.run_id == night.run_id]
-    if before:  # a second try, after the first lost its way behind this point
+    if before:  # a retry: the first attempt already created the version
         client.set_registered_model_alias(registry.model_name, CHALLENGER, before[0])
         return before[0]
     figures = figures_of(rows, MINE)
@@ -280,7 +280,7 @@ def register(night: NightRun, checkpoint_folder: Path, rows: Sequence[MetricRow]
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(night.run_id, [LoggedModelOutput(model.model_id, step=0)])
     night._log(figures, model_id=model.model_id)
-    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow looks up `models:/` at the address of the process
+    mlflow.set_tracking_uri(registry.tracking_uri)  # MLflow resolves `models:/` with the tracking URI of the process
     version = client.create_model_version(
         *(registry.model_name, f"models:/{model.model_id}", night.run_id), tags=tags, model_id=model.model_id
     ).version

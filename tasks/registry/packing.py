@@ -1,4 +1,4 @@
-"""A checkpoint as the model that MLflow serves: code, weights, signature and requirements, no pickle."""
+"""Packs a checkpoint as an MLflow model: code, weights, signature and requirements, no pickle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIGNATURE = ModelSignature(
 
 
 def pack(model: LoggedModel, run_id: str, checkpoint_folder: Path, example: Sequence[Mapping[str, Any]], target: Path) -> None:
-    """Write a checkpoint and the code that it needs into a folder. example: histories, kept beside it as the input example."""
+    """Write a checkpoint and the code that it needs to a folder. example: histories, saved with the model as its input example."""
     mlflow.pyfunc.save_model(
         target,
         python_model=str(ROOT / "tasks" / "registry" / "pyfunc_model.py"),
@@ -46,7 +46,7 @@ def pack(model: LoggedModel, run_id: str, checkpoint_folder: Path, example: Sequ
 
 
 def _example_frame(histories: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Histories as the model takes them, times as text; a column that any of them lacks is left out."""
+    """Histories in the input format of the model, times as text; a column that any history lacks is left out."""
     columns = {"item_ids": [list(history["item_ids"]) for history in histories]}
     if all(history.get("event_types") is not None for history in histories):
         columns["event_types"] = [list(history["event_types"]) for history in histories]

@@ -1,7 +1,7 @@
-"""Where a person compares models in MLflow's UI: addresses, and the saved views that they open. Light to import.
+"""Pages for comparing models in the MLflow UI: their addresses, and the saved views that they open. Fast to import.
 
-MLflow 3.15 and later keep a saved view as a tag of the experiment: an envelope with the state of the page, deflated. What is in it is
-what the page's own "Save view" writes.
+MLflow 3.15 and later store a saved view as a tag of the experiment: an envelope with the deflated state of the page. The content is the
+same as that of the page's own "Save view".
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from tasks.registry.names import FIGURES, LEADING, MINE
 
 VIEW_TAG = "mlflow.sharedViewState."
 MADE_AT_MS = 1_795_824_000_000
-"""When the views were designed, in place of when they were written: so the tags of every home are alike, and are written only once."""
+"""Creation time of the views, a constant: so the tags are equal in every home and are written only once."""
 NIGHTS, DAYS, LAST_NIGHT = "nights", "days", "last-night"
 NEWEST = "attributes.start_time"
 TRAINING_MENU = "workflowType=machine_learning"
-"""In an address: without it, the menu beside the page is that for chatbots."""
+"""Parameter of every address: without it, MLflow shows the menu for chatbots."""
 
 
 def nights_page(experiment_id: str) -> str:
-    """The nights side by side, as a path behind the address of an MLflow UI."""
+    """The table of all nights; like all pages here, a path relative to the address of an MLflow UI."""
     return _view(experiment_id, NIGHTS)
 
 
 def days_page(experiment_id: str) -> str:
-    """The days of minutes side by side."""
+    """The table of all days with minute runs."""
     return _view(experiment_id, DAYS)
 
 
 def last_night_page(experiment_id: str) -> str:
-    """The newest night with its champion and its baselines, all in each chart."""
+    """The newest night with its champion and its baselines together in each chart."""
     return f"{_view(experiment_id, LAST_NIGHT)}&compareRunsMode=CHART"
 
 
 def night_page(experiment_id: str, night_id: str, lead: str) -> str:
-    """Any night with its champion and its baselines, the best by a metric first. night_id: of the night's run."""
+    """A night with its champion and its baselines, the best by a metric first. night_id: id of the night's run."""
     facets = {"searchFilter": _of_night(night_id), "orderByKey": _metric(lead), "orderByAsc": "false", "startTime": "ALL"}
     return f"/#/experiments/{experiment_id}/runs?{urlencode(facets, quote_via=quote)}&compareRunsMode=CHART&{TRAINING_MENU}"
 
 
 def run_page(experiment_id: str, run_id: str) -> str:
-    """One run."""
+    """The page of one run."""
     return f"/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING_MENU}"
 
 
 def compare_page(experiment_id: str, run_ids: Sequence[str]) -> str:
-    """Some runs side by side, as the button "Compare" shows them."""
+    """The page that the button "Compare" opens for the given runs."""
     runs, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment_id]))
     return f"/#/compare-runs?runs={runs}&experiments={experiments}&{TRAINING_MENU}"
 
 
 def views() -> dict[str, str]:
-    """The saved views that every experiment has, as its tags."""
+    """The saved views of every experiment, as its tags."""
     nights = {
         _metric("ndcg_at_10_served"): 145,
         _metric("ndcg_at_10"): 95,
@@ -84,7 +84,7 @@ def views() -> dict[str, str]:
 
 
 def last_night_view(night_id: str, lead: str) -> tuple[str, str]:
-    """The saved view of the newest night, as a tag of the experiment: the best by a metric first."""
+    """The saved view of the newest night, as name and value of an experiment tag; the best model by a metric comes first."""
     columns = {_metric(name): 145 for name in FIGURES}
     charts = [_bars(name) for name in (*FIGURES, *(f"segment/{name}" for name in SEGMENTS[1:]))]
     return f"{VIEW_TAG}{LAST_NIGHT}", _envelope("last night", _of_night(night_id), columns, charts, _metric(lead))
@@ -115,7 +115,7 @@ def _lines(metric: str) -> dict[str, Any]:
 
 
 def _envelope(name: str, runs: str, columns: Mapping[str, int], charts: Sequence[Mapping[str, Any]], order: str = NEWEST) -> str:
-    """A view of some runs, in falling order: as a table with columns of some pixels, and in charts."""
+    """A view of the runs that a filter matches, in descending order, as a table and charts. columns: width in pixels by name."""
     section = {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
     state: dict[str, Any] = {
         "searchFilter": runs,

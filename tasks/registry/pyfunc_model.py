@@ -1,7 +1,7 @@
 """The registered model as MLflow loads it: user histories in, ranked items out.
 
-MLflow copies this file and models/ into every version and runs the copy, so a version needs nothing of this
-repository and answers as it did on its night.
+MLflow copies this file and models/ into every version and runs the copy. So a version does not depend on this
+repository, and its answers never change.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class RankedItems(PythonModel):
-    """One row a history: its items, event types and times, oldest first; types and times may be left out."""
+    """Input: one history per row with items, event types and times, oldest first; types and times are optional."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the checkpoint, which is safetensors and JSON."""
+        """Load the checkpoint (safetensors and JSON)."""
         from models.version.checkpoint import load
 
         self.checkpoint = load(Path(context.artifacts["checkpoint"]))
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The best k items of each history, best first; `now` is an ISO time, empty for the newest that the model knows."""
+        """The best k items for each history, best first; `now`: an ISO time, empty for the newest time that the model knows."""
         chosen = params or {}
         histories = [_history(row) for row in model_input.to_dict("records")]
         now = chosen.get("now")
@@ -54,7 +54,7 @@ def _values(cell: Any) -> list[Any] | None:
 
 
 def _time(value: Any) -> datetime:
-    """UTC; a time without a zone is taken to be UTC."""
+    """The time in UTC; a time without a zone counts as UTC."""
     time = pd.Timestamp(value)
     return (time.tz_localize(UTC) if time.tzinfo is None else time.tz_convert(UTC)).to_pydatetime()
 

@@ -1,4 +1,4 @@
-"""A replay as a run in MLflow, whose curves draw themselves."""
+"""Logs a replay as an MLflow run with its curves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tasks.registry.pages import run_page
 from tasks.registry.versions import LARGEST_BATCH, MINE, Registry, RegistryError, log_params
 
 MEANS = ("ndcg_at_10", "hr_at_10")
-"""With the curve three metrics a policy; `replay.json` has the others, and the segments."""
+"""Means logged in addition to the curve of each policy; `replay.json` has the other metrics and the segments."""
 
 
 def log_replay(registry: Registry, result: dict[str, Any], curves: Curves) -> str:
-    """Log settings, figures, curves (step: the stretch of time) and the picture; gives the run's page.
+    """Log settings, metrics, curves (step: number of the time interval) and the figure; returns the path of the run's page.
 
-    Raises RegistryError where the store does not take them.
+    Raises RegistryError if the store fails.
     """
     try:
         return _log_replay(registry, result, curves)

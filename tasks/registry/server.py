@@ -1,4 +1,4 @@
-"""MLflow's server as an application, for a process that serves it."""
+"""The MLflow server as an ASGI application, for a process that serves it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ ROOT = "mlflow-artifacts:/"
 
 
 def open_server(store: str, artifacts: Path, hosts: Iterable[str]) -> Any:
-    """What `mlflow server` serves of this store and these artifacts, as an ASGI application.
+    """The application that `mlflow server` would serve for this store and artifact folder.
 
-    hosts: accepted names, without port; pages of other origins are refused. Sets MLflow's variables in this process, for MLflow reads
-    them when it is imported: call it before anything else imports mlflow.server.
+    hosts: accepted host names without port; requests from other origins are refused. Sets MLflow's variables in this process. MLflow
+    reads them on import, so call this before anything imports mlflow.server.
     """
-    names = [name.replace("[", "[[]", 1) for name in sorted(hosts)]  # MLflow takes patterns
+    names = [name.replace("[", "[[]", 1) for name in sorted(hosts)]  # MLflow expects patterns
     places = [f"{name}{port}" for name in names for port in ("", ":*")]
     os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(places)
     os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(f"{scheme}://{place}" for scheme in ("http", "https") for place in places)
     os.environ["_MLFLOW_SGI_NAME"] = "uvicorn"
-    os.environ["_MLFLOW_SERVER_BOOT_ID"] = uuid.uuid4().hex  # tells MLflow that it is a server, which runs no code of its clients
+    os.environ["_MLFLOW_SERVER_BOOT_ID"] = uuid.uuid4().hex  # marks a server process, in which MLflow runs no client code
     os.environ["_MLFLOW_IN_JOB_EXECUTOR"] = "false"
     from mlflow.server import constants
 

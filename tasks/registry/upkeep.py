@@ -1,13 +1,13 @@
-"""What must not stay in the registry: the remains of killed nights, and versions that are too many.
+"""Removes leftovers of interrupted nights and prunes old model versions.
 
-A night that was killed leaves one of these, and `reconcile` at the start of the next one mends it:
+`reconcile`, at the start of each nightly run, repairs the leftovers of a killed one:
 
-| killed                        | left behind                            | mended by                                        |
+| killed                        | left behind                            | repair                                           |
 | ----------------------------- | -------------------------------------- | ------------------------------------------------ |
-| while training                | a run that claims to be running        | the run is ended as KILLED                       |
-| while the model was saved     | a logged model without a version       | it is deleted, files included                    |
+| while training                | a run with the status RUNNING          | the run is ended as KILLED                       |
+| while the model was saved     | a logged model without a version       | it is deleted with its files                     |
 | before the gate               | a version with the alias `challenger`  | the next version takes the alias; `prune`        |
-| within or after the promotion | a champion that nobody published       | `Reconciled.unpublished` says so: publish it     |
+| within or after the promotion | an unpublished champion                | `Reconciled.unpublished` names it; publish it    |
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tasks.registry.versions import CHAMPION, Registry, aliases, all_versions, c
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What killed nights had left behind; unpublished is the champion if what is live does not go back to it."""
+    """Repairs after killed nights; unpublished: the champion, if the live version does not descend from it."""
 
     ended_runs: tuple[str, ...]
     deleted_models: tuple[str, ...]
@@ -36,20 +36,20 @@ class Reconciled:
 
     @property
     def messages(self) -> list[str]:
-        """A sentence for each kind of thing found; empty after a night that came to its end."""
+        """One sentence per kind of repair; empty after a night that finished."""
         found = {
-            f"run {', '.join(self.ended_runs)} was killed; it is ended": self.ended_runs,
-            f"{len(self.deleted_models)} half-saved models are deleted": self.deleted_models,
+            f"ended run {', '.join(self.ended_runs)}, whose process was killed": self.ended_runs,
+            f"deleted {len(self.deleted_models)} partly saved models": self.deleted_models,
             f"version {self.unpublished} became the champion, but was not published; this night publishes": self.unpublished,
         }
         return [text for text, is_there in found.items() if is_there]
 
 
 def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
-    """Mend what killed nights left behind.
+    """Repair the leftovers of killed nights.
 
-    live_version: the model version of the newest row of recs.publications. Where the champion alias was lost, the version
-    that the live one goes back to gets it again.
+    live_version: the model version in the newest row of recs.publications. If the champion alias is missing, the version that
+    the live one descends from gets it again.
     """
     ended = end_dead_runs(registry)
     deleted = _delete_unregistered(registry)
@@ -64,7 +64,7 @@ def reconcile(registry: Registry, live_version: str | None) -> Reconciled:
 
 
 def _delete_unregistered(registry: Registry) -> tuple[str, ...]:
-    """Delete logged models that no version names, unless their run still goes on."""
+    """Delete logged models without a version, unless their run is still running."""
     running = {run.info.run_id for run in running_runs(registry)}
     registered = {model_id_of(found) for found in all_versions(registry)}
     orphans = [model for model in logged_models(registry) if model.model_id not in registered and model.source_run_id not in running]
@@ -74,22 +74,22 @@ def _delete_unregistered(registry: Registry) -> tuple[str, ...]:
 
 
 def prune(registry: Registry, keep: int, spare: Collection[str] = (), *, cadence: str = "nightly") -> list[str]:
-    """Delete versions of a cadence without an alias, files included, but for the newest `keep` and those to spare; gives the deleted.
+    """Delete old versions of a cadence with their files; returns the deleted versions.
 
-    What a kept version with an alias goes back to is spared too.
+    Keeps the newest `keep`, the versions in `spare`, those with an alias, and the champions that those with an alias descend from.
     """
     every, named = all_versions(registry), aliases(registry).values()
     held = {*named, *spare, *(found.tags.get(CHAMPION) for found in every if str(found.version) in named)}
     newest_first = sorted((found for found in every if cadence_of(found) == cadence), key=lambda found: int(found.version), reverse=True)
-    doomed = [found for found in newest_first[keep:] if str(found.version) not in held]
-    delete_versions(registry, doomed)
-    return [str(found.version) for found in doomed]
+    outdated = [found for found in newest_first[keep:] if str(found.version) not in held]
+    delete_versions(registry, outdated)
+    return [str(found.version) for found in outdated]
 
 
-def delete_versions(registry: Registry, doomed: Sequence[ModelVersion]) -> None:
-    """Delete versions, files included. The files go first: killed in between, the next call still finds the version."""
-    models = {model.model_id: model for model in logged_models(registry)} if doomed else {}
-    for found in doomed:
+def delete_versions(registry: Registry, unwanted: Sequence[ModelVersion]) -> None:
+    """Delete versions with their files. The files go first: if the process is killed in between, the next call finds the version."""
+    models = {model.model_id: model for model in logged_models(registry)} if unwanted else {}
+    for found in unwanted:
         shutil.rmtree(registry.downloads / model_id_of(found), ignore_errors=True)
         if model_id_of(found) in models:
             delete_model(registry.client, models[model_id_of(found)])
@@ -97,7 +97,7 @@ def delete_versions(registry: Registry, doomed: Sequence[ModelVersion]) -> None:
 
 
 def delete_model(client: MlflowClient, model: LoggedModel) -> None:
-    """Files first. They lie in the folder `artifacts` of the model's own folder, which goes too."""
+    """Delete a model, its files first. They are in the subfolder `artifacts` of the model's own folder, which is deleted too."""
     own = model.artifact_location.removesuffix("/artifacts")
     location = own if own.endswith(model.model_id) else model.artifact_location
     get_artifact_repository(location, client.tracking_uri).delete_artifacts()

@@ -1,7 +1,7 @@
-"""Model versions and the runs that made them, in MLflow.
+"""Model versions and their runs in MLflow.
 
-The alias `champion` is the winner of the last night. The newest row of recs.publications says which version is live: the
-champion, or an increment that goes back to it (tasks/registry/increments.py); the alias `live` follows that row.
+The alias `champion` is the winner of the last night. The newest row of recs.publications names the live version: the
+champion, or an increment that descends from it (tasks/registry/increments.py). The alias `live` follows that row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LARGEST_BATCH, LONGEST_TAG = 90, 500
 
 @dataclass(frozen=True)
 class Registry:
-    """An address, not a connection: safe to pass to tasks and processes."""
+    """Address of a registry, not a connection: safe to pass to tasks and processes."""
 
     tracking_uri: str
     model_name: str
@@ -63,15 +63,15 @@ class Version:
 
     @property
     def champion(self) -> str:
-        """The night's version that this one goes back to: itself, unless it is an increment."""
+        """The nightly version that this one descends from; itself, unless it is an increment."""
         return self.tags.get(CHAMPION, self.version)
 
 
 def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None = None) -> Registry:
     """The registry at an MLflow tracking URI, with its experiment and registered model.
 
-    artifact_root: folder for the artifacts of a new experiment; an MLflow server (http) knows its own. Models of such a
-    server are downloaded under it, or under the folder for temporary files where none is given.
+    artifact_root: folder for the artifacts of a new experiment; an MLflow server (http) has its own. Models of such a
+    server are downloaded to artifact_root, or to a temporary folder if there is none.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -85,13 +85,13 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
     except (MlflowException, sqlite3.Error, OSError) as error:
         raise RegistryError(
             f"cannot open the MLflow store at {without_secrets(tracking_uri)}: {without_secrets(str(error))}; "
-            "check MINUTEHAND_REGISTRY__TRACKING_URI, and whether the store is up and of this MLflow version"
+            "check MINUTEHAND_REGISTRY__TRACKING_URI, whether the store is running, and whether it belongs to this MLflow version"
         ) from error
     return Registry(tracking_uri, model_name, experiment_id, downloads)
 
 
 def _open_store(uri: str, name: str, artifact_root: Path | None) -> None:
-    """Readers of a SQLite store, such as the UI, do not wait for its writer, nor it for them. One that has moved finds its files."""
+    """Prepare a SQLite store: WAL mode, so that readers such as the UI and the writer do not block each other; moved addresses."""
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _open_model(client: MlflowClient, name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'", max_results=1):
         try:
             client.create_registered_model(
-                name, description="Ranks the items a user may want next; `live` makes the lists now, `champion` is that of last night."
+                name, description="Ranks the items a user may want next. `live` makes the current lists, `champion` won last night."
             )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -133,22 +133,22 @@ def _open_model(client: MlflowClient, name: str) -> None:
 
 
 def log_params(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
-    """Log flattened settings, in batches of the size that MLflow takes."""
+    """Log flattened settings, in batches that MLflow accepts."""
     known = [Param(name, text) for name, text in params.items()]
     for begin in range(0, len(known), LARGEST_BATCH):
         client.log_batch(run_id, params=known[begin : begin + LARGEST_BATCH])
 
 
 def aliases(registry: Registry) -> dict[str, str]:
-    """The version behind each alias. Not by get_registered_model, which loads all versions there ever were, deleted ones included."""
+    """The version of each alias. Avoids get_registered_model, which loads all versions, also deleted ones."""
     found = registry.client.search_registered_models(f"name = '{registry.model_name}'", max_results=1)
     return {alias: str(version) for model in found for alias, version in model.aliases.items()}
 
 
 def champion(registry: Registry) -> Version | None:
-    """The winner of the last night, its checkpoint on this machine; None before the first promotion.
+    """The winner of the last night, with its checkpoint on this machine; None before the first promotion.
 
-    A damaged champion is marked and loses its alias to the newest promoted version of a night that is whole; None if there is none.
+    If the champion is damaged, it is marked, and the newest intact version that was once promoted gets the alias; None if there is none.
     """
     version = aliases(registry).get(CHAMPION)
     if version is None:
@@ -168,7 +168,7 @@ def champion(registry: Registry) -> Version | None:
 
 
 def newest_whole(registry: Registry, may_be: Callable[[ModelVersion], bool]) -> Version | None:
-    """The newest of some versions whose files are those that were registered; damaged ones are marked on the way."""
+    """The newest intact version that may_be accepts; damaged versions found on the way are marked."""
     for found in sorted(all_versions(registry), key=lambda found: int(found.version), reverse=True):
         if DAMAGED not in found.tags and may_be(found):
             try:
@@ -179,9 +179,9 @@ def newest_whole(registry: Registry, may_be: Callable[[ModelVersion], bool]) -> 
 
 
 def find_version(registry: Registry, version: str) -> Version:
-    """A version with its checkpoint: where it lies if the artifacts are on this machine, else downloaded once.
+    """A version with its checkpoint, which is downloaded once if the artifacts are not on this machine.
 
-    Raises DamagedError, and marks the version, where its files are not those that were registered.
+    If the files are not the registered ones, marks the version and raises DamagedError.
     """
     known = {str(found.version): found for found in all_versions(registry)}
     if version not in known:
@@ -201,7 +201,7 @@ def find_version(registry: Registry, version: str) -> Version:
 
 
 def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
-    """The model's files, named by the model, so that a version number used again finds no stranger's; whole or absent."""
+    """Download the model files, atomically. The folder is named by model id, as version numbers may be reused."""
     target = registry.downloads / model_id_of(found)
     if not target.exists():
         registry.downloads.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
 
 
 def promote(registry: Registry, version: str, reason: str = "") -> None:
-    """Make a version the champion and the champion before it `previous`; there is a champion at every moment."""
+    """Make a version the champion and the old champion `previous`; a champion exists at every moment."""
     client, name, now = registry.client, registry.model_name, aliases(registry)
     if CHAMPION in now and now[CHAMPION] != version:
         client.set_registered_model_alias(name, PREVIOUS, now[CHAMPION])
@@ -223,7 +223,7 @@ def promote(registry: Registry, version: str, reason: str = "") -> None:
 
 
 def refuse(registry: Registry, version: str, reason: str) -> None:
-    """Note on a version why it did not become the champion; it stays the challenger until the next one."""
+    """Record on a version why it was refused; it stays the challenger until the next one."""
     _note(registry, version, "refused", reason)
 
 
@@ -234,16 +234,16 @@ def _note(registry: Registry, version: str, outcome: str, reason: str) -> None:
 
 
 def snapshots(registry: Registry) -> set[int]:
-    """The lake snapshots that the versions with an alias were trained on."""
+    """The training snapshots of all versions with an alias."""
     held = set(aliases(registry).values())
     tags = [found.tags.get("snapshot") for found in all_versions(registry) if str(found.version) in held]
     return {int(tag) for tag in tags if tag is not None}
 
 
 def unpublished_snapshot(registry: Registry, live_version: str | None) -> int | None:
-    """The lake snapshot from which a champion will have to learn that no list goes back to; None where the live version does.
+    """Training snapshot of an unpublished champion, from which it still has to learn; None if the live version descends from the champion.
 
-    A night that was killed between its promotion and its publish leaves one.
+    A night that is killed between promotion and publish leaves an unpublished champion.
     """
     known = {str(found.version): found for found in all_versions(registry)}
     promoted = aliases(registry).get(CHAMPION)
@@ -254,12 +254,12 @@ def unpublished_snapshot(registry: Registry, live_version: str | None) -> int | 
 
 
 def cadence_of(found: ModelVersion) -> str:
-    """What made a version: `nightly` or `minute`."""
+    """The kind of run that made a version: `nightly` or `minute`."""
     return str(found.tags.get("cadence", NIGHTLY))
 
 
 def model_id_of(found: ModelVersion) -> str:
-    """The logged model behind a version, which MLflow names in its source only."""
+    """Id of the logged model of a version; MLflow has it only in the source."""
     return str(found.source).removeprefix("models:/")
 
 

@@ -1,4 +1,4 @@
-"""`minutehand doctor` finds what is wrong, says how to mend it, and exits with 1 only for what stops the work."""
+"""`minutehand doctor` finds what is wrong, says how to repair it, and exits with 1 only for what stops the work."""
 
 from __future__ import annotations
 

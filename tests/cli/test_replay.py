@@ -81,7 +81,7 @@ def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, t
         (("--policies", " , "), "no policy to replay; give some of: never_updated"),
         (("--out", "/dev/null/replay.json"), "cannot write /dev/null/replay.json"),
         (("--out", "."), "it is a folder; name a file in it with --out"),
-        (("--out", "replay.png"), "--out replay.png is for JSON, and the curves go beside it"),
+        (("--out", "replay.png"), "--out replay.png is for JSON, and the curves go to a file with the same name"),
         (("--split", "|"), "--split '|' is for the columns of items, and no items are given"),
         (("--map-items", "title=Name"), "--map-items title=Name is for the columns of items, and no items are given"),
     ],

@@ -1,4 +1,4 @@
-"""A Chromium without a screen, from Debian, spoken to over the W3C WebDriver protocol."""
+"""A headless Chromium from Debian, controlled over the W3C WebDriver protocol."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENTER = "\ue007"
 
 @dataclass(frozen=True)
 class Browser:
-    """A session of chromedriver, over the W3C WebDriver protocol."""
+    """A chromedriver session."""
 
     url: str
 
@@ -39,7 +39,7 @@ class Browser:
         return str(self.ask("/execute/sync", script="return document.body.innerText", args=[]))
 
     def refused_hosts(self) -> set[str]:
-        """The hosts that pages have tried to reach since the last call, where the policy of our servers has stopped them."""
+        """Hosts that pages tried to reach since the last call and that the content security policy of our servers blocked."""
         lines = [line["message"].partition(" ")[2] for line in self.ask("/se/log", type="browser")]
         return {host for line in lines if "Content Security Policy" in line for host in re.findall(r"\w+://([^/'\s]+)", line)}
 
@@ -51,7 +51,7 @@ class Browser:
             time.sleep(0.5)
 
     def enter(self, css: str, text: str) -> None:
-        """Type into the first element, once it is there."""
+        """Type into the first matching element once it exists."""
         deadline = time.monotonic() + 60
         while not (found := self.ask("/elements", using="css selector", value=css)):
             assert time.monotonic() < deadline, f"no {css} in: {self.text()}"
@@ -65,11 +65,11 @@ class Browser:
         self.ask(f"/element/{element}/click")
 
     def resize(self, height: int) -> None:
-        """Make the window as high."""
+        """Set the height of the window."""
         self.ask("/window/rect", width=1600, height=height)
 
     def picture(self, file: Path) -> None:
-        """Save the page as PNG once it has come to rest, or after half a minute."""
+        """Save the page as PNG once it stops changing, or after half a minute."""
         shown, deadline = "", time.monotonic() + 30
         while time.monotonic() < deadline:
             time.sleep(5)
@@ -81,7 +81,7 @@ class Browser:
 
 @contextlib.contextmanager
 def open_browser(*arguments: str) -> Iterator[Browser]:
-    """A Chromium with some more arguments; installed from Debian where it is not there."""
+    """A Chromium with additional arguments; installed from Debian if missing."""
     if shutil.which("chromedriver") is None:
         subprocess.run(["apt-get", "update"], check=True, capture_output=True)
         subprocess.run(

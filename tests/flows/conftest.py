@@ -13,7 +13,7 @@ __all__ = ["postgres_port", "prefect_server"]
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
-    """A server with a database of its own, for flows run in this process; gives the address of its API."""
+    """A server with its own database, for flows run in this process; yields the address of its API."""
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 

@@ -1,7 +1,7 @@
-"""The lasting effects of a process, as they come: commits to the lake, writes of MLflow, files made, moved and deleted.
+"""Records the persistent effects of a process in order: commits to the lake, writes of MLflow, files created, moved and deleted.
 
-Nobody lists them by hand: they are what DuckDB commits, what SQLAlchemy commits after a statement that writes, and what Python's
-audit hooks tell of files below the home. Temporary files do not count, for the next run sweeps them away.
+The effects are detected, not listed: DuckDB commits, SQLAlchemy commits after a writing statement, and the file events of Python's
+audit hooks below the home. Temporary files do not count, as the next run deletes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FILES = {
 
 
 def watch(home: Path, before: Callable[[str], None]) -> None:
-    """Calls `before` with the name of each effect of this process, just before it."""
+    """Call `before` with the name of each effect of this process, just before the effect."""
     commit = duckdb.DuckDBPyConnection.commit
 
     def commit_lake(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -57,13 +57,13 @@ def watch(home: Path, before: Callable[[str], None]) -> None:
 
 
 def place(path: Path, home: Path) -> str:
-    """Where a file is below the home, without the names of this run; empty elsewhere and for temporary files."""
+    """The path of a file below the home, without names specific to this run; empty for other and for temporary files."""
     where = path.relative_to(home).as_posix() if path.is_relative_to(home) else ""
     return "" if TEMPORARY.match(where) else NAME.sub("*", where)
 
 
 def _changes_something(name: str, given: tuple[Any, ...]) -> bool:
-    if not isinstance(given[0], str | Path):  # the number of a file that is open already
+    if not isinstance(given[0], str | Path):  # a file descriptor of an open file
         return False
     if name == "open":
         return bool(given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
@@ -71,6 +71,6 @@ def _changes_something(name: str, given: tuple[Any, ...]) -> bool:
 
 
 def boundaries(effects: Sequence[str]) -> list[int]:
-    """Before which effects to kill: of many alike in a row, such as the files of a folder that is copied, the first and the last."""
+    """The effects before which to kill: of a row of equal effects, such as files of a copied folder, only the first and the last."""
     rows = [[n for n, _ in alike] for _, alike in groupby(enumerate(effects), key=lambda numbered: numbered[1])]
     return sorted({n for row in rows for n in (row[0], row[-1])})

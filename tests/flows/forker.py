@@ -1,10 +1,10 @@
-"""Minutes in children of a process that has imported everything, so that a kill costs a second and not ten.
+"""Minute runs in forked children of a process that has imported everything, so that a kill takes one second instead of ten.
 
-One line of JSON on stdin is a list of what children shall do, all at once; one line on stdout has their exit codes.
-A child runs the minute flow, with other {"settings": ...} where they are given. Given {"kill": "module:name:before or after"} it
-kills itself there, given {"kill_before": n} before the nth lasting effect; given {"effects": file} it writes down all of them.
-Given {"state": file} it writes down what the tables and the registry hold instead, given {"a_day_passes": ...} it makes the run
-of today that of yesterday.
+Each line of JSON on stdin is a list of orders for concurrent children; one line on stdout has their exit codes. By default a child
+runs the minute flow. Keys of an order: {"settings": ...} changes settings; {"kill": "module:name:before or after"} kills the child
+there; {"kill_before": n} kills it before the nth persistent effect; {"effects": file} writes all effects to a file.
+Two keys replace the minute flow: {"state": file} writes the content of tables and registry to a file; {"a_day_passes": ...} turns
+the run of today into the run of yesterday.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IMPORTED = (
     *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
 )
 FOREIGN = ("mlflow.db", ".artifact.uploading.")
-"""Files that come and go as SQLite likes, and the few bytes that MLflow leaves of a text while it writes it."""
+"""Files that vary between runs: temporary files of SQLite, and partial uploads of MLflow."""
 TABLES = {
     "events": "select user_id, item_id, event_type, occurred_at::varchar from raw.events order by all",
     "items": "select item_id, title from raw.items order by all",
@@ -56,7 +56,7 @@ TABLES = {
 
 
 def kill_at(moment: str) -> None:
-    """This process gets SIGKILL when it comes to a function, or back from it."""
+    """Have this process killed by SIGKILL when it calls a function, or when the function returns."""
     module, name, when = moment.split(":")
     *path, last = name.split(".")
     owner = reduce(getattr, path, import_module(module))
@@ -72,7 +72,7 @@ def kill_at(moment: str) -> None:
 
 @contextmanager
 def watched(order: dict[str, Any]) -> Iterator[None]:
-    """Effects are counted while the block lasts."""
+    """Count effects within the block."""
     effects: list[str] = []
 
     def before(name: str) -> None:
@@ -87,7 +87,7 @@ def watched(order: dict[str, Any]) -> Iterator[None]:
 
 
 def let_a_day_pass() -> None:
-    """The run of today's minutes becomes that of yesterday."""
+    """Turn the run of today into the run of yesterday."""
     from settings import load
     from tasks.registry import day_run, versions
 
@@ -99,7 +99,7 @@ def let_a_day_pass() -> None:
 
 
 def state() -> dict[str, Any]:
-    """What a run leaves, without names of runs, versions and times."""
+    """The state after a run, without run ids, version numbers and times."""
     from models.version import checkpoint as checkpoints
     from settings import load
     from tasks.lake import locate, reading
@@ -164,7 +164,7 @@ def start(order: dict[str, Any]) -> int:
 
 
 def serve() -> None:
-    """Answer until stdin ends."""
+    """Execute orders until stdin ends."""
     for name in IMPORTED:
         import_module(name)
     for line in sys.stdin:

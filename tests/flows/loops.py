@@ -1,4 +1,4 @@
-"""What goes on in a living home, each in a process of its own: python -m tests.flows.loops NAME SECONDS."""
+"""Activities of a live home, each run in its own process: python -m tests.flows.loops NAME SECONDS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ N_USERS = "select count(distinct user_id) from recs.recommendations"
 
 
 def shoppers() -> Callable[[], None]:
-    """Drop a file of five events and take it in, once a second; every tenth brings an item that nobody knows."""
+    """Drop a file of five events and ingest it, once per second; every tenth file has an unknown item."""
     from flows.ingest import ingest
 
     drop = load().home / "landing" / "events"
@@ -62,7 +62,7 @@ def nights() -> Callable[[], object]:
 
 
 def reader() -> Callable[[], None]:
-    """Look for what must never be seen."""
+    """Read the tables and check for states that must never be visible."""
     settings = load()
     lake = locate(settings.lake, settings.home)
     users = [0]

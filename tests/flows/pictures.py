@@ -1,7 +1,7 @@
 """The pictures of docs/guides/pages.md: `python -m tests.flows.pictures`, which is `make screenshots`.
 
-A simulated shop gets three nights, of which the last is trained too briefly to pass the gate. Then `minutehand up` runs, events are
-dropped for a few minutes, and a Chromium visits the pages as a person would.
+A simulated shop gets three nights; the last one is trained too briefly to pass the gate. Then `minutehand up` runs, events are
+dropped for a few minutes, and a Chromium visits the pages like a user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.flows.up import MINUTEHAND, Running, running_up
 
 OUT = ROOT / "docs" / "pictures"
 NIGHTS = (timedelta(hours=54), timedelta(hours=30), timedelta(hours=6))
-"""How long before the end of the shop each night begins. The shop is moved in time to end now."""
+"""Time between each night and the end of the shop's events. All times are shifted so that the events end now."""
 SHORT = {"MINUTEHAND_TRAIN__MAX_EPOCHS": "1", "MINUTEHAND_TRAIN__LEARNING_RATE": "1e-4"}
 N_MINUTES = 5
 HEIGHT, TALL = 900, {"mlflow-compare": 2800, "mlflow-last-night": 1100, "prefect-runs": 1900}
@@ -33,13 +33,13 @@ WITHOUT_ASSISTANT = """
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
-"""What MLflow's page notes once a person has closed its assistant, which covers a quarter of it."""
+"""Browser state after a user has closed MLflow's assistant, which covers a quarter of the page."""
 
 
 def main() -> None:
-    """Make a home, and take the pictures."""
+    """Make a home and take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="where the home is kept, and found again; a temporary folder if not given")
+    parser.add_argument("--folder", type=Path, help="folder in which the home is kept and reused; by default a temporary folder")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="minutehand-pictures-") as temporary:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def make_nights(folder: Path) -> None:
-    """A shop, and three nights, each on what had happened until then."""
+    """Simulate a shop and run three nights, each on the events before it."""
     run(folder, {}, "simulate", "--users", "400", "--items", "400", "--days", "40", "--out", str(folder / "shop"))
     events, items = (pl.read_parquet(folder / "shop" / f"{name}.parquet") for name in ("events", "items"))
     end = datetime.now(UTC).replace(tzinfo=None)
@@ -70,7 +70,7 @@ def make_nights(folder: Path) -> None:
 
 
 def newest(events: pl.DataFrame) -> datetime:
-    """When the last of them happened."""
+    """The time of the newest event."""
     moment = events["occurred_at"].max()
     assert isinstance(moment, datetime)
     return moment
@@ -82,7 +82,7 @@ def run(folder: Path, variables: dict[str, str], *arguments: str) -> None:
 
 
 def drop_events(up: Running, folder: Path) -> None:
-    """What happened since the last night happens now, a file each minute, until each was learnt."""
+    """Drop the events since the last night, shifted to now, one file after the other, and wait until each is learnt."""
     events = pl.read_parquet(folder / "events.parquet").sort("occurred_at")
     late = events.filter(pl.col("occurred_at") >= newest(events) - NIGHTS[-1])
     for number, part in enumerate(late.iter_slices(ceil(late.height / N_MINUTES))):
@@ -96,7 +96,7 @@ def drop_events(up: Running, folder: Path) -> None:
 
 
 def n_minutes_of_work(up: Running) -> int:
-    """How many minutes that did something are done."""
+    """The number of completed minute runs with work."""
     runs = {"tags": {"all_": ["had-work"]}, "state": {"type": {"any_": ["COMPLETED"]}}}
     return int(up.call("POST", "flow_runs/count", {"flow_runs": runs, "flows": {"name": {"any_": ["minute"]}}}))
 

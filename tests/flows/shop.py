@@ -1,4 +1,4 @@
-"""A home with a shop of forty users and thirty items, and what tests of flows ask of it."""
+"""A home with a shop of forty users and thirty items, with queries for the tests of flows."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SMALL = {
 }
 
 UNPOOLED = ("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
-"""MLflow in this process keeps no connection open to a database that a copy replaces."""
+"""Setting that makes MLflow in this process close its connections, as tests replace the database by a copy."""
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A home, by the settings of the environment."""
+    """A home, opened with the settings of the environment."""
 
     home: Path
     lake: Lake
@@ -63,11 +63,11 @@ class Shop:
         return str(self.value("select model_version from recs.publications order by published_at desc limit 1"))
 
     def keep(self, name: str) -> None:
-        """Leave a copy of the home beside it."""
+        """Copy the home to a folder next to it."""
         shutil.copytree(self.home, self.home.parent / name)
 
     def go_back(self, name: str) -> None:
-        """The home as it was when the copy was made, at the same path: the lake and the registry know their files by full paths."""
+        """Restore the home from the copy, at the same path, as the lake and the registry store full paths."""
         shutil.rmtree(self.home)
         shutil.copytree(self.home.parent / name, self.home)
 
@@ -83,7 +83,7 @@ class Shop:
 
 
 def learnt(shop: Shop) -> dict[str, float]:
-    """How many events of each item the live model has learnt."""
+    """The number of events per item that the live model has learnt."""
     loaded = checkpoints.load(versions.find_version(shop.models, shop.live).checkpoint_folder)
     assert loaded.online is not None
     return dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
@@ -91,7 +91,7 @@ def learnt(shop: Shop) -> dict[str, float]:
 
 @contextmanager
 def open_shop(folder: Path) -> Iterator[Shop]:
-    """The shop in a folder, with its events and items and no night yet; the settings are those of the tests while it is open."""
+    """The shop in a folder, with events and items but no night yet; the environment has the settings of the tests while it is open."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SMALL, "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}.items():
             patch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""What a person and a foreign page get from the servers of `minutehand up`, in a real Chromium."""
+"""The servers of `minutehand up` in a real Chromium: what a user and what a foreign page can do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium for which a foreign name leads to this machine."""
+    """A Chromium that resolves a foreign host name to this machine."""
     with open_browser(f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as opened:
         yield opened
 
@@ -67,7 +67,7 @@ def foreign_page() -> Iterator[str]:
         server.shutdown()
 
 
-def test_who_types_the_secret_sees_runs_in_prefect_and_experiments_in_mlflow(running: Running, browser: Browser) -> None:
+def test_a_browser_with_the_secret_shows_runs_in_prefect_and_experiments_in_mlflow(running: Running, browser: Browser) -> None:
     secret = read_secret(running.home)
     running.until(lambda: bool(running.call("POST", "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})))
     browser.go(f"http://127.0.0.1:{running.port}/")
@@ -80,15 +80,15 @@ def test_who_types_the_secret_sees_runs_in_prefect_and_experiments_in_mlflow(run
     browser.go(f"http://127.0.0.1:{running.mlflow_port}/#/experiments")
     browser.shows("Experiments", "Default")
     hosts = browser.refused_hosts()
-    assert hosts, "Prefect's UI asks a server of its analytics"
-    assert not [host for host in hosts if host.startswith("127.0.0.1")], "the UIs have all that is theirs"
+    assert hosts, "Prefect's UI tries to reach its analytics server"
+    assert not [host for host in hosts if host.startswith("127.0.0.1")], "the UIs may load all their own files"
 
 
-def test_the_pages_that_up_names_open_where_they_say(running: Running, browser: Browser) -> None:
+def test_the_pages_that_up_prints_open_in_a_browser(running: Running, browser: Browser) -> None:
     secret, mlflow_url = read_secret(running.home), f"http://127.0.0.1:{running.mlflow_port}"
     prefect, mlflow = pages_of_prefect(f"http://127.0.0.1:{running.port}"), pages_of_mlflow(mlflow_url, "minutehand", secret)
     browser.go(prefect["Prefect runs"])
-    browser.ask("/execute/sync", script="localStorage.clear()", args=[])  # as one who has not logged in yet
+    browser.ask("/execute/sync", script="localStorage.clear()", args=[])  # like a user who has not logged in yet
     browser.go(prefect["Prefect runs"])
     browser.shows("Login")
     browser.enter("input", secret + ENTER)
@@ -102,11 +102,9 @@ def test_the_pages_that_up_names_open_where_they_say(running: Running, browser: 
     browser.shows("Registered Models", "minutehand", "Versions")
 
 
-def test_a_foreign_page_changes_nothing_even_where_the_browser_knows_the_secret(
-    running: Running, browser: Browser, foreign_page: str
-) -> None:
+def test_a_foreign_page_changes_nothing_even_if_the_browser_has_the_secret(running: Running, browser: Browser, foreign_page: str) -> None:
     secret = read_secret(running.home)
-    browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")  # from now on the browser sends it by itself
+    browser.go(f"http://{secret}@127.0.0.1:{running.mlflow_port}/")  # from now on the browser sends the secret automatically
     targets = (
         f"http://127.0.0.1:{running.port}/api/variables/",
         f"http://127.0.0.1:{running.mlflow_port}/api/2.0/mlflow/experiments/create",
@@ -131,7 +129,7 @@ def test_a_foreign_page_changes_nothing_even_where_the_browser_knows_the_secret(
     assert "evil" not in running.experiments()
 
 
-def test_a_foreign_name_that_leads_to_this_machine_gets_nothing(running: Running, browser: Browser) -> None:
+def test_a_foreign_host_name_that_resolves_to_this_machine_is_refused(running: Running, browser: Browser) -> None:
     headers = {"authorization": "Basic " + base64.b64encode(read_secret(running.home).encode()).decode()}
     for port in (running.port, running.mlflow_port):
         browser.go(f"http://{REBOUND}:{port}/")

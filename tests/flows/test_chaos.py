@@ -1,4 +1,4 @@
-"""Thirty rounds of work, each with one damage: nothing is lost, nothing damaged is shown, and the next round goes on."""
+"""Thirty rounds of work, each with one damage: no event is lost, no damaged model publishes, and the next round continues."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Itera
 
 
 def run(prefect_server: str, *words: str, limit: int | None = None, kill_after: float | None = None) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own. limit: bytes a file may have, as on a full disk. kill_after: seconds to SIGKILL."""
+    """Run a command in its own process. limit: maximum bytes of a file, as on a full disk. kill_after: seconds until SIGKILL."""
 
     def bound() -> None:
         if limit is not None:
@@ -58,7 +58,7 @@ def run(prefect_server: str, *words: str, limit: int | None = None, kill_after: 
 
 
 def break_file(file: Path, rng: random.Random, way: str) -> Undo:
-    """Damage a file; gives what undoes it."""
+    """Damage a file; returns a function that undoes the damage."""
     content = file.read_bytes()
     match way:
         case "cut":
@@ -90,7 +90,7 @@ def events_of(shop: Shop) -> set[tuple[object, ...]]:
 
 
 def demand_sound(shop: Shop, before: set[tuple[object, ...]], damaged: set[str], published: int) -> None:
-    """No event is lost, and no damaged version has published since."""
+    """Checks that no event is lost and that no damaged version has published since."""
     assert before <= events_of(shop)
     since = shop.ask(f"select model_version from recs.publications order by published_at offset {published}")
     assert not damaged & {str(version) for (version,) in since}
@@ -99,7 +99,7 @@ def demand_sound(shop: Shop, before: set[tuple[object, ...]], damaged: set[str],
 
 
 @pytest.mark.slow
-def test_no_round_of_thirty_with_one_damage_each_loses_an_event_shows_a_damaged_model_or_stops_the_next(
+def test_thirty_rounds_with_damage_lose_no_event_publish_no_damaged_model_and_do_not_stop_the_next_round(
     shop: Shop, prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINUTEHAND_HOME", str(shop.home))
@@ -114,19 +114,19 @@ def test_no_round_of_thirty_with_one_damage_each_loses_an_event_shows_a_damaged_
         landed = tmp_path / f"{number}.csv"
         landed.write_text(f"user_id,item_id,occurred_at\nnew-{number},i01,2026-01-01T00:00:{number:02}\n", encoding="utf-8")
         words = ("ingest", "events", str(landed)) if work == "ingest" else (work,)
-        told = f"round {number}: {work} with {damage} ({way})"
+        context = f"round {number}: {work} with {damage} ({way})"
         undo: Undo | None = None
         if damage == "model" and is_damaged(shop, shop.live):
-            damage = "kill"  # an ingest does not mend it: it is damaged still
+            damage = "kill"  # still damaged, as an ingest does not repair a model
         if damage == "model":
             folder = checkpoint_of_live(shop)
             damaged.add(shop.live)
             break_file(folder / rng.choice(["live.safetensors", "state.safetensors", "online.safetensors", "checkpoint.json"]), rng, way)
             done = run(prefect_server, *words)
-            if "no other version is whole: run `minutehand nightly`" in done.stderr:
+            if "no other version is intact: run `minutehand nightly`" in done.stderr:
                 demand_sound(shop, events, damaged, published)
                 done = run(prefect_server, "nightly")
-            assert done.returncode == 0, f"{told}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            assert done.returncode == 0, f"{context}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
         elif damage == "lake":
             files = [
                 Path(file)
@@ -138,20 +138,20 @@ def test_no_round_of_thirty_with_one_damage_each_loses_an_event_shows_a_damaged_
             if file is not None:
                 doctor = run(prefect_server, "doctor", "--json")
                 found = [finding for finding in json.loads(doctor.stdout) if finding["state"] == "bad"]
-                assert any(file.name in finding["found"] for finding in found), f"{told}: doctor says {found}"
+                assert any(file.name in finding["found"] for finding in found), f"{context}: doctor says {found}"
         elif damage == "full disk":
             done = run(prefect_server, *words, limit=4096)
         else:
             started = time.monotonic()
             done = run(prefect_server, *words, kill_after=rng.uniform(0.5, 12))
-            assert done.returncode in (0, -signal.SIGKILL), f"{told} after {time.monotonic() - started:.0f} s: {done.stderr[-2000:]}"
-        assert "Traceback" not in done.stderr, f"{told}\n{done.stderr[-3000:]}"
+            assert done.returncode in (0, -signal.SIGKILL), f"{context} after {time.monotonic() - started:.0f} s: {done.stderr[-2000:]}"
+        assert "Traceback" not in done.stderr, f"{context}\n{done.stderr[-3000:]}"
         if undo is not None:
             undo()
         demand_sound(shop, events, damaged, published)
     put(shop.lake, [("u01", "i01", LATE + 100)], event_type="click")
     last = run(prefect_server, "minute")
-    if "no other version is whole: run `minutehand nightly`" in last.stderr:
+    if "no other version is intact: run `minutehand nightly`" in last.stderr:
         last = run(prefect_server, "nightly")
     assert last.returncode == 0, last.stderr[-2000:]
     assert shop.live not in damaged

@@ -1,4 +1,4 @@
-"""The flow that empties the landing folder: its state in Prefect says whether all got in."""
+"""The flow that empties the landing folder: its state in Prefect shows whether all files were loaded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def land(home: Path, name: str, text: str) -> None:
     ],
     ids=["few refused", "many refused", "unreadable", "wrong mapping"],
 )
-def test_a_run_fails_where_a_file_did_not_get_in_or_too_many_of_its_rows_were_refused(
+def test_a_run_fails_if_a_file_was_not_loaded_or_too_many_of_its_rows_were_refused(
     prefect_server: str, home: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str | None
 ) -> None:
     monkeypatch.setenv("MINUTEHAND_INGEST__MAX_REJECTED_SHARE", "0.4")

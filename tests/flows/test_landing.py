@@ -1,6 +1,6 @@
-"""A landing folder under `minutehand up`, fed for minutes: no row is lost, and the runs say where files did not get in.
+"""A landing folder under `minutehand up`, fed for minutes: no row is lost, and runs fail for files that were not loaded.
 
-LANDING_SECONDS sets how long it is fed: LANDING_SECONDS=600 python -m pytest -m slow tests/flows/test_landing.py
+LANDING_SECONDS sets the duration: LANDING_SECONDS=600 python -m pytest -m slow tests/flows/test_landing.py
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = float(os.environ.get("LANDING_SECONDS", "60"))
 
 
 @pytest.mark.slow
-def test_a_landing_folder_that_is_fed_for_minutes_loses_no_row(tmp_path: Path) -> None:
+def test_a_landing_folder_fed_for_minutes_loses_no_row(tmp_path: Path) -> None:
     with running_up(tmp_path, find_free_port(), find_free_port()) as running:
         for name in ("ingest", "minute"):
             run_every(running, f"{name}/{name}", seconds=10)
@@ -36,6 +36,6 @@ def test_a_landing_folder_that_is_fed_for_minutes_loses_no_row(tmp_path: Path) -
         assert min(feeder.dropped[kind] for kind in feeder.kinds) > 0
         assert feeder.lost(locate(LakeConfig(), running.home)) == {}
         runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": ["ingest", "minute"]}}})
-        told = [run["state"]["message"] for run in runs if run["state_type"] == "FAILED"]
-        assert any("LandingError" in message for message in told)
-        assert [message for message in told if "LandingError" not in message] == []
+        messages = [run["state"]["message"] for run in runs if run["state_type"] == "FAILED"]
+        assert any("LandingError" in message for message in messages)
+        assert [message for message in messages if "LandingError" not in message] == []

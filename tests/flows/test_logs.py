@@ -1,4 +1,4 @@
-"""What Prefect keeps of a run, and how its process ends: nothing from the data moves a cursor, and what the user can mend is one line."""
+"""Logs and final state of a run: control characters are escaped, and an error that the user can fix is one line."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ END = "from flows.logs import speak; from models.errors import UserError; speak(
 
 
 def of_run(flow_run: UUID | None) -> LogFilter:
-    """The lines of one run: the server gives 200 at most, and those of the tests before may be more."""
+    """A filter for the log lines of one run: the server returns at most 200 lines, and earlier tests may have logged more."""
     assert flow_run is not None
     return LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run]))
 
 
-def test_a_line_of_a_log_is_printable_with_its_traceback() -> None:
+def test_a_log_record_and_its_traceback_are_printable() -> None:
     try:
         raise ValueError(HOSTILE)
     except ValueError:
@@ -57,7 +57,7 @@ def test_a_line_of_a_log_is_printable_with_its_traceback() -> None:
         assert hidden not in shown
 
 
-def test_the_log_and_the_tables_of_a_run_show_hostile_file_names(
+def test_hostile_file_names_are_escaped_in_the_log_and_the_table_artifact(
     prefect_server: str, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = home / "landing" / "events"
@@ -73,10 +73,10 @@ def test_the_log_and_the_tables_of_a_run_show_hostile_file_names(
         messages = [line.message for line in client.read_logs(of_run(run))]
         found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run])))
         artifacts = [str(artifact.data) for artifact in found if artifact.key == "ingest"]
-    (told, state_told) = [message for message in messages if "who" in message]
+    (warning, final_state) = [message for message in messages if "who" in message]
     assert state.is_failed()
-    assert "LandingError" in state_told
-    assert r"a\x1b[2J\u202e www.evil.example _x_\nforged.csv" in told
+    assert "LandingError" in final_state
+    assert r"a\x1b[2J\u202e www.evil.example _x_\nforged.csv" in warning
     (table,) = artifacts
     assert r"`a\\x1b[2J\\u202e www.evil.example _x_\\nforged.csv`" in table
     for text in (*messages, *artifacts, *capfd.readouterr()):
@@ -84,7 +84,7 @@ def test_the_log_and_the_tables_of_a_run_show_hostile_file_names(
         assert "\u202e" not in text
 
 
-def test_a_run_that_fails_tells_no_password_and_moves_no_cursor(prefect_server: str) -> None:
+def test_a_failed_run_shows_no_password_and_no_control_character(prefect_server: str) -> None:
     logs.speak()
 
     @flow(name="hostile")
@@ -106,7 +106,7 @@ def test_a_run_that_fails_tells_no_password_and_moves_no_cursor(prefect_server: 
 
 
 class StubbornError(Exception):
-    """One whose text cannot be changed, as those of some libraries."""
+    """An error whose text cannot be changed, like some errors of libraries."""
 
     def __str__(self) -> str:
         return HOSTILE
@@ -115,9 +115,7 @@ class StubbornError(Exception):
 @pytest.mark.parametrize(
     "error", [ValueError(HOSTILE), OSError(5, HOSTILE, HOSTILE), KeyError(HOSTILE), StubbornError()], ids=lambda error: type(error).__name__
 )
-def test_the_state_of_a_run_that_fails_tells_no_password_and_moves_no_cursor_whatever_the_error(
-    prefect_server: str, error: Exception
-) -> None:
+def test_the_state_of_a_failed_run_shows_no_password_and_no_control_character_for_any_error(prefect_server: str, error: Exception) -> None:
     def fail() -> None:
         raise error
 
@@ -139,7 +137,7 @@ def test_the_state_of_a_run_that_fails_tells_no_password_and_moves_no_cursor_wha
 
 
 @pytest.mark.parametrize("deployed", [ingest, maintain, minute, nightly], ids=lambda deployed: deployed.name)
-def test_the_errors_of_every_flow_are_made_fit_to_show(deployed: Flow[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_errors_of_every_flow_are_made_printable(deployed: Flow[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ValueError(HOSTILE)
 
@@ -148,7 +146,7 @@ def test_the_errors_of_every_flow_are_made_fit_to_show(deployed: Flow[..., Any],
         deployed.fn()
 
 
-def test_an_error_that_can_be_shown_is_raised_as_it_is() -> None:
+def test_a_printable_error_is_raised_unchanged() -> None:
     error = OSError(28, "No space left on device", "file")
 
     @logs.printable_errors
@@ -165,13 +163,13 @@ def record_of(error: Exception) -> logging.LogRecord:
     return logging.LogRecord("prefect.task_runs", logging.ERROR, "", 0, "", None, (type(error), error, None))
 
 
-def test_a_traceback_is_logged_only_for_what_the_user_cannot_mend() -> None:
+def test_a_traceback_is_logged_only_for_errors_that_the_user_cannot_fix() -> None:
     assert not is_news(record_of(UserError("no column; map it")))
     assert not is_news(record_of(RuntimeError("I/O error: No space left on device (os error 28)")))
     assert is_news(record_of(ZeroDivisionError("division by zero")))
 
 
-def test_a_flow_started_by_python_ends_in_one_line_where_the_user_can_mend_it() -> None:
+def test_a_flow_started_by_python_prints_one_line_for_an_error_that_the_user_can_fix() -> None:
     def end(error: str) -> str:
         command = [sys.executable, "-c", END.format(error)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False).stderr
@@ -191,7 +189,7 @@ def test_a_flow_started_by_python_ends_in_one_line_where_the_user_can_mend_it() 
         (UserError("no column; map it"), False),
     ],
 )
-def test_only_what_may_be_gone_in_five_seconds_is_tried_again(error: Exception, *, is_tried_again: bool) -> None:
+def test_only_errors_that_may_pass_in_five_seconds_are_retried(error: Exception, *, is_tried_again: bool) -> None:
     class Failed:
         data = error
 

@@ -1,4 +1,4 @@
-"""Upkeep as the flow that the schedule runs."""
+"""The scheduled flow that maintains the lake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tasks.lake import LakeConfig, locate, migrate
 from tests.tasks.publish.test_night import add_events, content, put, ranked, rows
 
 
-def test_the_flow_tidies_the_lake_of_its_home_and_changes_no_content(home: Path, prefect_server: str) -> None:
+def test_the_maintain_flow_merges_files_and_changes_no_content(home: Path, prefect_server: str) -> None:
     from flows.maintain import maintain
 
     lake = locate(LakeConfig(), home)

@@ -1,4 +1,4 @@
-"""Minutes on a tiny shop: who gets another list, what is learnt and how often, and what a kill, a discard or a night changes."""
+"""Minute runs on a tiny shop: which lists change, what is learnt, and the effects of a kill, a discarded update or a night."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop
 from tests.lakes import put
 
 LATE = 12 * 24.0
-"""Hours since the start of the shop, after all its habits."""
+"""Hours since the start of the shop, later than all its events."""
 MOMENTS = [
     "tasks.minute.feed:watermarks_of:after",
     "tasks.minute.feed:look_for_work:after",
@@ -52,7 +52,7 @@ MOMENTS = [
     "tasks.publish.transaction:note_moved:after",
     "tasks.publish.transaction:move_watermarks:after",
 ]
-"""At work, and within the transaction that publishes; the boundaries between effects are found, not listed."""
+"""Points during the work and within the publish transaction. Points between effects are detected, not listed."""
 PARTS = 8
 LANDED = {
     "items/one.csv": "item_id,title\nlamp,red lamp\n",
@@ -66,7 +66,7 @@ CROWDED = {"MINUTEHAND_PUBLISH__REFRESH_USERS": "10"}
 
 @pytest.fixture(scope="module")
 def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
-    """The shop, and a copy of it after its first night."""
+    """The shop after its first night, with a copy of that state."""
     with open_shop(tmp_path_factory.mktemp("minutes")) as shop:
         shop.spend_night()
         shop.keep("first-night")
@@ -75,14 +75,14 @@ def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -
 
 @pytest.fixture
 def shop(first_night: Shop) -> Shop:
-    """The shop as it was after its first night, whatever another test did."""
+    """The shop restored to its state after the first night."""
     first_night.go_back("first-night")
     return first_night
 
 
 @pytest.fixture
 def carts(shop: Shop) -> str:
-    """Three carts since the night, not learnt yet: one item is new, and so is one user. Gives the item that is not new."""
+    """Three cart events since the night, not learnt yet, with one new item and one new user. Returns the known item."""
     seen = list_of(shop, "u03")[0]
     put(shop.lake, [("u03", seen, LATE), ("u04", "fresh", LATE), ("novel", "fresh", LATE + 0.1)], {"fresh": "red tent"}, event_type="cart")
     return seen
@@ -90,7 +90,7 @@ def carts(shop: Shop) -> str:
 
 @pytest.fixture(autouse=True)
 def at_home(first_night: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """The home of the shop in place of the test's own."""
+    """Use the home of the shop instead of the test's own."""
     monkeypatch.setenv("MINUTEHAND_HOME", str(first_night.home))
 
 
@@ -99,7 +99,7 @@ def list_of(shop: Shop, user: str) -> list[str]:
 
 
 def seen_again(shop: Shop) -> list[tuple[str, str]]:
-    """Items in the lists of those who had them; of the twelve events of each habit a history keeps eight."""
+    """Users with an item in their list that they already had. A history keeps only eight of each user's twelve events."""
     return shop.ask(
         "select lists.user_id, item_id from recs.recommendations as lists join raw.events using (user_id, item_id) order by all"
     )
@@ -109,7 +109,7 @@ def marks(shop: Shop) -> dict[str, int]:
     return dict(shop.ask("select consumer, snapshot from ops.watermarks"))
 
 
-def test_a_minute_without_news_loads_no_model_and_leaves_no_trace(shop: Shop, prefect_server: str) -> None:
+def test_a_minute_run_without_news_loads_no_model_and_writes_nothing(shop: Shop, prefect_server: str) -> None:
     snapshots = "select max(snapshot_id) from lake.snapshots()"
     before = shop.value(snapshots)
     code = "import sys; from flows.minute import minute; assert minute() is None; print({'torch', 'mlflow'} & set(sys.modules))"
@@ -121,7 +121,7 @@ def test_a_minute_without_news_loads_no_model_and_leaves_no_trace(shop: Shop, pr
     assert shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'") == []
 
 
-def test_a_minute_that_did_something_is_found_by_its_tag_and_named_by_its_time(shop: Shop, carts: str) -> None:
+def test_a_minute_run_with_work_is_tagged_and_named_by_its_time(shop: Shop, carts: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
@@ -135,7 +135,7 @@ def test_a_minute_that_did_something_is_found_by_its_tag_and_named_by_its_time(s
     assert re.fullmatch(r"minute \d\d:\d\d", worked.name)
 
 
-def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_is_in_lists_of_others(shop: Shop, carts: str) -> None:
+def test_a_user_with_new_events_gets_a_new_list_without_seen_items_and_a_new_item_enters_other_lists(shop: Shop, carts: str) -> None:
     before, seen = learnt(shop), carts
     assert shop.spend_minute() == "2"
     assert seen not in list_of(shop, "u03")
@@ -144,12 +144,12 @@ def test_who_did_something_gets_another_list_without_what_he_saw_and_a_new_item_
     assert {user for (user,) in shop.ask("select user_id from recs.recommendations where item_id = 'fresh'")} > {"*"}
     assert shop.value("select count(*) from recs.similar_items where item_id = 'fresh'") > 0
     decisions = shop.ask("select distinct hides_seen_items, seen_items_setting, repeat_share from recs.publications")
-    assert decisions == [(True, "auto", 0.0)]  # a minute's version has its night's
+    assert decisions == [(True, "auto", 0.0)]  # an increment inherits the decision of its night
     assert seen_again(shop) == []
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
 
 
-def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:
+def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:
     assert shop.spend_minute() == "2"
     by = "select model, model_version, n_events from eval.prequential where segment = 'all' and metric = 'ndcg_at_10' order by model"
     assert shop.ask(by) == [("live", "1", 3), ("nightly", "1", 3), ("recent_popular", None, 3)]
@@ -161,7 +161,7 @@ def test_the_figures_of_a_minute_are_in_the_table_and_in_the_run_of_the_day(shop
     assert versions.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 
-def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_run(shop: Shop, carts: str) -> None:
+def test_a_minute_run_writes_the_freshness_of_the_last_hours_as_an_artifact(shop: Shop, carts: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
     from prefect.client.schemas.sorting import ArtifactSort
@@ -176,10 +176,10 @@ def test_a_minute_leaves_the_freshness_of_the_last_hours_as_an_artifact_of_its_r
     (hour,) = json.loads(str(left.data))
     waits = {f"{since}_{name}_s" for since in ("arrived", "happened") for name in ("p50", "p95", "max")}
     assert (hour["users"], set(hour)) == (3, {"hour", "users", "live_users", *waits})
-    assert "arrived: since the lake took it in. happened: since it happened" in str(left.description)
+    assert "arrived: since the event reached the lake. happened: since the event happened" in str(left.description)
 
 
-def test_a_discarded_update_refreshes_the_lists_and_leaves_its_events_to_the_next_minute(
+def test_a_discarded_update_refreshes_the_lists_and_its_events_stay_due_for_the_next_run(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, live = learnt(shop), shop.live
@@ -198,7 +198,7 @@ def test_a_discarded_update_refreshes_the_lists_and_leaves_its_events_to_the_nex
     assert shop.value("select n_events from features.user_histories where user_id = 'u05'") == 13
 
 
-def test_a_minute_without_news_makes_old_lists_anew_by_the_version_that_is_live(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_run_without_news_refreshes_old_lists_with_the_live_version(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     live, versions, figures = shop.live, shop.versions, shop.value("select count(*) from eval.prequential")
     with monkeypatch.context() as later:
         later.setenv("MINUTEHAND_PUBLISH__REFRESH_AFTER_HOURS", "1e-6")
@@ -213,7 +213,7 @@ def test_a_minute_without_news_makes_old_lists_anew_by_the_version_that_is_live(
     assert shop.spend_minute() is None
 
 
-def test_an_item_that_is_gone_leaves_the_lists_of_those_who_did_nothing(shop: Shop) -> None:
+def test_an_unavailable_item_leaves_the_lists_of_users_without_new_events(shop: Shop) -> None:
     gone, users = shop.ask(
         "select item_id, count(*) from recs.recommendations where user_id <> '*' group by all order by all desc limit 1"
     )[0]
@@ -225,7 +225,7 @@ def test_an_item_that_is_gone_leaves_the_lists_of_those_who_did_nothing(shop: Sh
 
 
 def set_available(shop: Shop, item_id: str, *, is_available: bool) -> None:
-    """As a file of items would."""
+    """Change the availability of items like a file of items would."""
     with writing(shop.lake) as con:
         con.execute(
             "update raw.items set is_available = $is_available, updated_at = now()::timestamp where item_id like $item_id",
@@ -233,7 +233,7 @@ def set_available(shop: Shop, item_id: str, *, is_available: bool) -> None:
         )
 
 
-def test_an_item_that_is_withdrawn_leaves_all_lists_with_the_next_minute_and_is_back_in_them_after_it_comes_back(shop: Shop) -> None:
+def test_a_withdrawn_item_leaves_all_lists_in_the_next_run_and_returns_when_it_is_available_again(shop: Shop) -> None:
     shown = "select item_id from recs.recommendations where user_id <> '*' group by all order by count(*) desc, item_id limit 1"
     item = shop.value(shown)
     n_lists = f"select count(*) from recs.recommendations where item_id = '{item}' and user_id <> '*'"
@@ -249,7 +249,7 @@ def test_an_item_that_is_withdrawn_leaves_all_lists_with_the_next_minute_and_is_
     assert shop.value(n_lists) > before[0] / 2
 
 
-def test_after_all_items_were_gone_and_came_back_every_user_has_a_list_again(shop: Shop) -> None:
+def test_every_user_has_a_list_again_after_all_items_were_unavailable_for_a_while(shop: Shop) -> None:
     n_users = "select count(distinct user_id) from recs.recommendations where user_id <> '*'"
     before = shop.value(n_users)
     set_available(shop, "%", is_available=False)
@@ -258,10 +258,10 @@ def test_after_all_items_were_gone_and_came_back_every_user_has_a_list_again(sho
     set_available(shop, "%", is_available=True)
     assert shop.spend_minute() is not None
     assert shop.value(n_users) == before
-    assert shop.spend_minute() is None, "nothing waits any longer"
+    assert shop.spend_minute() is None, "no list is stale any more"
 
 
-def test_a_damaged_live_version_makes_no_lists_and_what_it_had_learnt_is_learnt_again(shop: Shop) -> None:
+def test_a_damaged_live_version_makes_no_lists_and_its_events_are_learnt_again(shop: Shop) -> None:
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     assert shop.spend_minute() is not None
     damaged, once = shop.live, learnt(shop)
@@ -276,7 +276,7 @@ def test_a_damaged_live_version_makes_no_lists_and_what_it_had_learnt_is_learnt_
     assert shop.value(f"select count(*) from recs.recommendations where user_id = 'u08' and model_version = '{damaged}'") == 0
 
 
-def test_a_night_after_the_champion_and_the_live_version_were_damaged_trains_without_comparison_and_publishes(shop: Shop) -> None:
+def test_a_night_with_a_damaged_champion_and_live_version_trains_without_comparison_and_publishes(shop: Shop) -> None:
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     assert shop.spend_minute() is not None
     before = shop.versions
@@ -288,7 +288,7 @@ def test_a_night_after_the_champion_and_the_live_version_were_damaged_trains_wit
     assert shop.value("select count(*) from eval.offline where model = 'champion'") == 0
 
 
-def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
+def test_a_minute_run_ends_with_a_message_if_another_publisher_holds_the_lock_for_long(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from flows import minute as flow
@@ -298,11 +298,11 @@ def test_while_another_publishes_for_long_a_minute_ends_clean_and_says_so(
     monkeypatch.setattr(flow, "TURN_WAIT_S", 0.2)
     with locks.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
         assert shop.spend_minute() is None
-    assert "the next run takes up whatever is new" in caplog.text
+    assert "the next run processes all new events" in caplog.text
     assert marks(shop) == before
 
 
-def test_a_minute_that_begins_while_another_publishes_goes_on_after_it(shop: Shop) -> None:
+def test_a_minute_run_waits_for_another_publisher_and_then_continues(shop: Shop) -> None:
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     lock = FileLock(shop.home / "minute" / "lock", thread_local=False)
     lock.acquire()
@@ -313,14 +313,14 @@ def test_a_minute_that_begins_while_another_publishes_goes_on_after_it(shop: Sho
 
 @pytest.fixture
 def stages() -> Iterator[Stages]:
-    """What the stages of the test's runs log, as the bench collects it."""
+    """The seconds that the stages of the test's runs log, collected like in the benchmark."""
     found, logger = Stages(), logging.getLogger("minutehand.stages")
     logger.addHandler(found)
     yield found
     logger.removeHandler(found)
 
 
-def test_every_stage_of_a_minute_logs_its_seconds(shop: Shop, stages: Stages) -> None:
+def test_every_stage_of_a_minute_run_logs_its_seconds(shop: Shop, stages: Stages) -> None:
     put(shop.lake, [("u15", "i05", LATE + 3.05)], event_type="click")
     assert shop.spend_minute() is not None
     assert list(stages.seconds) == [
@@ -329,12 +329,12 @@ def test_every_stage_of_a_minute_logs_its_seconds(shop: Shop, stages: Stages) ->
     ]
 
 
-def test_a_minute_without_work_logs_no_stage(shop: Shop, stages: Stages) -> None:
+def test_a_minute_run_without_work_logs_no_stage(shop: Shop, stages: Stages) -> None:
     assert shop.spend_minute() is None
     assert stages.seconds == {}
 
 
-def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_arrive_while_torch_and_mlflow_load_are_learnt_in_the_same_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import minute_work
 
     before, get_ready = learnt(shop), minute_work.get_ready
@@ -351,7 +351,7 @@ def test_what_comes_in_while_a_minute_loads_torch_and_mlflow_is_learnt_in_it(sho
     assert shop.spend_minute() is None
 
 
-def test_where_the_landing_folder_cannot_be_emptied_a_minute_learns_what_is_in_the_lake_and_fails_at_its_end(
+def test_a_minute_run_with_a_failing_ingest_learns_the_events_in_the_lake_and_fails_at_its_end(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import minute as flow
@@ -368,12 +368,11 @@ def test_where_the_landing_folder_cannot_be_emptied_a_minute_learns_what_is_in_t
             shop.spend_minute()
     assert learnt(shop) == {**before, "i05": before["i05"] + 1}
     assert shop.live != live
-    assert (shop.home / "minute" / "running.json").exists()
-    shop.spend_minute()
-    assert not (shop.home / "minute" / "running.json").exists()
+    assert not (shop.home / "minute" / "running.json").exists(), "the run has done all its work, so it does not look like a killed one"
+    assert shop.spend_minute() is None
 
 
-def test_a_file_that_stays_in_the_landing_folder_fails_the_minute_after_its_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_stays_in_the_landing_folder_fails_the_minute_run_after_its_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     before, move = learnt(shop), shutil.move
 
     def refusing(file: Path, target: Path) -> Any:
@@ -392,7 +391,7 @@ def test_a_file_that_stays_in_the_landing_folder_fails_the_minute_after_its_work
     assert learnt(shop) == {**before, "i05": before["i05"] + 1}
 
 
-def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_lists(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_arrive_while_a_night_trains_are_predicted_and_learnt_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 
     before, predicted = learnt(shop), shop.value("select count(distinct evaluated_at) from eval.prequential")
@@ -423,7 +422,7 @@ def test_what_comes_in_while_a_night_trains_is_predicted_learnt_once_and_in_the_
 
 
 @pytest.mark.slow
-def test_a_refused_night_goes_on_with_the_live_increment_and_what_it_has_learnt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_refused_night_the_live_increment_continues_with_its_learnt_events(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 
     put(shop.lake, [("u11", "i03", LATE + 7)], event_type="click")
@@ -444,10 +443,10 @@ def test_a_refused_night_goes_on_with_the_live_increment_and_what_it_has_learnt(
 
 @dataclass(frozen=True)
 class Forker:
-    """Minutes in other processes, each time from a copy of the shop.
+    """Minute runs in other processes, each from a copy of the shop.
 
-    copy: as it was after its night and a minute of yesterday, with news in the lake and in the landing folder. quiet: after a minute
-    more, a day later.
+    copy: the state after a night and a minute run of yesterday, with news in the lake and in the landing folder. quiet: the state after
+    one more minute run, with lists one day old.
     """
 
     process: subprocess.Popen[str]
@@ -464,10 +463,10 @@ class Forker:
         return json.loads(self.process.stdout.readline())
 
     def state(self) -> dict[str, Any]:
-        return self.told("state")
+        return self.written("state")
 
-    def told(self, what: str, **more: Any) -> Any:
-        """What a child writes down."""
+    def written(self, what: str, **more: Any) -> Any:
+        """The JSON that a child writes for an order."""
         file = self.home.parent / f"{what}.json"
         assert self.run({what: str(file), **more}) == [0]
         return json.loads(file.read_text(encoding="utf-8"))
@@ -475,7 +474,7 @@ class Forker:
 
 @pytest.fixture(scope="module")
 def forker(first_night: Shop, prefect_server: str) -> Iterator[Forker]:
-    """Its children open the registry as a minute does, with connections that stay open."""
+    """A forker whose children open the registry like a minute run, with pooled connections."""
     shop = first_night
     command = [sys.executable, "-m", "tests.flows.forker"]
     environment = {
@@ -504,7 +503,7 @@ def forker(first_night: Shop, prefect_server: str) -> Iterator[Forker]:
 
 
 def land(landing: Path, files: dict[str, str] = LANDED) -> None:
-    """Files that have lain in the landing folder for an hour; of LANDED, one cannot be read."""
+    """Put files into the landing folder that are one hour old; one of LANDED is unreadable."""
     for name, text in files.items():
         (landing / name).parent.mkdir(parents=True, exist_ok=True)
         (landing / name).write_text(text, encoding="utf-8")
@@ -514,7 +513,7 @@ def land(landing: Path, files: dict[str, str] = LANDED) -> None:
 
 @pytest.fixture(scope="module")
 def unkilled(forker: Forker) -> dict[str, Any]:
-    """What a run leaves that nobody killed."""
+    """The state after an uninterrupted run."""
     forker.begin()
     assert forker.run({}) == [0]
     return forker.state()
@@ -522,13 +521,13 @@ def unkilled(forker: Forker) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def effects(forker: Forker) -> list[str]:
-    """The lasting effects of a run, in order."""
+    """The persistent effects of a run, in order."""
     forker.begin()
-    return forker.told("effects")
+    return forker.written("effects")
 
 
 def wrong_after(forker: Forker, unkilled: dict[str, Any], killed: dict[str, Any], copy: str = "copy", **settings: Any) -> list[str]:
-    """What differs from the run that nobody killed, after one that was and the next."""
+    """Names of state that differs from an uninterrupted run, after a killed run and the next run."""
     forker.begin(copy)
     assert forker.run({**killed, **settings}) == [-signal.SIGKILL], killed
     assert forker.run(settings) == [0], killed
@@ -537,7 +536,7 @@ def wrong_after(forker: Forker, unkilled: dict[str, Any], killed: dict[str, Any]
 
 
 @pytest.mark.slow
-def test_the_effects_of_a_minute_are_found(effects: list[str]) -> None:
+def test_the_effects_of_a_minute_run_are_recorded(effects: list[str]) -> None:
     assert effects.count("lake: commit") == 4, "items, events, vectors, lists"
     assert {
         *("file: move landing/items/one.csv", "file: move landing/items/two.csv", "file: move landing/events/some.csv"),
@@ -549,7 +548,7 @@ def test_the_effects_of_a_minute_are_found(effects: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_minute_leaves_what_the_kills_are_held_against(unkilled: dict[str, Any]) -> None:
+def test_an_uninterrupted_minute_run_leaves_the_expected_reference_state(unkilled: dict[str, Any]) -> None:
     assert (unkilled["learnt"]["fresh"], unkilled["learnt"]["lamp"], unkilled["waiting"]) == (1, 1, [[1]])
     assert (unkilled["live is live"], unkilled["versions"], len(unkilled["curve"])) == (True, [2, 2, 2], 3)
     assert (unkilled["days"], len(unkilled["rejected"])) == (["FINISHED", "RUNNING"], 1)
@@ -563,7 +562,7 @@ def test_a_minute_leaves_what_the_kills_are_held_against(unkilled: dict[str, Any
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_minute_killed_between_any_two_effects_is_mended_by_the_next(
+def test_a_minute_run_killed_between_any_two_effects_is_repaired_by_the_next(
     part: int, forker: Forker, unkilled: dict[str, Any], effects: list[str]
 ) -> None:
     points = boundaries(effects)[part::PARTS]
@@ -572,9 +571,9 @@ def test_a_minute_killed_between_any_two_effects_is_mended_by_the_next(
 
 
 @pytest.mark.slow
-def test_a_minute_whose_update_the_gate_discards_is_mended_as_well(forker: Forker, effects: list[str]) -> None:
+def test_a_killed_minute_run_with_a_discarded_update_is_repaired_by_the_next(forker: Forker, effects: list[str]) -> None:
     forker.begin()
-    discarding = forker.told("effects", settings=DISCARD)
+    discarding = forker.written("effects", settings=DISCARD)
     unkilled = forker.state()
     assert (unkilled["waiting"], unkilled["versions"], "fresh" in unkilled["learnt"]) == ([[2]], [2, 2, 2], False)
     since = next(n for n, (kept, discarded) in enumerate(zip(effects, discarding, strict=False)) if kept != discarded)
@@ -585,13 +584,13 @@ def test_a_minute_whose_update_the_gate_discards_is_mended_as_well(forker: Forke
 
 
 @pytest.mark.slow
-def test_a_minute_that_only_makes_old_lists_anew_is_mended_as_well(shop: Shop, forker: Forker) -> None:
+def test_a_killed_minute_run_that_only_refreshes_old_lists_is_repaired_by_the_next(shop: Shop, forker: Forker) -> None:
     forker.begin()
     assert forker.run({}) == [0]
     with writing(shop.lake) as con:
         con.execute("update recs.recommendations set generated_at = generated_at - interval 1 day")
     shutil.copytree(shop.home, shop.home.parent / "quiet")
-    effects, unkilled = forker.told("effects"), forker.state()
+    effects, unkilled = forker.written("effects"), forker.state()
     assert unkilled["publications"][-1][:2] == ["minute", 41]
     assert effects.count("lake: commit") == 1
     points = boundaries(effects)
@@ -600,12 +599,12 @@ def test_a_minute_that_only_makes_old_lists_anew_is_mended_as_well(shop: Shop, f
 
 
 @pytest.mark.slow
-def test_lists_that_wait_for_room_are_made_anew_in_spite_of_a_kill(forker: Forker, effects: list[str]) -> None:
+def test_stale_lists_over_the_limit_are_refreshed_later_in_spite_of_a_kill(forker: Forker, effects: list[str]) -> None:
     def minute(**killed: int) -> None:
         assert forker.run({**killed, "settings": CROWDED}) == [-signal.SIGKILL if killed else 0], killed
 
     def left(**killed: int) -> dict[str, Any]:
-        """What is left once no list waits any more: how many minutes that takes may differ."""
+        """The state once no list is stale; the number of runs that this takes may differ."""
         forker.begin()
         if killed:
             minute(**killed)
@@ -623,12 +622,12 @@ def test_lists_that_wait_for_room_are_made_anew_in_spite_of_a_kill(forker: Forke
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_minute_killed_at_any_moment_is_mended_by_the_next(moment: str, forker: Forker, unkilled: dict[str, Any]) -> None:
+def test_a_minute_run_killed_at_any_moment_is_repaired_by_the_next(moment: str, forker: Forker, unkilled: dict[str, Any]) -> None:
     assert wrong_after(forker, unkilled, {"kill": moment}) == []
 
 
 @pytest.mark.slow
-def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
+def test_a_minute_run_killed_twice_is_repaired_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
     forker.begin()
     for moment in ("tasks.publish.transaction:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
         assert forker.run({"kill": moment}) == [-signal.SIGKILL]
@@ -637,7 +636,7 @@ def test_a_minute_killed_twice_is_mended_by_the_third(forker: Forker, unkilled: 
 
 
 @pytest.mark.slow
-def test_of_two_minutes_at_once_one_works_and_one_ends_clean(forker: Forker, unkilled: dict[str, Any]) -> None:
+def test_of_two_concurrent_minute_runs_one_works_and_one_ends_without_error(forker: Forker, unkilled: dict[str, Any]) -> None:
     forker.begin()
     assert forker.run({}, {}) == [0, 0]
     assert forker.state() == unkilled

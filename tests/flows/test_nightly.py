@@ -1,4 +1,4 @@
-"""Whole nights on a tiny shop: what is in the tables and in the registry afterwards, and after a kill."""
+"""Whole nightly runs on a tiny shop: content of tables and registry afterwards, also after a kill."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DUPLICATES = {
 
 
 def demand_sound(shop: Shop) -> None:
-    """What holds after every night, whatever went before."""
+    """Checks invariants that hold after every night."""
     for table, key in DUPLICATES.items():
         assert shop.value(f"select count(*) from (select {key} from {table} group by all having count(*) > 1)") == 0, table
     live, run, snapshot = shop.ask("select model_version, mlflow_run_id, data_snapshot from recs.publications order by published_at")[-1]
@@ -53,7 +53,7 @@ def demand_sound(shop: Shop) -> None:
 
 @pytest.fixture(scope="module")
 def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Shop]:
-    """The shop, and a copy of it after its first night."""
+    """The shop after its first night, with a copy of that state."""
     with open_shop(tmp_path_factory.mktemp("nightly")) as shop:
         assert shop.spend_night() == "1"
         shop.keep("first-night")
@@ -62,14 +62,14 @@ def first_night(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -
 
 @pytest.fixture
 def shop(first_night: Shop) -> Shop:
-    """The shop as it was after its first night, whatever another test did."""
+    """The shop restored to its state after the first night."""
     first_night.go_back("first-night")
     return first_night
 
 
 @pytest.fixture(autouse=True)
 def at_home(shop: Shop, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """The home of the shop in place of the test's own."""
+    """Use the home of the shop instead of the test's own."""
     monkeypatch.setenv("MINUTEHAND_HOME", str(shop.home))
 
 
@@ -79,7 +79,7 @@ def test_the_first_night_registers_a_champion_and_publishes_it(shop: Shop) -> No
     demand_sound(shop)
 
 
-def test_a_night_is_called_alike_in_prefect_and_mlflow_and_carries_the_verdict_and_all_its_artifacts_say_what_they_are(shop: Shop) -> None:
+def test_a_night_has_one_name_in_prefect_and_mlflow_the_verdict_as_a_tag_and_artifacts_with_descriptions(shop: Shop) -> None:
     from prefect.client.orchestration import get_client
 
     (night,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")
@@ -101,25 +101,25 @@ def test_a_second_night_of_a_day_has_its_time_in_its_name(shop: Shop) -> None:
     assert re.fullmatch(r"night \d{4}-\d\d-\d\d \d\d:\d\d", newest.info.run_name)
 
 
-def test_nothing_that_a_night_leaves_can_be_read_by_others(shop: Shop) -> None:
+def test_no_file_of_a_night_is_readable_by_other_users(shop: Shop) -> None:
     assert [str(path) for path in (shop.home, *shop.home.rglob("*")) if path.lstat().st_mode & 0o077] == []
     assert {path.name for path in shop.home.iterdir()} <= OURS
 
 
-def test_every_user_with_a_history_has_a_list_and_so_has_anyone(shop: Shop) -> None:
+def test_every_user_with_a_history_has_a_list_and_there_is_a_fallback_list(shop: Shop) -> None:
     users = {user for (user,) in shop.ask("select distinct user_id from recs.recommendations")}
     assert users == {user for user, _, _ in habits()} | {"*"}
     assert shop.value("select count(*) from recs.recommendations where rank = 1") == 41
     assert shop.value("select count(*) from recs.recommendations where item_id not in (select item_id from raw.items)") == 0
 
 
-def test_the_snapshot_that_every_row_names_can_be_read_again(shop: Shop) -> None:
+def test_the_snapshot_named_by_a_publication_can_be_read_again(shop: Shop) -> None:
     snapshot = shop.value("select data_snapshot from recs.publications order by published_at desc limit 1")
     with reading(shop.lake, snapshot) as con:
         assert con.execute("select count(*) from raw.events").fetchone() == (len(habits()),)
 
 
-def test_the_table_of_the_night_holds_the_model_and_three_baselines(shop: Shop) -> None:
+def test_the_metrics_of_the_night_cover_the_model_and_three_baselines(shop: Shop) -> None:
     models = {model for (model,) in shop.ask("select distinct model from eval.offline")}
     assert models == {"minutehand", "most_popular", "recent_popular", "item_knn"}
     assert shop.ask("select distinct model_version from eval.offline where model = 'minutehand'") == [("1",)]
@@ -141,7 +141,7 @@ def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champ
     demand_sound(shop)
 
 
-def test_a_worse_challenger_is_refused_and_the_champion_goes_on_publishing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worse_challenger_is_refused_and_the_champion_publishes_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 
     live = versions.aliases(shop.models)["champion"]
@@ -173,7 +173,7 @@ def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
     assert len(shop.versions) < n_nights
 
 
-def test_a_second_night_at_the_same_time_is_refused_with_the_process_that_has_the_turn(shop: Shop) -> None:
+def test_a_second_concurrent_night_is_refused_and_the_error_names_the_running_process(shop: Shop) -> None:
     before = shop.value("select count(*) from recs.publications")
     with locks.take(shop.home), pytest.raises(UserError, match=rf"a night is under way in .*\(process {os.getpid()}, since 20"):
         shop.spend_night()
@@ -191,8 +191,8 @@ KILLERS = {
 
 
 HAND_OVER_KILLERS = {
-    "before the news are predicted": "h.predict = die",
-    "before the news are learnt": "h.catch_up = die",
+    "before the news is predicted": "h.predict = die",
+    "before the news is learnt": "h.catch_up = die",
     "before the lists are made": "h.make_lists = die",
     "while the lists are published": "import tasks.publish.transaction as p; p.move_watermarks = die",
     "between the lists and the alias": "import tasks.registry.increments as i; i.publish_alias = die",
@@ -200,17 +200,17 @@ HAND_OVER_KILLERS = {
 NEWS = """
 import flows.handover as h
 from tests.lakes import put
-mend = h.mend
+repair = h.repair_live
 def while_something_happens(tables, models):
     put(tables, [("u03", "i05", 12 * 24.0 + 48 * {n})], event_type="click")
-    return mend(tables, models)
-h.mend = while_something_happens
+    return repair(tables, models)
+h.repair_live = while_something_happens
 """
-"""An event that comes in between the snapshot of a night and its hand-over."""
+"""An event that arrives between the snapshot of a night and its hand-over."""
 
 
 def kill(killer: str, prefect_server: str) -> None:
-    """A night in another process that gets SIGKILL at some moment."""
+    """Run a night in another process that kills itself by SIGKILL at the given point."""
     code = f"import os, signal\ndie = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n{killer}\n"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}from flows.nightly import nightly\nnightly()"],
@@ -225,7 +225,7 @@ def kill(killer: str, prefect_server: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_everything(shop: Shop, prefect_server: str) -> None:
+def test_a_night_killed_while_publishing_changes_no_list_and_the_next_one_repairs_everything(shop: Shop, prefect_server: str) -> None:
     before = shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")
     kill(KILLERS["publishing"], prefect_server)
     assert (shop.ask("select * from recs.recommendations order by all"), shop.ask("select * from recs.publications order by all")) == before
@@ -236,7 +236,7 @@ def test_a_night_killed_while_publishing_shows_nothing_and_the_next_one_mends_ev
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [moment for moment in KILLERS if moment != "publishing"])
-def test_a_night_killed_at_any_moment_is_mended_by_the_next(moment: str, shop: Shop, prefect_server: str) -> None:
+def test_a_night_killed_at_any_moment_is_repaired_by_the_next(moment: str, shop: Shop, prefect_server: str) -> None:
     kill(KILLERS[moment], prefect_server)
     shop.spend_night()
     demand_sound(shop)
@@ -244,7 +244,7 @@ def test_a_night_killed_at_any_moment_is_mended_by_the_next(moment: str, shop: S
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", range(len(HAND_OVER_KILLERS)), ids=list(HAND_OVER_KILLERS))
-def test_after_a_hand_over_was_killed_the_next_minute_has_learnt_what_came_in_meanwhile_exactly_once(
+def test_after_a_killed_hand_over_the_next_minute_run_learns_the_events_in_between_exactly_once(
     n: int, shop: Shop, prefect_server: str
 ) -> None:
     before, figures = learnt(shop), shop.value("select count(distinct evaluated_at) from eval.prequential")
@@ -263,8 +263,8 @@ def test_after_a_hand_over_was_killed_the_next_minute_has_learnt_what_came_in_me
     assert learnt(shop) == {**before, "i05": before["i05"] + 1}
 
 
-def test_a_night_after_the_registry_was_lost_begins_another(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    """The second time the number of the live version is that of a stranger, which knows all events."""
+def test_a_night_after_the_loss_of_the_registry_creates_a_new_one(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """The second time, the number of the live version belongs to an unrelated version that knows all events."""
     before = learnt(shop)
     for n in range(2):
         put(shop.lake, [("u04", "i06", (13 + 2 * n) * 24.0)], event_type="click")

@@ -1,4 +1,4 @@
-"""The saved filters of Prefect's page of runs, as its server keeps them."""
+"""The saved filters of Prefect's runs page, as stored by its server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from prefect.client.orchestration import get_client
 from cli.up.orchestration import save_filters
 
 
-def test_the_page_of_runs_offers_the_nights_and_what_did_something_once_each(prefect_server: str) -> None:
+def test_the_saved_filters_for_nights_and_runs_with_work_exist_once_each(prefect_server: str) -> None:
     save_filters()
     save_filters()
     with get_client(sync_client=True) as client:

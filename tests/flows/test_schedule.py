@@ -1,6 +1,7 @@
-"""The schedule fires, and nobody but its own processes can make it: with the wrong SQLAlchemy all else looks fine, and nothing ever runs.
+"""Scheduled runs under `minutehand up`: they start, and requests without the secret cannot start any.
 
-The tests share one `minutehand up`; the last one ends it.
+With an incompatible SQLAlchemy version the servers start, but no scheduled run ever does. The tests share one `minutehand up`; the
+last test ends it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FINAL = {"COMPLETED", "CANCELLED", *FAILED}
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An `up` whose nights take seconds."""
+    """A `minutehand up` whose nights take seconds."""
     folder = tmp_path_factory.mktemp("up")
     with pytest.MonkeyPatch.context() as patch:
         small = {**SMALL, "MINUTEHAND_TRAIN__MAX_EPOCHS": "1", "MINUTEHAND_ENCODER__NAME": str(save_tiny_bert(folder / "encoder"))}
@@ -45,11 +46,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             yield up
 
 
-def test_every_listener_is_on_127_0_0_1_and_does_nothing_without_the_secret_or_for_foreign_pages(running: Running) -> None:
+def test_every_listener_is_on_127_0_0_1_and_refuses_requests_without_the_secret_or_from_foreign_pages(running: Running) -> None:
     found = listeners({running.process.pid, *running.children().values()})
     assert {address for address, _ in found} == {LOOPBACK}
     ports = {port for _, port in found}
-    assert {running.port, running.mlflow_port} < ports, "the third is the worker's, through which its runs report"
+    assert {running.port, running.mlflow_port} < ports, "the third port belongs to the worker, for the reports of its runs"
 
     (maintain,) = [found["id"] for found in running.call("POST", "deployments/filter", {}) if found["name"] == "maintain"]
     command = {"job_variables": {"command": f"touch {running.home / 'pwned'}"}, "state": {"type": "SCHEDULED"}}
@@ -80,7 +81,7 @@ def test_every_listener_is_on_127_0_0_1_and_does_nothing_without_the_secret_or_f
     assert not (running.home / "pwned").exists()
 
 
-def test_a_scheduled_run_takes_in_a_dropped_file(running: Running) -> None:
+def test_a_scheduled_run_loads_a_dropped_file(running: Running) -> None:
     _drop(running, "two.csv", ["anna,lamp,view,2026-01-01T10:00:00Z", "ben,rug,cart,2026-01-01T11:00:00Z"])
     run_every(running, "ingest/ingest", seconds=5)
 
@@ -88,13 +89,13 @@ def test_a_scheduled_run_takes_in_a_dropped_file(running: Running) -> None:
     running.until(lambda: any(run["state_type"] == "COMPLETED" for run in _scheduled(running, "ingest")))
 
     (automation,) = running.call("POST", "automations/filter", {})
-    assert (automation["name"], automation["enabled"]) == (SILENT_RUNS, True), "what crashes the runs of a killed worker"
+    assert (automation["name"], automation["enabled"]) == (SILENT_RUNS, True), "it marks runs of a killed worker as crashed"
     assert [part["posture"] for part in automation["trigger"]["triggers"]] == ["Proactive", "Proactive"]
     assert [(action["type"], action["state"]) for action in automation["actions"]] == [("change-flow-run-state", "CRASHED")]
 
 
 @pytest.mark.slow
-def test_a_scheduled_night_publishes_and_a_scheduled_minute_learns_what_is_dropped_after_it(running: Running) -> None:
+def test_a_scheduled_night_publishes_and_a_scheduled_minute_run_learns_the_events_dropped_after_it(running: Running) -> None:
     before = _count(running.home, "raw.events")
     events = [f"{user},{item},click,{START + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for user, item, hours in habits()]
     _drop(running, "habits.csv", events)
@@ -118,7 +119,7 @@ def test_a_scheduled_night_publishes_and_a_scheduled_minute_learns_what_is_dropp
     assert failed == [], running.logs()
 
 
-def test_the_secret_is_in_no_command_line_log_or_record_and_the_servers_were_not_started_with_it(running: Running) -> None:
+def test_the_secret_is_in_no_command_line_log_or_stored_file_and_not_in_the_environment_of_the_servers(running: Running) -> None:
     password = read_secret(running.home).partition(":")[2].encode()
     encoded = running.authorization.removeprefix("Basic ").encode()
     holding = set()
@@ -127,7 +128,7 @@ def test_the_secret_is_in_no_command_line_log_or_record_and_the_servers_were_not
             if file.is_file() and any(text in file.read_bytes() for text in (password, encoded)):
                 holding.add(file)
     assert {file for file in holding if running.home / "tmp" not in file.parents} == {secret_file(running.home)}
-    assert [file for file in holding if file.exists() and file.stat().st_mode & 0o077] == [], "Prefect's own file of a run under way"
+    assert [file for file in holding if file.exists() and file.stat().st_mode & 0o077] == [], "a file of Prefect for a run in progress"
 
     children = running.children()
     assert [name for name, pid in children.items() if password in command_line(pid).encode()] == []
@@ -137,7 +138,7 @@ def test_the_secret_is_in_no_command_line_log_or_record_and_the_servers_were_not
     assert [name for name, text in environments.items() if b"\0MLFLOW_TRACKING_URI=" in text] == ["Prefect worker"]
 
 
-def test_ctrl_c_leaves_no_process(running: Running) -> None:
+def test_ctrl_c_ends_all_processes(running: Running) -> None:
     pids = list(running.children().values())
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(60) == 0
@@ -148,7 +149,7 @@ def test_ctrl_c_leaves_no_process(running: Running) -> None:
 
 
 def _drop(running: Running, name: str, events: list[str]) -> None:
-    """Put a CSV file into the landing folder that looks as if nobody writes to it any more."""
+    """Put a CSV file into the landing folder with an old modification time, so that it counts as complete."""
     file = running.home / "landing" / "events" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join(["user_id,item_id,event_type,occurred_at", *events, ""]))
@@ -157,13 +158,13 @@ def _drop(running: Running, name: str, events: list[str]) -> None:
 
 
 def _scheduled(running: Running, deployment: str) -> list[dict[str, Any]]:
-    """The runs that the scheduler itself created."""
+    """The runs that the scheduler created."""
     runs = running.call("POST", "flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})
     return [run for run in runs if run["auto_scheduled"]]
 
 
 def _count(home: Path, rows: str) -> int:
-    """Rows of a table; 0 while there is no lake yet, or one that is just being made: its file is there before its tables are."""
+    """Number of rows of a table; 0 before the lake exists or while it is being created, when its file exists before its tables."""
     lake = locate(LakeConfig(), home)
     if not Path(lake.catalog.removeprefix("sqlite:")).exists():
         return 0

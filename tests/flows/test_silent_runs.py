@@ -1,4 +1,4 @@
-"""A run whose process was killed before it could say anything gives back its place in the concurrency limit."""
+"""A run whose process was killed before its first report frees its slot in the concurrency limit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from prefect.states import Pending, Running
 from cli.up.orchestration import OWN_RUNS, SILENT_RUNS, crash_silent_runs
 
 pytestmark = pytest.mark.slow
-SHORTEST = timedelta(seconds=10)  # that Prefect takes
+SHORTEST = timedelta(seconds=10)  # the minimum that Prefect accepts
 PATIENCE_S = 60.0
 
 
 @pytest.fixture(autouse=True)
 def automation(prefect_server: str) -> Iterator[None]:
-    """The automation of an older version, which is as impatient as Prefect allows; gone after the test, for other runs of its server."""
+    """The automation of an older version with the shortest interval; deleted after the test, as other tests use the same server."""
     crash_silent_runs(SHORTEST)
     yield
     with get_client(sync_client=True) as client:
@@ -37,7 +37,7 @@ def nothing() -> None:
 
 
 def begin(client: SyncPrefectClient, deployment: UUID) -> FlowRun:
-    """A run as a worker begins it; Cancelled where the concurrency limit is reached."""
+    """Begin a run like a worker; its state is Cancelled if the concurrency limit is reached."""
     run = client.create_flow_run_from_deployment(deployment)
     client.set_flow_run_state(run.id, Pending())
     return client.read_flow_run(run.id)
@@ -55,7 +55,7 @@ def until_crashed(client: SyncPrefectClient, run: FlowRun) -> None:
 
 
 @pytest.mark.parametrize("is_under_way", [False, True])
-def test_a_run_killed_before_its_first_heartbeat_is_crashed_and_the_next_may_begin(*, is_under_way: bool) -> None:
+def test_a_run_killed_before_its_first_heartbeat_is_marked_crashed_and_the_next_may_begin(*, is_under_way: bool) -> None:
     with get_client(sync_client=True) as client:
         deployment = client.create_deployment(
             client.create_flow_from_name("silent"),
@@ -72,7 +72,7 @@ def test_a_run_killed_before_its_first_heartbeat_is_crashed_and_the_next_may_beg
         assert begin(client, deployment).state_type == StateType.PENDING
 
 
-def test_a_run_whose_heartbeat_stopped_is_crashed_and_one_of_others_that_never_beats_is_left_alone() -> None:
+def test_a_run_whose_heartbeat_stopped_is_marked_crashed_and_a_foreign_run_without_heartbeat_is_not() -> None:
     with get_client(sync_client=True) as client:
         foreign, killed = (client.create_flow_run(nothing) for _ in range(2))
         for run in (foreign, killed):
@@ -83,7 +83,7 @@ def test_a_run_whose_heartbeat_stopped_is_crashed_and_one_of_others_that_never_b
         assert state_of(client, foreign) == StateType.RUNNING
 
 
-def test_a_newer_version_replaces_the_automation_and_leaves_it_off_where_it_was_off() -> None:
+def test_a_newer_version_replaces_the_automation_and_keeps_it_disabled_if_it_was() -> None:
     crash_silent_runs()
     with get_client(sync_client=True) as client:
         (found,) = client.read_automations_by_name(SILENT_RUNS)

@@ -1,4 +1,4 @@
-"""Stages of a run: their seconds in the log, and which errors are worth another try."""
+"""Stages of a run: their seconds in the log, and which errors are retried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flows.stages import retried, stage, timed
 from models.errors import UserError
 
 
-def test_a_stage_gives_the_result_of_its_work_and_logs_its_seconds(prefect_server: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stage_returns_the_result_of_its_work_and_logs_its_seconds(prefect_server: str, caplog: pytest.LogCaptureFixture) -> None:
     @flow
     def run() -> int:
         with timed("read"):
@@ -30,7 +30,7 @@ def _add(first: int, second: int) -> int:
     return first + second
 
 
-def test_work_that_fails_for_a_reason_that_only_the_user_can_mend_is_not_tried_again(prefect_server: str) -> None:
+def test_work_is_not_retried_after_an_error_that_only_the_user_can_fix(prefect_server: str) -> None:
     tried = []
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""The Prefect server of one `minutehand minute`: as closed as that of `minutehand up`, and gone when its process is."""
+"""The Prefect server of one `minutehand minute`: as protected as the server of `minutehand up`, and ends with its process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ time.sleep(600)
 """
 
 
-def test_the_server_of_a_run_asks_for_the_secret_and_ends_when_the_run_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_of_a_run_requires_the_secret_and_ends_when_the_run_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     env = {**os.environ, **proxy}
     with subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as run:
@@ -59,14 +59,14 @@ def test_the_server_of_a_run_asks_for_the_secret_and_ends_when_the_run_is_killed
             with up_lock(home):
                 monkeypatch.setenv("PREFECT_API_URL", url.replace("127.0.0.1", "localhost"))
                 find_api(load())()
-            assert os.environ[CLIENT_VARIABLE] == read_secret(home), "that of the running up, by whichever name it is called"
+            assert os.environ[CLIENT_VARIABLE] == read_secret(home), "the secret of the running `minutehand up`, for any name of its host"
             assert read_secret(home).encode() not in Path(f"/proc/{server}/environ").read_bytes()
         finally:
             run.send_signal(signal.SIGKILL)
         up.until(lambda: not group_lives(server))
 
 
-def test_a_named_server_that_does_not_answer_is_one_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_server_that_does_not_answer_gives_one_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     with pytest.raises(UserError, match=r"no Prefect server answers at http://127.0.0.1:9/api .*; start it, or unset PREFECT_API_URL"):
         find_api(load())()

@@ -1,4 +1,4 @@
-"""Ingest, minutes, nights and readers at once: no error, no event lost or learnt twice, no torn list."""
+"""Concurrent ingest, minute runs, nights and readers: no error, no event lost or learnt twice, no inconsistent list."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begin(name: str, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=out, stderr=subprocess.STDOUT)
 
 
-def test_ingest_minutes_nights_and_readers_live_together(shop: Shop, tmp_path: Path) -> None:
+def test_ingest_minutes_nights_and_readers_run_concurrently_without_errors(shop: Shop, tmp_path: Path) -> None:
     names = ["shoppers", "minutes", "nights", "reader", "reader", "reader"]
     logs = [tmp_path / f"{n}-{name}.log" for n, name in enumerate(names)]
     running = [begin(name, log) for name, log in zip(names, logs, strict=True)]

@@ -1,4 +1,4 @@
-"""A `minutehand up` for tests, and what one can ask of it."""
+"""A `minutehand up` for tests, with calls to its servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_SERVER_SERVICES_SCHED
 
 @dataclass(frozen=True)
 class Running:
-    """A `minutehand up`, its Prefect API and its MLflow."""
+    """A running `minutehand up` with its Prefect API and its MLflow."""
 
     process: subprocess.Popen[str]
     home: Path
@@ -38,7 +38,7 @@ class Running:
     mlflow_port: int
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The API's answer; a server that is busy with its database says 503, and Prefect's own client asks again too."""
+        """The answer of the Prefect API; retries on 503, which a busy server returns, like Prefect's own client."""
         for _ in range(20):
             try:
                 return self._call(method, f"http://127.0.0.1:{self.port}/api/{path}", body)
@@ -53,7 +53,7 @@ class Running:
         return sorted(found["name"] for found in self.mlflow("experiments/search", {"max_results": 100})["experiments"])
 
     def mlflow(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """MLflow's answer to a GET, or to a POST where there is a body."""
+        """The answer of MLflow to a GET, or to a POST if there is a body."""
         url = f"http://127.0.0.1:{self.mlflow_port}/api/2.0/mlflow/{path}"
         return self._call("GET" if body is None else "POST", url, body)
 
@@ -70,7 +70,7 @@ class Running:
 
     @property
     def authorization(self) -> str:
-        """The header that carries the secret."""
+        """The authorization header with the secret."""
         return "Basic " + base64.b64encode(read_secret(self.home).encode()).decode()
 
     def children(self) -> dict[str, int]:
@@ -82,7 +82,7 @@ class Running:
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in (self.home / "logs").glob("*.log"))
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for the condition; AssertionError with the ends of the logs if it does not come."""
+        """Wait for the condition; after the timeout, AssertionError with the ends of the logs."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain\n{self.logs() if self.home.exists() else ''}"
@@ -91,16 +91,16 @@ class Running:
 
 @contextlib.contextmanager
 def running_up(folder: Path, port: int, mlflow_port: int) -> Iterator[Running]:
-    """A `minutehand up` with its home in the folder, from its last line of output until the block ends."""
-    told = folder / "up.out"
+    """A `minutehand up` with its home in the folder; the block runs after its last line of output."""
+    output = folder / "up.out"
     command = [*MINUTEHAND, "up", "--port", str(port), "--mlflow-port", str(mlflow_port)]
     env = {**os.environ, **IMPATIENT, "MINUTEHAND_HOME": str(folder / "home")}
-    with told.open("w") as out:
+    with output.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=env, text=True)
     up = Running(process, folder / "home", port, mlflow_port)
     try:
-        up.until(lambda: "Log in to Prefect" in told.read_text() or process.poll() is not None)
-        assert process.poll() is None, told.read_text()
+        up.until(lambda: "Log in to Prefect" in output.read_text() or process.poll() is not None)
+        assert process.poll() is None, output.read_text()
         yield up
     finally:
         process.terminate()
@@ -108,7 +108,7 @@ def running_up(folder: Path, port: int, mlflow_port: int) -> Iterator[Running]:
 
 
 def run_every(running: Running, deployment: str, seconds: int) -> None:
-    """Have the schedule of a deployment, such as ingest/ingest, fire so often; first in ten seconds, also where the interval is long."""
+    """Set the schedule interval of a deployment, such as ingest/ingest; the first run starts in ten seconds for any interval."""
     found = running.call("GET", f"deployments/name/{deployment}")
     (schedule,) = found["schedules"]
     interval = {"interval": seconds, "anchor_date": (datetime.now(UTC) + timedelta(seconds=10)).isoformat()}
@@ -116,7 +116,7 @@ def run_every(running: Running, deployment: str, seconds: int) -> None:
 
 
 def status(port: int, method: str, path: str, body: Any = None, **headers: str) -> int | None:
-    """The status of an answer on 127.0.0.1; None where what listens there speaks no HTTP. Headers are named with underscores."""
+    """The status of an answer on 127.0.0.1; None if the listener does not speak HTTP. Header names have underscores."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     fields = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
@@ -129,10 +129,10 @@ def status(port: int, method: str, path: str, body: Any = None, **headers: str) 
 
 
 def listeners(groups: set[int]) -> set[tuple[str, int]]:
-    """Address, as in /proc/net/tcp, and port of everything that processes of these groups listen on."""
+    """Address (as in /proc/net/tcp) and port of all listening sockets of these process groups."""
     inodes = set()
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):  # gone meanwhile
+        with contextlib.suppress(OSError):  # the process may have ended
             if os.getpgid(int(descriptor.parts[2])) in groups:
                 inodes.add(str(descriptor.readlink()))
     found = set()

@@ -1,4 +1,4 @@
-"""A model that has had its night and goes on learning, small enough to see through."""
+"""A tiny model after a night, ready for increments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def after_a_night(
     seed: int = 0,
     seen_items: str = "show",
 ) -> Checkpoint:
-    """The whole recipe of a night on some events."""
+    """A checkpoint after a full night on the given events."""
     evaluator = make_evaluator(events, EvaluationConfig(seen_items=seen_items))  # type: ignore[arg-type]
     split = TemporalSplit.by_quantile(events.time, 0.8, 0.1)
     vectors = np.zeros((events.n_items, 8), np.float32) if text is None else text
@@ -48,7 +48,7 @@ def completed(
     increment: IncrementConfig = INCREMENT,
     seed: int = 0,
 ) -> Checkpoint:
-    """What a night makes of its fit of the past: everything learnt, and ready to go on."""
+    """The checkpoint of a night from its fit of the past: refitted on all events, with online state."""
     events = evaluator.events
     sample = sample_memory(events, increment, model.max_events, seed)
     live, curve = refit(evaluator, fit, vectors, model, train, seed, sample.held_out_rows)

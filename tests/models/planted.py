@@ -1,4 +1,4 @@
-"""Tiny events whose answer one can see, and structure that a model must find."""
+"""Tiny event tables with an obvious answer, and planted structure that a model must find."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOUR = 3600
 def make_events(
     rows: Iterable[tuple[int, int, int]], *, n_items: int, kinds: Iterable[int] | None = None, weights: Iterable[float] | None = None
 ) -> Events:
-    """Events of (user, item, time); all of kind 0 and weight 1 unless said."""
+    """Events of (user, item, time); kind 0 and weight 1 by default."""
     table = np.array(list(rows), np.int64).reshape(-1, 3)
     kind = np.zeros(len(table), np.int64) if kinds is None else np.array(list(kinds), np.int64)
     weight = np.ones(len(table), np.float32) if weights is None else np.array(list(weights), np.float32)
@@ -29,7 +29,7 @@ def make_events(
 
 
 def walks(n_users: int = 60, n_steps: int = 16, n_items: int = 24, seed: int = 0) -> Events:
-    """Everyone walks round the catalogue, from anywhere, always to the next item, an hour a step: no item is popular."""
+    """Users walk round the catalogue from random starts, always to the next item, one step an hour: no item is popular."""
     rng = np.random.default_rng(seed)
     start, late = rng.integers(0, n_items, n_users), rng.integers(0, HOUR, n_users)
     user, step = np.divmod(np.arange(n_users * n_steps), n_steps)
@@ -53,7 +53,7 @@ def random_text(n_items: int, dim: int = 16, seed: int = 0) -> Floats:
 
 
 def shaken(n_items: int, config: RecommenderConfig = TINY, *, text: Floats | None = None, seed: int = 0) -> Recommender:
-    """A model none of whose parameters is at its neutral start, so that every path from input to output is open."""
+    """A model with all parameters moved from their neutral start, so that every input affects the output."""
     generator = torch.manual_seed(seed)
     rows = random_text(n_items, config.dim, seed) if text is None else text
     model = Recommender(config, torch.from_numpy(rows), 2, generator)

@@ -1,4 +1,4 @@
-"""Whatever a table of events looks like: weights stay finite, every user has a list, and no baseline is ahead of the model."""
+"""Event tables of every kind: weights stay finite, every user has a list, and no baseline beats the model."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ YEAR = 365 * DAY
 CERTAIN = 0.999
 N_RESAMPLES = 4000
 LEAST_USERS = 10
-"""Of fewer users no interval can be told by resampling them; then events are resampled."""
+"""With fewer users, resampling users gives no reliable interval; then events are resampled."""
 K = 10
 METRICS = ("ndcg_at_10_served", "ndcg_at_10")
 NIGHT = QUICK.model_copy(update={"max_epochs": 30, "patience": 6})
-"""A shop of a thousand events makes a few steps an epoch."""
+"""Small batches, so that a shop of a thousand events has a few steps per epoch."""
 
 
 def zipf(rng: np.random.Generator, n: int, size: int, power: float) -> Ints:
@@ -47,14 +47,14 @@ def zipf(rng: np.random.Generator, n: int, size: int, power: float) -> Ints:
 def drawn(
     seed: int, *, n_users: int, n_items: int, n_events: int, user_power: float = 0.0, item_power: float = 0.0, span: int = 60 * DAY
 ) -> Events:
-    """Users, items and times drawn apart from each other."""
+    """Users, items and times drawn independently."""
     rng = np.random.default_rng(seed)
     user, item = zipf(rng, n_users, n_events, user_power), zipf(rng, n_items, n_events, item_power)
     return make_events(zip(user, item, rng.integers(0, span, n_events), strict=True), n_items=n_items)
 
 
 def loyal(seed: int, *, n_users: int = 60, n_items: int = 40, n_each: int = 25) -> Events:
-    """Everyone comes back to five items of their own."""
+    """Every user returns to five personal items."""
     rng = np.random.default_rng(seed)
     own = rng.integers(0, n_items, (n_users, 5))
     rows = [(user, int(rng.choice(own[user])), int(rng.integers(0, 60 * DAY))) for user in range(n_users) for _ in range(n_each)]
@@ -62,7 +62,7 @@ def loyal(seed: int, *, n_users: int = 60, n_items: int = 40, n_each: int = 25) 
 
 
 def baskets(seed: int) -> Events:
-    """Five lines of one moment each week, of items that go together."""
+    """Five simultaneous lines each week, of items that go together."""
     rng = np.random.default_rng(seed)
     rows = []
     for user, week in np.ndindex(40, 8):
@@ -90,7 +90,7 @@ def news(seed: int) -> Events:
 
 
 def a_turn(seed: int) -> Events:
-    """What is popular turns round shortly before the test period, and stays so."""
+    """Popularity is reversed shortly before the test period, and stays so."""
     rng = np.random.default_rng(seed)
     time = np.sort(rng.integers(0, 60 * DAY, 1500))
     item = zipf(rng, 30, 1500, 1.2)
@@ -115,7 +115,7 @@ def a_robot(seed: int) -> Events:
 
 
 def all_cold(seed: int) -> Events:
-    """Nobody comes twice, and nothing is taken twice."""
+    """Every user and every item has exactly one event."""
     time = np.random.default_rng(seed).permutation(400) * HOUR
     return make_events(((n, n, int(moment)) for n, moment in enumerate(time)), n_items=400)
 
@@ -144,7 +144,7 @@ TABLES: dict[str, Callable[[int], Events]] = {
 
 @dataclass(frozen=True)
 class Past:
-    """What a night learnt from the past, and how all models ranked the held-out events."""
+    """The fit of a night on the past, and the rankings of the held-out events by all models."""
 
     task: Task
     text: Floats
@@ -162,7 +162,7 @@ def learn_past(events: Events, seed: int, text: Floats | None = None) -> Past:
 
 
 def spend_minute(night: Checkpoint, events: Events, seed: int) -> tuple[Checkpoint, Events]:
-    """A minute in which some users, one of them new, take something old or new; gives the version after it, and all events."""
+    """A minute run with events of known and new users on old and new items; gives the version after it, and all events."""
     rng = np.random.default_rng(seed)
     live = with_new_items(night, ["new"], np.zeros((1, len(night.whitening.centre)), np.float32))
     n_items, as_of = len(live.catalog), live.as_of
@@ -183,7 +183,7 @@ def spend_minute(night: Checkpoint, events: Events, seed: int) -> tuple[Checkpoi
 
 
 def demand_finite(version: Checkpoint) -> None:
-    """No number of a version is infinite or none."""
+    """All numbers of a version are finite."""
     assert all(bool(parameter.isfinite().all()) for parameter in version.live.model.parameters())
     assert version.live.item_vectors().isfinite().all()
     assert version.live.mean_vector.isfinite().all()
@@ -192,7 +192,7 @@ def demand_finite(version: Checkpoint) -> None:
 
 
 def demand_lists(version: Checkpoint, events: Events) -> None:
-    """Everyone has as many items as may be shown to them, at most K, the best first, none twice."""
+    """Every user has as many items as can be shown, at most K, best first, without duplicates."""
     lists: RankedLists = version.scorer().rank(events, events.n_users, K)
     had = np.zeros(events.n_users, np.int64)
     if version.hide_seen:
@@ -207,7 +207,7 @@ def demand_lists(version: Checkpoint, events: Events) -> None:
 
 
 def ahead(*nights: Past) -> dict[tuple[str, str], tuple[float, float]]:
-    """The baselines that are certain to be better than minutehand, by metric, with the interval of what they have more."""
+    """Baselines significantly better than minutehand, by metric, with the interval of the difference."""
     found = {}
     for name, metric in product(BASELINES, METRICS):
         more = np.concatenate([getattr(night.rankings[name], metric) - getattr(night.rankings["minutehand"], metric) for night in nights])
@@ -221,7 +221,7 @@ def ahead(*nights: Past) -> dict[tuple[str, str], tuple[float, float]]:
 
 
 def demand_sane(past: Past, seed: int) -> None:
-    """The rest of a night and a minute after it, and what holds then."""
+    """Complete the night, run a minute after it, and check the invariants."""
     events, split = past.task.evaluator.events, past.task.split
     assert split is not None
     night = completed(past.task.evaluator, past.fit, split.validation_from, past.text, train=NIGHT, seed=seed)
@@ -242,7 +242,7 @@ def test_on_a_table_of_any_kind_weights_are_finite_everyone_has_a_list_and_no_ba
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_events", [250, 1000, 3000])
-def test_where_only_popularity_says_anything_no_baseline_is_ahead(n_events: int) -> None:
+def test_no_baseline_is_ahead_if_only_popularity_is_informative(n_events: int) -> None:
     shops = (
         drawn(seed, n_users=n_events // 12, n_items=n_events // 3, n_events=n_events, user_power=0.8, item_power=1.1) for seed in range(3)
     )

@@ -1,4 +1,4 @@
-"""What no message tells: passwords, however they are written."""
+"""Messages contain no passwords, in any notation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.errors import UserError, without_secrets
 
 PRINTABLE = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
 PASSWORDS = st.text(PRINTABLE, min_size=1).map(lambda text: f"SECRET{text}TERCES")
-"""Recognisable at both ends, so that a star in place of the middle alone is seen."""
+"""Recognisable at both ends, so that a test notices if only the middle is starred."""
 
 
 def libpq(password: str) -> str:
@@ -58,7 +58,7 @@ def test_a_password_is_starred_whole(text: str, shown: str) -> None:
         "user 'x' has no password: ask for one",
     ],
 )
-def test_what_holds_no_password_stays_as_it_is(text: str) -> None:
+def test_text_without_a_password_does_not_change(text: str) -> None:
     assert without_secrets(text) == text
 
 
@@ -66,7 +66,7 @@ def test_what_holds_no_password_stays_as_it_is(text: str) -> None:
 @example("SECRET'''TERCES")
 @example("SECRET' dbname='TERCES")
 @example(r"SECRET\' \\' TERCES")
-def test_of_no_password_a_part_is_left(password: str) -> None:
+def test_no_part_of_a_password_is_left(password: str) -> None:
     conninfo = f"host=h password={libpq(password)} dbname=d"
     assert without_secrets(conninfo) == "host=h password=*** dbname=d"
     spaceless = password.replace("\\", "\\\\").replace(" ", "\\ ")

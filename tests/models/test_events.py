@@ -19,7 +19,7 @@ def users_with(counts: list[int]) -> Events:
 
 
 def covered(windows: Windows) -> list[int]:
-    """Every row that a window has as a target."""
+    """All rows that are targets of windows."""
     return sorted(np.concatenate([np.empty(0, np.int64), *map(np.arange, windows.target, windows.stop)]).tolist())
 
 
@@ -28,7 +28,7 @@ def owners(events: Events, windows: Windows) -> bool:
     return bool((events.user[windows.start] == events.user[windows.stop - 1]).all())
 
 
-def test_events_are_grouped_by_user_and_keep_their_order_within_him() -> None:
+def test_events_are_grouped_by_user_and_keep_their_order_within_each_user() -> None:
     events = make_events([(1, 5, 30), (0, 6, 10), (1, 7, 20), (0, 8, 10)], n_items=9)
     assert events.user.tolist() == [0, 0, 1, 1]
     assert events.item.tolist() == [6, 8, 7, 5]
@@ -55,7 +55,7 @@ def test_before_is_half_open_and_keeps_the_rows_of_users_and_items() -> None:
     assert past.offsets.tolist() == [0, 1, 1, 1]
 
 
-def test_a_split_by_quantile_cuts_events_of_one_instant_never_in_two() -> None:
+def test_a_split_by_quantile_never_separates_simultaneous_events() -> None:
     time = np.array([1, 2, 3, 4, 5, 6, 7, 8, 8, 8])
     split = TemporalSplit.by_quantile(time, 0.5, 0.2)
     assert ((time < split.validation_from).sum(), (time < split.test_from).sum()) == (5, 7)

@@ -1,4 +1,4 @@
-"""A night of learning: what may be known when, which blend is chosen, and nights of hardly any data."""
+"""A night: no leaks from the future, the choice of the blend, and nights with hardly any data."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def test_a_blend_is_chosen_for_lists_made_before_a_basket_too() -> None:
     known = served_vectors(fit.weights.model, served, newest)
     items = fit.weights.item_vectors()
     ranking = served.rank_blend(newest, known, items, fit.blend, items @ fit.weights.mean_vector, fit.weights.is_cold)
-    assert (ranking.rank <= 4).mean() > 0.9, "who buys the same every week is offered it, though nobody buys it twice in a basket"
+    assert (ranking.rank <= 4).mean() > 0.9, "weekly purchases are offered again, though no basket has an item twice"
 
 
-def test_an_item_that_is_yet_to_come_is_out_of_the_softmax_of_its_past() -> None:
+def test_an_item_is_not_in_the_softmax_before_its_first_event() -> None:
     events = make_events([(0, 0, 0), (0, 1, HOUR), (1, 2, 2 * HOUR), (1, 0, 2 * HOUR + 1)], n_items=4)
     offsets = training_offsets(events, Slots(0, HOUR), single_popularity(ALL_TIME), CPU)
     there = offsets.prior.isfinite()
@@ -121,7 +121,7 @@ def test_a_night_is_the_same_under_a_seed_whatever_was_drawn_before_it() -> None
     assert np.array_equal(one.blend.gate, again.blend.gate)
 
 
-def test_a_walk_is_found_that_no_popularity_can_see_and_the_refit_knows_it_too() -> None:
+def test_fit_and_refit_learn_a_walk_that_popularity_cannot_express() -> None:
     events = walks(n_users=120)
     evaluator = evaluator_of(events)
     split = TemporalSplit.by_quantile(events.time, 0.7, 0.15)
@@ -148,7 +148,7 @@ def test_a_sequence_model_that_knows_nothing_is_given_no_weight_over_a_popularit
     assert ours > 0.97 * best
 
 
-def test_the_judge_gives_a_model_that_knows_the_walk_a_higher_mark() -> None:
+def test_the_judge_gives_a_model_that_knows_the_walk_a_higher_ndcg() -> None:
     events = walks(n_users=80)
     evaluator, split, fit = night(events)
     judge = make_judge(evaluator, held_out(events, split, 1000, 0)[0], fit.prior)
@@ -183,7 +183,7 @@ TINY_NIGHTS = {
 
 @pytest.mark.parametrize("name", TINY_NIGHTS)
 @pytest.mark.parametrize("has_text", [True, False])
-def test_hardly_any_data_still_make_a_night(name: str, has_text: bool) -> None:
+def test_a_night_works_with_hardly_any_data(name: str, has_text: bool) -> None:
     events = TINY_NIGHTS[name]
     text = random_text(events.n_items, 12) if has_text else no_text(events)
     evaluator = evaluator_of(events)
@@ -202,7 +202,7 @@ SEEN_ITEMS = [("auto", True, False), ("auto", False, True), ("hide", True, True)
 
 
 @pytest.mark.parametrize(("setting", "comes_back", "hides"), SEEN_ITEMS)
-def test_seen_items_are_hidden_where_nobody_comes_back_or_where_one_says_so(setting: str, comes_back: bool, hides: bool) -> None:
+def test_seen_items_are_hidden_if_no_user_returns_or_the_setting_says_so(setting: str, comes_back: bool, hides: bool) -> None:
     events = make_events([(n % 2, n % 3 if comes_back else n, n) for n in range(30)], n_items=30)
     config = EvaluationConfig(seen_items=setting)  # type: ignore[arg-type]
     evaluator = make_evaluator(events, config)

@@ -1,4 +1,4 @@
-"""Text from outside does nothing to a terminal, a log or a page: it is shown."""
+"""Untrusted text is displayed and cannot affect a terminal, a log or a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOSTILE = "a\x1b[2J\x1b]52;c;cHduZWQ=\x07\x9b31m\x7f\r\u202eb\u200b\ud800\U000e0
 AUTOLINK = re.compile(r"(?:https?|ftp)://|www\.|mailto:|[\w.+-]+@[\w-]+", re.IGNORECASE)
 
 
-def test_control_characters_are_spelt_out() -> None:
+def test_control_characters_are_escaped() -> None:
     assert visible(HOSTILE) == r"a\x1b[2J\x1b]52;c;cHduZWQ=\x07\x9b31m\x7f\r\u202eb\u200b\ud800\U000e0041"
     assert visible("two\nlines\tand a tab") == "two\nlines\tand a tab"
     assert visible_line("two\nlines\tand a tab") == r"two\nlines\tand a tab"
@@ -29,7 +29,7 @@ def test_letters_joiners_and_emoji_stay() -> None:
 
 
 @given(st.text(st.characters()))
-def test_nothing_that_moves_hides_or_reorders_is_left(text: str) -> None:
+def test_no_character_that_moves_hides_or_reorders_text_is_left(text: str) -> None:
     shown = visible(text)
     for sign in shown:
         assert unicodedata.category(sign) not in {"Cc", "Cs", "Zl", "Zp"} or sign in KEPT
@@ -39,7 +39,7 @@ def test_nothing_that_moves_hides_or_reorders_is_left(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_json_means_the_same_and_moves_nothing(text: str) -> None:
+def test_escaped_json_is_equivalent_and_has_no_control_characters(text: str) -> None:
     shown = visible_json(json.dumps({text: [text]}, ensure_ascii=False))
     assert json.loads(shown) == {text: [text]}
     assert visible_line(shown) == shown

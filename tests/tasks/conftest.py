@@ -1,4 +1,4 @@
-"""A lake under either catalog: SQLite always, PostgreSQL where the marker is asked for and the machine has it; a registry."""
+"""Fixtures: a lake with a SQLite catalog, also with PostgreSQL if the marker is selected and the machine has it; a registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def postgres_port() -> Iterator[int]:
-    """The port of a PostgreSQL server that lives as long as the tests."""
+    """The port of a PostgreSQL server that runs for the whole test session."""
     binaries = _postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL on this machine (initdb neither on PATH nor in /usr/lib/postgresql)")
@@ -56,7 +56,7 @@ def _has_user(name: str) -> bool:
 
 
 def _as_server(*command: str | Path) -> None:
-    """Run as a user that PostgreSQL accepts: it refuses root."""
+    """Run as a user other than root, because PostgreSQL refuses root."""
     words = [str(word) for word in command]
     if os.geteuid() == 0:
         words = ["runuser", "-u", "postgres" if _has_user("postgres") else "nobody", "--", *words]
@@ -67,7 +67,7 @@ def _as_server(*command: str | Path) -> None:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def lake_config(request: pytest.FixtureRequest, tmp_path: Path) -> LakeConfig:
-    """Where the lake of one test is: a file, or a database of its own."""
+    """The address of a test's lake: a file, or a separate database."""
     if request.param == "sqlite":
         return LakeConfig()
     port = request.getfixturevalue("postgres_port")
@@ -79,7 +79,7 @@ def lake_config(request: pytest.FixtureRequest, tmp_path: Path) -> LakeConfig:
 
 @pytest.fixture
 def lake(lake_config: LakeConfig, home: Path) -> Lake:
-    """An empty lake with all its tables; one thread is faster where tables are small."""
+    """An empty lake with all its tables; one thread is faster for small tables."""
     lake = replace(locate(lake_config, home), threads=1)
     migrate(lake)
     return lake
@@ -87,7 +87,7 @@ def lake(lake_config: LakeConfig, home: Path) -> Lake:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str], str]:
-    """A function that writes a text file and gives its path."""
+    """A function that writes a text file and returns its path."""
 
     def write_file(name: str, text: str) -> str:
         path = tmp_path / name
@@ -100,13 +100,13 @@ def write(tmp_path: Path) -> Callable[[str, str], str]:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One MLflow store for all tests, which takes seconds to create; each test has a model of its own in it."""
+    """One MLflow store for all tests, because creating it takes seconds; each test has its own model in it."""
     return tmp_path_factory.mktemp("mlflow")
 
 
 @pytest.fixture
 def registry(store: Path, request: pytest.FixtureRequest) -> Registry:
-    """A registry of the test's own."""
+    """A registry for one test."""
     from tasks.registry.versions import open_registry
 
     return open_registry(f"sqlite:///{store / 'mlflow.db'}", request.node.name, store / request.node.name)
@@ -122,7 +122,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def register_one(registry: Registry, checkpoint: Path) -> Callable[[], str]:
-    """A function that registers one more version, from a night of its own."""
+    """A function that registers one more version, each from a separate night."""
     from tasks.registry.night_run import register, start_night
     from tests.tasks.fruits import EXAMPLE, ROWS
 

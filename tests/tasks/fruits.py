@@ -1,4 +1,4 @@
-"""A recommender of five fruits that learnt nothing: what tests of the registry register."""
+"""An untrained recommender of five fruits, for tests of the registry."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ROWS = [
 
 
 def save_checkpoint(folder: Path, seed: int = 7) -> Path:
-    """Save the recommender; another seed is another model."""
+    """Save the recommender; a different seed gives a different model."""
     config = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=4)
     text = np.eye(len(ITEMS), 8, dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""Who may read a home: its owner alone, unless a setting says the group."""
+"""Permissions of a home: only the owner can read it, unless a setting admits the group."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.access import as_if_written, keep, open_to_others
 
 @pytest.fixture(autouse=True)
 def mask() -> Iterator[None]:
-    """The mask of most machines, put back afterwards."""
+    """The usual umask, restored after the test."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -31,7 +31,7 @@ def test_after_the_settings_are_read_a_process_writes_for_its_owner_alone(home: 
     assert [mode(path) for path in (home, home / "lake", home / "lake" / "file")] == ["700", "700", "600"]
 
 
-def test_an_existing_home_is_closed_to_others_with_what_lies_at_its_top(home: Path) -> None:
+def test_an_existing_home_and_its_top_level_entries_are_closed_to_others(home: Path) -> None:
     (home / "lake").mkdir(parents=True)
     (home / "up.json").write_text("{}")
     (home / "up.json").chmod(0o664)
@@ -47,7 +47,7 @@ def test_a_secret_that_others_could_read_is_not_closed_so_that_it_is_still_refus
     assert [mode(path) for path in (home, home / "secret")] == ["700", "644"]
 
 
-def test_a_folder_with_other_things_in_it_stays_open_and_only_what_is_ours_is_closed(home: Path, tmp_path: Path) -> None:
+def test_a_folder_with_foreign_files_stays_open_and_only_our_own_files_are_closed(home: Path, tmp_path: Path) -> None:
     (home / "lake").mkdir(parents=True)
     (home / "website").mkdir()
     (tmp_path / "far").mkdir()
@@ -63,7 +63,7 @@ def test_a_folder_for_everybody_such_as_tmp_stays_as_it_is(home: Path) -> None:
     assert mode(home) == "1777"
 
 
-def test_a_home_that_is_a_file_or_not_there_is_nothing_to_close(home: Path) -> None:
+def test_nothing_is_closed_if_the_home_is_a_file_or_missing(home: Path) -> None:
     keep(home, "owner")
     assert not home.exists()
     home.write_text("")
@@ -84,7 +84,7 @@ def test_a_group_that_was_let_in_on_purpose_stays_in(home: Path, monkeypatch: py
     assert mode(home / "lake" / "file") == "660"
 
 
-def test_copies_get_the_permissions_of_files_that_are_written(tmp_path: Path) -> None:
+def test_copies_get_the_same_permissions_as_new_files(tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "run.sh").write_text("")
     (tmp_path / "code" / "run.sh").chmod(0o755)

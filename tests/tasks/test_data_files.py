@@ -1,4 +1,4 @@
-"""A file of the lake that is gone, cut or altered is named, with the rows that it held and what to do."""
+"""A missing, truncated or altered file of the lake is reported with its rows and a remedy."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_every_file_of_a_sound_lake_is_checked_and_read(lake: Lake, file: Path) 
 def test_a_damaged_file_is_named_with_its_table_and_its_rows(lake: Lake, file: Path, damage: Callable[[Path], None], what: str) -> None:
     damage(file)
     (found,) = examine(lake, 60).damages
-    assert found.told.startswith(f"100 rows of raw.rejected cannot be read: {file}: ")
+    assert found.message.startswith(f"100 rows of raw.rejected cannot be read: {file}: ")
     assert re.search(what, found.what)
 
 
 @pytest.mark.parametrize(("damage", "what"), DAMAGES)
-def test_what_meets_a_damaged_file_says_so_in_one_line(lake: Lake, file: Path, damage: Callable[[Path], None], what: str) -> None:
+def test_every_use_of_a_damaged_file_reports_it_in_one_line(lake: Lake, file: Path, damage: Callable[[Path], None], what: str) -> None:
     damage(file)
 
     def read() -> None:
@@ -78,22 +78,22 @@ def test_what_meets_a_damaged_file_says_so_in_one_line(lake: Lake, file: Path, d
             con.execute("update raw.rejected set reason = upper(reason)")
 
     for use in (read, write, lambda: query(lake, READ)):
-        with pytest.raises(LastingError, match=r"^100 rows of raw\.rejected cannot be read: .*; restore that file from a backup") as told:
+        with pytest.raises(LastingError, match=r"^100 rows of raw\.rejected cannot be read: .*; restore that file from a backup") as raised:
             use()
-        assert "\n" not in str(told.value)
-        assert REMEDY in str(told.value)
+        assert "\n" not in str(raised.value)
+        assert REMEDY in str(raised.value)
 
 
-def test_an_error_that_is_not_the_lakes_stays_what_it_is(lake: Lake, file: Path, tmp_path: Path) -> None:
+def test_an_error_without_damage_is_not_reported_as_damage(lake: Lake, file: Path, tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(duckdb.ConversionException), reading(lake) as con:
         con.execute("select 'x'::integer").fetchall()
-    with pytest.raises(UserError, match="no_such_table") as told:
+    with pytest.raises(UserError, match="no_such_table") as raised:
         query(lake, "from raw.no_such_table")
-    assert not isinstance(told.value, LakeError)
+    assert not isinstance(raised.value, LakeError)
 
 
-def test_a_check_ends_when_its_time_is_over_and_says_how_far_it_came(lake: Lake, file: Path) -> None:
+def test_a_check_stops_at_its_time_limit_and_counts_what_it_checked(lake: Lake, file: Path) -> None:
     started = time.monotonic()
     done = examine(lake, 0)
     assert (done.n_files, done.n_checked, done.n_read, done.damages) == (1, 0, 0, ())

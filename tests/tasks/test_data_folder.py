@@ -1,4 +1,4 @@
-"""A data folder has one catalog: no other writes there, and no sweep takes what another wrote."""
+"""A data folder has one catalog: no other catalog writes there, and upkeep deletes no file of another catalog."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATER = datetime.now(UTC) + timedelta(days=2)
 
 
 def fill(lake: Lake, reason: str = "test") -> None:
-    """A file of its own: too many rows for the catalog."""
+    """Enough rows for a Parquet file; the catalog would keep fewer rows inline."""
     with writing(lake) as con:
         con.execute(FILL, {"reason": reason})
 
@@ -60,7 +60,7 @@ def test_a_new_catalog_over_the_files_of_a_lost_one_is_refused_by_every_writer_a
     assert not Path(lake.catalog_file).exists()
 
 
-def test_a_new_catalog_is_refused_over_files_from_before_there_were_marks(home: Path) -> None:
+def test_a_new_catalog_is_refused_over_files_without_a_mark(home: Path) -> None:
     lake = filled_home(home)
     forget_catalog(home)
     (lake.folder / NAME).unlink()
@@ -114,7 +114,7 @@ def test_a_second_home_on_the_data_folder_of_the_first_is_refused(tmp_path: Path
     assert count(first) == 100
 
 
-def test_a_home_that_shared_the_folder_from_before_there_were_marks_is_refused_once_the_other_has_written(tmp_path: Path) -> None:
+def test_a_home_that_shares_an_unmarked_folder_is_refused_once_the_other_has_written(tmp_path: Path) -> None:
     first = filled_home(tmp_path / "first", tmp_path / "data")
     (tmp_path / "data" / NAME).rename(tmp_path / "aside")
     second = filled_home(tmp_path / "second", tmp_path / "elsewhere")
@@ -141,7 +141,7 @@ def test_a_copy_of_a_catalog_on_the_same_data_folder_is_refused_while_the_origin
     assert count(second) == 200
 
 
-def test_a_lake_from_before_there_were_marks_gets_one_at_the_next_write_and_keeps_files_of_unknown_origin(home: Path) -> None:
+def test_a_lake_without_a_mark_gets_one_at_the_next_write_and_keeps_files_of_unknown_origin(home: Path) -> None:
     lake = filled_home(home)
     (lake.folder / NAME).unlink()
     orphan = lake.folder / "raw" / "rejected" / "ducklake-019a0000-0000-7000-8000-000000000000.parquet"
@@ -161,10 +161,10 @@ def test_a_mark_that_was_cut_off_is_written_again(home: Path) -> None:
     (lake.folder / NAME).write_text('{"catalog": "')
     assert read_mark(lake.folder) is None
     fill(lake)
-    mended = read_mark(lake.folder)
+    repaired = read_mark(lake.folder)
     assert whole is not None
-    assert mended is not None
-    assert mended.catalog == whole.catalog
+    assert repaired is not None
+    assert repaired.catalog == whole.catalog
 
 
 def test_a_moved_home_is_read_and_written_to_where_it_is_now(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_copy_of_a_home_writes_to_its_own_folder_only(tmp_path: Path) -> None:
     assert (count(first), count(open_home(tmp_path / "new"))) == (100, 200)
 
 
-def test_a_home_that_was_moved_before_there_were_marks_is_known_by_its_files(tmp_path: Path) -> None:
+def test_a_moved_home_without_a_mark_is_recognised_by_its_files(tmp_path: Path) -> None:
     lake = filled_home(tmp_path / "old")
     (lake.folder / NAME).unlink()
     (tmp_path / "old").rename(tmp_path / "new")

@@ -71,10 +71,10 @@ def test_texts_that_the_encoder_does_not_know_are_encoded_with_a_warning(
     config = EncoderConfig(name=str(save_tiny_bert(tmp_path / "tiny-en")))
     with caplog.at_level(logging.WARNING, "minutehand.encoding"):
         assert encode_changed_items(lake, config).n_encoded == 1
-        told = list(caplog.messages)
-        assert ["in Cyrillic letters" in each for each in set(told)] == [True]
+        warnings = list(caplog.messages)
+        assert ["in Cyrillic letters" in each for each in set(warnings)] == [True]
         encode_changed_items(lake, config)
-    assert caplog.messages == told, "nothing new, nothing to say"
+    assert caplog.messages == warnings, "no new texts, no new warning"
 
 
 def test_the_text_puts_the_long_description_last(lake: Lake) -> None:
@@ -106,7 +106,7 @@ def test_only_a_changed_text_is_encoded_again_and_its_old_vector_is_gone(lake: L
     assert dict(after)["b"] != before["b"]
 
 
-def test_the_vector_of_a_text_that_is_gone_goes_too(lake: Lake, config: EncoderConfig) -> None:
+def test_the_vector_of_a_removed_text_is_deleted(lake: Lake, config: EncoderConfig) -> None:
     put(lake, ITEMS)
     encode_changed_items(lake, config)
     retitle(lake, "b", None)
@@ -124,7 +124,7 @@ def test_a_killed_run_keeps_its_chunks_and_the_next_goes_on_from_there(lake: Lak
     assert len(stored(lake)) == 5
 
 
-def test_what_is_read_back_is_what_the_encoder_gave(lake: Lake, config: EncoderConfig) -> None:
+def test_vectors_are_read_back_as_the_encoder_returned_them(lake: Lake, config: EncoderConfig) -> None:
     put(lake, ITEMS)
     key = encode_changed_items(lake, config).encoder
     with reading(lake) as con:
@@ -164,7 +164,7 @@ def test_the_counts_are_logged(lake: Lake, config: EncoderConfig, caplog: pytest
     assert "0 unchanged, 2 without text" in caplog.text
 
 
-def test_where_time_is_short_a_chunk_is_encoded_and_the_rest_is_told(lake: Lake, config: EncoderConfig) -> None:
+def test_with_little_time_one_chunk_is_encoded_and_the_rest_is_counted(lake: Lake, config: EncoderConfig) -> None:
     put(lake, [(f"i{n}", f"tent number {n}", None, None, None) for n in range(5)])
     summary = encode_changed_items(lake, config, progress=False, chunk_items=2, within_s=0.0)
     assert (summary.n_encoded, summary.n_left_out) == (2, 3)

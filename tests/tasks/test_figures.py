@@ -1,4 +1,4 @@
-"""What the figures show, and that they can be drawn from whatever a night had to say."""
+"""Contents of the figures, also for nights with missing values."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_every_model_has_one_bar_a_segment_with_its_interval_and_missing_values_
     assert [[y for _, y in points(line)] for line in axes.lines] == [[0.1, 0.14]]
 
 
-def test_where_served_lists_were_measured_the_bars_are_theirs() -> None:
+def test_the_bars_show_served_lists_if_these_were_measured() -> None:
     rows = [MetricRow("minutehand", "all", metric, value, 9) for metric, value in (("ndcg_at_10_served", 0.12), ("ndcg_at_10", 0.22))]
     (axes,) = segment_bars(rows).axes
     assert [round(bar.get_height(), 2) for bar in axes.patches if isinstance(bar, Rectangle)] == [0.12]
-    assert axes.get_title(loc="left").endswith("by lists as they are served")
+    assert axes.get_title(loc="left").endswith("from lists as served")
 
 
-def test_nothing_held_out_is_said_in_the_figure() -> None:
+def test_the_figure_says_if_nothing_was_held_out() -> None:
     figure = segment_bars([])
     assert [text.get_text() for text in figure.axes[0].texts] == ["nothing was held out"]
     assert png(figure)

@@ -1,9 +1,10 @@
-"""The lake under both catalogs: who sees what, when."""
+"""The lake with both catalogs: transactions, snapshots, locks and errors."""
 
 from __future__ import annotations
 
 import errno
 import multiprocessing
+import re
 import sqlite3
 import subprocess
 import sys
@@ -57,6 +58,29 @@ def test_migrating_twice_applies_nothing_and_leaves_no_snapshot(lake_config: Lak
     assert applied == [file.stem for file in sorted((SQL / "schema").glob("*.sql"))]
     assert migrate(lake) == []
     assert snapshot_of(lake) == before
+
+
+def test_an_old_lake_gets_the_comments_of_a_new_one(lake: Lake) -> None:
+    fresh = comments(lake)
+    with writing(lake) as con:
+        script = (SQL / "schema" / "024_comments.sql").read_text(encoding="utf-8")
+        for target in re.findall(r"^comment on (\w+ \S+) is", script, re.MULTILINE):
+            con.execute(f"comment on {target} is 'old words'")
+        con.execute("delete from ops.migrations where name = '024_comments'")
+    assert comments(lake) != fresh
+    assert migrate(lake) == ["024_comments"]
+    assert comments(lake) == fresh
+
+
+def comments(lake: Lake) -> dict[str, str]:
+    """The comment of every table, view and column."""
+    with reading(lake) as con:
+        rows = con.execute(
+            "select concat_ws('.', schema_name, table_name), comment from duckdb_tables() where database_name = 'lake' union all "
+            "select concat_ws('.', schema_name, view_name), comment from duckdb_views() where database_name = 'lake' union all "
+            "select concat_ws('.', schema_name, table_name, column_name), comment from duckdb_columns() where database_name = 'lake'"
+        )
+        return dict(rows.fetchall())
 
 
 def test_every_table_and_column_explains_itself(lake: Lake) -> None:
@@ -138,7 +162,7 @@ def test_writers_at_once_all_succeed(lake: Lake) -> None:
     assert sources(lake) == names
 
 
-def test_a_writer_that_waits_too_long_says_for_whom(lake: Lake) -> None:
+def test_a_writer_that_waits_too_long_names_the_lock(lake: Lake) -> None:
     impatient = Lake(lake.catalog, lake.data_path, lake.lock_path, lake.busy_timeout_ms, lock_timeout_s=1)
 
     def wait() -> None:
@@ -149,7 +173,7 @@ def test_a_writer_that_waits_too_long_says_for_whom(lake: Lake) -> None:
         wait()
 
 
-def test_a_catalog_whose_creation_was_killed_is_created_anew(home: Path) -> None:
+def test_a_catalog_whose_creation_was_killed_is_created_again(home: Path) -> None:
     lake = locate(LakeConfig(), home)
     Path(lake.catalog.removeprefix("sqlite:")).touch()
     assert migrate(lake)
@@ -162,7 +186,7 @@ def test_reading_before_there_is_a_lake_says_what_to_do(home: Path) -> None:
         connect(locate(LakeConfig(), home), read_only=True)
 
 
-def test_a_full_disk_is_told_as_one() -> None:
+def test_a_full_disk_is_reported_as_such() -> None:
     def fail(error: Exception) -> None:
         with explained():
             raise error
@@ -200,10 +224,10 @@ def test_a_full_disk_is_told_as_one() -> None:
         ),
     ],
 )
-def test_what_the_user_can_mend_is_told_with_its_remedy(error: Exception, message: str) -> None:
-    with pytest.raises(LakeError, match=message) as told, explained():
+def test_an_error_that_the_user_can_fix_is_reported_with_its_remedy(error: Exception, message: str) -> None:
+    with pytest.raises(LakeError, match=message) as raised, explained():
         raise error
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def garbage(file: Path) -> None:
@@ -220,7 +244,7 @@ def a_folder(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [garbage, half, a_folder])
-def test_a_damaged_catalog_is_told_in_one_line_and_waits_for_no_second_try(home: Path, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_catalog_is_reported_in_one_line_and_not_retried(home: Path, damage: Callable[[Path], None]) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)
     catalog = Path(lake.catalog.removeprefix("sqlite:"))
@@ -228,12 +252,12 @@ def test_a_damaged_catalog_is_told_in_one_line_and_waits_for_no_second_try(home:
         con.execute("pragma wal_checkpoint(truncate)")
     damage(catalog)
     for use in (lambda: sources(lake), lambda: add(lake, "a"), lambda: migrate(lake)):
-        with pytest.raises(LastingError, match=r"^the catalog at .*catalog\.sqlite is damaged \(.*\); restore it from a backup") as told:
+        with pytest.raises(LastingError, match=r"^the catalog at .*catalog\.sqlite is damaged \(.*\); restore it from a backup") as raised:
             use()
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(raised.value)
 
 
-def test_a_home_in_a_file_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_home_below_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "lake").write_text("")
     with pytest.raises(
@@ -242,11 +266,11 @@ def test_a_home_in_a_file_is_told_in_one_line(tmp_path: Path) -> None:
         locate(LakeConfig(), tmp_path / "home")
 
 
-def test_a_catalog_that_does_not_answer_is_told_without_its_password(home: Path) -> None:
+def test_a_catalog_that_does_not_answer_is_reported_without_its_password(home: Path) -> None:
     catalog = "postgres:host=127.0.0.1 port=1 dbname=lake user=me password=hunter2"
-    with pytest.raises(LakeError, match=r"password=\*\*\*") as told, reading(locate(LakeConfig(catalog=catalog), home)):
+    with pytest.raises(LakeError, match=r"password=\*\*\*") as raised, reading(locate(LakeConfig(catalog=catalog), home)):
         pass
-    assert "hunter2" not in "".join(traceback.format_exception(told.value))
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_statements_are_found_by_name() -> None:

@@ -1,4 +1,4 @@
-"""The turn of a night: one at a time in a home, and temporary files that do not pile up."""
+"""Locks of a home: one night and one publisher at a time, and temporary files that do not accumulate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ with take(Path(sys.argv[1])):
 """
 
 
-def test_the_second_is_told_who_has_the_turn_and_gets_it_afterwards(home: Path) -> None:
+def test_a_second_night_learns_who_holds_the_lock_and_gets_it_afterwards(home: Path) -> None:
     with take(home), pytest.raises(BusyError, match=rf"under way in .*home \(process {os.getpid()}, since 20"), take(home):
         pass
     with take(home):
@@ -37,7 +37,7 @@ def test_two_homes_do_not_wait_for_each_other(tmp_path: Path) -> None:
         pass
 
 
-def test_temporary_files_of_the_block_go_with_it_even_after_an_error(home: Path) -> None:
+def test_temporary_files_are_deleted_at_the_end_of_the_block_even_after_an_error(home: Path) -> None:
     elsewhere = tempfile.gettempdir()
     made: list[Path] = []
     with pytest.raises(FileNotFoundError), take(home):  # noqa: PT012
@@ -48,7 +48,7 @@ def test_temporary_files_of_the_block_go_with_it_even_after_an_error(home: Path)
     assert tempfile.gettempdir() == elsewhere
 
 
-def test_a_killed_process_leaves_the_turn_free_and_its_files_are_swept_away(home: Path) -> None:
+def test_a_killed_process_releases_the_lock_and_its_files_are_deleted(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", HOLDER, str(home)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert len(list((home / "nightly" / "tmp").iterdir())) == 1
@@ -57,7 +57,7 @@ def test_a_killed_process_leaves_the_turn_free_and_its_files_are_swept_away(home
     assert list((home / "nightly").iterdir()) == [home / "nightly" / "lock"]
 
 
-def test_a_second_publisher_is_told_who_has_the_turn_or_waits_for_it(home: Path) -> None:
+def test_a_second_publisher_learns_who_holds_the_lock_or_waits_for_it(home: Path) -> None:
     with publishing_turn(home), pytest.raises(BusyError, match=rf"published in .*home \(process {os.getpid()}, since 20"):  # noqa: SIM117
         with publishing_turn(home, wait_s=0.1):
             pass
@@ -65,7 +65,7 @@ def test_a_second_publisher_is_told_who_has_the_turn_or_waits_for_it(home: Path)
         pass
 
 
-def test_the_turn_after_one_that_broke_off_is_told_so(home: Path) -> None:
+def test_the_holder_after_an_error_is_not_clean(home: Path) -> None:
     with publishing_turn(home) as first:
         assert first.is_clean
     with pytest.raises(ZeroDivisionError), publishing_turn(home):
@@ -76,7 +76,7 @@ def test_the_turn_after_one_that_broke_off_is_told_so(home: Path) -> None:
         assert third.is_clean
 
 
-def test_the_turn_after_a_killed_publisher_is_told_so_and_finds_no_files(home: Path) -> None:
+def test_the_holder_after_a_killed_publisher_is_not_clean_and_finds_no_files(home: Path) -> None:
     holder = HOLDER.replace("import take", "import publishing_turn").replace("with take", "with publishing_turn")
     done = subprocess.run([sys.executable, "-c", holder, str(home)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""What several statements share stands in sql/macros, once, and every connection of the lake knows it."""
+"""Shared SQL expressions exist once, in sql/macros, and every connection of the lake has them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _called(macro: str, text: str) -> bool:
     return re.search(rf"\b{macro}\(", text) is not None
 
 
-def test_every_shared_macro_is_held_to_one_place() -> None:
+def test_every_shared_macro_has_a_test_that_it_exists_once() -> None:
     assert sorted(SHARED) == sorted(file.stem for file in (SQL / "macros").glob("*.sql"))
 
 

@@ -1,4 +1,4 @@
-"""What a process says about itself, whatever the machine is like."""
+"""Versions and memory of a process, on any machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def commit(folder: Path) -> None:
 
 
 def put_git(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `git` of the test's own, first on the path."""
+    """A fake `git`, first on the path."""
     folder.mkdir()
     git = folder / "git"
     git.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -45,7 +45,7 @@ def test_outside_a_repository_and_without_its_folder_there_is_no_revision(tmp_pa
     assert process.git_revision(tmp_path) is None, "a damaged checkout"
 
 
-def test_installed_within_the_repository_of_another_project_its_commit_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_the_commit_of_an_enclosing_repository_of_another_project_is_ignored(tmp_path: Path) -> None:
     commit(tmp_path)
     installed = tmp_path / "lib" / "site-packages"
     installed.mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_installed_within_the_repository_of_another_project_its_commit_is_not_ta
     ],
     ids=["slow", "slow child", "dubious ownership", "odd output", "more output", "no text", "killed", "silent"],
 )
-def test_whatever_goes_wrong_with_git_gives_no_revision_and_no_error(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_git_gives_no_revision_and_no_error(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_git(tmp_path / "bin", script, monkeypatch)
     monkeypatch.setattr(process, "GIT_TIMEOUT_S", 0.5)
     (tmp_path / ".git").touch()

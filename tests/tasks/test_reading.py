@@ -1,4 +1,4 @@
-"""What people are told: their lists, whose list it is otherwise, what comes next, how old and how good."""
+"""Answers for people: lists and their fallback, similar items, the status, and read-only SQL."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_unknown_user_who_resembles_a_known_one_is_asked_whether_that_one_was
     assert note("u42") is None
 
 
-def test_neighbours_are_the_nearest_first_and_an_unknown_item_meets_those_that_may_be_meant(lake: Lake) -> None:
+def test_the_nearest_neighbours_come_first_and_an_unknown_item_gets_proposals(lake: Lake) -> None:
     for item, title in (("a", "The Heat"), ("heat-2", None), ("new", "Newcomer")):
         add_item(lake, item, title)
     put(lake, ranked({"u": [0]}))
@@ -90,15 +90,15 @@ def test_status_names_the_live_model_and_compares_it_with_the_best_baseline_of_i
         lake, [MetricRow("minutehand", "all", "ndcg_at_10", 0.01, 9), MetricRow("most_popular", "all", "ndcg_at_10", 0.9, 9)], later
     )
     put(lake, ranked({"u": [1]}))
-    told = {row["what"]: row["value"] for row in status(lake)}
-    assert (told["events"], told["users"], told["items"], told["live model"], told["users with a list"]) == (1, 1, 0, "version 1", 1)
-    assert live.data_snapshot < told["lists of snapshot"] < told["snapshot"]
-    assert (told["hold-out NDCG@10"], told["best baseline"]) == ("0.2000, the event before known", "recent_popular 0.1500")
-    assert "hold-out NDCG@10 served" not in told, "a night of before, which did not measure it"
-    assert told["published"].endswith("ago")
+    found = {row["what"]: row["value"] for row in status(lake)}
+    assert (found["events"], found["users"], found["items"], found["live model"], found["users with a list"]) == (1, 1, 0, "version 1", 1)
+    assert live.data_snapshot < found["snapshot of the lists"] < found["snapshot"]
+    assert (found["hold-out NDCG@10"], found["best baseline"]) == ("0.2000, with the previous event known", "recent_popular 0.1500")
+    assert "hold-out NDCG@10 served" not in found, "an older night did not measure it"
+    assert found["published"].endswith("ago")
 
 
-def test_status_says_first_how_good_lists_are_as_users_get_them(lake: Lake) -> None:
+def test_status_shows_the_quality_of_served_lists_first(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     served = {"minutehand": 0.125, "recent_popular": 0.06, "item_knn": 0.1}
     rows = [MetricRow(model, "all", "ndcg_at_10_served", value, 9) for model, value in served.items()]
@@ -106,17 +106,17 @@ def test_status_says_first_how_good_lists_are_as_users_get_them(lake: Lake) -> N
     rows += [MetricRow("minutehand", "all", "ndcg_at_10_served_lift", 0.025, 9, 0.01, 0.04)]
     write_offline_metrics(lake, rows, provenance(lake, "1"))
     put(lake, ranked({"u": [1]}))
-    told = [(row["what"], row["value"]) for row in status(lake)]
-    place = [what for what, _ in told].index("hold-out NDCG@10 served")
-    assert told[place : place + 4] == [
-        ("hold-out NDCG@10 served", "0.1250, by lists a minute old"),
+    found = [(row["what"], row["value"]) for row in status(lake)]
+    place = [what for what, _ in found].index("hold-out NDCG@10 served")
+    assert found[place : place + 4] == [
+        ("hold-out NDCG@10 served", "0.1250, from lists one minute old"),
         ("best baseline", "item_knn 0.1000"),
-        ("gain on it", "+0.0250 (95 %: +0.0100 to +0.0400)"),
-        ("hold-out NDCG@10", "0.2200, the event before known"),
+        ("gain over it", "+0.0250 (95 %: +0.0100 to +0.0400)"),
+        ("hold-out NDCG@10", "0.2200, with the previous event known"),
     ]
 
 
-def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: Lake) -> None:
+def test_status_counts_unprocessed_events_and_shows_the_delay_of_the_last_hour(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1], "v": [1]}))
     add_events(lake, ("u", "b", "view", 2), ("u", None, "search", 3))
@@ -127,19 +127,19 @@ def test_status_tells_what_waits_and_how_fresh_the_lists_of_the_hour_are(lake: L
         con.execute(
             "update ops.freshness set received_at = generated_at - interval 42 second, occurred_at = generated_at - interval 99 second"
         )
-    told = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 5))}
-    assert (told["live model"], told["users with a list"]) == ("version 2", 2)
-    assert told["published up to snapshot"] == f"{first}, 2 events wait"
-    assert told["learnt up to snapshot"].endswith(", 3 events wait")
-    assert told["lists follow what arrived"] == "p50 42 s, p95 42 s, max 42 s (1 user in the last hour)"
-    assert told["lists follow what happened"] == "p50 99 s, p95 99 s, max 99 s (1 user in the last hour)"
-    assert not [row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6)) if "follow" in row["what"]]
-    told = {row["what"]: row["value"] for row in status(lake, ignored_types=["return", "view"])}
-    assert told["learnt up to snapshot"].endswith(", 0 events wait")
+    found = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 5))}
+    assert (found["live model"], found["users with a list"]) == ("version 2", 2)
+    assert found["published up to snapshot"] == f"{first}, 2 events are not yet in the lists"
+    assert found["learnt up to snapshot"].endswith(", 3 events are not yet in the live model")
+    assert found["list delay after arrival"] == "p50 42 s, p95 42 s, max 42 s (1 user in the last hour)"
+    assert found["list delay after event"] == "p50 99 s, p95 99 s, max 99 s (1 user in the last hour)"
+    assert not [row["what"] for row in status(lake, now=datetime(2026, 1, 2, 6)) if "delay" in row["what"]]
+    found = {row["what"]: row["value"] for row in status(lake, ignored_types=["return", "view"])}
+    assert found["learnt up to snapshot"].endswith(", all events are in the live model")
 
 
 def test_a_file_of_old_events_looks_neither_stale_nor_fresh(lake: Lake) -> None:
-    """What it holds happened long ago and arrived just now: the lists follow its arrival, and nothing live happened."""
+    """The events of the file happened long ago and arrived just now: the delay counts from the arrival, and no event is live."""
     shop.put(lake, [("u", "a", 1)])
     put(lake, ranked({"u": [1]}))
     with writing(lake) as con:
@@ -150,35 +150,35 @@ def test_a_file_of_old_events_looks_neither_stale_nor_fresh(lake: Lake) -> None:
             "('ahead', 'w', '2026-01-02 05:00:00')) as file (event_id, user_id, occurred_at)"
         )
     minute(lake)  # at 04:05:06
-    told = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 4, 6))}
-    assert told["newest event happened"] == told["newest event arrived"] == "2026-01-02 04:04:00 UTC, 2 minutes ago"
-    assert told["lists follow what arrived"] == "p50 66 s, p95 66 s, max 66 s (3 users in the last hour)"
-    assert told["lists follow what happened"] == "p50 96 s, p95 123 s, max 126 s (2 users in the last hour)"
+    found = {row["what"]: row["value"] for row in status(lake, now=datetime(2026, 1, 2, 4, 6))}
+    assert found["newest event happened"] == found["newest event arrived"] == "2026-01-02 04:04:00 UTC, 2 minutes ago"
+    assert found["list delay after arrival"] == "p50 66 s, p95 66 s, max 66 s (3 users in the last hour)"
+    assert found["list delay after event"] == "p50 96 s, p95 123 s, max 126 s (2 users in the last hour)"
 
 
 def test_the_newest_event_of_an_old_file_happened_long_ago_and_arrived_now(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
-    told = {row["what"]: row["value"] for row in status(lake)}
-    assert told["newest event happened"].startswith("1970-01-01 00:00:01 UTC, ")
-    assert told["newest event arrived"].endswith((" seconds ago", " second ago"))
+    found = {row["what"]: row["value"] for row in status(lake)}
+    assert found["newest event happened"].startswith("1970-01-01 00:00:01 UTC, ")
+    assert found["newest event arrived"].endswith((" seconds ago", " second ago"))
 
 
-def test_status_says_whether_items_that_users_had_are_hidden_and_why(lake: Lake) -> None:
-    def told(decision: SeenItems | None) -> str | None:
+def test_status_says_whether_seen_items_are_hidden_and_why(lake: Lake) -> None:
+    def shown(decision: SeenItems | None) -> str | None:
         put(lake, ranked({"u": [1]}), seen_items=decision)
-        return {row["what"]: row["value"] for row in status(lake)}.get("items users had")
+        return {row["what"]: row["value"] for row in status(lake)}.get("seen items")
 
     add_events(lake, ("u", "a", "view", 1))
     auto = "of the training events are repeats, and auto shows them from 5% on"
-    assert told(SeenItems(True, "auto", 0.0123)) == f"hidden: 1.23% {auto}"
-    assert told(SeenItems(False, "auto", 0.05)) == f"shown again: 5.00% {auto}"
-    by_hand = "hidden: MINUTEHAND_EVALUATION__SEEN_ITEMS was hide; 20.00% of the training events are repeats"
-    assert told(SeenItems(True, "hide", 0.2)) == by_hand
-    assert told(SeenItems(False)) == "shown again"  # by a version of before the share was kept
-    assert told(None) is None
+    assert shown(SeenItems(True, "auto", 0.0123)) == f"hidden: 1.23% {auto}"
+    assert shown(SeenItems(False, "auto", 0.05)) == f"shown again: 5.00% {auto}"
+    by_setting = "hidden: MINUTEHAND_EVALUATION__SEEN_ITEMS was hide; 20.00% of the training events are repeats"
+    assert shown(SeenItems(True, "hide", 0.2)) == by_setting
+    assert shown(SeenItems(False)) == "shown again"  # published by a version that did not record the share yet
+    assert shown(None) is None
 
 
-def test_a_lake_of_before_a_column_says_what_adds_it(lake: Lake) -> None:
+def test_a_lake_without_a_newer_column_says_what_adds_it(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}))
     with writing(lake) as con:
         con.execute("alter table recs.publications drop column champion")
@@ -186,14 +186,14 @@ def test_a_lake_of_before_a_column_says_what_adds_it(lake: Lake) -> None:
         status(lake)
 
 
-def test_status_says_so_where_the_lake_has_let_go_of_what_waits(lake: Lake) -> None:
+def test_status_says_if_upkeep_has_deleted_the_snapshots_of_unprocessed_events(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "a", "view", 1))
     add_events(lake, ("u", "b", "view", 2))
-    with writing(lake) as con:  # our own upkeep spares what waits
+    with writing(lake) as con:  # minutehand's own upkeep keeps these snapshots
         con.execute("call ducklake_expire_snapshots('lake', older_than => now() + interval 1 hour)")
-    told = {row["what"]: row["value"] for row in status(lake)}
-    assert "minutehand nightly learns everything anew" in told["learnt up to snapshot"]
+    found = {row["what"]: row["value"] for row in status(lake)}
+    assert "minutehand nightly trains a new model on all events" in found["learnt up to snapshot"]
 
 
 def hour(time: str, users: int, arrived: Sequence[float], live_users: int, happened: Sequence[float | None]) -> dict[str, object]:
@@ -202,7 +202,7 @@ def hour(time: str, users: int, arrived: Sequence[float], live_users: int, happe
     return {"hour": f"2026-01-02 {time}", "users": users, "live_users": live_users, **waits}
 
 
-def test_freshness_by_hour_has_the_last_hours_the_newest_first(lake: Lake) -> None:
+def test_freshness_by_hour_has_the_last_hours_newest_first(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}))
     waits = [("2026-01-02 02:59:00", 30), ("2026-01-02 04:10:00", 10), ("2026-01-02 04:20:00", 20.25), ("2026-01-02 05:00:00", 61)]
     with writing(lake) as con:
@@ -271,7 +271,7 @@ def test_an_export_overwrites_only_by_force_and_leaves_nothing_half_written(lake
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["link.csv", "mail.csv"]
 
 
-def test_an_export_that_cannot_be_says_why(lake: Lake, tmp_path: Path) -> None:
+def test_an_impossible_export_says_why(lake: Lake, tmp_path: Path) -> None:
     inside, home = lake.lock_path.parent / "mail.csv", lake.lock_path.parent.parent
     for sql, file, message in (
         ("select 1", tmp_path / "mail.txt", r"ends in \.csv, \.parquet, \.json"),
@@ -307,16 +307,16 @@ def test_an_age_is_in_the_largest_unit_that_fits(ago: timedelta, words: str) -> 
     assert age(now - ago, now) == words
 
 
-def test_a_message_of_duckdb_loses_the_copy_of_the_statement() -> None:
+def test_one_line_drops_the_copy_of_the_statement_from_a_duckdb_message() -> None:
     assert one_line("Parser Error: no\n\nLINE 1: selec\n        ^") == "Parser Error: no"
 
 
-def test_an_increment_is_shown_with_the_hold_out_of_the_night_it_goes_back_to(lake: Lake) -> None:
+def test_status_shows_an_increment_with_the_hold_out_of_its_nightly_version(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     for version, value in (("1", 0.2), ("2", 0.01)):  # the second night was refused
         write_offline_metrics(lake, [MetricRow("minutehand", "all", "ndcg_at_10", value, 9)], provenance(lake, version))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2))
     minute(lake, "3", champion="1", prequential=[MetricRow("nightly", "all", "ndcg_at_10", 0.3, 1)], versions={"nightly": "0"})
-    told = {row["what"]: row["value"] for row in status(lake)}
-    assert (told["live model"], told["hold-out NDCG@10"]) == ("version 3", "0.2000, the event before known")
+    found = {row["what"]: row["value"] for row in status(lake)}
+    assert (found["live model"], found["hold-out NDCG@10"]) == ("version 3", "0.2000, with the previous event known")

@@ -1,4 +1,4 @@
-"""Which SQL `minutehand sql` runs: what reads, however it is written, and nothing that changes something, however it is hidden."""
+"""The SQL that `minutehand sql` runs: every form of reading, and no change, however it is hidden."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNSUITED = {
     *("arrow_scan", "arrow_scan_dumb", "ducklake_scan", "pandas_scan", "postgres_scan", "postgres_scan_pushdown", "python_map_function"),
     *("read_postgres_binary", "seq_scan", "which_secret", "histories_of"),
 }
-"""Table functions that take pointers, reach beyond files, or are a macro of this program's own."""
+"""Table functions that take pointers, reach beyond files, or are macros of this program."""
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,13 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
         "from glob('*')",
     ],
 )
-def test_what_reads_is_run(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+def test_statements_that_read_are_run(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     for text in reading_statements(con, sql):
         con.execute(text).fetchall()
 
 
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "message"),
     [
         ("insert into raw.events from raw.events", "minutehand ingest"),
         ("delete from raw.events", "DELETE"),
@@ -156,11 +156,11 @@ def test_what_reads_is_run(con: duckdb.DuckDBPyConnection, sql: str) -> None:
         ("pivot raw.items on title using count(*); delete from raw.events", "PIVOT"),
     ],
 )
-def test_what_may_change_something_is_refused_by_name_before_anything_runs(
-    con: duckdb.DuckDBPyConnection, sql: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_statements_that_may_change_something_are_refused_by_name_before_anything_runs(
+    con: duckdb.DuckDBPyConnection, sql: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=told) as refused:
+    with pytest.raises(UserError, match=message) as refused:
         reading_statements(con, sql)
     assert "read-only" in str(refused.value)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Upkeep changes no content, spares what is needed, and leaves other people's files alone."""
+"""Upkeep changes no content, keeps every needed snapshot, and does not touch foreign files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.tasks.publish.test_night import add_events, content, content_of, file
 
 
 def busy_lake(lake: Lake) -> tuple[int, int]:
-    """Two publications between many small writes; gives the snapshots that they name."""
+    """Two publications between many small writes; returns the snapshots that they name."""
     named = []
     for night in range(2):
         for part in range(2):
@@ -47,7 +47,7 @@ def test_upkeep_changes_no_content_and_no_order_and_spares_what_the_kept_publica
 
 
 @pytest.mark.slow
-def test_upkeep_spares_recent_snapshots_and_those_that_are_named_to_it(lake: Lake) -> None:
+def test_upkeep_keeps_recent_snapshots_and_those_in_spare(lake: Lake) -> None:
     dropped, _ = busy_lake(lake)
     assert maintain(lake, keep_publications=1).snapshots_expired == 0
     maintain(lake, keep_publications=1, keep_hours=0, spare=[dropped])
@@ -55,7 +55,7 @@ def test_upkeep_spares_recent_snapshots_and_those_that_are_named_to_it(lake: Lak
 
 
 @pytest.mark.slow
-def test_readers_that_were_there_before_the_upkeep_read_on_and_the_files_go_a_day_later(lake: Lake) -> None:
+def test_open_readers_continue_during_upkeep_and_the_files_are_deleted_a_day_later(lake: Lake) -> None:
     busy_lake(lake)
     events = "select rowid, * from raw.events order by rowid"
     with reading(lake) as newest, reading(lake, snapshot_of(lake)) as pinned:
@@ -72,8 +72,8 @@ def test_readers_that_were_there_before_the_upkeep_read_on_and_the_files_go_a_da
     assert content(lake) == now
 
 
-def test_a_readers_transaction_sees_one_state_whatever_is_published_and_merged_meanwhile(lake: Lake) -> None:
-    """Without the setting in tasks.lake.connect the rows that a publish replaced show again beside those in their place."""
+def test_a_read_transaction_sees_one_state_during_publishes_and_merges(lake: Lake) -> None:
+    """Without the setting in tasks.lake.connect, a query during a publish would return old and new rows together."""
     busy_lake(lake)
     with reading(lake) as con:
         con.execute("set threads = 2")
@@ -130,7 +130,7 @@ def test_after_many_minutes_each_table_is_one_file_again(lake: Lake) -> None:
         assert found == [(1, 0)], table
 
 
-def test_upkeep_forgets_how_long_users_waited_a_month_ago(lake: Lake) -> None:
+def test_upkeep_deletes_freshness_rows_older_than_a_month(lake: Lake) -> None:
     put(lake, ranked({"u": [0]}))
     add_events(lake, ("u", "b", "view", 1), ("v", "b", "view", 1))
     minute(lake)
@@ -143,7 +143,7 @@ def test_upkeep_forgets_how_long_users_waited_a_month_ago(lake: Lake) -> None:
     assert rows(lake, "select count(*) from ops.freshness") == [(0,)]
 
 
-def test_upkeep_spares_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:
+def test_upkeep_keeps_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [0]}))
     for second in (2, 3, 4):
@@ -155,7 +155,7 @@ def test_upkeep_spares_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -
     assert len(news_of(lake, max_events=9).events) == 3
 
 
-def test_upkeep_spares_every_snapshot_that_an_unpublished_champion_has_to_learn_from(lake: Lake) -> None:
+def test_upkeep_keeps_every_snapshot_that_an_unpublished_champion_has_to_learn_from(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     its_own = snapshot_of(lake)
     for second in (2, 3, 4):

@@ -1,4 +1,4 @@
--- Digits, marks and a sign as a number; null where the marks are out of place, and where the file does not decide what one means.
+-- Digits, separators and a sign as a number; null if a separator is misplaced, or if the file does not decide what it means.
 create or replace temp macro as_bare_number(text, mark) as case
     when regexp_full_match(text, '[+-]?\d{1,3}(?:\.\d{3})+,\d+|[+-]?\d{1,3}(?:\.\d{3}){2,}')
         then try_cast(replace(replace(text, '.', ''), ',', '.') as double)

@@ -1,5 +1,5 @@
--- Tidy text as an id; pandas writes whole-number ids with gaps as 17850.0, which is the id 17850. Words that databases and data
--- frames write for nothing are none, unless the run says so.
+-- Tidy text as an id. In a column with missing values, pandas writes the id 17850 as 17850.0. Words for missing values, such as null,
+-- give null unless an option accepts them as ids.
 create or replace temp macro as_id(text) as case
     when ends_with(text, '0') and contains(text, '.') then regexp_replace(text, '^(-?\d+)\.0+$', '\1')
     when not getvariable('null_words_as_ids') and regexp_full_match(

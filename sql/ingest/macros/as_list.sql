@@ -1,4 +1,4 @@
--- Text as a list: a JSON array, or parts between separators, else one part; blanks and empty parts dropped, null where none is left.
+-- Text as a list: a JSON array, parts between separators, or one part. Blank parts are dropped; null if no part is left.
 create or replace temp macro as_list(text, separator) as nullif(
     list_filter(
         list_transform(

@@ -1,5 +1,5 @@
--- Text as a number: 46.91, 46,91, 1.234,56 €, $1,234.56, 1 234,56. Null where it is none, and where the file does not decide which mark
--- parts whole from fraction (1,234).
+-- Text as a number: 46.91, 46,91, 1.234,56 €, $1,234.56, 1 234,56. Null if the text is no number, or if the file does not decide the
+-- decimal mark (1,234).
 create or replace temp macro as_number(text, mark) as case
     when mark = 'comma' and regexp_full_match(text, '[+-]?\d{1,3}(?:\.\d{3})+') then try_cast(replace(text, '.', '') as double)
     when length(text) < 60 then coalesce(try_cast(text as double), list_extract(list_transform(

@@ -1,7 +1,7 @@
--- A local time in a zone as UTC: an offset, an abbreviation, a region, or where none is written that of the run.
--- Null for a zone that is none.
+-- A local time in a zone as UTC. The zone is an offset, an abbreviation or a region; without a zone, the zone of the run applies.
+-- Null for an unknown zone.
 --
--- Every zone is worked out by itself: a cast of texts with and without zones lends that of one row to the next (duckdb/duckdb#24438).
+-- Each zone is handled explicitly: a cast of texts with and without zones applies one row's zone to the next row (duckdb/duckdb#24438).
 create or replace temp macro as_utc(local, zone) as case
     when local is null then null
     when zone = '' and getvariable('time_zone') = 'UTC' then local

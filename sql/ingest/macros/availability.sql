@@ -1,4 +1,4 @@
--- Whether a word for stock says that an item can be had: English, German, French, Spanish, Chinese, schema.org. Null where it is none.
+-- Whether a stock word means that an item is available: English, German, French, Spanish, Chinese, schema.org. Null for other words.
 create or replace temp macro availability(text) as case
     when try_cast(text as double) in (0, 1) then try_cast(text as double) = 1
     when regexp_replace(regexp_replace(lower(text), '^https?://schema\.org/', ''), '[\s_.!-]+', '', 'g') in (

@@ -1,5 +1,5 @@
--- A written date: 2024-1-31, 2024/01/31, 20240131, a week date, an ordinal date, one with an English month, or with the year last, whose
--- day and month the file decides. Null where it is no day.
+-- Text as a date: 2024-1-31, 2024/01/31, 20240131, a week date, an ordinal date, a date with an English month, or one with the year last.
+-- With the year last, day_first gives the order of day and month. Null if the text is no date.
 create or replace temp macro calendar_date(text, day_first) as try(case
     when text is null then null
     when regexp_full_match(text, '\d{4}-\d{1,2}-\d{1,2}|\d{4}/\d{1,2}/\d{1,2}') then try_cast(replace(text, '/', '-') as date)

@@ -1,4 +1,4 @@
--- What makes two events the same event: a hash of every mapped field, the same whatever the format of the file was.
+-- The identity of an event: a hash of all mapped fields that does not depend on the file format.
 create or replace temp macro content(user_id, item_id, event_type, value, query, occurred_at, context) as md5(concat_ws(
     chr(31),
     user_id,

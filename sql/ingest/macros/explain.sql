@@ -1,5 +1,5 @@
--- Rule and remedy of a refused row or value, in the same words for all that break it; null where no rule is broken.
--- value: what the rule found; the remedy may depend on there being one.
+-- Rule and remedy of a refused row or value, with the same text for every row that breaks the rule; null without a broken rule.
+-- value: the offending value; the remedy may depend on whether there is one.
 create or replace temp macro explain(rule, value) as case
     when rule is not null then concat(
         rule,
@@ -8,7 +8,7 @@ create or replace temp macro explain(rule, value) as case
             when rule = 'the line is not a JSON object' then 'write one JSON object a line'
             when rule = 'the row does not satisfy --where' then 'change the predicate if it is wanted'
             when starts_with(rule, 'the line is malformed') then concat(
-                'mend the line and take the file in again',
+                'repair the line and take the file in again',
                 case when ends_with(rule, 'encoding') then '; if the file is not UTF-8, name its encoding with --encoding' end
             )
             when rule = 'a search has no query' then 'fill the query, or map it with --map query=COLUMN'
@@ -16,10 +16,10 @@ create or replace temp macro explain(rule, value) as case
                 'fill it, or map another column with --map ',
                 split_part(rule, ' ', 1),
                 '=COLUMN',
-                case when value is not null then '; if it is an id all the same, say so with --null-words-as-ids' end
+                case when value is not null then '; if it is a valid id, use --null-words-as-ids' end
             )
             when ends_with(rule, 'object or array') then concat(
-                'name what is in it, such as --map ', split_part(rule, ' ', 1), '=items[0].', split_part(rule, ' ', 1)
+                'map a value inside it, such as --map ', split_part(rule, ' ', 1), '=items[0].', split_part(rule, ' ', 1)
             )
             when ends_with(rule, 'NUL byte') then 'remove the byte: ids are text'
             when ends_with(rule, '512 characters') then 'shorten it: ids and types are short text'

@@ -1,5 +1,5 @@
--- Whether a line that could not be split and a row say the same as far as the shorter of them goes, by letters and digits: the row is
--- what became of the line. Two values at least have to stand in it, one where it had bytes of another encoding, which are ? now.
+-- Whether a row is the repaired form of a line that could not be split: their letters and digits agree up to the end of the shorter one.
+-- At least two values of the row must occur in the line; one is enough if the line had undecodable bytes, which are stored as ?.
 create or replace temp macro line_goes_on(line, row_json) as list_extract(list_transform(
     [struct_pack(
         old := regexp_replace(line, '[^0-9A-Za-z?]', '', 'g'),

@@ -1,4 +1,4 @@
--- The time that the parts of a written one say, whatever their zone; null where they are no time.
+-- The local time from the parts of a written time, without its zone; null if the parts are no time.
 create or replace temp macro local_time(parts, day_first) as case
     when coalesce(try_cast(parts.hour as integer), 0) > (case when parts.half = '' then 24 else 12 end) then null
     when parts.half <> '' and try_cast(parts.hour as integer) = 0 then null

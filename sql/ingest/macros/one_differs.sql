@@ -1,4 +1,4 @@
--- Whether two rows, as JSON objects, have the same columns, differ in one of them, and share a value that is not empty.
+-- Whether two rows, as JSON objects, have the same columns, differ in exactly one column, and share a non-empty value.
 create or replace temp macro one_differs(one, other) as
     json_keys(one) = json_keys(other)
     and len(list_filter(

@@ -1,4 +1,4 @@
--- The parts of a written time, each empty where it is not there; null where the text is none. A zone may stand in [] (RFC 9557).
+-- The parts of a written time, missing parts as empty text; null if the text is no time. A zone may stand in [] (RFC 9557).
 create or replace temp macro time_parts(text) as case
     when length(text) < 100 then nullif(
         regexp_extract(

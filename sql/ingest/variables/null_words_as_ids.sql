@@ -1,4 +1,4 @@
--- Sets what the readers and macros look up by getvariable.
+-- Sets the variable null_words_as_ids, which readers and macros look up by getvariable.
 --
 -- params:  $value
 set variable null_words_as_ids = $value

@@ -1,4 +1,4 @@
--- Sets the regions that there are, such as Europe/Berlin, by name: as_utc looks them up.
+-- Sets the known regions, such as Europe/Berlin, sorted by name, for the macro as_utc.
 set variable zones = (
     select list(name order by name)
     from pg_timezone_names()

@@ -1,4 +1,4 @@
-"""The baselines: each is tuned on the validation events, and the best is found among them alone."""
+"""The baselines: each is tuned on the validation events, and only baselines can be the best baseline."""
 
 from __future__ import annotations
 

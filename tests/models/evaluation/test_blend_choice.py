@@ -1,4 +1,4 @@
-"""The choice of the blend: candidates rank as the catalogue does, late events count more, no segment is given away."""
+"""The choice of the blend: candidates rank as the catalogue does, late events count more, no segment is neglected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POPULARITIES = [popularity_only(row, SCALE) for row in range(len(HALF_LIVES_H) +
 
 
 def a_view(is_cold: torch.Tensor) -> tuple[View, np.ndarray]:
-    """Every event of some random ones, by an untrained model; and the items of the events, in the order of the view."""
+    """A view of random events by an untrained model, and the items of the events in the order of the view."""
     events = random_events(n_users=60)
     evaluator, model, rows = evaluator_of(events), shaken(N_ITEMS), np.arange(len(events))
     items = model.items().detach()
@@ -41,7 +41,7 @@ def test_ndcg_among_the_candidates_is_that_of_the_whole_catalogue() -> None:
     np.testing.assert_allclose(found, ranked.ndcg_at_10[evaluator.by_slot(rows)], rtol=1e-5)
 
 
-def test_a_blend_that_gives_a_segment_away_is_worth_less_than_its_ndcg() -> None:
+def test_a_blend_that_misses_a_segment_has_less_quality_than_its_ndcg() -> None:
     is_cold = (torch.arange(N_ITEMS) % 3 == 0).float()
     view, _ = a_view(is_cold)
 
@@ -50,10 +50,10 @@ def test_a_blend_that_gives_a_segment_away_is_worth_less_than_its_ndcg() -> None
 
     unfair = POPULARITIES[-1].shifted("cold", -20.0)
     assert view.quality(unfair) < 0.85 * plain(unfair), "no cold item is on any list"
-    assert view.at(~view.segments[1]).quality(unfair) > 0.9, "of warm items alone it is as good as popularity, or better"
+    assert view.at(~view.segments[1]).quality(unfair) > 0.9, "on warm items only, it is at least as good as popularity"
 
 
-def test_a_shift_moves_one_gate_of_everyone() -> None:
+def test_a_shift_raises_one_gate_for_every_user() -> None:
     blend = starting_blend(SCALE)
     moved = blend.shifted("cold", 0.5).gate - blend.gate
     assert moved[0, GATES.index("cold")] == 0.5

@@ -1,4 +1,4 @@
-"""The table of a hold-out: who is cold, and what the lift is measured against."""
+"""The table of a hold-out: cold users and items, and the baseline of the lift."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def ranking(rank: list[int], n_items: int = 30, served: list[int] | None = None)
 
 
 def task_of(events: Events, split: TemporalSplit) -> Task:
-    """All that came before the split, and all that came after."""
+    """A task with all events before the split for training and all later ones for the test."""
     test = np.flatnonzero(events.time >= split.test_from)
     return Task(Evaluator(events, Slots.over(events.time), False), events.before(split.validation_from), test[:0], test, split)
 
 
-def test_warm_is_who_or_what_had_an_event_in_the_training_period() -> None:
+def test_users_and_items_with_a_training_event_are_warm() -> None:
     events = make_events([(0, 0, 0), (1, 1, 5), (0, 0, 10), (0, 1, 11), (1, 0, 12), (2, 2, 13)], n_items=3)
     task = task_of(events, TemporalSplit(5, 10))
     masks = task.segments
@@ -104,12 +104,12 @@ def test_the_best_baseline_is_the_one_whose_lists_are_best_as_they_are_served() 
     }
     served, known = gains_over_baseline(task, rankings, CONFIG, seed=0)
     assert served.value == pytest.approx(1 / np.log2(3) - 1 / 2), "over recent popularity"
-    assert known.value == 0, "over item-kNN, which knows the event before"
+    assert known.value == 0, "over item-kNN, which knows the previous event"
     assert differences(task, rankings, CONFIG, seed=0)["recent_popular"]["is_best_baseline"]
 
 
 def test_each_segment_of_enough_events_is_held_against_the_baseline_that_is_best_in_it() -> None:
-    """Item 0 is known and item 1 new; popularity finds the known one, item-kNN the new one, minutehand both at the second place."""
+    """Item 0 is warm, item 1 cold; popularity ranks item 0 first, item-kNN item 1, and minutehand ranks both second."""
     rows = [(user, 0, user) for user in range(600)] + [(user, user % 2, 1000 + user) for user in range(599)] + [(700, 1, 5000)]
     task = task_of(make_events(rows, n_items=2), TemporalSplit(900, 950))
     item = task.evaluator.events.item[task.test]

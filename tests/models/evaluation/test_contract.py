@@ -1,4 +1,4 @@
-"""What every scorer and every baseline promises, on the same events; a new one is a line in MODELS."""
+"""Contract of every scorer and baseline, tested on the same events; a new model is a line in MODELS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held-out events: every model is asked only what could be known then, and chance gets the score of chance."""
+"""Held-out events: models know only earlier events, and a random model gets the score of chance."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_blend_of_one_popularity_alone_is_that_popularity() -> None:
     assert (np.abs(blended.rank - evaluator.rank_popularity(rows, 3).rank) <= 1).mean() > 0.99
 
 
-def test_hidden_items_are_those_the_user_had_before_and_repeats_are_offered_only_where_shown() -> None:
+def test_items_of_the_history_are_hidden_or_else_scored_as_repeats() -> None:
     events = make_events([(0, 1, 0), (0, 2, 1), (1, 3, 2), (0, 1, 3)], n_items=4)
     hiding, showing = evaluator_of(events, hide_seen=True), evaluator_of(events)
     pairs = hiding.seen(np.array([2, 3]))
@@ -108,7 +108,7 @@ def test_hidden_items_are_those_the_user_had_before_and_repeats_are_offered_only
     assert hiding.repeats(np.array([2])) is None
     assert showing.seen(np.array([2])) is None
     assert showing.repeats(np.array([2])) is not None
-    assert hiding.rank_popularity(np.array([2]), ALL_TIME).rank.tolist() == [4], "he had it before: a miss"
+    assert hiding.rank_popularity(np.array([2]), ALL_TIME).rank.tolist() == [4], "the user had it before: a miss"
 
 
 def test_no_rows_give_no_ranks() -> None:
@@ -117,7 +117,7 @@ def test_no_rows_give_no_ranks() -> None:
     assert len(evaluator.rank_item_knn(none, ItemKnn(evaluator.events)).rank) == 0
 
 
-def test_other_kinds_leave_all_else() -> None:
+def test_renumbered_event_types_change_nothing_else() -> None:
     evaluator = evaluator_of(random_events())
     other = evaluator.with_kinds(np.zeros(len(evaluator.events), np.int64), 1)
     assert other.events.n_kinds == 1
@@ -125,7 +125,7 @@ def test_other_kinds_leave_all_else() -> None:
     assert other.slots == evaluator.slots
 
 
-def test_what_happened_after_the_list_was_made_is_no_part_of_the_history() -> None:
+def test_events_after_the_list_was_made_are_not_in_the_history() -> None:
     events = make_events([(0, 0, 100), (0, 1, 130), (0, 2, 130), (0, 3, 190), (1, 0, 100), (1, 1, 161)], n_items=4)
     late = replace(evaluator_of(events, hide_seen=False), delay_s=60)
     start, stop = late.histories(np.arange(6))

@@ -1,4 +1,4 @@
-"""Item-kNN by hand."""
+"""Item-kNN on examples calculated by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_similarity_is_the_shrunk_cosine_of_the_users_of_two_items() -> None:
     near = ItemKnn(TRAIN, shrinkage=5.0).neighbours.toarray()
     assert near[0, 1] == pytest.approx(2 / (2 + 5)), "both users of 0 and of 1"
     assert near[0, 2] == pytest.approx(1 / (2 + 5))
-    assert near[2, 3] == pytest.approx(1 / (np.sqrt(2) + 5)), "who came twice counts once"
+    assert near[2, 3] == pytest.approx(1 / (np.sqrt(2) + 5)), "a user with two events counts once"
     assert near[0, 3] == near[0, 4] == 0
     assert (near.diagonal() == 0).all()
     assert np.allclose(near, near.T)
@@ -56,7 +56,7 @@ def test_without_history_popularity_decides() -> None:
     assert np.allclose(scores[0] * 1e9, [2, 2, 2, 2, 0])
 
 
-def test_the_event_itself_and_what_follows_it_have_no_vote() -> None:
+def test_the_event_itself_and_later_events_have_no_vote() -> None:
     knn = ItemKnn(TRAIN)
     events = make_events([(0, 0, 1), (0, 1, 2), (0, 2, 3)], n_items=5)
     other = make_events([(0, 0, 1), (0, 4, 2), (0, 3, 3)], n_items=5)

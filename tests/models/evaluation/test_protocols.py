@@ -1,4 +1,4 @@
-"""The two protocols: what is held out, what may be known, what chance gets, and whether planted structure is found."""
+"""The two protocols: held-out events, no leaks from the future, the score of chance, and planted structure."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_popularity_of_leave_one_out_counts_training_events_before_the_slot() ->
     all_time = 6
     shares = {int(events.time[rows[0]] // day): features[:, all_time].tolist() for rows, features in task.evaluator.blocks(np.arange(6))}
     assert shares[2] == [1, 0, 0, 0]
-    assert shares[8] == [0.5, 0, 0.5, 0], "nobody's held-out event is counted, however early it was"
+    assert shares[8] == [0.5, 0, 0.5, 0], "held-out events are not counted, however early they are"
 
 
 @PROTOCOLS
@@ -121,7 +121,7 @@ def test_a_constant_scorer_gets_what_chance_gets_when_ties_count_against_it(prot
     task = make_task(protocol, events, CONFIG, seed=0)
     constant = rank_scores(task, lambda rows: torch.zeros(len(rows), events.n_items))
     found = means(constant)
-    assert (found["hr_at_10"], found["ndcg_at_10"]) == (0, 0), "all tie, so the item asked for comes after all others"
+    assert (found["hr_at_10"], found["ndcg_at_10"]) == (0, 0), "all tie, so the target comes after all others"
     drawn = torch.Generator().manual_seed(0)
     chance = [rank_scores(task, lambda rows: torch.rand(len(rows), events.n_items, generator=drawn)).hr_at_10.mean() for _ in range(40)]
     history, seen = task.test - events.offsets[events.user[task.test]], []
@@ -147,8 +147,8 @@ def test_a_walk_round_the_catalogue_is_learnt(protocol: str) -> None:
         assert less[name]["low"] <= less[name]["ndcg_at_10"] <= less[name]["high"]
 
 
-def test_text_places_an_item_that_nobody_has_had_among_its_kind() -> None:
-    """Every user keeps to one of two kinds of items, and his last event is on an item that no training event has."""
+def test_text_places_an_item_without_events_among_its_kind() -> None:
+    """Every user keeps to one of two kinds of items, and their last event is on an item without training events."""
     rng, n_users, n_items = np.random.default_rng(0), 60, 40
     rows = [(user, 2 * int(rng.integers(0, 15)) + user % 2, 10 * HOUR * step + user) for user in range(n_users) for step in range(8)]
     rows += [(user, 30 + 2 * (user // 2 % 5) + user % 2, 100 * HOUR + user) for user in range(n_users)]
@@ -230,7 +230,7 @@ def test_leave_one_out_goes_by_order_and_has_no_served_lists() -> None:
     assert rank_baseline("item_knn", task)[0].served is None
 
 
-def test_how_trendy_events_are_is_found_out_once_for_both_kinds_of_lists() -> None:
+def test_trendiness_is_computed_once_for_both_kinds_of_lists() -> None:
     task = temporal(baskets(), CONFIG, seed=0)
     assert task.evaluator.trend is not None
     assert task.served is not None
@@ -246,7 +246,7 @@ def test_segments_count_every_test_event_once_and_empty_ones_have_no_figure() ->
     assert found["segments"]["cold_user_warm_item"] == {"n_events": 0, "ndcg_at_10": None, "hr_at_10": None, "mrr": None}
 
 
-def test_protocols_that_leave_nothing_are_refused_with_the_other_as_remedy() -> None:
+def test_a_protocol_without_training_or_test_events_is_refused_and_the_message_names_the_other() -> None:
     at_once = make_events([(0, n, 5) for n in range(4)], n_items=4)
     with pytest.raises(UserError, match="--protocol leave-one-out"):
         make_task("temporal", at_once, CONFIG, seed=0)

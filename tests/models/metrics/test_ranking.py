@@ -1,4 +1,4 @@
-"""Ranks by hand; a tie counts against the model."""
+"""Ranks calculated by hand; a tie counts against the model."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_a_constant_scorer_ranks_everything_last() -> None:
     assert rank([[7.0] * 50] * 2, [0, 31]) == [50, 50]
 
 
-def test_seen_items_are_out_of_the_way_but_hiding_the_target_itself_is_a_miss() -> None:
+def test_seen_items_are_not_ranked_and_a_hidden_target_is_a_miss() -> None:
     assert rank([[3.0, 2.0, 1.0]], [2], [(0, 0)]) == [2]
     assert rank([[3.0, 2.0, 1.0]], [2], [(0, 0), (0, 1)]) == [1]
     assert rank([[3.0, 2.0, 1.0]], [0], [(0, 0)]) == [3]
 
 
-def test_a_score_that_is_no_number_is_a_miss() -> None:
+def test_a_score_that_is_not_a_number_is_a_miss() -> None:
     assert rank([[float("nan")] * 4], [2]) == [4]
 
 
@@ -41,13 +41,13 @@ def test_metrics_of_known_ranks() -> None:
     assert ranking.mrr == pytest.approx([1, 1 / 2, 1 / 10, 1 / 11])
 
 
-def test_coverage_counts_the_items_in_anyone_s_ten_first() -> None:
+def test_coverage_counts_the_items_in_any_top_ten() -> None:
     scores = torch.arange(40.0).repeat(3, 1)
     scores[2, 0] = 99
     assert rank_events(scores, np.array([1, 1, 1]), None).coverage_at_10(40) == 11 / 40
 
 
-def test_the_ten_first_are_best_first_also_in_a_catalogue_of_fewer() -> None:
+def test_the_top_ten_is_best_first_also_in_a_smaller_catalogue() -> None:
     assert rank_events(torch.tensor([[1.0, 3.0, 2.0]]), np.array([0]), None).top.tolist() == [[1, 2, 0]]
     assert rank_events(torch.tensor([[1.0]]), np.array([0]), None).rank.tolist() == [1]
 

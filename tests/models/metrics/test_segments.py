@@ -1,4 +1,4 @@
-"""Who and what counts as warm, and into which part each event falls."""
+"""Warm users and items, and the segment of each event."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_event_is_in_exactly_one_segment_besides_all() -> None:
     assert np.sum([masks[name] for name in SEGMENTS[1:]], axis=0).tolist() == [1] * len(events)
 
 
-def test_known_is_who_or_what_has_an_event_in_the_past_whoever_comes_later() -> None:
+def test_users_and_items_are_warm_only_by_an_event_in_the_past() -> None:
     users, items = warm_masks(make_events([(0, 2, 1), (2, 0, 9)], n_items=4).before(5))
     assert users.tolist() == [True, False, False]
     assert items.tolist() == [False, False, True, False]

@@ -1,4 +1,4 @@
-"""From ranks to figures: means by hand, none where there is nothing to count, and the form they have in JSON."""
+"""From ranks to figures: means calculated by hand, None without events, and the JSON form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_means_are_those_of_the_events() -> None:
     assert means(TWO) == pytest.approx({"ndcg_at_10": 0.5, "hr_at_10": 0.5, "mrr": (1 + 1 / 20) / 2})
 
 
-def test_where_ranks_of_served_lists_are_known_their_ndcg_comes_first_and_decides() -> None:
+def test_the_ndcg_of_served_lists_comes_first_and_decides_if_known() -> None:
     served = replace(TWO, served=np.array([20, 3]))
     assert list(means(served)) == [SERVED, *METRICS]
     assert means(served)[SERVED] == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""Learning on the go: what an update may change, what it must learn, and what it must not fall for."""
+"""Increments: what an update may change, what it must learn, and what it must resist."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ N_ITEMS = 24
 
 @cache
 def walkers() -> Checkpoint:
-    """Everyone walks round the catalogue from item to item."""
+    """A model of users who walk round the catalogue from item to item."""
     return after_a_night(walks(), random_text(N_ITEMS))
 
 
 def newcomers(n_users: int, start: int, *, known: int = 3, new: int = 2, item: int | None = None) -> tuple[Events, np.ndarray]:
-    """Users who walk as all do, or all come to one item; the last events of each are due."""
+    """New users who walk like all others, or who all choose one item; the last events of each are due."""
     rows = [(user, (user + step) % N_ITEMS, start + step * HOUR + user) for user in range(n_users) for step in range(known + new)]
     if item is not None:
         rows = [(user, item if when >= start + known * HOUR else place, when) for user, place, when in rows]
@@ -93,7 +93,7 @@ def test_each_due_event_is_counted_once_and_no_other() -> None:
     assert np.allclose(more, np.bincount(events.item[is_due], minlength=N_ITEMS))
 
 
-def test_an_item_that_everyone_has_just_come_to_is_next_for_others_who_are_where_they_were() -> None:
+def test_an_item_that_many_users_just_chose_is_recommended_to_users_in_the_same_position() -> None:
     live = walkers()
     events, is_due = newcomers(12, live.as_of, new=1, item=5)
     learnt = live
@@ -105,20 +105,20 @@ def test_an_item_that_everyone_has_just_come_to_is_next_for_others_who_are_where
     assert place[1] < place[0] - 2
 
 
-def test_an_update_on_a_sample_of_the_items_learns_the_same_things() -> None:
+def test_an_update_on_a_sample_of_the_items_learns_the_same_structure() -> None:
     live = walkers()
     events, is_due = newcomers(12, live.as_of, new=1, item=5)
     whole, sampled, of_few = (update(live, events, is_due, sampled_items=n) for n in (N_ITEMS // 2, N_ITEMS // 2 - 1, 1))
     assert same(whole, update(live, events, is_due)), "no more than twice as many items as would be drawn: all are scored"
     assert not same(whole, sampled)
-    assert not same(sampled, of_few), "what is drawn counts"
+    assert not same(sampled, of_few), "the sampled items matter"
     before = live.live.model.items.delta
     one, other = (model.live.model.items.delta[5].detach() - before[5].detach() for model in (whole, sampled))
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
 
 
 @pytest.mark.parametrize("n_steps", [8, 16])
-def test_as_many_events_teach_again_beside_each_new_one_as_are_asked_for(n_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_new_event_comes_with_the_configured_number_of_replayed_events(n_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     live = after_a_night(walks(n_steps=n_steps), random_text(N_ITEMS))
     events, is_due = newcomers(12, live.as_of)
     n_teaching = {True: 0, False: 0}
@@ -170,10 +170,10 @@ def test_a_new_item_without_text_does_not_slow_the_learning_of_others() -> None:
     assert 0 < length < 5
 
 
-def test_items_described_anew_or_without_a_text_are_no_drift() -> None:
+def test_items_with_a_new_description_or_without_text_do_not_count_as_drift() -> None:
     live = walkers()
-    anew = with_new_descriptions(live, dict(enumerate(random_text(N_ITEMS, seed=9))), {})
-    bigger = with_new_items(anew, [f"new-{n}" for n in range(N_ITEMS)], None)
+    redescribed = with_new_descriptions(live, dict(enumerate(random_text(N_ITEMS, seed=9))), {})
+    bigger = with_new_items(redescribed, [f"new-{n}" for n in range(N_ITEMS)], None)
     events, is_due = newcomers(N_ITEMS, live.as_of, new=1)
     events = replace(events, item=np.where(is_due, N_ITEMS + events.user, events.item), n_items=2 * N_ITEMS)
     as_of = int(events.time.max()) + 1
@@ -205,7 +205,7 @@ def test_only_due_events_teach_and_only_their_items_move(monkeypatch: pytest.Mon
     assert torch.equal(learnt.live.model.items.delta[still], live.live.model.items.delta[still])
 
 
-def test_a_late_event_on_a_new_item_breaks_nothing() -> None:
+def test_a_late_event_on_a_new_item_keeps_all_weights_finite() -> None:
     live = walkers()
     bigger = with_new_items(live, ["new"], None)
     events = make_events(
@@ -228,7 +228,7 @@ def test_saved_with_its_online_state_is_loaded_and_learns_the_same(tmp_path: Pat
     assert np.array_equal(one.online.popularity.counts, other.online.popularity.counts)
 
 
-def test_an_update_goes_on_in_the_direction_of_the_one_before() -> None:
+def test_an_update_continues_with_the_momentum_of_the_one_before() -> None:
     live = update(walkers(), *newcomers(6, walkers().as_of))
     assert live.online is not None
     later = newcomers(6, live.as_of + HOUR)
@@ -281,11 +281,11 @@ def test_the_gate_measures_lists_a_minute_old() -> None:
         for item in (events.item, np.where(last, events.item, (events.item + 5) % N_ITEMS)):
             held = replace(memory, events=replace(events, item=item))
             ndcg.append(judge_increment(live.live, live.live, live, held, first_seen, INCREMENT).figures["held_out_ndcg_before"])
-    assert ndcg[0] > 0.5 > ndcg[1], "the walk goes on from what was an hour before"
-    assert ndcg[2] == ndcg[3] < 0.5, "of what happened at the same moment no list knows anything"
+    assert ndcg[0] > 0.5 > ndcg[1], "the walk continues from an event of an hour before"
+    assert ndcg[2] == ndcg[3] < 0.5, "no list knows simultaneous events"
 
 
-def test_lists_after_a_discarded_update_have_the_old_weights_and_the_popularity_of_now() -> None:
+def test_lists_after_a_discarded_update_have_the_old_weights_and_the_current_popularity() -> None:
     live = walkers()
     events, is_due = newcomers(12, live.as_of, new=1, item=5)
     for_lists = with_popularity(live, events, is_due, live.as_of + 5 * HOUR)
@@ -326,7 +326,7 @@ def test_a_bot_with_5000_clicks_does_not_take_over_the_lists_of_others() -> None
 
 
 def queries_of(events: Events, now: int) -> Queries:
-    """The last event of each user is asked for."""
+    """Queries for the last event of each user."""
     is_last = events.position == np.diff(events.offsets)[events.user] - 1
     known = events.where(~is_last)
     trend = np.full(len(known), np.nan, np.float32)
@@ -344,7 +344,7 @@ def test_an_event_is_ranked_the_same_alone_and_among_others() -> None:
         assert predict(live.scorer(), alone).ranking.rank[0] == together[user]
 
 
-def test_the_walk_is_predicted_and_the_candidates_hold_the_truth() -> None:
+def test_the_walk_is_predicted_and_the_candidates_contain_the_target() -> None:
     live = walkers()
     queries = queries_of(walks(n_users=30, seed=4), live.as_of)
     predicted = predict(live.scorer(), queries, n_candidates=5)

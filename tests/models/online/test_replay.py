@@ -1,4 +1,4 @@
-"""History again: the same events for every policy, nothing from the future, and policies that differ as they should."""
+"""Replay: the same events for every policy, no leaks from the future, and the expected differences between policies."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     assert not (found[0][3:] == is_first).all()
 
 
-def test_a_step_has_learnt_what_a_list_at_its_begin_can_know_and_every_event_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_event_is_learnt_once_and_as_soon_as_a_list_at_the_begin_of_a_step_can_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
     learnt: list[tuple[int, np.ndarray, int]] = []
 
     def learning(live: Checkpoint, _: Checkpoint, events: Events, is_due: np.ndarray, as_of: int, candidates: Any, *given: Any) -> Any:
@@ -156,7 +156,7 @@ def test_a_step_has_learnt_what_a_list_at_its_begin_can_know_and_every_event_onc
     assert all(len(time) == n_predicted for _, time, n_predicted in learnt)  # each event has a list of its own there
 
 
-def test_a_list_is_made_for_the_moment_of_the_look_from_what_was_known_before_it() -> None:
+def test_a_list_is_made_for_the_time_of_the_look_from_the_events_known_by_then() -> None:
     """Of two events 90 s apart, the first is known when the second happens, and 90 s old."""
     events = make_events([(0, 1, BEGIN), (0, 2, BEGIN + 90)], n_items=N_ITEMS)
     queries, _ = replay_module._queries(evaluator_of(events), np.array([1]), np.array([BEGIN]), LIST_DELAY_S, 100)
@@ -164,7 +164,7 @@ def test_a_list_is_made_for_the_moment_of_the_look_from_what_was_known_before_it
     assert queries.now.tolist() == [BEGIN + 90]
 
 
-def test_nights_begin_where_a_step_does_so_that_what_was_learnt_since_is_not_lost() -> None:
+def test_nights_begin_with_a_step_so_that_no_learnt_event_is_lost() -> None:
     asked, counting = counted()
     nightly = [policy for policy in known_policies(INCREMENT) if policy.name == "nightly_tables"]
     config = replace(CONFIG, step_s=3 * HOUR, night_s=10 * HOUR)
@@ -172,8 +172,8 @@ def test_nights_begin_where_a_step_does_so_that_what_was_learnt_since_is_not_los
     assert [(now - BEGIN) // HOUR for now in asked] == [0, 12, 21, 30]
 
 
-def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_however_long_ago() -> None:
-    """The user had the items 0 to 11, and comes back to 0 and 3; 15 is new to him twice, for the list does not know the first time."""
+def test_items_that_a_user_had_before_the_list_was_made_are_hidden_under_every_policy_however_long_ago() -> None:
+    """The user had the items 0 to 11, and comes back to 0 and 3; 15 is new twice, as the list does not know its first event."""
     rows = [(user, (user + step) % N_ITEMS, user * HOUR + step * 100) for user in range(40) for step in range(4)]
     rows += [(40, item, BEGIN - (12 - item) * HOUR) for item in range(12)]
     rows += [(40, item, BEGIN + second) for item, second in [(0, 1000), (15, 2000), (15, 2030), (3, 3000), (15, 4000)]]
@@ -195,7 +195,7 @@ def test_what_a_user_had_before_his_list_was_made_is_hidden_under_every_policy_h
 
 
 def counted() -> tuple[list[int], Callable[[Events, int], Checkpoint]]:
-    """When nights were asked for, and a night that trains the first time alone."""
+    """The times of all nights so far, and a night that trains only the first time."""
     asked: list[int] = []
     trained: list[Checkpoint] = []
 

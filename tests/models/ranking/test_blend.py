@@ -1,4 +1,4 @@
-"""The blend: gives weight to what predicts, repeats by hand, and the formula of its docstring."""
+"""The blend: useful terms get weight, repeats are as calculated by hand, scores follow the formula of its docstring."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def users(rows: int = ROWS) -> Tensor:
 
 
 def young(state: ItemState, item: int) -> float:
-    """One for an item of today, 1/e for one that is three days old."""
+    """The `young` term: 1 for an item of today, 1/e after three days."""
     days = np.expm1(state.popularity[item, N_SHARES].item())
     return float(np.exp(-days / 3))
 
 
 def had_before(item: Ints) -> Repeats:
-    """Everyone had one item, an hour ago."""
+    """Every user had one item, an hour ago."""
     events = make_events([(user, int(each), 0) for user, each in enumerate(item)], n_items=ITEMS)
     return find_repeats(events, np.arange(ROWS), np.arange(ROWS) + 1, np.full(ROWS, HOUR))
 
@@ -70,7 +70,7 @@ def test_a_useful_sequence_score_gets_weight_and_a_useless_one_none() -> None:
     row = GATES.index("sequence")
     useful = fit(score, target, item_state()).gate[0, row]
     useless = fit(torch.randn(ROWS, ITEMS, generator=generator), target, item_state()).gate[0, row]
-    assert useful == pytest.approx(1.0, abs=0.3), "it is the very log probability"
+    assert useful == pytest.approx(1.0, abs=0.3), "the score is the log probability itself"
     assert abs(useless) < 0.25
 
 
@@ -83,7 +83,7 @@ def test_the_popularity_that_predicts_gets_the_share_of_the_mixture() -> None:
     assert blend.gate[0, GATES.index("popularity")] > 1
 
 
-def test_who_comes_back_to_items_gets_them_again() -> None:
+def test_users_who_return_to_items_get_them_again() -> None:
     rng = np.random.default_rng(0)
     history = rng.integers(0, ITEMS, ROWS)
     repeats = had_before(history)
@@ -145,10 +145,10 @@ def test_combine_is_the_formula() -> None:
         alone = weight["popularity"] * share.log() + weight["age"] * state.popularity[6, N_SHARES] + weight["young"] * young(state, 6)
         assert cold == pytest.approx(float(alone), rel=1e-3)
         signs.add(weight["sequence_cold"] > 0)
-    assert signs == {True, False}, "with a weight below zero an item would be worse for being wanted"
+    assert signs == {True, False}, "a negative weight would lower the score of a wanted item"
 
 
-def test_what_is_fitted_is_what_is_served() -> None:
+def test_the_fitted_scores_are_the_served_scores() -> None:
     generator = torch.Generator().manual_seed(2)
     state = replace(item_state(), mean_score=torch.randn(ITEMS, generator=generator), is_cold=(torch.arange(ITEMS) % 4 == 0).float())
     sequence, target = torch.randn(50, ITEMS, generator=generator), torch.randint(0, ITEMS, (50,), generator=generator)
@@ -159,7 +159,7 @@ def test_what_is_fitted_is_what_is_served() -> None:
     torch.testing.assert_close(candidates.sequence[candidates.is_target], sequence[torch.arange(50), target])
 
 
-def test_who_fills_a_basket_is_offered_other_items_and_who_comes_back_the_same() -> None:
+def test_mid_session_users_get_other_items_and_returning_users_the_same() -> None:
     rng = np.random.default_rng(0)
     history = rng.integers(0, ITEMS, ROWS)
     repeats = had_before(history)

@@ -1,4 +1,4 @@
-"""Popularity: decay by hand, the same in steps and at once, and nothing from the future."""
+"""Popularity: decay calculated by hand, equal in steps and at once, no leaks from the future."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_before_the_first_event_every_share_is_even() -> None:
     assert (features[:, N_SHARES + 1] == 1).all()
 
 
-def test_what_has_decayed_to_nothing_gives_even_shares_and_no_nan() -> None:
+def test_counts_decayed_to_zero_give_even_shares_and_no_nan() -> None:
     features = learnt(10**9, [0, 0, 1], [0, 0, 0]).features()
     assert np.isfinite(features).all()
     assert np.allclose(features[:, ONE_HALF_LIFE], 1 / 3)
@@ -92,7 +92,7 @@ def test_slots_cover_their_times_and_a_time_at_a_border_opens_the_next() -> None
     assert Slots.over(np.array([5, 5])).of(np.array([5])).tolist() == [0]
 
 
-def test_a_slot_knows_what_happened_before_it_began_and_no_more() -> None:
+def test_a_slot_knows_the_events_before_it_began_and_no_later_ones() -> None:
     events = make_events([(0, 0, 0), (0, 1, 899), (0, 2, 900), (1, 2, 1000)], n_items=3)
     slots = Slots(0, 900)
     known = {slot: popularity.counts[ALL_TIME].tolist() for slot, popularity in popularity_by_slot(events, slots, np.array([0, 1, 2]))}
@@ -169,7 +169,7 @@ def test_events_at_wrong_times_make_no_slot_longer(wrong: NDArray[np.int64]) -> 
 
 
 @given(st.lists(st.integers(0, 10**10), min_size=1, max_size=200), st.integers(1, 50))
-def test_slots_hold_every_event_after_they_begin_and_no_more_than_asked_for_hold_any(times: list[int], n_slots: int) -> None:
+def test_every_event_is_in_its_slot_and_at_most_the_given_number_of_slots_has_events(times: list[int], n_slots: int) -> None:
     time = np.array(times, np.int64)
     slots = Slots.over(time, n_slots, min_seconds=10)
     number = slots.of(time)

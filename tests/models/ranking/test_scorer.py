@@ -1,4 +1,4 @@
-"""Lists and neighbours: the same alone and among others, never what may not be shown, probabilities that are some."""
+"""Lists and neighbours: equal alone and among others, without hidden items, with valid probabilities."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def history_of(events: Events, user: int) -> Events:
 
 @pytest.mark.parametrize("hide_seen", [False, True])
 def test_a_user_gets_the_same_list_alone_and_among_others(hide_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may turn two items that are all but equal
+    monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may swap two nearly equal items
     events = random_events(n_users=25)
     scorer = scorer_of(events, hide_seen=hide_seen)
     together = scorer.rank(events, 25, 10)
@@ -100,13 +100,13 @@ def test_lists_in_small_blocks_are_those_in_one(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("hide_seen", [False, True])
-def test_with_what_came_before_them_the_last_events_make_the_list_of_them_all(hide_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_events_with_earlier_history_give_the_list_of_all_events(hide_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)
     monkeypatch.setattr("models.ranking.scorer.BLOCK_CELLS", 2 * N_ITEMS)
     events = random_events(n_users=5, n_events=150)
     scorer = scorer_of(events, hide_seen=hide_seen)
     scorer.blend.gate[2, :2] = 0.5, 0.3  # the length of the history
-    scorer.blend.repeat[0] = 0.0  # of what is known to be a repeat, the last events alone tell
+    scorer.blend.repeat[0] = 0.0  # repeats depend on the last events only
     first, end = events.offsets[:-1], events.offsets[1:]
     cut = np.maximum(first, end - EXPLAINING_EVENTS)
     last = events.where(np.arange(len(events)) >= cut[events.user])
@@ -118,7 +118,7 @@ def test_with_what_came_before_them_the_last_events_make_the_list_of_them_all(hi
     assert not np.array_equal(scorer.rank(last, 5, N_ITEMS).score, whole.score)
 
 
-def test_lists_fall_in_score_and_a_whole_catalogue_has_all_the_probability() -> None:
+def test_scores_of_a_list_fall_and_probabilities_of_the_whole_catalogue_sum_to_one() -> None:
     events = random_events()
     whole = scorer_of(events).rank(events, 20, 1000)
     assert whole.item.shape == (20, N_ITEMS)
@@ -130,7 +130,7 @@ def test_lists_fall_in_score_and_a_whole_catalogue_has_all_the_probability() -> 
     assert (short.probability.sum(1) < 1).all()
 
 
-def test_items_that_are_gone_or_seen_are_on_no_list() -> None:
+def test_unavailable_and_seen_items_are_on_no_list() -> None:
     events = random_events(n_users=6, n_events=60)
     available = np.arange(N_ITEMS) % 3 > 0
     lists = scorer_of(events, hide_seen=True, available=available).rank(events, 6, N_ITEMS)
@@ -143,7 +143,7 @@ def test_items_that_are_gone_or_seen_are_on_no_list() -> None:
     assert np.allclose(lists.probability.sum(1), 1, atol=1e-4)
 
 
-def test_where_all_is_seen_or_gone_the_list_is_empty_and_no_number_is_missing() -> None:
+def test_if_all_items_are_seen_or_unavailable_the_list_is_empty_and_every_number_is_finite() -> None:
     events = make_events([(0, item, item) for item in range(3)], n_items=3)
     lists = scorer_of(events, hide_seen=True).rank(events, 1, 3)
     assert (lists.item == -1).all()
@@ -154,7 +154,7 @@ def test_where_all_is_seen_or_gone_the_list_is_empty_and_no_number_is_missing() 
         assert (one.probability == 0).all()
 
 
-def test_a_user_without_history_gets_what_is_known_of_nobody() -> None:
+def test_a_user_without_history_gets_a_cold_start_list() -> None:
     events = make_events([(0, 1, 5), (2, 3, 9), (2, 4, 12)], n_items=N_ITEMS)
     scorer = scorer_of(events)
     lists = scorer.rank(events, 5, 4)
@@ -177,7 +177,7 @@ def test_a_catalogue_of_one_item_recommends_it() -> None:
     assert lists.probability == pytest.approx(1)
 
 
-def test_lists_depend_on_when_one_asks_but_not_on_a_history_beyond_what_the_model_sees() -> None:
+def test_lists_depend_on_the_time_of_the_request_but_not_on_events_beyond_the_window_of_the_model() -> None:
     events = random_events(n_users=3, n_events=90)
     scorer = replace(scorer_of(events), blend=starting_blend(TREND))
     last = events.where(events.position >= np.diff(events.offsets)[events.user] - TINY.max_events)
@@ -210,7 +210,7 @@ def test_the_reason_is_an_item_of_the_user_s_history_and_never_the_item_itself()
     assert (lists.because >= 0).any()
 
 
-def test_the_list_for_nobody_is_by_popularity_and_leaves_out_what_is_gone() -> None:
+def test_the_fallback_list_is_by_popularity_and_leaves_out_unavailable_items() -> None:
     events = make_events([(n, item, n) for n, item in enumerate([2, 2, 2, 1, 1, 0])], n_items=4)
     features = popularity_of(events, 10)
     everyone = fallback_list(features, np.array([True, True, False, True]), len(HALF_LIVES_H), 10)
@@ -221,7 +221,7 @@ def test_the_list_for_nobody_is_by_popularity_and_leaves_out_what_is_gone() -> N
     assert (everyone.because == -1).all()
 
 
-def test_the_popularity_for_nobody_remembers_a_day_or_more() -> None:
+def test_the_popularity_of_the_fallback_list_has_a_half_life_of_a_day_or_more() -> None:
     for row in range(len(HALF_LIVES_H)):
         column = best_popularity_column(popularity_only(row, TREND))
         assert HALF_LIVES_H[column] >= 24
@@ -233,7 +233,7 @@ def test_neighbours_are_the_nearest_available_others() -> None:
     items = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)) * torch.tensor([1, 9, 1, 1, 5.0])[:, None]
     found = neighbours(items, np.array([True, True, False, True, True]), 3, approximate_above=100)
     assert found.item[0].tolist() == [1, 3, 4]
-    assert found.item[2].tolist() == [1, 0, 3], "an item that is gone has neighbours and is none"
+    assert found.item[2].tolist() == [1, 0, 3], "an unavailable item has neighbours but is not a neighbour"
     assert found.similarity[0] == pytest.approx(np.cos(np.deg2rad([10, 90, 180])), abs=1e-6)
 
 
@@ -278,7 +278,7 @@ def test_a_lone_item_has_no_neighbours_and_an_unknown_one_gives_no_nan(approxima
     assert np.isfinite(neighbours(items, np.ones(5, bool), 3, approximate_above).similarity).all()
 
 
-def test_a_list_is_made_for_whoever_looks_at_it_a_minute_later() -> None:
+def test_a_list_is_made_for_a_look_one_minute_later() -> None:
     events = random_events(n_users=4, n_items=N_ITEMS)
     scorer = scorer_of(events)
     by_default, asked = scorer.rank(events, 4, N_ITEMS), scorer.rank(events, 4, N_ITEMS, now=scorer.as_of + LIST_DELAY_S)

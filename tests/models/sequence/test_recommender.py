@@ -1,4 +1,4 @@
-"""The sequence model: what a state may depend on, and what an item may be."""
+"""The sequence model: the inputs of a state, and the bounds of item vectors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_stream_gets_the_same_states_alone_and_among_others() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("n_blocks", [1, 2])
-def test_states_asked_for_alone_are_those_among_all_and_so_are_their_gradients(n_blocks: int, dtype: torch.dtype) -> None:
+def test_states_requested_alone_equal_those_among_all_and_so_do_their_gradients(n_blocks: int, dtype: torch.dtype) -> None:
     model, tokens = shaken(N_ITEMS, config=TINY.model_copy(update={"n_blocks": n_blocks, "dropout": 0.0})).train(), stream()
     place = torch.tensor([[0, 5], [3, 3], [2, 4]])
     found = []
@@ -87,7 +87,7 @@ def test_the_item_kind_and_time_of_a_start_token_mean_nothing() -> None:
     torch.testing.assert_close(encode(model, changed), encode(model, tokens))
 
 
-def test_the_clock_s_origin_means_nothing_only_gaps_do() -> None:
+def test_only_gaps_in_time_matter_not_the_origin_of_the_clock() -> None:
     model, tokens = shaken(N_ITEMS), stream()
     later = tokens | {name: tokens[name] + 1_700_000_000 for name in ("event_time", "query_time")}
     torch.testing.assert_close(encode(model, later), encode(model, tokens))
@@ -140,7 +140,7 @@ def test_an_item_without_text_or_delta_is_the_zero_vector_also_after_training_an
     assert encode(model, tokens).isfinite().all()
 
 
-def test_items_with_text_start_near_it_and_items_without_start_somewhere_of_their_own() -> None:
+def test_items_with_text_start_near_it_and_items_without_start_at_random() -> None:
     text = random_text(N_ITEMS, TINY.dim)
     text[::2] = 0
     items = Recommender(TINY, torch.from_numpy(text), 2, torch.Generator().manual_seed(0)).items().detach()
@@ -162,7 +162,7 @@ def test_attention_on_a_cpu_is_that_of_torch() -> None:
     torch.testing.assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
-def test_attention_sees_how_far_apart_in_order_and_time_two_tokens_are_and_not_where() -> None:
+def test_attention_depends_on_distances_in_order_and_time_and_not_on_positions() -> None:
     rotation, x = Rotation(8), torch.randn(2, 1, 1, 6, 8, generator=torch.Generator().manual_seed(1))
     time = torch.tensor([[0, 10, 500, 4000, 90_000, 2_000_000]])
 

@@ -1,4 +1,4 @@
-"""Batches: what every token, target and time is, and which windows go together."""
+"""Batches: tokens, targets and times, and the grouping of windows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def test_a_stream_begins_with_a_start_token_and_each_token_is_the_event_before_i
     assert batch.is_target.all()
 
 
-def test_a_token_knows_when_it_happened_and_when_its_target_does() -> None:
+def test_a_token_knows_its_own_time_and_that_of_its_target() -> None:
     batch = make_batch(EVENTS, training_windows(EVENTS, 8), np.array([0]))
     assert batch.query_time.tolist() == [[10, 20, 35]]
-    assert batch.event_time.tolist() == [[10, 10, 20]], "the start token has no time of its own: the gap to its target is none"
+    assert batch.event_time.tolist() == [[10, 10, 20]], "the start token has the time of its target: the gap is zero"
 
 
 def test_a_window_in_the_middle_of_a_stream_has_no_start_token() -> None:
@@ -38,7 +38,7 @@ def test_a_window_in_the_middle_of_a_stream_has_no_start_token() -> None:
     assert batch.place.tolist() == [[1]]
 
 
-def test_padding_stands_at_the_end_and_is_no_target() -> None:
+def test_padding_is_at_the_end_and_not_a_target() -> None:
     batch = make_batch(EVENTS, training_windows(EVENTS, 8), np.array([0, 1]))
     assert batch.is_target.tolist() == [[True, True, True], [True, False, False]]
     assert batch.item[batch.is_target & ~batch.is_start].tolist() == [3, 4]
@@ -56,7 +56,7 @@ def test_a_window_one_past_the_end_asks_for_the_next_event_at_the_given_time() -
     assert batch.place.tolist() == [[2], [1]]
 
 
-def test_of_windows_with_few_targets_only_the_last_tokens_are_asked() -> None:
+def test_only_the_last_states_are_requested_for_windows_with_few_targets() -> None:
     events = make_events([(user, n % 7, n) for user, n_events in enumerate((10, 3)) for n in range(n_events)], n_items=7)
     batch = make_batch(events, Windows(np.array([0, 10]), np.array([6, 12]), np.array([10, 13])), np.array([0, 1]))
     assert batch.place is not None
@@ -86,7 +86,7 @@ def test_windows_of_like_length_go_together() -> None:
     assert {frozenset(length[group].tolist()) for group in bucket_by_length(length, 27)} == {frozenset({9}), frozenset({1})}
 
 
-def test_the_order_of_batches_is_the_generator_s_alone() -> None:
+def test_the_order_of_batches_depends_only_on_the_generator() -> None:
     length = np.arange(1, 60) % 7 + 1
     first, again, other = ([group.tolist() for group in bucket_by_length(length, 20, np.random.default_rng(seed))] for seed in (5, 5, 6))
     assert first == again != other

@@ -1,4 +1,4 @@
-"""Whitening: what it evens out, what it may look at, and texts that are missing."""
+"""Whitening: equal scales, no leaks from the future, and missing texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def lopsided(n: int = 400, seed: int = 0) -> Floats:
     return text.astype(np.float32)
 
 
-def test_directions_that_drowned_the_rest_weigh_about_as_much_as_others() -> None:
+def test_dominant_directions_weigh_about_as_much_as_others_after_whitening() -> None:
     text = lopsided()
     whitening = Whitening.fit(text, 4, ALL, shrinkage=1e-6)
     spread = ((text - whitening.centre) @ whitening.projection).std(0)
@@ -25,7 +25,7 @@ def test_directions_that_drowned_the_rest_weigh_about_as_much_as_others() -> Non
     assert np.abs(np.corrcoef(whitening.apply(text), rowvar=False) - np.eye(4)).max() < 0.1
 
 
-def test_shrinkage_keeps_noise_from_being_blown_up() -> None:
+def test_shrinkage_limits_the_amplification_of_noise() -> None:
     text = lopsided()
     whitening = Whitening.fit(text, 6, ALL, shrinkage=0.5)
     spread = ((text - whitening.centre) @ whitening.projection).std(0)
@@ -54,13 +54,13 @@ def test_only_the_rows_to_fit_on_and_only_those_with_text_are_looked_at() -> Non
     assert np.allclose(fitted.centre, padded.centre) or not np.allclose(padded.centre, 0)
 
 
-def test_texts_without_words_leave_the_fit_as_it_is() -> None:
+def test_empty_texts_do_not_change_the_fit() -> None:
     text = lopsided()
     with_holes = np.vstack([text, np.zeros((50, 6), np.float32)])
     assert np.allclose(Whitening.fit(with_holes, 4, np.ones(450, bool)).centre, Whitening.fit(text, 4, ALL).centre)
 
 
-def test_all_texts_serve_where_hardly_any_is_known_from_the_past() -> None:
+def test_the_fit_uses_all_texts_if_fewer_than_two_items_have_past_events() -> None:
     text = lopsided()
     none = Whitening.fit(text, 4, np.zeros(400, bool))
     assert np.array_equal(none.projection, Whitening.fit(text, 4, ALL).projection)
@@ -79,14 +79,14 @@ def test_equal_texts_give_no_nan() -> None:
     assert np.isfinite(Whitening.fit(same, 4, ALL[:5]).apply(same)).all()
 
 
-def test_a_width_beyond_that_of_the_text_is_filled_with_zeros() -> None:
+def test_dimensions_beyond_the_width_of_the_text_are_zero() -> None:
     text = lopsided()
     rows = Whitening.fit(text, 10, ALL).apply(text)
     assert rows.shape == (400, 10)
     assert (rows[:, 6:] == 0).all()
 
 
-def test_a_later_text_is_placed_as_an_equal_one_before_it_was() -> None:
+def test_a_later_text_gets_the_vector_of_an_equal_earlier_one() -> None:
     text = lopsided()
     whitening = Whitening.fit(text, 4, ALL)
     assert np.allclose(whitening.apply(text[5:6]), whitening.apply(text)[5:6], atol=1e-6)

@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_shop_and_another_seed_another(shop: Shop) 
     assert not simulate(CONFIG, seed=4).events.equals(shop.events)
 
 
-def test_more_users_leave_the_catalogue_as_it_is(shop: Shop) -> None:
+def test_more_users_do_not_change_the_catalogue(shop: Shop) -> None:
     assert simulate(CONFIG.model_copy(update={"n_users": 10}), seed=3).items.equals(shop.items)
 
 
@@ -80,7 +80,7 @@ def test_titles_are_readable_and_no_two_are_the_same(shop: Shop) -> None:
     assert shop.items["categories"].list.len().eq(3).all()
 
 
-def test_there_are_cold_items_and_items_that_are_gone(shop: Shop) -> None:
+def test_some_items_are_cold_and_some_are_unavailable(shop: Shop) -> None:
     late = shop.items.filter(pl.col("first_seen_at") > CONFIG.end - pl.duration(days=3))
     assert 0.02 < late.height / shop.items.height < 0.15
     assert 0 < (~shop.items["is_available"]).sum() < shop.items.height * 0.05
@@ -91,7 +91,7 @@ def test_new_users_come_until_the_end(shop: Shop) -> None:
     assert first.filter(pl.col("occurred_at") > CONFIG.end - pl.duration(days=8)).height > 0.03 * CONFIG.n_users
 
 
-def test_popularity_is_not_in_a_few_hands(shop: Shop) -> None:
+def test_no_few_items_dominate_popularity(shop: Shop) -> None:
     counts = shop.events["item_id"].drop_nulls().value_counts()["count"].sort(descending=True).to_numpy()
     assert counts[:10].sum() < 0.10 * counts.sum()
 
@@ -111,7 +111,7 @@ def test_browsing_goes_on_to_the_next_item_of_the_leaf_far_more_often_than_back(
     assert forward > 3 * backward
 
 
-def test_who_has_bought_goes_on_to_the_neighbouring_leaf(shop: Shop) -> None:
+def test_users_go_on_to_the_neighbouring_leaf_after_a_purchase(shop: Shop) -> None:
     names = list(dict.fromkeys(shop.truth.items["leaf"]))
     after = dict(zip(names, names[1:] + names[:1], strict=True))
     bought = shop.events.filter(pl.col("event_type") == "purchase").select(
@@ -120,7 +120,7 @@ def test_who_has_bought_goes_on_to_the_neighbouring_leaf(shop: Shop) -> None:
     steps = visits(shop).drop_nulls("previous_leaf").with_columns(is_neighbour=pl.col("leaf") == pl.col("previous_leaf").replace(after))
     marked = steps.join(bought.unique(), left_on=["session", "previous_item_id"], right_on=["session", "item_id"], how="left")
     share = dict(marked.group_by(pl.col("bought").is_not_null()).agg(pl.col("is_neighbour").mean()).iter_rows())
-    assert share[True] > 0.35, "some come back to what they bought and go on from there"
+    assert share[True] > 0.35, "some return to the leaf of their purchase and continue there"
     assert share[False] < 0.15
 
 
@@ -132,7 +132,7 @@ def test_the_truth_is_a_distribution_in_every_window_of_every_user(shop: Shop) -
     assert windows["until"].max() == CONFIG.end
 
 
-def test_sessions_start_where_the_interests_of_that_time_are_and_interests_drift(shop: Shop) -> None:
+def test_sessions_start_in_current_interests_and_interests_drift(shop: Shop) -> None:
     starts = visits(shop).filter(pl.col("previous_item_id").is_null()).select("user_id", "occurred_at", "leaf")
     interests = shop.truth.interests.group_by("user_id", "since", "until", "leaf").agg(pl.col("probability").sum())
     window = pl.col("occurred_at").is_between(pl.col("since"), pl.col("until"), closed="left")

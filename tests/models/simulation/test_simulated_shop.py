@@ -102,7 +102,7 @@ def test_a_cold_item_of_a_user_s_interest_ranks_above_a_random_cold_one(learnt: 
     is_wanted = np.zeros((past.n_users, len(cold_items)), bool)
     is_wanted[pairs["user"], pairs["item"]] = True
     assert is_wanted.sum() > 300
-    assert place_among_cold[is_wanted].mean() < 0.8 * (len(cold_items) - 1) / 2, "a random one stands in the middle"
+    assert place_among_cold[is_wanted].mean() < 0.8 * (len(cold_items) - 1) / 2, "a random one is in the middle"
     users = known["user"].to_numpy()
     first = place_among_cold[users].argmin(axis=1)
-    assert is_wanted[users, first].mean() > 4 * is_wanted[users].mean(), "the cold item that comes first is one of his interests"
+    assert is_wanted[users, first].mean() > 4 * is_wanted[users].mean(), "the best cold item is in an interest of the user"

@@ -94,13 +94,13 @@ def test_a_local_folder_is_an_encoder(tmp_path: Path) -> None:
     folder = save_tiny_bert(tmp_path / "tiny")
     encoder = load_encoder(EncoderConfig(name=str(folder)), CPU)
     assert encoder.name == "tiny"
-    assert encoder.max_tokens == 16, "no more than the model can place"
+    assert encoder.max_tokens == 16, "limited to the positions of the model"
     vectors = encoder.encode(["red tent", "", "green green green tent " * 20])
     assert vectors.shape == (3, 8)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_other_weights_are_another_fingerprint(tmp_path: Path) -> None:
+def test_other_weights_give_another_fingerprint(tmp_path: Path) -> None:
     folder = save_tiny_bert(tmp_path / "tiny")
     before = find_encoder(EncoderConfig(name=str(folder)))
     weights = folder / "model.safetensors"
@@ -126,7 +126,7 @@ def test_a_folder_with_pickled_weights_only_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no/such/folder/at/all", "nobody-knows/this-model-of-nobody"])
-def test_an_encoder_that_cannot_be_had_names_the_remedy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_an_unavailable_encoder_names_the_remedy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(EncoderError, match=r"local folder.*all-MiniLM-L6-v2"):

@@ -1,4 +1,4 @@
-"""Texts that an encoder of English does not know are told of, and English ones never."""
+"""An English-only encoder gives a warning about texts in other languages, and never about English ones."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_a_language_that_is_not_english_is_recognised(texts: list[str], how: str
         ["", "42", "!!"],
         ENGLISH,
         ["Mahogany guitar capo, stage edition"] * 3,
-        [*ENGLISH * 2, *["The Lord of the Rings"] * 10, RUSSIAN[0], *GERMAN[:2]],  # here and there one
-        ["Bosch Bohrmaschine", "Sony Kopfhörer WH-1000"],  # in doubt
+        [*ENGLISH * 2, *["The Lord of the Rings"] * 10, RUSSIAN[0], *GERMAN[:2]],  # isolated foreign texts
+        ["Bosch Bohrmaschine", "Sony Kopfhörer WH-1000"],  # ambiguous
         ["MIT press book", "Hotel Der Sonne"],
     ],
 )
-def test_nothing_is_said_of_english_and_of_what_is_in_doubt(texts: list[str]) -> None:
+def test_english_and_ambiguous_texts_give_no_warning(texts: list[str]) -> None:
     assert foreign_script(texts) is None
 
 
@@ -65,15 +65,15 @@ def test_the_share_is_that_of_the_texts_with_letters() -> None:
 @pytest.mark.parametrize(
     "encoder", [BUNDLED, "sentence-transformers/all-mpnet-base-v2", "/our/bge-small-en-v1.5", "/our/all-MiniLM-L6-v2/"]
 )
-def test_who_uses_an_encoder_of_english_is_told_which_setting_helps(encoder: str) -> None:
-    told = language_warning(encoder, CHINESE)
-    assert told is not None
-    assert told.startswith(f"about 100% of the item texts are in Chinese characters, and the encoder {encoder} knows English alone")
-    assert f"set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly" in told
-    assert "\n" not in told
+def test_the_warning_about_an_english_encoder_names_the_setting_that_helps(encoder: str) -> None:
+    warning = language_warning(encoder, CHINESE)
+    assert warning is not None
+    assert warning.startswith(f"about 100% of the item texts are in Chinese characters, and the encoder {encoder} knows English alone")
+    assert f"set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly" in warning
+    assert "\n" not in warning
     assert language_warning(encoder, ENGLISH) is None
 
 
 @pytest.mark.parametrize("encoder", [MULTILINGUAL, "intfloat/multilingual-e5-small", "/models/ours", "tiny"])
-def test_nothing_is_said_of_an_encoder_that_may_know_the_language(encoder: str) -> None:
+def test_an_encoder_that_may_know_the_language_gives_no_warning(encoder: str) -> None:
     assert language_warning(encoder, CHINESE) is None

@@ -32,7 +32,7 @@ def problem(seed: int = 0) -> dict[str, Tensor]:
 
 
 def plain(queries: Tensor, items: Tensor, target: Tensor, weight: Tensor, prior: Tensor, slot: Tensor) -> Tensor:
-    """The same by the book."""
+    """The loss by torch's plain functions."""
     losses = F.cross_entropy(queries @ items.T + prior[slot], target, reduction="none")
     return (losses * weight).sum() / weight.sum()
 
@@ -63,7 +63,7 @@ def test_an_item_that_did_not_exist_yet_gets_no_gradient() -> None:
     assert one["items"].grad.isfinite().all()
 
 
-def test_an_event_of_weight_zero_teaches_nothing() -> None:
+def test_an_event_of_weight_zero_has_no_gradient() -> None:
     one = problem()
     one["weight"][::2] = 0
     ours_of(one).backward()
@@ -82,7 +82,7 @@ def test_only_zero_weights_give_a_loss_of_zero_and_no_nan() -> None:
     assert one["items"].grad.eq(0).all()
 
 
-def test_logits_far_from_zero_overflow_nowhere() -> None:
+def test_logits_far_from_zero_do_not_overflow() -> None:
     one = problem()
     one["queries"] = (one["queries"].detach() * 300).requires_grad_()
     loss = ours_of(one)

@@ -41,14 +41,14 @@ def trained(events: Events, config: TrainConfig = QUICK, seed: int = 0) -> tuple
 
 
 def hits(model: Recommender, events: Events) -> float:
-    """How often the best item is the next one, of all events but each user's first."""
+    """Share of events, except each user's first, whose item is ranked first."""
     vectors, rows = user_vectors(model, events, training_windows(events, TINY.max_events))
     best = (vectors @ model.items().detach().float().T).argmax(1).numpy()
     later = events.position[rows] > 0
     return float((best == events.item[rows])[later].mean())
 
 
-def test_a_walk_that_no_popularity_can_see_is_learnt_and_holds_for_users_never_trained_on() -> None:
+def test_a_walk_that_popularity_cannot_express_is_learnt_and_holds_for_new_users() -> None:
     model, curve = trained(walks())
     assert curve.loss[-1] < 0.5 * curve.loss[0]
     assert hits(model, walks(seed=1)) > 0.9
@@ -86,12 +86,12 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training() -> None:
 
     events, model = walks(n_users=10), fresh()
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
-    told: list[int] = []
+    epochs_seen: list[int] = []
     config = QUICK.model_copy(update={"max_epochs": 9, "patience": 2})
-    curve = train(model, events, offsets, config, seed=0, judge=judge, on_epoch=lambda epoch, *_: told.append(epoch))
+    curve = train(model, events, offsets, config, seed=0, judge=judge, on_epoch=lambda epoch, *_: epochs_seen.append(epoch))
     assert curve.validation == [0.1, 0.3, 0.2, 0.2]
     assert curve.best_epoch == 2
-    assert told == [1, 2, 3, 4]
+    assert epochs_seen == [1, 2, 3, 4]
     assert all(torch.equal(value, kept[1][name]) for name, value in model.state_dict().items())
 
 
@@ -135,10 +135,10 @@ def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(
     refit = train(fresh(), events, offsets, config, seed=0, n_epochs=curve.n_best)
     assert refit.share == curve.share
     assert len(steps) == 60
-    assert "there was time for" not in caplog.text, "it was told how long"
+    assert "there was time for" not in caplog.text, "the number of epochs was fixed"
 
 
-def test_as_many_epochs_are_planned_as_the_budget_holds_and_the_rate_falls_to_its_end_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plan_has_the_epochs_that_fit_the_budget_and_the_rate_reaches_its_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100_000))
     monkeypatch.setattr(training, "clock", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     config = QUICK.model_copy(update={"max_epochs": 1000, "batch_events": 64})
@@ -156,7 +156,7 @@ def test_as_many_epochs_are_planned_as_the_budget_holds_and_the_rate_falls_to_it
     assert last + 1 == planned, "the plan ends where training does"
 
 
-def test_gains_that_are_noise_are_no_gains() -> None:
+def test_gains_within_noise_do_not_count() -> None:
     assert Curve(loss=[1.0] * 4, validation=[0.1, 0.2, 0.2002, 0.2004]).last_gain == 2
     assert Curve(loss=[1.0] * 3, validation=[0.0, 0.0, 0.0]).last_gain == 0
 
@@ -181,7 +181,7 @@ def test_bf16_and_fp32_agree_roughly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fp32")
-def test_the_loss_is_the_book_s_over_items_that_exist_with_the_prior_inside() -> None:
+def test_the_loss_is_the_plain_cross_entropy_over_existing_items_with_the_prior() -> None:
     events = walks(n_users=6, n_steps=5)
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
     model = shaken(N_ITEMS)
@@ -193,7 +193,7 @@ def test_the_loss_is_the_book_s_over_items_that_exist_with_the_prior_inside() ->
 
 
 @pytest.mark.parametrize("n_teaching", [0, 1, 64])
-def test_of_a_batch_only_what_teaches_is_scored(n_teaching: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_events_with_weight_are_scored_in_a_batch(n_teaching: int, monkeypatch: pytest.MonkeyPatch) -> None:
     events, model = walks(n_users=20), shaken(N_ITEMS)
     events = replace(events, weight=(np.arange(len(events)) < n_teaching).astype(np.float32))
     offsets, windows = training_offsets(events, Slots.over(events.time), EVEN, CPU), training_windows(events, TINY.max_events)
@@ -223,7 +223,7 @@ def test_a_sample_that_holds_the_whole_catalogue_gives_the_loss_over_all_of_it(f
     torch.testing.assert_close(sampled, full, atol=1e-4, rtol=1e-4)
 
 
-def test_what_is_learnt_from_samples_holds_in_the_whole_catalogue() -> None:
+def test_training_on_samples_learns_ranks_of_the_whole_catalogue() -> None:
     events, model = walks(), fresh()
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
     train(model, events, replace(offsets, sampling=Sampling(N_ITEMS, n_drawn=3)), QUICK, seed=0)
@@ -304,7 +304,7 @@ def test_a_step_whose_loss_is_not_finite_moves_no_weight() -> None:
 
 
 @pytest.mark.parametrize(("n_items", "minutes", "is_sampled"), [(9000, 1e-4, True), (9000, 60.0, False), (500, 1e-4, False)])
-def test_a_large_catalogue_is_sampled_where_the_budget_does_not_hold_enough_epochs_over_all_of_it(
+def test_a_large_catalogue_is_sampled_if_the_budget_is_too_short_for_enough_full_epochs(
     n_items: int, minutes: float, is_sampled: bool
 ) -> None:
     model = fresh(n_items=n_items)
@@ -313,4 +313,4 @@ def test_a_large_catalogue_is_sampled_where_the_budget_does_not_hold_enough_epoc
     offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
     sampling = choose_sampling(model, events, offsets, QUICK.model_copy(update={"minutes": minutes}), seed=0)
     assert (sampling is not None) == is_sampled
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), "it tries on a copy"
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), "the timed steps run on a copy"

@@ -1,4 +1,4 @@
-"""A version as one folder: loaded is saved, no pickle, items keep their rows, misuse gets a message."""
+"""A version as one folder: load inverts save, no pickle, items keep their rows, misuse gets a message."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_loaded_is_saved(folder: Path) -> None:
     assert np.array_equal(ours.probability, theirs.probability)
 
 
-def test_why_seen_items_are_hidden_stays_with_the_version_and_an_older_one_says_nothing(folder: Path, tmp_path: Path) -> None:
+def test_the_reason_for_hiding_seen_items_is_saved_and_is_none_in_older_versions(folder: Path, tmp_path: Path) -> None:
     decided = SeenItems(are_hidden=True, setting="auto", repeat_share=0.01)
     save(replace(version(hide_seen=True), seen_items=decided), tmp_path / "decided")
     assert load(tmp_path / "decided").seen_items == decided
     described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-    del described["seen_items"]  # as versions before it have it
+    del described["seen_items"]  # like older versions
     (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
     assert load(folder).seen_items is None
 
@@ -107,7 +107,7 @@ def test_a_folder_is_safetensors_and_json_and_nothing_in_models_unpickles(folder
     assert {name: found for name, text in source.items() if (found := unpickles.findall(text))} == {}
 
 
-def test_a_version_is_not_there_until_its_last_file_is(folder: Path) -> None:
+def test_a_version_exists_only_once_its_last_file_does(folder: Path) -> None:
     (folder / "checkpoint.json").unlink()
     with pytest.raises(UserError, match=r"holds no checkpoint\.json.*run `minutehand nightly` again"):
         load(folder)
@@ -179,7 +179,7 @@ def test_times_may_be_datetimes_texts_or_seconds_and_a_time_without_zone_is_utc(
     assert earlier != found[0]
 
 
-def test_unknown_items_and_types_are_passed_over_and_an_empty_history_gets_a_list() -> None:
+def test_unknown_items_and_types_are_skipped_and_an_empty_history_gets_a_list() -> None:
     one = version()
     known = one.recommend([{"item_ids": [IDS[1]]}])[0]
     assert one.recommend([{"item_ids": ["never heard of", IDS[1]]}])[0] == known
@@ -190,7 +190,7 @@ def test_unknown_items_and_types_are_passed_over_and_an_empty_history_gets_a_lis
     assert one.recommend([]) == []
 
 
-def test_what_is_gone_or_hidden_is_not_recommended_and_k_is_at_most_the_catalogue() -> None:
+def test_unavailable_and_hidden_items_are_not_recommended_and_k_is_at_most_the_catalogue() -> None:
     everything = version(hide_seen=True).recommend([{"item_ids": [IDS[1], IDS[29]]}], k=1000)[0]
     assert {item for item, _ in everything} == set(IDS) - {IDS[1], IDS[29], IDS[4]}
     assert sum(p for _, p in everything) == pytest.approx(1, abs=1e-3)
@@ -202,15 +202,15 @@ def test_what_is_gone_or_hidden_is_not_recommended_and_k_is_at_most_the_catalogu
         ({"item_ids": ["a", "b"], "event_types": ["view"]}, "history 0 has 2 items, 1 event types and 2 times; give one of each"),
         ({"item_ids": ["a"], "occurred_at": [1, 2]}, "1 items, 1 event types and 2 times"),
         ({"items": ["a"]}, "history 0 has no item_ids"),
-        ({"item_ids": [IDS[1]], "occurred_at": ["yesterday"]}, "'yesterday' is no time"),
+        ({"item_ids": [IDS[1]], "occurred_at": ["yesterday"]}, "'yesterday' is not a time"),
     ],
 )
-def test_a_history_that_makes_no_sense_gets_a_message(history: dict[str, object], message: str) -> None:
+def test_an_invalid_history_gets_a_message(history: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         version().recommend([history])
 
 
-def test_a_list_of_no_items_cannot_be_asked_for() -> None:
+def test_a_list_of_no_items_is_refused() -> None:
     with pytest.raises(UserError, match="k is 0"):
         version().recommend([{"item_ids": []}], k=0)
 

@@ -1,4 +1,4 @@
-"""The replay memory: recent windows are likelier, the gate's sample stays, nothing but context weighs nothing."""
+"""The replay memory: recent windows are likelier, held-out windows stay, only context has weight zero."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_window_cut_out_of_a_longer_history_begins_with_context_that_weighs_no
     assert last.weight[WINDOW_EVENTS // CONTEXT_SHARE :].all()
 
 
-def test_what_is_added_takes_the_place_of_old_windows_but_not_of_the_gates_sample() -> None:
+def test_added_windows_replace_old_ones_but_not_held_out_ones() -> None:
     memory = memory_of()
     held_out = [memory.events.time[memory.events.user == n].tolist() for n in np.flatnonzero(memory.is_held_out)]
     rng = np.random.default_rng(1)
@@ -50,7 +50,7 @@ def test_what_is_added_takes_the_place_of_old_windows_but_not_of_the_gates_sampl
 
 
 @pytest.mark.parametrize("step_s", [60, 3600])
-def test_what_is_remembered_halves_with_its_half_life_however_often_windows_are_added(step_s: int) -> None:
+def test_the_memory_halves_with_its_half_life_however_often_windows_are_added(step_s: int) -> None:
     config = IncrementConfig(memory_windows=200, memory_half_life_share=0.1)
     start = 10 * 86400
     events = make_events([(user, user % 30, user * start // 1000) for user in range(1000)], n_items=30)
@@ -70,7 +70,7 @@ def test_a_memory_with_room_takes_windows_whatever_the_time() -> None:
     assert memory.n_due(int(memory.events.time.max()), 0, config, np.random.default_rng(0)) == 2
 
 
-def test_what_is_added_teaches_neither_what_the_gate_measures_nor_what_a_bot_repeats() -> None:
+def test_added_windows_exclude_events_of_the_gate_and_repeats_of_a_bot_from_training() -> None:
     memory = memory_of()
     rows = memory.last_events(np.flatnonzero(memory.is_held_out)).stop - 1
     item, time = int(memory.events.item[rows[0]]), int(memory.events.time[rows[0]])
@@ -81,19 +81,19 @@ def test_what_is_added_teaches_neither_what_the_gate_measures_nor_what_a_bot_rep
     assert np.flatnonzero(of_bot).tolist() == [0, 1, 2]
 
 
-def test_what_is_drawn_is_never_of_the_gates_sample() -> None:
+def test_held_out_windows_are_never_drawn() -> None:
     memory = memory_of()
     assert not memory.is_held_out[memory.draw(1000, np.random.default_rng(0))].any()
 
 
-def test_the_newest_window_of_a_user_ends_in_his_last_event() -> None:
+def test_the_newest_window_of_a_user_ends_in_their_last_event() -> None:
     events = random_events()
     windows = newest_windows(events, WINDOW_EVENTS)
     assert np.array_equal(windows.stop, events.offsets[1:])
     assert (windows.length <= WINDOW_EVENTS).all()
 
 
-def test_an_event_is_offset_by_the_last_moment_before_it() -> None:
+def test_an_event_is_offset_by_the_last_slot_before_it() -> None:
     memory = memory_of()
     for time in (100, 200, 250, 400):
         memory = memory.with_slot(time, torch.full((30,), float(time)), n_slots=3, spacing_s=100)

@@ -1,6 +1,6 @@
-"""Files for a landing folder that is being emptied: good, bad, half-written, renamed, nested, packed and foreign ones.
+"""Drops files into a landing folder while it is emptied: good, bad, half-written, renamed, nested, packed and foreign files.
 
-Every row is about an item of its own, so that one can ask what became of it.
+Every row has a distinct item, so that the fate of each row can be checked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REFUSED = "select coalesce(row_json->>'item_id', row_json->>'Artikel', split_par
 
 
 class Feeder:
-    """Drops files, and remembers for each row where it has to be: in, rejected, failed or waiting."""
+    """Drops files, and records the expected place of each row: in, rejected, failed or waiting."""
 
     def __init__(self, landing: Path, seed: int = 0) -> None:
         self.landing, self.rng = landing, random.Random(seed)
@@ -45,7 +45,7 @@ class Feeder:
         put(landing / "events" / "foreign" / "mapping.toml", MAPPING.encode())
 
     def drop(self) -> None:
-        """One more file, of the kind of which there are the fewest so far."""
+        """Drop one more file, of the kind with the fewest files so far."""
         self._finish(keep=2)
         kind = min(self.rng.sample(list(self.kinds), len(self.kinds)), key=lambda name: self.dropped[name])
         self.kinds[kind](f"{kind}-{self.dropped[kind]:04}")
@@ -137,7 +137,7 @@ class Feeder:
         return items
 
     def finish(self) -> None:
-        """The last half-written files get their other half."""
+        """Complete the remaining half-written files."""
         self._finish(keep=0)
 
     def _finish(self, keep: int) -> None:
@@ -147,11 +147,11 @@ class Feeder:
             file.rename(file.with_suffix(""))
 
     def is_taken_in(self) -> bool:
-        """Whether all that waits is what has to."""
+        """Whether only files that must wait are still waiting."""
         return all("wrongly_mapped" in file.name for _, file in waiting(self.landing))
 
     def lost(self, lake: Lake) -> dict[str, str]:
-        """The rows that are not where they have to be, or there more than once, and where they are."""
+        """Rows that are in a wrong place or occur more than once, with their places."""
         places: dict[str, list[str]] = {row: [] for row in self.expected}
         with reading(lake) as con:
             for table, place in (("events", "in"), ("items", "item")):
@@ -170,7 +170,7 @@ class Feeder:
 
 
 def put(file: Path, content: bytes, *, takes_turns: bool = False) -> None:
-    """A file that has lain there for a while. takes_turns: only once the one of that name is gone."""
+    """Drop a file with an old modification time. takes_turns: wait until an earlier file of that name is gone."""
     file.parent.mkdir(parents=True, exist_ok=True)
     while takes_turns and file.exists():
         time.sleep(0.1)
@@ -183,7 +183,7 @@ def put(file: Path, content: bytes, *, takes_turns: bool = False) -> None:
 def rename(file: Path, other: Path) -> None:
     try:
         file.rename(other)
-    except FileNotFoundError:  # it has been taken in
+    except FileNotFoundError:  # the file has been ingested
         return
 
 

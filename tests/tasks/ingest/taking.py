@@ -1,4 +1,4 @@
-"""An ingest in one line, and what the lake then holds."""
+"""Shortcuts for tests: one-line ingests, and the resulting rows of the lake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def events(lake: Lake, columns: str) -> list[tuple[Any, ...]]:
 
 
 def standing(lake: Lake) -> list[tuple[int, str]]:
-    """The lines that are refused, each with what the rule found."""
+    """The refused lines, each with its offending value."""
     return rows(lake, "select line, value from raw.rejected order by line")
 
 

@@ -1,4 +1,4 @@
-"""Columns of any name: never a reason to refuse a file, never read as another, never pasted into SQL."""
+"""Column names of any form: they never cause a refusal, are never confused, and never become part of SQL."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ NAMED = {name: value for name, value in VALUES.items() if name not in ("", "colu
 
 
 def check_that_each_is_read(lake: Lake, path: str) -> None:
-    """Nothing of it mapped, then every one as context, two by name, and all of them beside a predicate."""
+    """Ingest the file with no column mapped, with every column as context, with two mapped by name, and with a predicate."""
     assert take(lake, path).new == 1
     take(lake, path, context=tuple(NAMED), predicate="item_id = 'i' and \"price.usd\" = 'v0'")
     assert json.loads(events(lake, "context")[-1][0]) == NAMED
@@ -75,8 +75,8 @@ def test_a_csv_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake
     values = ",".join(VALUES.values())
     check_that_each_is_read(lake, write("a.csv", f"user_id,item_id,occurred_at,{header}\nu,i,2026-11-20,{values}\n"))
     take(lake, write("b.csv", f"user_id,item_id,occurred_at,{header}\n,i,2026-11-20,{values}\n"))
-    told = json.loads(rows(lake, "select row_json from raw.rejected")[0][0])
-    assert {name: told[name] for name in NAMED} == NAMED
+    kept = json.loads(rows(lake, "select row_json from raw.rejected")[0][0])
+    assert {name: kept[name] for name in NAMED} == NAMED
 
 
 def test_a_json_key_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, write: Write) -> None:
@@ -91,7 +91,7 @@ def test_a_parquet_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: 
     check_that_each_is_read(lake, path)
 
 
-def test_a_dotted_name_is_that_column_and_never_the_field_of_another(lake: Lake, tmp_path: Path) -> None:
+def test_a_dotted_name_means_its_own_column_and_never_a_path_into_another(lake: Lake, tmp_path: Path) -> None:
     path = str(tmp_path / "k.parquet")
     duckdb.sql(
         "select {'id': 'WRONG'} as \"user\", 'right' as \"user.id\", 'i' as item_id, timestamp '2026-11-20' as occurred_at"
@@ -100,7 +100,7 @@ def test_a_dotted_name_is_that_column_and_never_the_field_of_another(lake: Lake,
     assert events(lake, "user_id") == [("right",)]
 
 
-def test_names_that_differ_by_case_only_are_columns_of_their_own(lake: Lake, write: Write, tmp_path: Path) -> None:
+def test_names_that_differ_only_in_case_are_separate_columns(lake: Lake, write: Write, tmp_path: Path) -> None:
     csv = write("a.csv", "user_id,item_id,occurred_at,Note,NOTE\nu,i,2026-11-20,a,b\n")
     jsonl = write("a.jsonl", '{"user_id": "v", "item_id": "i", "occurred_at": "2026-11-20", "Note": "a", "NOTE": "b"}\n')
     parquet = str(tmp_path / "a.parquet")
@@ -154,12 +154,12 @@ def test_a_path_leads_into_a_struct_of_parquet_and_json_text_in_csv(lake: Lake, 
     assert events(lake, "item_id") == [("7",), ("8",)]
 
 
-def test_a_path_to_one_of_several_elements_is_told(lake: Lake, write: Write) -> None:
+def test_a_note_says_if_a_path_takes_one_of_several_elements(lake: Lake, write: Write) -> None:
     rows_of_file = [{**GA4, "items": [{"item_id": f"i{k}"} for k in range(n)]} for n in range(1, 4)]
     path = write("a.jsonl", "\n".join(map(json.dumps, rows_of_file)))
     columns = {"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[0].item_id"}
-    told = "a.jsonl: 2 rows have more elements than the one that items[0].item_id takes; for a row of each, map [*] in its place"
-    assert told in take(lake, path, columns=columns).notes
+    note = "a.jsonl: 2 rows have more elements than the one that items[0].item_id takes; map [*] instead to get one row per element"
+    assert note in take(lake, path, columns=columns).notes
 
 
 def test_the_remedy_names_the_path_whose_values_are_ids(lake: Lake, write: Write) -> None:
@@ -174,7 +174,7 @@ def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> 
     row = {"user_id": "u", "occurred_at": "2026-11-20", "items": [{"item_id": "i1"}], "properties": {"product_id": "p1"}}
     assert take(lake, write("a.jsonl", json.dumps(row)), columns={"item_id": path}).rejected == 1
     ((reason, value),) = rows(lake, "select reason, value from raw.rejected")
-    assert reason == "item_id is a JSON object or array; name what is in it, such as --map item_id=items[0].item_id"
+    assert reason == "item_id is a JSON object or array; map a value inside it, such as --map item_id=items[0].item_id"
     assert json.loads(value) == row[path]
 
 
@@ -245,9 +245,9 @@ def test_a_path_to_all_elements_is_refused_with_a_command_that_makes_rows_of_the
     lines = [json.dumps({**GA4, "items": [{"item_id": f"i{n}"}, {"item_id": f"j{n}"}]}) for n in range(2)]
     path = write("ga4.jsonl", "\n".join(lines))
     columns = {"user_id": "user_pseudo_id", "occurred_at": "event_timestamp", "item_id": "items[*].item_id"}
-    with pytest.raises(UserError, match=r"'items\[\*\]\.item_id' leads to several values.*--map item_id=element\.item_id$") as told:
+    with pytest.raises(UserError, match=r"'items\[\*\]\.item_id' leads to several values.*--map item_id=element\.item_id$") as refused:
         take(lake, path, columns=columns)
-    command = re.search(r"run: (python -c .*), and take in", str(told.value))
+    command = re.search(r"run: (python -c .*), and take in", str(refused.value))
     assert command is not None
     monkeypatch.chdir(tmp_path)
     subprocess.run(command[1].replace("python", sys.executable, 1), shell=True, check=True)
@@ -290,12 +290,12 @@ def test_a_first_line_of_values_is_refused_and_names_the_option(lake: Lake, writ
 
 
 @pytest.mark.parametrize("line", ["anna,lamp,view,2026-01-01T10:00:00Z", "anna,lamp,view,web,1767261600"])
-def test_a_first_line_with_one_moment_is_data_whatever_else_is_in_it(lake: Lake, write: Write, line: str) -> None:
+def test_a_first_line_with_a_date_and_time_is_data_with_any_other_content(lake: Lake, write: Write, line: str) -> None:
     with pytest.raises(UserError, match=r"the first line of in\.csv looks like data"):
         take(lake, write("in.csv", f"{line}\n"))
 
 
-def test_who_maps_the_values_of_the_first_line_loses_no_row(lake: Lake, write: Write) -> None:
+def test_mapping_the_values_of_the_first_line_loses_no_row(lake: Lake, write: Write) -> None:
     path = write("in.csv", "1,10,5,978300760\n1,11,3,978302109\n2,10,4,978301968\n")
     columns = {"user_id": "1", "item_id": "10", "value": "5", "occurred_at": "978300760"}
     assert take(lake, path, columns=columns).new == 3

@@ -15,7 +15,7 @@ SECONDS = 1.0
 
 
 def empty(lake: Lake, landing: Path) -> None:
-    """What a run of the flow does."""
+    """Do the work of one run of the flow."""
     with turn(landing) as is_mine:
         assert is_mine
         files = waiting(landing)
@@ -43,7 +43,7 @@ def test_every_row_of_a_landing_folder_under_way_is_in_rejected_failed_or_waitin
             empty(lake, landing)
     finally:
         feeding.join(60)
-    time.sleep(2)  # the youngest files have to settle
+    time.sleep(2)  # the newest files must reach the minimum age
     empty(lake, landing)
     assert feeder.is_taken_in()
     assert feeder.lost(lake) == {}
@@ -52,7 +52,7 @@ def test_every_row_of_a_landing_folder_under_way_is_in_rejected_failed_or_waitin
     assert n_refused == list(feeder.expected.values()).count("rejected")
 
 
-def test_the_account_tells_of_a_lost_row(lake: Lake, home: Path) -> None:
+def test_the_account_reports_a_lost_row(lake: Lake, home: Path) -> None:
     feeder = Feeder(open_landing(IngestConfig(), home))
     feeder.drop_good("a")
     (home / "landing" / "events" / "a.csv").unlink()

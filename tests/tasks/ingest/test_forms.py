@@ -1,4 +1,4 @@
-"""How times, numbers and words for nothing are written, and which of them are what."""
+"""Spellings of times, numbers and missing values, and how the ingest reads them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOON = datetime(2024, 1, 31, 12)
 
 
 def timed(write: Write, texts: list[str]) -> str:
-    """A file of one event a time; item ids are the places."""
+    """A file with one event per time; item ids are the positions."""
     return write("t.csv", HEADER + "".join(f'u,{place},"{text}"\n' for place, text in enumerate(texts)))
 
 
@@ -162,23 +162,23 @@ NO_TIMES = [
 ]
 
 
-def test_what_is_no_time_of_an_event_is_refused(lake: Lake, write: Write) -> None:
+def test_implausible_times_are_refused(lake: Lake, write: Write) -> None:
     summary = take(lake, timed(write, NO_TIMES))
     assert times_of(lake, NO_TIMES) == {}
     assert summary.rejected == len(NO_TIMES)
-    told = dict(reasons(lake))
-    assert told[1].startswith("occurred_at is implausibly early; give ISO 8601 or unix seconds")
-    assert "MINUTEHAND_INGEST__EARLIEST_YEAR" in told[6]
+    found = dict(reasons(lake))
+    assert found[1].startswith("occurred_at is implausibly early; give ISO 8601 or unix seconds")
+    assert "MINUTEHAND_INGEST__EARLIEST_YEAR" in found[6]
     assert [value for _, value in standing(lake)] == NO_TIMES
 
 
 def test_earlier_years_get_in_where_the_setting_says_so_and_the_summary_dates_them(lake: Lake, write: Write) -> None:
     summary = take(lake, timed(write, ["1969-07-20", "1985-01-01", "2024-01-31"]), config=IngestConfig(earliest_year=1900))
     assert summary.new == 3
-    assert "2 events are of before 1990, the oldest is of 1969-07-20: look whether these are times" in summary.notes
+    assert "2 events are from before 1990, the oldest from 1969-07-20: check whether these are times" in summary.notes
 
 
-def test_the_order_of_day_and_month_is_that_which_fits_the_whole_column(lake: Lake, write: Write) -> None:
+def test_day_and_month_have_the_order_that_fits_the_whole_column(lake: Lake, write: Write) -> None:
     german = {"01.06.2026 00:16": datetime(2026, 6, 1, 0, 16), "31.05.2026 23:59:58": datetime(2026, 5, 31, 23, 59, 58)}
     take(lake, timed(write, list(german)))
     assert times_of(lake, list(german)) == german
@@ -198,7 +198,7 @@ def test_where_the_column_does_not_decide_the_order_the_reason_names_the_option(
     assert take(lake, timed(write, texts[:1]), time_format="%d.%m.%Y %H:%M" if " " in texts[0] else "%d.%m.%Y").new == 1
 
 
-def test_times_without_a_zone_are_in_that_of_the_option_or_of_the_setting(lake: Lake, write: Write, tmp_path: Path) -> None:
+def test_times_without_a_zone_use_the_zone_of_the_option_or_of_the_setting(lake: Lake, write: Write, tmp_path: Path) -> None:
     expected = {
         "2024-01-31 13:00": NOON,
         "2024-07-31 14:00:00": datetime(2024, 7, 31, 12),
@@ -220,7 +220,7 @@ def test_times_without_a_zone_are_in_that_of_the_option_or_of_the_setting(lake: 
     assert rows(lake, "select occurred_at from raw.events where user_id = 'p'") == [(NOON,), (NOON,)]
 
 
-def test_hours_that_the_clocks_skip_or_show_twice_are_taken_in_and_said(lake: Lake, write: Write) -> None:
+def test_hours_that_the_clocks_skip_or_show_twice_are_taken_in_with_a_note(lake: Lake, write: Write) -> None:
     texts = ["2026-03-29 02:30", "2026-03-29 03:30", "2026-10-25 02:30", "2026-10-25 03:30", "2026-03-29 01:59:59"]
     summary = take(lake, timed(write, texts), time_zone="Europe/Berlin")
     assert times_of(lake, texts) == {
@@ -234,12 +234,12 @@ def test_hours_that_the_clocks_skip_or_show_twice_are_taken_in_and_said(lake: La
     assert "1 times fall in an hour that the clocks of Europe/Berlin show twice; they were taken as its second showing" in summary.notes
 
 
-def test_a_zone_that_is_none_is_told(lake: Lake, write: Write) -> None:
+def test_an_unknown_zone_is_reported(lake: Lake, write: Write) -> None:
     with pytest.raises(UserError, match="no time zone 'Europe/Berln'; did you mean Europe/Berlin"):
         take(lake, timed(write, ["2024-01-31"]), time_zone="Europe/Berln")
 
 
-# Words for nothing
+# Words for missing values
 
 NOTHING = [
     "NULL",
@@ -264,7 +264,7 @@ NOTHING = [
 ]
 
 
-def test_words_for_nothing_are_no_ids(lake: Lake, write: Write) -> None:
+def test_words_for_missing_values_are_no_ids(lake: Lake, write: Write) -> None:
     lines = [",".join((cell, "i", "2024-01-31")) for cell in ('"' + word.replace('"', '""') + '"' for word in NOTHING)]
     lines += [",".join(("u", cell, "2024-01-31")) for cell in ('"' + word.replace('"', '""') + '"' for word in NOTHING)]
     path = write("a.csv", HEADER + "\n".join(lines) + "\nNora,nana,2024-01-31\n")
@@ -284,7 +284,7 @@ def test_a_shop_with_a_user_called_none_lets_them_in(lake: Lake, write: Write) -
     assert take(lake, path, config=IngestConfig(null_words_as_ids=True)).duplicate == 1
 
 
-def test_nothing_in_json_and_in_items_is_nothing(lake: Lake, write: Write) -> None:
+def test_nulls_in_json_and_in_items_are_missing_values(lake: Lake, write: Write) -> None:
     path = write("a.jsonl", '{"user_id": null, "item_id": "i", "ts": 1706702400}\n{"user_id": "None", "item_id": "i", "ts": 1706702400}\n')
     assert take(lake, path).rejected == 2
     assert take(lake, write("i.csv", "item_id,title\nnull,x\n1,None\n"), kind="items").rejected == 1
@@ -404,7 +404,7 @@ def test_a_file_that_is_not_utf_8_names_the_option_and_so_does_a_line(lake: Lake
     assert reasons(lake) == []
 
 
-def test_a_byte_that_is_none_of_the_encoding_costs_its_line_alone(lake: Lake, tmp_path: Path) -> None:
+def test_a_byte_that_is_invalid_in_the_encoding_costs_only_its_line(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"item_id,title\n1,\xba\xec\n2,\xff\xff\n3,x\n")
     summary = take(lake, str(path), kind="items", encoding="gb18030")
@@ -412,20 +412,20 @@ def test_a_byte_that_is_none_of_the_encoding_costs_its_line_alone(lake: Lake, tm
     assert rows(lake, "select title from raw.items order by item_id") == [("红",), ("x",)]
 
 
-def test_items_without_a_title_are_told_which_columns_are_left_out(lake: Lake, write: Write) -> None:
+def test_for_items_without_a_title_a_note_names_the_columns_that_are_left_out(lake: Lake, write: Write) -> None:
     summary = take(lake, write("i.csv", "item_id,Benennung,Farbe\n1,Zelt,rot\n"), kind="items")
     assert summary.notes == ["i.csv: no column is title or description, and Benennung, Farbe are left out; map one with --map title=COLUMN"]
 
 
-def test_events_without_a_type_are_told_to_be_views_where_a_column_may_be_the_type(lake: Lake, write: Write) -> None:
+def test_a_note_says_that_events_without_a_type_are_views_if_a_column_may_be_the_type(lake: Lake, write: Write) -> None:
     path = write("e.csv", "user_id,item_id,occurred_at,Aktion\nu,i,2026-01-01,Kauf\n")
-    told = "e.csv: every event is a view, as no column is event_type, and Aktion is left out; map one with --map event_type=COLUMN"
-    assert take(lake, path).notes == [told]
+    note = "e.csv: every event is a view, as no column is event_type, and Aktion is left out; map one with --map event_type=COLUMN"
+    assert take(lake, path).notes == [note]
     assert take(lake, path, columns={"event_type": "Aktion"}).notes == []
     assert take(lake, path, constants={"event_type": "purchase"}).notes == []
 
 
-def test_a_large_whole_decimal_stays_the_id_that_it_is(lake: Lake, tmp_path: Path) -> None:
+def test_a_large_whole_decimal_keeps_its_id(lake: Lake, tmp_path: Path) -> None:
     path = str(tmp_path / "a.parquet")
     duckdb.sql(
         "select 12345678901234567890::decimal(22, 2) as user_id, 17850.0::double as item_id, timestamp '2024-01-31' as ts"

@@ -1,4 +1,4 @@
-"""Files into the lake: what gets in, what is refused, and that nothing happens twice."""
+"""Ingests of files: accepted rows, refused rows, and idempotence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEADER = "user_id,item_id,occurred_at\n"
 
 @pytest.fixture
 def nowhere(home: Path) -> Lake:
-    """The address of a lake without tables: enough where an ingest fails before it opens the lake."""
+    """The address of a lake without tables, for ingests that fail before they open the lake."""
     return locate(LakeConfig(), home)
 
 
@@ -83,7 +83,7 @@ def test_a_nested_list_of_categories_needs_no_split(lake: Lake, write: Write) ->
 # Columns
 
 
-def test_well_known_names_are_recognised_and_said(lake: Lake, write: Write) -> None:
+def test_well_known_names_are_recognised_with_a_note(lake: Lake, write: Write) -> None:
     summary = take(lake, write("a.csv", "userId,movieId,rating,timestamp\n1,2,4.5,1706695200\n"), constants={"event_type": "rating"})
     assert events(lake, "user_id, item_id, value, event_type") == [("1", "2", 4.5, "rating")]
     assert "a.csv: took column movieId as item_id" in summary.notes
@@ -161,7 +161,7 @@ def test_times_of_another_form_are_read_with_their_format(lake: Lake, write: Wri
         take(lake, path, time_format="%Q")
 
 
-def test_bad_rows_are_refused_with_line_reason_and_row_and_good_rows_beside_them_get_in(lake: Lake, write: Write) -> None:
+def test_bad_rows_are_refused_with_line_reason_and_row_and_good_rows_of_their_file_get_in(lake: Lake, write: Write) -> None:
     long = "x" * 600
     lines = [
         "user_id,item_id,occurred_at,value,event_type,query",
@@ -189,14 +189,14 @@ def test_bad_rows_are_refused_with_line_reason_and_row_and_good_rows_beside_them
         ("ann", "mug", "return", None),
         ("😀", "🍵", "view", None),
     ]
-    told = dict(reasons(lake))
-    assert told[2] == "user_id is empty; fill it, or map another column with --map user_id=COLUMN"
-    assert told[4].startswith("occurred_at is not a time; write ISO 8601")
-    assert told[6].startswith("occurred_at is in the future; correct the clock")
-    assert told[7] == "user_id contains a NUL byte; remove the byte: ids are text"
+    found = dict(reasons(lake))
+    assert found[2] == "user_id is empty; fill it, or map another column with --map user_id=COLUMN"
+    assert found[4].startswith("occurred_at is not a time; write ISO 8601")
+    assert found[6].startswith("occurred_at is in the future; correct the clock")
+    assert found[7] == "user_id contains a NUL byte; remove the byte: ids are text"
     found = dict(standing(lake))
     assert [found[line] for line in (2, 4, 6, 7)] == [None, "tomorrow", "2999-01-01", r"a\0n"]
-    assert sorted(told) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15]
+    assert sorted(found) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15]
     refused = rows(lake, "select source, row_json from raw.rejected where line = 4")
     assert refused[0][0].endswith("/a.csv")
     assert json.loads(refused[0][1])["occurred_at"] == "tomorrow"
@@ -211,7 +211,7 @@ def test_malformed_lines_are_refused_and_do_not_shift_the_line_numbers_of_others
     assert (summary.read, summary.new, summary.rejected) == (7, 2, 5)
     assert [item for (item,) in events(lake, "item_id")] == ["1", "6"]
     assert [line for line, _ in reasons(lake)] == [2, 3, 4, 5, 7]
-    assert reasons(lake)[0][1] == "the line is malformed: missing columns; mend the line and take the file in again"
+    assert reasons(lake)[0][1] == "the line is malformed: missing columns; repair the line and take the file in again"
     assert "Expected Number of Columns: 3 Found: 2" in standing(lake)[0][1]
     assert "name its encoding with --encoding" in reasons(lake)[2][1]
     assert rows(lake, "select row_json from raw.rejected where line = 2") == [('{"line":"a,2"}',)]
@@ -323,7 +323,7 @@ def test_an_item_is_described_by_its_most_frequent_values_and_the_last_of_equall
     assert rows(lake, "select item_id, title, price from raw.items order by item_id") == [("1", "mug", 3.0), ("2", "b", None)]
 
 
-def test_an_item_described_again_keeps_what_is_not_said_and_moves_only_when_something_changed(lake: Lake, write: Write) -> None:
+def test_an_item_described_again_keeps_missing_values_and_is_updated_only_on_a_change(lake: Lake, write: Write) -> None:
     take(lake, write("a.csv", "item_id,title,genres,price\n1,mug,a|b,2\n2,cup,c,1\n"), kind="items", separator="|")
     before = rows(lake, "select first_seen_at, updated_at from raw.items order by item_id")
     summary = take(lake, write("b.csv", "item_id,title,available\n1,Mug,no\n2,,\n"), kind="items")
@@ -352,8 +352,8 @@ def test_a_separator_that_splits_nothing_is_pointed_out(lake: Lake, write: Write
     untold = take(lake, write("a.csv", "item_id,genre\n1,a|b\n"), kind="items", separator="|")
     assert not any("--split" in note for note in untold.notes)
     summary = take(lake, write("b.csv", "item_id,title\n2,Heat\n"), kind="items", separator="|")
-    (told,) = summary.notes
-    assert told.startswith("--split '|' splits nothing: no column is categories or tags; choose one with --map categories=COLUMN")
+    (note,) = summary.notes
+    assert note.startswith("--split '|' splits nothing: no column is categories or tags; choose one with --map categories=COLUMN")
 
 
 def test_categories_that_look_unsplit_are_pointed_out(lake: Lake, write: Write) -> None:
@@ -376,14 +376,14 @@ def test_categories_that_look_unsplit_are_pointed_out(lake: Lake, write: Write) 
         ("a.json", b'[{"user_id": 1,', r"cannot read a\.json as json"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(nowhere: Lake, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_read_is_reported(nowhere: Lake, tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         take(nowhere, str(path))
 
 
-def test_files_that_are_not_there_are_told(nowhere: Lake, write: Write, tmp_path: Path) -> None:
+def test_missing_files_are_reported(nowhere: Lake, write: Write, tmp_path: Path) -> None:
     write("ratings.csv", HEADER)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no file .*/rating\.csv; did you mean .*/ratings\.csv\?"):
@@ -411,7 +411,7 @@ def _take_with_small_files(lake: Lake, path: str) -> None:
         os._exit(3 if "the disk is full: nothing was changed" in str(error) else 4)
 
 
-def test_a_full_disk_is_told_and_leaves_the_lake_as_it_was(lake: Lake, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_lake_unchanged(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     duckdb.sql("select 'u' || hash(i) as user_id, hash(i + 1) as item_id, 1706695200 as occurred_at from range(150000) as t (i)").write_csv(
         str(path)

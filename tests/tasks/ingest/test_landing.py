@@ -1,4 +1,4 @@
-"""The landing folder: what is taken, what is left, and where it goes."""
+"""The landing folder: which files are ingested, which wait, and where each file moves."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def take_all(lake: Lake, landing: Path) -> list[tuple[str, str, str]]:
     return [(file.kind, file.file, file.outcome) for file in landed]
 
 
-def test_items_come_first_and_what_is_half_written_is_left(landing: Path) -> None:
+def test_items_come_first_and_half_written_files_wait(landing: Path) -> None:
     for name in ("events/b.csv", "events/a.csv", "items/z.csv", "events/.c.csv", "events/d.csv.part", "events/e.tmp"):
         drop(landing, name)
     drop(landing, "events/young.csv", age_seconds=0)
-    drop(landing, "events/c-of-tomorrow.csv", age_seconds=-86400)  # unpacked from an archive made in another time zone
-    drop(landing, "events/written-now.csv", age_seconds=-3)  # by somebody whose clock is fast
+    drop(landing, "events/c-of-tomorrow.csv", age_seconds=-86400)  # unpacked from an archive from another time zone
+    drop(landing, "events/written-now.csv", age_seconds=-3)  # written by a machine with a fast clock
     assert [file.name for _, file in waiting(landing)] == ["z.csv", "a.csv", "b.csv", "c-of-tomorrow.csv"]
 
 
@@ -114,7 +114,7 @@ def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, la
     assert file.exists()
 
 
-def test_files_of_a_kind_are_taken_in_at_a_stroke_and_each_by_itself_where_one_cannot_be_read(lake: Lake, landing: Path) -> None:
+def test_files_of_a_kind_are_ingested_together_and_separately_if_one_cannot_be_read(lake: Lake, landing: Path) -> None:
     for n in range(3):
         drop(landing, f"events/{n}.csv", f"user_id,item_id,timestamp\nu{n},a,{1_700_000_000 + n}\n")
     files = [file for _, file in waiting(landing)]
@@ -131,7 +131,7 @@ def test_files_of_a_kind_are_taken_in_at_a_stroke_and_each_by_itself_where_one_c
 BAD = "user,item,ts\nu,1,2024-01-01\nv,2,tomorrow\n,3,2024-01-03\n"
 
 
-def reasons_beside(file: Path) -> list[dict[str, str]]:
+def reasons_next_to(file: Path) -> list[dict[str, str]]:
     with file.with_name(f"{file.name}.rejected.csv").open(encoding="utf-8", newline="") as table:
         return list(csv.DictReader(table))
 
@@ -149,22 +149,22 @@ def test_a_file_of_which_rows_were_refused_moves_to_partial_with_a_table_of_the_
         ("worse.csv", "partial", 1, 0, 1),
         ("price.csv", "partial", 1, 1, 0),
     ]
-    assert bad.error.startswith("2 of 3 rows were refused; bad.csv.rejected.csv beside it in partial/ says which and why")
+    assert bad.error.startswith("2 of 3 rows were refused; bad.csv.rejected.csv next to it in partial/ says which and why")
     assert [file.name for file in (landing / "done").rglob("*.csv")] == ["good.csv"]
     (file,) = (landing / "partial").rglob("bad.csv")
-    first, second = reasons_beside(file)
+    first, second = reasons_next_to(file)
     assert (first["line"], first["value"], second["line"], second["value"]) == ("2", "tomorrow", "3", "")
     assert first["reason"].startswith("occurred_at is not a time; ")
     assert json.loads(second["row_json"]) == {"user": None, "item": "3", "ts": "2024-01-03"}
     (file,) = (landing / "partial").rglob("price.csv")
-    assert [row["value"] for row in reasons_beside(file)] == ["free"]
+    assert [row["value"] for row in reasons_next_to(file)] == ["free"]
 
 
 def test_the_table_of_the_reasons_can_be_shown_on_a_terminal(lake: Lake, landing: Path) -> None:
     drop(landing, "items/a.csv", "item_id,price,title\n1,\x1b]52;c;cHduZWQ=\x07,\x9b2J\u202etent\n")
     ingest_landed_files(lake, landing, "items", [landing / "items" / "a.csv"], IngestConfig())
     (file,) = (landing / "partial").rglob("a.csv")
-    (row,) = reasons_beside(file)
+    (row,) = reasons_next_to(file)
     assert row["value"] == r"\x1b]52;c;cHduZWQ=\x07"
     assert json.loads(row["row_json"])["title"] == "\x9b2J\u202etent"
     text = file.with_name("a.csv.rejected.csv").read_text(encoding="utf-8")
@@ -211,7 +211,7 @@ def test_killed_before_a_partial_file_moves_its_reasons_are_there_once_after_the
         (Landed("events", "a", "partial", read=10, rejected=2), True),
     ],
 )
-def test_what_did_not_get_in_and_more_than_the_share_of_refused_rows_need_a_look(landed: Landed, needs: bool) -> None:
+def test_failed_files_and_files_above_the_share_of_refused_rows_need_a_look(landed: Landed, needs: bool) -> None:
     assert landed.needs_a_look(0.1) is needs
 
 
@@ -236,13 +236,13 @@ def drop_bytes(landing: Path, name: str, content: bytes) -> Path:
 
 
 def reason_of(landing: Path, name: str) -> str:
-    (told,) = (landing / "failed").rglob(f"{name}.error.txt")
-    assert os.path.lexists(told.with_name(name))
-    return told.read_text(encoding="utf-8")
+    (note,) = (landing / "failed").rglob(f"{name}.error.txt")
+    assert os.path.lexists(note.with_name(name))
+    return note.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_file_moves_to_failed_with_its_reason_and_those_beside_it_get_in(lake: Lake, landing: Path, name: str) -> None:
+def test_a_damaged_file_moves_to_failed_with_its_reason_and_the_other_files_get_in(lake: Lake, landing: Path, name: str) -> None:
     drop_bytes(landing, name, damaged(name))
     drop(landing, "events/a.csv")
     drop(landing, "events/z.csv", EVENTS.replace("u,1", "v,1"))
@@ -326,7 +326,7 @@ def test_a_file_that_cannot_be_moved_away_stays_whole_and_alone(lake: Lake, land
     ],
 )
 @pytest.mark.parametrize("step", ["inspect", "_stage_file"])
-def test_what_is_not_the_files_fault_is_raised_and_moves_nothing(
+def test_an_error_that_no_file_caused_is_raised_and_moves_nothing(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException, raised: type[BaseException]
 ) -> None:
     for name in ("a", "b"):
@@ -390,7 +390,7 @@ def test_a_good_file_with_a_long_name_moves_to_done_each_time(lake: Lake, landin
     assert sorted(len(file.name) for file in (landing / "done").rglob("*.csv")) == [255, 255]
 
 
-def test_a_name_with_control_characters_is_told_without_them(lake: Lake, landing: Path) -> None:
+def test_a_name_with_control_characters_is_shown_without_them(lake: Lake, landing: Path) -> None:
     drop(landing, "events/a\x1b[31m\nb.csv", "who\n1\n")
     (landed,) = take_together(lake, landing)
     assert landed.outcome == "failed"
@@ -468,7 +468,7 @@ def test_a_link_is_followed_to_what_its_owner_may_read_only(landing: Path, tmp_p
     assert may_read(os.getuid(), outside)
 
 
-def test_a_link_of_somebody_who_may_not_read_its_target_is_refused(landing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_whose_owner_may_not_read_its_target_is_refused(landing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outside = tmp_path / "outside.csv"
     outside.write_text(EVENTS, encoding="utf-8")
     link = landing / "events" / "a.csv"

@@ -1,4 +1,4 @@
-"""Lines: no quote and no endless line swallows rows, and every lost one is named."""
+"""Lines of text files: no quote and no endless line swallows rows, and every lost line is reported."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def test_a_lost_line_is_named_and_those_after_it_keep_their_numbers(lake: Lake, 
     summary = take(lake, write("a.csv", text))
     assert (summary.read, summary.new, summary.rejected) == (7, 3, 4)
     assert [user for (user,) in events(lake, "user_id")] == ["a", "c", "f"]
-    told = dict(reasons(lake))
-    assert told[2] == "the line is malformed: a quote is opened and not closed; mend the line and take the file in again"
+    found = dict(reasons(lake))
+    assert found[2] == "the line is malformed: a quote is opened and not closed; repair the line and take the file in again"
     assert rows(lake, "select row_json from raw.rejected where line = 2") == [('{"line":"b,2,2024-01-01,\\"no, end"}',)]
-    assert told[5].startswith("occurred_at is not a time;")
-    assert sorted(told) == [2, 4, 5, 7]
+    assert found[5].startswith("occurred_at is not a time;")
+    assert sorted(found) == [2, 4, 5, 7]
     assert any("1 lines cannot be split" in note for note in summary.notes)
 
 

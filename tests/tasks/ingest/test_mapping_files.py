@@ -65,7 +65,7 @@ def test_a_foreign_export_gets_in_by_the_mapping_of_the_folder(lake: Lake, landi
 
 
 @pytest.mark.parametrize("name", ["a.mapping.toml", "a.csv.mapping.toml", "mapping.toml"])
-def test_the_mapping_beside_a_file_or_nearer_to_it_counts_in_place_of_that_of_the_folder(lake: Lake, landing: Path, name: str) -> None:
+def test_the_mapping_file_nearest_to_a_file_wins(lake: Lake, landing: Path, name: str) -> None:
     drop(landing, "mapping.toml", MAPPING)
     near = drop(
         landing, f"events/shop/{name}", 'map.user_id = "wer"\nmap.item_id = "was"\nset.occurred_at = 2026-01-02\ncolumns = ["wer", "was"]\n'
@@ -109,7 +109,7 @@ def test_a_wrong_mapping_is_one_line_and_its_files_wait_until_it_is_corrected(la
     assert [file.outcome for file in take_all(lake, landing)] == ["done"]
 
 
-def test_a_missing_column_is_told_as_the_line_for_the_mapping_file(lake: Lake, landing: Path) -> None:
+def test_the_error_for_a_missing_column_proposes_the_line_for_the_mapping_file(lake: Lake, landing: Path) -> None:
     drop(landing, "events/a.csv", "Kunde_Nr;item;ts\nk1;a1;1780272000\n")
     drop(landing, "events/shop/b.csv", "Kunde_Nr;item;ts\nk1;a1;1780272000\n")
     drop(landing, "events/shop/mapping.toml", "no_quotes = true")

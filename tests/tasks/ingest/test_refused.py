@@ -1,4 +1,4 @@
-"""Refused rows: their reasons group, and they leave raw.rejected once they got in, and not before."""
+"""Refused rows: equal rules give equal reasons, and a row leaves raw.rejected only after it was accepted."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def test_a_corrected_file_clears_what_it_corrects_and_keeps_the_rest(lake: Lake,
     take(lake, write("a.csv", BAD))
     assert standing(lake) == [(2, "tomorrow"), (3, None), (4, "Expected Number of Columns: 4 Found: 2")]
     corrected = BAD.replace("tomorrow", "2026-01-02").replace("u4,i4", "u4,i4,2026-01-04,d")
-    summary = take(lake, write("mended/a.csv", corrected))
+    summary = take(lake, write("repaired/a.csv", corrected))
     assert (summary.new, summary.duplicate, summary.rejected) == (2, 1, 1)
     assert rows(lake, "select line, row_json->>'item_id' from raw.rejected") == [(3, "i3")]
     take(lake, write("a.csv", corrected.replace(",i3", "u3,i3")))
     assert standing(lake) == []
 
 
-def test_the_same_row_that_gets_in_by_another_option_is_cleared_whatever_its_file_is_called(lake: Lake, write: Write) -> None:
+def test_a_row_that_gets_in_with_another_option_is_cleared_under_any_file_name(lake: Lake, write: Write) -> None:
     text = HEADER + "u1,i1,01.06.2026 00:16,a\nu2,i2,02.06.2026 00:16,b\n"
     assert take(lake, write("a.csv", text)).rejected == 2
     lines = text.splitlines(keepends=True)
@@ -58,7 +58,7 @@ def test_rows_of_a_file_without_a_header_are_cleared_once_its_columns_are_named_
     assert standing(lake) == []
 
 
-def test_files_of_one_name_whose_every_row_is_refused_are_all_noted(lake: Lake, write: Write) -> None:
+def test_files_of_one_name_with_only_refused_rows_are_all_recorded(lake: Lake, write: Write) -> None:
     for item in ("i1", "i2"):
         take(lake, write("a.csv", HEADER + f",{item},2026-01-01,a\n"))
     for day in (1, 2):
@@ -66,7 +66,7 @@ def test_files_of_one_name_whose_every_row_is_refused_are_all_noted(lake: Lake, 
     assert len(standing(lake)) == 4
 
 
-def test_a_row_that_is_refused_for_another_reason_now_is_noted_once(lake: Lake, write: Write) -> None:
+def test_a_row_that_is_now_refused_for_another_reason_is_recorded_once(lake: Lake, write: Write) -> None:
     path = write("a.csv", HEADER + "u1,i1,31.31.2026,a\n")
     take(lake, path)
     take(lake, path, time_format="%Y")
@@ -79,7 +79,7 @@ def test_a_row_that_is_refused_for_another_reason_now_is_noted_once(lake: Lake, 
     [
         HEADER + "u1,i1,2026-02-01,a\nu2,i2,2026-02-02,b\nu9,i3,2026-02-03,c\n",  # the next day's file: other rows are new too
         HEADER + "u1,i1,2026-01-01,a\n",  # the bad rows are left out
-        HEADER + "u1,i1,2026-01-01,a\nu5,i5,2026-01-05,e\nu6,i6,2026-01-06,f\n",  # other rows stand in their place
+        HEADER + "u1,i1,2026-01-01,a\nu5,i5,2026-01-05,e\nu6,i6,2026-01-06,f\n",  # other rows replace the bad ones
         HEADER,
     ],
 )
@@ -90,7 +90,7 @@ def test_a_file_of_the_same_name_that_lacks_the_rows_clears_nothing(lake: Lake, 
     assert rows(lake, "from raw.rejected order by line") == before
 
 
-def test_a_file_of_another_name_or_kind_clears_nothing_that_still_is_missing(lake: Lake, write: Write) -> None:
+def test_a_file_of_another_name_or_kind_clears_no_row_that_is_still_missing(lake: Lake, write: Write) -> None:
     take(lake, write("a.csv", BAD))
     before = rows(lake, "from raw.rejected order by line")
     take(lake, write("b.csv", BAD.splitlines()[0] + "\nu2,i2,2026-01-02,b\n"))
@@ -98,20 +98,20 @@ def test_a_file_of_another_name_or_kind_clears_nothing_that_still_is_missing(lak
     assert [row for row in rows(lake, "from raw.rejected where kind = 'events' order by line") if row in before] == before
 
 
-def test_the_next_file_of_the_name_with_the_same_fault_on_the_same_line_is_noted_beside_the_first(lake: Lake, write: Write) -> None:
+def test_the_next_file_of_the_name_with_the_same_fault_on_the_same_line_is_recorded_too(lake: Lake, write: Write) -> None:
     for day in (1, 2):
         take(lake, write("a.csv", HEADER + f"u1,i1,2026-01-0{day},a\n,i3,2026-01-0{day},c\n"))
     assert len(standing(lake)) == 2
 
 
-def test_a_price_that_is_mended_is_cleared_and_one_that_is_not_stays(lake: Lake, write: Write) -> None:
+def test_a_corrected_price_is_cleared_and_a_wrong_one_stays(lake: Lake, write: Write) -> None:
     take(lake, write("i.csv", "item_id,title,price\n1,mug,free\n2,cup,-5\n"), kind="items")
     assert standing(lake) == [(1, "free"), (2, "-5")]
     take(lake, write("i.csv", "item_id,title,price\n1,mug,0\n2,cup,-5\n"), kind="items")
     assert standing(lake) == [(2, "-5")]
 
 
-def test_a_lake_of_before_gets_the_columns_and_its_reasons_group(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_lake_gets_the_columns_and_its_reasons_group(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = locate(LakeConfig(), home)
     old = tmp_path / "sql"
     (old / "schema").mkdir(parents=True)
@@ -123,7 +123,7 @@ def test_a_lake_of_before_gets_the_columns_and_its_reasons_group(home: Path, tmp
     with monkeypatch.context() as before:
         before.setattr(lakes, "SQL", old)
         migrate(lake)
-        told = [
+        old_reasons = [
             "occurred_at is not a time (soon (or so); really); write ISO 8601",
             "occurred_at is not a time (later); write ISO 8601",
             "price is negative (-5); write a finite number",
@@ -132,16 +132,16 @@ def test_a_lake_of_before_gets_the_columns_and_its_reasons_group(home: Path, tmp
         ]
         con = connect(lake)
         insert = "insert into raw.rejected values ('a.csv', $line, $reason, '{}', now()::timestamp)"
-        for line, reason in enumerate(told):
+        for line, reason in enumerate(old_reasons):
             con.execute(insert, {"line": line, "reason": reason})
         con.close()
-    assert migrate(lake) == ["023_raw_rejected_value"]
+    assert migrate(lake) == ["023_raw_rejected_value", "024_comments"]
     assert rows(lake, "select kind, reason, value from raw.rejected order by line") == [
         ("events", "occurred_at is not a time; write ISO 8601", "soon (or so); really"),
         ("events", "occurred_at is not a time; write ISO 8601", "later"),
         ("items", "price is negative; write a finite number", "-5"),
         (None, "item_id is empty; fill it", None),
-        (None, told[4], None),
+        (None, old_reasons[4], None),
     ]
     take(lake, str(_bad(tmp_path)), config=IngestConfig())
     assert len(standing(lake)) == 6

@@ -1,4 +1,4 @@
-"""The news of a minute: each event once, exact across upkeep, beside the histories that it goes on from."""
+"""The news of a minute run: each event once, unchanged by maintenance, with the histories of its users."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tasks.watermarks import Watermarks, read_watermarks
 from tests.tasks.publish.test_night import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows, snapshot_of
 
 MADE = datetime(2026, 1, 2, 3, 4, 5)
-"""When `put` makes lists."""
+"""Time at which `put` makes lists."""
 KINDS = ("other", "view")
 ROWS = {item: row for row, item in enumerate(CATALOG)}
 NO_NEIGHBOURS = (np.empty(0, np.int64), Neighbours(np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)))
@@ -45,7 +45,7 @@ def news_of(lake: Lake, marks: Watermarks | None = None, snapshot: int | None = 
 def minute(
     lake: Lake, version: str = "2", *, learns: bool = True, max_events: int = 4, extra: Sequence[str] = (), **options: Any
 ) -> Publication:
-    """One minute run without a model: whoever did something gets the list b, c."""
+    """One minute run without a model: users with new events get the list b, c."""
     before = read_watermarks(lake)
     assert before is not None
     news = options.pop("news", None) or news_of(lake, before, max_events=max_events)
@@ -53,16 +53,16 @@ def minute(
     lists = ranked({user: [1, 2] for user in [*users, *extra]}) if users or extra else nobody()
     after = Watermarks(news.snapshot, news.snapshot if learns else before.learnt)
     made = Provenance(version, f"mlflow-{version}", f"flow-{version}", news.snapshot, datetime(2026, 1, 2, 4, 5, 6))
-    (near_rows, near), beside = options.pop("near", NO_NEIGHBOURS), options.pop("beside", ALL_SETTLED)
+    (near_rows, near), to_refresh = options.pop("near", NO_NEIGHBOURS), options.pop("to_refresh", ALL_SETTLED)
     about = Content(CATALOG, lists, ANYONE, near, max_events, made, near_rows, watermarks=after, news=news, **options)
-    return publish_minute(lake, about, before, beside)
+    return publish_minute(lake, about, before, to_refresh)
 
 
 def nobody() -> RankedLists:
     return RankedLists((), *(np.empty((0, 2), dtype=kind) for kind in (np.int64, np.float32, np.float32, np.int64)))
 
 
-def told(news: News) -> list[tuple[Any, ...]]:
+def event_rows(news: News) -> list[tuple[Any, ...]]:
     return news.events.select("user_id", "item_id", "event_type", "time_s", "is_new").rows()
 
 
@@ -77,7 +77,7 @@ def of_step(step: Step) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def test_before_the_first_publish_there_is_no_watermark_and_a_night_sets_both_to_its_snapshot(lake: Lake) -> None:
+def test_there_is_no_watermark_before_the_first_publish_and_a_night_sets_both_to_its_snapshot(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     assert read_watermarks(lake) is None
     pinned = provenance(lake)
@@ -85,10 +85,10 @@ def test_before_the_first_publish_there_is_no_watermark_and_a_night_sets_both_to
     without_neighbours = Neighbours(np.empty((4, 0), np.int64), np.empty((4, 0), np.float32))
     publish_night(lake, Content(CATALOG, ranked({"u": [0]}), ANYONE, without_neighbours, 4, pinned), WEIGHTS)
     assert read_watermarks(lake) == Watermarks(pinned.data_snapshot, pinned.data_snapshot)
-    assert told(news_of(lake)) == [("u", "b", "view", 2, True)]
+    assert event_rows(news_of(lake)) == [("u", "b", "view", 2, True)]
 
 
-def test_news_are_what_teaches_in_order_of_time_with_the_histories_of_its_users_and_the_items_as_last_described(lake: Lake) -> None:
+def test_news_has_weighted_events_by_time_the_histories_of_their_users_and_the_newest_state_of_items(lake: Lake) -> None:
     add_item(lake, "a", "Alpha")
     add_events(lake, ("u", "a", "view", 5), ("v", "a", "view", 6))
     put(lake, ranked({"u": [1]}))
@@ -101,7 +101,7 @@ def test_news_are_what_teaches_in_order_of_time_with_the_histories_of_its_users_
     add_events(lake, ("v", "b", "view", 10))
     add_item(lake, "d", "Delta")
     news = news_of(lake, snapshot=pinned)
-    assert told(news) == [("u", "c", "odd", 7, True), ("u", "b", "view", 9, True)]
+    assert event_rows(news) == [("u", "c", "odd", 7, True), ("u", "b", "view", 9, True)]
     assert news.items.rows() == [("b", "b", True, True), ("c", "Gamma ray", False, True)]
     assert news.histories.select("user_id", "item_ids", "event_types", "times_s", "weights", "n_events").rows() == [
         ("u", ["a"], ["view"], [5], [1.0], 1)
@@ -109,7 +109,7 @@ def test_news_are_what_teaches_in_order_of_time_with_the_histories_of_its_users_
     assert (news.snapshot, news.is_empty, news.item_ids) == (pinned, False, ["b", "c", "a"])
 
 
-def test_an_update_of_items_alone_is_news_but_searches_and_weightless_types_are_none(lake: Lake) -> None:
+def test_changed_items_are_news_but_searches_and_weightless_types_are_not(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     assert news_of(lake).is_empty
@@ -119,7 +119,7 @@ def test_an_update_of_items_alone_is_news_but_searches_and_weightless_types_are_
     assert not news_of(lake).is_empty
 
 
-def test_searches_leave_no_trace_but_the_watermark_passes_them(lake: Lake) -> None:
+def test_searches_change_nothing_but_the_watermark_moves_past_them(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", None, "search", 2), ("v", "a", "return", 3), ("w", "b", "view", 4))
@@ -133,7 +133,7 @@ def test_searches_leave_no_trace_but_the_watermark_passes_them(lake: Lake) -> No
     assert rows(lake, "select user_id from ops.freshness") == [("w",)]
 
 
-def test_a_minute_finds_by_one_connection_what_it_finds_bit_by_bit(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_connection_finds_the_same_work_as_separate_reads(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_events(lake, ("u", "a", "view", 1))
     assert look_for_work(lake, WEIGHTS, 4, PublishConfig(), MADE) is None
     put(lake, ranked({"u": [1]}))
@@ -157,7 +157,7 @@ def test_a_minute_finds_by_one_connection_what_it_finds_bit_by_bit(lake: Lake, m
 
 
 @pytest.mark.slow
-def test_the_news_are_the_same_after_flush_expiry_merge_and_clean_up(lake: Lake) -> None:
+def test_the_news_is_the_same_after_flush_expiry_merge_and_clean_up(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     for part in range(3):
@@ -179,17 +179,17 @@ def test_the_news_are_the_same_after_flush_expiry_merge_and_clean_up(lake: Lake)
     assert news_of(lake).is_empty
 
 
-def test_news_that_begin_at_a_snapshot_which_is_gone_say_what_to_do(lake: Lake) -> None:
+def test_news_from_an_expired_snapshot_raises_an_error_with_a_remedy(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     gone = snapshot_of(lake)
     for second in (2, 3):
         add_events(lake, ("u", "a", "view", second))
     maintain(lake, keep_publications=0, keep_hours=0)
-    with pytest.raises(UserError, match=rf"let go of snapshot {gone + 1}.*minutehand nightly"):
+    with pytest.raises(UserError, match=rf"snapshot {gone + 1}, .* has expired.*minutehand nightly"):
         news_of(lake, Watermarks(gone, gone))
 
 
-def test_a_step_merges_known_and_new_events_by_time_and_knows_every_user(lake: Lake) -> None:
+def test_a_step_merges_known_and_new_events_of_each_user_by_time(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20), ("v", "a", "view", 10))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "c", "odd", 15), ("u", "d", "view", 20), ("new", "a", "view", 1))
@@ -208,16 +208,16 @@ def test_a_step_merges_known_and_new_events_by_time_and_knows_every_user(lake: L
         make_step(news_of(lake), {item: row for item, row in ROWS.items() if item != "d"}, KINDS, 4, as_of=21)
 
 
-def test_what_waits_to_be_learnt_is_due_and_not_doubled(lake: Lake) -> None:
-    """The last three events of u are alike; two of them came in with the update that was discarded."""
+def test_events_that_wait_to_be_learnt_are_due_once(lake: Lake) -> None:
+    """The last three events of u are equal; two of them arrived with the discarded update."""
     add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 20), ("u", "b", "view", 20), ("w", "d", "view", 12))
     minute(lake, learns=False)
-    assert news_of(lake).is_empty, "what is due waits for company"
+    assert news_of(lake).is_empty, "due events wait for the next new ones"
     add_events(lake, ("u", "c", "view", 15))
     news = news_of(lake)
-    assert told(news) == [
+    assert event_rows(news) == [
         ("w", "d", "view", 12, False),
         ("u", "c", "view", 15, True),
         ("u", "b", "view", 20, False),
@@ -245,7 +245,7 @@ def test_a_step_of_no_events_is_empty(lake: Lake) -> None:
     assert (len(step.events), step.user_ids, step.events.n_users) == (0, (), 0)
 
 
-def test_histories_to_rank_keep_the_order_of_the_frame_and_pass_over_unknown_items(lake: Lake) -> None:
+def test_histories_to_rank_keep_the_order_of_the_frame_and_skip_unknown_items(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("u", "z", "view", 2), ("v", "b", "odd", 3), ("w", "z", "view", 3))
     put(lake, ranked({"u": [1]}))
     frame = read_histories(lake, ["v", "u", "w", "nobody"], WEIGHTS, 4)
@@ -254,7 +254,7 @@ def test_histories_to_rank_keep_the_order_of_the_frame_and_pass_over_unknown_ite
     assert (events.user.tolist(), events.item.tolist(), events.kind.tolist()) == ([1, 2], [1, 0], [0, 1])
 
 
-def test_what_came_before_the_histories_goes_with_them_but_for_unknown_items(lake: Lake) -> None:
+def test_histories_come_with_their_earlier_items_except_unknown_ones(lake: Lake) -> None:
     add_events(lake, *[("u", item, "view", second) for second, item in enumerate("bzbadc")], ("v", "c", "view", 1))
     put(lake, ranked({"u": [1]}), max_events=2)
     add_events(lake, ("u", "b", "view", 9), ("new", "a", "view", 9))
@@ -266,10 +266,10 @@ def test_what_came_before_the_histories_goes_with_them_but_for_unknown_items(lak
         assert (found.start.tolist(), found.stop.tolist()) == ([0, 0], [0, 2])
 
 
-def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lake) -> None:
+def test_old_lists_are_refreshed_first_and_then_lists_with_moved_items(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 5)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0], "nobody": [0, 3]}))
-    minute(lake, extra=["u2"])  # the only list that is newer; it shows b and c
+    minute(lake, extra=["u2"])  # the only newer list; it shows b and c
     later = MADE + timedelta(seconds=1)
     assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)).user_ids == []
     assert users_to_refresh(lake, [], Refresh(later, 2, 9, is_due=True)).user_ids == ["u1", "u3"]
@@ -278,7 +278,7 @@ def test_old_lists_are_refreshed_first_then_those_that_show_what_moved(lake: Lak
     assert users_to_refresh(lake, ["c"], Refresh(later, 9, 4, is_due=True)).user_ids == ["u1", "u3", "u4", "u2"]
 
 
-def test_more_lists_are_made_anew_than_usual_only_where_they_are_old(lake: Lake) -> None:
+def test_only_old_lists_may_exceed_the_usual_number_of_refreshed_lists(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0], "u2": [0], "u3": [0]}))
     later = MADE + timedelta(seconds=1)
@@ -287,7 +287,7 @@ def test_more_lists_are_made_anew_than_usual_only_where_they_are_old(lake: Lake)
     assert users_to_refresh(lake, ["a"], Refresh(later, 1, 2, is_due=True)).user_ids == ["u1", "u2"]
 
 
-def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_item_is_found_at_any_rank_but_a_moved_one_only_near_the_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.minute.pacing.LOOKED_AT", 1)
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0]}))
@@ -300,7 +300,7 @@ def test_an_item_that_is_gone_is_found_anywhere_in_a_list_and_others_near_its_to
     assert users_to_refresh(lake, ["a", "b"], refresh).user_ids == ["u1", "u2", "u3"]
 
 
-def test_lists_with_an_item_that_moved_wait_for_the_minute_that_has_room_for_them(lake: Lake) -> None:
+def test_lists_with_a_moved_item_over_the_limit_wait_for_a_later_run(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [1, 2], "u2": [1, 2], "u3": [1, 2], "nobody": [1, 3]}))
 
@@ -308,7 +308,7 @@ def test_lists_with_an_item_that_moved_wait_for_the_minute_that_has_room_for_the
         work = look_for_work(lake, WEIGHTS, 4, PublishConfig(refresh_users=n_most), MADE)
         assert work is not None
         found = users_to_refresh(lake, item_ids, work.refresh)
-        minute(lake, extra=found.user_ids, beside=found)
+        minute(lake, extra=found.user_ids, to_refresh=found)
         return found.user_ids
 
     def is_waiting() -> bool:
@@ -320,26 +320,26 @@ def test_lists_with_an_item_that_moved_wait_for_the_minute_that_has_room_for_the
     assert not is_waiting()
     assert spend(["b"], 1) == ["u1"]
     assert is_waiting()
-    assert spend([], 1) == ["u2"], "the list of u1 shows it as well, but knows the move"
-    assert spend(["b", "c"], 2) == ["u3", "u1"], "it has moved again; the oldest list is first"
+    assert spend([], 1) == ["u2"], "the list of u1 shows b as well, but is newer than the move"
+    assert spend(["b", "c"], 2) == ["u3", "u1"], "b has moved again; the oldest list is first"
     assert rows(lake, "select item_id from ops.moved_items order by all") == [("b",), ("c",)]
     assert spend([], 9) == ["u2"]
     assert not is_waiting()
     assert rows(lake, "from ops.moved_items") == []
 
 
-def test_nobody_waits_where_no_list_is_to_be_made_anew_or_all_are(lake: Lake) -> None:
+def test_no_list_waits_if_refreshing_is_off_or_all_lists_are_refreshed(lake: Lake) -> None:
     add_events(lake, ("u1", "d", "view", 1), ("u2", "d", "view", 1))
     put(lake, ranked({"u1": [1], "u2": [1]}))
     assert users_to_refresh(lake, ["b"], Refresh(MADE, 0, 0, is_due=False)).is_settled
-    beside = users_to_refresh(lake, ["b"], Refresh(MADE, 1, 1, is_due=False))
-    minute(lake, beside=beside)
+    to_refresh = users_to_refresh(lake, ["b"], Refresh(MADE, 1, 1, is_due=False))
+    minute(lake, to_refresh=to_refresh)
     assert rows(lake, "select item_id from ops.moved_items") == [("b",)]
     put(lake, ranked({"u1": [1], "u2": [1]}))
-    assert rows(lake, "from ops.moved_items") == [], "a night"
+    assert rows(lake, "from ops.moved_items") == [], "a night refreshes all lists"
 
 
-def test_lists_with_an_item_that_is_gone_wait_for_the_minute_that_has_room_for_them(lake: Lake) -> None:
+def test_lists_with_an_unavailable_item_over_the_limit_wait_for_a_later_run(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "nobody": [0, 3]}))
     assert users_to_refresh(lake, ["a"], Refresh(MADE, 9, 1, is_due=False)).user_ids == ["u1"]
@@ -351,23 +351,23 @@ def test_lists_with_an_item_that_is_gone_wait_for_the_minute_that_has_room_for_t
         con.execute("update recs.recommendations set item_id = 'b' where user_id = 'u1' and item_id = 'a'")
     assert users_to_refresh(lake, [], Refresh(MADE, 9, 9, is_due=False)).user_ids == ["u3"]
     long_gone = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
-    assert users_to_refresh(lake, [], Refresh(long_gone, 9, 9, is_due=False)).user_ids == [], "lists from before it went are old"
+    assert users_to_refresh(lake, [], Refresh(long_gone, 9, 9, is_due=False)).user_ids == [], "lists from before the withdrawal are old"
 
 
 @pytest.mark.parametrize(
     ("n_users", "refresh_users", "hours"), [(3, 500, 24), (100_000, 500, 24), (100_000, 500, 1.51), (40_001, 7, 3), (99, 1, 1)]
 )
-def test_lists_that_were_made_at_once_are_all_made_anew_before_one_is_too_old(n_users: int, refresh_users: int, hours: float) -> None:
+def test_lists_made_at_the_same_time_are_all_refreshed_before_one_is_too_old(n_users: int, refresh_users: int, hours: float) -> None:
     age, n_old = pace(n_users, PublishConfig(refresh_users=refresh_users, refresh_after_hours=hours))
-    started = 0.999  # a run a minute; the first comes when lists have been old enough for almost as long
-    with_missed = 1.2 * -(-n_users // n_old)  # of six minutes one is missed
+    started = 0.999  # one run per minute; the first may come almost a minute after lists become old
+    with_missed = 1.2 * -(-n_users // n_old)  # one run in six is skipped
     last_minute = age / timedelta(minutes=1) + started + with_missed - 1
     assert age >= timedelta(hours=hours / 2)
     assert n_old >= refresh_users
     assert last_minute < hours * 60
 
 
-def test_old_lists_are_work_and_no_news_and_a_list_that_nobody_can_make_anew_is_neither(lake: Lake) -> None:
+def test_old_lists_are_work_but_not_news_and_a_list_without_a_history_is_neither(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1], "nobody": [1]}))
 
@@ -392,7 +392,7 @@ def test_reading_the_news_loads_neither_torch_nor_mlflow() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_how_trendy_each_event_was_stays_with_it_and_is_not_known_where_nobody_said(lake: Lake) -> None:
+def test_the_trend_of_an_event_stays_with_it_and_may_be_unknown(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("u", "b", "view", 2), ("v", "a", "view", 3))
     trends = pa.table({"user_id": ["u", "v"], "trends": pa.array([[0.5, 1.5], [9.0, 9.0]], pa.list_(pa.float32()))})
     put(lake, ranked({"u": [1]}), trends=trends)
@@ -410,7 +410,7 @@ def test_how_trendy_each_event_was_stays_with_it_and_is_not_known_where_nobody_s
     assert (trend[0], np.isnan(trend[1]), trend[2:].tolist()) == (2.5, True, [0.5, 1.5, 3.5])
 
 
-def test_items_described_in_a_minute_whose_update_was_discarded_come_again_but_are_no_news(lake: Lake) -> None:
+def test_items_of_a_discarded_update_are_read_again_but_are_not_news(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2))

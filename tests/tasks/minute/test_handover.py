@@ -1,4 +1,4 @@
-"""What goes live after a night, and what it has still to learn."""
+"""Which version goes live after a night, and which events it still has to learn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def version(number: int, snapshot: int, champion: int | None = None) -> Version:
     return Version(str(number), "run", Path("checkpoint"), tags)
 
 
-def test_a_new_champion_has_the_histories_of_its_snapshot_and_learns_what_came_later(lake: Lake) -> None:
+def test_a_new_champion_starts_with_the_histories_of_its_snapshot_and_learns_later_events(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1), ("ben", "rug", 2)])
     pinned = newest_snapshot(lake)
     put(lake, [("anna", "vase", 3)])
@@ -37,7 +37,7 @@ def test_a_new_champion_has_the_histories_of_its_snapshot_and_learns_what_came_l
     assert base.news.histories.select("user_id", "item_ids", "weights", "n_events").rows() == [("anna", ["lamp"], [1.0], 1)]
 
 
-def test_the_histories_of_a_snapshot_know_what_came_before_them(lake: Lake) -> None:
+def test_the_histories_of_a_snapshot_have_earlier_items(lake: Lake) -> None:
     put(lake, [("anna", item, hour) for hour, item in enumerate(["vase", "rug", "vase", "lamp", "tent"])])
     pinned = newest_snapshot(lake)
     put(lake, [("anna", "sofa", 9)])
@@ -46,7 +46,7 @@ def test_the_histories_of_a_snapshot_know_what_came_before_them(lake: Lake) -> N
     assert found == [(["lamp", "tent"], ["rug", "vase"], 5)]
 
 
-def test_where_the_night_was_refused_the_live_increment_goes_on_from_its_watermarks(lake: Lake) -> None:
+def test_after_a_refused_night_the_live_increment_continues_from_its_watermarks(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1)])
     marks = Watermarks(newest_snapshot(lake), newest_snapshot(lake))
     put(lake, [("ben", "rug", 2)])
@@ -57,7 +57,7 @@ def test_where_the_night_was_refused_the_live_increment_goes_on_from_its_waterma
 
 
 @pytest.mark.parametrize("live", [None, version(5, 1, champion=3)])
-def test_a_champion_that_an_earlier_night_left_unpublished_learns_from_its_own_snapshot_on(lake: Lake, live: Version | None) -> None:
+def test_an_unpublished_champion_of_an_earlier_night_learns_from_its_own_snapshot_on(lake: Lake, live: Version | None) -> None:
     put(lake, [("anna", "lamp", 1)])
     its_own = newest_snapshot(lake)
     put(lake, [("anna", "rug", 2)])
@@ -69,7 +69,7 @@ def test_a_champion_that_an_earlier_night_left_unpublished_learns_from_its_own_s
     assert base.news.histories["item_ids"].to_list() == [["lamp", "rug"]]
 
 
-def test_a_champion_whose_snapshot_is_gone_learns_what_came_in_since_the_night(lake: Lake) -> None:
+def test_a_champion_with_an_expired_snapshot_learns_the_events_since_the_night(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1)])
     its_own = newest_snapshot(lake)
     put(lake, [("anna", "rug", 2)])
@@ -83,7 +83,7 @@ def test_a_champion_whose_snapshot_is_gone_learns_what_came_in_since_the_night(l
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
-def test_where_the_snapshot_of_the_watermarks_is_gone_it_is_what_came_in_since_the_night(lake: Lake, is_refused: bool) -> None:
+def test_the_news_begins_at_the_night_if_the_snapshot_of_the_watermarks_has_expired(lake: Lake, is_refused: bool) -> None:
     put(lake, [("anna", "lamp", 1)])
     marks = Watermarks(newest_snapshot(lake), newest_snapshot(lake))
     put(lake, [("anna", "rug", 2)])
@@ -99,7 +99,7 @@ def test_where_the_snapshot_of_the_watermarks_is_gone_it_is_what_came_in_since_t
     assert base.news.histories["item_ids"].to_list() == [["lamp", "rug", "tent"]]
 
 
-def test_no_history_and_no_news_of_a_night_are_later_than_they_came_in(lake: Lake) -> None:
+def test_no_event_in_histories_or_news_is_later_than_its_arrival(lake: Lake) -> None:
     ahead = 4_000_000_000
     add_events(lake, ("anna", "lamp", "view", ahead + 9), ("anna", "rug", "view", ahead))
     pinned = newest_snapshot(lake)
@@ -114,7 +114,7 @@ def test_no_history_and_no_news_of_a_night_are_later_than_they_came_in(lake: Lak
 
 
 @pytest.mark.parametrize("is_refused", [True, False])
-def test_searches_and_unchanged_snapshots_move_nothing(lake: Lake, is_refused: bool) -> None:
+def test_searches_and_unchanged_snapshots_do_not_count_as_news(lake: Lake, is_refused: bool) -> None:
     put(lake, [("anna", "lamp", 1)])
     then = newest_snapshot(lake)
 
@@ -130,7 +130,7 @@ def test_searches_and_unchanged_snapshots_move_nothing(lake: Lake, is_refused: b
     assert has_moved_on()
 
 
-def test_what_no_publish_has_shown_is_what_came_in_since_the_last_one_whichever_goes_live(lake: Lake) -> None:
+def test_unpublished_events_are_those_since_the_last_publish_for_any_version_that_goes_live(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1)])
     pinned = newest_snapshot(lake)
     put(lake, [("anna", "vase", 3)])

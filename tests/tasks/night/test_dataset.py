@@ -1,4 +1,4 @@
-"""From the lake to arrays: what counts, in which order, and as of which snapshot."""
+"""Loading the dataset of a night: which rows count, in which order, at which snapshot."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def _stream(data: Dataset, user: str) -> list[str]:
 EVENTS: list[Event] = [("ben", "c", 3), ("ann", "b", 2), ("ann", "a", 1), ("ben", None, 4)]
 
 
-def test_events_are_grouped_by_user_and_oldest_first_whatever_their_order_in_the_lake(lake: Lake) -> None:
+def test_events_are_grouped_by_user_and_sorted_by_time_for_any_order_in_the_lake(lake: Lake) -> None:
     put(lake, EVENTS)
     data = _load(lake)
     assert (_stream(data, "ann"), _stream(data, "ben")) == (["a", "b"], ["c"])
 
 
-def test_at_one_instant_the_order_of_the_lake_decides(lake: Lake) -> None:
+def test_events_at_the_same_time_keep_lake_order(lake: Lake) -> None:
     put(lake, [("ann", item, 1) for item in "dbca"])
     assert _stream(_load(lake), "ann") == ["d", "b", "c", "a"]
 
 
-def test_the_catalog_holds_items_that_are_described_or_have_events_and_titles_fall_back_to_ids(lake: Lake) -> None:
+def test_the_catalog_has_items_with_a_description_or_an_event_and_titles_fall_back_to_ids(lake: Lake) -> None:
     put(lake, EVENTS, {"a": "Red tent", "z": None}, unavailable=["z"])
     data = _load(lake)
     assert data.catalog.item_ids == ("a", "b", "c", "z")
@@ -52,7 +52,7 @@ def test_the_catalog_holds_items_that_are_described_or_have_events_and_titles_fa
     assert data.catalog.is_available.tolist() == [True, True, True, False]
 
 
-def test_types_of_no_weight_teach_nothing_and_leave_no_user(lake: Lake) -> None:
+def test_event_types_without_weight_add_no_event_and_no_user(lake: Lake) -> None:
     put(lake, EVENTS)
     put(lake, [("cat", "a", 9), ("ann", "c", 9)], event_type="return")
     data = _load(lake)
@@ -61,13 +61,13 @@ def test_types_of_no_weight_teach_nothing_and_leave_no_user(lake: Lake) -> None:
     assert np.all(data.events.kind == 1)
 
 
-def test_weights_are_those_of_the_settings_and_1_for_other_types(lake: Lake) -> None:
+def test_weights_come_from_the_settings_and_are_1_for_other_types(lake: Lake) -> None:
     put(lake, [("ann", "a", 1)])
     put(lake, [("ann", "b", 2)], event_type="gift")
     assert _load(lake, weights={"view": 0.5}).events.weight.tolist() == [0.5, 1.0]
 
 
-def test_a_type_may_be_called_as_those_are_that_nobody_knows(lake: Lake) -> None:
+def test_an_event_type_named_other_counts_as_an_unknown_type(lake: Lake) -> None:
     put(lake, [("ann", "a", 1)])
     put(lake, [("ann", "b", 2)], event_type="other")
     data = _load(lake)
@@ -75,7 +75,7 @@ def test_a_type_may_be_called_as_those_are_that_nobody_knows(lake: Lake) -> None
     assert data.events.kind.tolist() == [1, 0]
 
 
-def test_a_pinned_snapshot_does_not_see_what_came_later(lake: Lake) -> None:
+def test_a_pinned_snapshot_has_no_later_rows(lake: Lake) -> None:
     put(lake, EVENTS)
     snapshot = newest_snapshot(lake)
     put(lake, [("dan", "q", 5)], {"q": "Green tent"})
@@ -91,7 +91,7 @@ def test_a_pinned_snapshot_does_not_see_what_came_later(lake: Lake) -> None:
     }
 
 
-def test_without_an_event_on_an_item_the_error_names_the_command(lake: Lake) -> None:
+def test_a_lake_without_an_event_on_an_item_raises_an_error_that_names_the_command(lake: Lake) -> None:
     put(lake, [("ann", None, 1)], {"a": "Red tent"}, event_type="search")
     with pytest.raises(UserError, match="minutehand ingest events FILE"):
         _load(lake)

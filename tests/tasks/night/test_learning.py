@@ -1,4 +1,4 @@
-"""A night on data that nobody would choose: whatever is in the lake, every user gets a sane list."""
+"""A nightly run on unusual data: for any content of the lake, every user gets a valid list."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderConfig:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """One for all tests: each begins by putting its rows in anew."""
+    """One lake for all tests: each test first replaces its rows."""
     lake = locate(LakeConfig(), tmp_path_factory.mktemp("home"))
     migrate(lake)
     return lake
@@ -55,7 +55,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture
 def pinned(lake: Lake, encoder: EncoderConfig) -> Callable[[], Dataset]:
-    """The lake as a night sees it: texts encoded, snapshot pinned."""
+    """Loads the dataset like a night: texts encoded, snapshot pinned."""
 
     def load() -> Dataset:
         encoded = encode_changed_items(lake, encoder, progress=False)
@@ -65,7 +65,7 @@ def pinned(lake: Lake, encoder: EncoderConfig) -> Callable[[], Dataset]:
 
 
 def spend(data: Dataset, folder: Path, champion: Path | None = None, model: RecommenderConfig = MODEL) -> Lists:
-    """A whole night but for registry and tables, all of whose results are sane."""
+    """A whole night without registry and tables; checks all its results."""
     learnt = learn(data, model, TRAIN, EVALUATION, seed=1)
     judged = judge(data, learnt, champion, EVALUATION, seed=1)
     complete(data, learnt, model, TRAIN, IncrementConfig(), seed=1, folder=folder)
@@ -81,7 +81,7 @@ def spend(data: Dataset, folder: Path, champion: Path | None = None, model: Reco
 
 
 def check(lists: Lists, data: Dataset) -> None:
-    """A list per user and one for anyone: known and available items, none twice, finite, the best first, no gap before the end."""
+    """Checks one list per user and the fallback list: available items, none twice, finite scores, best first, no gap before the end."""
     assert lists.users.user_ids == data.user_ids
     for ranked in (lists.users, lists.fallback):
         is_there = ranked.item >= 0
@@ -123,7 +123,7 @@ ODD: dict[str, tuple[list[Event], Titles]] = {
         FEW,
         {"a": "⛺️🏕️ tent", "b": "t\u0301ent\u200b \u202e", "c": "\x01\x07\x1b[31m", "d": "\ufffd"},
     ),
-    "events on items that nobody described": (FEW, {"x": "red tent", "y": "green tent"}),
+    "events on items without a description": (FEW, {"x": "red tent", "y": "green tent"}),
     "more items without events than with": (FEW, {**dict.fromkeys((f"n{n:03}" for n in range(200)), "red tent"), "a": "green"}),
     "a user with 5,000 events": ([("ann", f"i{n * n % 30:02}", n / 60) for n in range(5000)] + FEW, DESCRIBED),
     "events decades apart": ([("ann", "a", -40 * YEAR_H), ("ann", "b", 0), ("ben", "a", 1), ("ben", "b", 20 * YEAR_H)], {"a": "red"}),
@@ -134,37 +134,37 @@ ODD: dict[str, tuple[list[Event], Titles]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_night_survives(name: str, lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+def test_a_night_handles_unusual_data(name: str, lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     events, titles = ODD[name]
-    put(lake, events, titles, anew=True)
+    put(lake, events, titles, clear=True)
     spend(pinned(), tmp_path / "model")
 
 
-def test_where_one_item_is_available_nobody_is_shown_another(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, habits(), DESCRIBED, unavailable=[item for item in DESCRIBED if item != "i04"], anew=True)
+def test_lists_show_only_available_items(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, habits(), DESCRIBED, unavailable=[item for item in DESCRIBED if item != "i04"], clear=True)
     data = pinned()
     lists = spend(data, tmp_path / "model")
     assert {item for user in data.user_ids for item in shown(lists, data, user)} <= {"i04"}
     assert lists.fallback.item[lists.fallback.item >= 0].tolist() == [data.catalog.item_ids.index("i04")]
 
 
-def test_where_nothing_is_available_lists_are_empty(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, FEW, {"a": "red", "b": "green", "c": "tent"}, unavailable=["a", "b", "c"], anew=True)
+def test_lists_are_empty_if_no_item_is_available(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, FEW, {"a": "red", "b": "green", "c": "tent"}, unavailable=["a", "b", "c"], clear=True)
     lists = spend(pinned(), tmp_path / "model")
     assert (lists.users.item < 0).all()
     assert (lists.fallback.item < 0).all()
 
 
-def test_no_event_on_an_item_is_an_error_that_says_what_to_do(lake: Lake, pinned: Callable[[], Dataset]) -> None:
-    put(lake, [("ann", None, 0)], {"a": "red tent"}, event_type="search", anew=True)
+def test_a_lake_without_an_event_on_an_item_raises_an_error_with_a_remedy(lake: Lake, pinned: Callable[[], Dataset]) -> None:
+    put(lake, [("ann", None, 0)], {"a": "red tent"}, event_type="search", clear=True)
     with pytest.raises(UserError, match="minutehand ingest events"):
         pinned()
 
 
-def test_the_gate_is_given_the_figures_of_lists_as_they_are_served_and_the_known_event_before_counts_beside_them(
+def test_the_gate_gets_the_metrics_of_served_lists_and_the_metrics_with_the_previous_event_known_are_reported_too(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    """Four lines of one moment, each the one after the line before it: easy with that line known, and hard for a list made before."""
+    """Four events at the same time, each item following the previous one: easy if the previous event is known, hard for an older list."""
     rng = np.random.default_rng(0)
     rows: list[Event] = [
         (f"u{user:02}", f"i{(int(first) + line) % 30:02}", 24 * week + user / 60)
@@ -172,7 +172,7 @@ def test_the_gate_is_given_the_figures_of_lists_as_they_are_served_and_the_known
         for week, first in enumerate(rng.integers(0, 30, 8))
         for line in range(4)
     ]
-    put(lake, rows, DESCRIBED, anew=True)
+    put(lake, rows, DESCRIBED, clear=True)
     data = pinned()
     spend(data, tmp_path / "champion")
     learnt = learn(data, MODEL, TRAIN.model_copy(update={"max_epochs": 8, "learning_rate": 1e-2}), EVALUATION, 1)
@@ -187,8 +187,8 @@ def test_the_gate_is_given_the_figures_of_lists_as_they_are_served_and_the_known
     assert None not in (gain.low, gain.high)
 
 
-def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+def test_the_champion_is_evaluated_on_a_grown_catalog(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, habits(), DESCRIBED, clear=True)
     spend(pinned(), tmp_path / "first")
     later: list[Event] = [("u00", "z-new", 500), ("stranger", "a-new", 501), ("u01", "never-described", 502)]
     put(lake, later, {"a-new": "red tent", "z-new": None}, event_type="gift")
@@ -196,8 +196,8 @@ def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: 
     assert "stranger" in lists.users.user_ids
 
 
-def test_a_champion_of_another_version_is_passed_over(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+def test_a_champion_in_another_checkpoint_format_is_skipped(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
+    put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
     spend(data, tmp_path / "first")
     described = json.loads((tmp_path / "first" / "checkpoint.json").read_text())
@@ -206,10 +206,10 @@ def test_a_champion_of_another_version_is_passed_over(lake: Lake, pinned: Callab
     assert judge(data, learnt, tmp_path / "first", EVALUATION, seed=1).champion_ndcg is None
 
 
-def test_where_nothing_was_held_out_no_model_has_a_figure_and_the_champion_stays(
+def test_without_held_out_events_no_model_has_a_metric_and_the_champion_stays(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
     lists = spend(data, tmp_path / "champion")
     learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
@@ -224,21 +224,21 @@ def test_where_nothing_was_held_out_no_model_has_a_figure_and_the_champion_stays
     assert "No event was held out." in night_report("1", "fine", judged, lists.users, data.titles)
 
 
-def test_a_champion_of_another_shape_and_encoder_is_judged_all_the_same(
+def test_a_champion_with_another_shape_and_encoder_is_evaluated(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, clear=True)
     spend(pinned(), tmp_path / "first", model=MODEL.model_copy(update={"dim": 4, "n_heads": 1, "max_events": 4}))
     other = encode_changed_items(lake, encoder.model_copy(update={"max_tokens": 3}), progress=False)
     data = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, other.encoder)
     spend(data, tmp_path / "second", champion=tmp_path / "first")
 
 
-def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described_items(
+def test_after_a_night_without_texts_later_runs_accept_the_first_items_with_text(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.night.dataset.TEXT_DIM_WITHOUT_TEXT", 5)  # the encoder of the tests gives 8
-    put(lake, habits(), anew=True)
+    monkeypatch.setattr("tasks.night.dataset.TEXT_DIM_WITHOUT_TEXT", 5)  # the encoder of the tests has 8
+    put(lake, habits(), clear=True)
     data = pinned()
     spend(data, tmp_path / "night")
     put(lake, [("u00", "new", 500)], {"new": "red tent", "i03": "green tent"})
@@ -256,10 +256,10 @@ def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described
     check(make_lists(again, np.zeros(len(again.events), np.float32), tmp_path / "minute", PUBLISH), again)
 
 
-def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popularity(
+def test_an_unavailable_item_is_a_miss_for_every_model_and_for_recent_popularity(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
     spend(data, tmp_path / "night")
     put(lake, [("u00", "gone", 500)], {"gone": "red tent"}, unavailable=["gone"])
@@ -272,10 +272,10 @@ def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popu
     assert all(row.n_events and row.value is not None for row in scored.rows), "no row for a segment without events"
 
 
-def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_the_minutes_after_it(
+def test_events_of_a_discarded_update_count_for_popularity_in_the_lists_of_the_next_runs(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
     spend(data, tmp_path / "night")
     put(lake, [(f"u{n:02}", "i05", 500 + n) for n in range(30)])
@@ -285,14 +285,14 @@ def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
     row, other = data.catalog.item_ids.index("i05"), data.catalog.item_ids.index("i07")
     assert state.shown.popularity[row, 0] > 0.9
-    assert state.shown.popularity[other, 0] < 0.1  # what is new is not known before it is predicted
+    assert state.shown.popularity[other, 0] < 0.1  # new events do not count before they are predicted
     assert state.live.popularity[row, 0] < 0.5
     scored = steps.predict_events(state, IncrementConfig())
     assert {row.n_events for row in scored.rows if row.segment == "all"} == {1}
 
 
-def test_a_night_leaves_the_blend_only_what_its_model_of_the_past_has_not_seen(lake: Lake, pinned: Callable[[], Dataset]) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+def test_the_blend_memory_of_a_night_has_only_events_that_its_past_model_has_not_seen(lake: Lake, pinned: Callable[[], Dataset]) -> None:
+    put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
     learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
     version = completed(data, learnt, MODEL, TRAIN, IncrementConfig(), 1)
@@ -302,13 +302,13 @@ def test_a_night_leaves_the_blend_only_what_its_model_of_the_past_has_not_seen(l
     assert 0 < len(version.online.recent.is_out) <= n_held_out < len(data.events)
 
 
-def test_a_minute_knows_of_heavy_users_what_the_night_knew(
+def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who did more than a history keeps gets the list of the night from a minute without news, and never anything that he had."""
-    monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may turn two items that are all but equal
+    """Users with more events than a history keeps get the same list without news, and never an item that they already had."""
+    monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may swap two items with nearly equal scores
     model, every = MODEL.model_copy(update={"max_events": 10}), PublishConfig(n_recommendations=30, n_similar=3)
-    put(lake, habits(n_events=15), DESCRIBED, anew=True)
+    put(lake, habits(n_events=15), DESCRIBED, clear=True)
     data = pinned()
     spend(data, tmp_path / "night", model=model)
     trend = make_evaluator(data.events, EVALUATION).trend
@@ -328,7 +328,7 @@ def test_a_minute_knows_of_heavy_users_what_the_night_knew(
     assert np.array_equal(again.item, nightly.users.item)
     assert np.allclose(again.score, nightly.users.score, atol=1e-5)
 
-    put(lake, [("u00", "i00", 500)], event_type="click")  # his first item, which his history no longer keeps
+    put(lake, [("u00", "i00", 500)], event_type="click")  # the user's first item, which the history no longer keeps
     busy = prepared()
     scored = steps.predict_events(busy, IncrementConfig())
     assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "mrr")] == pytest.approx([1 / 30] * 3)

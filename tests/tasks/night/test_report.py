@@ -1,4 +1,4 @@
-"""What a night says of itself."""
+"""The report of a night."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _lists(*rows: list[int]) -> RankedLists:
     return RankedLists(users, item, np.zeros(item.shape, np.float32), np.zeros(item.shape, np.float32), np.full(item.shape, -1))
 
 
-def test_a_report_names_the_gain_on_the_best_baseline_and_shows_titles() -> None:
+def test_a_report_has_the_gain_on_the_best_baseline_and_titles() -> None:
     gains = [
         MetricRow("minutehand", "all", "ndcg_at_10_lift", 0.08, 8, 0.07, 0.09),
         MetricRow("minutehand", "all", "ndcg_at_10_served_lift", 0.05, 8, 0.01, 0.09),
@@ -36,22 +36,22 @@ def test_a_report_names_the_gain_on_the_best_baseline_and_shows_titles() -> None
     assert "**u0**\n\n1. Red tent\n" in f"{text}\n"
 
 
-def test_a_report_begins_with_the_figure_of_served_lists_and_says_what_it_is() -> None:
+def test_a_report_begins_with_the_metric_of_served_lists_and_explains_it() -> None:
     served = [MetricRow("minutehand", segment, "ndcg_at_10_served", 0.125, 8) for segment in ("all", "warm_user_warm_item")]
     text = night_report("7", "fine", _judged(*served), _lists([0]), TITLES)
     assert "| model | ndcg_at_10_served | ndcg_at_10 | hr_at_10 | mrr | coverage_at_10 |" in text
     assert "| minutehand | 0.1250 | 0.2500 |" in text
-    assert "predicted from a list one minute old, as users get it" in text
+    assert "predicts each held-out event from a list one minute old, as served to users" in text
     assert "| minutehand | 0.1250 |  |  |  |" in text, "the segments are of served lists, too"
 
 
-def test_without_held_out_events_a_report_says_so() -> None:
+def test_a_report_says_if_no_event_was_held_out() -> None:
     judged = _judged()
     assert lift(judged.rows) is None
     assert "No event was held out." in night_report("1", "fine", judged, _lists([0]), TITLES)
 
 
-def test_titles_stay_text_on_one_short_line() -> None:
+def test_titles_are_escaped_to_one_short_line() -> None:
     text = night_report("1", "fine", _judged(), _lists([1, 2, 3]), TITLES)
     lines = [line for line in text.splitlines() if line[:2] in {"1.", "2.", "3."}]
     assert lines[0] == r"1. Green \| tent"
@@ -59,7 +59,7 @@ def test_titles_stay_text_on_one_short_line() -> None:
     assert len(lines[2]) < 130
 
 
-def test_an_address_in_a_title_or_an_id_is_no_link_and_a_control_character_is_spelt_out() -> None:
+def test_an_address_in_a_title_or_id_is_not_a_link_and_control_characters_are_spelt_out() -> None:
     lists = replace(_lists([0, 1]), user_ids=("anna@example.com",))
     text = night_report("1", "fine", _judged(), lists, ("see https://evil.example", "a\x1b[2J\u202e"))
     assert "**`anna@example.com`**" in text
@@ -67,6 +67,6 @@ def test_an_address_in_a_title_or_an_id_is_no_link_and_a_control_character_is_sp
     assert r"2. a\\x1b\[2J\\u202e" in text
 
 
-def test_three_users_are_shown_of_many_and_all_of_few() -> None:
+def test_a_report_shows_three_of_many_users_and_all_of_few() -> None:
     assert night_report("1", "fine", _judged(), _lists(*[[0]] * 100), TITLES).count("1. Red tent") == 3
     assert night_report("1", "fine", _judged(), _lists([0], [0]), TITLES).count("1. Red tent") == 2

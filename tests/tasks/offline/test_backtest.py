@@ -1,4 +1,4 @@
-"""A backtest from files to figures: what the result holds, what it is refused for, how long it takes."""
+"""Backtest from files to metrics: content of the result, refused input, and time budget."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> BacktestSettings:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Walks round a catalogue of 24 described items, a day a step: times no finer than a day."""
+    """Users walk through a catalogue of 24 described items, one step per day: times have the resolution of a day."""
     folder = tmp_path_factory.mktemp("shop")
     rows = [(f"u{user}", f"i{(7 * user + step) % 24}", 1_700_000_000 // 86400 + step, step) for user in range(40) for step in range(12)]
     pl.DataFrame(rows, schema=["user_id", "item_id", "day", "step"], orient="row").with_columns(
@@ -50,13 +50,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(str(folder / "events.parquet"), str(folder / "items.parquet"))
 
 
-def test_without_time_needs_a_protocol_that_goes_by_order(files: Files, recipe: BacktestSettings) -> None:
+def test_without_time_needs_a_protocol_that_uses_the_order(files: Files, recipe: BacktestSettings) -> None:
     with pytest.raises(UserError, match="'temporal' splits by time; add --protocol leave-one-out"):
         backtest(replace(files, without_time=True), "temporal", ["most_popular"], recipe)
 
 
-def test_an_order_needs_a_protocol_that_goes_by_order(files: Files, recipe: BacktestSettings) -> None:
-    with pytest.raises(UserError, match="--order 'step' numbers each user's events, and 'temporal' goes by their times; add --protocol"):
+def test_an_order_needs_a_protocol_that_uses_the_order(files: Files, recipe: BacktestSettings) -> None:
+    with pytest.raises(UserError, match="--order 'step' numbers each user's events, but 'temporal' orders them by time; add --protocol"):
         backtest(replace(files, order="step"), "temporal", ["most_popular"], recipe)
 
 
@@ -73,7 +73,7 @@ def test_without_time_only_the_order_counts(files: Files, recipe: BacktestSettin
 
 
 @pytest.mark.parametrize(("protocol", "models"), [("temporal", ("minutehand", "recent_popular")), ("leave-one-out", MODELS)])
-def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: BacktestSettings) -> None:
+def test_the_result_has_every_metric_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: BacktestSettings) -> None:
     result = json.loads(json.dumps(backtest(files, protocol, models, recipe), allow_nan=False))
     assert list(result) == ["protocol", "data", "models", "differences", "segment_differences", "settings", "versions"]
     assert list(result["models"]) == list(models)
@@ -87,7 +87,7 @@ def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequen
     assert set(result["differences"]) == set(models) - {"minutehand"}
     assert [found["is_best_baseline"] for found in result["differences"].values()].count(True) == 1
     assert all(("ndcg_at_10_served" in found) == (protocol == "temporal") for found in result["differences"].values())
-    assert result["segment_differences"] == {}, "no segment has events enough"
+    assert result["segment_differences"] == {}, "no segment has enough events"
     data = result["data"]
     assert (data["n_events"], data["n_users"], data["n_items"], data["n_items_with_text"]) == (480, 40, 25, 20)
     assert data["n_train"] + data["n_validation"] + data["n_test"] == 480
@@ -97,7 +97,7 @@ def test_the_result_holds_every_figure_and_is_json(protocol: str, models: Sequen
 
 
 @pytest.mark.slow
-def test_training_ends_so_that_all_of_it_fits_the_budget(files: Files, recipe: BacktestSettings) -> None:
+def test_training_ends_early_enough_that_all_work_fits_the_budget(files: Files, recipe: BacktestSettings) -> None:
     endless = recipe.train.model_copy(update={"max_epochs": 100_000, "patience": 100_000})
     task = make_task("leave-one-out", load(files, recipe.ingest).dataset.events, recipe.evaluation, seed=0)
     text = np.zeros((25, 8), np.float32)
@@ -106,12 +106,12 @@ def test_training_ends_so_that_all_of_it_fits_the_budget(files: Files, recipe: B
         begun = time.monotonic()
         details = rank_learner(task, text, replace(recipe, train=endless), begun + seconds)[1]
         epochs.append(details["epochs"])
-        assert time.monotonic() - begun < max(seconds, 0) * 1.1 + 5, "the margin is for a machine that does other things too"
+        assert time.monotonic() - begun < max(seconds, 0) * 1.1 + 5, "the margin allows for other load on the machine"
     assert epochs[0] > 2
     assert epochs[1] >= 1
 
 
-def test_protocols_and_models_that_do_not_exist_are_refused_with_those_that_do() -> None:
+def test_unknown_protocols_and_models_are_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="no protocol 'temproal'; did you mean temporal"):
         check_choice("temproal", ["most_popular"])
     with pytest.raises(
@@ -126,13 +126,13 @@ def test_protocols_and_models_that_do_not_exist_are_refused_with_those_that_do()
 @pytest.mark.parametrize(
     ("old", "new"), [("pop", "most_popular"), ("recent", "recent_popular"), ("itemknn", "item_knn"), ("idonly", "id_only")]
 )
-def test_a_model_may_be_asked_for_under_its_name_of_before_but_not_under_both(old: str, new: str) -> None:
+def test_a_model_may_be_requested_by_its_old_name_but_not_by_both_names(old: str, new: str) -> None:
     check_choice("temporal", [old])
     with pytest.raises(UserError, match="names no model, or one twice"):
         check_choice("temporal", [old, new])
 
 
-def test_peak_memory_is_that_of_the_block_alone() -> None:
+def test_peak_memory_covers_only_the_block() -> None:
     with peak_memory() as before:
         big = bytearray(200 * 1024**2)
         big[::4096] = b"x" * len(big[::4096])
@@ -141,5 +141,5 @@ def test_peak_memory_is_that_of_the_block_alone() -> None:
     with peak_memory() as after:
         time.sleep(0.01)
     if not Path("/proc/self/clear_refs").exists():
-        pytest.skip("only Linux lets the mark be reset")
+        pytest.skip("only Linux can reset the peak")
     assert after() < high - 150

@@ -1,4 +1,4 @@
-"""Files for a backtest: refused as an ingest refuses, in the order that the file counts or that its rows have."""
+"""Files for a backtest: validated like an ingest, and ordered by an order column or by row order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stream(data: Dataset, user: str) -> list[str]:
     return [data.catalog.item_ids[item] for item in data.events.item[data.events.user == data.user_ids.index(user)]]
 
 
-def test_ties_keep_the_order_of_the_rows_and_a_bad_row_is_told(write: Write) -> None:
+def test_ties_keep_row_order_and_a_bad_row_is_reported(write: Write) -> None:
     path = write("e.csv", "user_id,item_id,ts\n" + "".join(f"u,i{n},2024-01-01\n" for n in (3, 1, 2)) + "u,i9,2023-12-31\n,x,2024-01-01\n")
     loaded = load(Files(path), CONFIG)
     assert stream(loaded.dataset, "u") == ["i9", "i3", "i1", "i2"]
@@ -34,7 +34,7 @@ def test_ties_keep_the_order_of_the_rows_and_a_bad_row_is_told(write: Write) -> 
     assert (loaded.order, loaded.encoding_s) == (None, 0)
 
 
-def test_the_column_pos_is_the_order_where_it_is_asked_for_even_against_time(write: Write) -> None:
+def test_the_column_pos_is_the_order_if_requested_even_against_time(write: Write) -> None:
     rows = [("u", "a", 2, 1704067200), ("u", "b", 10, 1704067100), ("u", "c", 0, 1704067300), ("v", "a", 1, 5), ("v", "b", 0, 5)]
     path = write("e.csv", "user_id,item_id,pos,timestamp\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
     by_position, by_time = (load(Files(path), CONFIG, by_position=flag) for flag in (True, False))
@@ -44,10 +44,10 @@ def test_the_column_pos_is_the_order_where_it_is_asked_for_even_against_time(wri
     assert stream(by_time.dataset, "u") == ["b", "a", "c"]
     assert stream(by_time.dataset, "v") == ["a", "b"]
     times = dict(zip(by_position.dataset.events.item.tolist(), by_position.dataset.events.time.tolist(), strict=False))
-    assert len(times) == 3, "an event takes its time along"
+    assert len(times) == 3, "each event keeps its own time"
 
 
-def test_an_event_whose_place_is_known_is_not_lost_for_want_of_a_time(tmp_path: Path) -> None:
+def test_an_event_with_a_position_but_no_time_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "e.parquet"
     times = {"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "pos": [0, 1, 2, 0], "timestamp": [None, 1_600_000_000, None, None]}
     pl.DataFrame(times).write_parquet(path)
@@ -58,14 +58,14 @@ def test_an_event_whose_place_is_known_is_not_lost_for_want_of_a_time(tmp_path: 
     assert stream(load(Files(str(path)), CONFIG).dataset, "1") == ["8"]
 
 
-def test_without_time_the_order_stays_and_every_event_happens_at_one_moment(write: Write) -> None:
+def test_without_time_the_order_stays_and_all_events_have_the_same_time(write: Write) -> None:
     path = write("e.csv", "user_id,item_id,ts\nu,a,300\nv,x,50\nu,b,100\nu,c,200\nv,y,60\n")
     data = load(Files(path, without_time=True), CONFIG, by_position=True).dataset
     assert (stream(data, "u"), stream(data, "v")) == (["b", "c", "a"], ["x", "y"])
     assert set(data.events.time.tolist()) == {300}
 
 
-def test_a_file_with_an_order_and_no_times_is_enough(write: Write) -> None:
+def test_a_file_with_an_order_column_needs_no_times(write: Write) -> None:
     path = write("e.csv", "user_id,product_id,order_number\nu,a,2\nu,b,10\nu,c,1\nu,c,3\nv,a,1\nv,b,2\n")
     for files in (Files(path, order="order_number", without_time=True), Files(path, order="order_number")):
         loaded = load(files, CONFIG, by_position=True)
@@ -75,31 +75,31 @@ def test_a_file_with_an_order_and_no_times_is_enough(write: Write) -> None:
         load(Files(path), CONFIG)
 
 
-def test_a_title_that_begins_with_a_quote_loses_no_row_that_has_an_order(write: Write) -> None:
+def test_a_title_that_begins_with_a_quote_loses_no_row_with_an_order(write: Write) -> None:
     lines = [f"u,i{n},{n},{1_600_000_000 if n else ''},{chr(34) if n == 1 else ''}x" for n in range(6)]
     path = write("e.csv", "user_id,item_id,pos,timestamp,title\n" + "\n".join(lines) + "\n")
     assert stream(load(Files(path), CONFIG, by_position=True).dataset, "u") == [f"i{n}" for n in range(6)]
 
 
-def test_times_are_filled_in_the_order_of_the_numbers_and_blanks_count_as_missing() -> None:
+def test_times_are_filled_in_numeric_order_and_blanks_count_as_missing() -> None:
     rows = pl.DataFrame({"who": ["a", "a", "b", "a"], "n": ["10", "9", "1", "2"], "at": ["", None, " ", "2024"]})
     assert fill_times(rows, "who", "at", "n")["at"].to_list() == ["2024", "2024", None, "2024"]
 
 
-def test_columns_are_mapped_as_in_an_ingest_and_json_lines_are_read_too(write: Write) -> None:
+def test_columns_are_mapped_as_in_an_ingest_and_json_lines_are_supported(write: Write) -> None:
     path = write("e.jsonl", '{"Customer": "u", "Code": "a", "when": 5, "n": 2}\n{"Customer": "u", "Code": "b", "when": null, "n": 1}\n')
     mapping = ColumnMapping({"user_id": "Customer", "item_id": "Code", "occurred_at": "when"}, predicate='"Code" is not null')
     data = load(Files(path, event_mapping=mapping, order="n"), CONFIG, by_position=True).dataset
     assert stream(data, "u") == ["b", "a"]
 
 
-def test_items_bring_titles_and_those_without_events(write: Write) -> None:
+def test_items_add_titles_and_items_without_events(write: Write) -> None:
     files = Files(write("e.csv", "user_id,item_id,ts\nu,a,5\n"), write("i.csv", "sku,label\na,Tea\nb,Cup\n"))
     files = Files(files.events, files.items, item_mapping=ColumnMapping({"item_id": "sku", "title": "label"}))
     assert load(files, CONFIG).dataset.titles == ("Tea", "Cup")
 
 
-def test_what_cannot_be_tested_is_said_with_a_remedy(write: Write) -> None:
+def test_unusable_files_raise_an_error_with_a_remedy(write: Write) -> None:
     good = write("e.csv", "user_id,item_id,ts\nu,a,5\nu,b,6\n")
     cases = [
         (Files(write("no_rows.csv", "user_id,item_id,ts\n")), "has columns, but no rows below them"),
@@ -117,7 +117,7 @@ def test_what_cannot_be_tested_is_said_with_a_remedy(write: Write) -> None:
             load(files, CONFIG, by_position=True)
 
 
-def test_no_lake_is_left_behind(write: Write, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temporary_lake_is_deleted(write: Write, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     load(Files(write("e.csv", "user_id,item_id,ts\nu,a,5\n")), CONFIG)
@@ -125,7 +125,7 @@ def test_no_lake_is_left_behind(write: Write, home: Path, tmp_path: Path, monkey
     assert not home.exists()
 
 
-def test_texts_for_which_there_is_no_time_are_left_out_and_the_items_say_so(
+def test_texts_that_do_not_fit_the_time_limit_are_left_out_with_a_note(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.encoding.QUICK_CHUNK_ITEMS", 2)

@@ -1,4 +1,4 @@
-"""The files of a result: there in full or not at all, and never in the way of anything else."""
+"""Result files are complete or absent, and never overwrite anything else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from models.errors import UserError
-from tasks.offline.results import check_writable, picture_beside, save, to_json, whole
+from tasks.offline.results import check_writable, picture_path, save, to_json, whole
 
 
-def test_a_result_that_cannot_be_written_is_told_with_a_remedy(tmp_path: Path) -> None:
+def test_a_result_that_cannot_be_written_raises_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--out"):
         save({}, tmp_path / "file" / "result.json")
@@ -21,14 +21,14 @@ def test_a_result_that_cannot_be_written_is_told_with_a_remedy(tmp_path: Path) -
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["result.json"]
 
 
-def test_a_figure_that_is_not_finite_is_null_and_does_not_cost_the_result(tmp_path: Path) -> None:
+def test_a_metric_that_is_not_finite_becomes_null(tmp_path: Path) -> None:
     result = {"loss": [1.0, math.nan], "segments": {"all": {"ratio": math.inf}}, "n": 3, "best": True, "file": tmp_path}
     save(result, tmp_path / "result.json")
     found = {"loss": [1.0, None], "segments": {"all": {"ratio": None}}, "n": 3, "best": True, "file": str(tmp_path)}
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(to_json(result)) == found
 
 
-def test_a_folder_and_what_is_no_regular_file_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_folder_or_special_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     for folder in (tmp_path, Path(), Path("/")):
         with pytest.raises(UserError, match=r"it is a folder; name a file in it with --out, such as .*result\.json"):
             check_writable(folder)
@@ -39,7 +39,7 @@ def test_a_folder_and_what_is_no_regular_file_are_refused_before_anything_is_wri
     assert list(tmp_path.iterdir()) == []
 
 
-def test_to_check_a_file_leaves_it_as_it_is(tmp_path: Path) -> None:
+def test_checking_a_file_does_not_change_it(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     file.write_text("mine", encoding="utf-8")
     check_writable(file)
@@ -48,15 +48,15 @@ def test_to_check_a_file_leaves_it_as_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_picture_never_takes_the_place_of_its_result() -> None:
-    assert picture_beside(Path("a/replay.json")) == Path("a/replay.png")
-    assert picture_beside(Path("a/replay")) == Path("a/replay.png")
+def test_a_figure_never_overwrites_its_result() -> None:
+    assert picture_path(Path("a/replay.json")) == Path("a/replay.png")
+    assert picture_path(Path("a/replay")) == Path("a/replay.png")
     for name in ("replay.png", "replay.PNG"):
         with pytest.raises(UserError, match=rf"--out {name} is for JSON.*such as replay.json"):
-            picture_beside(Path(name))
+            picture_path(Path(name))
 
 
-def test_what_breaks_while_a_file_is_written_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def test_an_error_while_writing_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     def draw_half(unfinished: Path) -> None:
         unfinished.write_text("half", encoding="utf-8")
         raise RuntimeError("no font")

@@ -1,4 +1,4 @@
-"""A minute publishes what changed: all of it or nothing, exactly once, and everybody else's rows stay."""
+"""A minute run publishes the changed rows: all or nothing, exactly once, and all other rows stay."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def written(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
         return {table: con.execute(f"select * from {table} order by all").fetchall() for table in WRITTEN}
 
 
-def test_who_did_something_gets_a_new_list_and_everybody_else_keeps_the_rows_he_had(lake: Lake) -> None:
+def test_users_with_new_events_get_a_new_list_and_the_rows_of_all_others_stay(lake: Lake) -> None:
     add_item(lake, "a", "Alpha")
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 2))
     put(lake, ranked({"u": [1, 0], "v": [1, 2], "w": [1, 2]}))
     old = rows(lake, "select * from recs.recommendations where user_id in ('v', 'w') order by all")
     add_events(lake, ("u", "d", "view", 4), ("new", "a", "view", 3))
     done = minute(lake, extra=["w"])
-    assert (done.n_users, done.n_users_changed, done.n_items) == (3, 2, 4), "the list of w is made anew, but is the same"
+    assert (done.n_users, done.n_users_changed, done.n_items) == (3, 2, 4), "the list of w is refreshed, but is the same"
     assert rows(
         lake, "select user_id, rank, item_id, reason, model_version from recs.recommendations where model_version = '2' order by all"
     ) == [
@@ -93,7 +93,7 @@ def test_new_items_get_neighbours_and_the_others_keep_theirs(lake: Lake) -> None
     ]
 
 
-def test_a_late_event_takes_its_place_and_the_oldest_makes_room(lake: Lake) -> None:
+def test_a_late_event_is_inserted_by_time_and_the_oldest_is_dropped(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20))
     put(lake, ranked({"u": [1]}), max_events=3)
     add_events(lake, ("u", "c", "view", 15))
@@ -105,7 +105,7 @@ def test_a_late_event_takes_its_place_and_the_oldest_makes_room(lake: Lake) -> N
     assert rows(lake, "select earlier_item_ids from features.user_histories") == [(["a", "d"],)]
 
 
-def test_where_it_is_not_known_what_came_before_it_is_what_makes_room_from_then_on(lake: Lake) -> None:
+def test_unknown_earlier_items_are_collected_from_then_on_as_events_are_dropped(lake: Lake) -> None:
     add_events(lake, *[("u", item, "view", second) for second, item in enumerate("abcd")])
     put(lake, ranked({"u": [1]}), max_events=3)
     with writing(lake) as con:
@@ -117,7 +117,7 @@ def test_where_it_is_not_known_what_came_before_it_is_what_makes_room_from_then_
     assert rows(lake, "select item_ids, earlier_item_ids, n_events from features.user_histories") == [(["c", "d", "a"], ["b"], 5)]
 
 
-def test_the_figures_of_the_minute_and_the_waits_of_its_users_are_noted(lake: Lake) -> None:
+def test_the_metrics_of_a_minute_run_and_the_freshness_of_its_lists_are_recorded(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}))
     received_h = 28 + 4 / 60  # at 04:04 of the second day
     shop.put(lake, [("u", "a", 1), ("u", "a", received_h + 20 / 3600), ("v", "a", received_h)])
@@ -135,7 +135,7 @@ def test_the_figures_of_the_minute_and_the_waits_of_its_users_are_noted(lake: La
     ]
 
 
-def test_the_newest_publish_names_the_live_model_whatever_the_clock_says(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_publish_names_the_live_model_even_if_the_clock_runs_backwards(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     monkeypatch.setattr("tasks.publish.notes._now", lambda: datetime(2020, 1, 1))
@@ -144,7 +144,7 @@ def test_the_newest_publish_names_the_live_model_whatever_the_clock_says(lake: L
     assert live_version(lake) == "2"
 
 
-def test_the_same_minute_again_is_refused_and_writes_nothing(lake: Lake) -> None:
+def test_a_repeated_minute_publish_is_refused_and_writes_nothing(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     before = read_watermarks(lake)
@@ -164,7 +164,7 @@ def test_the_same_minute_again_is_refused_and_writes_nothing(lake: Lake) -> None
     assert written(lake) == then
 
 
-def test_a_minute_looks_through_no_notes_of_those_before_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minute_publish_does_not_scan_the_records_of_earlier_ones(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
     add_events(lake, ("u", "b", "view", 2))
@@ -186,7 +186,7 @@ def strike(*_: object) -> None:
 
 
 def armed(place: str, nth: int) -> None:
-    """Let this process be killed at the nth statement of its publish, some milliseconds into the commit, or right after it."""
+    """Have this process killed at the nth statement of its publish, n milliseconds into the commit, or right after it."""
     statement, move, calls = notes.statement, transaction.move_watermarks, itertools.count()
 
     def strike_at_statement(name: str) -> str:
@@ -196,21 +196,21 @@ def armed(place: str, nth: int) -> None:
 
     def strike_in_commit(*words: Any) -> None:
         move(*words)
-        signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # its signal ends the process as it stands
+        signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # the signal kills the process immediately
 
     if place == "statement":
         publishing.statement = inserts.statement = notes.statement = strike_at_statement
     elif place == "commit":
         transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]
     else:
-        transaction.told = strike  # type: ignore[assignment]
+        transaction.log_publication = strike  # type: ignore[assignment]
 
 
 def killing(catalog: str, data_path: str, lock_path: str) -> None:
-    """Run by a process of its own: for each line that it reads, one minute run that is killed where the line says."""
+    """Runs in a separate process: for each input line, one minute run that is killed at the given place."""
     lake = Lake(catalog, data_path, Path(lock_path), 5000, 60)
     for line in sys.stdin:
-        if os.fork():  # nothing has been opened and no thread started here
+        if os.fork():  # safe: this process has no open connection and no thread
             _, status = os.wait()
             print("killed" if os.WIFSIGNALED(status) else "lived", flush=True)
             continue
@@ -225,7 +225,7 @@ SOMEWHERE = [("statement", 5), ("statement", 11), ("commit", 4), ("after", 0)]
 
 
 @pytest.mark.parametrize("places", [SOMEWHERE, pytest.param(EVERYWHERE, marks=pytest.mark.slow)], ids=["somewhere", "everywhere"])
-def test_a_minute_killed_at_a_statement_in_the_commit_or_after_it_leaves_all_or_nothing(lake: Lake, places: list[tuple[str, int]]) -> None:
+def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_nothing(lake: Lake, places: list[tuple[str, int]]) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [3]}))
     script = "import sys; from tests.tasks.publish.test_minute import killing; killing(*sys.argv[1:])"
@@ -258,7 +258,7 @@ def test_a_minute_killed_at_a_statement_in_the_commit_or_after_it_leaves_all_or_
 
 
 AHEAD = 4_000_000_000
-"""Seconds since 1970 that are yet to come."""
+"""A time in the future, in unix seconds."""
 Batch = list[tuple[str, str, str, int]]
 BATCHES = st.lists(
     st.tuples(
@@ -273,12 +273,12 @@ BATCHES = st.lists(
     max_size=4,
 )
 FULL: Batch = [("u", "b", "view", second) for second in (1, 2, 3)]
-"""As many events as a history keeps."""
+"""As many events as a history keeps in these tests."""
 HISTORIES = "select user_id, item_ids, event_types, occurred_at, earlier_item_ids, n_events from features.user_histories order by user_id"
 
 
 def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
-    """After any minutes, the histories are those that a night would make; every event was new once, and learnt once."""
+    """Checks that after any minute runs the histories equal those of a night, and each event was new once and learnt once."""
     with writing(lake) as con:
         for table in ("raw.events", *WRITTEN):
             con.execute(f"delete from {table}")
@@ -302,22 +302,22 @@ def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) ->
     assert by_minutes == rows(lake, HISTORIES)
 
 
-def test_events_whose_clock_is_ahead_take_the_place_of_the_moment_they_came_in(lake: Lake) -> None:
+def test_events_with_a_time_in_the_future_are_sorted_by_their_arrival(lake: Lake) -> None:
     first, second, third = [("u", "a", "view", 1), ("u", "b", "view", AHEAD + 9)], [("u", "c", "view", AHEAD)], [("u", "d", "view", 3)]
     minutes_keep_the_books(lake, [(first, True), (second, False), (third, True)])
-    assert rows(lake, "select item_ids from features.user_histories") == [(["a", "b", "c"],)], "the last event is a late one on a"
+    assert rows(lake, "select item_ids from features.user_histories") == [(["a", "b", "c"],)], "the last run adds a late event on item a"
     assert rows(lake, "select list_last(occurred_at) <= now()::timestamp from features.user_histories") == [(True,)]
 
 
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
 @example(batches=[(FULL, True), ([("u", "c", "view", 4)], True), ([("u", "a", "view", 0)], False)])
-def test_minutes_make_the_histories_that_a_night_would_make(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
+def test_minute_runs_make_the_same_histories_as_a_night(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
     minutes_keep_the_books(lake, batches)
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
-def test_many_minutes_make_the_histories_that_a_night_would_make(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
+def test_many_minute_runs_make_the_same_histories_as_a_night(lake: Lake, batches: Sequence[tuple[Batch, bool]]) -> None:
     minutes_keep_the_books(lake, batches)

@@ -1,4 +1,4 @@
-"""Publishing: all or nothing, in the right order, with every row's origin; upkeep that changes no content."""
+"""Nightly publish: all or nothing, in order, with provenance in every row; maintenance changes no content."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ NEIGHBOURS = Neighbours(np.array([[1, 2], [0, -1], [0, 1], [-1, -1]]), np.array(
 
 
 def shown(lists: RankedLists, made: Provenance, *, max_events: int = 10, **more: Any) -> Content:
-    """What a night publishes in these tests."""
+    """The content of a nightly publish in these tests."""
     return Content(CATALOG, lists, ANYONE, NEIGHBOURS, max_events, made, **more)
 
 
@@ -79,7 +79,7 @@ def rows(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
         return con.execute(sql).fetchall()
 
 
-def test_every_user_and_anyone_get_their_list_in_order_with_reasons_and_origin(lake: Lake) -> None:
+def test_all_lists_and_the_fallback_list_are_in_order_with_reasons_and_provenance(lake: Lake) -> None:
     add_item(lake, "a", "Alpha")
     add_item(lake, "b", None)
     snapshot = snapshot_of(lake)
@@ -99,18 +99,18 @@ def test_every_user_and_anyone_get_their_list_in_order_with_reasons_and_origin(l
 
 
 @pytest.mark.parametrize(("because", "reason"), [(1, "because of b"), (-1, "popular right now")])
-def test_a_reason_is_the_item_id_where_there_is_no_title_and_popularity_where_no_item_speaks(lake: Lake, because: int, reason: str) -> None:
+def test_a_reason_without_a_title_has_the_item_id_and_without_an_item_it_is_popularity(lake: Lake, because: int, reason: str) -> None:
     put(lake, ranked({"u": [2]}, because=because))
     assert rows(lake, "select reason from recs.recommendations where user_id = 'u'") == [(reason,)]
 
 
-def test_neighbours_end_where_there_are_fewer(lake: Lake) -> None:
+def test_an_item_may_have_fewer_neighbours_than_others(lake: Lake) -> None:
     put(lake, ranked({"u": [0]}))
     found = rows(lake, "select item_id, rank, similar_item_id from recs.similar_items order by item_id, rank")
     assert found == [("a", 1, "b"), ("a", 2, "c"), ("b", 1, "a"), ("c", 1, "a"), ("c", 2, "b")]
 
 
-def test_histories_are_those_of_the_pinned_snapshot_the_last_events_oldest_first_without_weightless_types(lake: Lake) -> None:
+def test_histories_have_the_last_weighted_events_of_the_pinned_snapshot_oldest_first(lake: Lake) -> None:
     add_events(
         lake,
         ("u", "a", "view", 3),
@@ -129,7 +129,7 @@ def test_histories_are_those_of_the_pinned_snapshot_the_last_events_oldest_first
     ]
 
 
-def test_the_items_of_the_events_before_those_of_a_history_are_kept_each_once(lake: Lake) -> None:
+def test_the_items_of_events_before_a_history_are_kept_once_each(lake: Lake) -> None:
     add_events(lake, *[("u", item, "view", second) for second, item in enumerate("dbabcb")], ("u", "e", "return", 0), ("v", "a", "view", 1))
     put(lake, ranked({"u": [0]}), max_events=2)
     assert rows(lake, "select user_id, item_ids, earlier_item_ids, n_events from features.user_histories order by user_id") == [
@@ -138,7 +138,7 @@ def test_the_items_of_the_events_before_those_of_a_history_are_kept_each_once(la
     ]
 
 
-def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> None:
+def test_a_user_counts_as_changed_if_the_top_ten_items_differ(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"same": [0, 1], "swapped": [0, 1], "gone": [0, 1]}), "1")
     done = put(lake, ranked({"same": [0, 1], "swapped": [1, 0], "new": [0, 1]}), "2")
@@ -148,7 +148,7 @@ def test_changed_users_are_those_whose_ten_first_items_differ(lake: Lake) -> Non
     assert published == [("1", "nightly", 3, 3, 4), ("2", "nightly", 3, 2, 4)]
 
 
-def test_the_same_publish_again_doubles_nothing(lake: Lake) -> None:
+def test_a_repeated_nightly_publish_is_idempotent(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     snapshot, origin = snapshot_of(lake), provenance(lake)
     news = read_news(lake, Watermarks(snapshot - 1, snapshot - 1), snapshot, WEIGHTS, 10)
@@ -160,20 +160,20 @@ def test_the_same_publish_again_doubles_nothing(lake: Lake) -> None:
     assert rows(lake, "select count(*) from recs.recommendations") == [(4,)]
 
 
-def test_a_lake_without_users_still_gets_the_list_for_anyone(lake: Lake) -> None:
+def test_a_lake_without_users_still_gets_the_fallback_list(lake: Lake) -> None:
     nobody = RankedLists((), *(np.empty((0, 5), dtype=kind) for kind in (np.int64, np.float32, np.float32, np.int64)))
     done = put(lake, nobody)
     assert (done.n_users, done.n_users_changed) == (0, 0)
     assert rows(lake, "select user_id, count(*) from recs.recommendations group by all") == [("*", 2)]
 
 
-def test_a_user_called_star_does_not_mix_with_the_list_for_anyone(lake: Lake) -> None:
+def test_a_user_called_star_does_not_mix_with_the_fallback_list(lake: Lake) -> None:
     put(lake, ranked({"*": [3, 2], "u": [0, 1]}))
     assert rows(lake, "select item_id from recs.recommendations where user_id = '*' order by rank") == [("a",), ("b",)]
 
 
 @pytest.mark.parametrize("score", [np.nan, np.inf])
-def test_lists_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake, score: float) -> None:
+def test_lists_with_scores_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake, score: float) -> None:
     put(lake, ranked({"u": [0, 1]}), "1")
     good = ranked({"u": [1, 0]})
     bad = RankedLists(good.user_ids, good.item, np.full_like(good.score, score), good.probability, good.because)
@@ -182,7 +182,7 @@ def test_lists_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake,
     assert rows(lake, "select distinct model_version from recs.recommendations") == [("1",)]
 
 
-def test_lists_come_in_the_order_of_user_and_rank_across_blocks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_ordered_by_user_and_rank_across_blocks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.publish.rows.BLOCK_USERS", 7)
     users = {f"u{number}": [number % 4, (number + 1) % 4] for number in range(40)}
     put(lake, ranked(users))
@@ -193,7 +193,7 @@ def test_lists_come_in_the_order_of_user_and_rank_across_blocks(lake: Lake, monk
     }
 
 
-def test_offline_metrics_name_the_version_and_a_second_write_of_a_run_replaces_the_first(lake: Lake) -> None:
+def test_offline_metrics_have_the_version_and_a_second_write_of_a_run_replaces_the_first(lake: Lake) -> None:
     measured = [
         MetricRow("minutehand", "all", "ndcg_at_10", 0.2, 50, 0.1, 0.3),
         MetricRow("champion", "all", "ndcg_at_10", 0.19, 50),
@@ -226,7 +226,7 @@ CONSISTENT = """
 
 
 def publish_many(lake: Lake, version: int) -> Publication:
-    """Lists that differ from version to version, of enough users that a publish takes a moment."""
+    """Publish lists that differ by version, for enough users that the publish takes some time."""
     catalog = tuple(f"i{number:03d}" for number in range(200))
     item = (np.arange(N_MANY)[:, None] + np.arange(K_MANY) + version) % len(catalog)
     figures = np.ones(item.shape, np.float32)
@@ -238,7 +238,7 @@ def publish_many(lake: Lake, version: int) -> Publication:
 
 
 def publish_until_killed(catalog: str, data_path: str, lock_path: str, first: str) -> None:
-    """Run by a process of its own."""
+    """Runs in a separate process."""
     lake = Lake(catalog, data_path, Path(lock_path), 5000, 60)
     print("ready", flush=True)
     for version in range(int(first), 10**9):
@@ -251,7 +251,7 @@ def start_publishing(lake: Lake, first: int) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_killed_publish_leaves_the_old_tables_whole_and_no_reader_ever_sees_a_mixed_state(lake: Lake) -> None:
+def test_a_killed_publish_leaves_the_old_tables_intact_and_readers_never_see_a_mixed_state(lake: Lake) -> None:
     publish_many(lake, 1)
     seen = {reading_of(lake)}
     with reading(lake) as reader:
@@ -268,7 +268,7 @@ def test_a_killed_publish_leaves_the_old_tables_whole_and_no_reader_ever_sees_a_
             child.wait()
             child.stdout.close()
             seen.update(reader.execute(CONSISTENT).fetchall())
-    assert len(seen) >= 5, "hardly a publish came through"
+    assert len(seen) >= 5, "too few publishes finished"
     for n_versions, version, n_rows, n_near, near_version, published in seen:
         assert (n_versions, n_rows, n_near) == (1, N_MANY * K_MANY + 2, 1)
         assert version == near_version == published

@@ -1,4 +1,4 @@
-"""Which versions are damaged, told without MLflow and without a change to its store."""
+"""Finding damaged versions without MLflow and without a change to its store."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def examine(registry: Registry, store: Path, seconds: float = 60.0) -> Examined:
 
 def remedies(registry: Registry, store: Path) -> dict[str, str]:
     """The remedy of each damaged version."""
-    return {damage.told.split()[1]: damage.remedy for damage in examine(registry, store).damages}
+    return {damage.problem.split()[1]: damage.remedy for damage in examine(registry, store).damages}
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_each_kind_of_damage_is_told_and_nothing_is_noted_in_the_store(
+def test_each_kind_of_damage_is_reported_and_nothing_is_written_to_the_store(
     registry: Registry, register_one: Callable[[], str], store: Path, damage: Damage
 ) -> None:
     whole, damaged = register_one(), register_one()
     assert examine(registry, store) == Examined(2, 2, ())
     damage(find_version(registry, damaged).checkpoint_folder)
     (found,) = examine(registry, store).damages
-    assert found.told.startswith(f"version {damaged} of {registry.model_name} is damaged: ")
-    assert (found.remedy, found.stops) == ("nothing to do: it is never loaded, and upkeep deletes it in time", False)
+    assert found.problem.startswith(f"version {damaged} of {registry.model_name} is damaged: ")
+    assert (found.remedy, found.stops) == ("nothing to do: it is never loaded, and upkeep will delete it", False)
     assert "damaged" not in registry.client.get_model_version(registry.model_name, damaged).tags
     assert find_version(registry, whole).version == whole
 
 
-def test_the_remedy_says_what_the_next_minute_and_the_next_night_make_of_it(
+def test_the_remedy_states_the_effect_on_the_next_minute_run_and_the_next_night(
     registry: Registry, register_one: Callable[[], str], store: Path, tmp_path: Path
 ) -> None:
     first, second, refused = register_one(), register_one(), register_one()
@@ -56,19 +56,19 @@ def test_the_remedy_says_what_the_next_minute_and_the_next_night_make_of_it(
     )
     publish_alias(registry, live.version)
     cut(find_version(registry, second).checkpoint_folder)
-    told = {second: f"the next night takes version {first} as the champion in its place{BACKUP}"}
-    assert remedies(registry, store) == told
+    expected = {second: f"the next night uses version {first} as the champion{BACKUP}"}
+    assert remedies(registry, store) == expected
     cut(find_version(registry, first).checkpoint_folder)
-    told = {second: f"the next night has no champion to compare with{BACKUP}", first: "nothing to do"}
-    assert {version: remedy.split(":")[0] for version, remedy in remedies(registry, store).items()} == told
+    expected = {second: f"the next night has no champion to compare with{BACKUP}", first: "nothing to do"}
+    assert {version: remedy.split(":")[0] for version, remedy in remedies(registry, store).items()} == expected
     cut(live.checkpoint_folder)
-    assert remedies(registry, store)[live.version] == f"the next minute goes on with version {refused} in its place{BACKUP}"
+    assert remedies(registry, store)[live.version] == f"the next minute run continues with version {refused}{BACKUP}"
     cut(find_version(registry, refused).checkpoint_folder)
-    stopping = {damage.told.split()[1]: damage.remedy for damage in examine(registry, store).damages if damage.stops}
-    assert stopping == {live.version: "no other version is whole: restore the folder from a backup, or run `minutehand nightly`"}
+    stopping = {damage.problem.split()[1]: damage.remedy for damage in examine(registry, store).damages if damage.stops}
+    assert stopping == {live.version: "no other version is intact: restore the folder from a backup, or run `minutehand nightly`"}
 
 
-def test_a_live_champion_has_both_sentences_and_what_an_increment_goes_back_to_has_its_own(
+def test_a_live_champion_has_both_effects_and_the_champion_of_a_live_increment_has_its_own(
     registry: Registry, register_one: Callable[[], str], store: Path, tmp_path: Path
 ) -> None:
     first, second = register_one(), register_one()
@@ -76,18 +76,18 @@ def test_a_live_champion_has_both_sentences_and_what_an_increment_goes_back_to_h
     promote(registry, second)
     publish_alias(registry, second)
     cut(find_version(registry, second).checkpoint_folder)
-    minute = f"the next minute goes on with version {first} in its place"
-    night = f"the next night takes version {first} as the champion in its place"
+    minute = f"the next minute run continues with version {first}"
+    night = f"the next night uses version {first} as the champion"
     assert remedies(registry, store) == {second: f"{minute} and {night}{BACKUP}"}
     live = register_increment(
         open_day(registry, date(2026, 11, 22), first), save_checkpoint(tmp_path / "1"), find_version(registry, first), 2
     )
     publish_alias(registry, live.version)
     cut(find_version(registry, first).checkpoint_folder)
-    assert remedies(registry, store)[first] == f"minutes go on, and hold their updates near the live version in its place{BACKUP}"
+    assert remedies(registry, store)[first] == f"minute runs continue, and keep their updates close to the live version instead{BACKUP}"
 
 
-def test_deleted_versions_are_left_out_and_the_time_ends_after_the_version_that_is_in_use(
+def test_deleted_versions_are_left_out_and_the_version_in_use_is_checked_before_time_runs_out(
     registry: Registry, register_one: Callable[[], str], store: Path
 ) -> None:
     used, *others = (register_one() for _ in range(4))
@@ -97,10 +97,10 @@ def test_deleted_versions_are_left_out_and_the_time_ends_after_the_version_that_
         cut(find_version(registry, version).checkpoint_folder)
     found = examine(registry, store, seconds=0)
     assert (found.n_versions, found.n_checked, len(found.damages)) == (3, 1, 1)
-    assert found.damages[0].told.startswith(f"version {used} of ")
+    assert found.damages[0].problem.startswith(f"version {used} of ")
 
 
-def test_a_store_that_has_moved_is_examined_where_it_is_now(
+def test_a_moved_store_is_examined_at_its_new_location(
     registry: Registry, register_one: Callable[[], str], store: Path, tmp_path: Path
 ) -> None:
     version = register_one()
@@ -110,11 +110,11 @@ def test_a_store_that_has_moved_is_examined_where_it_is_now(
     with closing(sqlite3.connect(store / "mlflow.db")) as source, closing(sqlite3.connect(moved / "mlflow.db")) as copied:
         source.backup(copied)
     cut(moved / checkpoint)
-    assert [damage.told.split()[1] for damage in examine(registry, moved).damages] == [version]
+    assert [damage.problem.split()[1] for damage in examine(registry, moved).damages] == [version]
     assert examine(registry, store).damages == ()
 
 
-def test_a_store_without_models_has_none(tmp_path: Path) -> None:
+def test_a_store_without_models_has_no_damage(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "mlflow.db").close()
     (tmp_path / "mlflow.db").touch()
     assert examine_versions(tmp_path / "mlflow.db", "minutehand", tmp_path / "artifacts", 1) == Examined(0, 0, ())

@@ -1,4 +1,4 @@
-"""Which version the gate lets through."""
+"""Which versions pass the gate."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def test_the_gate_promotes_refuses_and_warns(registry: Registry, register_one: C
         find_version(registry, "7")
 
 
-def test_a_version_that_could_not_be_measured_goes_live_only_where_there_is_no_other(
-    registry: Registry, register_one: Callable[[], str]
-) -> None:
+def test_an_unmeasured_version_goes_live_only_if_there_is_no_other(registry: Registry, register_one: Callable[[], str]) -> None:
     first = pass_gate(registry, register_one(), None, None, None, 0.02)
     assert (first.live.version, "there is no other" in first.text) == ("1", True)
     second = pass_gate(registry, register_one(), None, None, None, 0.02)
@@ -48,7 +46,7 @@ def test_a_version_that_could_not_be_measured_goes_live_only_where_there_is_no_o
         (0.0, 0.0, 0.0, True, False),
     ],
 )
-def test_the_gate_decides_on_the_same_events(
+def test_the_gate_decides_by_metrics_on_the_same_events(
     challenger: float | None, of_champion: float | None, baseline: float | None, promoted: bool, beats: bool
 ) -> None:
     decision = decide(challenger, of_champion, baseline, 0.02, has_champion=of_champion is not None)

@@ -1,4 +1,4 @@
-"""A day of increments on a real MLflow store: what a version holds, what the run shows, and what a killed minute left."""
+"""A day of increments on a real MLflow store: content of a version, content of the run, and repair after a killed minute run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOON = datetime(2026, 11, 21, 12)
 
 @pytest.fixture
 def champion(registry: Registry, register_one: Callable[[], str]) -> Version:
-    """The winner of last night, which is live."""
+    """The live winner of last night."""
     version = register_one()
     promote(registry, version)
     publish_alias(registry, version)
@@ -54,7 +54,7 @@ def files_of(registry: Registry) -> int:
 INSERT_FIGURE = "insert into eval.prequential values ('f', 'm', '1', 9, 'live', 'all', 'ndcg_at_10', $ndcg, 10, $at, $at)"
 
 
-def test_a_day_is_one_run_that_ends_when_the_next_begins_and_that_no_night_ends(registry: Registry, lake: Lake, day: Day) -> None:
+def test_a_day_is_one_run_that_ends_when_the_next_day_begins_and_is_not_ended_by_a_night(registry: Registry, lake: Lake, day: Day) -> None:
     assert open_day(registry, TODAY, "9").run_id == day.run_id
     assert reconcile(registry, "1").ended_runs == ()
     run = registry.client.get_run(day.run_id)
@@ -67,7 +67,7 @@ def test_a_day_is_one_run_that_ends_when_the_next_begins_and_that_no_night_ends(
     assert registry.client.get_run(tomorrow.run_id).info.status == "RUNNING"
 
 
-def test_what_a_killed_minute_did_not_log_is_in_the_run_of_its_day_though_the_next_minute_is_tomorrow(
+def test_metrics_that_a_killed_run_did_not_log_are_added_to_the_run_of_its_day_on_the_next_day(
     registry: Registry, lake: Lake, day: Day
 ) -> None:
     midnight = datetime(2026, 11, 22)
@@ -82,7 +82,7 @@ def test_what_a_killed_minute_did_not_log_is_in_the_run_of_its_day_though_the_ne
     assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
 
 
-def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:
+def test_an_increment_is_packed_like_its_parent_and_descends_from_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:
     first = learn(day, champion, tmp_path, 5)
     second = learn(day, first, tmp_path, 6)
     assert not (tmp_path / "learnt-6").exists()
@@ -94,12 +94,12 @@ def test_an_increment_is_packed_as_its_parent_and_goes_back_to_the_champion(day:
     assert requirements[0].samefile(requirements[1])
     assert find_live(day.registry, second.version) == (second, find_version(day.registry, "1"))
     assert aliases(day.registry) == {"champion": "1", "live": "1"}
-    told = day.registry.client.get_model_version(day.registry.model_name, second.version).description
-    assert told.startswith("taken: it is near; minute ")
-    assert told.endswith(f"on top of version {first.version}")
+    description = day.registry.client.get_model_version(day.registry.model_name, second.version).description
+    assert description.startswith("accepted: it is near; minute ")
+    assert description.endswith(f"based on version {first.version}")
 
 
-def test_mlflow_loads_an_increment_whose_parents_are_gone(day: Day, champion: Version, tmp_path: Path) -> None:
+def test_mlflow_loads_an_increment_whose_parents_are_deleted(day: Day, champion: Version, tmp_path: Path) -> None:
     first = learn(day, champion, tmp_path, 5)
     second = learn(day, first, tmp_path, 6)
     publish_alias(day.registry, second.version)
@@ -119,31 +119,31 @@ print("\\n" + model.predict(pd.DataFrame({{"item_ids": [["apple", "pear"]]}}), p
     assert json.loads(done.stdout.splitlines()[-1])["item_ids"]["0"] == [item for item, _ in wanted[0]]
 
 
-def test_what_was_registered_but_never_published_is_deleted_and_the_alias_follows_the_lists(
+def test_unpublished_increments_are_deleted_and_the_alias_follows_the_lists(
     registry: Registry, day: Day, champion: Version, tmp_path: Path
 ) -> None:
     first = learn(day, champion, tmp_path, 5)
     learn(day, first, tmp_path, 6)
     registry.client.create_logged_model(registry.experiment_id, "half", day.run_id, tags={"cadence": "minute"})
-    mended = reconcile_live(registry, first.version, lambda _: False)
-    assert (mended.deleted_versions, len(mended.deleted_models), mended.alias_was) == (("3",), 1, "1")
-    assert len(mended.messages) == 3
+    repairs = reconcile_live(registry, first.version, lambda _: False)
+    assert (repairs.deleted_versions, len(repairs.deleted_models), repairs.alias_was) == (("3",), 1, "1")
+    assert len(repairs.messages) == 3
     assert aliases(registry) == {"champion": "1", "live": "2"}
     assert files_of(registry) == 2
     assert reconcile_live(registry, first.version, lambda _: False).messages == []
 
 
-def test_an_increment_that_made_lists_before_a_night_published_an_older_version_stays(
+def test_a_published_increment_stays_after_a_night_publishes_an_older_version(
     registry: Registry, day: Day, champion: Version, tmp_path: Path
 ) -> None:
-    """A minute publishes while a night, whose version is registered, waits for its turn."""
+    """A minute run publishes while a night, whose version is registered, waits for the publishing lock."""
     shown = learn(day, champion, tmp_path, 5)
-    mended = reconcile_live(registry, champion.version, lambda version: version == shown.version)
-    assert mended.deleted_versions == ()
+    repairs = reconcile_live(registry, champion.version, lambda version: version == shown.version)
+    assert repairs.deleted_versions == ()
     assert str(shown.version) in {str(found.version) for found in all_versions(registry)}
 
 
-def test_a_night_knows_that_an_increment_goes_back_to_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:
+def test_a_live_increment_of_the_champion_counts_as_its_publication(day: Day, champion: Version, tmp_path: Path) -> None:
     live = learn(day, champion, tmp_path)
     assert reconcile(day.registry, live.version).unpublished is None
     day.registry.client.delete_registered_model_alias(day.registry.model_name, "champion")
@@ -151,7 +151,7 @@ def test_a_night_knows_that_an_increment_goes_back_to_the_champion(day: Day, cha
     assert aliases(day.registry)["champion"] == "1"
 
 
-def test_only_the_newest_increments_are_kept_and_nights_are_counted_apart(
+def test_only_the_newest_increments_are_kept_and_nights_are_counted_separately(
     registry: Registry, day: Day, champion: Version, register_one: Callable[[], str], tmp_path: Path
 ) -> None:
     live = champion
@@ -167,7 +167,7 @@ def test_only_the_newest_increments_are_kept_and_nights_are_counted_apart(
     assert prune(registry, keep=0) == ["1"]
 
 
-def test_versions_of_long_ago_do_not_slow_what_every_minute_asks(registry: Registry, day: Day, champion: Version, tmp_path: Path) -> None:
+def test_deleted_versions_do_not_slow_the_queries_of_a_minute_run(registry: Registry, day: Day, champion: Version, tmp_path: Path) -> None:
     live = champion
     for snapshot in range(5, 15):
         live = learn(day, live, tmp_path, snapshot)
@@ -185,7 +185,7 @@ def test_versions_of_long_ago_do_not_slow_what_every_minute_asks(registry: Regis
     assert len(all_versions(registry)) == 2
 
 
-def test_minutes_are_points_of_curves_with_the_mean_of_the_last_hour(registry: Registry, day: Day) -> None:
+def test_minute_runs_are_points_of_curves_with_the_mean_of_the_last_hour(registry: Registry, day: Day) -> None:
     minutes = [
         minute_at(NOON - timedelta(minutes=70), 0.9, 50),
         minute_at(NOON - timedelta(minutes=30), 0.1, 30),
@@ -202,7 +202,7 @@ def test_minutes_are_points_of_curves_with_the_mean_of_the_last_hour(registry: R
     assert [point.value for point in history(day.run_id, "events")] == [50, 30, 10]
 
 
-def test_the_run_of_a_day_says_how_its_models_did_and_draws_them(registry: Registry, day: Day) -> None:
+def test_the_run_of_a_day_has_the_metrics_of_its_models_and_a_figure(registry: Registry, day: Day) -> None:
     models = {"live": 0.4, "nightly": 0.3, "recent_popular": 0.2}
     kinds = ("ndcg_at_10", "ndcg_at_10_served", "hr_at_10", "mrr")
     minutes = [
@@ -222,9 +222,7 @@ def test_the_run_of_a_day_says_how_its_models_did_and_draws_them(registry: Regis
     assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
 
 
-def test_the_figure_of_a_day_is_drawn_with_each_of_the_first_minutes_and_then_every_quarter_of_an_hour(
-    registry: Registry, day: Day
-) -> None:
+def test_the_figure_of_a_day_is_drawn_after_each_of_the_first_runs_and_then_every_quarter_of_an_hour(registry: Registry, day: Day) -> None:
     minutes = [minute_at(NOON + timedelta(minutes=number), 0.3, 10) for number in range(10)]
     last = minutes[-1].evaluated_at
     day.draw(minutes[:9])
@@ -238,7 +236,7 @@ def minute_at(moment: datetime, ndcg: float, n_events: int) -> Minute:
     return Minute(moment, [MetricRow("live", "all", "ndcg_at_10", ndcg, n_events), MetricRow("live", "cold item", "ndcg_at_10", None, 0)])
 
 
-def test_a_minute_whose_figures_were_cut_off_is_logged_again_without_a_second_point(registry: Registry, day: Day) -> None:
+def test_a_partly_logged_minute_is_logged_again_without_a_second_point(registry: Registry, day: Day) -> None:
     from mlflow.entities import Metric
 
     noon = minute_at(NOON, 0.3, 10)
@@ -247,6 +245,6 @@ def test_a_minute_whose_figures_were_cut_off_is_logged_again_without_a_second_po
     assert len(registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")) == 1
 
 
-def test_a_discarded_update_leaves_a_text(registry: Registry, day: Day) -> None:
+def test_the_reason_of_a_discarded_update_is_an_artifact(registry: Registry, day: Day) -> None:
     day.discarded(NOON, "NDCG fell")
     assert [file.path for file in registry.client.list_artifacts(day.run_id, "discarded")] == ["discarded/12-00.md"]

@@ -1,4 +1,4 @@
-"""Damage to the files of a version: seen at load, marked, and passed over."""
+"""Damaged files of a version are detected at load, and the version is marked and skipped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_damaged_version_is_marked_and_not_loaded(registry: Registry, register
     assert "is damaged" in tags[DAMAGED]
 
 
-def test_in_place_of_a_damaged_champion_the_one_before_is_the_champion_again(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_a_damaged_champion_is_replaced_by_the_previous_champion(registry: Registry, register_one: Callable[[], str]) -> None:
     first, second, refused = register_one(), register_one(), register_one()
     promote(registry, first)
     promote(registry, second)
@@ -72,7 +72,7 @@ def test_in_place_of_a_damaged_champion_the_one_before_is_the_champion_again(reg
     assert "champion" not in aliases(registry), "a damaged version does not get the alias back"
 
 
-def test_in_place_of_a_damaged_live_version_the_newest_whole_one_goes_on(
+def test_a_damaged_live_version_is_replaced_by_the_newest_intact_version(
     registry: Registry, register_one: Callable[[], str], tmp_path: Path
 ) -> None:
     night = register_one()
@@ -87,5 +87,5 @@ def test_in_place_of_a_damaged_live_version_the_newest_whole_one_goes_on(
     found, anchor = find_live(registry, live.version)
     assert (found.version, anchor.version) == (older.version, older.version)
     cut(older.checkpoint_folder)
-    with pytest.raises(RegistryError, match="no other version is whole: run `minutehand nightly`"):
+    with pytest.raises(RegistryError, match="no other version is intact: run `minutehand nightly`"):
         find_live(registry, live.version)

@@ -1,4 +1,4 @@
-"""A store that moved with its home finds, writes and deletes the files beside it, and no others."""
+"""A store that moved with its home reads, writes and deletes only the files of its new location."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.tasks.fruits import EXAMPLE, ROWS
 
 
 def copy_of(registry: Registry, store: Path, target: Path) -> Registry:
-    """The same store and the files of one model in another folder."""
+    """A copy of the store and of the files of its model in another folder."""
     target.mkdir(exist_ok=True)
     with closing(sqlite3.connect(store / "mlflow.db")) as source, closing(sqlite3.connect(target / "mlflow.db")) as copied:
         source.backup(copied)
@@ -25,7 +25,7 @@ def copy_of(registry: Registry, store: Path, target: Path) -> Registry:
     return open_registry(f"sqlite:///{target / 'mlflow.db'}", registry.model_name, target / registry.model_name)
 
 
-def test_a_copied_store_reads_writes_and_deletes_its_own_files_only(
+def test_a_copied_store_reads_writes_and_deletes_only_its_own_files(
     registry: Registry, register_one: Callable[[], str], checkpoint: Path, store: Path, tmp_path: Path
 ) -> None:
     first = register_one()
@@ -39,7 +39,7 @@ def test_a_copied_store_reads_writes_and_deletes_its_own_files_only(
     assert find_version(registry, first).checkpoint_folder.is_dir()
 
 
-def test_a_model_whose_files_are_at_the_old_place_only_keeps_its_address(
+def test_a_model_with_files_only_at_the_old_location_keeps_its_address(
     registry: Registry, register_one: Callable[[], str], store: Path, tmp_path: Path
 ) -> None:
     first, second = register_one(), register_one()
@@ -51,7 +51,7 @@ def test_a_model_whose_files_are_at_the_old_place_only_keeps_its_address(
     assert find_version(copy, second).checkpoint_folder.is_relative_to(store)
 
 
-def test_the_addresses_of_other_models_and_of_a_store_that_is_elsewhere_stay(
+def test_a_store_that_is_not_next_to_the_artifact_folder_keeps_its_addresses(
     registry: Registry, register_one: Callable[[], str], store: Path, tmp_path: Path
 ) -> None:
     first = register_one()

@@ -1,4 +1,4 @@
-"""A registered model on its own: what it holds, and what it answers."""
+"""A registered model outside this repository: its files and its answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.slow
-def test_a_registered_model_answers_far_from_this_repository(registry: Registry, register_one: Callable[[], str], tmp_path: Path) -> None:
+def test_a_registered_model_answers_without_this_repository(registry: Registry, register_one: Callable[[], str], tmp_path: Path) -> None:
     promote(registry, register_one())
     script = f"""
 import sys
@@ -56,9 +56,7 @@ print("\\n" + pd.Series([full.to_json(), bare.to_json(), models.__file__]).to_js
     assert Path(code).is_relative_to(version.checkpoint_folder.parent.parent)
 
 
-def test_a_version_names_its_requirements_signature_and_example_and_holds_no_pickle(
-    registry: Registry, register_one: Callable[[], str]
-) -> None:
+def test_a_version_has_requirements_a_signature_and_an_example_and_no_pickle(registry: Registry, register_one: Callable[[], str]) -> None:
     folder = find_version(registry, register_one()).checkpoint_folder.parent.parent
     names = {line.split("==")[0] for line in (folder / "requirements.txt").read_text(encoding="utf-8").split()}
     assert {"mlflow", "numpy", "safetensors", "torch"} <= names

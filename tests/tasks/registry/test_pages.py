@@ -1,4 +1,4 @@
-"""The saved views of MLflow, as the store keeps them, and the addresses that open them."""
+"""The saved views in the MLflow store, and the addresses that open them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def state_of(envelope: str) -> dict[str, Any]:
     return dict(json.loads(zlib.decompress(base64.b64decode(text))))
 
 
-def test_the_view_of_the_nights_leads_with_the_figure_as_served_and_has_what_decides(registry: Registry) -> None:
+def test_the_view_of_nights_begins_with_the_served_metric_and_has_the_columns_of_the_decision(registry: Registry) -> None:
     tags = registry.client.get_experiment(registry.experiment_id).tags
     state = state_of(tags[f"{VIEW_TAG}nights"])
     assert state["selectedColumns"][:2] == [f"metrics.`{name}`" for name in LEADING]
@@ -33,18 +33,18 @@ def test_the_view_of_the_nights_leads_with_the_figure_as_served_and_has_what_dec
     assert list(found) == []
 
 
-def test_views_fit_into_tags_and_opening_the_registry_again_leaves_them_and_brings_lost_ones_back(registry: Registry, store: Path) -> None:
+def test_views_fit_into_tags_and_opening_the_registry_restores_missing_ones(registry: Registry, store: Path) -> None:
     assert all(len(view) <= MAX_EXPERIMENT_TAG_VAL_LENGTH for view in views().values())
     registry.client.delete_experiment_tag(registry.experiment_id, f"{VIEW_TAG}nights")
     again = open_registry(registry.tracking_uri, registry.model_name, store)
     assert again.client.get_experiment(again.experiment_id).tags.items() >= views().items()
 
 
-def test_the_view_of_the_last_night_has_the_models_of_the_newest_night_and_the_best_first(registry: Registry) -> None:
+def test_the_view_of_the_last_night_has_the_models_of_the_newest_night_with_the_best_first(registry: Registry) -> None:
     for name in ("night 2026-11-26", "night 2026-11-27"):
         with start_night(registry, name, {}, 1, None, {}) as night:
             night.metrics(ROWS)
-            night.stand_beside(ROWS)
+            night.log_comparisons(ROWS)
     state = state_of(registry.client.get_experiment(registry.experiment_id).tags[f"{VIEW_TAG}last-night"])
     found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"])
     assert [run.info.run_name for run in found] == ["night 2026-11-27", "champion", "item_knn", "most_popular"]

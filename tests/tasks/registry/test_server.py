@@ -1,4 +1,4 @@
-"""MLflow's own checks know the accepted hosts, also where the guard before it is not in their way."""
+"""MLflow itself also checks the accepted hosts, independently of the guard in front of it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ print(json.dumps(asyncio.run(main())))
 """
 
 
-def test_only_the_hosts_that_are_set_and_their_own_pages_are_answered_on_any_port(tmp_path: Path) -> None:
+def test_only_configured_hosts_and_their_own_pages_are_answered_on_any_port(tmp_path: Path) -> None:
     expected = {
         ("lists.example:5000", ""): 200,
         ("lists.example", "https://lists.example"): 200,
         ("lists.example:5000", "http://lists.example:5000"): 200,
         ("[::1]:5000", ""): 200,
-        ("127.0.0.1:5000", ""): 403,  # MLflow would accept it, had we named no hosts
+        ("127.0.0.1:5000", ""): 403,  # MLflow would accept it by default
         ("192.168.1.5:5000", ""): 403,
         ("evil.example", ""): 403,
         ("lists.example:5000", "http://evil.example"): 403,

@@ -1,4 +1,4 @@
-"""What is deleted from the registry, what is mended in it, and what is left alone."""
+"""Upkeep of the registry: what it deletes, what it repairs, and what it keeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.registry.upkeep import prune, reconcile
 from tasks.registry.versions import Registry, aliases, all_versions, find_version, model_id_of, promote, unpublished_snapshot
 
 
-def test_the_files_of_a_model_under_way_in_a_living_night_are_left_alone(registry: Registry) -> None:
+def test_an_unregistered_model_of_a_running_night_is_not_deleted(registry: Registry) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
         model = registry.client.create_logged_model(registry.experiment_id, "half", night.run_id)
         assert reconcile(registry, None).deleted_models == ()
@@ -22,7 +22,7 @@ def test_the_files_of_a_model_under_way_in_a_living_night_are_left_alone(registr
     assert reconcile(registry, None).deleted_models == ()
 
 
-def test_pruning_deletes_old_versions_with_their_files_and_spares_those_in_use(
+def test_pruning_deletes_old_versions_with_their_files_and_keeps_versions_in_use(
     registry: Registry, register_one: Callable[[], str], store: Path
 ) -> None:
     made = [register_one() for _ in range(6)]
@@ -35,7 +35,7 @@ def test_pruning_deletes_old_versions_with_their_files_and_spares_those_in_use(
     assert reconcile(registry, made[1]).deleted_models == ()
 
 
-def test_killed_while_it_deletes_it_has_deleted_what_was_downloaded_first(
+def test_a_killed_deletion_has_already_deleted_the_downloaded_files(
     registry: Registry, register_one: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
@@ -56,7 +56,7 @@ def test_killed_while_it_deletes_it_has_deleted_what_was_downloaded_first(
     assert [folder.exists() for folder in downloaded] == [True, False, False]
 
 
-def test_what_a_killed_promotion_left_is_named_until_it_is_published(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_an_unpublished_champion_is_reported_until_it_is_published(registry: Registry, register_one: Callable[[], str]) -> None:
     first, second = register_one(), register_one()
     promote(registry, first)
     promote(registry, second)
@@ -65,9 +65,7 @@ def test_what_a_killed_promotion_left_is_named_until_it_is_published(registry: R
     assert reconcile(registry, None).unpublished == second
 
 
-def test_a_champion_that_no_list_goes_back_to_needs_the_snapshots_from_its_own_on(
-    registry: Registry, register_one: Callable[[], str]
-) -> None:
+def test_an_unpublished_champion_needs_the_snapshots_from_its_own_on(registry: Registry, register_one: Callable[[], str]) -> None:
     first, second = register_one(), register_one()
     assert unpublished_snapshot(registry, None) is None
     promote(registry, first)
@@ -78,7 +76,7 @@ def test_a_champion_that_no_list_goes_back_to_needs_the_snapshots_from_its_own_o
     assert unpublished_snapshot(registry, second) is None
 
 
-def test_a_lost_champion_alias_goes_back_to_the_live_version(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_a_lost_champion_alias_is_restored_to_the_live_version(registry: Registry, register_one: Callable[[], str]) -> None:
     version = register_one()
     reconcile(registry, "77")
     assert "champion" not in aliases(registry)

@@ -1,4 +1,4 @@
-"""The registry on a real MLflow store: what a night leaves, what a version holds, which one is the champion."""
+"""The registry on a real MLflow store: the run of a night, the content of a version, and the champion."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def test_curves_are_metrics_against_epochs_and_an_epoch_without_validation_has_n
     assert [(point.step, point.value) for point in history(night.run_id, "validation/ndcg_at_10")] == [(1, 0.1), (3, 0.3)]
 
 
-def test_a_store_that_fails_while_the_model_is_trained_costs_a_point_and_not_the_training(
-    registry: Registry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_store_failure_during_training_loses_a_point_but_not_the_training(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
         gone = replace(night, training_id="0" * 32)
         gone.epoch(1, 3.0, 0.1, 0.5)
@@ -86,7 +84,7 @@ def test_a_store_that_fails_while_the_model_is_trained_costs_a_point_and_not_the
     assert run_of(registry, night).info.status == "FINISHED"
 
 
-def test_a_figure_that_cannot_be_drawn_costs_neither_the_metrics_nor_the_other_figure(
+def test_a_figure_that_cannot_be_drawn_affects_neither_the_metrics_nor_the_other_figure(
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
@@ -96,17 +94,17 @@ def test_a_figure_that_cannot_be_drawn_costs_neither_the_metrics_nor_the_other_f
     assert [file.name for file in artifacts_of(registry, night).iterdir()] == ["segments.png"]
 
 
-def beside(registry: Registry, night: NightRun) -> dict[str, Run]:
+def comparison_runs(registry: Registry, night: NightRun) -> dict[str, Run]:
     """The child runs of a night, by name."""
     found = registry.client.search_runs([registry.experiment_id], f"tags.`mlflow.parentRunId` = '{night.run_id}'")
     return {run.info.run_name: run for run in found}
 
 
-def test_champion_and_baselines_are_child_runs_whose_metrics_are_named_as_those_of_the_night(registry: Registry) -> None:
+def test_champion_and_baselines_are_child_runs_with_the_metric_names_of_the_night(registry: Registry) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
         log_evaluation(night, ROWS, [2.0, 1.0], [0.1, 0.2])
-        log_evaluation(night, ROWS, [2.0, 1.0], [0.1, 0.2])  # tried again
-    run, others = run_of(registry, night), beside(registry, night)
+        log_evaluation(night, ROWS, [2.0, 1.0], [0.1, 0.2])  # a retry
+    run, others = run_of(registry, night), comparison_runs(registry, night)
     measured = {name: value for name, value in run.data.metrics.items() if name != "seconds"}
     assert measured == pytest.approx(
         {
@@ -131,7 +129,7 @@ def test_champion_and_baselines_are_child_runs_whose_metrics_are_named_as_those_
     assert {found.info.status for found in together} == {"FINISHED"}
 
 
-def test_a_night_has_at_most_twenty_metrics_and_where_it_is_measured_the_figure_as_served_decides_what_is_gained(
+def test_a_night_has_at_most_twenty_metrics_and_gains_use_the_served_metric_if_measured(
     registry: Registry,
 ) -> None:
     kinds = ("ndcg_at_10", "ndcg_at_10_served", "hr_at_10", "mrr", "coverage_at_10", "another")
@@ -153,7 +151,7 @@ def test_a_night_has_at_most_twenty_metrics_and_where_it_is_measured_the_figure_
     assert metrics["segment/cold_user_cold_item"] == pytest.approx(0.05)
 
 
-def test_what_the_gate_said_is_on_the_run_and_on_the_version(registry: Registry, checkpoint: Path) -> None:
+def test_the_verdict_of_the_gate_is_on_the_run_and_on_the_version(registry: Registry, checkpoint: Path) -> None:
     with start_night(registry, "night", {}, 1, None, {}) as night:
         version = register(night, checkpoint, ROWS, EXAMPLE)
         promote(registry, version, "the best so far")
@@ -173,12 +171,12 @@ def test_figures_and_report_are_artifacts(registry: Registry) -> None:
     note = run_of(registry, night).data.tags["mlflow.note.content"]
     assert len(note) < 5000
     assert "… the rest is in the artifact `report.md`" in note
-    assert "[Beside its champion and baselines](/#/experiments/" not in note
+    assert "[Compare with champion and baselines](#/experiments/" in note
     assert f"night%60%20%3D%20%27{night.run_id}" in note
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError("no events"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_a_night_that_breaks_off_says_how(registry: Registry, error: BaseException, status: str) -> None:
+def test_an_aborted_night_has_the_status_of_its_end(registry: Registry, error: BaseException, status: str) -> None:
     with pytest.raises(type(error)), start_night(registry, "night", {}, 1, None, {}) as night:
         raise error
     run = run_of(registry, night)
@@ -188,7 +186,7 @@ def test_a_night_that_breaks_off_says_how(registry: Registry, error: BaseExcepti
     assert run.data.tags.get("minutehand.error") == ("ValueError: no events" if status == "FAILED" else None)
 
 
-def test_a_night_whose_process_died_is_ended_by_the_next_and_a_living_one_is_left(registry: Registry, store: Path) -> None:
+def test_a_night_ends_the_run_of_a_dead_process_but_not_that_of_a_live_one(registry: Registry, store: Path) -> None:
     script = f"""
 import os, sys
 from pathlib import Path
@@ -209,7 +207,7 @@ with start_night(registry, "the-dead", {{}}, 1, None, {{}}) as night:
         assert run_of(registry, living).info.status == "RUNNING"
 
 
-def test_a_version_is_tagged_with_its_snapshot_and_its_own_figures(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_a_version_is_tagged_with_its_snapshot_and_its_own_metrics(registry: Registry, register_one: Callable[[], str]) -> None:
     tags = find_version(registry, register_one()).tags
     assert (tags["snapshot"], tags["ndcg_at_10"]) == ("1", "0.120000")
 
@@ -221,7 +219,7 @@ def test_registering_twice_in_one_night_makes_one_version(registry: Registry, ch
     assert len(registry.client.search_model_versions(f"name = '{registry.model_name}'")) == 1
 
 
-def test_the_champion_is_read_where_it_lies(registry: Registry, register_one: Callable[[], str], store: Path) -> None:
+def test_a_local_champion_is_read_in_place(registry: Registry, register_one: Callable[[], str], store: Path) -> None:
     assert champion(registry) is None
     version = register_one()
     promote(registry, version)
@@ -232,7 +230,7 @@ def test_the_champion_is_read_where_it_lies(registry: Registry, register_one: Ca
     assert checkpoints.load(found.checkpoint_folder).catalog.item_ids == ITEMS
 
 
-def test_promotion_moves_the_aliases_and_a_refusal_leaves_the_champion(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_promotion_moves_the_aliases_and_a_refusal_keeps_the_champion(registry: Registry, register_one: Callable[[], str]) -> None:
     first, second, third = (register_one() for _ in range(3))
     promote(registry, first)
     promote(registry, second)
@@ -242,14 +240,14 @@ def test_promotion_moves_the_aliases_and_a_refusal_leaves_the_champion(registry:
     assert find_version(registry, third).tags["gate"] == "refused"
 
 
-def test_a_promotion_done_twice_keeps_the_previous_champion(registry: Registry, register_one: Callable[[], str]) -> None:
+def test_a_repeated_promotion_keeps_the_previous_champion(registry: Registry, register_one: Callable[[], str]) -> None:
     first, second = register_one(), register_one()
     for version in (first, second, second):
         promote(registry, version)
     assert aliases(registry) == {"champion": second, "previous": first}
 
 
-def test_a_version_whose_files_are_gone_is_no_champion_and_the_error_says_where_they_were(
+def test_a_version_without_files_is_not_champion_and_the_error_names_their_folder(
     registry: Registry, register_one: Callable[[], str]
 ) -> None:
     promote(registry, register_one())
@@ -262,7 +260,7 @@ def test_a_version_whose_files_are_gone_is_no_champion_and_the_error_says_where_
     assert champion(registry) is None
 
 
-def test_the_store_is_in_wal_mode_and_a_deleted_experiment_comes_back(registry: Registry, store: Path) -> None:
+def test_the_store_is_in_wal_mode_and_a_deleted_experiment_is_restored(registry: Registry, store: Path) -> None:
     with sqlite3.connect(store / "mlflow.db") as con:
         assert con.execute("pragma journal_mode").fetchone() == ("wal",)
     con.close()
@@ -272,7 +270,7 @@ def test_the_store_is_in_wal_mode_and_a_deleted_experiment_comes_back(registry: 
     assert registry.client.get_experiment(again.experiment_id).lifecycle_stage == "active"
 
 
-def test_a_store_that_is_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+def test_an_invalid_store_raises_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 100, encoding="utf-8")
     with pytest.raises(RegistryError, match="MINUTEHAND_REGISTRY__TRACKING_URI"):
         open_registry(f"sqlite:///{tmp_path / 'mlflow.db'}", "minutehand", tmp_path)

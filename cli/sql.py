@@ -31,7 +31,7 @@ def sql(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
-    """Run SQL that only reads, on the tables and on files of yours. A terminal shows what fits; a pipe and --json get everything."""
+    """Run SQL that only reads, on the lake and on your files. A terminal shows what fits; a pipe and --json get everything."""
     from models.errors import UserError
     from tasks.reading import export, query
 

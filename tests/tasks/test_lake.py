@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import re
 import sqlite3
 import subprocess
 import sys
@@ -70,6 +71,24 @@ def test_every_table_and_column_explains_itself(lake: Lake) -> None:
     assert len(ours) == created + 1, "the ledger of schema changes is there before them"
     assert [row for row in tables if row[:2] in ours and not row[-1]] == []
     assert [row for row in columns if row[:2] in ours and not row[-1]] == []
+
+
+def _comments(con: duckdb.DuckDBPyConnection) -> list[tuple[str, ...]]:
+    tables = "select schema_name, table_name, '', comment from duckdb_tables() where database_name = 'lake'"
+    columns = "select schema_name, table_name, column_name, comment from duckdb_columns() where database_name = 'lake'"
+    return con.execute(f"{tables} union all {columns} order by all").fetchall()
+
+
+def test_an_old_lake_gets_the_comments_of_a_new_one(lake: Lake) -> None:
+    texts = (SQL / "schema" / "024_comments.sql").read_text(encoding="utf-8")
+    with writing(lake) as con:
+        new = _comments(con)
+        con.execute(re.sub(r"\bis\s+'(?:[^']|'')*';", "is 'old';", texts))
+        con.execute("delete from ops.migrations where name = '024_comments'")
+        assert _comments(con) != new
+    assert migrate(lake) == ["024_comments"]
+    with reading(lake) as con:
+        assert _comments(con) == new
 
 
 def test_a_pinned_snapshot_reads_the_old_state(lake: Lake) -> None:

@@ -32,11 +32,11 @@ def put(
     *,
     unavailable: Sequence[str] = (),
     event_type: str = "view",
-    anew: bool = False,
+    is_new: bool = False,
 ) -> None:
-    """Add events and items; with anew, to an empty lake."""
+    """Add events and items; with is_new, empty the lake first."""
     with writing(lake) as con:
-        for table in TABLES if anew else ():
+        for table in TABLES if is_new else ():
             con.execute(f"delete from {table}")
         if events:
             con.register("events", _events(events, event_type))

@@ -191,14 +191,14 @@ def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_o
     with (tmp_path / "up.out").open("w") as out:
         up = subprocess.Popen(command, cwd=image, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
-        told = ""
+        text = ""
         for _ in range(600):
-            told = (tmp_path / "up.out").read_text()
-            if "Log in to Prefect" in told or up.poll() is not None:
+            text = (tmp_path / "up.out").read_text()
+            if "Log in to Prefect" in text or up.poll() is not None:
                 break
             with pytest.raises(subprocess.TimeoutExpired):
                 up.wait(0.5)
-        assert "Log in to Prefect" in told, told
+        assert "Log in to Prefect" in text, text
     finally:
         up.terminate()
         code = up.wait(120)
@@ -315,7 +315,7 @@ def run_sql(text: str, home: Path, folder: Path) -> None:
 
 
 def run_python(text: str, home: Path, folder: Path) -> None:
-    """Run Python of the guide in the folder, beside this home."""
+    """Run Python of the guide in the folder, next to this home."""
     catalog = f"{home}/lake/catalog.sqlite"
     text = text.replace(".minutehand/lake/catalog.sqlite", catalog).replace("/var/lib/minutehand/shop/lake/catalog.sqlite", catalog)
     text = re.sub(r"install ducklake; install sqlite; load sqlite;?", "", text)

@@ -186,8 +186,8 @@ def test_the_demo_has_a_home_of_its_own_and_ends_with_the_line_that_names_it(tmp
     assert [call[-1] for call in calls] == ["simulate", "ingest", "ingest", "nightly", "sql", "status"]
     assert {tuple(call[:-1]) for call in calls} == {(str(home), "", "", "")}
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  export MINUTEHAND_HOME=")]
-    told = subprocess.run(["bash", "-c", f'{line}; printf "%s" "$MINUTEHAND_HOME"'], capture_output=True, text=True, check=True)
-    assert told.stdout == str(home)
+    text = subprocess.run(["bash", "-c", f'{line}; printf "%s" "$MINUTEHAND_HOME"'], capture_output=True, text=True, check=True)
+    assert text.stdout == str(home)
 
 
 def test_make_refuses_a_python_that_does_not_fit_with_a_clear_error(tmp_path: Path) -> None:

@@ -107,10 +107,10 @@ NUMBERS = [name for name, default, _ in variables() if isinstance(default, int |
 def test_no_number_is_negative_endless_or_too_large_to_compute_with(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NUMBERS:
         monkeypatch.setenv(name, value)
-        with pytest.raises(SettingsError, match=f"^{name} has an impossible value: ") as told:
+        with pytest.raises(SettingsError, match=f"^{name} has an impossible value: ") as caught:
             load()
         monkeypatch.delenv(name)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

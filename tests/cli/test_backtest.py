@@ -46,9 +46,9 @@ def test_tables_say_what_was_read_and_how_minutehand_does_against_the_best_basel
     mapped = ("--map", "item_id=Article", "--protocol", "leave-one-out")
     done = run("--events", events, *mapped, "--minutes", "1", "--models", "minutehand,item_knn", "--seed", "1")
     assert done.exit_code == 0, done.output
-    told = ("took column ts as occurred_at", "item_id is empty (1)", "180 to learn from, 30 to choose by, 30 to test on")
+    found = ("took column ts as occurred_at", "item_id is empty (1)", "180 to learn from, 30 to choose by, 30 to test on")
     tables = ("HR@10", "warm user warm item (30)", "against item_knn, the best baseline: ", "95 % interval")
-    assert [words for words in (*told, *tables) if words not in done.output] == []
+    assert [words for words in (*found, *tables) if words not in done.output] == []
     assert "served" not in done.output, "leave-one-out goes by order, and no list has an age"
 
 
@@ -66,9 +66,9 @@ def test_of_a_split_by_time_lists_as_served_come_first_and_every_table_fits_a_te
     done = CliRunner().invoke(app, words, env={"COLUMNS": "80", "FORCE_COLOR": "1"})
     assert done.exit_code == 0, done.output
     output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
-    told = " ".join(output.split())
-    first, second = told.index("temporal: NDCG@10 served (lists a minute old), full catalogue"), told.index("with the event before known")
-    assert first < second < told.index("NDCG@10 served: minutehand less the best baseline of each segment")
+    found = " ".join(output.split())
+    first, second = found.index("temporal: NDCG@10 served (lists a minute old), full catalogue"), found.index("with the event before known")
+    assert first < second < found.index("NDCG@10 served: minutehand less the best baseline of each segment")
     tables = [line for line in output.splitlines() if line.startswith(("│", "┃"))]
     assert tables
     assert max(map(len, tables)) <= 80

@@ -14,9 +14,9 @@ def test_a_home_that_nothing_can_be_written_to_is_one_line(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(
         UserError, match=r"^cannot write to the home folder .*file: .*; make it writable for you, or set MINUTEHAND_HOME"
-    ) as told:
+    ) as caught:
         check_writable(tmp_path / "file")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_home_is_probed_without_a_trace(tmp_path: Path) -> None:

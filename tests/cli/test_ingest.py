@@ -54,8 +54,8 @@ def test_items_in_a_language_that_the_encoder_does_not_know_get_in_with_a_warnin
     assert json.loads(done.stdout)[0]["new"] == 3
     assert done.stderr.startswith("warning: about 100% of the item texts are in Cyrillic letters, and the encoder all-MiniLM-L6-v2 knows")
     assert "MINUTEHAND_ENCODER__NAME" in done.stderr
-    told = {row["what"]: row["value"] for row in json.loads(minutehand("status", "--json", home=home).stdout)}
-    assert f"warning: {told['item texts']}\n" == done.stderr
+    shown = {row["what"]: row["value"] for row in json.loads(minutehand("status", "--json", home=home).stdout)}
+    assert f"warning: {shown['item texts']}\n" == done.stderr
     (home / "english.csv").write_text("item_id,title\n1,Tea\n2,Crème brûlée\n3,The kettle\n", encoding="utf-8")
     assert minutehand("ingest", "items", str(home / "english.csv"), home=home).stderr == ""
     assert "item texts" not in minutehand("status", home=home).stdout

@@ -53,8 +53,8 @@ def test_options_that_can_be_repeated_are_taken_each_time() -> None:
     ("option", "kind"), [("--event-type", "events"), ("--where", "events"), ("--time-format", "events"), ("--split", "items")]
 )
 def test_an_empty_value_is_refused_for_it_would_do_nothing(option: str, kind: str) -> None:
-    told = refused("ingest", kind, "missing.csv", option, "")
-    assert told.startswith(f"{option} is empty, and that says nothing; give a value such as {option} ")
+    text = refused("ingest", kind, "missing.csv", option, "")
+    assert text.startswith(f"{option} is empty, and that says nothing; give a value such as {option} ")
 
 
 def test_a_blank_is_a_separator() -> None:

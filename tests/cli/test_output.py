@@ -45,9 +45,9 @@ def test_no_id_run_or_address_is_broken_on_a_narrow_terminal(
     columns: str, terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal.setenv("COLUMNS", columns)
-    told = "\n".join(shown(capsys, LIST) + shown(capsys, [{"what": "MLflow run", "value": RUN}, {"what": "page", "value": ADDRESS}]))
+    text = "\n".join(shown(capsys, LIST) + shown(capsys, [{"what": "MLflow run", "value": RUN}, {"what": "page", "value": ADDRESS}]))
     for whole in (ITEM, "漢字 b", RUN, ADDRESS, "Mahogany", "probability"):
-        assert f" {whole} " in told
+        assert f" {whole} " in text
 
 
 def test_a_table_fills_80_columns_at_most_where_its_ids_let_it_and_breaks_no_word(

@@ -19,7 +19,7 @@ AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.
 
 @pytest.fixture
 def events(home: Path, tmp_path: Path) -> Iterator[Path]:
-    """A file of events beside a home with an empty lake, whose files can be deleted again after the test."""
+    """A file of events next to a home with an empty lake, whose files can be deleted again after the test."""
     migrate(locate(LakeConfig(), home))
     file = tmp_path / "events.csv"
     file.write_text("user_id,item_id,occurred_at\nu,i,2026-01-01\n")
@@ -38,13 +38,13 @@ def error_of(*words: str) -> str:
 
 def test_a_home_that_is_read_only_is_one_line_for_a_writer(home: Path, events: Path) -> None:
     (home / "lake").chmod(0o555)
-    told = error_of("ingest", "events", str(events))
-    assert told.startswith(f"error: cannot write to {home / 'lake'}")
-    assert "; make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is" in told
+    text = error_of("ingest", "events", str(events))
+    assert text.startswith(f"error: cannot write to {home / 'lake'}")
+    assert "; make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is" in text
 
 
 def test_a_catalog_that_cannot_be_read_is_not_told_as_damaged(home: Path, events: Path) -> None:
     (home / "lake" / "catalog.sqlite").chmod(0)
     for words in (("status",), ("ingest", "events", str(events))):
-        told = error_of(*words)
-        assert told.startswith(f"error: cannot read the catalog at {home / 'lake' / 'catalog.sqlite'}: Permission denied; make it readable")
+        text = error_of(*words)
+        assert text.startswith(f"error: cannot read the catalog at {home / 'lake' / 'catalog.sqlite'}: Permission denied; make it readable")

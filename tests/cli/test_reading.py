@@ -60,8 +60,8 @@ def test_lists_are_tables_for_people_and_arrays_for_programs(shop: Path) -> None
     assert [(row["user_id"], row["rank"], row["item_id"], row["title"]) for row in rows] == [("u", 1, "b", "Beta")]
     near = json.loads(minutehand("similar", "a", "--json", home=shop).stdout)
     assert [(row["similar_to"], row["rank"], row["item_id"]) for row in near] == [("a", 1, "b"), ("a", 2, "c")]
-    told = {row["what"]: row["value"] for row in json.loads(minutehand("status", "--json", home=shop).stdout)}
-    assert (told["events"], told["live model"]) == (1, "version 1")
+    shown = {row["what"]: row["value"] for row in json.loads(minutehand("status", "--json", home=shop).stdout)}
+    assert (shown["events"], shown["live model"]) == (1, "version 1")
 
 
 def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:

@@ -136,12 +136,12 @@ ODD: dict[str, tuple[list[Event], Titles]] = {
 @pytest.mark.parametrize("name", ODD)
 def test_a_night_survives(name: str, lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     events, titles = ODD[name]
-    put(lake, events, titles, anew=True)
+    put(lake, events, titles, is_new=True)
     spend(pinned(), tmp_path / "model")
 
 
 def test_where_one_item_is_available_nobody_is_shown_another(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, habits(), DESCRIBED, unavailable=[item for item in DESCRIBED if item != "i04"], anew=True)
+    put(lake, habits(), DESCRIBED, unavailable=[item for item in DESCRIBED if item != "i04"], is_new=True)
     data = pinned()
     lists = spend(data, tmp_path / "model")
     assert {item for user in data.user_ids for item in shown(lists, data, user)} <= {"i04"}
@@ -149,14 +149,14 @@ def test_where_one_item_is_available_nobody_is_shown_another(lake: Lake, pinned:
 
 
 def test_where_nothing_is_available_lists_are_empty(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, FEW, {"a": "red", "b": "green", "c": "tent"}, unavailable=["a", "b", "c"], anew=True)
+    put(lake, FEW, {"a": "red", "b": "green", "c": "tent"}, unavailable=["a", "b", "c"], is_new=True)
     lists = spend(pinned(), tmp_path / "model")
     assert (lists.users.item < 0).all()
     assert (lists.fallback.item < 0).all()
 
 
 def test_no_event_on_an_item_is_an_error_that_says_what_to_do(lake: Lake, pinned: Callable[[], Dataset]) -> None:
-    put(lake, [("ann", None, 0)], {"a": "red tent"}, event_type="search", anew=True)
+    put(lake, [("ann", None, 0)], {"a": "red tent"}, event_type="search", is_new=True)
     with pytest.raises(UserError, match="minutehand ingest events"):
         pinned()
 
@@ -172,7 +172,7 @@ def test_the_gate_is_given_the_figures_of_lists_as_they_are_served_and_the_known
         for week, first in enumerate(rng.integers(0, 30, 8))
         for line in range(4)
     ]
-    put(lake, rows, DESCRIBED, anew=True)
+    put(lake, rows, DESCRIBED, is_new=True)
     data = pinned()
     spend(data, tmp_path / "champion")
     learnt = learn(data, MODEL, TRAIN.model_copy(update={"max_epochs": 8, "learning_rate": 1e-2}), EVALUATION, 1)
@@ -188,7 +188,7 @@ def test_the_gate_is_given_the_figures_of_lists_as_they_are_served_and_the_known
 
 
 def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     spend(pinned(), tmp_path / "first")
     later: list[Event] = [("u00", "z-new", 500), ("stranger", "a-new", 501), ("u01", "never-described", 502)]
     put(lake, later, {"a-new": "red tent", "z-new": None}, event_type="gift")
@@ -197,7 +197,7 @@ def test_the_champion_is_judged_on_a_catalog_that_has_grown(lake: Lake, pinned: 
 
 
 def test_a_champion_of_another_version_is_passed_over(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     data = pinned()
     spend(data, tmp_path / "first")
     described = json.loads((tmp_path / "first" / "checkpoint.json").read_text())
@@ -209,7 +209,7 @@ def test_a_champion_of_another_version_is_passed_over(lake: Lake, pinned: Callab
 def test_where_nothing_was_held_out_no_model_has_a_figure_and_the_champion_stays(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     data = pinned()
     lists = spend(data, tmp_path / "champion")
     learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
@@ -227,7 +227,7 @@ def test_where_nothing_was_held_out_no_model_has_a_figure_and_the_champion_stays
 def test_a_champion_of_another_shape_and_encoder_is_judged_all_the_same(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     spend(pinned(), tmp_path / "first", model=MODEL.model_copy(update={"dim": 4, "n_heads": 1, "max_events": 4}))
     other = encode_changed_items(lake, encoder.model_copy(update={"max_tokens": 3}), progress=False)
     data = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, other.encoder)
@@ -238,7 +238,7 @@ def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.night.dataset.TEXT_DIM_WITHOUT_TEXT", 5)  # the encoder of the tests gives 8
-    put(lake, habits(), anew=True)
+    put(lake, habits(), is_new=True)
     data = pinned()
     spend(data, tmp_path / "night")
     put(lake, [("u00", "new", 500)], {"new": "red tent", "i03": "green tent"})
@@ -259,7 +259,7 @@ def test_after_a_night_without_texts_minutes_and_nights_take_the_first_described
 def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popularity(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     data = pinned()
     spend(data, tmp_path / "night")
     put(lake, [("u00", "gone", 500)], {"gone": "red tent"}, unavailable=["gone"])
@@ -275,7 +275,7 @@ def test_what_is_no_longer_available_is_a_miss_of_every_model_and_of_recent_popu
 def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_the_minutes_after_it(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     data = pinned()
     spend(data, tmp_path / "night")
     put(lake, [(f"u{n:02}", "i05", 500 + n) for n in range(30)])
@@ -292,7 +292,7 @@ def test_what_waits_because_its_update_was_discarded_is_popular_in_the_lists_of_
 
 
 def test_a_night_leaves_the_blend_only_what_its_model_of_the_past_has_not_seen(lake: Lake, pinned: Callable[[], Dataset]) -> None:
-    put(lake, habits(), DESCRIBED, anew=True)
+    put(lake, habits(), DESCRIBED, is_new=True)
     data = pinned()
     learnt = learn(data, MODEL, TRAIN, EVALUATION, 1)
     version = completed(data, learnt, MODEL, TRAIN, IncrementConfig(), 1)
@@ -308,7 +308,7 @@ def test_a_minute_knows_of_heavy_users_what_the_night_knew(
     """Who did more than a history keeps gets the list of the night from a minute without news, and never anything that he had."""
     monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may turn two items that are all but equal
     model, every = MODEL.model_copy(update={"max_events": 10}), PublishConfig(n_recommendations=30, n_similar=3)
-    put(lake, habits(n_events=15), DESCRIBED, anew=True)
+    put(lake, habits(n_events=15), DESCRIBED, is_new=True)
     data = pinned()
     spend(data, tmp_path / "night", model=model)
     trend = make_evaluator(data.events, EVALUATION).trend

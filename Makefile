@@ -33,13 +33,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-# whatever the shell has set, the demo touches no home, lake, store or folder but its own; an empty setting is the default
+# the demo uses only its own home, lake and store, whatever the shell has set; an empty setting means the default
 demo: export MINUTEHAND_HOME := $(DEMO_HOME)
 demo: export MINUTEHAND_LAKE__CATALOG :=
 demo: export MINUTEHAND_LAKE__DATA_PATH :=
 demo: export MINUTEHAND_REGISTRY__TRACKING_URI :=
 demo: export MINUTEHAND_INGEST__LANDING :=
-demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show what came out
+demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show the results
 	@if [ -e "$$MINUTEHAND_HOME/shop/events.parquet" ]; then \
 		echo "this is the shop of an earlier demo; for one that ends now, delete $$MINUTEHAND_HOME first"; \
 	else \
@@ -73,14 +73,14 @@ check: $(STAMP)  ## Lint, types, import contracts, SQL style
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
-format: $(STAMP)  ## Let ruff mend what it can
+format: $(STAMP)  ## Let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 screenshots: $(STAMP)  ## Make a small shop and take the pictures of docs/guides/pages.md (ten minutes)
 	$(BIN)/python -m tests.flows.pictures
 
-bench: $(STAMP)  ## Run every measurement in bench/ but that of the peers (over an hour)
+bench: $(STAMP)  ## Run every measurement in bench/ except bench-peers (over an hour)
 	@set -e; for name in $(BENCHES); do echo "== bench.$$name"; $(BIN)/python -m bench.$$name; done
 
 bench-peers: $(STAMP) $(PEERS)/.installed  ## The same data, splits and minutes for RecTools' SASRec and eSASRec (hours)

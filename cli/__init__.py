@@ -38,7 +38,7 @@ app = typer.Typer(
 def options(
     version: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    """Recommendations that keep up with the minute hand."""
+    """Recommendations that are retrained every night and updated every minute."""
 
 
 app.add_typer(ingest.app, name="ingest")
@@ -50,7 +50,7 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; what the user can mend goes to stderr as one message."""
+    """Run the command line; an error that the user can fix goes to stderr as one message."""
     sys.excepthook = traceback_shown
     try:
         app()

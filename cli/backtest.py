@@ -37,15 +37,22 @@ SERVED = "ndcg_at_10_served"
 def backtest(
     events: EventFiles,
     items: ItemFiles = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="temporal or leave-one-out")] = "temporal",
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="How events are split for training and test: temporal or leave-one-out")
+    ] = "temporal",
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", help="Budget of each model that is trained: encoding, training and scoring together", show_default=f"{MINUTES:g}"
+            "--minutes",
+            help="Time budget in minutes for each trained model: encoding, training and scoring together",
+            show_default=f"{MINUTES:g}",
         ),
     ] = None,
     models: Annotated[
-        str, typer.Option("--models", help="Some of minutehand, id_only, most_popular, recent_popular, item_knn, with commas")
+        str,
+        typer.Option(
+            "--models", help="Models to compare, separated by commas: minutehand, id_only, most_popular, recent_popular, item_knn"
+        ),
     ] = "minutehand,most_popular,recent_popular,item_knn",
     out: Annotated[Path | None, typer.Option("--out", help="Write every figure to this JSON file", show_default=False)] = None,
     seed: Seed = None,
@@ -60,22 +67,26 @@ def backtest(
     null_words_as_ids: NullWords = False,
     order: Annotated[
         str | None,
-        typer.Option("--order", metavar="COLUMN", help="Numbers each user's events, for leave-one-out; pos if the file has it"),
+        typer.Option(
+            "--order", metavar="COLUMN", help="Column that numbers each user's events, for leave-one-out; default: pos, if the file has it"
+        ),
     ] = None,
     without_time: Annotated[
         bool,
-        typer.Option("--without-time", help="Tell the models the order of events and no times, as most papers do; for leave-one-out"),
+        typer.Option(
+            "--without-time", help="Give the models only the order of events, without times, as most papers do; for leave-one-out"
+        ),
     ] = False,
     map_items: MapItems = None,
     split: Split = None,
     as_json: ResultAsJson = False,
 ) -> None:
-    """Compare models on events that they have not seen."""
+    """Compare models on held-out events of a file; needs no lake and no server."""
     from cli.environment import set_defaults
     from settings import load
 
     settings = load().with_minutes(MINUTES if minutes is None else minutes)
-    set_defaults(settings)  # no home is made: nothing is kept but --out
+    set_defaults(settings)  # creates no home: only --out is written
 
     from tasks.offline.backtest import BacktestSettings, check_choice
     from tasks.offline.backtest import backtest as run
@@ -99,14 +110,14 @@ def backtest(
     recipe = settings_of(BacktestSettings, settings, seed)
     names = [name.strip() for name in models.split(",") if name.strip()]
     check_choice(protocol, names)
-    _tell_budget(minutes, names)
+    _warn_unused_budget(minutes, names)
     if out is not None:
-        check_writable(out)  # a backtest takes long: what cannot be written is said before it
+        check_writable(out)  # a backtest takes long, so an unwritable path fails before it starts
     result = run(files, protocol, names, recipe, _say, _say_epoch, progress=not as_json)
     try:
         if out is not None:
             save(result, out)
-    finally:  # a file that cannot be written after all does not cost the figures
+    finally:  # print the figures even if the file cannot be written
         if as_json:
             say_json(result)
         else:
@@ -115,8 +126,8 @@ def backtest(
         say(f"every figure, the settings and the versions: {out}")
 
 
-def _tell_budget(minutes: float | None, models: list[str]) -> None:
-    """Say where a budget is given that no model spends."""
+def _warn_unused_budget(minutes: float | None, models: list[str]) -> None:
+    """Warn if --minutes is given but no chosen model is trained."""
     from tasks.offline.backtest import LEARNERS, SHORT
 
     if minutes is not None and not {SHORT.get(name, name) for name in models} & set(LEARNERS):

@@ -1,4 +1,4 @@
-"""`minutehand doctor`: what is wrong with this installation, and how to repair it."""
+"""`minutehand doctor`: what is wrong with this installation, and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 LOOK_S = 10.0
-"""How long the files of the lake are looked at: all of a small one, the newest of a large one."""
+"""Time limit for checking files: enough for a small lake; in a large lake only the newest files are checked."""
 N_DAMAGES = 5
 SEND_HERE = "minutehand doctor"
 BACKUP = (
@@ -41,7 +41,7 @@ class Finding:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects")] = False) -> None:
-    """Check versions, extensions, encoder, threads, ports, disk and stores; report each problem and how to repair it."""
+    """Check versions, extensions, encoder, threads, ports, disk and stores; report each problem and how to fix it."""
     from cli.environment import prepare
     from cli.output import show
     from settings import load
@@ -74,7 +74,7 @@ def check_home(settings: Settings) -> Finding:
 
 
 def check_access(settings: Settings) -> Iterator[Finding]:
-    """Whether others of this machine can read what is written; starting closed to them what belongs to this user."""
+    """Whether other users of this machine can read the lake and the MLflow store."""
     from pathlib import Path
 
     from tasks.access import OTHERS
@@ -201,7 +201,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
             "up", "ok", f"process {running.pid}: Prefect at {running.prefect_url}, MLflow at {running.mlflow_url or 'no address'}"
         )
     elif left:
-        remedy = "the next `minutehand up` stops what is left of it and starts again"
+        remedy = "the next `minutehand up` stops its leftover processes and starts again"
         yield Finding("up", "warn", f"was killed without warning as process {left.pid}", remedy)
     else:
         yield Finding("up", "ok", "not running; `minutehand up` starts the schedule")
@@ -217,7 +217,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
 
 
 def check_secret(settings: Settings) -> Iterator[Finding]:
-    """Whether what the servers ask for is known to the owner of the home alone."""
+    """Whether only the owner of the home can read the secret that the servers ask for."""
     from cli.secret import read_secret, secret_file
     from models.errors import UserError
 

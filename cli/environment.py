@@ -30,7 +30,7 @@ BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
 
 @dataclass(frozen=True)
 class Up:
-    """What a running `minutehand up` wrote down about itself."""
+    """Process ids and addresses of a running `minutehand up`, as written to up.json."""
 
     pid: int
     prefect_url: str
@@ -54,7 +54,7 @@ def prepare(settings: Settings) -> None:
 
 
 def check_writable(home: Path) -> None:
-    """Raises UserError where nothing can be written to a home: Prefect and MLflow say it in a hundred lines."""
+    """Raises UserError if the home is not writable; Prefect and MLflow would print a hundred lines."""
     try:
         (home.resolve() / "mlflow").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home.resolve()) as probe:
@@ -69,7 +69,7 @@ def check_writable(home: Path) -> None:
 
 
 def set_defaults(settings: Settings) -> None:
-    """Set what a user may set otherwise, where they did not; makes no home."""
+    """Set default variables that the user has not set; creates no home."""
     if not settings.home.is_dir() and "MPLCONFIGDIR" not in os.environ:  # matplotlib would make one for its cache
         os.environ["MPLCONFIGDIR"] = cache = tempfile.mkdtemp(prefix="minutehand-matplotlib-")
         atexit.register(shutil.rmtree, cache, ignore_errors=True)
@@ -89,7 +89,7 @@ def forced(settings: Settings) -> Mapping[str, str]:
 
 
 def defaults(settings: Settings) -> Mapping[str, str]:
-    """The variables that a user may set otherwise."""
+    """Default variables; the user's own values win."""
     return {
         "DO_NOT_TRACK": "true",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -153,7 +153,7 @@ def up_file(home: Path) -> Path:
 
 
 def write_up(home: Path, up: Up) -> None:
-    """Leave word where this home's servers are."""
+    """Write up.json atomically."""
     fresh = up_file(home).with_suffix(".json.tmp")
     fresh.write_text(json.dumps(asdict(up), indent=2), encoding="utf-8")
     fresh.replace(up_file(home))

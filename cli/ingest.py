@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tasks.ingest.ingestion import Summary
     from tasks.ingest.sources import ColumnMapping
 
-app = typer.Typer(help="Take files into the lake.", no_args_is_help=True)
+app = typer.Typer(help="Load files into the lake.", no_args_is_help=True)
 
 Paths = Annotated[
     list[str], typer.Argument(help="Files, globs or folders: .csv .tsv .jsonl .ndjson .json (also .gz), .parquet", show_default=False)
@@ -44,7 +44,7 @@ def events(
     set_: Set = None,
     event_type: EventType = None,
     context: Annotated[
-        list[str] | None, typer.Option("--context", metavar="COLUMN", help="Keep this column as JSON in context; repeat")
+        list[str] | None, typer.Option("--context", metavar="COLUMN", help="Keep this column as JSON in context; repeatable")
     ] = None,
     where: Where = None,
     time_format: TimeFormat = None,
@@ -55,7 +55,7 @@ def events(
     encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in what users did: user_id, item_id, occurred_at, and event_type, value, query, event_id where there."""
+    """Load events. Columns: user_id, item_id, occurred_at; optional: event_type, value, query, event_id."""
     mapping = mapping_of(
         map_,
         set_,
@@ -85,7 +85,7 @@ def items(
     encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in what there is: item_id, and title, description, categories, tags, price, is_available where there."""
+    """Load items. Columns: item_id; optional: title, description, categories, tags, price, is_available."""
     mapping = mapping_of(
         map_,
         set_,

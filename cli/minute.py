@@ -6,7 +6,7 @@ import typer
 
 
 def minute() -> None:
-    """Learn from the newest events, and publish the lists that they change."""
+    """Update the model with new events once, and publish the lists that change."""
     from cli.environment import prepare
     from cli.up.temporary import find_api
     from settings import load

@@ -9,10 +9,11 @@ import typer
 
 def nightly(
     minutes: Annotated[
-        float | None, typer.Option("--minutes", help="Training budget; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False)
+        float | None,
+        typer.Option("--minutes", help="Training budget in minutes; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False),
     ] = None,
 ) -> None:
-    """Retrain the model from all events, evaluate and register it, and publish a list for every user."""
+    """Retrain the model from scratch, evaluate and register it, and publish a list for every user."""
     from cli.environment import prepare
     from cli.up.temporary import find_api
     from settings import load

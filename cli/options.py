@@ -1,4 +1,4 @@
-"""Options that several commands take, and what becomes of them."""
+"""Options that several commands share, and the objects built from them."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ if TYPE_CHECKING:
 
 AnySettings = TypeVar("AnySettings", bound="BacktestSettings")
 
-K = Annotated[int, typer.Option("-k", min=1, help="How many items at most")]
+K = Annotated[int, typer.Option("-k", min=1, help="Maximum number of items")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="MINUTEHAND_SEED if not given", show_default=False)]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Random seed; MINUTEHAND_SEED if not given", show_default=False)]
 
 Map = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="FIELD=COLUMN", help="Which column a field is; repeat. An empty column leaves the field out"),
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Read FIELD from COLUMN; repeatable. An empty COLUMN leaves the field out"),
 ]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="The same value for every row; repeat")]
-EventType = Annotated[str | None, typer.Option("--event-type", help="Short for --set event_type=...")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set FIELD to VALUE in every row; repeatable")]
+EventType = Annotated[str | None, typer.Option("--event-type", help="Event type of every row; short for --set event_type=...")]
 TimeFormat = Annotated[
-    str | None, typer.Option("--time-format", help="How times are written, such as '%m/%d/%Y %H:%M'; else they are recognised")
+    str | None, typer.Option("--time-format", help="Format of the times, such as '%m/%d/%Y %H:%M'; detected if not given")
 ]
 TimeZone = Annotated[
     str | None,
-    typer.Option("--time-zone", help="Zone of times without one, such as Europe/Berlin; MINUTEHAND_INGEST__TIME_ZONE if not given"),
+    typer.Option("--time-zone", help="Time zone of times that name none, such as Europe/Berlin; MINUTEHAND_INGEST__TIME_ZONE if not given"),
 ]
 Columns = Annotated[
     str | None,
     typer.Option("--columns", metavar="NAME,NAME,...", help="Names of all columns, in order, for text files without a header"),
 ]
-NoQuotes = Annotated[bool, typer.Option("--no-quotes", help="Quotes in text files are part of the text")]
-NullWords = Annotated[bool, typer.Option("--null-words-as-ids", help="Take ids such as null, None and NA as they are")]
+NoQuotes = Annotated[bool, typer.Option("--no-quotes", help="Treat quotes in text files as part of the text")]
+NullWords = Annotated[bool, typer.Option("--null-words-as-ids", help="Keep ids such as null, None and NA as text, not as missing")]
 Encoding = Annotated[
-    str | None, typer.Option("--encoding", help="Of text files that are not UTF-8, such as cp1252 (Western Europe) or gb18030 (Chinese)")
+    str | None,
+    typer.Option("--encoding", help="Encoding of text files that are not UTF-8, such as cp1252 (Western Europe) or gb18030 (Chinese)"),
 ]
-Split = Annotated[str | None, typer.Option("--split", help="What separates categories and tags that are given as text, such as '|'")]
+Split = Annotated[str | None, typer.Option("--split", help="Separator of categories and tags in one text column, such as '|'")]
 
 EventFiles = Annotated[str, typer.Option("--events", help="File, glob or folder of events, as `minutehand ingest events` takes them")]
-ItemFiles = Annotated[str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it nothing has text")]
+ItemFiles = Annotated[str | None, typer.Option("--items", help="File, glob or folder of item descriptions; without it, items have no text")]
 EventsWhere = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Predicate on the columns of the events; rows that fail it are left out")
 ]
-MapItems = Annotated[list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="As --map, for the items; repeat")]
-ResultAsJson = Annotated[bool, typer.Option("--json", help="Print the JSON instead of tables")]
+MapItems = Annotated[list[str] | None, typer.Option("--map-items", metavar="FIELD=COLUMN", help="Like --map, for the items; repeatable")]
+ResultAsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, unless the option can be repeated: of two values one would be ignored."""
+    """A command that refuses an option given twice, unless the option can be repeated: one of the two values would be ignored."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         from models.errors import UserError
@@ -82,7 +83,7 @@ def mapping_of(
     encoding: str | None = None,
     option: str = "--map",
 ) -> ColumnMapping:
-    """Which columns are which. option: the name of the one that gives columns, for its errors."""
+    """The column mapping of these options. option: name of the option that gives columns, for error messages."""
     from tasks.ingest.sources import ColumnMapping
 
     refuse_empty("--event-type", event_type, "click")
@@ -109,7 +110,7 @@ def mapping_of(
 
 
 def refuse_empty(option: str, value: str | None, example: str) -> None:
-    """Raises UserError for an option whose value is an empty text, which would do nothing."""
+    """Raises UserError for an option whose value is empty and so would have no effect."""
     from models.errors import UserError
 
     if value == "":
@@ -117,13 +118,13 @@ def refuse_empty(option: str, value: str | None, example: str) -> None:
 
 
 def settings_of(kind: type[AnySettings], settings: Settings, seed: int | None) -> AnySettings:
-    """The settings of a backtest or a replay; seed: in place of the one of the settings."""
+    """The settings of a backtest or a replay; seed: replaces the seed of the settings."""
     parts = {name: getattr(settings, name) for name in kind.parts}
     return kind(**parts, seed=settings.seed if seed is None else seed, threads=settings.threads)
 
 
 def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    """FIELD=... as a dictionary; raises UserError for what is of another form, or there twice."""
+    """FIELD=... as a dictionary; raises UserError for another form or a repeated field."""
     from models.errors import UserError
 
     pairs: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""`minutehand replay`: history through the same code with a simulated clock. Is it worth it, on your own data?"""
+"""`minutehand replay`: runs past events through the same code with a simulated clock."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def replay(
     events: EventFiles,
     items: ItemFiles = None,
-    since: Annotated[str, typer.Option("--from", help="Share of the events before the replay; the first night trains on them")] = "70%",
+    since: Annotated[
+        str, typer.Option("--from", help="Share of the events before the replay starts; the first night trains on them")
+    ] = "70%",
     until: Annotated[str, typer.Option("--until", help="Share of the events at which the replay ends")] = "100%",
     step: Annotated[str, typer.Option("--step", help="Time between updates, such as 60s, 15m, 1h")] = "1h",
     night: Annotated[str, typer.Option("--night", help="Time between nights, each of which retrains in full")] = "1d",
-    delay: Annotated[str, typer.Option("--delay", help="Age of a list when its user looks at it, if lists are kept fresh")] = "60s",
+    delay: Annotated[str, typer.Option("--delay", help="Age of a list when its user opens it, for policies that keep lists fresh")] = "60s",
     minutes: Annotated[
         float | None,
         typer.Option("--minutes", help="Minutes of training in each night; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False),
@@ -111,7 +113,7 @@ def replay(
     recipe = settings_of(replays.ReplaySettings, settings, seed)
     replays.check_course(course)
     plot = None
-    if out is not None:  # a replay takes long: what cannot be written is said before it
+    if out is not None:  # a replay takes long, so an unwritable path fails before it starts
         check_writable(out)
         plot = picture_path(out)
         check_writable(plot)
@@ -120,7 +122,7 @@ def replay(
     try:
         if out is not None and plot is not None:
             _save(result, curves, out, plot)
-    finally:  # a file or a store that fails after all does not cost the figures
+    finally:  # print the figures even if the file or the store fails
         try:
             if registry is not None:
                 _log(registry, settings, result, curves)
@@ -131,7 +133,7 @@ def replay(
 
 
 def _open_registry(settings: Settings) -> Registry:
-    """The store of this home; UserError where there is neither a home nor another store: curves in a new home would be seen by nobody."""
+    """The store of this home; UserError where there is neither a home nor another store: nobody would find curves in a new home."""
     from tasks.registry.versions import open_registry
 
     if not settings.registry.tracking_uri and not settings.home.is_dir():

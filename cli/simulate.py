@@ -1,4 +1,4 @@
-"""`minutehand simulate`: a shop to try everything on."""
+"""`minutehand simulate`: writes a simulated shop to try minutehand on."""
 
 from __future__ import annotations
 
@@ -22,19 +22,24 @@ def simulate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write to; shop under the home folder if not given", show_default=False)
     ] = None,
-    users: Annotated[int, typer.Option("--users", min=1, help="Users who ever come")] = 1000,
-    items: Annotated[int, typer.Option("--items", min=1, help="Items ever launched")] = 1200,
-    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days simulated, up to --until")] = 60,
+    users: Annotated[int, typer.Option("--users", min=1, help="Number of users")] = 1000,
+    items: Annotated[int, typer.Option("--items", min=1, help="Number of items")] = 1200,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Number of simulated days, up to --until")] = 60,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="WHEN", help="End of time, such as 2026-11-01 or 2026-11-01T12:00 (UTC); now if not given"),
+        typer.Option(
+            "--until", metavar="WHEN", help="End of the simulated time, such as 2026-11-01 or 2026-11-01T12:00 (UTC); now if not given"
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Another seed is another shop; MINUTEHAND_SEED if not given", show_default=False)
+        int | None,
+        typer.Option(
+            "--seed", min=0, help="Random seed: each seed gives a different shop; MINUTEHAND_SEED if not given", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the items and events of a simulated shop, and the truth behind them, as Parquet files."""
+    """Write the items and events of a simulated shop, and the true preferences behind them, as Parquet files."""
     from cli.output import show
     from models.errors import UserError
     from models.simulation.shop import ShopConfig

@@ -31,7 +31,7 @@ def sql(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --out overwrite a file")] = False,
 ) -> None:
-    """Run read-only SQL on the tables and on your own files. A terminal shows what fits; a pipe and --json get every row."""
+    """Run SQL that only reads, on the lake and on your files. A terminal shows what fits; a pipe and --json get everything."""
     from models.errors import UserError
     from tasks.reading import export, query
 

@@ -8,7 +8,7 @@ from cli.output import say_json, show
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show what is in the lake, which model is live, trained on what, how old, how good."""
+    """Show the contents of the lake, and the age, training data and quality of the live model."""
     from settings import load
     from tasks.reading import status as find_status
 

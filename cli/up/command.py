@@ -73,7 +73,7 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
 
 
 def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> None:
-    """Start the children in order; the list grows as they come up, so that a failure can stop those there are."""
+    """Start the children in order; the list grows with each start, so that after a failure the caller can stop those that run."""
     from cli.environment import ROOT, Up, of_mlflow, of_server, write_up
     from cli.secret import CLIENT_VARIABLE, make_secret
     from cli.up import children as processes
@@ -113,11 +113,11 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     _deploy(logs)
     if ui is not None:
         processes.await_answer(f"{mlflow_url}/health", ui)
-    _tell(settings, prefect_url, mlflow_url)
+    _print_addresses(settings, prefect_url, mlflow_url)
 
 
-def _tell(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
-    """What runs where, and how one logs in."""
+def _print_addresses(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
+    """Print the addresses of the servers and how to log in."""
     from cli.output import show
     from cli.secret import USER, read_secret, secret_file
     from cli.up.links import pages_of_mlflow, pages_of_prefect
@@ -127,7 +127,7 @@ def _tell(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
     places = {"home": str(settings.home.resolve()), "secret": str(secret_file(settings.home))}
     rows = [{"what": what, "where": where} for what, where in {**pages_of_prefect(prefect_url), **pages, **places}.items()]
     show(rows, as_json=False, title="minutehand is up; Ctrl-C stops it")
-    mlflow = f"; to MLflow as user {USER}, with what follows the colon" if mlflow_url else ""
+    mlflow = f"; to MLflow as user {USER}, with the part after the colon as password" if mlflow_url else ""
     say(f"Log in to Prefect with the whole line in the file of the secret{mlflow}.")
     sys.stdout.flush()
 
@@ -138,7 +138,7 @@ def _serve(factory: str, host: str, port: int) -> tuple[str, ...]:
 
 
 def _deploy(logs: Path) -> None:
-    """Tell the server what prefect.yaml says; ChildError if it does not want it."""
+    """Deploy prefect.yaml to the server; ChildError if the server refuses it."""
     from subprocess import TimeoutExpired
 
     from cli.environment import ROOT, without_stores
@@ -166,7 +166,7 @@ def _fresh_folder(path: Path) -> str:
 
 
 def _write_ahead(uri: str) -> None:
-    """Readers of a SQLite store do not wait for its writer, nor it for them."""
+    """Switch a SQLite store to write-ahead logging, so that readers and the writer do not block each other."""
     import sqlite3
 
     if uri.startswith("sqlite:///"):
@@ -185,7 +185,7 @@ def _watch(children: list[Child]) -> None:
 
 
 def _stop(settings: Settings, children: list[Child]) -> None:
-    """The worker and its runs first, so that they can still report their final state to the server."""
+    """Stop the worker and its runs first, while the server can still record their end."""
     from cli.up import children as processes
     from cli.up import orchestration
 

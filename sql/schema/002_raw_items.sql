@@ -1,4 +1,4 @@
--- What there is to recommend, as last described.
+-- The catalogue: items with their latest description.
 --
 -- grain:   one row per item
 create table raw.items (
@@ -12,7 +12,7 @@ create table raw.items (
     first_seen_at timestamp not null,
     updated_at timestamp not null
 );
-comment on table raw.items is 'What there is to recommend, one row per item, as last described';
+comment on table raw.items is 'The catalogue: one row per item, with its latest description';
 comment on column raw.items.item_id is 'The item';
 comment on column raw.items.title is 'Shown in every list';
 comment on column raw.items.description is 'Longer text; read by the encoder together with title, categories and tags';
@@ -20,5 +20,5 @@ comment on column raw.items.categories is 'From broad to narrow, or in any order
 comment on column raw.items.tags is 'Free labels';
 comment on column raw.items.price is 'In the currency of the source';
 comment on column raw.items.is_available is 'False keeps the item out of every list';
-comment on column raw.items.first_seen_at is 'When the lake first heard of the item, UTC';
+comment on column raw.items.first_seen_at is 'Time of the first ingest of the item, UTC';
 comment on column raw.items.updated_at is 'When its description last changed, UTC';

@@ -1,4 +1,4 @@
--- What could not be taken in, and why: nothing is dropped in silence.
+-- Rejected input rows with their reasons: no row is dropped silently.
 --
 -- grain:   one row per refused input row
 create table raw.rejected (
@@ -9,8 +9,8 @@ create table raw.rejected (
     rejected_at timestamp not null
 );
 comment on table raw.rejected is 'Input rows that were refused, each with its reason';
-comment on column raw.rejected.source is 'The file it came from';
-comment on column raw.rejected.line is 'Which row of that file, counted from 1, the header of a CSV left out';
+comment on column raw.rejected.source is 'Input file of the row';
+comment on column raw.rejected.line is 'Row number in the file, from 1; the header of a CSV does not count';
 comment on column raw.rejected.reason is 'Value, rule and remedy';
-comment on column raw.rejected.row_json is 'The row as it came, as a JSON object';
-comment on column raw.rejected.rejected_at is 'When it was refused, UTC';
+comment on column raw.rejected.row_json is 'The original row as a JSON object';
+comment on column raw.rejected.rejected_at is 'Time of the rejection, UTC';

@@ -12,5 +12,5 @@ comment on table features.item_embeddings is 'The text vector of each item under
 comment on column features.item_embeddings.item_id is 'The item';
 comment on column features.item_embeddings.encoder is 'Name and fingerprint of the encoder';
 comment on column features.item_embeddings.text_hash is 'Hash of the text that was encoded';
-comment on column features.item_embeddings.vector is 'Unit length';
-comment on column features.item_embeddings.encoded_at is 'When, UTC';
+comment on column features.item_embeddings.vector is 'Text vector of unit length';
+comment on column features.item_embeddings.encoded_at is 'Time of encoding, UTC';

@@ -14,5 +14,5 @@ comment on column features.user_histories.user_id is 'The user';
 comment on column features.user_histories.item_ids is 'Items of the last events, oldest first';
 comment on column features.user_histories.event_types is 'Their event types, in the same order';
 comment on column features.user_histories.occurred_at is 'Their times, in the same order, UTC';
-comment on column features.user_histories.n_events is 'All events of the user on items, not only those kept here';
+comment on column features.user_histories.n_events is 'Number of all item events of the user, including those not kept here';
 comment on column features.user_histories.updated_at is 'When this row was built, UTC';

@@ -17,4 +17,4 @@ comment on column recs.similar_items.similar_item_id is 'Its neighbour';
 comment on column recs.similar_items.similarity is 'Cosine, -1 to 1';
 comment on column recs.similar_items.model_version is 'Version of the registered model minutehand';
 comment on column recs.similar_items.data_snapshot is 'The lake snapshot that was read';
-comment on column recs.similar_items.generated_at is 'When, UTC';
+comment on column recs.similar_items.generated_at is 'Time of scoring, UTC';

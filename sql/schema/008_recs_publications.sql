@@ -21,6 +21,6 @@ comment on column recs.publications.mlflow_run_id is 'The MLflow run that traine
 comment on column recs.publications.flow_run_id is 'The Prefect flow run that published it';
 comment on column recs.publications.data_snapshot is 'The lake snapshot that was read';
 comment on column recs.publications.n_users is 'Users with a list in it';
-comment on column recs.publications.n_users_changed is 'Users whose ten first items differ from the list before';
+comment on column recs.publications.n_users_changed is 'Users whose top ten differs from their previous list';
 comment on column recs.publications.n_items is 'Items in the catalogue';
-comment on column recs.publications.published_at is 'When, UTC';
+comment on column recs.publications.published_at is 'Time of publication, UTC';

@@ -25,6 +25,6 @@ comment on column eval.offline.segment is 'all, or warm/cold user x warm/cold it
 comment on column eval.offline.metric is 'ndcg_at_10, hr_at_10, mrr, coverage_at_10 or ndcg_at_10_lift, the gain on the best baseline';
 comment on column eval.offline.value is 'The metric; null where the segment has no events';
 comment on column eval.offline.low is 'Lower end of the 95 % bootstrap interval over users, where one is given';
-comment on column eval.offline.high is 'Upper end of it';
+comment on column eval.offline.high is 'Upper end of that interval';
 comment on column eval.offline.n_events is 'Held-out events in the segment';
-comment on column eval.offline.evaluated_at is 'When, UTC';
+comment on column eval.offline.evaluated_at is 'Time of evaluation, UTC';

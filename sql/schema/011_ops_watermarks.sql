@@ -1,4 +1,4 @@
--- Up to where the work is done, in snapshots of the lake; a lake with lists starts where its newest lists ended.
+-- Watermarks of the consumers, as lake snapshots; a lake with lists starts at the snapshot of its newest publication.
 --
 -- grain:   one row per consumer
 -- reads:   recs.publications
@@ -8,11 +8,11 @@ create table ops.watermarks (
     snapshot bigint not null,
     updated_at timestamp not null
 );
-comment on table ops.watermarks is 'Up to which snapshot of the lake the work of each consumer is done';
+comment on table ops.watermarks is 'Watermark of each consumer: the last snapshot of the lake that it has processed';
 comment on column ops.watermarks.consumer is
 'published (its events are in histories and lists) or learnt (they are in the weights of the live model)';
-comment on column ops.watermarks.snapshot is 'Everything up to this snapshot is done';
-comment on column ops.watermarks.updated_at is 'When it moved, UTC';
+comment on column ops.watermarks.snapshot is 'Everything up to this snapshot is processed';
+comment on column ops.watermarks.updated_at is 'Time of the last change, UTC';
 
 insert into ops.watermarks by name
 select

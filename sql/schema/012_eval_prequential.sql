@@ -19,7 +19,8 @@ comment on column eval.prequential.flow_run_id is 'The Prefect flow run';
 comment on column eval.prequential.mlflow_run_id is 'The MLflow run that took the events in';
 comment on column eval.prequential.model_version is 'The registered version that predicted; null for a baseline';
 comment on column eval.prequential.data_snapshot is 'The lake snapshot up to which events were read';
-comment on column eval.prequential.model is 'live (as it was before these events), nightly (as the last night left it) or recent_popular';
+comment on column eval.prequential.model is
+'live (before it learnt these events), nightly (as the last night trained it) or recent_popular';
 comment on column eval.prequential.segment is 'all, or a part of the events';
 comment on column eval.prequential.metric is 'ndcg_at_10, hr_at_10 or mrr';
 comment on column eval.prequential.value is 'The mean over the events of the segment; null where it has none';

@@ -11,4 +11,4 @@ comment on table ops.freshness is 'From the newest event of a user to the list t
 comment on column ops.freshness.publication_id is 'The row of recs.publications';
 comment on column ops.freshness.user_id is 'The user';
 comment on column ops.freshness.received_at is 'When the lake took in the newest event of the user, UTC';
-comment on column ops.freshness.generated_at is 'When the list was made, UTC';
+comment on column ops.freshness.generated_at is 'Time of scoring, UTC';

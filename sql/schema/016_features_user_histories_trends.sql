@@ -3,4 +3,4 @@
 -- grain:   one row per user
 alter table features.user_histories add column trends float[];
 comment on column features.user_histories.trends is
-'Log of the decayed count (half-life a day) that each item had when its event happened; null where it is not known';
+'Log of the decayed count (half-life one day) of each item at the time of its event; null if unknown';

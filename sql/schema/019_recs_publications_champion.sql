@@ -1,6 +1,6 @@
--- Which night's version a publish goes back to: its hold-out says how good a minute's increment is.
+-- Nightly version behind each publication: its hold-out measures the quality of the increments.
 --
 -- grain:   one row per publish
 alter table recs.publications add column champion varchar;
 comment on column recs.publications.champion is
-'Version of the night that the model goes back to: its own, unless it is an increment; null where it was not noted';
+'Nightly version that the model is based on: its own version, unless it is an increment; null if unknown';

@@ -1,14 +1,14 @@
--- Waiting time of users, from the event itself as well as from its arrival: the two differ for files that are ingested late.
+-- Delay since the event and delay since its arrival: the two differ for files that arrive late.
 --
 -- grain:   one row per publish and user with new events in it; the view: one row per hour with new lists
 -- reads:   ops.freshness
 -- returns: hour, n_users, arrived_p50_s, arrived_p95_s, arrived_max_s, n_live_users, happened_p50_s, happened_p95_s, happened_max_s
 alter table ops.freshness add column occurred_at timestamp;
 comment on table ops.freshness is
-'From what a user did, and from its arrival, to the list that knows it, per publish and user with new events';
-comment on column ops.freshness.received_at is 'When the newest event of the user arrived, that is, when the lake took it in, UTC';
+'Delay from the newest event of a user, and from its arrival, to the list that includes it, per publication and user with new events';
+comment on column ops.freshness.received_at is 'Time of ingest of the newest event of the user, UTC';
 comment on column ops.freshness.occurred_at is
-'When the newest live event of the user happened, UTC; live are those that arrived within an hour; null where there was none';
+'Time of the newest live event of the user, UTC; live: ingested within an hour of the event; null if there is none';
 
 create or replace view ops.freshness_by_hour as
 with waits as (

@@ -13,8 +13,7 @@ set
     value = nullif(regexp_extract(reason, '(?s)^[^(;]+ \((.*)\); ', 1), ''),
     reason = regexp_replace(reason, '(?s)^([^(;]+) \(.*\); ', '\1; ')
 where not starts_with(reason, 'the line is malformed');
-comment on column raw.rejected.kind is 'events or items: what the row was to be; null where it was not noted';
-comment on column raw.rejected.value is 'What the rule found, such as the text that is no time';
-comment on column raw.rejected.reason is 'Rule and remedy, the same text for every row that breaks the rule';
-comment on table raw.rejected is
-'Input rows that were refused and still are missing, each with its reason; a row that gets in after all leaves the table';
+comment on column raw.rejected.kind is 'events or items; null in rows from before this column existed, if unknown';
+comment on column raw.rejected.value is 'The value that breaks the rule';
+comment on column raw.rejected.reason is 'Rule and remedy; the same text for every row that breaks the rule';
+comment on table raw.rejected is 'Rejected input rows, each with its reason; a row leaves the table when a later ingest accepts it';

@@ -1,84 +1,62 @@
--- Comments of tables and columns in plainer words, for lakes whose earlier migrations set other ones; changes no rows.
---
--- grain:   none: sets comments only
-comment on table raw.events is 'Events of users, one row per event; append-only';
-comment on column raw.events.user_id is 'The user who caused the event';
-comment on column raw.events.item_id is 'The item of the event; null for a search';
-comment on column raw.events.value is 'The rating, the quantity or the amount; null where the event type needs none';
-comment on column raw.events.received_at is 'When the lake ingested the event, UTC';
-comment on table raw.items is 'The catalogue, one row per item with its newest description';
-comment on column raw.items.first_seen_at is 'When the lake first received the item, UTC';
-comment on column raw.items.title is 'The title, shown in every list';
-comment on column raw.items.categories is 'Categories, from broad to narrow or in any order';
-comment on column raw.items.price is 'The price, in the currency of the source';
-comment on table raw.rejected is
-'Refused input rows that the lake still lacks, each with its reason; a row that is ingested later leaves the table';
-comment on column raw.rejected.source is 'The file that contains the row';
-comment on column raw.rejected.line is 'Number of the row in that file, counted from 1 without the header of a CSV';
-comment on column raw.rejected.row_json is 'The row as received, as a JSON object';
-comment on column raw.rejected.kind is 'Kind of the input row, events or items; null where it was not recorded';
-comment on column raw.rejected.value is 'The value that broke the rule, such as a text that is not a time';
-comment on column features.item_embeddings.vector is 'The text vector, of unit length';
-comment on column features.item_embeddings.encoded_at is 'When the text was encoded, UTC';
-comment on column features.user_histories.event_types is 'Event types of the last events, in the order of item_ids';
-comment on column features.user_histories.occurred_at is 'Times of the last events, in the order of item_ids, UTC';
-comment on column features.user_histories.n_events is 'Number of all events of the user on items, including those not kept here';
+-- Comments in plain English for lakes that older versions created; new lakes get the same texts.
+comment on column raw.events.event_id is 'Unique id; hash of the row if the source gives none';
+comment on column raw.events.user_id is 'The user';
+comment on column raw.events.item_id is 'The item; null for a search';
+comment on column raw.events.value is 'Rating, quantity or amount; null if the event type has none';
+comment on column raw.events.query is 'Search text; null for other events';
+comment on column raw.events.occurred_at is 'Time of the event, UTC';
+comment on column raw.events.received_at is 'Time of ingest into the lake, UTC';
+comment on column raw.events.context is 'Further attributes as a JSON object';
+comment on table raw.items is 'The catalogue: one row per item, with its latest description';
+comment on column raw.items.first_seen_at is 'Time of the first ingest of the item, UTC';
+comment on column raw.rejected.source is 'Input file of the row';
+comment on column raw.rejected.line is 'Row number in the file, from 1; the header of a CSV does not count';
+comment on column raw.rejected.row_json is 'The original row as a JSON object';
+comment on column raw.rejected.rejected_at is 'Time of the rejection, UTC';
+comment on column raw.rejected.kind is 'events or items; null in rows from before this column existed, if unknown';
+comment on column raw.rejected.value is 'The value that breaks the rule';
+comment on column raw.rejected.reason is 'Rule and remedy; the same text for every row that breaks the rule';
+comment on table raw.rejected is 'Rejected input rows, each with its reason; a row leaves the table when a later ingest accepts it';
+comment on column features.item_embeddings.vector is 'Text vector of unit length';
+comment on column features.item_embeddings.encoded_at is 'Time of encoding, UTC';
+comment on column features.user_histories.n_events is 'Number of all item events of the user, including those not kept here';
 comment on column features.user_histories.trends is
-'Log of the decayed count (half-life one day) of each item at the time of its event; null where it is unknown';
+'Log of the decayed count (half-life one day) of each item at the time of its event; null if unknown';
 comment on column features.user_histories.earlier_item_ids is
-'Distinct items of events older than those kept here, ordered by id; null where they are unknown';
-comment on table recs.recommendations is 'The current list of each user; user * holds the list for unknown users';
+'Distinct items of older events that are not kept here, ordered by id; null if unknown';
+comment on table recs.recommendations is 'Recommended items of each user; user * is the list for unknown users';
 comment on column recs.recommendations.user_id is 'The user, or * for unknown users';
-comment on column recs.recommendations.probability is 'P(next item | user, time) over the items that the user may be shown';
-comment on column recs.recommendations.reason is 'Why the item is in the list, in words';
-comment on column recs.recommendations.mlflow_run_id is 'The MLflow run that trained the model version';
-comment on column recs.recommendations.flow_run_id is 'The Prefect flow run that published the list';
-comment on column recs.recommendations.generated_at is 'When the list was generated, UTC';
-comment on column recs.similar_items.similar_item_id is 'The similar item';
-comment on column recs.similar_items.generated_at is 'When the row was generated, UTC';
-comment on table recs.publications is 'Publications of the recommendation tables, one row each';
-comment on column recs.publications.publication_id is 'Unique id of the publication';
+comment on column recs.recommendations.reason is 'Explanation in words';
+comment on column recs.recommendations.generated_at is 'Time of scoring, UTC';
+comment on column recs.similar_items.generated_at is 'Time of scoring, UTC';
 comment on column recs.publications.cadence is 'nightly (all users) or minute (users with new events, and some users with stale lists)';
-comment on column recs.publications.n_users is 'Number of users whose lists this publication generated';
-comment on column recs.publications.n_users_changed is 'Number of users whose first ten items differ from their previous list';
-comment on column recs.publications.mlflow_run_id is 'The MLflow run that trained the model version';
-comment on column recs.publications.flow_run_id is 'The Prefect flow run that published the lists';
-comment on column recs.publications.published_at is 'When the lists were published, UTC';
+comment on column recs.publications.n_users is 'Number of users with a list in this publication';
+comment on column recs.publications.n_users_changed is 'Users whose top ten differs from their previous list';
+comment on column recs.publications.published_at is 'Time of publication, UTC';
 comment on column recs.publications.champion is
-'Nightly version from which the model descends: for an increment its base, otherwise the version itself; null where it was not recorded';
-comment on column recs.publications.hides_seen_items is
-'Whether lists leave out items that their user already had, as decided for the model version; null where it was not recorded';
-comment on column recs.publications.repeat_share is
-'Share of the training events of the model version that repeat an earlier pair of user and item';
-comment on column eval.offline.evaluated_at is 'When the evaluation ran, UTC';
-comment on column eval.offline.high is 'Upper end of the 95 % bootstrap interval over users, where one is given';
+'Nightly version that the model is based on: its own version, unless it is an increment; null if unknown';
+comment on column recs.publications.hides_seen_items is 'Whether lists exclude items that the user already had; null if unknown';
+comment on column recs.publications.repeat_share is 'Share of training events that repeat an earlier pair of user and item';
+comment on column eval.offline.high is 'Upper end of that interval';
+comment on column eval.offline.evaluated_at is 'Time of evaluation, UTC';
 comment on column eval.offline.metric is
-'ndcg_at_10_served (from a list one minute old), ndcg_at_10, hr_at_10, mrr, coverage_at_10 (with the previous event known); _lift: gain';
-comment on table eval.prequential is 'Quality on the events of each minute, predicted before the model learnt from them';
+'ndcg_at_10_served (served: from lists one minute old); ndcg_at_10, hr_at_10, mrr, coverage_at_10 (previous event known); _lift: gain';
 comment on column eval.prequential.metric is
-'ndcg_at_10, hr_at_10 or mrr, of the lists before the events, comparable to ndcg_at_10_served in eval.offline';
-comment on column eval.prequential.mlflow_run_id is 'The MLflow run that learnt from the events';
+'ndcg_at_10, hr_at_10 or mrr of the lists before the events, like ndcg_at_10_served in eval.offline';
 comment on column eval.prequential.model is
-'live (the model before these events), nightly (the model of the last night) or recent_popular';
-comment on column eval.prequential.evaluated_at is 'When the next lists, which include these events, were generated, UTC';
-comment on table ops.migrations is 'The schema changes applied to this lake';
-comment on column ops.migrations.applied_at is 'When the change was applied, UTC';
-comment on table ops.watermarks is 'The last snapshot that each consumer has processed';
-comment on column ops.watermarks.consumer is
-'published (events are in histories and lists) or learnt (events are in the weights of the live model)';
-comment on column ops.watermarks.snapshot is 'The consumer has processed everything up to this snapshot';
-comment on column ops.watermarks.updated_at is 'When the watermark moved, UTC';
+'live (before it learnt these events), nightly (as the last night trained it) or recent_popular';
+comment on column ops.migrations.name is 'File name in sql/schema, without its extension';
+comment on column ops.migrations.applied_at is 'Time of the migration, UTC';
+comment on table ops.watermarks is 'Watermark of each consumer: the last snapshot of the lake that it has processed';
+comment on column ops.watermarks.snapshot is 'Everything up to this snapshot is processed';
+comment on column ops.watermarks.updated_at is 'Time of the last change, UTC';
 comment on table ops.freshness is
-'Times from an event and from its arrival to the first list that includes it, per publication and user with new events';
-comment on column ops.freshness.received_at is 'When the lake ingested the newest event of the user, UTC';
+'Delay from the newest event of a user, and from its arrival, to the list that includes it, per publication and user with new events';
+comment on column ops.freshness.received_at is 'Time of ingest of the newest event of the user, UTC';
 comment on column ops.freshness.occurred_at is
-'When the newest live event of the user happened, UTC; an event is live if it arrived within an hour; null where there was none';
-comment on column ops.freshness.generated_at is 'When the list was generated, UTC';
-comment on table ops.moved_items is
-'Items that changed, while lists of inactive users still wait for a refresh; a minute run that refreshes all these lists empties the table';
-comment on column ops.moved_items.snapshot is 'The lake snapshot that contains the change; lists from older snapshots do not include it';
+'Time of the newest live event of the user, UTC; live: ingested within an hour of the event; null if there is none';
+comment on column ops.freshness.generated_at is 'Time of scoring, UTC';
+comment on table ops.moved_items is 'Changed items whose lists wait for a refresh; a minute that refreshes all of them empties the table';
+comment on column ops.moved_items.snapshot is 'Lake snapshot in which the change was found; lists from older snapshots do not include it';
 comment on column ops.moved_items.moved_at is
-'When a minute run found the change, UTC; older lists are refreshed within a day in any case';
-comment on view ops.freshness_by_hour is
-'Seconds until a list includes the events of its user, by hour (UTC) of the list: arrived_* since arrival; happened_* since the event, '
-'for the n_live_users whose events arrived within an hour';
+'Time when a minute run found the change, UTC; older lists are refreshed within a day in any case';

@@ -24,6 +24,7 @@ from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.text.towers import Words
 from models.version.online_state import OnlineState
 
 FORMAT = 5
@@ -58,6 +59,7 @@ class Checkpoint:
     past: Weights | None
     online: OnlineState | None = None
     seen_items: SeenItems | None = None
+    words: Words | None = None
 
     def scorer(self) -> Scorer:
         """The scorer of this version; every call returns the same one, so that the item state is computed once."""

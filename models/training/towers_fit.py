@@ -1,0 +1,67 @@
+"""The fit of the towers: each request should find the items that fulfil it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time as clock
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.events import Floats
+from models.text.requests import Requests
+from models.text.towers import Head
+
+log = logging.getLogger("minutehand.words")
+STEPS = 400
+BATCH = 256
+SAMPLED_ITEMS = 4000
+LEARNING_RATE = 2e-3
+WARM_UP = 20
+LABEL_SHARE = 0.9
+"""Share of a batch that are requests made from labels; the others name titles and keep the meaning of other words."""
+NOISE = 0.5
+"""Length of the random vector that is added to a request: the heads must not learn the templates by heart."""
+
+
+def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int) -> tuple[Head, Head]:
+    """The query head and the item head. vectors: of the requests [requests, dim]; text: of the items [items, dim].
+
+    Multi-positive softmax over sampled items: the mean log-probability of the items that fulfil a request.
+    """
+    generator = torch.manual_seed(seed)
+    started, dim = clock.monotonic(), text.shape[1]
+    asked, described = torch.from_numpy(vectors), torch.from_numpy(text)
+    needs, facts = torch.from_numpy(requests.needs), torch.from_numpy(requests.facts)
+    has_text = torch.nonzero(described.abs().sum(1) > 0).flatten()
+    query, item = Head(dim), Head(dim)
+    log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
+    optimizer = torch.optim.AdamW([*query.parameters(), *item.parameters(), log_scale], lr=LEARNING_RATE, weight_decay=0.01)
+    loss = torch.zeros(())
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (1 - step / STEPS)
+        batch = _draw(requests, generator)
+        sampled = has_text[torch.randperm(len(has_text), generator=generator)[:SAMPLED_ITEMS]]
+        fulfils = facts[:, sampled][needs[batch]].all(1)
+        can_be_met = fulfils.any(1)
+        noisy = F.normalize(asked[batch] + NOISE / math.sqrt(dim) * torch.randn(len(batch), dim, generator=generator), dim=1)
+        logits = query(noisy) @ item(described[sampled]).T * log_scale.exp()
+        mean = (logits.log_softmax(1) * fulfils).sum(1) / fulfils.sum(1).clamp_min(1)
+        loss = -mean[can_be_met].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    log.info("%d requests, %d steps, loss %.3f in %.1f s", len(asked), STEPS, loss.item(), clock.monotonic() - started)
+    return tuple(head.eval().requires_grad_(requires_grad=False) for head in (query, item))  # type: ignore[return-value]
+
+
+def _draw(requests: Requests, generator: torch.Generator) -> torch.Tensor:
+    """The rows of the requests of one step."""
+    n_other = len(requests.texts) - requests.n_labels
+    n_labels = round(BATCH * (LABEL_SHARE if n_other else 1))
+    labels = torch.randint(requests.n_labels, (n_labels,), generator=generator)
+    others = torch.randint(requests.n_labels, len(requests.texts), (BATCH - n_labels,), generator=generator) if n_other else labels[:0]
+    return torch.cat([labels, others])

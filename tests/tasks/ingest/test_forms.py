@@ -275,7 +275,7 @@ def test_words_for_missing_values_are_no_ids(lake: Lake, write: Write) -> None:
         "user_id is empty": len(NOTHING),
         "item_id is empty": len(NOTHING),
     }
-    assert reasons(lake)[0][1].startswith("user_id is empty; fill it, or map another column with --map user_id=COLUMN; if it is an id")
+    assert reasons(lake)[0][1].startswith("user_id is empty; fill it, or map another column with --map user_id=COLUMN; if it is a valid id")
 
 
 def test_a_shop_with_a_user_called_none_lets_them_in(lake: Lake, write: Write) -> None:

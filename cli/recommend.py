@@ -1,22 +1,85 @@
-"""`minutehand recommend`: what users should see next, and why."""
+"""`minutehand recommend`: what users should see next, and what fits a request in words."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.lake import open_lake
+from cli.lake import lake_of, open_lake
 from cli.options import AsJson, K
-from cli.output import say, say_json, show_list
+from cli.output import say, say_json, show, show_list
+
+if TYPE_CHECKING:
+    from tasks.requests import Request
+
+COLUMNS = ("rank", "item_id", "title", "score", "probability")
 
 
 def recommend(
-    users: Annotated[list[str], typer.Argument(metavar="USER...", help="One user or more", show_default=False)],
+    users: Annotated[list[str] | None, typer.Argument(metavar="[USER...]", help="One user or more", show_default=False)] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="What to look for, in words; alone, or together with one user", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="JSONL", help='Many requests, a line each: {"user_id": ..., "text": ...}, either or both'),
+    ] = None,
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show what users should see next, and why."""
+    """Show what users should see next, and why; or what fits a request in words."""
+    from models.errors import UserError
+
+    given = users or []
+    if file is not None and (given or text is not None):
+        raise UserError("--file has its own users and texts; leave out USER and --text")
+    if text is not None and len(given) > 1:
+        raise UserError(f"--text is for one user, and {len(given)} are given; for several, use --file")
+    if file is None and text is None:
+        if not given:
+            raise UserError("nobody to recommend to; give a user, --text WORDS or --file FILE")
+        _published(given, k, as_json=as_json)
+        return
+    from tasks.requests import Request, read_requests
+
+    if file is not None:
+        requests = read_requests(file)
+        rows = [{"line": line, **row} for line, found in enumerate(_answers(requests, k), 1) for row in found]
+        say_json(rows) if as_json else show([{"line": row["line"], **_shown(row)} for row in rows], as_json=False)
+        return
+    (rows,) = _answers([Request(given[0] if given else None, text)], k)
+    if as_json:
+        say_json(rows)
+    else:
+        who = f"user {given[0]} who asks for" if given else "for"
+        show(
+            [_shown(row) for row in rows], as_json=False, title=f"{who} {text!r}: model version {rows[0]['model_version'] if rows else ''}"
+        )
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in COLUMNS}
+
+
+def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
+    from settings import load
+    from tasks import process
+    from tasks.registry.versions import open_registry
+    from tasks.requests import answer, cleaned
+
+    for each in requests:
+        if each.text is not None:
+            cleaned(each.text)  # refused before anything is loaded
+    settings = load()
+    lake = lake_of(settings)
+    process.use_threads(settings.threads)
+    registry = open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return answer(lake, registry, settings.encoder, requests, k)
+
+
+def _published(users: list[str], k: int, *, as_json: bool) -> None:
     from tasks.reading import lists_of
 
     found = lists_of(open_lake(), users, k)

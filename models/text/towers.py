@@ -54,7 +54,12 @@ class Words:
     @torch.inference_mode()
     def scores(self, queries: Floats) -> Float[Tensor, "queries items"]:
         """The term of the request in the score. queries: vectors of the encoder [queries, dim]; a zero vector asks for nothing."""
-        return self.weight * (self.query(torch.from_numpy(queries)) @ self.items.T)
+        return self.weight * self.cosine(queries)
+
+    @torch.inference_mode()
+    def cosine(self, queries: Floats) -> Float[Tensor, "queries items"]:
+        """Cosine of each request and item; zero for a request or an item about which nothing is known."""
+        return self.query(torch.from_numpy(queries)) @ self.items.T
 
     def with_new_items(self, text: Floats) -> Words:
         """The same with more items at the end. text: [new items, dim]."""

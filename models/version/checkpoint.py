@@ -43,7 +43,8 @@ class Checkpoint:
     """A model version. live serves; past was trained in the same way before the hold-out, so that a later night can judge it fairly.
 
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
-    online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions.
+    online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
+    the catalogue has no text or no labels, and in older versions.
     """
 
     catalog: Catalog
@@ -84,6 +85,32 @@ class Checkpoint:
             [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
             for items, probabilities in zip(lists.item, lists.probability, strict=True)
         ]
+
+    def answer(
+        self, histories: Sequence[dict[str, Any]], queries: Floats, k: int, now: datetime, hidden: Sequence[Sequence[str]]
+    ) -> list[list[tuple[str, float, float]]]:
+        """(item_id, score, probability), best first, for requests in words by people with a history each; an empty one is a cold start.
+
+        queries: vectors of the encoder [histories, dim]; a zero vector asks for nothing. hidden: item ids that each list must not contain,
+        if the version hides seen items. Raises UserError if the version has no towers.
+        """
+        if self.words is None:
+            raise UserError(
+                "the live model cannot read requests: it was trained before this was possible, or too few items share a category or tag; "
+                "run minutehand nightly, or give items categories: minutehand ingest items FILE --map categories=COLUMN"
+            )
+        asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp())
+        events, row = self._events(histories, asked), {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
+        term, out = self.words.scores(queries), []
+        for scored in self.scorer().score_blocks(events, len(histories), now=asked, trend=None, earlier=None):
+            scores = scored.scores + term[scored.users]
+            for number, ids in enumerate(hidden[scored.users] if self.hide_seen else ()):
+                scores[number, [row[item_id] for item_id in ids if item_id in row]] = -torch.inf
+            best = scores.topk(min(k, scores.shape[1]), 1)
+            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
+            rows = zip(best.indices.tolist(), best.values.tolist(), probability.tolist(), strict=True)
+            out += [[(self.catalog.item_ids[i], s, p) for i, s, p in zip(*each, strict=True) if s > -np.inf] for each in rows]
+        return out
 
     def _events(self, histories: Sequence[dict[str, Any]], asked: int) -> Events:
         """Histories as flat arrays, one user each."""
@@ -126,6 +153,8 @@ def demand_finite(checkpoint: Checkpoint) -> None:
         if weights is not None:
             tensors = {**weights.model.state_dict(), "mean_vector": weights.mean_vector}
             arrays |= {f"{name}.{key}": value for key, value in tensors.items()}
+    if checkpoint.words is not None:
+        arrays |= {f"words.{key}": value for key, value in checkpoint.words.tensors().items()}
     broken = [name for name, value in arrays.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         found = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
@@ -155,9 +184,11 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}, folder / "state.safetensors")
     if checkpoint.online is not None:
         save_file({name: value.contiguous() for name, value in checkpoint.online.tensors().items()}, folder / "online.safetensors")
+    if checkpoint.words is not None:
+        save_file({name: value.contiguous() for name, value in checkpoint.words.tensors().items()}, folder / "words.safetensors")
     described = {
         "format": FORMAT,
-        "parts": [name for name in ("past", "online") if getattr(checkpoint, name) is not None],
+        "parts": [name for name in ("past", "online", "words") if getattr(checkpoint, name) is not None],
         "model": checkpoint.live.model.config.model_dump(),
         "item_ids": checkpoint.catalog.item_ids,
         "is_available": checkpoint.catalog.is_available.tolist(),
@@ -197,6 +228,7 @@ def load(folder: Path) -> Checkpoint:
         live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
         past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
         online=OnlineState.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
+        words=Words.from_tensors(load_file(folder / "words.safetensors")) if "words" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
     )
 
@@ -256,7 +288,13 @@ def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats
         live=align(checkpoint.live, old.item_ids, ids, placed),
         past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
         online=online,
+        words=None if checkpoint.words is None else checkpoint.words.with_new_items(_texts(checkpoint.words, len(item_ids), text)),
     )
+
+
+def _texts(words: Words, n_items: int, text: Floats | None) -> Floats:
+    """Text vectors of new items; zeros if there are none."""
+    return np.zeros((n_items, words.items.shape[1]), np.float32) if text is None else text
 
 
 def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
@@ -268,7 +306,7 @@ def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     text = like.live.model.items.text.numpy()
     weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
     online = None if checkpoint.online is None else checkpoint.online.with_n_items(n_items)
-    return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online)
+    return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online, words=None)
 
 
 def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
@@ -283,4 +321,7 @@ def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is
     model = Recommender(checkpoint.live.model.config, state["items.text"], checkpoint.live.model.kind.num_embeddings, torch.Generator())
     model.load_state_dict(state)
     live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
-    return replace(checkpoint, catalog=replace(checkpoint.catalog, is_available=available), live=live)
+    words = checkpoint.words
+    if text and words is not None:
+        words = words.with_new_texts(torch.tensor(list(text)), np.stack(list(text.values())))
+    return replace(checkpoint, catalog=replace(checkpoint.catalog, is_available=available), live=live, words=words)

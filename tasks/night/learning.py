@@ -25,6 +25,7 @@ from models.ranking.neighbours import neighbours
 from models.ranking.prior import Popularity
 from models.ranking.scorer import best_popularity_column, fallback_list
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from models.text.towers import Words
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
@@ -129,10 +130,17 @@ def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
 
 
 def complete(
-    dataset: Dataset, learnt: FittedNight, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int, folder: Path
+    dataset: Dataset,
+    learnt: FittedNight,
+    model: RecommenderConfig,
+    train: TrainConfig,
+    increment: IncrementConfig,
+    seed: int,
+    folder: Path,
+    words: Words | None = None,
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
-    version = completed(dataset, learnt, model, train, increment, seed)
+    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words)
     checkpoints.save(version, folder)
     return version
 

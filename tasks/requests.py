@@ -1,0 +1,126 @@
+"""Answers requests in words with the live model: lists for a text, for a user and a text, or for many requests at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.config import EncoderConfig
+from models.errors import UserError
+from models.text.encoder import find_encoder, load_encoder
+from models.version import checkpoint as checkpoints
+from tasks.lake import Lake, reading, statement
+from tasks.publish.pointer import live_version
+from tasks.registry.versions import Registry, find_version
+
+MAX_CHARS = 2000
+"""A longer text is cut here; what counts is said early."""
+FIELDS = {"user_id", "text"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one person asks for: in words, by who they are, or both."""
+
+    user_id: str | None = None
+    text: str | None = None
+
+
+def read_requests(file: Path) -> list[Request]:
+    """The requests of a file of JSON lines. Raises UserError with the number of a line that is none."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}; give a UTF-8 text file with one JSON object a line") from error
+    found = [_parsed(line, f"line {number} of {file.name}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise UserError(f'{file.name} holds no request; write one a line, such as {{"user_id": "42", "text": "a warm jacket"}}')
+    return found
+
+
+def _parsed(line: str, place: str) -> Request:
+    example = '{"user_id": "42", "text": "a warm jacket"}, either or both'
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{place} is no JSON: {error}; write {example}") from error
+    if not isinstance(value, dict) or not value or value.keys() - FIELDS or not all(isinstance(each, str) for each in value.values()):
+        raise UserError(f"{place} is {line[:80]!r}; write {example}")
+    return Request(value.get("user_id"), value.get("text"))
+
+
+def cleaned(text: str) -> str:
+    """The text without control characters, with single spaces, and not longer than MAX_CHARS. Raises UserError if nothing is left."""
+    visible = "".join(" " if unicodedata.category(each) in {"Cc", "Cs", "Cn"} else each for each in text[: 2 * MAX_CHARS])
+    found = re.sub(r"\s+", " ", visible).strip()[:MAX_CHARS]
+    if not found:
+        raise UserError(f"the text {text[:20]!r} has no words; write what you look for, such as --text 'a warm jacket'")
+    return found
+
+
+def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Sequence[Request], k: int) -> list[list[dict[str, Any]]]:
+    """The k best items for each request, best first: rank, item_id, title, score, probability, and where the list comes from.
+
+    A user without a history, or none, is a cold start. Raises UserError if no model is live, if it cannot read requests, or if it was
+    trained with another encoder.
+    """
+    texts = [None if each.text is None else cleaned(each.text) for each in requests]
+    version = live_version(lake)
+    if version is None:
+        raise UserError("nothing has been published yet; minutehand nightly trains a model and publishes lists")
+    checkpoint = checkpoints.load(find_version(registry, version).checkpoint_folder)
+    key = find_encoder(encoder).key
+    if checkpoint.encoder != key:
+        raise UserError(f"the live model was trained with the encoder {checkpoint.encoder}, and {key} is set; run minutehand nightly")
+    histories = _histories(lake, [each.user_id for each in requests if each.user_id is not None])
+    nothing: dict[str, Any] = {"item_ids": []}
+    known = [nothing if each.user_id is None else histories.get(each.user_id, nothing) for each in requests]
+    hidden = [[*each["item_ids"], *each.get("earlier_item_ids", [])] for each in known]
+    now = datetime.now(UTC)
+    lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden)
+    titles = _titles(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
+    return [
+        [
+            {
+                "rank": rank,
+                "item_id": item_id,
+                "title": titles.get(item_id),
+                "score": score,
+                "probability": share,
+                "model_version": version,
+            }
+            for rank, (item_id, score, share) in enumerate(each, 1)
+        ]
+        for each in lists
+    ]
+
+
+def _vectors(config: EncoderConfig, texts: Sequence[str | None], dim: int) -> np.ndarray:
+    """Vectors of the texts; zeros where there is none."""
+    out = np.zeros((len(texts), dim), np.float32)
+    rows = [row for row, text in enumerate(texts) if text is not None]
+    if rows:
+        out[rows] = load_encoder(config, torch.device("cpu")).encode([text for text in texts if text is not None])
+    return out
+
+
+def _histories(lake: Lake, user_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    if not user_ids:
+        return {}
+    with reading(lake) as con:
+        found = con.execute(statement("read/histories_of_users"), {"user_ids": list(user_ids)}).pl()
+    return {row.pop("user_id"): row for row in found.to_dicts()}
+
+
+def _titles(lake: Lake, item_ids: Sequence[str]) -> dict[str, str]:
+    with reading(lake) as con:
+        return dict(con.execute(statement("read/titles"), {"item_ids": list(item_ids)}).fetchall())

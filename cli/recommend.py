@@ -76,7 +76,10 @@ def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
     lake = lake_of(settings)
     process.use_threads(settings.threads)
     registry = open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
-    return answer(lake, registry, settings.encoder, requests, k)
+    found = answer(lake, registry, settings.encoder, requests, k)
+    for note in found.notes:
+        say(note, err=True)
+    return found.lists
 
 
 def _published(users: list[str], k: int, *, as_json: bool) -> None:

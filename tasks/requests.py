@@ -17,6 +17,7 @@ import torch
 from models.config import EncoderConfig
 from models.errors import UserError
 from models.text.encoder import find_encoder, load_encoder
+from models.text.language import language_warning
 from models.version import checkpoint as checkpoints
 from tasks.lake import Lake, reading, statement
 from tasks.publish.pointer import live_version
@@ -67,8 +68,16 @@ def cleaned(text: str) -> str:
     return found
 
 
-def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Sequence[Request], k: int) -> list[list[dict[str, Any]]]:
-    """The k best items for each request, best first: rank, item_id, title, score, probability, and where the list comes from.
+@dataclass(frozen=True)
+class Answers:
+    """A list for each request, best item first: rank, item_id, title, score, probability and model_version. notes: warnings for people."""
+
+    lists: list[list[dict[str, Any]]]
+    notes: list[str]
+
+
+def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Sequence[Request], k: int) -> Answers:
+    """The k best items for each request.
 
     A user without a history, or none, is a cold start. Raises UserError if no model is live, if it cannot read requests, or if it was
     trained with another encoder.
@@ -88,7 +97,11 @@ def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Seq
     now = datetime.now(UTC)
     lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden)
     titles = _titles(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
-    return [
+    notes = [f"nobody called {each} has history; the list knows the words alone" for each in _unknown(requests, histories)]
+    foreign = language_warning(encoder.name, [text for text in texts if text is not None])
+    if foreign is not None:
+        notes.append(f"the encoder {encoder.name} knows English alone, and the request is in another language: expect poor results")
+    rows = [
         [
             {
                 "rank": rank,
@@ -102,6 +115,12 @@ def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Seq
         ]
         for each in lists
     ]
+    return Answers(rows, notes)
+
+
+def _unknown(requests: Sequence[Request], histories: dict[str, dict[str, Any]]) -> list[str]:
+    """Users without a history, each once."""
+    return list(dict.fromkeys(each.user_id for each in requests if each.user_id is not None and each.user_id not in histories))
 
 
 def _vectors(config: EncoderConfig, texts: Sequence[str | None], dim: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from models.ranking.prior import N_PARAMETERS
 from models.results import SeenItems
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.text.towers import Head, Words
 from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, save
 from tests.models.planted import TINY, random_events, random_text, shaken
 from tests.models.ranking.test_scorer import popularity_of, scorer_of
@@ -81,6 +83,44 @@ def test_loaded_is_saved(folder: Path) -> None:
     ours, theirs = (one.scorer().rank(EVENTS, 20, 10) for one in (saved, loaded))
     assert np.array_equal(ours.item, theirs.item)
     assert np.array_equal(ours.probability, theirs.probability)
+
+
+def with_words(checkpoint: Checkpoint, weight: float = 50.0) -> Checkpoint:
+    """A version whose request for unit vector n finds item n."""
+    return replace(checkpoint, words=Words.of(Head(N_ITEMS).eval(), Head(N_ITEMS).eval(), np.eye(N_ITEMS, dtype=np.float32), weight))
+
+
+def test_a_request_moves_what_it_asks_for_to_the_top_of_any_list_and_is_the_same_after_loading(tmp_path: Path) -> None:
+    checkpoint = with_words(version())
+    save(checkpoint, tmp_path / "version")
+    loaded = load(tmp_path / "version")
+    asked = np.eye(N_ITEMS, dtype=np.float32)[[7, 2]]
+    histories: list[dict[str, Any]] = [{"item_ids": []}, {"item_ids": [IDS[1], IDS[3]]}]
+    lists = loaded.answer(histories, asked, 3, datetime(2026, 1, 1, tzinfo=UTC), [[], []])
+    assert [each[0][0] for each in lists] == [IDS[7], IDS[2]]
+    assert lists == checkpoint.answer(histories, asked, 3, datetime(2026, 1, 1, tzinfo=UTC), [[], []])
+
+
+def test_without_words_a_request_is_the_list_of_the_history() -> None:
+    checkpoint, now = with_words(version()), datetime(2026, 1, 1, tzinfo=UTC)
+    history: dict[str, Any] = {"item_ids": [IDS[1], IDS[3]]}
+    nothing = np.zeros((1, N_ITEMS), np.float32)
+    (found,) = checkpoint.answer([history], nothing, 5, now, [[]])
+    (own,) = checkpoint.recommend([history], now=now, k=5)
+    assert [item_id for item_id, _, _ in found] == [item_id for item_id, _ in own]
+
+
+def test_a_request_never_shows_an_unavailable_or_a_hidden_item() -> None:
+    checkpoint = with_words(version(hide_seen=True))
+    asked = np.eye(N_ITEMS, dtype=np.float32)[[4, 6]]
+    first, second = checkpoint.answer([{"item_ids": []}] * 2, asked, N_ITEMS, datetime(2026, 1, 1, tzinfo=UTC), [[], [IDS[6]]])
+    assert IDS[4] not in [item_id for item_id, _, _ in first]
+    assert IDS[6] not in [item_id for item_id, _, _ in second]
+
+
+def test_a_version_without_towers_says_what_to_do() -> None:
+    with pytest.raises(UserError, match="run minutehand nightly, or give items categories"):
+        version().answer([{"item_ids": []}], np.zeros((1, 12), np.float32), 3, datetime(2026, 1, 1, tzinfo=UTC), [[]])
 
 
 def test_the_reason_for_hiding_seen_items_is_saved_and_is_none_in_older_versions(folder: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Precision@10 of requests in words on movietweetings, compared with the plain cosine of the encoder: python -m bench.words.
 
-bench/words.json holds the requests with the genre, and the decade if they name one, that a film must have. No training request names a pair of
-genre and decade of the list `requests`; no template resembles the paraphrases.
+bench/words.json holds the requests with the genre, and the decade if they name one, that a film must have. No training request names a
+pair of genre and decade of the list `requests`; no template resembles the paraphrases.
 """
 
 from __future__ import annotations

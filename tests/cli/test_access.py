@@ -16,6 +16,7 @@ def open_to_others(folder: Path) -> list[str]:
     return [str(path) for path in (folder, *folder.rglob("*")) if path.lstat().st_mode & 0o077]
 
 
+@pytest.mark.slow
 def test_no_command_leaves_a_file_that_others_can_read(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.umask(0o022)
     data = tmp_path / "elsewhere" / "data"

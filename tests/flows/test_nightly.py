@@ -263,6 +263,7 @@ def test_after_a_killed_hand_over_the_next_minute_run_learns_the_events_in_betwe
     assert learnt(shop) == {**before, "i05": before["i05"] + 1}
 
 
+@pytest.mark.slow
 def test_a_night_after_the_loss_of_the_registry_creates_a_new_one(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """The second time, the number of the live version belongs to an unrelated version that knows all events."""
     before = learnt(shop)

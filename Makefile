@@ -57,6 +57,7 @@ demo: $(STAMP)  ## Simulate a shop, run the nightly flow on it, show the results
 	@echo
 	@printf '  export MINUTEHAND_HOME=%q\n' "$$MINUTEHAND_HOME"
 	@echo "  $(BIN)/minutehand up      # Prefect and MLflow in the browser, the schedule running"
+	@echo "  $(BIN)/minutehand recommend --text 'something for the garden'"
 	@echo "  $(BIN)/minutehand sql \"from recs.recommendations where rank = 1 limit 10\""
 	@echo "  $(BIN)/minutehand --help"
 

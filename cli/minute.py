@@ -1,4 +1,4 @@
-"""`minutehand minute`: the minute flow, once, in this process."""
+"""`minutehand minute`: runs the minute flow once in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def minute() -> None:
     prepare(settings)
     demand_api = find_api(settings)
 
-    from flows.minute import minute as flow  # imports prefect, while the server starts
+    from flows.minute import minute as flow  # importing prefect takes seconds; the server starts at the same time
 
     demand_api()
     version = flow()

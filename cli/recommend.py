@@ -1,4 +1,4 @@
-"""`minutehand recommend`: what users should see next, and what fits a request in words."""
+"""`minutehand recommend`: lists of items for users, and for requests in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def recommend(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", metavar="JSONL", help='Many requests, a line each: {"user_id": ..., "text": ...}, either or both'),
+        typer.Option("--file", metavar="JSONL", help='Many requests, one per line: {"user_id": ..., "text": ...}, either or both'),
     ] = None,
     k: K = 10,
     as_json: AsJson = False,
@@ -71,7 +71,7 @@ def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
 
     for each in requests:
         if each.text is not None:
-            cleaned(each.text)  # refused before anything is loaded
+            cleaned(each.text)  # raises UserError for a text without words, before the model is loaded
     settings = load()
     lake = lake_of(settings)
     process.use_threads(settings.threads)

@@ -1,4 +1,4 @@
-"""`minutehand status`: what is in the lake, and which model is live."""
+"""`minutehand status`: the contents of the lake, and the live model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device that computes, and its number type."""
+"""The compute device and its number types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK_CELLS = 10_000_000
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 on the device: CUDA, or a processor with instructions for it."""
+    """Whether bfloat16 counts as faster than float32: on a CUDA card that supports it, or a processor with instructions for it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     abilities: dict[str, Any] = dict(torch.cpu.get_capabilities()) if hasattr(torch.cpu, "get_capabilities") else {}
@@ -26,12 +26,12 @@ def pick_device(name: str) -> torch.device:
 
 
 def matmul_dtype(device: torch.device) -> torch.dtype:
-    """Number type of the large matrix products: bf16 where it is fast, with sums in fp32."""
+    """Number type of the large matrix products: bf16 with sums in fp32 if that is fast on the device, otherwise fp32."""
     return torch.bfloat16 if has_fast_bf16(device) else torch.float32
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Autocast to bf16 where it is fast; otherwise a no-op."""
+    """Autocast to bf16 if it is fast on the device; otherwise a no-op."""
     if has_fast_bf16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""Watermarks: the snapshots up to which the lake's events are published and learnt."""
+"""Watermarks: the last lake snapshots whose events are published and learnt."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.lake import Lake, reading, statement
 
 @dataclass(frozen=True)
 class Watermarks:
-    """Lake snapshots: histories and lists contain the events up to `published`, the live weights those up to `learnt`.
+    """Two lake snapshots. Histories and lists contain the events up to `published`.
 
-    Events are published before they are learnt: learnt <= published.
+    The live weights have learnt the events up to `learnt`. Events are published before they are learnt: learnt <= published.
     """
 
     published: int

@@ -1,4 +1,4 @@
-"""Who holds a port; light to import."""
+"""Finds the process that listens on a port. Imports only the standard library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LISTENING = "0A"
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server can listen on the port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -20,13 +20,13 @@ def is_free(host: str, port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """The process that listens on a port, as 'process 12 (command line)', or 'another process' where the system does not tell."""
+    """The process that listens on a port, as 'process 12 (command line)'; 'another process' if /proc does not show it."""
     inodes = _listening_inodes(port)
     for descriptor in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
         try:
             target = str(descriptor.readlink())
         except OSError:
-            continue  # gone meanwhile, or another user's
+            continue  # the process has ended, or belongs to another user
         if target.removeprefix("socket:[").removesuffix("]") in inodes:
             pid = descriptor.parts[2]
             return f"process {pid} ({command_line(int(pid))})"
@@ -34,7 +34,7 @@ def holder(port: int) -> str:
 
 
 def command_line(pid: int) -> str:
-    """The command line of a process; empty when it is gone or the system does not tell."""
+    """The command line of a process; empty if the process has ended or /proc does not show it."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:

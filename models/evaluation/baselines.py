@@ -29,9 +29,10 @@ def rank_baselines(task: Task) -> dict[str, Ranking]:
 
 
 def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:
-    """Ranking of the test rows by one of BASELINES, and its parameters, chosen on the validation rows by the deciding metric.
+    """Ranking of the test rows by one of BASELINES, and its parameters, which have the highest NDCG@10 on the validation rows.
 
-    Popularity is counted up to each event; item-kNN keeps the neighbours of the training events.
+    If the task has `served`, this NDCG@10 is from its lists. Both popularities are counted up to the beginning of the event's time
+    slot; only most_popular in leave-one-out counts all training events. item-kNN takes its neighbours from the training events.
     """
     tuner, tuning = task.served or task.evaluator, task.validation[:: max(len(task.validation) // MAX_TUNING_ROWS, 1)]
     if name == "most_popular":
@@ -46,30 +47,30 @@ def rank_baseline(name: str, task: Task) -> tuple[Ranking, dict[str, Any]]:
 
 
 def rank_popularity(task: Task, column: int) -> Ranking:
-    """Ranking of the test rows by one popularity; histories matter only for hiding seen items."""
+    """Ranking of the test rows by one column of popularity. Histories matter only for hiding seen items."""
     return task.rank(lambda evaluator, rows: evaluator.rank_popularity(rows, column), uses_history=task.evaluator.hide_seen)
 
 
 def best_half_life(evaluator: Evaluator, rows: Ints) -> int:
-    """Index in HALF_LIVES_H of the popularity with the highest NDCG@10 on the given rows; ties and no rows give the first."""
+    """Index in HALF_LIVES_H of the popularity with the highest NDCG@10 on the given rows; the first in a tie or without rows."""
     by_half_life = {column: _ndcg(evaluator.rank_popularity(rows, column)) for column in range(len(HALF_LIVES_H))}
     return max(by_half_life, key=by_half_life.__getitem__)
 
 
 def best_decay(evaluator: Evaluator, knn: ItemKnn, rows: Ints) -> float:
-    """The value of KNN_DECAYS with the highest NDCG@10 on the given rows; the first in a tie."""
+    """The value of KNN_DECAYS with the highest NDCG@10 on the given rows; the first in a tie or without rows."""
     by_decay = {decay: _ndcg(evaluator.rank_item_knn(rows, knn.with_decay(decay))) for decay in KNN_DECAYS}
     return max(by_decay, key=by_decay.__getitem__)
 
 
 def best_baseline(rankings: Mapping[str, Ranking], metric: str = "ndcg_at_10") -> str | None:
-    """The baseline with the highest mean of a metric, None without baselines; the first in a tie."""
+    """The baseline with the highest mean of a metric, and the first in a tie; None without baselines."""
     there = {name: means(rankings[name])[metric] or 0.0 for name in BASELINES if name in rankings}
     return max(there, key=there.__getitem__) if there else None
 
 
 def rank_static(task: Task) -> Ranking:
-    """Ranking by popularity over all training events, whatever their time: the popularity of leave-one-out papers."""
+    """Ranking by popularity over all training events, also those after the test event, as in papers that use leave-one-out."""
     count = torch.from_numpy(np.bincount(task.train.item, minlength=task.train.n_items).astype(np.float32))
     return rank_scores(task, lambda rows: count.expand(len(rows), -1).clone())
 
@@ -83,5 +84,5 @@ def rank_scores(task: Task, score: Callable[[Ints], Tensor]) -> Ranking:
 
 
 def _ndcg(ranking: Ranking) -> float:
-    """Mean NDCG@10; 0 without events, so that all models are equal then."""
+    """Mean NDCG@10; 0 without events, so that all parameter values tie."""
     return means(ranking)["ndcg_at_10"] or 0.0

@@ -1,4 +1,4 @@
-"""Choice of the blend: the best on validation, with a penalty for each segment that ranks worse than by popularity."""
+"""Chooses the best blend on validation. A blend is penalised for each segment in which popularity ranks better."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.training.blend_fit import fit_blend
 log = logging.getLogger("minutehand.fitting")
 MAX_BLEND_ROWS = 6000
 ENOUGH_ROWS = 2000
-"""With fewer events, cross-validation judges the blends; with more, overfitting is negligible."""
+"""With fewer events in all views, the blends are cross-validated over users; with more, overfitting is negligible."""
 N_FOLDS = 5
 COLD_SHIFTS = (0.125, 0.25)
 """Candidate additions to the fitted gate of items without training events.
@@ -32,17 +32,17 @@ They are never negative, since the share of such items grows with time. They are
 after the validation period, at the expense of warm items.
 """
 SHORTFALL_COST = 0.5
-"""Share of its quality that a blend loses if it misses a whole segment."""
+"""Share of its quality that a blend loses if its NDCG@10 in a segment of SURE_EVENTS or more is 0."""
 SURE_EVENTS = 250
-"""A segment with fewer events counts proportionally less."""
+"""A segment with fewer events has a proportionally smaller penalty."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Validation events and their candidates, as seen by lists of one age.
+    """Validation events and their candidates, for lists of one age.
 
-    importance: [events] with mean about 1. segments: masks of the events. baselines: [2, events] NDCG@10 by the popularity of the
-    best half-life and by that of all time.
+    importance: [events] with mean about 1. segments: masks of the events. baselines: [2, events] NDCG@10 of two
+    popularities: with the best half-life, and over all time.
     """
 
     candidates: Candidates
@@ -53,19 +53,19 @@ class View:
 
     @staticmethod
     def of(candidates: Candidates, user: Ints, importance: Floats, segments: Mapping[str, Mask], popularities: Sequence[Blend]) -> View:
-        """The view with its baselines. popularities: one blend per half-life, and all time last."""
+        """The view with its baselines. popularities: one blend per half-life, then the blend of all-time popularity."""
         parts = [mask for name, mask in segments.items() if name != SEGMENTS[0] and mask.any()]
         ndcg = np.stack([candidates.ndcg_at_10(scores(candidates, each)) for each in popularities])
         best = int((ndcg[:-1] @ importance).argmax())
         return View(candidates, user, importance, parts, ndcg[[best, -1]])
 
     def at(self, keep: Mask) -> View:
-        """The events that a mask keeps."""
+        """The view of the events in a mask."""
         parts = [mask[keep] for mask in self.segments if mask[keep].any()]
         return View(self.candidates.at(torch.from_numpy(keep)), self.user[keep], self.importance[keep], parts, self.baselines[:, keep])
 
     def quality(self, blend: Blend) -> float:
-        """NDCG@10 of the blend relative to the best baseline, reduced for each segment below its own best baseline."""
+        """NDCG@10 of the blend relative to the best baseline, reduced for each segment that is below its own better baseline."""
         ndcg = self.candidates.ndcg_at_10(scores(self.candidates, blend))
         short = sum(self._shortfall(ndcg, mask) for mask in self.segments)
         best_of_all = max(*(self.baselines @ self.importance), 1e-9)
@@ -85,10 +85,10 @@ def scores(candidates: Candidates, blend: Blend) -> Tensor:
 
 
 def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until: int | None, seed: int) -> Blend:
-    """The best blend on validation: the fitted one, variants with scaled parts or a higher cold gate, or one popularity alone.
+    """The best blend on validation: the fitted one, a variant of it (scaled parts or a higher cold gate), or one popularity alone.
 
-    Each event is predicted from all earlier ones. With a split in time, it is also predicted from what a list made LIST_DELAY_S
-    before it knows. Newer events count more, as they resemble future ones most.
+    Each event is predicted from all earlier ones. With a split in time, it is also predicted from a list made LIST_DELAY_S before
+    the event. Newer events weigh more, because they resemble future events most.
     """
     scale = evaluator.trend_scale(until)
     start = starting_blend(scale)
@@ -114,7 +114,7 @@ def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend])
 
 
 def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:
-    """(views to fit on, views to judge by): all events for both, or folds of users if events are few."""
+    """Pairs of views to fit on and views to judge by: all events in both, or folds of users if there are fewer than ENOUGH_ROWS events."""
     users = np.unique(np.concatenate([view.user for view in views]))
     if sum(len(view.user) for view in views) >= ENOUGH_ROWS or len(users) < 2:
         yield views, views
@@ -134,7 +134,10 @@ def _views_of_users(views: Sequence[View], users: Ints, *, invert: bool = False)
 def _views(
     evaluator: Evaluator, weights: Weights, rows: Ints, until: int | None, start: Blend, popularities: Sequence[Blend], seed: int
 ) -> list[View]:
-    """A view with complete histories; and, if any list is outdated, a view of up to half as many rows by lists made LIST_DELAY_S before."""
+    """A view with complete histories. If a list made LIST_DELAY_S before its event is outdated, also a view with such lists.
+
+    The second view has at most MAX_BLEND_ROWS // 2 rows.
+    """
     items = weights.item_vectors()
     mean_score, events = items @ weights.mean_vector, evaluator.events
     past = evaluator.counted if until is None else events.before(until)
@@ -156,7 +159,7 @@ def _views(
 
 
 def lateness(time: Ints) -> Floats:
-    """[events] weights of mean 1 that rise linearly with the rank in time, from 0.5 to 1.5; simultaneous events weigh the same."""
+    """[events] weights with mean 1. They rise linearly with the rank in time, from 0.5 to 1.5; simultaneous events weigh the same."""
     _, place, count = np.unique(time, return_inverse=True, return_counts=True)
     middle = (count.cumsum() - count / 2) / max(len(time), 1)
     weight: Floats = (0.5 + middle[place]).astype(np.float32)

@@ -35,11 +35,11 @@ class Task:
 
     @cached_property
     def served(self) -> Evaluator | None:
-        """The evaluator for lists of the usual age; None for leave-one-out, where no split in time exists."""
+        """The evaluator for lists made LIST_DELAY_S before each event; None for leave-one-out, which has no split in time."""
         return None if self.split is None else self.evaluator.by_lists_of_before(LIST_DELAY_S)
 
     def rank(self, rank: Callable[[Evaluator, Ints], Ranking], *, uses_history: bool = True) -> Ranking:
-        """Ranking of the test rows by a model: from complete histories and, if `served` exists, also from lists of the usual age.
+        """Ranking of the test rows by a model, from complete histories; if `served` exists, also from its lists.
 
         Only rows with an outdated list are ranked twice. uses_history: whether the model's list depends on the user's history.
         """
@@ -59,7 +59,7 @@ class Task:
 
 
 def make_task(protocol: str, events: Events, config: EvaluationConfig, seed: int) -> Task:
-    """The events under one of PROTOCOLS.
+    """Divide the events by one of PROTOCOLS.
 
     Raises UserError if the protocol leaves no training or no test events.
     """
@@ -75,27 +75,28 @@ def make_task(protocol: str, events: Events, config: EvaluationConfig, seed: int
 
 
 def temporal(events: Events, config: EvaluationConfig, seed: int) -> Task:
-    """Split by quantiles of time: the protocol of a night. A task without training events is allowed."""
+    """Divide the events by quantiles of time, as a nightly run does. The task may have no training events."""
     split = TemporalSplit.by_quantile(events.time, config.train_share, config.validation_share)
     validation, test = held_out(events, split, config.max_events, seed)
     return Task(make_evaluator(events, config), events.before(split.validation_from), validation, test, split)
 
 
 def held_out(events: Events, split: TemporalSplit, max_events: int, seed: int) -> tuple[Ints, Ints]:
-    """Sorted rows of the validation and the test period; a uniform sample of max_events if there are more."""
+    """Sorted rows of the validation period and of the test period. A period with more than max_events is sampled uniformly."""
     validation = np.flatnonzero((events.time >= split.validation_from) & (events.time < split.test_from))
     return sample(validation, max_events, seed), sample(np.flatnonzero(events.time >= split.test_from), max_events, seed)
 
 
 def leave_one_out(events: Events, config: EvaluationConfig, seed: int) -> Task:
-    """Each user's last event is test, the last but one validation, the rest training; users with under three events are all training.
+    """Each user's last event is for test, the second to last for validation, and all others for training.
 
-    Kang and McAuley 2018, "Self-attentive sequential recommendation", but over the full catalogue.
+    All events of a user with fewer than LEAST_EVENTS events are for training. The protocol is from Kang and McAuley 2018,
+    "Self-attentive sequential recommendation", but models rank the full catalogue.
     """
     last = (events.offsets[1:] - 1)[np.diff(events.offsets) >= LEAST_EVENTS]
     if not len(last):
         raise UserError(
-            f"no user has {LEAST_EVENTS} events, the least that leave-one-out needs ({len(events):,} events, {events.n_users:,} users); "
+            f"no user has {LEAST_EVENTS} events, the minimum for leave-one-out ({len(events):,} events, {events.n_users:,} users); "
             "try --protocol temporal"
         )
     is_training = np.ones(len(events), bool)

@@ -19,13 +19,13 @@ class Difference:
 
 
 def mean_difference(ours: Floats, theirs: Floats, user: Ints, n_resamples: int, seed: int) -> Difference:
-    """Mean of ours minus theirs on the same events (at least one), with the interval of `bootstrap_interval`."""
+    """Mean of ours minus theirs over the same events, with the interval of `bootstrap_interval`. Needs at least one event."""
     less = ours - theirs
     return Difference(float(less.mean()), *bootstrap_interval(less, user, n_resamples, seed))
 
 
 def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int, share: float = 0.95) -> tuple[float, float]:
-    """The interval that contains `share` of the bootstrap means; users are resampled, as events of one user are not independent."""
+    """The central interval with `share` of the bootstrap means. It resamples users, because events of one user are not independent."""
     _, group = np.unique(user, return_inverse=True)
     sums, counts = np.bincount(group, value), np.bincount(group)
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ def warm_masks(past: Events) -> tuple[Mask, Mask]:
 
 
 def segment_masks(warm_user: Mask, warm_item: Mask) -> dict[str, Mask]:
-    """Masks of the events by segment, in the order of SEGMENTS; warm_user, warm_item: [events] whether user and item are warm."""
+    """Masks of the events by segment, in the order of SEGMENTS. warm_user, warm_item: [events] whether the event's user or item is warm."""
     masks = (
         np.ones(len(warm_user), bool),
         warm_user & warm_item,

@@ -1,4 +1,4 @@
-"""Summary of the ranks of single events as figures per model."""
+"""Summarises the ranks of events as metrics per model and segment."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from models.metrics.segments import Mask
 from models.results import MetricRow
 
 SERVED = "ndcg_at_10_served"
-"""NDCG@10 of served lists, each made some time before its event. If it is known, it is the deciding metric."""
+"""NDCG@10 of served lists, each made some time before its event. If all models have it, it is the deciding metric."""
 METRICS = ("ndcg_at_10", "hr_at_10", "mrr")
 COVERAGE = "coverage_at_10"
 FIGURES = (*METRICS, COVERAGE)
 
 
 def means(ranking: Ranking) -> dict[str, float | None]:
-    """Mean of each metric over the events, SERVED first if it is known; None without events."""
+    """Mean of each metric over the events, SERVED first if the ranking has it. Without events, each mean is None."""
     metrics = METRICS if ranking.served is None else (SERVED, *METRICS)
     return {metric: float(getattr(ranking, metric).mean()) if len(ranking.rank) else None for metric in metrics}
 
 
 def deciding_metric(rankings: Iterable[Ranking]) -> str:
-    """The metric by which models are compared: SERVED if it is known for all of them, otherwise NDCG@10."""
+    """The metric for comparing models: SERVED if all rankings have it, otherwise NDCG@10."""
     return SERVED if all(ranking.served is not None for ranking in rankings) else METRICS[0]
 
 
 def summarise(rankings: Mapping[str, Ranking], masks: Mapping[str, Mask], n_items: int | None = None) -> list[MetricRow]:
     """One row per model, segment and metric for rankings of the same events; the value of an empty segment is None.
 
-    masks: of the events, by segment. n_items: size of the catalogue; if given, each model also gets its coverage over all events.
+    masks: masks of the events by segment. n_items: size of the catalogue; with it, each model also has a row for coverage over all events.
     """
     rows = []
     for model, ranking in rankings.items():
@@ -44,7 +44,7 @@ def summarise(rankings: Mapping[str, Ranking], masks: Mapping[str, Mask], n_item
 
 
 def nest_by_model(rows: Sequence[MetricRow]) -> dict[str, dict[str, Any]]:
-    """Model -> {metric..., segments: {name: {n_events, metric...}}}, ready for JSON; the figures over all events are at the top level."""
+    """Model -> {metric..., segments: {name: {n_events, metric...}}}, for JSON. The metrics at the top level are over all events."""
     overall: dict[str, dict[str, Any]] = {}
     parts: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:

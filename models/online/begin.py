@@ -1,4 +1,4 @@
-"""Builds the online state at the end of a night, from which the increments continue."""
+"""Builds the online state at the end of a night. Increments continue from this state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.version.online_state import DELTA, OnlineState
 def sample_memory(events: Events, config: IncrementConfig, max_events: int, seed: int) -> Sample:
     """Sample of windows for the replay memory and for the gate.
 
-    Draw it before the final training, which must leave out the held-out events of the gate.
+    Draw it before the final training, because that training must leave out the held-out events of the gate.
     """
     first, last = usual_span(events.time)
     half_life = max((last - first) * config.memory_half_life_share, 1.0)
@@ -40,12 +40,11 @@ def make_online_state(
     config: IncrementConfig,
     held_out_from: int,
 ) -> OnlineState:
-    """The online state at the end of a night that was trained on all events of the evaluator.
+    """The online state at the end of a night.
 
-    squares: AdamW's mean of squared gradients by parameter, which scales the steps of increments.
-
-    The recent events of the blend are predictions by the model of the past, which knows no events since held_out_from (unix
-    seconds), from lists of the usual age.
+    squares: AdamW's mean of squared gradients by parameter; it scales the steps of increments. held_out_from: unix seconds. `fit`
+    has learnt no events from then on. It predicts the newest of them from lists made LIST_DELAY_S before each event, and increments
+    fit the blend on these predictions.
     """
     events, slots = evaluator.events, evaluator.slots
     replayed = windows_as_users(events, sample.windows)
@@ -60,7 +59,10 @@ def make_online_state(
 
 
 def _as_served(evaluator: Evaluator, fit: Fit, config: IncrementConfig, held_out_from: int) -> Candidates | None:
-    """Candidates of the newest held-out events, one per list, as the model of the past would have served them."""
+    """Candidates of the newest held-out events, predicted by `fit` from lists of the evaluator's age.
+
+    Of a user's simultaneous events, only the first is kept.
+    """
     events = evaluator.events
     rows = np.sort(events.by_time[-4 * config.blend_rows :])
     rows = rows[events.time[rows] >= held_out_from]

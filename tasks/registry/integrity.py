@@ -1,4 +1,4 @@
-"""Integrity of versions: checks that the files of a version are the registered ones."""
+"""Checks that the files of a model version are unchanged since registration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.names import NIGHTLY
 
 DIGEST, DAMAGED = "sha256", "damaged"
-"""Tags of a version: the digest of its checkpoint, and the damage that was found."""
+"""Tags of a version: the digest of its checkpoint, and the message about its damage."""
 
 
 def may_be_champion(tags: Mapping[str, str]) -> bool:
@@ -21,9 +21,9 @@ def may_be_champion(tags: Mapping[str, str]) -> bool:
 
 
 def checkpoint_in(what: str, model: Path) -> Path:
-    """The checkpoint folder within a model folder; what: name of the version, for errors.
+    """The checkpoint folder within a model folder. what: name of the version, for errors.
 
-    Raises DamagedError if the model folder is missing or its MLmodel file is unreadable, RegistryError if it is another kind of model.
+    Raises DamagedError if the MLmodel file is missing or unreadable, and RegistryError if the folder has another kind of model.
     """
     if not (model / "MLmodel").is_file():
         raise DamagedError(f"{what} is damaged: its files are not in {model}")
@@ -48,7 +48,7 @@ def digest_of(folder: Path) -> str:
 
 
 def demand_whole(what: str, folder: Path, tags: Mapping[str, str]) -> None:
-    """Raises DamagedError unless the checkpoint of a version is the registered one. Versions without a stored digest pass."""
+    """Raises DamagedError if the checkpoint changed since registration. A version without a stored digest passes."""
     if DIGEST not in tags:
         return
     try:

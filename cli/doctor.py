@@ -283,7 +283,7 @@ def check_lake(settings: Settings) -> Iterator[Finding]:
 
 
 def _unreadable(lake: Lake, error: Exception) -> Finding:
-    """Why the lake does not open. An error that sends the user here gets a remedy of its own."""
+    """Why the lake does not open. An error that sends the user to `minutehand doctor` gets a separate remedy."""
     from models.errors import UserError
 
     found, remedy = _split(str(error), BACKUP) if isinstance(error, UserError) else (str(error), BACKUP)

@@ -89,7 +89,7 @@ def forced(settings: Settings) -> Mapping[str, str]:
 
 
 def defaults(settings: Settings) -> Mapping[str, str]:
-    """Default variables; the user's own values win."""
+    """Default variables; values that the user has set take precedence."""
     return {
         "DO_NOT_TRACK": "true",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -114,7 +114,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
 
 
 def past_the_proxy(environment: Mapping[str, str], host: str) -> Mapping[str, str]:
-    """The variables that let requests to this machine's own servers go past a proxy; other names that go past it still do."""
+    """The variables that exclude this machine's servers from the proxy, in addition to the hosts that the user excludes."""
     given = ",".join(environment[name] for name in ("no_proxy", "NO_PROXY") if environment.get(name))
     names = [name.strip() for name in given.split(",") if name.strip()]
     merged = ",".join(dict.fromkeys([*names, "127.0.0.1", "localhost", host]))
@@ -132,7 +132,7 @@ def of_server() -> dict[str, str]:
 
 
 def of_mlflow(settings: Settings) -> dict[str, str]:
-    """The environment of the MLflow server; the address of its store is in no argument, for those can be read by everybody."""
+    """The environment of the MLflow server; the address of its store is in no argument, because everybody can read arguments."""
     return {**of_server(), "MINUTEHAND_REGISTRY__TRACKING_URI": settings.tracking_uri}
 
 
@@ -143,7 +143,7 @@ def wants_hub(settings: Settings) -> bool:
 
 
 def up_lock(home: Path) -> FileLock:
-    """Held by `minutehand up` for as long as it lives, however it dies."""
+    """The lock that `minutehand up` holds while it runs. The system releases it even if the process is killed."""
     home.mkdir(parents=True, exist_ok=True)
     return FileLock(home.resolve() / "up.lock")
 

@@ -32,7 +32,7 @@ def say_json(value: Any) -> None:
 
 
 def traceback_shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print what no command caught, as `sys.excepthook` does."""
+    """Print an error that no command caught, as `sys.excepthook` does."""
     typer.echo(error_text(kind, error, trace), err=True, nl=False)
 
 
@@ -53,7 +53,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str | None 
 
 
 def is_terminal() -> bool:
-    """Whether what is printed goes to a terminal."""
+    """Whether the output goes to a terminal."""
     from rich.console import Console
 
     return Console().is_terminal
@@ -133,7 +133,7 @@ def show_list(rows: list[dict[str, Any]], subject: str) -> None:
 
 
 def tell_ingest(summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Print what was guessed about the files of a backtest or replay, and what became of rows that are not in it."""
+    """Print the guesses about the files of a backtest or replay, and the numbers of duplicate and rejected rows."""
     for summary in summaries:
         for note in summary["notes"]:
             say(note)

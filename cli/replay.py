@@ -133,7 +133,7 @@ def replay(
 
 
 def _open_registry(settings: Settings) -> Registry:
-    """The store of this home; UserError where there is neither a home nor another store: nobody would find curves in a new home."""
+    """The store of this home. UserError if neither the home nor another store exists: curves in a new home would be hard to find."""
     from tasks.registry.versions import open_registry
 
     if not settings.registry.tracking_uri and not settings.home.is_dir():

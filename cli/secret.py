@@ -1,4 +1,4 @@
-"""The secret of a home: what the servers of `minutehand up` ask for, and what its own processes answer.
+"""The secret of a home: the servers of `minutehand up` require it, and the home's processes send it.
 
 It lies in one file of the home that only its owner can read, or the group too where the settings let it.
 A deleted file leads to a new secret at the next start.
@@ -26,16 +26,16 @@ def secret_file(home: Path) -> Path:
 
 
 def make_secret(home: Path, access: Access = "owner") -> str:
-    """The secret of the home; a new random one where there is none yet."""
+    """The secret of the home; a new random one if it does not exist yet."""
     file = secret_file(home)
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f"{UNFINISHED_SECRET}{secrets.token_hex(8)}")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640 & ~MASKS[access]), "w", encoding="ascii") as sink:
             sink.write(f"{USER}:{secrets.token_urlsafe(32)}\n")
-        with suppress(FileExistsError, FileNotFoundError):  # another process was faster, and its secret holds
+        with suppress(FileExistsError, FileNotFoundError):  # another process was faster, and its secret is used
             os.link(fresh, file)
-    for left in file.parent.glob(f"{UNFINISHED_SECRET}*"):  # this one's own, and those of processes that were killed
+    for left in file.parent.glob(f"{UNFINISHED_SECRET}*"):  # the file of this process, and files of killed processes
         with suppress(OSError):
             left.unlink()
     return read_secret(home, access)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from models.simulation.shop import Shop
 
 EARLIEST = 2001
-"""Year. An ingest refuses events of before 1990, and a shop lasts up to ten years."""
+"""Year. An ingest rejects events before 1990, and a shop lasts up to ten years."""
 
 
 def simulate(

@@ -68,7 +68,7 @@ def await_answer(url: str, child: Child, patience_s: float = START_TIMEOUT_S) ->
     import urllib.error
     import urllib.request
 
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business with this machine's own servers
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # requests to servers on this machine never use a proxy
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         child.demand_alive()
@@ -82,7 +82,7 @@ def await_answer(url: str, child: Child, patience_s: float = START_TIMEOUT_S) ->
 
 
 def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
-    """SIGTERM to each child's group, SIGKILL to what is left after the patience; returns when all are gone."""
+    """Send SIGTERM to each child's group, and SIGKILL to the groups that remain after patience_s; returns when all have ended."""
     for child in children:
         signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + patience_s
@@ -98,7 +98,7 @@ def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:
 
 
 def with_environment(*variables: str) -> list[int]:
-    """Processes whose environment holds all of these NAME=VALUE; none where the system does not tell (it takes Linux)."""
+    """Processes whose environment has all of these NAME=VALUE; none if there is no /proc, as on systems other than Linux."""
     wanted = {variable.encode() for variable in variables}
     found = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -106,12 +106,12 @@ def with_environment(*variables: str) -> list[int]:
             if wanted <= set(environ.read_bytes().split(b"\0")):
                 found.append(int(environ.parent.name))
         except OSError:
-            continue  # it ended while we looked, or is another user's
+            continue  # the process has ended, or belongs to another user
     return found
 
 
 def end(find: Callable[[], list[int]], patience_s: float = 10.0) -> None:
-    """SIGTERM to the processes found, SIGKILL to those that are still found after the patience."""
+    """Send SIGTERM to the processes found, and SIGKILL to those still found after patience_s."""
     deadline = time.monotonic() + patience_s
     asked: set[tuple[int, int]] = set()
     while left := find():
@@ -133,7 +133,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 def signal_group(leader: int, number: int) -> bool:
-    """Send a signal to a process group; whether there was one."""
+    """Send a signal to a process group. Returns whether the signal was sent."""
     try:
         os.killpg(leader, number)
     except (ProcessLookupError, PermissionError):
@@ -142,7 +142,7 @@ def signal_group(leader: int, number: int) -> bool:
 
 
 def group_lives(leader: int) -> bool:
-    """Whether a process of the group still runs; a dead one that nobody has waited for does not count."""
+    """Whether a process of the group still runs; zombies do not count."""
     if not Path("/proc/self/stat").exists():
         return signal_group(leader, 0)
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -82,10 +82,10 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     logs = settings.home.resolve() / "logs"
     prefect_url, mlflow_url = server.prefect_url, server.mlflow_url if with_mlflow else None
     os.environ["MINUTEHAND_SERVER__PREFECT_PORT"] = str(server.prefect_port)
-    os.environ["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(server.mlflow_port)  # the nights link to it
+    os.environ["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(server.mlflow_port)  # nightly runs link to it
     os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
     os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
-    # for what asks the API: this process, the worker and its runs
+    # for the clients of the API: this process, the worker and its runs
     os.environ[CLIENT_VARIABLE] = make_secret(settings.home, settings.home_access)
 
     def launch(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
@@ -101,7 +101,7 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
         _write_ahead(settings.tracking_uri)
         serve = _serve("cli.up.mlflow_server:app", server.host, server.mlflow_port)
         ui = launch("MLflow UI", *serve, environment=of_mlflow(settings))
-    from cli.up import orchestration  # imports prefect, while the server starts
+    from cli.up import orchestration  # importing prefect takes seconds; the server starts at the same time
 
     processes.await_answer(f"{prefect_url}/api/health", prefect)
     orchestration.create_pool(POOL)
@@ -200,14 +200,14 @@ def _stop(settings: Settings, children: list[Child]) -> None:
             from cli.up import children as processes
             from cli.up import orchestration
 
-            with suppress(HTTPError):  # then the next start does it
+            with suppress(HTTPError):  # the next start marks the runs instead
                 orchestration.crash_unfinished_runs(POOL, "minutehand up was stopped while it ran")
     finally:
         processes.stop(servers)
 
 
 def _run_processes(settings: Settings) -> list[int]:
-    """The flow runs that this home's worker started; Prefect puts each into a session of its own."""
+    """The flow runs that this home's worker started; Prefect starts each in a separate session."""
     from cli.up.children import with_environment
 
     return with_environment(f"MINUTEHAND_HOME={settings.home.resolve()}", f"PREFECT__WORKER_NAME={WORKER}")

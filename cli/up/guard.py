@@ -1,4 +1,4 @@
-"""What every request to our servers has to pass before Prefect or MLflow sees it."""
+"""Checks every request to the servers before Prefect or MLflow handles it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'; form-action 'self'; base-uri 'self'"
-"""What pages of ours may load: nothing from other hosts. Prefect's UI would ask amplitude.com otherwise."""
+"""The servers' pages may load nothing from other hosts. Without this policy, Prefect's UI sends requests to amplitude.com."""
 HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 
@@ -24,7 +24,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], secret: str | None = None, open_paths: Iterable[str] = ()) -> None:
-        """hosts: accepted names, without port. secret: `user:password` of basic authentication. open_paths: ask for no secret."""
+        """hosts: accepted names, without port. secret: `user:password` of basic authentication. open_paths: paths that need no secret."""
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
         self.secret = secret
@@ -66,7 +66,7 @@ class Guard:
 
 
 def with_policy(send: Send) -> Send:
-    """The same with the policy among the headers of an answer; one that the application sets itself holds as well."""
+    """Adds the policy to the headers of each answer. A policy that the application sets applies as well."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -77,7 +77,7 @@ def with_policy(send: Send) -> Send:
 
 
 def is_foreign(fetch: dict[str, str]) -> bool:
-    """Whether a browser says that a page of another origin asks, other than by a link that the user follows.
+    """Whether a page of another origin sent the request, according to the browser. A link that the user follows does not count.
 
     fetch: the Sec-Fetch-* headers, which a page cannot forge.
     """

@@ -1,4 +1,4 @@
-"""Where the pages are that one opens first: what `minutehand up` prints."""
+"""Addresses of the pages that `minutehand up` prints."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from tasks.registry.pages import TRAINING_MENU, nights_page
 
 
 def pages_of_prefect(url: str) -> dict[str, str]:
-    """The pages of all runs, and of what runs when."""
+    """The pages of all runs and of the deployments with their schedules."""
     return {"Prefect runs": f"{url}/runs", "Prefect deployments": f"{url}/deployments"}
 
 
 def pages_of_mlflow(url: str, name: str, secret: str) -> dict[str, str]:
-    """The nights of the experiment of that name side by side, and the registered model; the lists of all until there is one."""
+    """The page that compares the nights of an experiment, and the page of the registered model. name: the name of both.
+
+    If the experiment or model does not exist yet, the page lists all of them.
+    """
     experiment = _ask(url, secret, f"experiments/get-by-name?experiment_name={quote(name, safe='')}").get("experiment")
     model = _ask(url, secret, f"registered-models/get?name={quote(name, safe='')}").get("registered_model")
     nights = nights_page(experiment["experiment_id"]) if experiment else f"/#/experiments?{TRAINING_MENU}"
@@ -26,7 +29,7 @@ def pages_of_mlflow(url: str, name: str, secret: str) -> dict[str, str]:
 
 
 def _ask(url: str, secret: str, path: str) -> dict[str, Any]:
-    """What MLflow's API answers; nothing where it knows no such thing, or does not answer."""
+    """The answer of MLflow's API; empty if the API answers with an error or not at all."""
     authorization = f"Basic {base64.b64encode(secret.encode()).decode()}"
     request = urllib.request.Request(f"{url}/api/2.0/mlflow/{path}", headers={"authorization": authorization})
     try:

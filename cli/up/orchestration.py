@@ -1,4 +1,4 @@
-"""What `minutehand up` asks of the Prefect API. Imports prefect: load it after cli.environment.prepare."""
+"""Calls of `minutehand up` to the Prefect API. Imports prefect: load it after cli.environment.prepare."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from flows.run_names import NIGHT, WORK
 SILENCE = timedelta(seconds=100)  # three heartbeats of PREFECT_FLOWS_HEARTBEAT_FREQUENCY and a little
 SILENT_RUNS = "Crash runs whose heartbeat stopped"
 OWN_RUNS = "minutehand"
-"""The tag of the deployments in prefect.yaml, which make their runs beat; somebody else's may never do."""
+"""The tag of the deployments in prefect.yaml. Their runs send heartbeats; runs of other deployments may not."""
 PAGE = 200
 FILTERS = {"nights": NIGHT, "runs that did something": WORK}
-"""Saved filters of the page of all runs: their names, and the tag that each asks for."""
+"""Saved filters of the page of all runs: name and tag of each."""
 FILTER_SPAN = timedelta(days=30)
 
 
 def create_pool(name: str) -> None:
-    """A work pool of processes on this machine, unless it is there."""
+    """Create a work pool of processes on this machine, unless it exists."""
     with get_client(sync_client=True) as client:
         try:
             client.create_work_pool(
@@ -53,9 +53,9 @@ def create_pool(name: str) -> None:
 
 
 def crash_unfinished_runs(pool: str, why: str) -> None:
-    """Runs of the pool that claim to be under way become Crashed, and free the place they hold in their concurrency limit.
+    """Set the unfinished runs of the pool to Crashed, so that they free their slots in the concurrency limit.
 
-    Only for when no worker of the pool is alive.
+    Call it only while no worker of the pool is alive.
     """
     with get_client(sync_client=True) as client:
         for run in _runs(client, pool, StateType.RUNNING, StateType.PENDING, StateType.CANCELLING):
@@ -63,7 +63,7 @@ def crash_unfinished_runs(pool: str, why: str) -> None:
 
 
 def skip_overdue_runs(pool: str) -> None:
-    """Of the scheduled runs that fell due while nothing was up, only the newest of each deployment stays."""
+    """Delete scheduled runs that are overdue, except the newest of each deployment."""
     seen = set()
     with get_client(sync_client=True) as client:
         for run in _runs(client, pool, StateType.SCHEDULED, before=datetime.now(UTC)):
@@ -73,7 +73,7 @@ def skip_overdue_runs(pool: str) -> None:
 
 
 def save_filters() -> None:
-    """Let the page of all runs offer those that are no empty minutes, in its list of saved filters."""
+    """Save filters for the page of all runs: nights, and runs that had work."""
     span = {"type": "span", "seconds": -int(FILTER_SPAN.total_seconds())}
     with get_client(sync_client=True) as client:
         for name, tag in FILTERS.items():
@@ -83,9 +83,9 @@ def save_filters() -> None:
 
 
 def crash_silent_runs(silence: timedelta = SILENCE) -> None:
-    """An automation: a run whose process was killed, so that it could say nothing, does not stay Pending or Running for ever.
+    """Create an automation that sets a run to Crashed if its process was killed; otherwise it would stay Pending or Running.
 
-    It takes the place of the one that an older version made, and stays off where somebody has switched that off.
+    It replaces the automation of an older version, and stays off if a user has switched that one off.
     """
     stopped = _silence(silence, after="heartbeat")
     never_began = _silence(silence, after="Pending", match_related={"prefect.resource.id": f"prefect.tag.{OWN_RUNS}"})
@@ -96,7 +96,7 @@ def crash_silent_runs(silence: timedelta = SILENCE) -> None:
         client.create_automation(
             AutomationCore(
                 name=SILENT_RUNS,
-                description="A flow run beats every 30 s; one that was killed does not, and would keep its place in the concurrency limit",
+                description="A flow run sends a heartbeat every 30 s. A killed run does not; it would keep its concurrency slot",
                 enabled=all(found.enabled for found in before),
                 trigger=CompoundTrigger(require="any", triggers=[stopped, never_began]),
                 actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat for {silence.seconds} s")],
@@ -105,7 +105,7 @@ def crash_silent_runs(silence: timedelta = SILENCE) -> None:
 
 
 def _silence(within: timedelta, after: str, match_related: dict[str, str | list[str]] | None = None) -> EventTrigger:
-    """Fires for a run that after an event neither beats nor ends."""
+    """A trigger that fires for a run with neither a heartbeat nor an end after an event."""
     expected = ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")
     return EventTrigger(
         after={f"prefect.flow-run.{after}"},
@@ -120,7 +120,7 @@ def _silence(within: timedelta, after: str, match_related: dict[str, str | list[
 
 
 def _runs(client: SyncPrefectClient, pool: str, *states: StateType, before: datetime | None = None) -> Iterator[FlowRun]:
-    """Flow runs of the pool in any of the states, the newest scheduled first; read to the end before the first is given."""
+    """Flow runs of the pool in any of the states, the newest scheduled first. All pages are read before the first run is returned."""
     chosen = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
         next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=before) if before else None,

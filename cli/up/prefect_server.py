@@ -19,7 +19,7 @@ from cli.up.guard import Guard
 from settings import load
 
 NO_ORIGIN = "https://nobody.invalid"
-"""Prefect's own UI is of the same origin and needs no CORS; an empty setting would be read as Prefect's default, every origin."""
+"""An origin that does not exist: Prefect's UI has the same origin and needs no CORS. Prefect reads an empty setting as every origin."""
 END_S = 10.0
 
 
@@ -47,7 +47,7 @@ def _guarded(variables: dict[str, str]) -> ASGIApp:
 
 
 def _end_with_parent() -> None:
-    """Wait until standard input is closed, which happens however the parent ends; then end this process."""
+    """Wait until standard input is closed, then end this process. The system closes it when the parent ends, even if it is killed."""
     while os.read(0, 1):
         continue
     os.kill(os.getpid(), signal.SIGTERM)

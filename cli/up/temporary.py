@@ -1,4 +1,4 @@
-"""The Prefect API that a run in this process reports to: that of a server which is there, or of one that lives as long as the run."""
+"""Finds the Prefect API for a run in this process: the API of a running server, or of a temporary server that ends with the run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cli.up.ports import is_free
 from models.errors import UserError
 from settings import Settings
 
-PORTS = range(8000, 9000)  # below those that the system gives to outgoing connections
+PORTS = range(8000, 9000)  # below the ports that the system gives to outgoing connections
 
 
 def find_api(settings: Settings) -> Callable[[], None]:
     """Set the variables by which Prefect finds its API and logs in; call it after prepare and before prefect is imported.
 
-    The function it gives waits until the API answers, and raises UserError if it does not.
+    The returned function waits until the API answers, and raises UserError if it does not.
     """
     url = os.environ.get("PREFECT_API_URL")
     if url is None:
@@ -38,28 +38,28 @@ def find_api(settings: Settings) -> Callable[[], None]:
 
 
 def _is_at(url: str, own: str, hosts: frozenset[str]) -> bool:
-    """Whether the URL names the own server, by whichever of its hosts."""
+    """Whether the URL is an address of this home's server, under any of the accepted hosts."""
     asked, there = urlsplit(url), urlsplit(own)
     return (asked.hostname == there.hostname or asked.hostname in hosts) and asked.port == there.port
 
 
 def _start_server(settings: Settings) -> Callable[[], None]:
-    """A server of this process's own, which ends with it however it ends; asks for the secret like the one of `minutehand up`."""
+    """Start a temporary server, which ends with this process, even if the process is killed. It requires the secret of the home."""
     secret = make_secret(settings.home, settings.home_access)
     port = next(port for port in secrets.SystemRandom().sample(PORTS, len(PORTS)) if is_free("127.0.0.1", port))
     command = (sys.executable, "-m", "uvicorn", "--factory", "cli.up.prefect_server:temporary")
     where = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "error")
     logs = settings.home.resolve() / "logs"
     child = start("Temporary Prefect server", (*command, *where), logs, ROOT, environment=of_server(), watches_us=True)
-    atexit.register(stop, [child])  # before prefect is imported: what it still has to send at its exit goes first
+    atexit.register(stop, [child])  # registered before prefect is imported, so that prefect sends its last messages before the server stops
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-    os.environ["PREFECT_UI_URL"] = ""  # there is none, so no run says that it can be viewed there
+    os.environ["PREFECT_UI_URL"] = ""  # this server has no UI, so run logs link to none
     os.environ[CLIENT_VARIABLE] = secret
     return partial(await_answer, f"http://127.0.0.1:{port}/api/health", child)
 
 
 def _demand_answer(url: str) -> None:
-    """Raise UserError if no server answers at the URL, or one that refuses us; what else it answers is for Prefect to judge."""
+    """Raise UserError if no server answers at the URL, or if the server refuses the secret. Prefect handles other errors."""
     secret, key = os.environ.get(CLIENT_VARIABLE), os.environ.get("PREFECT_API_KEY")
     basic = f"Basic {base64.b64encode(secret.encode()).decode()}" if secret else None
     authorization = basic or (f"Bearer {key}" if key else None)

@@ -1,4 +1,4 @@
-"""The last part of a nightly run: the winning version learns the events that arrived meanwhile, and its lists go live for all users."""
+"""The last part of a nightly run: the winning version learns the events that arrived during it, and its lists go live for all users."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hand_over(
     champion: versions.Version,
     flow_run_id: str,
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
-    """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait meanwhile.
+    """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait until it ends.
 
     data, trend: the dataset of the night and its event trends. The previous live version predicts the events since the last publish;
     the version that goes live learns them.

@@ -70,7 +70,7 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
 
 
 def report(landed: list[Landed]) -> None:
-    """Log one line per file, write a table artifact, and tag the run as one that had work."""
+    """Log one line per file, write a table artifact, and tag the run as a run with work."""
     tag_run(WORK)
     logger = get_run_logger()
     for file in landed:

@@ -46,7 +46,7 @@ def minute() -> str | None:
                 return None
             if work.is_empty and mine.is_clean and not is_waiting(settings):
                 return None
-            with timed("load"):  # loading takes seconds: doing it before the read lets this run learn the events that arrive meanwhile
+            with timed("load"):  # loading takes seconds: load before the read, so that this run learns the events that arrive during it
                 from flows import minute_work
 
                 models = minute_work.get_ready(settings)

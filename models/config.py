@@ -1,4 +1,4 @@
-"""Settings of the models. This module is light to import, so that commands without a model start at once."""
+"""Settings of the models. Importing this module is fast, so that commands without a model start at once."""
 
 from __future__ import annotations
 

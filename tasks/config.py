@@ -1,4 +1,4 @@
-"""Settings of the adapters in tasks; light to import."""
+"""Settings of the adapters in tasks. Importing this module is fast."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 AT_HAND = 10_000
 """A join with at most this many ids filters its scan by the ids themselves, not only by their minimum and maximum."""
 ANYONE = "*"
-"""The user_id of the list for users who have no list of their own."""
+"""The user_id of the list for users without their own list."""
 _signed: set[str] = set()
 """Extensions that this process has loaded with a verified signature."""
 
@@ -324,7 +324,7 @@ def explained(lake: Lake | None = None) -> Iterator[None]:
         if damage is None:
             raise
         raise LastingError(damage) from error.__cause__
-    except Exception as error:  # MLflow, torch and polars report a full disk by errors of their own
+    except Exception as error:  # MLflow, torch and polars report a full disk by their own errors
         plain = _with_remedy(error, lake)
         if plain is None:
             raise

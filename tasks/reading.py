@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class UserList:
-    """The list of one user; note: why it is the list for anyone, None where the user has a list of their own."""
+    """The list of one user; note: why it is the list for anyone; None if the user has their own list."""
 
     user_id: str
     rows: list[Row]

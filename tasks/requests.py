@@ -24,20 +24,20 @@ from tasks.publish.pointer import live_version
 from tasks.registry.versions import Registry, find_version
 
 MAX_CHARS = 2000
-"""A longer text is cut here; what counts is said early."""
+"""A longer text is cut here, because people name the important things first."""
 FIELDS = {"user_id", "text"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What one person asks for: in words, by who they are, or both."""
+    """The request of one person: a text, a user id, or both."""
 
     user_id: str | None = None
     text: str | None = None
 
 
 def read_requests(file: Path) -> list[Request]:
-    """The requests of a file of JSON lines. Raises UserError with the number of a line that is none."""
+    """The requests of a file of JSON lines. Raises UserError with the number of the first line that is not a request."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -53,7 +53,7 @@ def _parsed(line: str, place: str) -> Request:
     try:
         value = json.loads(line)
     except ValueError as error:
-        raise UserError(f"{place} is no JSON: {error}; write {example}") from error
+        raise UserError(f"{place} is not JSON: {error}; write {example}") from error
     if not isinstance(value, dict) or not value or value.keys() - FIELDS or not all(isinstance(each, str) for each in value.values()):
         raise UserError(f"{place} is {line[:80]!r}; write {example}")
     return Request(value.get("user_id"), value.get("text"))
@@ -97,10 +97,10 @@ def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Seq
     now = datetime.now(UTC)
     lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden)
     titles = _titles(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
-    notes = [f"nobody called {each} has history; the list knows the words alone" for each in _unknown(requests, histories)]
+    notes = [f"nobody called {each} has history; the list uses only the text" for each in _unknown(requests, histories)]
     foreign = language_warning(encoder.name, [text for text in texts if text is not None])
     if foreign is not None:
-        notes.append(f"the encoder {encoder.name} knows English alone, and the request is in another language: expect poor results")
+        notes.append(f"the encoder {encoder.name} knows only English, and the request is in another language: expect poor results")
     rows = [
         [
             {
@@ -124,7 +124,7 @@ def _unknown(requests: Sequence[Request], histories: dict[str, dict[str, Any]]) 
 
 
 def _vectors(config: EncoderConfig, texts: Sequence[str | None], dim: int) -> np.ndarray:
-    """Vectors of the texts; zeros where there is none."""
+    """Vectors of the texts; zeros for a request without text."""
     out = np.zeros((len(texts), dim), np.float32)
     rows = [row for row, text in enumerate(texts) if text is not None]
     if rows:

@@ -51,7 +51,7 @@ def is_validation(interactions: pd.DataFrame, **_: Any) -> np.ndarray:
 def build(name: str, length: int, minutes: float, folder: Path, *, validates: bool) -> SASRecModel:
     """SASRec with the full softmax, and eSASRec (LiGR blocks, sampled softmax), both as wide and as deep as minutehand.
 
-    Batches of 16 users in place of the default 128: in few minutes what counts is the number of steps (movielens-1m after
+    Batches of 16 users instead of the default 128: in a few minutes the number of steps matters most (movielens-1m after
     .8 epochs of 16: NDCG@10 .022, after 3.1 epochs of 128: .019), and an epoch takes somewhat less.
     validates: keep the epoch with the lowest validation loss, else the last one.
     """

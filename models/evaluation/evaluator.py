@@ -78,7 +78,7 @@ class Evaluator:
         return other
 
     def histories(self, rows: Ints) -> tuple[Ints, Ints]:
-        """Half-open ranges of the same user's events before each row; with a delay, of those that the row's list knows."""
+        """Half-open ranges of the same user's events before each row; with a delay, only of the events that the row's list knows."""
         start = self.events.offsets[self.events.user[rows]]
         if not self.delay_s:
             return start, rows

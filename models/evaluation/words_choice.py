@@ -1,4 +1,4 @@
-"""How much a request in words counts next to what is known about the user, chosen on held-out events."""
+"""Chooses the weight of a request in words relative to the user's history, on held-out events."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
 
 @torch.inference_mode()
 def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
-    """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists of the usual age."""
+    """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists made LIST_DELAY_S before."""
     rows = memory.last_events(np.flatnonzero(memory.is_held_out)).target
     if not len(rows):
         return 0.0

@@ -106,8 +106,8 @@ def replay(
 ) -> ReplayResult:
     """Run step by step: learning policies learn, then every policy predicts the events of the step.
 
-    A list seen at the begin of a step was made list_delay_s before. So it knows the events until then; later ones wait for the next
-    step.
+    A list seen at the beginning of a step was made list_delay_s before. It contains events up to that time; later events wait for
+    the next step.
     """
     events = evaluator.events
     night = train(events.before(config.since), config.since)

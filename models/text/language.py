@@ -1,4 +1,4 @@
-"""Warning if an English-only encoder gets texts in another language; light to import."""
+"""Warning if an English-only encoder gets texts in another language. Importing this module is fast."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def language_warning(encoder: str, texts: Sequence[str]) -> str | None:
         return None
     how, share = found
     return (
-        f"about {share:.0%} of the item texts are {how}, and the encoder {encoder} knows English alone: items get poor neighbours by their "
+        f"about {share:.0%} of the item texts are {how}, and the encoder {encoder} knows only English: items get poor neighbours by their "
         f"texts; set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly"
     )
 

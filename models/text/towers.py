@@ -53,7 +53,7 @@ class Words:
 
     @torch.inference_mode()
     def scores(self, queries: Floats) -> Float[Tensor, "queries items"]:
-        """The term of the request in the score. queries: vectors of the encoder [queries, dim]; a zero vector asks for nothing."""
+        """The term of the request in the score. queries: vectors of the encoder [queries, dim]; a zero vector stands for no request."""
         return self.weight * self.cosine(queries)
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Trains what reads requests in words: towers over the text vectors of the items."""
+"""Trains the towers for requests in words, over the text vectors of the items."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def moment(time_s: int) -> str:
 
 
 def known_at(since: int, events: Events, config: EvaluationConfig) -> tuple[Evaluator, int]:
-    """An evaluator of all events with the rules known at a time, and the half-life of recent popularity that was best until then.
+    """An evaluator of all events with the rules known at a time, and the best half-life of recent popularity before that time.
 
     The half-life is chosen on the last tenth of the events before that time.
     """

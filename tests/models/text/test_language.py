@@ -68,7 +68,7 @@ def test_the_share_is_that_of_the_texts_with_letters() -> None:
 def test_the_warning_about_an_english_encoder_names_the_setting_that_helps(encoder: str) -> None:
     warning = language_warning(encoder, CHINESE)
     assert warning is not None
-    assert warning.startswith(f"about 100% of the item texts are in Chinese characters, and the encoder {encoder} knows English alone")
+    assert warning.startswith(f"about 100% of the item texts are in Chinese characters, and the encoder {encoder} knows only English")
     assert f"set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly" in warning
     assert "\n" not in warning
     assert language_warning(encoder, ENGLISH) is None

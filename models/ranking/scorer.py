@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,11 +15,10 @@ from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
 from models.ranking.prior import HALF_LIVES_H
+from models.ranking.reasons import Explainer, Histories
 from models.results import RankedLists
 from models.sequence.users import vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
-
-EXPLAINING_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ class Scorer:
         return ItemState(self.popularity, self.vectors @ self.weights.mean_vector, self.weights.is_cold)
 
     @cached_property
+    def explainer(self) -> Explainer:
+        """What finds the reasons of the lists."""
+        return Explainer(self.weights.model, self.blend, self.items, self.vectors, not self.hide_seen)
+
+    @cached_property
     def gone(self) -> Tensor:
         """Rows of the items that are not available."""
         return torch.from_numpy(np.flatnonzero(~self.is_available))
@@ -71,31 +75,45 @@ class Scorer:
         now: int | Ints | None = None,
         trend: Floats | None = None,
         earlier: Earlier | None = None,
+        explain: bool = True,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete.
+        explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
         """
-        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier))
-        names = ("item", "score", "probability", "because")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        return RankedLists(user_ids=(), **joined)
+        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, explain=explain))
+        return RankedLists.joined((), parts)
 
     def blocks(
-        self, events: Events, n_users: int, k: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+        self,
+        events: Events,
+        n_users: int,
+        k: int,
+        *,
+        now: int | Ints | None,
+        trend: Floats | None,
+        earlier: Earlier | None,
+        explain: bool,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
+        now = self.as_of + LIST_DELAY_S if now is None else now
+        known_trend = self._usual_trend(events) if trend is None else trend
+        users = Histories(events, offsets[:-1], offsets[1:], now, known_trend, None if earlier is None else earlier.n_events)
         for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier):
             scores, part = scored.scores, scored.users
             best = scores.topk(min(k, scores.shape[1]), 1)
             probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
             item = torch.where(best.values.isfinite(), best.indices, -1)
-            personal = scored.sequence.gather(1, best.indices) - scored.items.mean_score[best.indices]
-            because = self._explain(scored.vectors, best.indices, personal, events, offsets[:-1][part], offsets[1:][part])
-            yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
+            values = best.values.nan_to_num(neginf=0.0).numpy()
+            lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
+            if explain:
+                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices))
+                lists = replace(lists, because=cited.item, kind=cited.kind)
+            yield lists
 
     def score_blocks(
         self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
@@ -124,23 +142,6 @@ class Scorer:
     def _usual_trend(self, events: Events) -> Floats:
         """The mean trendiness in training for every event: neutral for the user."""
         return np.full(len(events), self.blend.trend[0], np.float32)
-
-    def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
-        """For each recommended item, the nearest of the user's last items; -1 if the user's sequence score is not above the mean."""
-        if not len(events):
-            return np.full(best.shape, -1)
-        back = stop[:, None] - 1 - np.arange(EXPLAINING_EVENTS)
-        is_real = torch.from_numpy(back >= start[:, None])
-        history = torch.from_numpy(events.item[np.clip(back, 0, len(events) - 1)])
-        out = np.empty(best.shape, np.int64)
-        for first in range(0, len(best), 256):
-            part = slice(first, first + 256)
-            alike = torch.einsum("nkd,nhd->nkh", items[best[part]], items[history[part]])
-            alike.masked_fill_(~is_real[part, None, :] | (best[part, :, None] == history[part, None, :]), -torch.inf)
-            nearest = alike.max(2)
-            reason = history[part].gather(1, nearest.indices)
-            out[part] = torch.where(nearest.values.isfinite() & (personal[part] > 0), reason, -1).numpy()
-        return out
 
 
 def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:

@@ -216,10 +216,7 @@ def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: Publi
     k = config.n_recommendations
     active = scorer.rank(step.events, len(step.user_ids), k, trend=_known_trend(current, step.trend), earlier=step.earlier)
     refreshed = scorer.rank(events, len(others), k, trend=_known_trend(current, trend), earlier=earlier)
-    users = RankedLists(
-        (*step.user_ids, *others["user_id"]),
-        *(np.concatenate([getattr(part, name) for part in (active, refreshed)]) for name in ("item", "score", "probability", "because")),
-    )
+    users = replace(RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed)), kind_names=current.kinds)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:

@@ -200,7 +200,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
     kind, n_kinds = in_kinds_of(version, dataset)
     events = replace(dataset.events, kind=kind, n_kinds=n_kinds)
     ranked = current.scorer().rank(events, dataset.events.n_users, publish.n_recommendations, trend=trend)
-    users = RankedLists(dataset.user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    users = replace(ranked, user_ids=dataset.user_ids, kind_names=version.kinds)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,

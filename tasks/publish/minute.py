@@ -34,9 +34,9 @@ def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh:
         _check_watermarks(con, before)
         _make_room(con, content.lists.user_ids)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _extend_histories(con, content)  # before the lists, as reasons read them
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
-        _extend_histories(con, content)
         return counts
 
     return publish(lake, content, "minute", to_refresh, write)

@@ -17,7 +17,7 @@ from models.text.encoder import find_encoder
 from settings import Settings
 from tasks import encoding, lake, locks, watermarks
 from tasks.minute import feed, handover, steps
-from tasks.night import dataset, learning
+from tasks.night import dataset, interests, learning
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
@@ -27,6 +27,7 @@ PATIENCE_S = 600.0  # long enough for a minute run with a large backlog; giving 
 encode_items = retried("encode-new-items", encoding.encode_changed_items)
 load_again = retried("load-dataset-of-now", dataset.load_dataset)
 make_lists = stage("rank", learning.make_lists)
+find_interests = stage("user-interests", interests.interests_of_all)
 publish = retried("publish", night.publish_night)
 
 
@@ -71,6 +72,7 @@ def hand_over(
             news=base.waiting,
             prequential=rows,
             versions=by,
+            interests=find_interests(tables, data, version.checkpoint_folder, max_events),
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)

@@ -97,6 +97,7 @@ def update(
         news=done.state.news,
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
+        interests=steps.interests(done.state, done.learnt, settings.model.max_events, is_renewed=work.read_at != marks),
     )
     stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
     report(tables, done, len(lists.users.user_ids))

@@ -41,6 +41,8 @@ NAME_TERMS = 3
 N_CLUSTERS = (4, 8, 16, 32, 48, 64, 96, 128)
 LEAST_PER_CLUSTER = 20
 N_JUDGED = 5000
+NEAR_BEST = 0.98
+"""Of all numbers of clusters whose silhouette is this share of the best, the smallest is taken: fewer interests are easier to read."""
 Encode = Callable[[Sequence[str]], Floats]
 
 
@@ -187,8 +189,8 @@ def _with_clusters(found: Interests, described: Descriptions, text: Floats | Non
 def find_centroids(text: Floats, seed: int, before: Interests | None = None) -> Floats:
     """Centroids [clusters, text_dim] of spherical k-means; none for fewer than 2 * LEAST_PER_CLUSTER texts.
 
-    The number of clusters is the one with the best simplified silhouette. If the version before had clusters, of about as many items,
-    k-means starts from them, so that clusters stay what they were.
+    The number of clusters is the smallest whose simplified silhouette is near the best. If the version before had clusters, of about as
+    many items, k-means starts from them, so that clusters stay what they were.
     """
     most = len(text) // LEAST_PER_CLUSTER
     if most < 2:
@@ -200,7 +202,7 @@ def find_centroids(text: Floats, seed: int, before: Interests | None = None) -> 
     numbers = [n for n in N_CLUSTERS if n <= most] or [most]
     tried = [_k_means(text, n, seed) for n in numbers]
     scores = [silhouette(text, centroids, seed) for centroids in tried]
-    return tried[int(np.argmax(scores))]
+    return next(centroids for centroids, score in zip(tried, scores, strict=True) if score >= NEAR_BEST * max(scores))
 
 
 def _k_means(text: Floats, n: int, seed: int, start: Floats | None = None) -> Floats:

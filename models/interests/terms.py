@@ -13,6 +13,8 @@ UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 SHORTEST_WORD = 3
 LEAST_ITEMS = 2
 """A word of fewer items of a class says nothing about the class."""
+LEAST_LIFT = 1.5
+"""A word distinguishes a class if it is this many times as frequent there as in all classes; no list of stop words is needed."""
 
 
 def distinguishing_terms(titles: Sequence[str], shares: csr_matrix, n_terms: int) -> list[tuple[str, ...]]:
@@ -33,12 +35,14 @@ def distinguishing_terms(titles: Sequence[str], shares: csr_matrix, n_terms: int
     total = np.asarray(by_class.sum(0)).ravel()
     mean = by_class.sum() / max(by_class.shape[0], 1)
     rarity = np.log1p(mean / np.maximum(total, 1e-9))
+    usual = total / max(total.sum(), 1e-9)
     names = list(number)
     out = []
     for row in range(by_class.shape[0]):
         found = by_class.getrow(row)
         often = np.asarray(n_titles[row, found.indices].todense()).ravel() >= LEAST_ITEMS
-        score = np.where(often, found.data / max(found.data.sum(), 1e-9) * rarity[found.indices], 0)
+        share = found.data / max(found.data.sum(), 1e-9)
+        score = np.where(often & (share >= LEAST_LIFT * usual[found.indices]), share * rarity[found.indices], 0)
         best = sorted(range(len(score)), key=lambda place: (-score[place], names[found.indices[place]]))[:n_terms]
         out.append(tuple(names[found.indices[place]] for place in best if score[place] > 0))
     return out

@@ -28,6 +28,8 @@ from models.sequence.weights import LIST_DELAY_S
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
+from tasks.interests.found import find, with_descriptions
+from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
 
@@ -100,6 +102,7 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     live = checkpoints.with_new_descriptions(
         live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row)
     )
+    live = with_descriptions(lake, live, news.items["item_id"].to_list(), news.snapshot, texts)
     changed = np.flatnonzero((was_available != live.catalog.is_available)[:n_known])
     returned = changed[live.catalog.is_available[changed]]
     floors = _floors(lake, [live.catalog.item_ids[n] for n in np.setdiff1d(changed, returned)]) if len(changed) else None
@@ -229,6 +232,19 @@ def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: Publi
         similar = Neighbours(near.item[rows], near.similarity[rows])
     anyone = fallback_list(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
     return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
+
+
+def interests(state: State, learnt: UpdatedModel, max_events: int, *, is_renewed: bool) -> FoundInterests | None:
+    """The interests of the users with new events; None if the version has none.
+
+    is_renewed: whether another version has replaced the one that was live, so that the interests of all items are written.
+    """
+    version, step = learnt.checkpoint, state.step
+    if version.interests is None:
+        return None
+    row = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)}
+    rows = np.arange(len(row)) if is_renewed else np.array([row[item_id] for item_id in state.news.items["item_id"]], np.int64)
+    return find(version.interests, step.user_ids, step.events, version.popularity, step.as_of, max_events, rows)
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:

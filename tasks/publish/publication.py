@@ -11,6 +11,7 @@ import numpy as np
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from tasks.interests.rows import FoundInterests
 from tasks.minute.feed import News
 from tasks.watermarks import Watermarks
 
@@ -34,7 +35,7 @@ class Content:
     None means all rows. max_events: length of a history. champion: nightly version that the model descends from. watermarks: values after
     the publish; None means the snapshot of provenance. news: unpublished events and items. prequential: metrics of predicting the new
     events. versions: registered version behind each model name in prequential. seen_items: whether lists leave out items that the user
-    already had, and why; None if not recorded.
+    already had, and why; None if not recorded. interests: of the users with news, or of all; None if the version has no interests.
     """
 
     item_ids: Sequence[str]
@@ -50,6 +51,7 @@ class Content:
     news: News | None = None
     prequential: Sequence[MetricRow] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    interests: FoundInterests | None = None
 
     @property
     def neighbour_rows(self) -> Ints:

@@ -38,7 +38,7 @@ PRICE_BANDS = 4
 LEAST_PRICED = 20
 N_TERMS = 8
 NAME_TERMS = 3
-N_CLUSTERS = (4, 8, 16, 32, 48, 64, 96, 128)
+N_CLUSTERS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 LEAST_PER_CLUSTER = 20
 N_JUDGED = 5000
 NEAR_BEST = 0.98
@@ -206,7 +206,9 @@ def find_centroids(text: Floats, seed: int, before: Interests | None = None) -> 
 
 
 def _k_means(text: Floats, n: int, seed: int, start: Floats | None = None) -> Floats:
-    fit = faiss.Kmeans(text.shape[1], n, niter=20, seed=seed, spherical=True, min_points_per_centroid=1)
+    fit = faiss.Kmeans(
+        text.shape[1], n, niter=20, seed=seed, spherical=True, nredo=3, min_points_per_centroid=1, max_points_per_centroid=100
+    )
     fit.train(np.ascontiguousarray(text), init_centroids=start)
     return np.asarray(fit.centroids, np.float32)
 

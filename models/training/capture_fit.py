@@ -67,7 +67,7 @@ class Lessons:
     """Moments with their evidence, and the shares of what came: target [moments, interests, horizons]; popular: place in PopularTimes."""
 
     evidence: tuple[Tensor, Tensor, Tensor]
-    place: Ints
+    place: Tensor
     target: Tensor
 
     def __len__(self) -> int:
@@ -81,13 +81,13 @@ class Lessons:
         columns = zip(*((part.counts, part.mass, part.context) for part in parts), strict=True)
         evidence = tuple(torch.from_numpy(np.concatenate(column)) for column in columns)
         target = np.stack([shares[events.item[rows]].toarray(), long_shares(events, rows, shares, group)], -1)
-        return Lessons(evidence, times.place(moments.time), torch.from_numpy(target))  # type: ignore[arg-type]
+        return Lessons(evidence, torch.from_numpy(times.place(moments.time)), torch.from_numpy(target))  # type: ignore[arg-type]
 
     @staticmethod
     def joined(parts: Sequence[Lessons]) -> Lessons:
         """All lessons, one after the other."""
         evidence = tuple(torch.cat(column) for column in zip(*(part.evidence for part in parts), strict=True))
-        return Lessons(evidence, np.concatenate([part.place for part in parts]), torch.cat([part.target for part in parts]))  # type: ignore[arg-type]
+        return Lessons(evidence, torch.cat([part.place for part in parts]), torch.cat([part.target for part in parts]))  # type: ignore[arg-type]
 
 
 def fit_capture(events: Events, shares: csr_matrix, group: Ints, validation_from: int, seed: int) -> Capture:

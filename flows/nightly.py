@@ -75,9 +75,9 @@ def learn_and_publish(
     judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed)
     log_evaluation(run, judged.rows, *learnt.fit.curve.points)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
-    vocabulary = learn_interests(tables, data, champion.checkpoint_folder if champion else None, settings.encoder, settings.seed)
+    interests_of = learn_interests(tables, data, learnt, champion.checkpoint_folder if champion else None, settings.encoder, settings.seed)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
-        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, vocabulary)
+        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
         version = register(run, Path(folder), judged.rows, learning.example(data))
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from models.events import Events, Floats, Ints, offsets_of, ragged_rows
+from models.interests.capture import Capture
 from models.interests.vocabulary import TAG, TOPIC, Interests
 
-SHORT, LONG = "short", "long"
-HORIZONS = (SHORT, LONG)
-HALF_LIVES_S = {SHORT: 24 * 3600.0, LONG: 60 * 24 * 3600.0}
-PRIOR_EVENTS = 2.0
-"""A user without events is as likely to have an interest as people are; a history counts against this many events of others."""
+HALF_LIVES_S = (24 * 3600.0, 60 * 24 * 3600.0)
+"""How fast the evidence of each horizon fades, backwards from the last event of a user."""
 N_TOPICS = 10
 N_FACETS = 3
 """So many interests of each user are kept in each group that is neither topics nor tags."""
@@ -28,8 +25,8 @@ BLOCK_USERS = 8192
 class UserInterests:
     """The strongest interests of users, sorted by user, horizon and falling probability.
 
-    user: row of the user, -1 for everybody; horizon: index into HORIZONS; interest: row of the interest; evidence: [rows, N_EVIDENCE]
-    items of the user that speak most for the interest, best first, padded with -1.
+    user: row of the user; horizon: index into HORIZONS; interest: row of the interest; evidence: [rows, N_EVIDENCE] items of the user that
+    speak most for the interest, best first, padded with -1.
     """
 
     user: Ints
@@ -51,51 +48,29 @@ def last_events(events: Events, n_users: int, max_events: int) -> Events:
     return events.where(keep)
 
 
-def priors_of(interests: Interests, popularity: Mapping[str, Floats]) -> dict[str, Floats]:
-    """How likely each interest is for anybody, [interests] by horizon. popularity: share of each item by horizon."""
-    return {
-        horizon: interests.normalised((interests.shares.T @ share.astype(np.float32)).reshape(1, -1))[0]
-        for horizon, share in popularity.items()
-    }
+def find_interests(interests: Interests, capture: Capture, events: Events, n_users: int, now: int) -> UserInterests:
+    """The strongest interests of n_users users, and of one more without any event, who stands for everybody.
 
-
-def find_interests(interests: Interests, events: Events, n_users: int, now: int, priors: Mapping[str, Floats]) -> UserInterests:
-    """The strongest interests of all users, and of everybody. events: the last ones of each user; now: unix seconds."""
-    offsets, found = offsets_of(events, n_users), [_of_everybody(interests, priors)]
-    for first in range(0, n_users, BLOCK_USERS):
-        last = min(first + BLOCK_USERS, n_users)
-        part = slice(int(offsets[first]), int(offsets[last]))
-        block = (events.user[part] - first, events.item[part], events.time[part])
-        posteriors = {horizon: decayed_counts(interests, *block, last - first, now, horizon, priors[horizon]) for horizon in HORIZONS}
-        found.append(_strongest(interests, posteriors, block, first, now))
+    events: the last ones of each user; now: unix seconds.
+    """
+    offsets, found = offsets_of(events, n_users + 1), []
+    for first in range(0, n_users + 1, BLOCK_USERS):
+        n = min(BLOCK_USERS, n_users + 1 - first)
+        part = slice(int(offsets[first]), int(offsets[first + n]))
+        user, item, kind, time, weight = (getattr(events, name)[part] for name in ("user", "item", "kind", "time", "weight"))
+        block = Events(user - first, item, kind, time, weight, n, events.n_items, events.n_kinds)
+        found.append(_strongest(interests, capture.posterior(block, interests.shares, n, now), block, first))
     names = ("user", "horizon", "interest", "probability", "evidence")
     return UserInterests(*(np.concatenate([getattr(each, name) for each in found]) for name in names))
 
 
-def decayed_counts(interests: Interests, user: Ints, item: Ints, time: Ints, n_users: int, now: int, horizon: str, prior: Floats) -> Floats:
-    """P(interest | behaviour) [users, interests] by counts of events that fade with the half-life of the horizon, smoothed by the prior."""
-    weight = fading(time, now, horizon)
-    profile = csr_matrix((weight, (user, item)), shape=(n_users, interests.n_items)) @ interests.shares
-    return interests.normalised(np.asarray(profile.todense(), np.float32) + PRIOR_EVENTS * prior)
+def _strongest(interests: Interests, posterior: Floats, events: Events, first: int) -> UserInterests:
+    """The most probable interests of a block of users by group, with their evidence.
 
-
-def fading(time: Ints, now: int, horizon: str) -> Floats:
-    """Weight of events by their age: 1 now, 1/2 after the half-life of the horizon."""
-    age = np.maximum(now - time, 0)
-    return np.exp2(-age / HALF_LIVES_S[horizon]).astype(np.float32)
-
-
-def _of_everybody(interests: Interests, priors: Mapping[str, Floats]) -> UserInterests:
-    return _strongest(interests, {horizon: priors[horizon].reshape(1, -1) for horizon in HORIZONS}, (np.zeros(0, np.int64),) * 3, -1, now=0)
-
-
-def _strongest(
-    interests: Interests, posteriors: Mapping[str, Floats], block: tuple[Ints, Ints, Ints], first: int, now: int
-) -> UserInterests:
-    """The most probable interests of a block of users by group, with their evidence. first: row of the first user."""
+    posterior: [horizons, users, interests]; first: row of the first user.
+    """
     columns: list[Sequence[np.ndarray]] = []
-    for number, horizon in enumerate(HORIZONS):
-        probability = posteriors[horizon]
+    for number, probability in enumerate(posterior):
         for group, rows in interests.group_rows.items():
             n = min(N_TOPICS if group in (TOPIC, TAG) else N_FACETS, len(rows))
             part = probability[:, rows]
@@ -103,38 +78,38 @@ def _strongest(
             value = np.take_along_axis(part, best, 1)
             user, place = np.nonzero(value >= LEAST_PROBABILITY)
             columns.append((user, np.full(len(user), number), rows[best[user, place]], value[user, place]))
-    user, horizon_number, interest, value = (np.concatenate(each) for each in zip(*columns, strict=True))
-    order = np.lexsort((interest, -value, horizon_number, user))
-    user, horizon_number, interest, value = user[order], horizon_number[order], interest[order], value[order]
-    evidence = _evidence(interests, user, horizon_number, interest, block, now)
-    return UserInterests(user + first, horizon_number, interest, value.astype(np.float32), evidence)
+    user, horizon, interest, value = (np.concatenate(each) for each in zip(*columns, strict=True))
+    order = np.lexsort((interest, -value, horizon, user))
+    user, horizon, interest, value = user[order], horizon[order], interest[order], value[order]
+    return UserInterests(user + first, horizon, interest, value.astype(np.float32), _evidence(interests, user, horizon, interest, events))
 
 
-def _evidence(interests: Interests, user: Ints, horizon: Ints, interest: Ints, block: tuple[Ints, Ints, Ints], now: int) -> Ints:
+def _evidence(interests: Interests, user: Ints, horizon: Ints, interest: Ints, events: Events) -> Ints:
     """For each row the user's items that speak most for the interest: by share and age, each item once."""
     out = np.full((len(user), N_EVIDENCE), -1, np.int64)
-    of_user, item, time = block
-    if not len(item) or not len(user):
+    if not len(events) or not len(user):
         return out
+    last = np.zeros(events.n_users, np.int64)
+    np.maximum.at(last, events.user, events.time)
     begins = interests.shares.indptr.astype(np.int64)
-    event, entry = ragged_rows(begins[item], begins[item + 1])
-    n = len(interests)
-    for number, name in enumerate(HORIZONS):
+    event, entry = ragged_rows(begins[events.item], begins[events.item + 1])
+    key = events.user[event] * len(interests) + interests.shares.indices[entry]
+    for number, half_life_s in enumerate(HALF_LIVES_S):
         rows = np.flatnonzero(horizon == number)
-        wanted = user[rows] * n + interest[rows]
+        if not len(rows):
+            continue
+        wanted = user[rows] * len(interests) + interest[rows]
         by_key = np.argsort(wanted)
-        key = of_user[event] * n + interests.shares.indices[entry]
-        place = np.minimum(np.searchsorted(wanted[by_key], key), max(len(rows) - 1, 0))
-        is_hit = wanted[by_key][place] == key if len(rows) else np.zeros(len(key), bool)
-        row, what = rows[by_key[place[is_hit]]], item[event[is_hit]]
-        said = interests.shares.data[entry[is_hit]] * fading(time[event[is_hit]], now, name)
-        pair = row * interests.n_items + what
-        distinct, which = np.unique(pair, return_inverse=True)
-        total = np.bincount(which, said, minlength=len(distinct))
-        row, what = distinct // interests.n_items, distinct % interests.n_items
-        order = np.lexsort((what, -total, row))
-        row, what = row[order], what[order]
+        place = np.minimum(np.searchsorted(wanted[by_key], key), len(rows) - 1)
+        is_hit = wanted[by_key][place] == key
+        row, item, of = rows[by_key[place[is_hit]]], events.item[event[is_hit]], event[is_hit]
+        fading = np.exp2(-(last[events.user[of]] - events.time[of]) / half_life_s)
+        distinct, which = np.unique(row * interests.n_items + item, return_inverse=True)
+        said = np.bincount(which, interests.shares.data[entry[is_hit]] * fading, minlength=len(distinct))
+        row, item = distinct // interests.n_items, distinct % interests.n_items
+        order = np.lexsort((item, -said, row))
+        row, item = row[order], item[order]
         nth = np.arange(len(row)) - np.searchsorted(row, row)
         kept = nth < N_EVIDENCE
-        out[row[kept], nth[kept]] = what[kept]
+        out[row[kept], nth[kept]] = item[kept]
     return out

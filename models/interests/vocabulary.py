@@ -80,6 +80,11 @@ class Interests:
         names = np.array(self.groups)
         return {group: np.flatnonzero(names == group) for group in sorted(set(self.groups))}
 
+    @property
+    def group_numbers(self) -> Ints:
+        """The number of the group of each interest."""
+        return np.unique(np.array(self.groups), return_inverse=True)[1].astype(np.int64)
+
     @cached_property
     def items_of(self) -> Ints:
         """Number of items of each interest, those of narrower interests included."""

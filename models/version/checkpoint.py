@@ -18,6 +18,7 @@ from torch import Tensor
 from models.config import RecommenderConfig
 from models.errors import UserError
 from models.events import Catalog, Events, Floats
+from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
 from models.ranking.scorer import Scorer
@@ -45,8 +46,8 @@ class Checkpoint:
 
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
     online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
-    the catalogue has no text or no labels, and in older versions. interests: None if nothing is known about the items, and in older
-    versions.
+    the catalogue has no text or no labels, and in older versions. interests, capture: None if nothing is known about the items,
+    and in older versions.
     """
 
     catalog: Catalog
@@ -64,6 +65,7 @@ class Checkpoint:
     seen_items: SeenItems | None = None
     words: Words | None = None
     interests: Interests | None = None
+    capture: Capture | None = None
 
     def scorer(self) -> Scorer:
         """The scorer of this version; every call returns the same one, so that the item state is computed once."""
@@ -160,6 +162,8 @@ def demand_finite(checkpoint: Checkpoint) -> None:
         arrays |= {f"words.{key}": value for key, value in checkpoint.words.tensors().items()}
     if checkpoint.interests is not None:
         arrays |= {f"interests.{key}": value for key, value in checkpoint.interests.tensors().items()}
+    if checkpoint.capture is not None:
+        arrays |= {f"capture.{key}": value for key, value in checkpoint.capture.tensors().items()}
     broken = [name for name, value in arrays.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         found = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
@@ -194,9 +198,11 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.interests is not None:
         save_file(checkpoint.interests.tensors(), folder / "interests.safetensors")
         (folder / "interests.json").write_text(json.dumps(checkpoint.interests.described()), encoding="utf-8")
+    if checkpoint.capture is not None:
+        save_file({name: value.contiguous() for name, value in checkpoint.capture.tensors().items()}, folder / "capture.safetensors")
     described = {
         "format": FORMAT,
-        "parts": [name for name in ("past", "online", "words", "interests") if getattr(checkpoint, name) is not None],
+        "parts": [name for name in ("past", "online", "words", "interests", "capture") if getattr(checkpoint, name) is not None],
         "model": checkpoint.live.model.config.model_dump(),
         "item_ids": checkpoint.catalog.item_ids,
         "is_available": checkpoint.catalog.is_available.tolist(),
@@ -229,17 +235,30 @@ def load(folder: Path) -> Checkpoint:
         online=OnlineState.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
         words=Words.from_tensors(load_file(folder / "words.safetensors")) if "words" in parts else None,
         interests=_read_interests(folder) if "interests" in parts else None,
+        capture=Capture.from_tensors(load_file(folder / "capture.safetensors")) if "capture" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
     )
 
 
-def load_interests(folder: Path) -> tuple[Interests, tuple[str, ...]] | None:
-    """Only the interests of the checkpoint of a folder, and the ids of its items; None if it has no interests, or another format."""
+@dataclass(frozen=True)
+class KnownInterests:
+    """The interests of a version, the heads that tell who has which, and the items in the order of their rows."""
+
+    interests: Interests
+    capture: Capture
+    item_ids: tuple[str, ...]
+
+
+def load_interests(folder: Path) -> KnownInterests | None:
+    """Only the interests of the checkpoint of a folder; None if it has no interests, or another format."""
     try:
         described = _described(folder)
     except UnreadableFormatError:
         return None
-    return (_read_interests(folder), tuple(described["item_ids"])) if "interests" in described["parts"] else None
+    if not {"interests", "capture"} <= set(described["parts"]):
+        return None
+    capture = Capture.from_tensors(load_file(folder / "capture.safetensors"))
+    return KnownInterests(_read_interests(folder), capture, tuple(described["item_ids"]))
 
 
 def _read_interests(folder: Path) -> Interests:
@@ -336,9 +355,8 @@ def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     text = like.live.model.items.text.numpy()
     weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
     online = None if checkpoint.online is None else checkpoint.online.with_n_items(n_items)
-    return replace(
-        checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online, words=None, interests=None
-    )
+    bare = replace(checkpoint, past=None, words=None, interests=None, capture=None)
+    return replace(bare, catalog=like.catalog, popularity=popularity, live=weights, online=online)
 
 
 def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:

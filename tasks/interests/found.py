@@ -6,30 +6,41 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import csr_matrix, vstack
 
-from models.events import Events, Floats, Ints
-from models.interests.users import LONG, SHORT, find_interests, last_events, priors_of
+from models.events import Events, Ints
+from models.interests.capture import Capture
+from models.interests.users import find_interests, last_events
 from models.interests.vocabulary import Interests
-from models.ranking.prior import HALF_LIVES_H
 from models.version.checkpoint import Checkpoint
 from tasks.interests.descriptions import descriptions
 from tasks.interests.rows import FoundInterests
 from tasks.lake import Lake
 
-POPULARITY = {SHORT: HALF_LIVES_H.index(24.0), LONG: HALF_LIVES_H.index(1000.0)}
-"""The popularity that tells what everybody is interested in, by horizon."""
-
 
 def find(
-    interests: Interests, user_ids: Sequence[str], events: Events, popularity: Floats, now: int, max_events: int, items: Ints | None = None
+    interests: Interests, capture: Capture, user_ids: Sequence[str], events: Events, now: int, max_events: int, items: Ints | None = None
 ) -> FoundInterests:
-    """The interests of users by their last max_events events. popularity: [items, features] at `now`, in unix seconds.
-
-    items: as in FoundInterests.
-    """
+    """The interests of users by their last max_events events, at `now` in unix seconds. items: as in FoundInterests."""
     known = last_events(events, len(user_ids), max_events)
-    priors = priors_of(interests, {horizon: popularity[:, column] for horizon, column in POPULARITY.items()})
-    return FoundInterests(interests, user_ids, find_interests(interests, known, len(user_ids), now, priors), items)
+    return FoundInterests(interests, user_ids, find_interests(interests, capture, known, len(user_ids), now), items)
+
+
+def on_catalog(capture: Capture, old: Sequence[str], new: Sequence[str]) -> Capture:
+    """The capture with its items in the order of another catalogue. old: the items of its version, those it does not know at the end."""
+    transitions = capture.transitions
+    n_known = len(transitions.n_after)
+    row = {item_id: n for n, item_id in enumerate(old[:n_known])}
+    place = np.array([row.get(item_id, n_known) for item_id in new], np.int64)
+    item = vstack([transitions.item, csr_matrix((1, transitions.item.shape[1]), dtype=np.float32)]).tocsr()[place]
+    return replace(capture, transitions=replace(transitions, item=item, n_after=np.append(transitions.n_after, np.float32(0))[place]))
+
+
+def with_popular_interests(version: Checkpoint, events: Events, now: int) -> Checkpoint:
+    """The version that knows which interests are popular after more events, at `now` in unix seconds."""
+    if version.interests is None or version.capture is None:
+        return version
+    return replace(version, capture=version.capture.with_events(events, version.interests.shares, now))
 
 
 def with_descriptions(lake: Lake, version: Checkpoint, item_ids: Sequence[str], snapshot: int, text: dict[str, np.ndarray]) -> Checkpoint:

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from models.events import Ints
-from models.interests.users import HORIZONS, UserInterests
+from models.interests.capture import HORIZONS
+from models.interests.users import UserInterests
 from models.interests.vocabulary import Interests
 from tasks.lake import ANYONE, statement
 
@@ -20,7 +21,8 @@ from tasks.lake import ANYONE, statement
 class FoundInterests:
     """The interests that a publish writes. The items of interests are those of the published catalogue.
 
-    found: of the users in user_ids. items: rows of the items whose interests are new; None replaces the tables of all users and items.
+    found: of the users in user_ids, and after them of everybody. items: rows of the items whose interests are new; None replaces the tables
+    of all users and items.
     """
 
     interests: Interests
@@ -86,14 +88,14 @@ def user_rows(item_ids: pa.Array, content: FoundInterests) -> pa.Table:
     users = [*content.user_ids, ANYONE]
     rank = np.empty(len(users), np.int64)
     rank[np.array(sorted(range(len(users)), key=users.__getitem__))] = np.arange(len(users))
-    order = np.argsort(rank[found.user], kind="stable")  # the user -1 is the last one, everybody
+    order = np.argsort(rank[found.user], kind="stable")
     interest, evidence = pa.array(found.interest[order]), found.evidence[order]
     is_there = evidence >= 0
     borders = pa.array(np.concatenate([[0], np.cumsum(is_there.sum(1))]).astype(np.int32))
     cited = item_ids.take(pa.array(evidence[is_there]))
     return pa.table(
         {
-            "user_id": pa.array(users, pa.string()).take(pa.array(found.user[order] % len(users))),
+            "user_id": pa.array(users, pa.string()).take(pa.array(found.user[order])),
             "horizon": pa.array(HORIZONS, pa.string()).take(pa.array(found.horizon[order])),
             "interest_id": pa.array(interests.interest_ids, pa.string()).take(interest),
             "kind": pa.array(interests.kinds, pa.string()).take(interest),

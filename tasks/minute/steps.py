@@ -28,7 +28,7 @@ from models.sequence.weights import LIST_DELAY_S
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
-from tasks.interests.found import find, with_descriptions
+from tasks.interests.found import find, with_descriptions, with_popular_interests
 from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
@@ -182,9 +182,8 @@ def update_model(state: State, scored: PrequentialScores, config: IncrementConfi
     """The model after learning the due events; if the gate discards the update, the old weights with the current popularity."""
     step = state.step
     learnt, decision = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
-    if decision.passed:
-        return UpdatedModel(learnt, decision)
-    return UpdatedModel(with_popularity(state.live, step.events, step.is_due, step.as_of), decision)
+    updated = learnt if decision.passed else with_popularity(state.live, step.events, step.is_due, step.as_of)
+    return UpdatedModel(with_popular_interests(updated, step.events.where(step.is_due), step.as_of), decision)
 
 
 def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
@@ -240,11 +239,11 @@ def interests(state: State, learnt: UpdatedModel, max_events: int, *, is_renewed
     is_renewed: whether another version has replaced the one that was live, so that the interests of all items are written.
     """
     version, step = learnt.checkpoint, state.step
-    if version.interests is None:
+    if version.interests is None or version.capture is None:
         return None
     row = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)}
     rows = np.arange(len(row)) if is_renewed else np.array([row[item_id] for item_id in state.news.items["item_id"]], np.int64)
-    return find(version.interests, step.user_ids, step.events, version.popularity, step.as_of, max_events, rows)
+    return find(version.interests, version.capture, step.user_ids, step.events, step.as_of, max_events, rows)
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:

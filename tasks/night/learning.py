@@ -17,6 +17,7 @@ from models.evaluation.comparison import gains_over_baseline, rank_recommender, 
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
 from models.events import Ints, ragged_rows
+from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.metrics.ranking import Ranking
 from models.metrics.summary import deciding_metric, means
@@ -139,10 +140,10 @@ def complete(
     seed: int,
     folder: Path,
     words: Words | None = None,
-    interests: Interests | None = None,
+    interests: tuple[Interests | None, Capture | None] = (None, None),
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
-    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words, interests=interests)
+    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words, interests=interests[0], capture=interests[1])
     checkpoints.save(version, folder)
     return version
 

@@ -30,10 +30,10 @@ from tasks.searches import read_search_log
 def measure(shop: ShopConfig, epochs: int, seed: int) -> list[dict[str, object]]:
     """A row for all test events, and one for those that follow a search within a day; with the previous event known, and as served."""
     encoder, evaluation, found = EncoderConfig(), EvaluationConfig(), simulate(shop, seed)
-    with tempfile.TemporaryDirectory() as name:
-        lake = locate(LakeConfig(), Path(name))
+    with tempfile.TemporaryDirectory() as folder:
+        lake = locate(LakeConfig(), Path(folder))
         migrate(lake)
-        items, events = (Path(name) / f"{kind}.parquet" for kind in ("items", "events"))
+        items, events = (Path(folder) / f"{kind}.parquet" for kind in ("items", "events"))
         found.items.write_parquet(items)
         found.events.write_parquet(events)
         ingest(lake, "items", [str(items)], ColumnMapping(), IngestConfig())

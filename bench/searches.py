@@ -50,13 +50,13 @@ def measure(shop: ShopConfig, epochs: int, seed: int) -> list[dict[str, object]]
     asked = task.evaluator.asked(task.test)
     assert asked is not None, "the people of the shop search"
     user, rows = task.evaluator.events.user[task.test], []
-    for events, where in (("all", slice(None)), ("after a search", asked.vectors.any(1))):
+    for which, where in (("all", slice(None)), ("after a search", asked.vectors.any(1))):
         for metric in ("ndcg_at_10", "ndcg_at_10_served"):
             one, other = getattr(ours, metric)[where], getattr(plain, metric)[where]
             gain = mean_difference(one, other, user[where], evaluation.n_bootstrap, seed)
             figures = {"without": other.mean(), "with": one.mean(), "gain": gain.difference, "low": gain.low, "high": gain.high}
             rows.append(
-                {"events": events, "n": len(one), "metric": metric} | {key: round(float(value), 4) for key, value in figures.items()}
+                {"events": which, "n": len(one), "metric": metric} | {key: round(float(value), 4) for key, value in figures.items()}
             )
     return rows
 

@@ -75,6 +75,7 @@ def hand_over(
             prequential=rows,
             versions=by,
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
+            checkpoint=publication.Files(version.checkpoint_folder, version.digest),
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)

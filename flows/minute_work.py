@@ -101,6 +101,7 @@ def update(
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
         searches=None if asked is None else publication.Searched(asked, done.learnt.checkpoint.encoder),
+        checkpoint=publication.Files(done.version.checkpoint_folder, done.version.digest),
     )
     stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
     report(tables, done, len(lists.users.user_ids))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import md5
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -28,6 +29,14 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Files:
+    """The folder of a checkpoint, and the digest of its files (tasks.registry.integrity); None if it was not stored."""
+
+    folder: Path
+    digest: str | None
+
+
+@dataclass(frozen=True)
 class Searched:
     """The last search of some users (user_id, query, occurred_at, vector), and the key of the encoder of its vectors."""
 
@@ -44,7 +53,7 @@ class Content:
     the publish; None means the snapshot of provenance. news: unpublished events and items. prequential: metrics of predicting the new
     events. versions: registered version behind each model name in prequential. seen_items: whether lists leave out items that the user
     already had, and why; None if not recorded. searches: a night replaces all with them, a
-    minute those of the same users; None leaves them in a minute and deletes them in a night.
+    minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
     """
 
     item_ids: Sequence[str]
@@ -57,6 +66,7 @@ class Content:
     champion: str | None = None
     seen_items: SeenItems | None = None
     searches: Searched | None = None
+    checkpoint: Files | None = None
     watermarks: Watermarks | None = None
     news: News | None = None
     prequential: Sequence[MetricRow] = ()

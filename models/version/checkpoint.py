@@ -73,7 +73,8 @@ class Checkpoint:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return Scorer(self.live, self.blend, torch.from_numpy(self.popularity), self.catalog.is_available, self.hide_seen, self.as_of)
+        popularity = torch.from_numpy(self.popularity)
+        return Scorer(self.live, self.blend, popularity, self.catalog.is_available, self.hide_seen, self.as_of, self.words)
 
     def recommend(self, histories: Sequence[dict[str, Any]], now: datetime | None = None, k: int = 10) -> list[list[tuple[str, float]]]:
         """(item_id, probability) pairs, best first, for histories given oldest event first.

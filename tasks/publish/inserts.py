@@ -23,6 +23,14 @@ def list_rows(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Conte
     return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, content.fallback, lists, reasons))
 
 
+def insert_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:
+    """Insert the last searches of content, by user."""
+    if content.searches is not None and content.searches.rows.height:
+        con.register("searched", content.searches.rows)
+        moment = {"encoder": content.searches.encoder, "updated_at": content.provenance.generated_at}
+        con.execute(statement("publish/insert_searches"), moment)
+
+
 def insert_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
     """Insert the neighbours of content.neighbour_rows, by item and rank."""
     batches = neighbour_batches(item_ids, content.neighbour_rows, content.neighbours)

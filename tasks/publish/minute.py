@@ -11,7 +11,7 @@ import pyarrow as pa
 from models.errors import UserError
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
 from tasks.publish.transaction import publish
@@ -37,6 +37,7 @@ def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh:
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
         _extend_histories(con, content)
+        _replace_some_searches(con, content)
         return counts
 
     return publish(lake, content, "minute", to_refresh, write)
@@ -74,6 +75,13 @@ def _extend_histories(con: duckdb.DuckDBPyConnection, content: Content) -> None:
     con.register("histories", content.news.histories)
     con.execute(statement("minute/delete_histories"))
     con.execute(statement("minute/insert_histories"), {"max_events": content.max_events, "updated_at": content.provenance.generated_at})
+
+
+def _replace_some_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:
+    if content.searches is not None and content.searches.rows.height:
+        con.register("searched", content.searches.rows)
+        con.execute(statement("minute/delete_searches"))
+        insert_searches(con, content)
 
 
 def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:

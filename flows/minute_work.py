@@ -98,7 +98,7 @@ def update(
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
     )
-    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
+    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh, settings.ingest.event_weights)
     report(tables, done, len(lists.users.user_ids))
     return done.version
 

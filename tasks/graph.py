@@ -7,13 +7,14 @@ from features.user_histories and raw.items alone, and weights are relative to a 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
-from tasks.lake import AT_HAND, statement
+from tasks.lake import AT_HAND, Lake, reading, statement
 
 HALF_LIFE_DAYS = 30.0
 """After this many days, an event counts half in the weights of edges."""
@@ -44,6 +45,29 @@ class Origin:
     model_version: str
     data_snapshot: int
     generated_at: datetime
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edge of a path, with the names of its ends. share: the edge's share among the edges of its source with the same relation."""
+
+    source: str
+    relation: str
+    target: str
+    source_name: str
+    target_name: str
+    share: float
+
+
+def shortest_path(at: duckdb.DuckDBPyConnection | Lake, source: str, target: str, max_length: int = 4) -> list[Step]:
+    """The shortest path between two nodes, such as user:42 and item:8123; empty if there is none of at most max_length edges.
+
+    Of several shortest paths, the most likely one of a random walk: the largest product of shares. Users are only ends of a path, so that
+    nobody learns what another person did.
+    """
+    with nullcontext(at) if isinstance(at, duckdb.DuckDBPyConnection) else reading(at) as con:
+        found = con.execute(statement("graph/shortest_path"), {"source": source, "target": target, "max_length": max_length}).fetchall()
+    return [Step(*row) for row in found]
 
 
 def build_graph(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], origin: Origin) -> None:

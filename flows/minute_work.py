@@ -104,7 +104,7 @@ def update(
         searches=None if asked is None else publication.Searched(asked, done.learnt.checkpoint.encoder),
         checkpoint=publication.Files(done.version.checkpoint_folder, done.version.digest),
     )
-    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
+    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh, settings.ingest.event_weights)
     report(tables, done, len(lists.users.user_ids))
     return done.version
 

@@ -226,3 +226,16 @@ class Explainer:
         if len(known):
             out[is_known] = found.features[torch.from_numpy(place)[is_known]]
         return out
+
+
+def cites_search(term: Tensor | None, listed: Tensor, effect: Floats) -> NDArray[np.bool_]:
+    """Whether each listed item, [users, ranks], rests on the user's search more than on any event.
+
+    term: the search's part of all scores, [users, items]; None without searches. effect: of the cited event, 0 without one. The search
+    lifts an item if its part is positive, and greater than that of the average item.
+    """
+    if term is None:
+        return np.zeros(tuple(listed.shape), bool)
+    part = term.gather(1, listed)
+    lift = torch.minimum(part, part - term.mean(1, keepdim=True)).numpy()
+    return (lift >= LEAST_EFFECT) & (lift > effect)

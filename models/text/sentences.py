@@ -23,6 +23,7 @@ class Sentences:
     of_other: str
     again: Mapping[str, str]
     again_other: str
+    of_search: str
     of_interest: str
     popular: str
 
@@ -33,6 +34,10 @@ class Sentences:
     def once_more(self, event_type: str | None) -> str:
         """The item is listed because of an earlier event on itself."""
         return self.again.get(event_type or "", self.again_other)
+
+    def searched(self, query: str) -> str:
+        """The item is listed because of the user's last search."""
+        return self.of_search.format(query=clipped(query))
 
     def interest(self, name: str) -> str:
         """The item is listed because it shares a category or tag with the history."""
@@ -46,7 +51,6 @@ ENGLISH = Sentences(
         "cart": "because you put {title} in your cart",
         "purchase": "because you bought {title}",
         "rating": "because you rated {title}",
-        "search": "because you searched for {title}",
     },
     of_other="because of {title}",
     again={
@@ -57,6 +61,7 @@ ENGLISH = Sentences(
         "rating": "because you rated it before",
     },
     again_other="because it is in your history",
+    of_search="because you searched for {query}",
     of_interest="because of your interest in {name}",
     popular="popular right now",
 )
@@ -67,7 +72,6 @@ CHINESE = Sentences(
         "cart": "因为你把「{title}」加入过购物车",
         "purchase": "因为你买过「{title}」",
         "rating": "因为你评价过「{title}」",
-        "search": "因为你搜索过「{title}」",
     },
     of_other="因为「{title}」",
     again={
@@ -78,6 +82,7 @@ CHINESE = Sentences(
         "rating": "因为你以前评价过它",
     },
     again_other="因为它在你的历史记录里",
+    of_search="因为你搜索过「{query}」",
     of_interest="因为你对「{name}」感兴趣",
     popular="近期热门",
 )

@@ -4,7 +4,7 @@
 --
 -- grain:   one row per listed item with such a label
 -- params:  $n_recent (number of last events)
--- reads:   unexplained (registered: place, user_id, item_id), temp.labels, features.user_histories
+-- reads:   unexplained (registered: place, user_id, item_id), temp.reason_labels, features.user_histories
 -- returns: place, label
 with recent as (
     select distinct
@@ -28,7 +28,7 @@ liked as (
         labels.label as label,
         count(*) * any_value(labels.rarity) as strength
     from recent
-    inner join labels on recent.item_id = labels.item_id
+    inner join reason_labels as labels on recent.item_id = labels.item_id
     inner join sizes on recent.user_id = sizes.user_id
     group by recent.user_id, labels.label
     having count(*) >= any_value(sizes.n_items) / 4
@@ -38,7 +38,7 @@ select
     unexplained.place as place,
     arg_max(liked.label, (liked.strength, liked.label)) as label
 from unexplained
-inner join labels on unexplained.item_id = labels.item_id
+inner join reason_labels as labels on unexplained.item_id = labels.item_id
 inner join liked
     on unexplained.user_id = liked.user_id
         and labels.label = liked.label

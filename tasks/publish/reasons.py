@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.events import Ints
 from models.ranking.reasons import RECENT_EVENTS
@@ -30,15 +31,19 @@ class Reasons:
 def find_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> Reasons:
     """The reasons of the lists.
 
-    Reads features.user_histories within the transaction, so the histories of the lists' users must have been written before.
+    Reads features.user_histories and features.user_searches within the transaction, so those of the lists' users must have been written
+    before.
     """
     sample = con.execute(statement("publish/sample_titles"), {"snapshot": snapshot, "n": N_TITLES}).fetchall()
     sentences = sentences_for([title for (title,) in sample])
     number, texts = _cited_events(con, item_ids, lists, snapshot, sentences)
-    place, label = _shared_labels(con, item_ids, lists, snapshot)
-    names, code = np.unique(label, return_inverse=True)
-    number.reshape(-1)[place] = len(texts) + code
-    texts += [sentences.interest(name) for name in names]
+    for place, words, sentence in (
+        (*_searches(con, lists), sentences.searched),
+        (*_shared_labels(con, item_ids, lists, snapshot), sentences.interest),
+    ):
+        names, code = np.unique(words, return_inverse=True)
+        number.reshape(-1)[place] = len(texts) + code
+        texts += [sentence(name) for name in names]
     return Reasons(pa.array([*texts, sentences.popular], pa.string()), np.where(number < 0, len(texts), number))
 
 
@@ -65,14 +70,26 @@ def _cited_events(
     return out, texts
 
 
-def _shared_labels(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[Ints, np.ndarray]:
-    """The places (positions in the flattened lists) of rows without a cited event that share a label with the history, and the labels."""
+def _searches(con: duckdb.DuckDBPyConnection, lists: RankedLists) -> tuple[Ints, NDArray[np.object_]]:
+    """The places (positions in the flattened lists) of rows that rest on a search, and its text."""
+    place = np.flatnonzero(lists.is_by_search & (lists.item >= 0))
+    user, number = np.unique(place // max(lists.item.shape[1], 1), return_inverse=True)
+    con.register("searching", pa.table({"position": user, "user_id": pa.array(lists.user_ids, pa.string()).take(pa.array(user))}))
+    found = con.execute(statement("publish/cited_searches")).fetchall() if len(user) else []
+    query = np.array([query for (query,) in found], object)
+    words = query[number] if len(user) else query
+    is_known = words != None  # noqa: E711  elementwise
+    return place[is_known], words[is_known]
+
+
+def _shared_labels(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[Ints, NDArray[np.object_]]:
+    """The places of rows that cite neither an event nor a search and that share a label with the history, and the labels."""
     users = pa.array(lists.user_ids, pa.string())
     is_own = np.array([user_id != ANYONE for user_id in lists.user_ids], bool)
-    asked = np.flatnonzero((lists.because < 0) & (lists.item >= 0) & is_own[:, None])
+    asked = np.flatnonzero((lists.because < 0) & ~lists.is_by_search & (lists.item >= 0) & is_own[:, None])
     if not len(asked):
         return np.empty(0, np.int64), np.empty(0, object)
-    con.execute(statement("publish/create_labels"), {"snapshot": snapshot})
+    con.execute(statement("publish/create_reason_labels"), {"snapshot": snapshot})
     found = []
     for first in range(0, len(asked), BLOCK_ROWS):
         place = asked[first : first + BLOCK_ROWS]

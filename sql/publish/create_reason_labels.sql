@@ -4,8 +4,8 @@
 -- grain:   one row per item and label
 -- params:  $snapshot (lake snapshot)
 -- reads:   raw.items
--- writes:  temp.labels (item_id, label, rarity: log of the catalogue's size over the number of items with the label)
-create or replace temp table labels as
+-- writes:  temp.reason_labels (item_id, label, rarity: log of the catalogue's size over the number of items with the label)
+create or replace temp table reason_labels as
 with every as (
     select distinct
         items.item_id as item_id,

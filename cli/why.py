@@ -16,7 +16,7 @@ from cli.output import say, say_json, show
 if TYPE_CHECKING:
     from tasks.why import Why
 
-COLUMNS, LONGEST_TITLE = 80, 34
+COLUMNS, LONGEST_TITLE = 80, 24
 SUMS = {"value": "value", "average": "average item", "difference": "difference"}
 
 

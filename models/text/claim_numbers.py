@@ -47,7 +47,8 @@ def read_numbers(tokens: Sequence[Token]) -> Iterator[tuple[float, bool, int, in
                 yield _value(word), False, first, at
         elif word in NUMBERS or word in SCALES:
             value, at = _in_words(tokens, first)
-            if not (word == "one" and at == first + 1 and _stands_for_a_thing(tokens, first)):
+            is_idiom = word == "second" and first > 0 and tokens[first - 1].folded == "a"
+            if not (is_idiom or (word == "one" and at == first + 1 and _stands_for_a_thing(tokens, first))):
                 yield value, False, first, at
         elif word in HAN_DIGITS or word in HAN_UNITS:
             while at < len(tokens) and (tokens[at].folded in HAN_DIGITS or tokens[at].folded in HAN_UNITS):

@@ -46,6 +46,17 @@ GENERIC = word_set(
     shown share shares shared belong belongs follow follows return returns want wants try add added recommend recommended suggest
     suggested explore exploring discover click clicked viewed lean leans turn turned pair pairs offer offers based because also together
     nearby close closely high highly full right natural another something anything everything others rest set spent spend rating ratings
+    whole entire several various main certain clear simple easy perfect fine nice fair big small large little early later half second group
+    groups sets series season evening evenings weekend weekends night nights morning home ground heart top bottom front end start
+    beginning middle part parts place places side line lines way ways point points example examples case reason reasons sign signs hand
+    eye eyes mind life world member members everyone anyone nobody somebody stay stays stayed leave leaves left stand stands stood
+    fall falls fell bring brings brought lead leads led put puts take takes took taken get gets got gotten hold holds held call calls
+    called say says said tell tells told know knows knew think thinks thought feel feels felt believe need needs needed help helps
+    starts started begin begins began finish finishes finished ends ended stop play plays played run runs ran open opens opened
+    land lands landed appear appears appeared become becomes became mean means meant happen happens happened lets talk talks
+    total overall altogether average above below among amid alongside besides beyond within without throughout plus versus ahead behind
+    almost nearly quite rather fairly pretty even ever yet soon once perhaps maybe indeed likely probably certainly surely
+    definitely simply basically generally largely chiefly primarily equally least less enough only
     score scores star stars event events purchase purchases visit visits search searches tv dvd
     """
 )
@@ -59,11 +70,16 @@ TRIGGERS = word_set(
     """
 )
 """What follows these words, up to the end of the clause, is what a person is said to like or to have had."""
+FANS = word_set("fan fans lover lovers interest interests taste tastes passion")
+"""The word before these says what somebody likes."""
+FAVOURITES = TRIGGERS - word_set(
+    "into about between towards toward mostly mainly especially particularly watch watches watched bought buys"
+)
 LIKERS = word_set("you they user users who people viewers also really often clearly still he she i we always do")
 """After these words, "like" is a verb."""
-BOUNDARIES = word_set("because since so which that who as while when if but though although after before than where and you they")
+BOUNDARIES = word_set("here because since so which that who as while when if but though although after before than where you they")
 """These words end what a person is said to like."""
-DISLIKES = word_set("never hate hates hated dislike dislikes disliked avoid avoids avoided cannot nothing")
+DISLIKES = word_set("hate hates hated dislike dislikes disliked avoid avoids avoided cannot nothing")
 ENDINGS = ("ational", "ically", "ical", "atic", "tic", "ion", "ial", "ed", "ic", "al", "ce", "y", "e", "a")
 LEAST_STEM = 4
 PRAISE = word_set("fantastic actual actually critical typically typical")
@@ -80,6 +96,7 @@ class Token:
     end: int
     starts: bool
     clause: int
+    after_comma: bool
     quoted: bool
 
     @property
@@ -100,7 +117,7 @@ def tokens_of(text: str) -> Iterator[Token]:
         clause += bool(CLAUSE_END.search(between))
         starts = starts or bool(SENTENCE_END.search(between))
         quoted = any(first <= found.start() < last for first, last in quotes)
-        yield Token(found[0], fold(found[0]), found.start(), found.end(), starts, clause, quoted)
+        yield Token(found[0], fold(found[0]), found.start(), found.end(), starts, clause, between.strip() in {",", "，", "、"}, quoted)
         end, starts = found.end(), False
 
 

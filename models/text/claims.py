@@ -16,6 +16,8 @@ from models.text.claim_numbers import DECADES, NUMBERS, SCALES, read_numbers
 from models.text.claim_words import (
     BOUNDARIES,
     DISLIKES,
+    FANS,
+    FAVOURITES,
     GENERIC,
     LIKERS,
     QUOTED,
@@ -33,7 +35,9 @@ ARTICLE_LAST = re.compile(r"^(.*), (the|a|an)$", re.IGNORECASE)
 MAIN_PART = re.compile(r"\s*(?:[:：]|\s[-–—]\s)")
 ADDRESS = re.compile(r"://|www\.|\w@\w")
 MAX_TITLE_WORDS = 12
-WINDOW = 6
+WINDOW = 8
+LISTED = 4
+"""An enumeration goes on after a comma if one of so many words is "and" or "or"."""
 DISLIKE = re.compile(r"n['’]t$")
 HAN_DISLIKES = re.compile("不喜欢|讨厌|不爱|不感兴趣|从不|没有?看过")
 
@@ -179,7 +183,7 @@ def _wrong_titles(tokens: Sequence[Token], supported: Sequence[bool], known: Kno
 
 def _is_common(span: Sequence[Token]) -> bool:
     """Whether the words are so common that they name a title only in quotes, such as "You" at the start of a sentence."""
-    return not all(token.quoted for token in span) and span[0].starts and all(t.folded in STOP | GENERIC for t in span)
+    return not all(token.quoted for token in span) and span[0].starts and all(_claims_nothing(token.folded) for token in span)
 
 
 def _wrong_labels(tokens: Sequence[Token], supported: Sequence[bool], known: Known) -> list[str]:
@@ -227,22 +231,40 @@ def _unknown_names(tokens: Sequence[Token], supported: Sequence[bool]) -> list[s
 
 def _unknown_interests(tokens: Sequence[Token], supported: Sequence[bool]) -> list[str]:
     """Words that say what a person likes and are in no evidence, though the catalogue may not know them either."""
-    suspects: dict[int, None] = {}
+    suspects: set[int] = set()
     for at, token in enumerate(tokens):
         is_verb = token.folded in {"like", "likes", "liked"} and at > 0 and tokens[at - 1].folded in LIKERS
-        if not (is_verb or token.folded in TRIGGERS):
-            continue
-        for after in range(at + 1, min(len(tokens), at + 1 + WINDOW)):
-            if tokens[after].clause != token.clause or tokens[after].folded in BOUNDARIES - {"and"}:
-                break
-            suspects[after] = None
-        if token.folded in {"fan", "fans", "lover", "lovers", "interest", "taste"} and at > 0 and tokens[at - 1].clause == token.clause:
-            suspects[at - 1] = None
+        if is_verb or token.folded in TRIGGERS:
+            suspects |= set(_liked_after(tokens, at)) | set(_liked_before(tokens, at))
     return [
         f"the interest {tokens[at].text} is not in the evidence"
         for at in sorted(suspects)
-        if not (supported[at] or tokens[at].is_name or tokens[at].is_han or _claims_nothing(tokens[at].folded))
+        if not (supported[at] or tokens[at].is_han or _claims_nothing(tokens[at].folded))
+        and (tokens[at].starts or not tokens[at].is_name)  # names have a check of their own
     ]
+
+
+def _liked_after(tokens: Sequence[Token], at: int) -> Iterator[int]:
+    """The words after a verb of liking: to the end of the clause, or of an enumeration."""
+    for after in range(at + 1, min(len(tokens), at + 1 + WINDOW)):
+        is_new_clause = tokens[after].clause != tokens[after - 1].clause
+        is_listed = tokens[after].after_comma and any(token.folded in {"and", "or"} for token in tokens[after : after + LISTED])
+        if tokens[after].starts or tokens[after].folded in BOUNDARIES or (is_new_clause and not is_listed):
+            return
+        yield after
+
+
+def _liked_before(tokens: Sequence[Token], at: int) -> Iterator[int]:
+    """The words before a noun of liking, as in "a sailing fan", and the subjects of "are your favourites" or "is what you love"."""
+    if tokens[at].folded in FANS and not tokens[at].starts:
+        yield at - 1
+    copula = next((n for n in range(at - 1, max(-1, at - 5), -1) if tokens[n].folded in {"is", "are"}), None)
+    if copula is None or tokens[at].folded not in FAVOURITES or any(token.starts for token in tokens[copula : at + 1]):
+        return
+    for before in range(copula - 1, max(-1, copula - 1 - WINDOW), -1):
+        yield before
+        if tokens[before].starts:
+            return
 
 
 def _claims_nothing(word: str) -> bool:
@@ -253,7 +275,8 @@ def _claims_nothing(word: str) -> bool:
 def _dislikes(text: str, tokens: Sequence[Token]) -> list[str]:
     """No evidence shows what a person dislikes."""
     for at, token in enumerate(tokens):
-        is_not = token.folded == "not" and not (at + 1 < len(tokens) and tokens[at + 1].folded in {"only", "just"})
+        after = tokens[at + 1].folded if at + 1 < len(tokens) else ""
+        is_not = (token.folded == "not" and after not in {"only", "just"}) or (token.folded == "never" and after in GENERIC)
         if is_not or token.folded in DISLIKES or DISLIKE.search(token.folded):
             return [f"the evidence shows no dislike, and the text says {token.text}"]
     return ["the evidence shows no dislike"] if HAN_DISLIKES.search(text) else []

@@ -57,6 +57,8 @@ GENERIC = word_set(
     total overall altogether average above below among amid alongside besides beyond within without throughout plus versus ahead behind
     almost nearly quite rather fairly pretty even ever yet soon once perhaps maybe indeed likely probably certainly surely
     definitely simply basically generally largely chiefly primarily equally least less enough only
+    clever smart tense slow fast quiet gentle warm light dark deep rich real true bold fresh modern strange odd quirky moving powerful
+    beautiful intense gripping solid memorable thoughtful playful charming
     score scores star stars event events purchase purchases visit visits search searches tv dvd
     """
 )
@@ -75,11 +77,14 @@ FANS = word_set("fan fans lover lovers interest interests taste tastes passion")
 FAVOURITES = TRIGGERS - word_set(
     "into about between towards toward mostly mainly especially particularly watch watches watched bought buys"
 )
-LIKERS = word_set("you they user users who people viewers also really often clearly still he she i we always do")
+LIKERS = word_set("you they user users who people viewers also really often clearly still he she i we always do and")
 """After these words, "like" is a verb."""
-BOUNDARIES = word_set("here because since so which that who as while when if but though although after before than where you they")
+BOUNDARIES = word_set(
+    "is are was were has have had will would should can could may might here "
+    "because since so which that who as while when if but though although after before than where you they"
+)
 """These words end what a person is said to like."""
-DISLIKES = word_set("hate hates hated dislike dislikes disliked avoid avoids avoided cannot nothing")
+DISLIKES = word_set("hate hates hated dislike dislikes disliked avoid avoids avoided nothing")
 ENDINGS = ("ational", "ically", "ical", "atic", "tic", "ion", "ial", "ed", "ic", "al", "ce", "y", "e", "a")
 LEAST_STEM = 4
 PRAISE = word_set("fantastic actual actually critical typically typical")

@@ -35,6 +35,7 @@ ARTICLE_LAST = re.compile(r"^(.*), (the|a|an)$", re.IGNORECASE)
 MAIN_PART = re.compile(r"\s*(?:[:：]|\s[-–—]\s)")
 ADDRESS = re.compile(r"://|www\.|\w@\w")
 MAX_TITLE_WORDS = 12
+OTHER_NAMES = {"sci-fi": ("science fiction", "scifi"), "science fiction": ("sci-fi", "scifi"), "film-noir": ("noir",)}
 WINDOW = 8
 LISTED = 4
 """An enumeration goes on after a comma if one of so many words is "and" or "or"."""
@@ -113,6 +114,7 @@ def _title_forms(title: str, whole: bool = False) -> set[tuple[str, ...]]:
 
 def _label_forms(labels: Sequence[str], form: Callable[[str], str]) -> frozenset[tuple[str, ...]]:
     parts = {part for label in labels for part in (label, *label.split(">"))}
+    parts |= {other for part in parts for other in OTHER_NAMES.get(part.strip().casefold(), ())}
     return frozenset(tuple(form(word) for word in words) for part in parts if (words := words_of(part)))
 
 

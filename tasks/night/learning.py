@@ -234,7 +234,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         trend=trend,
         searches=None if searches is None else searches.of_users(user_ids),
     )
-    users = RankedLists(user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,

@@ -192,7 +192,8 @@ def _wrong_titles(tokens: Sequence[Token], supported: Sequence[bool], known: Kno
 
 def _is_common(span: Sequence[Token]) -> bool:
     """Whether the words are so common that they name a title only in quotes, such as "You" at the start of a sentence."""
-    return not all(token.quoted for token in span) and span[0].starts and all(_claims_nothing(token.folded) for token in span)
+    is_said = not all(token.quoted for token in span) and span[0].starts
+    return is_said and all(not token.is_han and _claims_nothing(token.folded) for token in span)
 
 
 def _wrong_labels(tokens: Sequence[Token], supported: Sequence[bool], known: Known) -> list[str]:

@@ -1,7 +1,8 @@
 """Precision@10 of Chinese requests on the English catalogue of movietweetings, with the encoder of the extra: python -m bench.languages.
 
-bench/languages.json holds a hundred requests such as "七十年代的恐怖片". The towers learn from the generated English requests alone,
-without those that name a pair of genre and decade of the list. --cache keeps vectors between calls: to encode the catalogue takes minutes.
+bench/languages.json holds a hundred requests such as "七十年代的恐怖片". The towers learn from the generated English requests
+alone, without those that name a pair of genre and decade of the list. --cache keeps vectors between calls: to encode the catalogue takes
+minutes.
 """
 
 from __future__ import annotations

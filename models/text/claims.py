@@ -49,7 +49,7 @@ class Evidence:
 
     titles: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    numbers: tuple[float, ...] = ()
+    numbers: tuple[int | float, ...] = ()
 
     @cached_property
     def title_words(self) -> frozenset[tuple[str, ...]]:
@@ -100,6 +100,13 @@ def check(text: str, evidence: Evidence, known: Known | None = None) -> list[str
         *_unknown_interests(tokens, supported),
         *_dislikes(text, tokens),
     ]
+
+
+def check_name(name: str, evidence: Evidence) -> list[str]:
+    """The reasons to refuse the name of a group of items: each of its words, except for words of grammar, must be in the evidence."""
+    given = {stem_of(word) for part in (*evidence.titles, *evidence.labels) for word in words_of(part)}
+    unknown = [token.text for token in tokens_of(name) if stem_of(token.folded) not in given and token.folded not in STOP]
+    return [f"the word {word} is not in the evidence" for word in unknown] or ([] if words_of(name) else ["the name has no words"])
 
 
 def _title_forms(title: str, whole: bool = False) -> set[tuple[str, ...]]:
@@ -185,7 +192,8 @@ def _wrong_titles(tokens: Sequence[Token], supported: Sequence[bool], known: Kno
 
 def _is_common(span: Sequence[Token]) -> bool:
     """Whether the words are so common that they name a title only in quotes, such as "You" at the start of a sentence."""
-    return not all(token.quoted for token in span) and span[0].starts and all(_claims_nothing(token.folded) for token in span)
+    is_said = not all(token.quoted for token in span) and span[0].starts
+    return is_said and all(not token.is_han and _claims_nothing(token.folded) for token in span)
 
 
 def _wrong_labels(tokens: Sequence[Token], supported: Sequence[bool], known: Known) -> list[str]:

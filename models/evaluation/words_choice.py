@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.evaluation.evaluator import Evaluator
 from models.events import Floats, Ints
@@ -18,12 +19,11 @@ from models.sequence.weights import Weights
 from models.text.towers import Words
 
 log = logging.getLogger("minutehand.words")
-GRID = (4.0, 8.0, 16.0, 24.0, 32.0)
-USUAL = 16.0
-"""The weight if there are no held-out events with words."""
-LEXICAL_GRID = (0.0, 0.5, 1.0)
-"""Larger weights of the lexical score find titles hardly better, and let single words outvote the meaning of a request."""
-USUAL_LEXICAL = 0.5
+GRID = (16.0, 8.0, 24.0, 4.0, 32.0)
+"""Weights of a request. The first is taken if others are no better, or if there are no held-out events with words."""
+LEXICAL_GRID = (0.5, 1.0, 0.0)
+"""Weights of the words of a request relative to its meaning, the usual one first. Larger ones let single words outvote the meaning."""
+USUAL, USUAL_LEXICAL = GRID[0], LEXICAL_GRID[0]
 CORRECTION_GRID = (0.0, 0.5, 1.0)
 
 
@@ -36,16 +36,10 @@ def choose_weights(
     """
     if not len(rows):
         return with_weights(words, USUAL, USUAL_LEXICAL)
-    items = weights.item_vectors()
-    vectors, mean_score = target_vectors(weights.model, evaluator.events, rows), items @ weights.mean_vector
     cosine = words.cosine(queries)
     grid = [(weight, lexical) for weight in GRID for lexical in (LEXICAL_GRID if words.lexicon else (0.0,))]
     total = np.zeros(len(grid))
-    for members, features in evaluator.blocks(rows):
-        place = torch.from_numpy(np.searchsorted(rows, members))
-        state = ItemState(features, mean_score, weights.is_cold)
-        users = evaluator.users(members, blend)
-        known = combine(blend, users, {"sequence": vectors[place] @ items.T}, state, evaluator.repeats(members))
+    for members, place, known in scores_of_history(evaluator, weights, blend, rows):
         found = words.lexicon.scores([texts[row] for row in place]) if words.lexicon else torch.zeros(())
         for n, (weight, lexical) in enumerate(grid):
             scores = known + weight * (cosine[place] + lexical * found)
@@ -55,6 +49,17 @@ def choose_weights(
         ", ".join(f"{weight:g}/{lexical:g} {value / len(rows):.4f}" for (weight, lexical), value in zip(grid, total, strict=True)),
     )
     return with_weights(words, *grid[int(total.argmax())])
+
+
+def scores_of_history(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints) -> Iterator[tuple[Ints, Tensor, Tensor]]:
+    """The scores of a list without words at each event, in blocks: sorted rows of events, their places in `rows`, scores [rows, items]."""
+    items = weights.item_vectors()
+    vectors, mean_score = target_vectors(weights.model, evaluator.events, rows), items @ weights.mean_vector
+    for members, features in evaluator.blocks(rows):
+        place = torch.from_numpy(np.searchsorted(rows, members))
+        state = ItemState(features, mean_score, weights.is_cold)
+        pairs = {"sequence": vectors[place] @ items.T}
+        yield members, place, combine(blend, evaluator.users(members, blend), pairs, state, evaluator.repeats(members))
 
 
 def with_weights(words: Words, weight: float, lexical: float) -> Words:

@@ -6,7 +6,6 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -42,30 +41,30 @@ def learn_words(lake: Lake, dataset: Dataset, learnt: FittedNight, encoder: Enco
     if dataset.catalog.text is None:
         return None
     items, reader = _item_words(lake, dataset), load_encoder(encoder, torch.device("cpu"))
-    words = replace(_fitted(dataset.text, items, reader, seed), lexicon=Lexicon.of(items))
-    rows, asked = _judged(learnt, items, seed)
+    words = fit_words(dataset.text, items, reader, seed)
+    rows, asked = judged_requests(learnt, items, seed)
     evaluator, weights, blend = learnt.evaluator, learnt.fit.weights, learnt.fit.blend
-    words = choose_weights(evaluator, weights, blend, words, rows, _encoded(reader, asked), asked)
+    words = choose_weights(evaluator, weights, blend, words, rows, encoded(reader, asked), asked)
     return replace(words, search=choose_search_gate(evaluator, weights, blend, words, learnt.task.validation, seed))
 
 
-def _fitted(text: Floats, items: list[ItemWords], reader: Encoder, seed: int) -> Words:
-    """Towers without a weight, fitted on requests for the items."""
-    titles, labels = [title for title, _ in items], [names for _, names in items]
+def fit_words(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int) -> Words:
+    """Towers without a weight, fitted on requests for the items, and the words of the items. text: [items, dim], not whitened."""
+    titles, labels, lexicon = [title for title, _ in items], [names for _, names in items], Lexicon.of(items)
     requests, has_labels = make_requests(titles, labels, seed), _n_labelled(labels) >= LEAST_LABELLED * len(items)
     if not has_labels or requests.n_labels < LEAST_REQUESTS:
         requests, has_labels = make_requests(titles, labels, seed, find_topics(titles, text, seed)), False
     if requests.n_labels < LEAST_REQUESTS:
         log.info("requests in words use the encoder as it is: there are too few items to learn from")
-        return Words.of(Head(text.shape[1]).eval(), Head(text.shape[1]).eval(), text, 1.0)
-    words = Words.of(*fit_towers(requests, reader.encode(list(requests.texts)), text, seed), text, 1.0)
+        return Words.of(Head(text.shape[1]).eval(), Head(text.shape[1]).eval(), text, 1.0, lexicon)
+    words = Words.of(*fit_towers(requests, reader.encode(list(requests.texts)), text, seed), text, 1.0, lexicon)
     if has_labels:
         return words
     asked, meant = _known_items(requests, titles, text, seed)
-    return choose_correction(replace(words, lexicon=Lexicon.of(items)), text, reader.encode(asked), asked, meant)
+    return choose_correction(words, text, reader.encode(asked), asked, meant)
 
 
-def _n_labelled(labels: list[Sequence[str]]) -> int:
+def _n_labelled(labels: Sequence[Sequence[str]]) -> int:
     """Number of items with a label that LEAST_ITEMS items share."""
     cleaned = [cleaned_labels(each) for each in labels]
     counts = Counter(name for each in cleaned for name in each)
@@ -80,7 +79,7 @@ def _item_words(lake: Lake, dataset: Dataset) -> list[ItemWords]:
     return [found.get(item_id, ("", [])) for item_id in dataset.catalog.item_ids]
 
 
-def _known_items(requests: Requests, titles: list[str], text: np.ndarray, seed: int) -> tuple[list[str], Ints]:
+def _known_items(requests: Requests, titles: Sequence[str], text: Floats, seed: int) -> tuple[list[str], Ints]:
     """Parts of titles that the towers have not learnt from, and the item of each."""
     rng = random.Random(seed)
     known = np.setdiff1d(np.flatnonzero(np.abs(text).sum(1) > 0), requests.item)
@@ -89,7 +88,7 @@ def _known_items(requests: Requests, titles: list[str], text: np.ndarray, seed: 
     return [part_of(titles[item], rng) for item in meant], np.array(meant, np.int64)
 
 
-def _judged(learnt: FittedNight, items: list[ItemWords], seed: int) -> tuple[Ints, list[str]]:
+def judged_requests(learnt: FittedNight, items: Sequence[ItemWords], seed: int) -> tuple[Ints, list[str]]:
     """Validation events whose items have words, sorted, and a request for each: its labels, or a part of its title."""
     rng = random.Random(seed)
     rows = np.sort(sample(learnt.task.validation, N_JUDGED, seed))
@@ -107,5 +106,6 @@ def _request(item: ItemWords, rng: random.Random) -> str | None:
     return by_labels
 
 
-def _encoded(reader: Encoder, texts: list[str]) -> np.ndarray:
+def encoded(reader: Encoder, texts: Sequence[str]) -> Floats:
+    """Vectors of the texts, [texts, dim]."""
     return reader.encode(texts) if texts else np.zeros((0, reader.dim), np.float32)

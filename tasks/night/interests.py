@@ -14,18 +14,26 @@ from models.interests.vocabulary import Interests
 from models.text.encoder import load_encoder
 from models.training.capture_fit import fit_capture
 from models.version.checkpoint import load_interests
+from tasks.config import GeneratorConfig
 from tasks.interests.descriptions import descriptions
 from tasks.interests.found import find, on_catalog
 from tasks.interests.rows import FoundInterests
 from tasks.lake import Lake
 from tasks.night.dataset import Dataset
 from tasks.night.learning import FittedNight, as_of
+from tasks.night.names import name_clusters
 
 log = logging.getLogger("minutehand.interests")
 
 
 def learn_interests(
-    lake: Lake, dataset: Dataset, learnt: FittedNight, champion: Path | None, encoder: EncoderConfig, seed: int
+    lake: Lake,
+    dataset: Dataset,
+    learnt: FittedNight,
+    champion: Path | None,
+    encoder: EncoderConfig,
+    generator: GeneratorConfig,
+    seed: int,
 ) -> tuple[Interests | None, Capture | None]:
     """The interests of the catalogue, and the heads that tell who has which; None of both without labels, facets and texts.
 
@@ -39,6 +47,7 @@ def learn_interests(
     if found is None:
         log.info("no interests: the items have no labels, no years or prices, and too few texts")
         return None, None
+    found = name_clusters(found, described, None if before is None else before.interests, generator)
     log.info("interests: %s", ", ".join(f"{found.kinds.count(kind)} of kind {kind}" for kind in sorted(set(found.kinds))))
     text = dataset.catalog.text
     return found, fit_capture(dataset.events, found.shares, found.group_numbers, learnt.held_out_from, seed, text, found.vectors)

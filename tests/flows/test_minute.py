@@ -46,6 +46,7 @@ MOMENTS = [
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
+    "tasks.publish.transaction:write_interests:after",
     "tasks.publish.transaction:note_publication:after",
     "tasks.publish.transaction:note_prequential:after",
     "tasks.publish.transaction:note_freshness:after",

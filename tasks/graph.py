@@ -85,9 +85,9 @@ def update_graph(
     event_weights: Mapping[str, float],
     origin: Origin,
 ) -> None:
-    """Replace the edges of the users whose histories have changed, of the items they acted on, and of the items that are new or changed.
+    """Replace the edges of the users with new events, of the items of these events, and of the items that are new or changed.
 
-    A lake without a graph, such as one of an earlier version, gets all of it.
+    An item that a user's history no longer has is touched too, and so are the categories and tags of all touched items. A lake without a graph, such as one of an earlier version, gets all of it.
     """
     if con.execute(statement("graph/is_empty")).fetchone() == (True,):
         build_graph(con, event_weights, origin)

@@ -84,8 +84,9 @@ def _extend_histories(con: duckdb.DuckDBPyConnection, content: Content) -> None:
 def _update_graph(con: duckdb.DuckDBPyConnection, content: Content, event_weights: Mapping[str, float]) -> None:
     if content.news is None:
         return
-    users = fresh_events(content.news)["user_id"].unique().sort().to_list()
-    update_graph(con, users, content.news.items["item_id"].to_list(), event_weights, origin_of(content.provenance))
+    fresh = fresh_events(content.news)
+    items = {*fresh["item_id"], *content.news.items["item_id"]}
+    update_graph(con, sorted(set(fresh["user_id"])), sorted(items), event_weights, origin_of(content.provenance))
 
 
 def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:

@@ -87,7 +87,8 @@ def update_graph(
 ) -> None:
     """Replace the edges of the users with new events, of the items of these events, and of the items that are new or changed.
 
-    An item that a user's history no longer has is touched too, and so are the categories and tags of all touched items. A lake without a graph, such as one of an earlier version, gets all of it.
+    An item that a user's history no longer has is touched too, and so are the categories and tags of all touched items.
+    A lake without a graph, such as one of an earlier version, gets all of it.
     """
     if con.execute(statement("graph/is_empty")).fetchone() == (True,):
         build_graph(con, event_weights, origin)

@@ -15,9 +15,11 @@ from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
 from models.ranking.prior import HALF_LIVES_H
+from models.ranking.searches import Asked, Searches, search_term
 from models.results import RankedLists
 from models.sequence.users import vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
+from models.text.towers import Words
 
 EXPLAINING_EVENTS = 20
 
@@ -46,6 +48,7 @@ class Scorer:
     is_available: NDArray[np.bool_]
     hide_seen: bool
     as_of: int
+    words: Words | None = None
 
     @cached_property
     def vectors(self) -> Tensor:
@@ -71,24 +74,33 @@ class Scorer:
         now: int | Ints | None = None,
         trend: Floats | None = None,
         earlier: Earlier | None = None,
+        searches: Searches | None = None,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
-        earlier: earlier history of every user; None if events are complete.
+        earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
         """
-        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier))
+        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches))
         names = ("item", "score", "probability", "because")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return RankedLists(user_ids=(), **joined)
 
     def blocks(
-        self, events: Events, n_users: int, k: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+        self,
+        events: Events,
+        n_users: int,
+        k: int,
+        *,
+        now: int | Ints | None,
+        trend: Floats | None,
+        earlier: Earlier | None,
+        searches: Searches | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
-        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier):
+        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches):
             scores, part = scored.scores, scored.users
             best = scores.topk(min(k, scores.shape[1]), 1)
             probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
@@ -98,7 +110,14 @@ class Scorer:
             yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
 
     def score_blocks(
-        self, events: Events, n_users: int, *, now: int | Ints | None, trend: Floats | None, earlier: Earlier | None
+        self,
+        events: Events,
+        n_users: int,
+        *,
+        now: int | Ints | None,
+        trend: Floats | None,
+        earlier: Earlier | None,
+        searches: Searches | None = None,
     ) -> Iterator[ScoredItems]:
         """The scores of every item in blocks of users; -inf for items that must not be shown."""
         now = self.as_of + LIST_DELAY_S if now is None else now
@@ -109,17 +128,26 @@ class Scorer:
         vectors = vectors_at(self.weights.model, events, start, stop, now)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
         users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
+        asked = self._asked(searches, events, n_users, now, (start, stop))
         block = max(BLOCK_CELLS // n_items, 1)
         for first in range(0, max(n_users, 1), block):  # without users, one empty block
             part = slice(first, first + block)
             sequence = vectors[part] @ self.vectors.T
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
             scores = combine(self.blend, users[part], {"sequence": sequence}, self.items, repeats)
+            if asked is not None and self.words is not None and asked.vectors[part].any():
+                scores += search_term(self.words, asked.at(part), is_new=(stop == start)[part])
             scores[:, self.gone] = -torch.inf
             seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
             yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen)
+
+    def _asked(self, searches: Searches | None, events: Events, n_users: int, now: int | Ints, known: tuple[Ints, Ints]) -> Asked | None:
+        """The last search of every user; None if no search counts."""
+        if self.words is None or searches is None or not len(searches):
+            return None
+        return searches.asked(events, np.arange(n_users), np.broadcast_to(now, n_users), known)
 
     def _usual_trend(self, events: Events) -> Floats:
         """The mean trendiness in training for every event: neutral for the user."""

@@ -39,17 +39,23 @@ class Words:
     """Both heads, the vectors of all items [items, dim], and how much a request counts in the score of a list.
 
     weight: factor of the cosine of request and item; it is added to log P(item | user, time).
+    search: weights of the features of a search (models.ranking.searches), which give its factor; None if it was never chosen.
     """
 
     query: Head
     item: Head
     items: Tensor
     weight: float
+    search: Floats | None = None
 
     @staticmethod
     def of(query: Head, item: Head, text: Floats, weight: float) -> Words:
         """The words of a catalogue. text: vectors of the encoder [items, dim], zero for items without text."""
         return Words(query, item, _embed(item, text), weight)
+
+    def on(self, text: Floats) -> Words:
+        """The same heads over the items of another catalogue. text: vectors of the encoder [items, dim]."""
+        return replace(self, items=_embed(self.item, text))
 
     @torch.inference_mode()
     def scores(self, queries: Floats) -> Float[Tensor, "queries items"]:
@@ -75,7 +81,8 @@ class Words:
         """Everything as named tensors, for a checkpoint."""
         heads = {"query": self.query, "item": self.item}
         named = {f"{name}.{key}": value for name, head in heads.items() for key, value in head.state_dict().items()}
-        return {**named, "items": self.items, "weight": torch.tensor(self.weight)}
+        search = {} if self.search is None else {"search": torch.from_numpy(self.search)}
+        return {**named, **search, "items": self.items, "weight": torch.tensor(self.weight)}
 
     @staticmethod
     def from_tensors(tensors: dict[str, Tensor]) -> Words:
@@ -86,7 +93,8 @@ class Words:
             head = Head(dim, width)
             head.load_state_dict({key: tensors[f"{name}.{key}"] for key in head.state_dict()})
             heads.append(head.eval().requires_grad_(requires_grad=False))
-        return Words(heads[0], heads[1], tensors["items"], float(tensors["weight"]))
+        search = tensors["search"].numpy() if "search" in tensors else None
+        return Words(heads[0], heads[1], tensors["items"], float(tensors["weight"]), search)
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from models.config import EncoderConfig
+from models.evaluation.search_choice import choose_search_gate
 from models.evaluation.words_choice import choose_weight
 from models.events import Ints, sample
 from models.text.encoder import Encoder, load_encoder
@@ -38,8 +39,9 @@ def learn_words(lake: Lake, dataset: Dataset, learnt: FittedNight, encoder: Enco
     query, item = fit_towers(requests, reader.encode(list(requests.texts)), dataset.text, seed)
     words = Words.of(query, item, dataset.text, weight=1.0)
     rows, asked = _judged(learnt, labels, seed)
-    weight = choose_weight(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, words, rows, _encoded(reader, asked))
-    return replace(words, weight=weight)
+    evaluator, weights, blend = learnt.evaluator, learnt.fit.weights, learnt.fit.blend
+    words = replace(words, weight=choose_weight(evaluator, weights, blend, words, rows, _encoded(reader, asked)))
+    return replace(words, search=choose_search_gate(evaluator, weights, blend, words, learnt.task.validation, seed))
 
 
 def _labels(lake: Lake, dataset: Dataset) -> list[list[str]]:

@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from models.results import RankedLists
-from tasks.graph import Origin
 from tasks.lake import statement
-from tasks.publish.publication import Content, Provenance
+from tasks.publish.publication import Content
 from tasks.publish.rows import LISTS, NEIGHBOURS, list_batches, neighbour_batches
 
 POPULAR = "popular right now"
@@ -24,17 +23,20 @@ def list_rows(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Conte
     return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, content.fallback, lists, reasons))
 
 
+def insert_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:
+    """Insert the last searches of content, by user."""
+    if content.searches is not None and content.searches.rows.height:
+        con.register("searched", content.searches.rows)
+        moment = {"encoder": content.searches.encoder, "updated_at": content.provenance.generated_at}
+        con.execute(statement("publish/insert_searches"), moment)
+
+
 def insert_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
     """Insert the neighbours of content.neighbour_rows, by item and rank."""
     batches = neighbour_batches(item_ids, content.neighbour_rows, content.neighbours)
     con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, batches))
     names = ("model_version", "data_snapshot", "generated_at")
     con.execute(statement("publish/insert_similar_items"), {name: getattr(content.provenance, name) for name in names})
-
-
-def origin_of(provenance: Provenance) -> Origin:
-    """The provenance as the rows of the graph name it."""
-    return Origin(provenance.model_version, provenance.data_snapshot, provenance.generated_at)
 
 
 def _with_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[RankedLists, pa.Array]:

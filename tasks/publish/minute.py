@@ -10,10 +10,9 @@ import pyarrow as pa
 
 from models.errors import UserError
 from tasks.event_types import EVENT_WEIGHTS
-from tasks.graph import update_graph
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, list_rows, origin_of
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
 from tasks.publish.transaction import publish
@@ -41,10 +40,10 @@ def publish_minute(
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
         _extend_histories(con, content)
-        _update_graph(con, content, event_weights)
+        _replace_some_searches(con, content)
         return counts
 
-    return publish(lake, content, "minute", to_refresh, write)
+    return publish(lake, content, "minute", to_refresh, event_weights, write)
 
 
 def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
@@ -81,12 +80,11 @@ def _extend_histories(con: duckdb.DuckDBPyConnection, content: Content) -> None:
     con.execute(statement("minute/insert_histories"), {"max_events": content.max_events, "updated_at": content.provenance.generated_at})
 
 
-def _update_graph(con: duckdb.DuckDBPyConnection, content: Content, event_weights: Mapping[str, float]) -> None:
-    if content.news is None:
-        return
-    fresh = fresh_events(content.news)
-    items = {*fresh["item_id"], *content.news.items["item_id"]}
-    update_graph(con, sorted(set(fresh["user_id"])), sorted(items), event_weights, origin_of(content.provenance))
+def _replace_some_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:
+    if content.searches is not None and content.searches.rows.height:
+        con.register("searched", content.searches.rows)
+        con.execute(statement("minute/delete_searches"))
+        insert_searches(con, content)
 
 
 def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:

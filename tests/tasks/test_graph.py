@@ -215,6 +215,71 @@ def test_many_minutes_make_the_same_graph_as_a_night(lake: Lake, batches: Sequen
     minutes_equal_a_night(lake, batches)
 
 
+INTERESTED = [
+    ("u", "short", "label:a > b", 0.5, ["a"]),
+    ("u", "long", "label:a > b", 0.25, ["a"]),
+    ("v", "long", "label:a > b", 0.5, ["a"]),
+    ("v", "long", "decade:1970", 0.5, []),
+    ("*", "long", "decade:1970", 0.5, []),
+]
+
+
+def be_interested(lake: Lake, found: Sequence[tuple[str, str, str, float, list[str]]], *users: str) -> None:
+    """Replace the interests of users, past the publish."""
+    made = "'1' as model_version, 'm' as mlflow_run_id, 'f' as flow_run_id, 1 as data_snapshot, now()::timestamp as generated_at"
+    with writing(lake) as con:
+        con.execute("delete from recs.user_interests where list_contains($users, user_id)", {"users": list(users)})
+        for user, horizon, interest, probability, evidence in found:
+            con.execute(
+                "insert into recs.user_interests by name select $user as user_id, $horizon as horizon, $interest as interest_id,"
+                f" 'label' as kind, 'Name' as name, $probability as probability, $evidence::varchar[] as evidence, {made}",
+                {"user": user, "horizon": horizon, "interest": interest, "probability": probability, "evidence": evidence},
+            )
+
+
+def know_interests(lake: Lake) -> None:
+    made = "'1' as model_version, 'm' as mlflow_run_id, 'f' as flow_run_id, 1 as data_snapshot, now()::timestamp as generated_at"
+    with writing(lake) as con:
+        for interest, parent, name in (("label:a", None, "A"), ("label:a > b", "label:a", "B"), ("decade:1970", None, "1970s")):
+            con.execute(
+                "insert into recs.interests by name select $interest as interest_id, 'label' as kind, 'topic' as dimension,"
+                f" $parent as parent_id, $name as name, [] as terms, 1 as n_items, {made}",
+                {"interest": interest, "parent": parent, "name": name},
+            )
+        con.execute(f"insert into recs.item_interests by name select 'a' as item_id, 'label:a > b' as interest_id, 1 as share, {made}")
+
+
+def test_interests_with_evidence_connect_users_and_items_in_a_night_and_in_minutes(lake: Lake) -> None:
+    describe(lake, ("a", "Alpha", [], []))
+    add_events(lake, ("u", "a", "view", START), ("v", "a", "view", START))
+    know_interests(lake)
+    be_interested(lake, INTERESTED)
+    night(lake)
+    assert named(edges(lake, "user:v")) == ["acted_on item:a", "interested_in interest:label:a > b"]
+    assert named(edges(lake, "item:a")) == ["about interest:label:a > b", "acted_on_by user:u", "acted_on_by user:v"]
+    assert named(edges(lake, "interest:label:a > b")) == [
+        "has_item item:a",
+        "interest_of user:u",
+        "interest_of user:v",
+        "parent interest:label:a",
+    ]
+    assert named(edges(lake, "interest:label:a")) == ["child interest:label:a > b"]
+    assert rows(lake, "select node, name, weight, degree from graph.nodes where kind = 'interest' order by node") == [
+        ("interest:decade:1970", "1970s", 0.0, 0),
+        ("interest:label:a", "A", 0.0, 0),
+        ("interest:label:a > b", "B", 1.0, 2),
+    ]
+    be_interested(lake, [("u", "long", "decade:1970", 0.75, ["a"]), ("w", "long", "label:a > b", 0.25, ["a"])], "u")
+    add_events(lake, ("u", "b", "view", START), ("w", "a", "view", START))
+    minute(lake)
+    by_minute, nodes = edges(lake), rows(lake, NODES)
+    assert named(edges(lake, "interest:label:a > b"))[1:3] == ["interest_of user:v", "interest_of user:w"]
+    assert named(edges(lake, "interest:decade:1970")) == ["interest_of user:u"]
+    night(lake)
+    assert by_minute == approximately(edges(lake))
+    assert nodes == approximately(rows(lake, NODES))
+
+
 def test_a_minute_builds_the_whole_graph_of_a_lake_that_has_none(lake: Lake) -> None:
     describe(lake, ("a", "Alpha", ["Pans"], []))
     add_events(lake, ("u", "a", "view", START), ("v", "b", "view", START))

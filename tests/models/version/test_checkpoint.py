@@ -101,8 +101,9 @@ def same_interests(one: Checkpoint, other: Checkpoint) -> bool:
     assert one.capture is not None
     assert other.interests is not None
     assert other.capture is not None
-    posterior = [each.capture.posterior(EVENTS, each.interests.shares, 20, one.as_of) for each in (one, other)]  # type: ignore[union-attr]
-    return one.interests.described() == other.interests.described() and np.array_equal(*posterior)
+    ours = one.capture.posterior(EVENTS, one.interests.shares, 20, one.as_of)
+    theirs = other.capture.posterior(EVENTS, other.interests.shares, 20, one.as_of)
+    return one.interests.described() == other.interests.described() and np.array_equal(ours, theirs)
 
 
 def test_interests_are_the_same_after_loading_and_are_loaded_alone_too(tmp_path: Path) -> None:

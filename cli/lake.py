@@ -1,4 +1,4 @@
-"""The lake of this home, for the commands that only read it."""
+"""The lake and the registry of this home, for the commands that only read them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from settings import Settings
     from tasks.lake import Lake
+    from tasks.registry.versions import Registry
 
 
 def open_lake() -> Lake:
@@ -28,3 +29,10 @@ def lake_of(settings: Settings) -> Lake:
             "for a new home take in events: minutehand ingest events FILE"
         )
     return lake
+
+
+def registry_of(settings: Settings) -> Registry:
+    """The model registry of this home. Imports MLflow, which takes seconds."""
+    from tasks.registry.versions import open_registry
+
+    return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")

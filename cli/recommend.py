@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.lake import lake_of, open_lake
+from cli.lake import lake_of, open_lake, registry_of
 from cli.options import AsJson, K
 from cli.output import say, say_json, show, show_list
 
@@ -66,7 +67,6 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
     from settings import load
     from tasks import process
-    from tasks.registry.versions import open_registry
     from tasks.requests import answer, cleaned
 
     for each in requests:
@@ -75,8 +75,7 @@ def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
     settings = load()
     lake = lake_of(settings)
     process.use_threads(settings.threads)
-    registry = open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
-    found = answer(lake, registry, settings.encoder, requests, k)
+    found = answer(lake, partial(registry_of, settings), settings.encoder, requests, k)
     for note in found.notes:
         say(note, err=True)
     return found.lists

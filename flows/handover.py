@@ -15,9 +15,9 @@ from models.events import Floats
 from models.results import MetricRow, RankedLists
 from models.text.encoder import find_encoder
 from settings import Settings
-from tasks import encoding, lake, locks, watermarks
+from tasks import encoding, lake, locks, searches, watermarks
 from tasks.minute import feed, handover, steps
-from tasks.night import dataset, learning
+from tasks.night import dataset, interests, learning
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
@@ -26,7 +26,9 @@ PATIENCE_S = 600.0  # long enough for a minute run with a large backlog; giving 
 
 encode_items = retried("encode-new-items", encoding.encode_changed_items)
 load_again = retried("load-dataset-of-now", dataset.load_dataset)
+read_searches = retried("read-searches-of-now", searches.read_search_log)
 make_lists = stage("rank", learning.make_lists)
+find_interests = stage("user-interests", interests.interests_of_all)
 publish = retried("publish", night.publish_night)
 
 
@@ -36,13 +38,14 @@ def hand_over(
     models: versions.Registry,
     data: dataset.Dataset,
     trend: Floats,
+    asked: searches.SearchLog | None,
     champion: versions.Version,
     flow_run_id: str,
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
     """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait until it ends.
 
-    data, trend: the dataset of the night and its event trends. The previous live version predicts the events since the last publish;
-    the version that goes live learns them.
+    data, trend, asked: the dataset of the night, its event trends and its searches. The previous live version predicts the events
+    since the last publish; the version that goes live learns them.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -55,7 +58,8 @@ def hand_over(
         if base.has_moved_on:
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
-        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish)
+            asked = read_searches(tables, snapshot, settings.encoder, data.encoder)
+        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,
@@ -71,6 +75,9 @@ def hand_over(
             news=base.waiting,
             prequential=rows,
             versions=by,
+            interests=find_interests(tables, data, version.checkpoint_folder, max_events),
+            searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
+            checkpoint=publication.Files(version.checkpoint_folder, version.digest),
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)
@@ -104,7 +111,7 @@ def predict(
     settings: Settings, tables: lake.Lake, models: versions.Registry, live: versions.Version | None, waiting: feed.News
 ) -> tuple[list[MetricRow], dict[str, str]]:
     """How well the previous live version predicts the unpublished events: metric rows, and the version number behind each model name."""
-    if live is None or waiting.is_empty:
+    if live is None or not waiting.has_news:
         return [], {}
     _, before = increments.find_live(models, live.version)
     key = find_encoder(settings.encoder).key

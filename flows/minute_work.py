@@ -6,14 +6,16 @@ import logging
 from datetime import UTC, datetime
 from functools import partial
 
+import polars as pl
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.learning import Learning, learn_news, learn_nothing
 from flows.run_names import WORK, tag_run
 from flows.stages import stage, timed
+from models.text.encoder import find_encoder
 from settings import Settings
-from tasks import encoding, lake, locks, process, reading
+from tasks import encoding, lake, locks, process, reading, searches
 from tasks.minute import feed, handover, pacing, steps
 from tasks.publish import minute, pointer, publication
 from tasks.registry import day_run, increments, versions
@@ -74,13 +76,14 @@ def update(
 ) -> versions.Version:
     """Predict the new events, learn the due ones, and publish; returns the version that is live afterwards."""
     marks, news = work.marks, work.news
-    if not news.items.is_empty():
+    if not news.items.is_empty() and encoding.is_encoder_of(live.checkpoint_folder, settings.encoder):
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
-    if news.is_empty:
+    if not news.has_news:
         done = learn_nothing(settings, tables, live, champion, marks, news)
     else:
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
-    to_refresh, lists = rank(settings, tables, work.refresh, done)
+    asked = encode_searches(settings, tables, done)
+    to_refresh, lists = rank(settings, tables, work.refresh, done, asked)
     content = publication.Content(
         item_ids=done.learnt.checkpoint.catalog.item_ids,
         lists=lists.users,
@@ -97,19 +100,37 @@ def update(
         news=done.state.news,
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
+        interests=steps.interests(done.state, done.learnt, settings.model.max_events, is_renewed=work.read_at != marks),
+        searches=None if asked is None else publication.Searched(asked, done.learnt.checkpoint.encoder),
+        checkpoint=publication.Files(done.version.checkpoint_folder, done.version.digest),
     )
-    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
+    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh, settings.ingest.event_weights)
     report(tables, done, len(lists.users.user_ids))
     return done.version
 
 
-def rank(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning) -> tuple[pacing.UsersToRefresh, steps.MinuteLists]:
-    """The lists of the users with new events, and of users without new events whose lists are old or stale."""
+def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl.DataFrame | None:
+    """The new searches with their vectors, if the model can use them; None if there are none."""
+    new, model = done.state.news.searches, done.learnt.checkpoint
+    if new.is_empty() or model.words is None or model.encoder != find_encoder(settings.encoder).key:
+        return None
+    return stage("encode-searches", searches.encoded)(new, settings.encoder, model.encoder).last_of_each()
+
+
+def rank(
+    settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning, asked: pl.DataFrame | None
+) -> tuple[pacing.UsersToRefresh, steps.MinuteLists]:
+    """The lists of the users with new events or searches, and of other users whose lists are old or stale."""
+    active = done.state.step.user_ids
     with timed("refresh"):
+        searching = [] if asked is None else sorted(set(asked["user_id"]) - set(active))
         items = steps.affected_items(done.state, done.learnt)
-        to_refresh = pacing.users_to_refresh(tables, items, refresh, exclude=done.state.step.user_ids)
-        others = feed.read_histories(tables, to_refresh.user_ids, settings.ingest.event_weights, settings.model.max_events)
-    return to_refresh, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish)
+        to_refresh = pacing.users_to_refresh(tables, items, refresh, exclude=[*active, *searching])
+        user_ids = [*searching, *to_refresh.user_ids]
+        others = feed.read_histories(tables, user_ids, settings.ingest.event_weights, settings.model.max_events)
+        known = searches.last_searches(tables, [*active, *user_ids], done.learnt.checkpoint.encoder)
+    last = known if asked is None else searches.newer(known, asked)
+    return to_refresh, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish, last)
 
 
 def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:

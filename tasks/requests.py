@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from models.config import EncoderConfig
 from models.errors import UserError
+from models.text.clean import clean_text
 from models.text.encoder import find_encoder, load_encoder
 from models.text.language import language_warning
-from models.version import checkpoint as checkpoints
 from tasks.lake import Lake, reading, statement
-from tasks.publish.pointer import live_version
-from tasks.registry.versions import Registry, find_version
+from tasks.live import load_live
 
-MAX_CHARS = 2000
-"""A longer text is cut here, because people name the important things first."""
+if TYPE_CHECKING:
+    from tasks.registry.versions import Registry
+
 FIELDS = {"user_id", "text"}
 
 
@@ -60,9 +58,8 @@ def _parsed(line: str, place: str) -> Request:
 
 
 def cleaned(text: str) -> str:
-    """The text without control characters, with single spaces, and not longer than MAX_CHARS. Raises UserError if nothing is left."""
-    visible = "".join(" " if unicodedata.category(each) in {"Cc", "Cs", "Cn"} else each for each in text[: 2 * MAX_CHARS])
-    found = re.sub(r"\s+", " ", visible).strip()[:MAX_CHARS]
+    """The text as encoders get it (`clean_text`). Raises UserError if nothing is left."""
+    found = clean_text(text)
     if not found:
         raise UserError(f"the text {text[:20]!r} has no words; write what you look for, such as --text 'a warm jacket'")
     return found
@@ -76,17 +73,14 @@ class Answers:
     notes: list[str]
 
 
-def answer(lake: Lake, registry: Registry, encoder: EncoderConfig, requests: Sequence[Request], k: int) -> Answers:
+def answer(lake: Lake, open_registry: Callable[[], Registry], encoder: EncoderConfig, requests: Sequence[Request], k: int) -> Answers:
     """The k best items for each request.
 
     A user without a history, or none, is a cold start. Raises UserError if no model is live, if it cannot read requests, or if it was
     trained with another encoder.
     """
     texts = [None if each.text is None else cleaned(each.text) for each in requests]
-    version = live_version(lake)
-    if version is None:
-        raise UserError("nothing has been published yet; minutehand nightly trains a model and publishes lists")
-    checkpoint = checkpoints.load(find_version(registry, version).checkpoint_folder)
+    version, checkpoint = load_live(lake, open_registry)
     key = find_encoder(encoder).key
     if checkpoint.encoder != key:
         raise UserError(f"the live model was trained with the encoder {checkpoint.encoder}, and {key} is set; run minutehand nightly")

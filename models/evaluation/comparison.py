@@ -21,6 +21,7 @@ from models.ranking.blend import Blend
 from models.results import MetricRow
 from models.sequence.users import target_vectors
 from models.sequence.weights import Weights
+from models.text.towers import Words
 
 OURS = "minutehand"
 NDCG = METRICS[0]
@@ -28,13 +29,13 @@ LEAST_EVENTS = 250
 """Minimum number of events for a meaningful interval of a segment."""
 
 
-def rank_recommender(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints) -> Ranking:
-    """Ranking of the given (sorted) rows by the recommender."""
+def rank_recommender(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints, words: Words | None = None) -> Ranking:
+    """Ranking of the given (sorted) rows by the recommender. words: takes the searches of the evaluator into account."""
     if not len(rows):
         return Ranking.join([])
     items, events = weights.item_vectors(), evaluator.events
     vectors = served_vectors(weights.model, evaluator, rows) if evaluator.delay_s else target_vectors(weights.model, events, rows)
-    return evaluator.rank_blend(rows, vectors, items, blend, items @ weights.mean_vector, weights.is_cold)
+    return evaluator.rank_blend(rows, vectors, items, blend, items @ weights.mean_vector, weights.is_cold, words)
 
 
 def summary(task: Task, rankings: Mapping[str, Ranking]) -> list[MetricRow]:

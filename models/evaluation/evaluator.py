@@ -27,9 +27,11 @@ from models.ranking.blend import (
 )
 from models.ranking.candidates import N_CANDIDATES, Candidates, pick_candidates
 from models.ranking.prior import Slots, popularity_by_slot
+from models.ranking.searches import Asked, Searches, search_term
 from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.users import vectors_at
+from models.text.towers import Words
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Evaluator:
 
     is_counted: [events] whether an event counts for popularity; None for all. Histories contain every event, counted or not.
     delay_s: age of the list by which an event is judged; the list does not know what the user did after it was made.
-    seen_items: the reason for hide_seen; None if it was not stored.
+    seen_items: the reason for hide_seen; None if it was not stored. searches: of the same users; None if there are none.
     """
 
     events: Events
@@ -47,6 +49,7 @@ class Evaluator:
     is_counted: NDArray[np.bool_] | None = None
     delay_s: int = 0
     seen_items: SeenItems | None = None
+    searches: Searches | None = None
 
     @cached_property
     def counted(self) -> Events:
@@ -101,6 +104,21 @@ class Evaluator:
         gap = self.events.time[rows] - self.events.time[np.maximum(stop - 1, 0)]
         return user_features(self.trend, start, stop, gap, blend.trend)
 
+    def asked(self, rows: Ints) -> Asked | None:
+        """The last search before each row, as far as the row's list knows it; None without searches."""
+        if self.searches is None:
+            return None
+        user, now = self.events.user[rows], self.events.time[rows]
+        return self.searches.asked(self.events, user, now, self.histories(rows), delay_s=self.delay_s)
+
+    def search_term(self, rows: Ints, words: Words | None) -> Tensor | None:
+        """The term of the last search before each row, [rows, items]; None without searches."""
+        asked = None if words is None else self.asked(rows)
+        if words is None or asked is None or not asked.vectors.any():
+            return None
+        start, stop = self.histories(rows)
+        return search_term(words, asked, is_new=stop == start)
+
     def repeats(self, rows: Ints) -> Repeats | None:
         """Items of each history, None if seen items are hidden."""
         return None if self.hide_seen else find_repeats(self.events, *self.histories(rows), self.events.time[rows])
@@ -150,14 +168,18 @@ class Evaluator:
         scores = ((part, torch.from_numpy(knn.score(self.events, *self.histories(part)))) for part in parts)
         return self.in_order(rows, *self.rank(scores))
 
-    def rank_blend(self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor) -> Ranking:
+    def rank_blend(
+        self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, words: Words | None = None
+    ) -> Ranking:
         """Ranking by the recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
 
         def scores() -> Iterator[tuple[Ints, Tensor]]:
             for members, features in self.blocks(rows):
                 sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
                 state = ItemState(features, mean_score, is_cold)
-                yield members, combine(blend, self.users(members, blend), {"sequence": sequence}, state, self.repeats(members))
+                known = combine(blend, self.users(members, blend), {"sequence": sequence}, state, self.repeats(members))
+                asked = self.search_term(members, words)
+                yield members, known if asked is None else known.add_(asked)
 
         return self.in_order(rows, *self.rank(scores()))
 

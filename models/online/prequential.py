@@ -11,6 +11,7 @@ from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.metrics.ranking import Ranking, rank_events
 from models.ranking.candidates import Candidates, pick_candidates
 from models.ranking.scorer import Scorer
+from models.ranking.searches import Searches
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Queries:
 
     events: the events of user q are the history of query q. now: [queries] time of each request. trend: trendiness of every event
     of the histories, NaN if unknown. query, item: [rows] the query (ascending) and the item of each event to predict.
-    earlier: earlier history of each user; None if events are complete.
+    earlier: earlier history of each user; None if events are complete. searches: of these users, as far as the lists know them.
     """
 
     events: Events
@@ -28,6 +29,7 @@ class Queries:
     query: Ints
     item: Ints
     earlier: Earlier | None = None
+    searches: Searches | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ def predict(scorer: Scorer, queries: Queries, n_candidates: int = 0) -> Predicti
     """Rank every event within the whole catalogue by the list of its query; candidates of one event per query."""
     rankings, candidates = [], []
     trend = np.where(np.isnan(queries.trend), scorer.blend.trend[0], queries.trend).astype(np.float32)
-    for scored in scorer.score_blocks(queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier):
+    for scored in scorer.score_blocks(
+        queries.events, len(queries.now), now=queries.now, trend=trend, earlier=queries.earlier, searches=queries.searches
+    ):
         first, last = np.searchsorted(queries.query, [scored.users.start, scored.users.stop])
         place, item = queries.query[first:last] - scored.users.start, queries.item[first:last]
         if n_candidates and len(item):

@@ -121,6 +121,14 @@ class Lexicon:
         word, item, in_title = _entries(items)
         return self._with(~torch.isin(self.item, rows), word, rows[item], in_title, self.n_items)
 
+    def on_catalog(self, place: Int[Tensor, " items"]) -> Lexicon:
+        """The same over the items of another catalogue. place: row of each item in the old one, -1 for an item without words."""
+        row = torch.full((self.n_items,), -1)
+        row[place[place >= 0]] = torch.nonzero(place >= 0).flatten()
+        item = row[self.item]
+        kept = item >= 0
+        return replace(self, word=self.word[kept], item=item[kept], in_title=self.in_title[kept], n_items=len(place))
+
     def _with(self, kept: Tensor, word: Tensor, item: Tensor, in_title: Tensor, n_items: int) -> Lexicon:
         joined = [torch.cat([old[kept], new]) for old, new in ((self.word, word), (self.item, item), (self.in_title, in_title))]
         order = joined[0].argsort(stable=True)

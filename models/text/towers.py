@@ -51,7 +51,8 @@ class Words:
     """Both heads, the vectors of all items [items, dim], and how much a request counts in the score of a list.
 
     weight: factor of the cosine of request and item; it is added to log P(item | user, time). lexicon: the words of the items; None in
-    older versions.
+    older versions. search: weights of the features of a search (models.ranking.searches), which give its factor; None if it was never
+    chosen.
     """
 
     query: Head
@@ -59,23 +60,37 @@ class Words:
     items: Tensor
     weight: float
     lexicon: Lexicon | None = None
+    search: Floats | None = None
 
     @staticmethod
     def of(query: Head, item: Head, text: Floats, weight: float, lexicon: Lexicon | None = None) -> Words:
         """The words of a catalogue. text: vectors of the encoder [items, dim], zero for items without text."""
         return Words(query, item, _embed(item, text), weight, lexicon)
 
+    def on_catalog(self, place: Int[Tensor, " items"], text: Floats) -> Words:
+        """The same over the items of another catalogue.
+
+        place: row of each item in the old catalogue; -1 for a new item, whose words are not known. text: vectors of the encoder,
+        [items, dim].
+        """
+        return replace(self, items=_embed(self.item, text), lexicon=self.lexicon and self.lexicon.on_catalog(place))
+
     @torch.inference_mode()
     def scores(self, queries: Floats, texts: Sequence[str | None] | None = None) -> Float[Tensor, "queries items"]:
-        """The term of the request in the score.
+        """The term of the request in the score; see `matches`."""
+        return self.weight * self.matches(queries, texts)
+
+    @torch.inference_mode()
+    def matches(self, queries: Floats, texts: Sequence[str | None] | None = None) -> Float[Tensor, "queries items"]:
+        """How well each item fits each request: the cosine plus the weighted lexical score.
 
         queries: vectors of the encoder [queries, dim]; a zero vector stands for no request. texts: the words of the same requests; without
         them, only the meaning counts.
         """
         cosine = self.cosine(queries)
         if texts is None or self.lexicon is None or not self.lexicon.weight:
-            return self.weight * cosine
-        return self.weight * (cosine + self.lexicon.weight * self.lexicon.scores(texts))
+            return cosine
+        return cosine + self.lexicon.weight * self.lexicon.scores(texts)
 
     @torch.inference_mode()
     def cosine(self, queries: Floats) -> Float[Tensor, "queries items"]:
@@ -99,7 +114,8 @@ class Words:
         heads = {"query": self.query, "item": self.item}
         named = {f"{name}.{key}": value for name, head in heads.items() for key, value in head.state_dict().items()}
         lexicon = {} if self.lexicon is None else {f"lexicon.{key}": value for key, value in self.lexicon.tensors().items()}
-        return {**named, **lexicon, "items": self.items, "weight": torch.tensor(self.weight)}
+        search = {} if self.search is None else {"search": torch.from_numpy(self.search)}
+        return {**named, **lexicon, **search, "items": self.items, "weight": torch.tensor(self.weight)}
 
     @staticmethod
     def from_tensors(tensors: dict[str, Tensor]) -> Words:
@@ -111,7 +127,9 @@ class Words:
             head.load_state_dict({key: tensors[f"{name}.{key}"] for key in head.state_dict()})
             heads.append(head.eval().requires_grad_(requires_grad=False))
         found = {name.removeprefix("lexicon."): value for name, value in tensors.items() if name.startswith("lexicon.")}
-        return Words(heads[0], heads[1], tensors["items"], float(tensors["weight"]), Lexicon.from_tensors(found) if found else None)
+        lexicon = Lexicon.from_tensors(found) if found else None
+        search = tensors["search"].numpy() if "search" in tensors else None
+        return Words(heads[0], heads[1], tensors["items"], float(tensors["weight"]), lexicon, search)
 
 
 @torch.inference_mode()

@@ -18,6 +18,8 @@ from torch import Tensor
 from models.config import RecommenderConfig
 from models.errors import UserError
 from models.events import Catalog, Events, Floats
+from models.interests.capture import Capture
+from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
 from models.ranking.scorer import Scorer
 from models.results import SeenItems
@@ -45,7 +47,8 @@ class Checkpoint:
 
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
     online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
-    hardly any item has a text, and in older versions.
+    hardly any item has a text, and in older versions. interests, capture: None if nothing is known about the items,
+    and in older versions.
     """
 
     catalog: Catalog
@@ -62,6 +65,8 @@ class Checkpoint:
     online: OnlineState | None = None
     seen_items: SeenItems | None = None
     words: Words | None = None
+    interests: Interests | None = None
+    capture: Capture | None = None
 
     def scorer(self) -> Scorer:
         """The scorer of this version; every call returns the same one, so that the item state is computed once."""
@@ -69,7 +74,8 @@ class Checkpoint:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return Scorer(self.live, self.blend, torch.from_numpy(self.popularity), self.catalog.is_available, self.hide_seen, self.as_of)
+        popularity = torch.from_numpy(self.popularity)
+        return Scorer(self.live, self.blend, popularity, self.catalog.is_available, self.hide_seen, self.as_of, self.words)
 
     def recommend(self, histories: Sequence[dict[str, Any]], now: datetime | None = None, k: int = 10) -> list[list[tuple[str, float]]]:
         """(item_id, probability) pairs, best first, for histories given oldest event first.
@@ -81,7 +87,7 @@ class Checkpoint:
             raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
         events = self._events(histories, asked)
-        lists = self.scorer().rank(events, len(histories), k, now=asked)
+        lists = self.scorer().rank(events, len(histories), k, now=asked, explain=False)
         return [
             [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
             for items, probabilities in zip(lists.item, lists.probability, strict=True)
@@ -162,6 +168,10 @@ def demand_finite(checkpoint: Checkpoint) -> None:
             arrays |= {f"{name}.{key}": value for key, value in tensors.items()}
     if checkpoint.words is not None:
         arrays |= {f"words.{key}": value for key, value in checkpoint.words.tensors().items()}
+    if checkpoint.interests is not None:
+        arrays |= {f"interests.{key}": value for key, value in checkpoint.interests.tensors().items()}
+    if checkpoint.capture is not None:
+        arrays |= {f"capture.{key}": value for key, value in checkpoint.capture.tensors().items()}
     broken = [name for name, value in arrays.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         found = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
@@ -193,9 +203,14 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         save_file({name: value.contiguous() for name, value in checkpoint.online.tensors().items()}, folder / "online.safetensors")
     if checkpoint.words is not None:
         save_file({name: value.contiguous() for name, value in checkpoint.words.tensors().items()}, folder / "words.safetensors")
+    if checkpoint.interests is not None:
+        save_file(checkpoint.interests.tensors(), folder / "interests.safetensors")
+        (folder / "interests.json").write_text(json.dumps(checkpoint.interests.described()), encoding="utf-8")
+    if checkpoint.capture is not None:
+        save_file({name: value.contiguous() for name, value in checkpoint.capture.tensors().items()}, folder / "capture.safetensors")
     described = {
         "format": FORMAT,
-        "parts": [name for name in ("past", "online", "words") if getattr(checkpoint, name) is not None],
+        "parts": [name for name in ("past", "online", "words", "interests", "capture") if getattr(checkpoint, name) is not None],
         "model": checkpoint.live.model.config.model_dump(),
         "item_ids": checkpoint.catalog.item_ids,
         "is_available": checkpoint.catalog.is_available.tolist(),
@@ -210,16 +225,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
 
 def load(folder: Path) -> Checkpoint:
     """Load the checkpoint of a folder. Raises UserError if it is not a checkpoint or has the format of another version."""
-    try:
-        described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
-        ) from error
-    if described["format"] != FORMAT:
-        raise UnreadableFormatError(
-            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly`"
-        )
+    described = _described(folder)
     config, parts = RecommenderConfig(**described["model"]), described["parts"]
     state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
     return Checkpoint(
@@ -236,8 +242,51 @@ def load(folder: Path) -> Checkpoint:
         past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
         online=OnlineState.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
         words=Words.from_tensors(load_file(folder / "words.safetensors")) if "words" in parts else None,
+        interests=_read_interests(folder) if "interests" in parts else None,
+        capture=Capture.from_tensors(load_file(folder / "capture.safetensors")) if "capture" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
     )
+
+
+@dataclass(frozen=True)
+class KnownInterests:
+    """The interests of a version, the heads that tell who has which, and the items in the order of their rows."""
+
+    interests: Interests
+    capture: Capture
+    item_ids: tuple[str, ...]
+
+
+def load_interests(folder: Path) -> KnownInterests | None:
+    """Only the interests of the checkpoint of a folder; None if it has no interests, or another format."""
+    try:
+        described = _described(folder)
+    except UnreadableFormatError:
+        return None
+    if not {"interests", "capture"} <= set(described["parts"]):
+        return None
+    capture = Capture.from_tensors(load_file(folder / "capture.safetensors"))
+    return KnownInterests(_read_interests(folder), capture, tuple(described["item_ids"]))
+
+
+def _read_interests(folder: Path) -> Interests:
+    described = json.loads((folder / "interests.json").read_text(encoding="utf-8"))
+    return Interests.from_parts(load_file(folder / "interests.safetensors"), described)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The checkpoint.json of a folder. Raises UserError as `load` does."""
+    try:
+        described: dict[str, Any] = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
+        ) from error
+    if described["format"] != FORMAT:
+        raise UnreadableFormatError(
+            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly`"
+        )
+    return described
 
 
 def _with_every_gate(blend: Blend) -> Blend:
@@ -298,6 +347,7 @@ def with_new_items(
         past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
         online=online,
         words=None if checkpoint.words is None else checkpoint.words.with_new_items(_texts(checkpoint.words, len(item_ids), text), said),
+        interests=None if checkpoint.interests is None else checkpoint.interests.with_n_items(len(ids)),
     )
 
 
@@ -315,7 +365,8 @@ def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     text = like.live.model.items.text.numpy()
     weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
     online = None if checkpoint.online is None else checkpoint.online.with_n_items(n_items)
-    return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online, words=None)
+    bare = replace(checkpoint, past=None, words=None, interests=None, capture=None)
+    return replace(bare, catalog=like.catalog, popularity=popularity, live=weights, online=online)
 
 
 def with_new_descriptions(

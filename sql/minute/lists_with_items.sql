@@ -6,10 +6,10 @@
 -- '*' among the items means that an item is available again: users without a list then count as having the oldest list.
 -- Items withdrawn before $older_than appear only in lists older than that, which are refreshed because of their age.
 --
--- grain:   one row per user with a history
+-- grain:   one row per user with a history or a search
 -- params:  $depth (ranks that count), $n_most, $older_than (timestamp, UTC)
--- reads:   recs.recommendations, raw.items, features.user_histories, ops.moved_items, excluded (registered: user_id),
---          moved (registered: item_id)
+-- reads:   recs.recommendations, raw.items, features.user_histories, features.user_searches, ops.moved_items,
+--          excluded (registered: user_id), moved (registered: item_id)
 -- returns: user_id
 with wanted as (
     select
@@ -79,6 +79,7 @@ from (
     select * from without_list
 ) as together
 where together.user_id in (select histories.user_id from features.user_histories as histories)
+    or together.user_id in (select searches.user_id from features.user_searches as searches)
 group by together.user_id
 order by min(together.generated_at), together.user_id
 limit $n_most

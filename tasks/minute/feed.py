@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from tasks.watermarks import Watermarks, watermarks_of
 
 ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights", "trends"]
 EVENT = {"item_ids": "item_id", "event_types": "event_type", "times_s": "time_s", "weights": "weight", "trends": "trend"}
+SEARCH = pl.Schema({"user_id": pl.String(), "query": pl.String(), "occurred_at": pl.Datetime("us"), "time_s": pl.Int64()})
 ALIKE = ["user_id", "item_id", "event_type", "occurred_at"]
 
 
@@ -35,17 +36,27 @@ class News:
     that are still due.
     items: item_id, title, is_available, is_new of the items that are new or changed since the learnt watermark. The catalog of the live
     version may lack items without is_new as well.
+    searches: user_id, query, occurred_at, time_s: the last unpublished search of each user; nothing is learnt from it, but lists follow it.
     """
 
     snapshot: int
     events: pl.DataFrame
     histories: pl.DataFrame
     items: pl.DataFrame
+    searches: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SEARCH))
 
     @property
     def is_empty(self) -> bool:
-        """True if there is nothing to predict or encode. Published events that are due are learnt together with the next new ones."""
-        return not self.events["is_new"].any() and not self.items["is_new"].any()
+        """True if there is nothing to predict or encode, and no list to change because of a search.
+
+        Published events that are due are learnt together with the next new ones.
+        """
+        return not self.has_news and self.searches.is_empty()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there are new events or items."""
+        return bool(self.events["is_new"].any() or self.items["is_new"].any())
 
     @property
     def item_ids(self) -> list[str]:
@@ -105,19 +116,23 @@ def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, even
     try:
         events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
         items = con.execute(statement("minute/items"), {**asdict(marks), "until": snapshot}).pl()
+        searches = con.execute(statement("minute/searches"), {"published": marks.published, "until": snapshot}).pl()
     except duckdb.InvalidInputException as error:
         if "No snapshot found" not in str(error):
             raise
         raise UserError(
             f"snapshot {marks.learnt + 1}, where the new events begin, has expired in the lake; `minutehand nightly` learns all events"
         ) from error
-    return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items)
+    return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items, searches)
 
 
 def read_histories(lake: Lake, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:
-    """The last max_events events of the given users, in the columns of News.histories; users without events have no row."""
+    """The last max_events events of the given users, in the columns of News.histories; empty lists for users without events."""
+    wanted = pl.DataFrame({"user_id": pl.Series(list(user_ids), dtype=pl.String)}).unique().sort("user_id")
     with reading(lake) as con:
-        return _histories(con, pl.Series(list(user_ids), dtype=pl.String), _by_type(event_weights), max_events)
+        known = _histories(con, wanted["user_id"], _by_type(event_weights), max_events)
+    lists = [pl.col(name).fill_null(pl.lit([], dtype=kind)) for name, kind in known.schema.items() if isinstance(kind, pl.List)]
+    return wanted.join(known, on="user_id", how="left", maintain_order="left").with_columns(*lists, pl.col("n_events").fill_null(0))
 
 
 def _by_type(event_weights: Mapping[str, float]) -> dict[str, list[Any]]:

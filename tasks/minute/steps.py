@@ -29,8 +29,11 @@ from models.text.requests import ItemWords
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
+from tasks.interests.found import find, with_descriptions, with_popular_interests
+from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
+from tasks.searches import as_searches, last_searches
 
 RECENT = HALF_LIVES_H.index(24.0)
 MAX_NEIGHBOURS = 10
@@ -47,6 +50,7 @@ class State:
     shown: the model of the newest lists: the live version plus the popularity of events whose update was discarded.
     news: includes the trend of each event, which goes into the histories. returned: rows of the items that are available again.
     floors: result of sql/minute/neighbour_floors.sql; None if the availability of no known item changed.
+    searched: the last published search of the users of the step; None if the model has no words.
     """
 
     live: Checkpoint
@@ -58,6 +62,7 @@ class State:
     is_warm_item: np.ndarray
     returned: Ints
     floors: pl.DataFrame | None
+    searched: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
         _availability(news, row),
         {row[i]: words for i, words in said.items()},
     )
+    live = with_descriptions(lake, live, news.items["item_id"].to_list(), news.snapshot, texts)
     changed = np.flatnonzero((was_available != live.catalog.is_available)[:n_known])
     returned = changed[live.catalog.is_available[changed]]
     floors = _floors(lake, [live.catalog.item_ids[n] for n in np.setdiff1d(changed, returned)]) if len(changed) else None
@@ -117,7 +123,8 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     online = night.online
     counts = np.zeros(0) if online is None else online.popularity.counts[-1]
     is_warm_item = np.pad(counts > 0, (0, len(row) - len(counts)))
-    return State(live, shown, checkpoints.on_catalog_of(night, live), step, news, n_known, is_warm_item, returned, floors)
+    searched = None if live.words is None or not step.user_ids else last_searches(lake, step.user_ids, live.encoder)
+    return State(live, shown, checkpoints.on_catalog_of(night, live), step, news, n_known, is_warm_item, returned, floors, searched)
 
 
 def _floors(lake: Lake, withdrawn: Sequence[str]) -> pl.DataFrame:
@@ -173,7 +180,8 @@ def predict_events(state: State, config: IncrementConfig) -> PrequentialScores:
     rows = np.flatnonzero(step.is_new)
     user, item = step.events.user[rows], step.events.item[rows]
     now = np.full(len(step.user_ids), live.as_of + LIST_DELAY_S)
-    queries = Queries(known, now, step.trend[~step.is_new], user, item, step.earlier)
+    searches = None if state.searched is None else as_searches(state.searched, step.user_ids, len(live.whitening.centre))
+    queries = Queries(known, now, step.trend[~step.is_new], user, item, step.earlier, searches)
     by_live = predict(live.scorer(), queries, config.blend_candidates if config.blend_rows else 0)
     rankings = {
         "live": by_live.ranking,
@@ -194,9 +202,8 @@ def update_model(state: State, scored: PrequentialScores, config: IncrementConfi
     """The model after learning the due events; if the gate discards the update, the old weights with the current popularity."""
     step = state.step
     learnt, decision = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
-    if decision.passed:
-        return UpdatedModel(learnt, decision)
-    return UpdatedModel(with_popularity(state.live, step.events, step.is_due, step.as_of), decision)
+    updated = learnt if decision.passed else with_popularity(state.live, step.events, step.is_due, step.as_of)
+    return UpdatedModel(with_popular_interests(updated, step.events.where(step.is_due), step.as_of), decision)
 
 
 def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
@@ -221,20 +228,29 @@ def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
     return [*described, *(catalog.item_ids[row] for row in rows)]
 
 
-def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: PublishConfig) -> MinuteLists:
-    """Lists of the users with new events and of the given other users, the fallback list, and the neighbours that changed."""
+def rank(
+    state: State, learnt: UpdatedModel, others: pl.DataFrame, config: PublishConfig, searched: pl.DataFrame | None = None
+) -> MinuteLists:
+    """Lists of the users with new events and of the given other users, the fallback list, and the neighbours that changed.
+
+    searched: the last search of these users, as in tasks.searches.last_searches.
+    """
     current, step = learnt.checkpoint, state.step
     catalog = current.catalog
     scorer = current.scorer()
     row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
     events, trend, earlier = histories_events(others, row, current.kinds, len(catalog))
     k = config.n_recommendations
-    active = scorer.rank(step.events, len(step.user_ids), k, trend=_known_trend(current, step.trend), earlier=step.earlier)
-    refreshed = scorer.rank(events, len(others), k, trend=_known_trend(current, trend), earlier=earlier)
-    users = RankedLists(
-        (*step.user_ids, *others["user_id"]),
-        *(np.concatenate([getattr(part, name) for part in (active, refreshed)]) for name in ("item", "score", "probability", "because")),
-    )
+    dim, asked, newest = len(current.whitening.centre), searched, current.as_of
+    by_active = by_others = None
+    if asked is not None and asked.height:
+        by_active, by_others = (as_searches(asked, user_ids, dim) for user_ids in (step.user_ids, others["user_id"].to_list()))
+        newest = max(newest, int(asked["time_s"].max()) + 1)  # type: ignore[arg-type]
+    now = newest + LIST_DELAY_S
+    active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
+    active = scorer.rank(step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active)
+    refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others)
+    users = replace(RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed)), kind_names=current.kinds)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:
@@ -244,6 +260,19 @@ def rank(state: State, learnt: UpdatedModel, others: pl.DataFrame, config: Publi
         similar = Neighbours(near.item[rows], near.similarity[rows])
     anyone = fallback_list(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
     return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
+
+
+def interests(state: State, learnt: UpdatedModel, max_events: int, *, is_renewed: bool) -> FoundInterests | None:
+    """The interests of the users with new events; None if the version has none.
+
+    is_renewed: whether another version has replaced the one that was live, so that the interests of all items are written.
+    """
+    version, step = learnt.checkpoint, state.step
+    if version.interests is None or version.capture is None:
+        return None
+    row = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)}
+    rows = np.arange(len(row)) if is_renewed else np.array([row[item_id] for item_id in state.news.items["item_id"]], np.int64)
+    return find(version.interests, version.capture, step.user_ids, step.events, step.as_of, max_events, rows)
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:

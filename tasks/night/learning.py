@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
+import torch
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
@@ -17,6 +19,8 @@ from models.evaluation.comparison import gains_over_baseline, rank_recommender, 
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
 from models.events import Ints, ragged_rows
+from models.interests.capture import Capture
+from models.interests.vocabulary import Interests
 from models.metrics.ranking import Ranking
 from models.metrics.summary import deciding_metric, means
 from models.night import Fit, fit_past, refit
@@ -25,12 +29,14 @@ from models.ranking.neighbours import neighbours
 from models.ranking.prior import Popularity
 from models.ranking.scorer import best_popularity_column, fallback_list
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
 from tasks.night.dataset import Dataset
+from tasks.searches import SearchLog
 
 log = logging.getLogger("minutehand.night")
 
@@ -76,19 +82,24 @@ def learn(
     evaluation: EvaluationConfig,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    searches: SearchLog | None = None,
 ) -> FittedNight:
-    """Train on the events before the validation period and choose epochs and blend on it."""
+    """Train on the events before the validation period and choose epochs and blend on it. searches: for the stages that follow."""
     task = temporal(dataset.events, evaluation, seed)
+    if searches is not None:
+        task = replace(task, evaluator=replace(task.evaluator, searches=searches.of_users(dataset.user_ids)))
     return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch))
 
 
-def judge(dataset: Dataset, learnt: FittedNight, champion: Path | None, evaluation: EvaluationConfig, seed: int) -> Judged:
+def judge(
+    dataset: Dataset, learnt: FittedNight, champion: Path | None, evaluation: EvaluationConfig, seed: int, words: Words | None = None
+) -> Judged:
     """Evaluate the recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
 
     Skips a champion whose checkpoint format this version of minutehand cannot read.
     """
     task, fit = learnt.task, learnt.fit
-    rankings = {"minutehand": task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows))}
+    rankings = {"minutehand": task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows, words))}
     if champion is not None:
         try:
             rankings["champion"] = rank_champion(dataset, task, champion)
@@ -112,7 +123,8 @@ def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
     old = checkpoints.load(folder)
     kinds = in_kinds_of(old, dataset)
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
-    return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows))
+    words = _words_for(old, dataset)
+    return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows, words))
 
 
 def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
@@ -120,6 +132,15 @@ def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
     if dataset.encoder != old.encoder or dataset.text.shape[1] != len(old.whitening.centre):
         return np.zeros((len(dataset.catalog), old.whitening.projection.shape[1]), np.float32)
     return old.whitening.apply(dataset.text)
+
+
+def _words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
+    """The checkpoint's towers over today's items; None if it has none, or if it used another encoder."""
+    fits = dataset.encoder == old.encoder and dataset.text.shape[1] == len(old.whitening.centre)
+    if old.words is None or not fits:
+        return None
+    row = {item_id: n for n, item_id in enumerate(old.catalog.item_ids)}
+    return old.words.on_catalog(torch.tensor([row.get(item_id, -1) for item_id in dataset.catalog.item_ids]), dataset.text)
 
 
 def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
@@ -138,9 +159,10 @@ def complete(
     seed: int,
     folder: Path,
     words: Words | None = None,
+    interests: tuple[Interests | None, Capture | None] = (None, None),
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
-    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words)
+    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words, interests=interests[0], capture=interests[1])
     checkpoints.save(version, folder)
     return version
 
@@ -185,35 +207,55 @@ def popularity_now(dataset: Dataset) -> Popularity:
 
 @dataclass(frozen=True)
 class Lists:
-    """All lists that a publish writes."""
+    """All lists that a publish writes, and the last search of each user; None without searches."""
 
     users: RankedLists
     fallback: RankedLists
     neighbours: Neighbours
     seen_items: SeenItems
+    searches: pl.DataFrame | None = None
 
 
-def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig) -> Lists:
-    """Lists for every user with a history, made by the version in a folder from today's events and catalog."""
+def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig, searches: SearchLog | None = None) -> Lists:
+    """Lists for every user with a history or a recent search, made by the version in a folder from today's events and catalog."""
     version = checkpoints.load(folder)
     current = renewed(version, dataset)
     kind, n_kinds = in_kinds_of(version, dataset)
     events = replace(dataset.events, kind=kind, n_kinds=n_kinds)
-    ranked = current.scorer().rank(events, dataset.events.n_users, publish.n_recommendations, trend=trend)
-    users = RankedLists(dataset.user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    now = as_of(dataset) if searches is None else max(as_of(dataset), searches.newest_s + 1)
+    last = None if searches is None else searches.last_of_each(now)
+    known = set(dataset.user_ids)
+    user_ids = (*dataset.user_ids, *(() if last is None else (user for user in last["user_id"] if user not in known)))
+    ranked = current.scorer().rank(
+        events,
+        len(user_ids),
+        publish.n_recommendations,
+        now=now + LIST_DELAY_S,
+        trend=trend,
+        searches=None if searches is None else searches.of_users(user_ids),
+    )
+    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,
         fallback=fallback_list(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
         neighbours=neighbours(current.live.item_vectors(), dataset.catalog.is_available, publish.n_similar, publish.approximate_above),
         seen_items=current.seen_items or SeenItems(current.hide_seen),
+        searches=last,
     )
 
 
 def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
     """The version with today's catalog and popularity."""
     live = checkpoints.align(version.live, version.catalog.item_ids, dataset.catalog.item_ids, _text_for(version, dataset))
-    return replace(version, catalog=dataset.catalog, as_of=as_of(dataset), popularity=popularity_now(dataset).features(), live=live)
+    return replace(
+        version,
+        catalog=dataset.catalog,
+        as_of=as_of(dataset),
+        popularity=popularity_now(dataset).features(),
+        live=live,
+        words=_words_for(version, dataset),
+    )
 
 
 def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from models.config import EncoderConfig
+from models.evaluation.search_choice import choose_search_gate
 from models.evaluation.words_choice import choose_correction, choose_weights
 from models.events import Floats, Ints, sample
 from models.text.encoder import Encoder, load_encoder
@@ -42,7 +43,9 @@ def learn_words(lake: Lake, dataset: Dataset, learnt: FittedNight, encoder: Enco
     items, reader = _item_words(lake, dataset), load_encoder(encoder, torch.device("cpu"))
     words = fit_words(dataset.text, items, reader, seed)
     rows, asked = judged_requests(learnt, items, seed)
-    return choose_weights(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, words, rows, encoded(reader, asked), asked)
+    evaluator, weights, blend = learnt.evaluator, learnt.fit.weights, learnt.fit.blend
+    words = choose_weights(evaluator, weights, blend, words, rows, encoded(reader, asked), asked)
+    return replace(words, search=choose_search_gate(evaluator, weights, blend, words, learnt.task.validation, seed))
 
 
 def fit_words(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int) -> Words:

@@ -37,6 +37,8 @@ def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content:
             "publication_id": done.publication_id,
             "cadence": cadence,
             "champion": content.champion,
+            "checkpoint": None if content.checkpoint is None else str(content.checkpoint.folder),
+            "checkpoint_sha256": None if content.checkpoint is None else content.checkpoint.digest,
             "published_at": _now(),
         },
     )

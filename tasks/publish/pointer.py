@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tasks.lake import Lake, reading, statement
+from tasks.publish.publication import Files
 
 
 def live_version(lake: Lake) -> str | None:
@@ -16,6 +19,16 @@ def live_origin(lake: Lake) -> tuple[str, str] | None:
     with reading(lake) as con:
         row = con.execute(statement("publish/live_version")).fetchone()
     return None if row is None else (str(row[0]), str(row[1]))
+
+
+def live_files(lake: Lake) -> tuple[str, Files | None] | None:
+    """The live version, and its files if the publication recorded them; None before the first publication."""
+    with reading(lake) as con:
+        row = con.execute(statement("publish/live_checkpoint")).fetchone()
+    if row is None:
+        return None
+    version, folder, digest = row
+    return str(version), None if folder is None else Files(Path(folder), digest)
 
 
 def is_published(lake: Lake, version: str) -> bool:

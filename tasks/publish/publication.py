@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import md5
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from tasks.interests.rows import FoundInterests
 from tasks.minute.feed import News
 from tasks.watermarks import Watermarks
 
@@ -27,6 +30,22 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Files:
+    """The folder of a checkpoint, and the digest of its files (tasks.registry.integrity); None if it was not stored."""
+
+    folder: Path
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The last search of some users (user_id, query, occurred_at, vector), and the key of the encoder of its vectors."""
+
+    rows: pl.DataFrame
+    encoder: str
+
+
+@dataclass(frozen=True)
 class Content:
     """Everything that one publish writes, for a nightly or a minute run.
 
@@ -34,7 +53,9 @@ class Content:
     None means all rows. max_events: length of a history. champion: nightly version that the model descends from. watermarks: values after
     the publish; None means the snapshot of provenance. news: unpublished events and items. prequential: metrics of predicting the new
     events. versions: registered version behind each model name in prequential. seen_items: whether lists leave out items that the user
-    already had, and why; None if not recorded.
+    already had, and why; None if not recorded. searches: a night replaces all with them, a
+    minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
+    interests: of the users with news, or of all; None if the version has no interests.
     """
 
     item_ids: Sequence[str]
@@ -46,10 +67,13 @@ class Content:
     neighbours_of: Ints | None = None
     champion: str | None = None
     seen_items: SeenItems | None = None
+    searches: Searched | None = None
+    checkpoint: Files | None = None
     watermarks: Watermarks | None = None
     news: News | None = None
     prequential: Sequence[MetricRow] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    interests: FoundInterests | None = None
 
     @property
     def neighbour_rows(self) -> Ints:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import duckdb
 import pyarrow as pa
 
+from tasks.interests.rows import write_interests
 from tasks.lake import Lake, writing
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
@@ -38,6 +39,8 @@ def publish(lake: Lake, content: Content, cadence: str, to_refresh: UsersToRefre
     with writing(lake) as con:
         n_users, n_users_changed = write(con, item_ids, publication_id)
         done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
+        if content.interests is not None:
+            write_interests(con, item_ids, content.interests, asdict(made))
         note_publication(con, done, content, cadence)
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)

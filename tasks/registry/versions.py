@@ -28,7 +28,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from models.errors import without_secrets
 from tasks.registry.errors import DamagedError, RegistryError
-from tasks.registry.integrity import DAMAGED, checkpoint_in, demand_whole, may_be_champion
+from tasks.registry.integrity import DAMAGED, DIGEST, checkpoint_in, demand_whole, may_be_champion
 from tasks.registry.moved_store import follow_artifacts
 from tasks.registry.names import CHALLENGER, CHAMPION, MINE, NIGHTLY, PREVIOUS
 from tasks.registry.pages import views
@@ -60,6 +60,11 @@ class Version:
     run_id: str
     checkpoint_folder: Path
     tags: Mapping[str, str]
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the files at registration; None in older versions."""
+        return self.tags.get(DIGEST)
 
     @property
     def champion(self) -> str:

@@ -149,6 +149,19 @@ def test_a_user_with_new_events_gets_a_new_list_without_seen_items_and_a_new_ite
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
 
 
+def test_after_a_change_of_the_encoder_a_minute_run_publishes_new_items_and_leaves_the_encoding_to_the_night(
+    shop: Shop, carts: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = shop.ask("select encoder, count(*) from features.item_embeddings group by all")
+    monkeypatch.setenv("MINUTEHAND_ENCODER__MAX_TOKENS", "8")
+    with caplog.at_level(logging.WARNING, "minutehand.encoding"):
+        assert shop.spend_minute() is not None
+    (line,) = {text for text in caplog.messages if "was trained with the encoder" in text}
+    assert line.endswith("is set: new items stay without text until minutehand nightly has run")
+    assert shop.ask("select encoder, count(*) from features.item_embeddings group by all") == before
+    assert learnt(shop)["fresh"] == 2
+
+
 def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:
     assert shop.spend_minute() == "2"
     by = "select model, model_version, n_events from eval.prequential where segment = 'all' and metric = 'ndcg_at_10' order by model"

@@ -21,6 +21,7 @@ from models.ranking.prior import HALF_LIVES_H, Slots
 from models.sequence.weights import Weights
 from tests.models.planted import TINY, make_events, random_events, shaken
 from tests.models.ranking.test_scorer import popularity_of, scorer_of
+from tests.models.ranking.test_searches import random_searches, random_words
 
 N_ITEMS, N_USERS, DAY = 30, 20, HALF_LIVES_H.index(24.0)
 TREND = np.array([0.0, 1.0], np.float32)
@@ -32,6 +33,11 @@ def recommender(evaluator: Evaluator, rows: Ints) -> Ranking:
     return rank_recommender(evaluator, weights, starting_blend(TREND), rows)
 
 
+def recommender_with_searches(evaluator: Evaluator, rows: Ints) -> Ranking:
+    weights = Weights(shaken(N_ITEMS), torch.ones(TINY.dim), (torch.arange(N_ITEMS) % 7 == 0).float())
+    return rank_recommender(replace(evaluator, searches=random_searches()), weights, starting_blend(TREND), rows, random_words(N_ITEMS))
+
+
 def one_popularity_as_a_blend(evaluator: Evaluator, rows: Ints) -> Ranking:
     nothing = torch.zeros(N_ITEMS)
     return evaluator.rank_blend(rows, torch.zeros(len(rows), 4), torch.zeros(N_ITEMS, 4), popularity_only(DAY, TREND), nothing, nothing)
@@ -39,6 +45,7 @@ def one_popularity_as_a_blend(evaluator: Evaluator, rows: Ints) -> Ranking:
 
 MODELS: dict[str, Rank] = {
     "recommender": recommender,
+    "recommender with searches": recommender_with_searches,
     "one popularity as a blend": one_popularity_as_a_blend,
     "most_popular": lambda evaluator, rows: evaluator.rank_popularity(rows, len(HALF_LIVES_H)),
     "recent_popular": lambda evaluator, rows: evaluator.rank_popularity(rows, DAY),

@@ -24,7 +24,7 @@ from tasks.minute.feed import News, histories_events, look_for_work, make_step, 
 from tasks.minute.pacing import ALL_SETTLED, Refresh, pace, users_to_refresh
 from tasks.publish.minute import publish_minute
 from tasks.publish.night import publish_night
-from tasks.publish.publication import Content, Provenance, Publication
+from tasks.publish.publication import Content, Provenance, Publication, Searched
 from tasks.upkeep import maintain
 from tasks.watermarks import Watermarks, read_watermarks
 from tests.tasks.publish.test_night import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows, snapshot_of
@@ -56,6 +56,17 @@ def minute(
     (near_rows, near), to_refresh = options.pop("near", NO_NEIGHBOURS), options.pop("to_refresh", ALL_SETTLED)
     about = Content(CATALOG, lists, ANYONE, near, max_events, made, near_rows, watermarks=after, news=news, **options)
     return publish_minute(lake, about, before, to_refresh)
+
+
+def add_searches(lake: Lake, *searches: tuple[str, str, int]) -> None:
+    """Searches as (user, text, seconds)."""
+    with writing(lake) as con:
+        for user, text, second in searches:
+            con.execute(
+                "insert into raw.events values (uuid()::varchar, $user, null, 'search', null, $text,"
+                " make_timestamp($second * 1000000), now()::timestamp, null)",
+                {"user": user, "text": text, "second": second},
+            )
 
 
 def nobody() -> RankedLists:
@@ -117,6 +128,38 @@ def test_changed_items_are_news_but_searches_and_weightless_types_are_not(lake: 
     assert news_of(lake).is_empty
     add_item(lake, "b", "Beta")
     assert not news_of(lake).is_empty
+
+
+def test_the_last_new_search_of_each_user_is_news_once(lake: Lake) -> None:
+    add_searches(lake, ("u", "before", 1))
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}))
+    add_searches(lake, ("u", "tea", 9), ("u", "late arrival", 3), ("w", "red tent", 4))
+    news = news_of(lake)
+    assert news.searches.select("user_id", "query", "time_s").rows() == [("u", "tea", 9), ("w", "red tent", 4)]
+    assert (news.is_empty, news.has_news, len(news.events)) == (False, False, 0)
+    minute(lake)
+    assert news_of(lake).is_empty
+
+
+def test_a_minute_stores_the_last_search_of_its_users_and_a_night_replaces_all(lake: Lake) -> None:
+    def stored() -> list[tuple[Any, ...]]:
+        return rows(lake, "select user_id, query, vector, encoder from features.user_searches order by user_id")
+
+    def searched(*found: tuple[str, str]) -> Searched:
+        users, texts = zip(*found, strict=True)
+        return Searched(
+            pl.DataFrame({"user_id": users, "query": texts, "occurred_at": [MADE] * len(found), "vector": [[0.5]] * len(found)}), "e"
+        )
+
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1]}), searches=searched(("u", "tea"), ("v", "tent")))
+    minute(lake, searches=searched(("u", "coffee")))
+    assert stored() == [("u", "coffee", [0.5], "e"), ("v", "tent", [0.5], "e")]
+    minute(lake)
+    assert len(stored()) == 2
+    put(lake, ranked({"u": [1]}))
+    assert stored() == []
 
 
 def test_searches_change_nothing_but_the_watermark_moves_past_them(lake: Lake) -> None:
@@ -249,9 +292,10 @@ def test_histories_to_rank_keep_the_order_of_the_frame_and_skip_unknown_items(la
     add_events(lake, ("u", "a", "view", 1), ("u", "z", "view", 2), ("v", "b", "odd", 3), ("w", "z", "view", 3))
     put(lake, ranked({"u": [1]}))
     frame = read_histories(lake, ["v", "u", "w", "nobody"], WEIGHTS, 4)
-    assert frame["user_id"].to_list() == ["u", "v", "w"]
-    events, _, _ = histories_events(frame.reverse(), ROWS, KINDS, 4)
+    assert frame.select("user_id", "n_events").rows() == [("nobody", 0), ("u", 2), ("v", 1), ("w", 1)]
+    events, _, earlier = histories_events(frame.reverse(), ROWS, KINDS, 4)
     assert (events.user.tolist(), events.item.tolist(), events.kind.tolist()) == ([1, 2], [1, 0], [0, 1])
+    assert len(earlier.n_events) == 4
 
 
 def test_histories_come_with_their_earlier_items_except_unknown_ones(lake: Lake) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
@@ -16,6 +17,7 @@ from models.errors import UserError
 from models.evaluation.evaluator import make_evaluator
 from models.metrics.summary import METRICS
 from models.online.gate import UpdateDecision
+from models.text.towers import Head, Words
 from tasks.config import PublishConfig
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
@@ -28,6 +30,7 @@ from tasks.night.report import night_report
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance
 from tasks.registry.gate import decide
+from tasks.searches import encoded
 from tasks.watermarks import Watermarks
 from tests.lakes import Event, habits, put
 from tests.models.text.test_encoder import save_tiny_bert
@@ -38,6 +41,7 @@ EVALUATION = EvaluationConfig(n_bootstrap=20)
 PUBLISH = PublishConfig(n_recommendations=5, n_similar=3)
 YEAR_H = 24 * 365
 Titles = dict[str, str | None]
+SEARCH = {"user_id": "only-words", "query": "green tent", "occurred_at": datetime(2026, 1, 20), "time_s": 1_768_867_200}
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +304,30 @@ def test_the_blend_memory_of_a_night_has_only_events_that_its_past_model_has_not
     assert version.online is not None
     assert version.online.recent is not None
     assert 0 < len(version.online.recent.is_out) <= n_held_out < len(data.events)
+
+
+def test_who_has_only_searched_gets_a_list_from_the_night_and_from_a_minute(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
+) -> None:
+    put(lake, habits(), DESCRIBED, clear=True)
+    data = pinned()
+    learnt = learn(data, MODEL, TRAIN, EVALUATION, seed=1)
+    heads = (Head(data.text.shape[1]), Head(data.text.shape[1]))
+    complete(data, learnt, MODEL, TRAIN, IncrementConfig(), 1, tmp_path / "night", Words.of(*heads, data.text, weight=1000.0))
+    found = encoded(pl.DataFrame([SEARCH]), encoder, data.encoder)
+    lists = make_lists(data, learnt.evaluator.trend, tmp_path / "night", PUBLISH, found)
+    assert lists.users.user_ids == (*data.user_ids, "only-words")
+    assert lists.searches is not None
+    assert lists.searches["user_id"].to_list() == ["only-words"]
+    green = {row for row, title in enumerate(data.titles) if title == "green tent"}
+    assert set(lists.users.item[-1]) <= green
+    news = read_news(lake, Watermarks(data.snapshot, data.snapshot), data.snapshot, EVENT_WEIGHTS, 8)
+    state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", replace(news, searches=pl.DataFrame([SEARCH])), data.encoder)
+    nothing = steps.UpdatedModel(state.live, UpdateDecision(True, "nothing", {}))
+    others = read_histories(lake, ["only-words"], EVENT_WEIGHTS, 8)
+    minute = steps.rank(state, nothing, others, PUBLISH, found.last_of_each()).users
+    assert minute.user_ids == ("only-words",)
+    assert np.array_equal(minute.item[0], lists.users.item[-1])
 
 
 def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(

@@ -1,0 +1,19 @@
+-- Change feed of searches: the last search of each user who searched between two snapshots.
+--
+-- grain:   one row per user
+-- params:  $published, $until (snapshots)
+-- returns: user_id, query, occurred_at, time_s
+select
+    feed.user_id as user_id,
+    feed.query as query,
+    happened_at(feed.occurred_at, feed.received_at) as occurred_at,
+    epoch(happened_at(feed.occurred_at, feed.received_at))::bigint as time_s
+from ducklake_table_insertions('lake', 'raw', 'events', least($published + 1, $until), $until) as feed
+where feed.item_id is null
+    and feed.query is not null
+    and feed.snapshot_id > $published
+qualify row_number() over (
+    partition by feed.user_id
+    order by happened_at(feed.occurred_at, feed.received_at) desc, feed.rowid desc
+) = 1
+order by feed.user_id

@@ -1,0 +1,139 @@
+"""Searches as behaviour: what a list knows of them, and how they move it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.evaluation.comparison import rank_recommender
+from models.evaluation.evaluator import Evaluator
+from models.evaluation.search_choice import LEAST_EVENTS, choose_search_gate
+from models.events import Floats
+from models.ranking.blend import starting_blend
+from models.ranking.prior import Slots
+from models.ranking.searches import MAX_AGE_S, N_SEARCH_FEATURES, USUAL_GATE, Searches, gate, n_since
+from models.sequence.weights import Weights
+from models.text.towers import Head, Words
+from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, shaken
+from tests.models.ranking.test_scorer import scorer_of
+
+TREND = np.array([0.0, 1.0], np.float32)
+
+
+def random_searches(n_users: int = 20, n_searches: int = 80, n_texts: int = 12, seed: int = 3) -> Searches:
+    rng = np.random.default_rng(seed)
+    user, time = rng.integers(0, n_users, n_searches), rng.integers(0, 30 * 24 * HOUR, n_searches)
+    return Searches.build(user, time, rng.integers(0, n_texts, n_searches), random_text(n_texts, 16, seed))
+
+
+def random_words(n_items: int, search: Floats | None = None) -> Words:
+    """Towers that change nothing, over random texts."""
+    return replace(Words.of(Head(16), Head(16), random_text(n_items, 16), weight=6.0), search=search)
+
+
+def test_the_last_search_is_strictly_before_the_request_and_not_too_old() -> None:
+    searches = Searches.build(np.array([1, 0, 1]), np.array([100, 50, 200]), np.array([0, 1, 2]), random_text(3))
+    user = np.array([1, 1, 1, 1, 0, 0, 2])
+    time = np.array([100, 101, 200, 201 + MAX_AGE_S, 51, 40, 300])
+    row = searches.last_before(user, time)
+    assert [None if r < 0 else int(searches.text[r]) for r in row] == [None, 0, 0, None, 1, None, None]
+
+
+def test_simultaneous_searches_count_in_their_order() -> None:
+    searches = Searches.build(np.array([0, 0]), np.array([5, 5]), np.array([1, 0]), random_text(2))
+    assert searches.text[searches.last_before(np.array([0]), np.array([6]))].tolist() == [0]
+
+
+def test_the_number_of_events_since_a_search_is_that_of_counting() -> None:
+    events, rng = random_events(), np.random.default_rng(5)
+    start = events.offsets[:-1]
+    stop = np.array([rng.integers(a, b + 1) for a, b in zip(start, events.offsets[1:], strict=True)])
+    time = rng.integers(0, 30 * 24 * HOUR, len(start))
+    counted = [int((events.time[a:b] >= moment).sum()) for a, b, moment in zip(start, stop, time, strict=True)]
+    assert n_since(events, start, stop, time).tolist() == counted
+
+
+def test_without_real_searches_a_search_counts_less_with_its_age_and_with_each_event_and_never_below_zero() -> None:
+    def weight(age_s: float, n: int) -> float:
+        features = torch.tensor([[1.0, 0.0, np.log1p(age_s / 60) / 3, np.log1p(n)]], dtype=torch.float32)
+        return float(gate(features, torch.from_numpy(USUAL_GATE)))
+
+    assert weight(0, 0) == 1
+    assert weight(0, 0) > weight(600, 0) > weight(3600, 0) > weight(MAX_AGE_S, 0) >= 0
+    assert weight(60, 0) > weight(60, 2) > weight(60, 5) >= 0
+    assert weight(1e9, 1000) == 0
+
+
+def test_a_search_lifts_the_items_that_it_names_for_its_user_only_also_without_a_history() -> None:
+    events, n_items = random_events(n_items=30), 30
+    scorer = replace(scorer_of(events), words=replace(random_words(n_items), weight=60.0))
+    asked = Searches.build(np.array([0, 20]), np.array([scorer.as_of - 5] * 2), np.array([7, 7]), random_text(n_items, 16))
+    plain, moved = (scorer.rank(events, 21, 5, searches=searches) for searches in (None, asked))
+    assert moved.item[0, 0] == 7
+    assert moved.item[20, 0] == 7
+    assert np.array_equal(plain.item[1:20], moved.item[1:20])
+    assert np.array_equal(plain.score[1:20], moved.score[1:20])
+
+
+@pytest.mark.usefixtures("fp32")
+def test_later_searches_change_no_rank_and_a_served_list_knows_none_of_the_last_minute() -> None:
+    events, searches = random_events(), random_searches()
+    weights, words = Weights(shaken(30), torch.ones(TINY.dim), torch.zeros(30)), random_words(30)
+    evaluator = Evaluator(events, Slots.over(events.time, 50), hide_seen=False, searches=searches)
+    middle = int(np.median(events.time))
+    rows = np.flatnonzero(events.time <= middle)
+
+    def ranks(found: Searches, delay_s: int = 0) -> np.ndarray:
+        return rank_recommender(replace(evaluator, searches=found, delay_s=delay_s), weights, starting_blend(TREND), rows, words).rank
+
+    past = searches.time < middle
+    only_past = Searches(searches.user[past], searches.time[past], searches.text[past], searches.vectors)
+    assert np.array_equal(ranks(searches), ranks(only_past))
+    assert not np.array_equal(ranks(searches), rank_recommender(evaluator, weights, starting_blend(TREND), rows).rank)
+    just_before = Searches.build(events.user[rows], events.time[rows] - 30, np.zeros(len(rows), np.int64), random_text(1))
+    nothing = Searches.build(*(np.empty(0, np.int64),) * 3, random_text(1))
+    first = events.position[rows] == 0  # other rows may know the search before an earlier event
+    assert np.array_equal(ranks(just_before, 60)[first], ranks(nothing, 60)[first])
+
+
+def named(n_users: int, *, by_search: bool) -> tuple[Evaluator, Weights, Words]:
+    """Users who pick items at random half a minute after a search, which names the item or another one."""
+    rng = np.random.default_rng(1)
+    n_items, n_each = 30, 8
+    user, item = np.repeat(np.arange(n_users), n_each), rng.integers(0, n_items, n_users * n_each)
+    time = np.tile(np.arange(n_each) * HOUR, n_users) + rng.integers(0, 60, len(user)) + 100
+    events = make_events(zip(user, item, time, strict=True), n_items=n_items)
+    text = item if by_search else rng.permutation(item)
+    searches = Searches.build(user, time - 30, text, random_text(n_items))
+    evaluator = Evaluator(events, Slots.over(events.time, 20), hide_seen=False, searches=searches)
+    return evaluator, Weights(shaken(n_items), torch.zeros(TINY.dim), torch.zeros(n_items)), random_words(n_items)
+
+
+def test_a_gate_is_fitted_where_searches_help_and_is_zero_where_they_do_not() -> None:
+    for by_search in (True, False):
+        evaluator, weights, words = named(80, by_search=by_search)
+        rows = np.arange(len(evaluator.events))
+        found = choose_search_gate(evaluator, weights, starting_blend(TREND), words, rows, seed=1)
+        assert found is not None
+        assert (found[0] > 3) == by_search
+        assert by_search or not found.any()
+
+
+def test_few_searches_leave_the_usual_gate() -> None:
+    evaluator, weights, words = named(10, by_search=True)
+    rows = np.arange(len(evaluator.events))
+    assert len(rows) * 2 < LEAST_EVENTS
+    assert choose_search_gate(evaluator, weights, starting_blend(TREND), words, rows, seed=1) is None
+    without = replace(evaluator, searches=None)
+    assert choose_search_gate(without, weights, starting_blend(TREND), words, rows, seed=1) is None
+
+
+def test_the_gate_of_searches_is_saved_with_the_towers() -> None:
+    chosen = np.arange(N_SEARCH_FEATURES, dtype=np.float32)
+    saved = Words.from_tensors(random_words(4, chosen).tensors()).search
+    assert saved is not None
+    assert np.array_equal(saved, chosen)
+    assert Words.from_tensors(random_words(4).tensors()).search is None

@@ -114,9 +114,9 @@ class Checkpoint:
             )
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp())
         events, row = self._events(histories, asked), {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
-        term, out = self.words.scores(queries, texts), []
+        out: list[list[tuple[str, float, float]]] = []
         for scored in self.scorer().score_blocks(events, len(histories), now=asked, trend=None, earlier=None):
-            scores = scored.scores + term[scored.users]
+            scores = scored.scores + self.words.scores(queries[scored.users], None if texts is None else texts[scored.users])
             for number, ids in enumerate(hidden[scored.users] if self.hide_seen else ()):
                 scores[number, [row[item_id] for item_id in ids if item_id in row]] = -torch.inf
             best = scores.topk(min(k, scores.shape[1]), 1)

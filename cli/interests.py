@@ -12,7 +12,8 @@ from cli.lake import lake_of, open_lake, registry_of
 from cli.options import AsJson, K
 from cli.output import say, say_json, show
 
-SHOWN_TITLE = 34
+SHOWN_TITLES = 44
+"""Longer evidence is cut here, so that a line fits into 80 columns; --json has all of it."""
 
 
 def interests(
@@ -71,7 +72,7 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]], names: Sequence[str], k: in
                 shown[dimension] += 1
                 percent = {name: _percent(each[name]["probability"]) if name in each else "" for name in names}
                 titles: list[str] = next((row["evidence_titles"] for row in each.values() if row["evidence_titles"]), [])
-                out.append({"interest": first["name"], "of": dimension, **percent, "because of": "; ".join(map(_cut, titles[:2]))})
+                out.append({"interest": first["name"], "of": dimension, **percent, "because of": _cut("; ".join(titles[:2]))})
     return out
 
 
@@ -79,5 +80,5 @@ def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %"
 
 
-def _cut(title: str) -> str:
-    return title if len(title) <= SHOWN_TITLE else f"{title[: SHOWN_TITLE - 1]}…"
+def _cut(titles: str) -> str:
+    return titles if len(titles) <= SHOWN_TITLES else f"{titles[: SHOWN_TITLES - 1]}…"

@@ -73,14 +73,14 @@ class Writer:
     _has_warned: bool = False
     _answers: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
-    def name_cluster(self, terms: Sequence[str], titles: Sequence[str]) -> str:
-        """A name for a group of items; the template is its first three terms. Every word of the name is one of the terms or titles."""
+    def name_cluster(self, terms: Sequence[str], titles: Sequence[str], template: str = "") -> str:
+        """A name for a group of items, whose words are all words of its terms or titles. Without a template: its first three terms."""
         evidence = Evidence(titles=_facts(titles), labels=_facts(terms))
         found = self._ask(NAME, {"terms": evidence.labels, "titles": evidence.titles})
         name = "" if found is None else re.sub(r"[\"“”*.。]", "", found).strip()
         if name and self._keeps(name, MAX_NAME_CHARS, check_name(name, evidence)):
             return name
-        return ", ".join(evidence.labels[:3])
+        return template or ", ".join(evidence.labels[:3])
 
     def summarise(self, interests: Sequence[str], titles: Sequence[str] = (), numbers: Sequence[int | float] = ()) -> str:
         """At most two sentences about a person with these interests, the strongest first, and with these recent titles."""

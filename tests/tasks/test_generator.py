@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from models.text.claims import Evidence
 from tasks.config import GeneratorConfig
 from tasks.generator import MAX_FAILURES, Writer, open_writer, summary_template
+from tests.tasks.endpoint import FakeEndpoint, open_endpoint, send
 
 TITLES = ["Alien (1979)", "Blade Runner (1982)", "Notting Hill (1999)"]
 LABELS = ["Horror", "Sci-Fi", "Romance"]
@@ -26,53 +24,15 @@ TEMPLATE = "Because you watched Alien (1979)."
 KEY = "sk-a-key-that-no-log-may-show"
 
 
-@dataclass
-class FakeEndpoint:
-    """An endpoint that answers as it is told, and remembers what it was asked."""
-
-    url: str
-    respond: Callable[[BaseHTTPRequestHandler], None]
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-
-    def says(self, text: object) -> None:
-        self.respond = lambda handler: send(handler, json.dumps({"choices": [{"message": {"content": text}}]}).encode())
-
-    def writer(self, timeout_s: float = 5.0, budget_s: float = 20.0, api_key: str = "") -> Writer:
-        config = GeneratorConfig(url=self.url, model="tiny", timeout_s=timeout_s, budget_s=budget_s, api_key=api_key)  # type: ignore[arg-type]
-        return open_writer(config, TITLES, LABELS)
-
-
-def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
-    handler.send_response(status)
-    for name, value in {"content-length": str(len(body)), **headers}.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
 @pytest.fixture
 def endpoint() -> Iterator[FakeEndpoint]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/chat/completions"
-            fake.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            fake.keys.append(self.headers["authorization"])
-            with suppress(OSError):  # the client may have hung up
-                fake.respond(self)
+    with open_endpoint() as fake:
+        yield fake
 
-        def log_message(self, *_: object) -> None:
-            """Nothing on the terminal."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake = FakeEndpoint(f"http://127.0.0.1:{server.server_port}/v1", lambda handler: send(handler, b""))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield fake
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def writer_of(fake: FakeEndpoint, timeout_s: float = 5.0, budget_s: float = 20.0, api_key: str = "") -> Writer:
+    config = GeneratorConfig(url=fake.url, model="tiny", timeout_s=timeout_s, budget_s=budget_s, api_key=SecretStr(api_key))
+    return open_writer(config, TITLES, LABELS)
 
 
 def test_without_a_model_every_text_is_its_template_and_nothing_is_asked(endpoint: FakeEndpoint) -> None:
@@ -84,7 +44,7 @@ def test_without_a_model_every_text_is_its_template_and_nothing_is_asked(endpoin
 
 
 def test_a_true_text_replaces_the_template(endpoint: FakeEndpoint) -> None:
-    writer = endpoint.writer()
+    writer = writer_of(endpoint)
     endpoint.says('You watched three horror films, and "Alien" was one of them.')
     assert writer.word_reason(EVIDENCE, TEMPLATE) == 'You watched three horror films, and "Alien" was one of them.'
     endpoint.says("<think>Short!</think> You like horror.\n\nYou watched Alien. One more sentence. And another")
@@ -109,14 +69,14 @@ def test_a_true_text_replaces_the_template(endpoint: FakeEndpoint) -> None:
 )
 def test_a_lie_and_a_text_without_end_leave_the_template(lie: str, endpoint: FakeEndpoint) -> None:
     endpoint.says(lie)
-    assert endpoint.writer().word_reason(EVIDENCE, TEMPLATE) == TEMPLATE
+    assert writer_of(endpoint).word_reason(EVIDENCE, TEMPLATE) == TEMPLATE
     assert len(endpoint.asked) == 1
 
 
 @pytest.mark.parametrize("name", ["Kitchen tools", "A name that says far more about these items than anybody wants to read", "..."])
 def test_a_name_of_other_words_than_the_terms_leaves_the_terms(name: str, endpoint: FakeEndpoint) -> None:
     endpoint.says(name)
-    assert endpoint.writer().name_cluster(["skillet", "iron"], ["Skillet"]) == "skillet, iron"
+    assert writer_of(endpoint).name_cluster(["skillet", "iron"], ["Skillet"]) == "skillet, iron"
 
 
 def test_only_the_evidence_is_sent_and_the_log_names_the_host_but_neither_key_nor_facts(
@@ -124,7 +84,7 @@ def test_only_the_evidence_is_sent_and_the_log_names_the_host_but_neither_key_no
 ) -> None:
     endpoint.says("You like horror.")
     with caplog.at_level(logging.INFO, "minutehand.generator"):
-        writer = endpoint.writer(api_key=KEY)
+        writer = writer_of(endpoint, api_key=KEY)
         writer.word_reason(EVIDENCE, "Because user:42 watched it.")
         writer.word_reason(Evidence(("Alien (1979)\x1b[31m\x00",), ("Horror",)), TEMPLATE)
         writer.note()
@@ -147,7 +107,7 @@ def test_only_the_evidence_is_sent_and_the_log_names_the_host_but_neither_key_no
 
 def test_equal_evidence_is_sent_once(endpoint: FakeEndpoint) -> None:
     endpoint.says("You like horror.")
-    writer = endpoint.writer()
+    writer = writer_of(endpoint)
     assert {writer.word_reason(EVIDENCE, TEMPLATE) for _ in range(3)} == {"You like horror."}
     assert len(endpoint.asked) == 1
 
@@ -192,7 +152,7 @@ def test_whatever_the_endpoint_does_the_template_stands_soon_and_one_warning_say
     message: str, endpoint: FakeEndpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint.respond = FAULTS[message]
-    writer = endpoint.writer(timeout_s=0.3 if "0.3" in message else 5)
+    writer = writer_of(endpoint, timeout_s=0.3 if "0.3" in message else 5)
     started = time.monotonic()
     with caplog.at_level(logging.WARNING, "minutehand.generator"):
         for n in range(6):
@@ -211,16 +171,16 @@ def test_an_endpoint_that_is_not_there_leaves_the_templates(caplog: pytest.LogCa
 
 def test_a_run_asks_no_more_once_its_time_is_spent(endpoint: FakeEndpoint, caplog: pytest.LogCaptureFixture) -> None:
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.15)
+        time.sleep(0.5)
         send(handler, b'{"choices": [{"message": {"content": "You like horror."}}]}')
 
     endpoint.respond = answer
-    writer = endpoint.writer(budget_s=0.3)
-    texts = [writer.word_reason(Evidence(labels=("horror", str(n))), TEMPLATE) for n in range(8)]
+    writer = writer_of(endpoint, budget_s=2.0)
+    texts = [writer.word_reason(Evidence(labels=("horror", f"label {n}")), TEMPLATE) for n in range(8)]
     assert texts[0] == "You like horror."
-    assert texts[-4:] == [TEMPLATE] * 4
-    assert len(endpoint.asked) <= 3
-    assert caplog.text.count("WARNING") == 1
+    assert texts[-3:] == [TEMPLATE] * 3
+    assert len(endpoint.asked) <= 5
+    assert len(caplog.messages) == 1
 
 
 def test_a_local_model_writes_what_it_can_and_the_check_decides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

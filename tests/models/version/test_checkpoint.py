@@ -21,9 +21,10 @@ from models.ranking.prior import N_PARAMETERS
 from models.results import SeenItems
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.text.lexical import Lexicon
 from models.text.towers import Head, Words
 from models.training.capture_fit import fit_capture
-from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, load_interests, save, with_new_items
+from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, load_interests, save, with_new_descriptions, with_new_items
 from tests.models.interests.test_vocabulary import described
 from tests.models.interests.test_vocabulary import found as vocabulary_of
 from tests.models.planted import TINY, random_events, random_text, shaken
@@ -161,6 +162,34 @@ def test_a_request_never_shows_an_unavailable_or_a_hidden_item() -> None:
     first, second = checkpoint.answer([{"item_ids": []}] * 2, asked, N_ITEMS, datetime(2026, 1, 1, tzinfo=UTC), [[], [IDS[6]]])
     assert IDS[4] not in [item_id for item_id, _, _ in first]
     assert IDS[6] not in [item_id for item_id, _, _ in second]
+
+
+def test_many_requests_are_scored_in_blocks_and_answered_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, now = with_words(version()), datetime(2026, 1, 1, tzinfo=UTC)
+    asked, nobody = np.eye(N_ITEMS, dtype=np.float32), [{"item_ids": []}] * N_ITEMS
+    texts = [f"request {n}" for n in range(N_ITEMS)]
+    alone = [checkpoint.answer(nobody[:1], asked[[n]], 3, now, [[]], texts[:1])[0] for n in range(N_ITEMS)]
+    monkeypatch.setattr("models.ranking.scorer.BLOCK_CELLS", 2 * N_ITEMS)
+    sizes, score = [], Words.scores
+    monkeypatch.setattr(Words, "scores", lambda self, queries, texts: sizes.append(len(queries)) or score(self, queries, texts))
+    together = checkpoint.answer(nobody, asked, 3, now, [[]] * N_ITEMS, texts)
+    assert max(sizes) == 2
+    assert [[item for item, _, _ in each] for each in together] == [[item for item, _, _ in each] for each in alone]
+
+
+def test_a_typed_title_is_found_by_its_words_also_of_an_item_of_this_minute(tmp_path: Path) -> None:
+    checkpoint, lexicon = version(), replace(Lexicon.of([(f"Thing {n}", []) for n in range(N_ITEMS)]), weight=1.0)
+    dim = len(checkpoint.whitening.centre)
+    words = Words.of(Head(dim).eval(), Head(dim).eval(), np.zeros((N_ITEMS, dim), np.float32), 50.0, lexicon)
+    checkpoint = replace(checkpoint, words=words)
+    grown = with_new_items(checkpoint, ["fresh"], None, [("Folding kayak", ["Boats"])])
+    renamed = with_new_descriptions(grown, {2: np.ones(dim, np.float32)}, {}, {2: ("Copper kettle", [])})
+    save(replace(renamed, online=None), tmp_path / "version")
+    asked = ["kayak, folding", "Copper KETTLE", "thing 5"]
+    lists = load(tmp_path / "version").answer(
+        [{"item_ids": []}] * 3, np.zeros((3, dim), np.float32), 3, datetime(2026, 1, 1, tzinfo=UTC), [[]] * 3, asked
+    )
+    assert [each[0][0] for each in lists] == ["fresh", IDS[2], IDS[5]]
 
 
 def test_a_version_without_towers_says_what_to_do() -> None:

@@ -89,7 +89,7 @@ def answer(lake: Lake, open_registry: Callable[[], Registry], encoder: EncoderCo
     known = [nothing if each.user_id is None else histories.get(each.user_id, nothing) for each in requests]
     hidden = [[*each["item_ids"], *each.get("earlier_item_ids", [])] for each in known]
     now = datetime.now(UTC)
-    lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden)
+    lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden, texts)
     titles = _titles(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
     notes = [f"nobody called {each} has history; the list uses only the text" for each in _unknown(requests, histories)]
     foreign = language_warning(encoder.name, [text for text in texts if text is not None])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.sparse import csr_matrix, vstack
 
 from models.events import Events, Ints
 from models.interests.capture import Capture
@@ -28,12 +27,8 @@ def find(
 
 def on_catalog(capture: Capture, old: Sequence[str], new: Sequence[str]) -> Capture:
     """The capture with its items in the order of another catalogue. old: the items of its version, those it does not know at the end."""
-    transitions = capture.transitions
-    n_known = len(transitions.n_after)
-    row = {item_id: n for n, item_id in enumerate(old[:n_known])}
-    place = np.array([row.get(item_id, n_known) for item_id in new], np.int64)
-    item = vstack([transitions.item, csr_matrix((1, transitions.item.shape[1]), dtype=np.float32)]).tocsr()[place]
-    return replace(capture, transitions=replace(transitions, item=item, n_after=np.append(transitions.n_after, np.float32(0))[place]))
+    row = {item_id: n for n, item_id in enumerate(old)}
+    return capture.on_items(np.array([row.get(item_id, len(old)) for item_id in new], np.int64))
 
 
 def with_popular_interests(version: Checkpoint, events: Events, now: int) -> Checkpoint:

@@ -25,6 +25,7 @@ from models.ranking.prior import HALF_LIVES_H
 from models.ranking.scorer import best_popularity_column, fallback_list, newly_popular_items, offsets_of
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
+from models.text.requests import ItemWords
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
@@ -99,11 +100,15 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     new_ids = [item_id for item_id in news.item_ids if item_id not in row]
     text_dim, described = len(live.whitening.centre), [item_id for item_id in news.items["item_id"] if item_id in row]
     texts = _texts(lake, [*new_ids, *described], encoder_key, text_dim) if live.encoder == encoder_key else {}
-    live = checkpoints.with_new_items(live, new_ids, _placed(new_ids, texts, text_dim))
+    said = _said(lake, [*new_ids, *described])
+    live = checkpoints.with_new_items(live, new_ids, _placed(new_ids, texts, text_dim), [said.get(each, ("", ())) for each in new_ids])
     row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
     was_available = live.catalog.is_available
     live = checkpoints.with_new_descriptions(
-        live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row)
+        live,
+        {row[i]: texts[i] for i in news.items["item_id"] if i in texts},
+        _availability(news, row),
+        {row[i]: words for i, words in said.items()},
     )
     live = with_descriptions(lake, live, news.items["item_id"].to_list(), news.snapshot, texts)
     changed = np.flatnonzero((was_available != live.catalog.is_available)[:n_known])
@@ -148,6 +153,16 @@ def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str, text_dim: int)
         con.register("wanted", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
         found = con.execute(statement("minute/text_vectors"), {"encoder": encoder_key}).fetchall()
     return {str(item_id): np.array(vector, np.float32) for item_id, vector in found if len(vector) == text_dim}
+
+
+def _said(lake: Lake, item_ids: Sequence[str]) -> dict[str, ItemWords]:
+    """Title and labels of the given items, where they are described."""
+    if not item_ids:
+        return {}
+    with reading(lake) as con:
+        con.register("wanted", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
+        found = con.execute(statement("minute/item_words")).fetchall()
+    return {item_id: (title, labels) for item_id, title, labels in found}
 
 
 def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> Floats:
@@ -235,10 +250,7 @@ def rank(
     active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
     active = scorer.rank(step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active)
     refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others)
-    users = RankedLists(
-        (*step.user_ids, *others["user_id"]),
-        *(np.concatenate([getattr(part, name) for part in (active, refreshed)]) for name in ("item", "score", "probability", "because")),
-    )
+    users = replace(RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed)), kind_names=current.kinds)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:

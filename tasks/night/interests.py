@@ -49,7 +49,8 @@ def learn_interests(
         return None, None
     found = name_clusters(found, described, None if before is None else before.interests, generator)
     log.info("interests: %s", ", ".join(f"{found.kinds.count(kind)} of kind {kind}" for kind in sorted(set(found.kinds))))
-    return found, fit_capture(dataset.events, found.shares, found.group_numbers, learnt.held_out_from, seed)
+    text = dataset.catalog.text
+    return found, fit_capture(dataset.events, found.shares, found.group_numbers, learnt.held_out_from, seed, text, found.vectors)
 
 
 def interests_of_all(lake: Lake, dataset: Dataset, folder: Path, max_events: int) -> FoundInterests | None:

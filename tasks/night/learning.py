@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import torch
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
@@ -136,7 +137,10 @@ def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
 def _words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
     """The checkpoint's towers over today's items; None if it has none, or if it used another encoder."""
     fits = dataset.encoder == old.encoder and dataset.text.shape[1] == len(old.whitening.centre)
-    return old.words.on(dataset.text) if old.words is not None and fits else None
+    if old.words is None or not fits:
+        return None
+    row = {item_id: n for n, item_id in enumerate(old.catalog.item_ids)}
+    return old.words.on_catalog(torch.tensor([row.get(item_id, -1) for item_id in dataset.catalog.item_ids]), dataset.text)
 
 
 def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
@@ -230,7 +234,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         trend=trend,
         searches=None if searches is None else searches.of_users(user_ids),
     )
-    users = RankedLists(user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,

@@ -38,10 +38,10 @@ def publish_minute(
         _check_watermarks(con, before)
         _make_room(con, content.lists.user_ids)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _extend_histories(con, content)  # before the lists, as reasons read histories and searches
+        _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
-        _extend_histories(con, content)
-        _replace_some_searches(con, content)
         _update_graph(con, content, event_weights)
         return counts
 

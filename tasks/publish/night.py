@@ -31,11 +31,11 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, publication_id: str) -> tuple[int, int]:
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        _replace_lists(con, item_ids, content)
-        _replace_neighbours(con, item_ids, content)
-        _replace_histories(con, event_weights, content, NO_TRENDS if trends is None else trends)
+        _replace_histories(con, event_weights, content, NO_TRENDS if trends is None else trends)  # first, as reasons read histories and searches
         con.execute(statement("publish/delete_searches"))
         insert_searches(con, content)
+        _replace_lists(con, item_ids, content)
+        _replace_neighbours(con, item_ids, content)
         build_graph(con, event_weights, origin_of(content.provenance))
         counts = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _forget(con, publication_id, content.provenance)

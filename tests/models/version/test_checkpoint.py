@@ -119,7 +119,7 @@ def test_a_request_never_shows_an_unavailable_or_a_hidden_item() -> None:
 
 
 def test_a_version_without_towers_says_what_to_do() -> None:
-    with pytest.raises(UserError, match="run minutehand nightly, or give items categories"):
+    with pytest.raises(UserError, match="run minutehand nightly, or give items titles"):
         version().answer([{"item_ids": []}], np.zeros((1, 12), np.float32), 3, datetime(2026, 1, 1, tzinfo=UTC), [[]])
 
 

@@ -16,8 +16,9 @@ class RankedLists:
     """Recommendation lists, best item first; all arrays are [users, ranks].
 
     item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history on which the recommendation rests
-    most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown. by_search: whether it rests
-    on the user's last search more than on any event.
+    most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown.
+    by_search: whether it rests on the user's last search more than on any event. asked_s: the time for which the lists are made, in unix
+    seconds; None if unknown.
     """
 
     user_ids: tuple[str, ...]
@@ -28,6 +29,7 @@ class RankedLists:
     kind: Ints | None = None
     by_search: NDArray[np.bool_] | None = None
     kind_names: tuple[str, ...] = field(default=(), kw_only=True)
+    asked_s: int | None = field(default=None, kw_only=True)
 
     @property
     def kind_or_unknown(self) -> Ints:

@@ -105,11 +105,22 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
             return found
         if not _rows(con, "last_publication"):
             raise _nothing_published(con)
-        if _rows(con, "find_item", {"item_id": item_id})[0]["is_known"]:
-            raise UserError(f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` learns it")
-        near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": item_id, "n": N_HINTS}))
-        hint = f"did you mean {near}?" if near else 'their ids: minutehand sql "select item_id, title from raw.items limit 10"'
-        raise UserError(f"no item {item_id!r}; {hint}")
+        _demand_item(con, item_id)
+        raise UserError(f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` learns it")
+
+
+def demand_known(lake: Lake, user_id: str, item_id: str) -> None:
+    """Raises UserError if nothing is published yet, or if the item is unknown, or if the user has neither a history nor a list."""
+    _demand_text(user_id, item_id)
+    with _asking(lake) as con:
+        if not _rows(con, "last_publication"):
+            raise _nothing_published(con)
+        _demand_item(con, item_id)
+        if _rows(con, "has_history", {"user_id": user_id})[0]["is_listed"]:
+            return
+        if _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]:
+            raise UserError(f"user {user_id!r} has events, but no list yet; the next `minutehand minute` makes one")
+        raise UserError(f"{_nobody(con, user_id)}; the list for anyone follows from popularity alone: minutehand recommend {user_id!r}")
 
 
 def find_node(lake: Lake, name: str, *, is_item: bool = False) -> Row:
@@ -377,6 +388,15 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
     has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
     why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
+
+
+def _demand_item(con: duckdb.DuckDBPyConnection, item_id: str) -> None:
+    """Raises UserError for an unknown item; the message proposes similar ids."""
+    if _rows(con, "find_item", {"item_id": item_id})[0]["is_known"]:
+        return
+    near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": item_id, "n": N_HINTS}))
+    hint = f"did you mean {near}?" if near else 'their ids: minutehand sql "select item_id, title from raw.items limit 10"'
+    raise UserError(f"no item {item_id!r}; {hint}")
 
 
 def _nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:

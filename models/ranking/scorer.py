@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
-from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
+from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
@@ -161,6 +161,11 @@ class Scorer:
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
             yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched)
+
+    def terms(self, scored: ScoredItems) -> dict[str, Tensor]:
+        """The terms of scores, [users, items] by name; without items that must not be shown, their sum is `scored.scores`."""
+        parts = contributions(self.blend, scored.features, {"sequence": scored.sequence}, scored.items, scored.repeats)
+        return parts if scored.searched is None else parts | {"search": scored.searched}
 
     def _asked(self, searches: Searches | None, events: Events, n_users: int, now: int | Ints, known: tuple[Ints, Ints]) -> Asked | None:
         """The last search of every user; None if no search counts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import models
 from models.errors import UserError
-from models.events import Catalog
+from models.events import Catalog, Floats
 from models.ranking.blend import Blend
 from models.ranking.prior import N_PARAMETERS
 from models.results import SeenItems
@@ -166,12 +168,19 @@ def test_a_request_never_shows_an_unavailable_or_a_hidden_item() -> None:
 
 def test_many_requests_are_scored_in_blocks_and_answered_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, now = with_words(version()), datetime(2026, 1, 1, tzinfo=UTC)
-    asked, nobody = np.eye(N_ITEMS, dtype=np.float32), [{"item_ids": []}] * N_ITEMS
+    nobody: list[dict[str, Any]] = [{"item_ids": []}] * N_ITEMS
+    asked = np.eye(N_ITEMS, dtype=np.float32)
     texts = [f"request {n}" for n in range(N_ITEMS)]
     alone = [checkpoint.answer(nobody[:1], asked[[n]], 3, now, [[]], texts[:1])[0] for n in range(N_ITEMS)]
     monkeypatch.setattr("models.ranking.scorer.BLOCK_CELLS", 2 * N_ITEMS)
-    sizes, score = [], Words.scores
-    monkeypatch.setattr(Words, "scores", lambda self, queries, texts: sizes.append(len(queries)) or score(self, queries, texts))
+    sizes: list[int] = []
+    score = Words.scores
+
+    def counted(self: Words, queries: Floats, texts: Sequence[str | None] | None = None) -> Tensor:
+        sizes.append(len(queries))
+        return score(self, queries, texts)
+
+    monkeypatch.setattr(Words, "scores", counted)
     together = checkpoint.answer(nobody, asked, 3, now, [[]] * N_ITEMS, texts)
     assert max(sizes) == 2
     assert [[item for item, _, _ in each] for each in together] == [[item for item, _, _ in each] for each in alone]

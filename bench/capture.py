@@ -176,7 +176,11 @@ def judge(name: str, validation: Case, test: Case, shares: csr_matrix, since: in
 
 def movietweetings(folder: Path, seed: int) -> list[dict[str, object]]:
     items = pl.read_parquet(folder / "items.parquet").with_row_index("item")
-    genres = items.select("item", pl.col("genres").str.split("|")).explode("genres").filter(~pl.col("genres").str.starts_with("("))
+    genres = (
+        items.select("item", pl.col("genres").str.split("|"))
+        .explode("genres", empty_as_null=False)
+        .filter(~pl.col("genres").str.starts_with("("))
+    )
     names = genres["genres"].unique().sort().to_list()
     table = members(genres["item"].to_numpy(), genres["genres"].replace_strict(names, range(len(names))).to_numpy(), len(items), len(names))
     shares = (diags(1 / np.maximum(np.asarray(table.sum(1)).ravel(), 1)) @ table).tocsr().astype(np.float32)

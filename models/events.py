@@ -227,6 +227,21 @@ def sample(rows: Ints, n: int, seed: int) -> Ints:
     return rows if len(rows) <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
 
 
+def join_users(first: Events, n_first: int, second: Events) -> Events:
+    """The events of both; the users of the second follow the n_first users of the first."""
+    user = np.concatenate([first.user, second.user + n_first])
+    return Events(
+        user=user,
+        item=np.concatenate([first.item, second.item]),
+        kind=np.concatenate([first.kind, second.kind]),
+        time=np.concatenate([first.time, second.time]),
+        weight=np.concatenate([first.weight, second.weight]),
+        n_users=int(user.max()) + 1 if len(user) else 0,
+        n_items=first.n_items,
+        n_kinds=first.n_kinds,
+    )
+
+
 def windows_as_users(events: Events, windows: Windows) -> Events:
     """Each window as a separate user; events before the first target have weight 0."""
     number, row = ragged_rows(windows.start, windows.stop)

@@ -30,6 +30,10 @@ N_TEXTS = 500
 SEEN_ITEMS = "MINUTEHAND_EVALUATION__SEEN_ITEMS"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
+NO_INTERESTS = (
+    "the live model knows no interests: it was trained before this was possible, or its items have neither labels nor texts; "
+    "run minutehand nightly, or give items categories: minutehand ingest items FILE --map categories=COLUMN"
+)
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
 """File endings of exports, with the options of DuckDB's COPY. This module writes JSON itself, as `--json` prints it."""
 FOR_PEOPLE = {"landing", "shop"}
@@ -65,6 +69,26 @@ def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
     _demand_text(*user_ids)
     with _asking(lake) as con:
         return [_list_of(con, user_id, k) for user_id in user_ids]
+
+
+def interests_of(lake: Lake, user_id: str) -> UserList:
+    """The interests of a user, short horizon first. A user who has none yet gets those of everybody, with a note.
+
+    Raises UserError if nothing has been published yet, or if the live model knows no interests.
+    """
+    _demand_text(user_id)
+    with _asking(lake) as con:
+        own = _rows(con, "user_interests", {"user_id": user_id})
+        rows = [{"user_id": user_id, **row} for row in own or _rows(con, "user_interests", {"user_id": ANYONE})]
+        if own:
+            return UserList(user_id, rows, None)
+        if not _rows(con, "last_publication"):
+            raise _nothing_published(con)
+        if not rows:
+            raise UserError(NO_INTERESTS)
+        has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
+        why = f"user {user_id} has events, but no interests yet" if has_events else _nobody(con, user_id)
+        return UserList(user_id, rows, f"{why}; this is what everybody is interested in")
 
 
 def similar(lake: Lake, item_id: str, k: int) -> list[Row]:

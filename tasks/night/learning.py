@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import torch
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
@@ -122,7 +123,7 @@ def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
     old = checkpoints.load(folder)
     kinds = in_kinds_of(old, dataset)
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
-    words = _words_for(old, dataset)
+    words = words_for(old, dataset)
     return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows, words))
 
 
@@ -133,10 +134,13 @@ def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
     return old.whitening.apply(dataset.text)
 
 
-def _words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
+def words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
     """The checkpoint's towers over today's items; None if it has none, or if it used another encoder."""
     fits = dataset.encoder == old.encoder and dataset.text.shape[1] == len(old.whitening.centre)
-    return old.words.on(dataset.text) if old.words is not None and fits else None
+    if old.words is None or not fits:
+        return None
+    row = {item_id: n for n, item_id in enumerate(old.catalog.item_ids)}
+    return old.words.on_catalog(torch.tensor([row.get(item_id, -1) for item_id in dataset.catalog.item_ids]), dataset.text)
 
 
 def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
@@ -220,8 +224,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
     events = replace(dataset.events, kind=kind, n_kinds=n_kinds)
     now = as_of(dataset) if searches is None else max(as_of(dataset), searches.newest_s + 1)
     last = None if searches is None else searches.last_of_each(now)
-    known = set(dataset.user_ids)
-    user_ids = (*dataset.user_ids, *(() if last is None else (user for user in last["user_id"] if user not in known)))
+    user_ids = dataset.user_ids if last is None else with_searchers(dataset.user_ids, last)
     ranked = current.scorer().rank(
         events,
         len(user_ids),
@@ -230,7 +233,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         trend=trend,
         searches=None if searches is None else searches.of_users(user_ids),
     )
-    users = RankedLists(user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,
@@ -239,6 +242,12 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         seen_items=current.seen_items or SeenItems(current.hide_seen),
         searches=last,
     )
+
+
+def with_searchers(user_ids: tuple[str, ...], last: pl.DataFrame) -> tuple[str, ...]:
+    """The users, and after them those who have only searched. last: SearchLog.last_of_each."""
+    known = set(user_ids)
+    return (*user_ids, *(user for user in last["user_id"] if user not in known))
 
 
 def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
@@ -250,7 +259,7 @@ def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
         as_of=as_of(dataset),
         popularity=popularity_now(dataset).features(),
         live=live,
-        words=_words_for(version, dataset),
+        words=words_for(version, dataset),
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import duckdb
 import pyarrow as pa
 
 from models.errors import UserError
+from tasks.event_types import EVENT_WEIGHTS
+from tasks.graph import update_graph
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows, origin_of
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
 from tasks.publish.transaction import publish
@@ -22,8 +24,10 @@ class StaleError(UserError):
     """Another run has published since this run read the news."""
 
 
-def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh: UsersToRefresh) -> Publication:
-    """Replace the lists of some users and the fallback list, add the new events to the histories, and record the publication.
+def publish_minute(
+    lake: Lake, content: Content, before: Watermarks, to_refresh: UsersToRefresh, event_weights: Mapping[str, float] = EVENT_WEIGHTS
+) -> Publication:
+    """Replace the lists of some users and the fallback list, add the new events to the histories and the graph, record the publication.
 
     before: the watermarks from which the news was read. to_refresh: the listed users without new events, and the moved items; the
     items are stored for the next run if lists stay stale. Raises StaleError, and changes nothing, if the watermarks have changed: another
@@ -34,10 +38,11 @@ def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh:
         _check_watermarks(con, before)
         _make_room(con, content.lists.user_ids)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _extend_histories(con, content)  # before the lists, as reasons read histories and searches
+        _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
-        _extend_histories(con, content)
-        _replace_some_searches(con, content)
+        _update_graph(con, content, event_weights)
         return counts
 
     return publish(lake, content, "minute", to_refresh, write)
@@ -82,6 +87,13 @@ def _replace_some_searches(con: duckdb.DuckDBPyConnection, content: Content) -> 
         con.register("searched", content.searches.rows)
         con.execute(statement("minute/delete_searches"))
         insert_searches(con, content)
+
+
+def _update_graph(con: duckdb.DuckDBPyConnection, content: Content, event_weights: Mapping[str, float]) -> None:
+    if content.news is None:
+        return
+    users = fresh_events(content.news)["user_id"].unique().sort().to_list()
+    update_graph(con, users, content.news.items["item_id"].to_list(), event_weights, origin_of(content.provenance))
 
 
 def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:

@@ -9,9 +9,10 @@ import duckdb
 import pyarrow as pa
 
 from models.results import MetricRow
+from tasks.graph import build_graph
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows, origin_of
 from tasks.publish.notes import evaluation_of
 from tasks.publish.publication import Content, Provenance, Publication
 from tasks.publish.rows import metric_rows
@@ -30,11 +31,14 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, publication_id: str) -> tuple[int, int]:
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        _replace_lists(con, item_ids, content)
-        _replace_neighbours(con, item_ids, content)
-        _replace_histories(con, event_weights, content, NO_TRENDS if trends is None else trends)
+        _replace_histories(
+            con, event_weights, content, NO_TRENDS if trends is None else trends
+        )  # first, as reasons read histories and searches
         con.execute(statement("publish/delete_searches"))
         insert_searches(con, content)
+        _replace_lists(con, item_ids, content)
+        _replace_neighbours(con, item_ids, content)
+        build_graph(con, event_weights, origin_of(content.provenance))
         counts = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _forget(con, publication_id, content.provenance)
         return counts

@@ -46,6 +46,7 @@ MOMENTS = [
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
+    "tasks.publish.transaction:write_interests:after",
     "tasks.publish.transaction:note_publication:after",
     "tasks.publish.transaction:note_prequential:after",
     "tasks.publish.transaction:note_freshness:after",
@@ -147,6 +148,19 @@ def test_a_user_with_new_events_gets_a_new_list_without_seen_items_and_a_new_ite
     assert decisions == [(True, "auto", 0.0)]  # an increment inherits the decision of its night
     assert seen_again(shop) == []
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
+
+
+def test_after_a_change_of_the_encoder_a_minute_run_publishes_new_items_and_leaves_the_encoding_to_the_night(
+    shop: Shop, carts: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = shop.ask("select encoder, count(*) from features.item_embeddings group by all")
+    monkeypatch.setenv("MINUTEHAND_ENCODER__MAX_TOKENS", "8")
+    with caplog.at_level(logging.WARNING, "minutehand.encoding"):
+        assert shop.spend_minute() is not None
+    (line,) = {text for text in caplog.messages if "was trained with the encoder" in text}
+    assert line.endswith("is set: new items stay without text until minutehand nightly has run")
+    assert shop.ask("select encoder, count(*) from features.item_embeddings group by all") == before
+    assert learnt(shop)["fresh"] == 2
 
 
 def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:

@@ -31,7 +31,8 @@ def test_every_shared_macro_has_a_test_that_it_exists_once() -> None:
 @pytest.mark.parametrize("macro", SHARED)
 def test_a_shared_expression_stands_in_one_file_and_several_statements_call_it(macro: str) -> None:
     own = f"macros/{macro}.sql"
-    assert [name for name, text in TEXTS.items() if re.search(SHARED[macro], text)] == [own]
+    spelt_out = [name for name, text in TEXTS.items() if re.search(SHARED[macro], text) and not name.startswith("schema/")]
+    assert spelt_out == [own], "a view cannot call a macro, so it spells the expression out"
     assert len([name for name, text in TEXTS.items() if name != own and _called(macro, text)]) > 1
 
 

@@ -20,11 +20,12 @@ LABELS = [["Genre > Horror"] if n < 6 else ["Comedy", "(none)"] for n in range(1
 def test_a_request_needs_the_facts_that_its_words_name() -> None:
     requests = make_requests(TITLES, LABELS, seed=1)
     needs = dict(zip(requests.texts, requests.needs, strict=True))
-    assert requests.facts[needs["horror"]].all(0).nonzero()[0].tolist() == list(range(6))
+    facts = requests.facts.toarray()
+    assert facts[needs["horror"]].all(0).nonzero()[0].tolist() == list(range(6))
     of_decade = [text for text in requests.texts[: requests.n_labels] if "horror" in text and ("70s" in text or "seventies" in text)]
     assert of_decade
-    assert [requests.facts[needs[text]].all(0).nonzero()[0].tolist() for text in of_decade] == [[0, 2, 4]] * len(of_decade)
-    assert all(requests.facts[row].all(0).sum() >= 3 for row in requests.needs)
+    assert [facts[needs[text]].all(0).nonzero()[0].tolist() for text in of_decade] == [[0, 2, 4]] * len(of_decade)
+    assert all(facts[row].all(0).sum() >= 3 for row in requests.needs)
     assert make_requests(TITLES, LABELS, seed=1).texts == requests.texts
 
 
@@ -58,7 +59,7 @@ def test_the_towers_learn_that_other_words_mean_the_same_items(monkeypatch: pyte
 
     text = np.concatenate([near(0, 6), near(1, 6)])
     requests = make_requests([f"t{n}" for n in range(12)], LABELS, seed=1)
-    wanted = np.array([0 if requests.facts[needs].all(0)[0] else 1 for needs in requests.needs])
+    wanted = np.array([0 if requests.facts.toarray()[needs].all(0)[0] else 1 for needs in requests.needs])
     vectors = _unit(centres[1 - wanted] + 0.1 * rng.normal(size=(len(wanted), 16)))
     query, item = fit_towers(requests, vectors, text, seed=1)
     words = Words.of(query, item, text, weight=2.0)

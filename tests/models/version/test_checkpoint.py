@@ -22,7 +22,10 @@ from models.results import SeenItems
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.text.towers import Head, Words
-from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, save
+from models.training.capture_fit import fit_capture
+from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, load_interests, save, with_new_items
+from tests.models.interests.test_vocabulary import described
+from tests.models.interests.test_vocabulary import found as vocabulary_of
 from tests.models.planted import TINY, random_events, random_text, shaken
 from tests.models.ranking.test_scorer import popularity_of, scorer_of
 
@@ -85,6 +88,47 @@ def test_loaded_is_saved(folder: Path) -> None:
     assert np.array_equal(ours.probability, theirs.probability)
 
 
+def with_interests(checkpoint: Checkpoint) -> Checkpoint:
+    """A version whose items have labels in turn."""
+    labels = [(("Red > Dark", "Blue", "Green")[n % 3],) for n in range(N_ITEMS)]
+    interests = vocabulary_of(described(*labels))
+    capture = fit_capture(EVENTS, interests.shares, interests.group_numbers, 0, 7)
+    return replace(checkpoint, interests=interests, capture=capture)
+
+
+def same_interests(one: Checkpoint, other: Checkpoint) -> bool:
+    assert one.interests is not None
+    assert one.capture is not None
+    assert other.interests is not None
+    assert other.capture is not None
+    posterior = [each.capture.posterior(EVENTS, each.interests.shares, 20, one.as_of) for each in (one, other)]  # type: ignore[union-attr]
+    return one.interests.described() == other.interests.described() and np.array_equal(*posterior)
+
+
+def test_interests_are_the_same_after_loading_and_are_loaded_alone_too(tmp_path: Path) -> None:
+    checkpoint = with_interests(version())
+    save(checkpoint, tmp_path / "version")
+    assert same_interests(checkpoint, load(tmp_path / "version"))
+    alone = load_interests(tmp_path / "version")
+    assert alone is not None
+    assert same_interests(checkpoint, replace(version(), interests=alone.interests, capture=alone.capture))
+    assert alone.item_ids == IDS
+
+
+def test_a_version_from_before_there_were_interests_has_none(folder: Path) -> None:
+    loaded = load(folder)
+    assert (loaded.interests, loaded.capture, load_interests(folder)) == (None, None, None)
+
+
+def test_new_items_of_a_version_with_interests_have_none_until_they_are_described() -> None:
+    grown = with_new_items(with_interests(version()), ["new"], None)
+    assert grown.interests is not None
+    assert grown.interests.n_items == N_ITEMS + 1
+    assert not (grown.interests.item == N_ITEMS).any()
+    known = grown.interests.with_items(np.array([N_ITEMS]), described(("blue",)), None)
+    assert [known.interest_ids[row] for row in known.interest[known.item == N_ITEMS]] == ["label:blue"]
+
+
 def with_words(checkpoint: Checkpoint, weight: float = 50.0) -> Checkpoint:
     """A version whose request for unit vector n finds item n."""
     return replace(checkpoint, words=Words.of(Head(N_ITEMS).eval(), Head(N_ITEMS).eval(), np.eye(N_ITEMS, dtype=np.float32), weight))
@@ -119,7 +163,7 @@ def test_a_request_never_shows_an_unavailable_or_a_hidden_item() -> None:
 
 
 def test_a_version_without_towers_says_what_to_do() -> None:
-    with pytest.raises(UserError, match="run minutehand nightly, or give items categories"):
+    with pytest.raises(UserError, match="run minutehand nightly, or give items titles"):
         version().answer([{"item_ids": []}], np.zeros((1, 12), np.float32), 3, datetime(2026, 1, 1, tzinfo=UTC), [[]])
 
 

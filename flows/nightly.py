@@ -72,12 +72,13 @@ def learn_and_publish(
 ) -> str:
     """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain."""
     champion = versions.champion(models)
+    before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch, searches=asked)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
-    judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed, towers)
+    judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
     log_evaluation(run, judged.rows, *learnt.fit.curve.points)
-    interests_of = learn_interests(tables, data, learnt, champion.checkpoint_folder if champion else None, settings.encoder, settings.seed)
+    interests_of = learn_interests(tables, data, learnt, before, settings.encoder, settings.generator, settings.seed)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
         version = register(run, Path(folder), judged.rows, learning.example(data))

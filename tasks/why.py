@@ -128,12 +128,12 @@ def _judged(lake: Lake, checkpoint: Checkpoint, user_id: str, item_id: str, aske
     may_be_shown = scores.isfinite()
     terms: list[Row] = []
     for name, (values,) in scorer.terms(scored).items():
-        value, average = float(values[row]), float(values[may_be_shown].mean()) if may_be_shown.any() else 0.0
+        value, average = float(values[row]), float(values[may_be_shown].mean()) if bool(may_be_shown.any()) else 0.0
         if value or average:
             terms.append({"term": name, "value": value, "average": average, "difference": value - average})
     is_shown = bool(may_be_shown[row])
     return Judged(
-        score=sum(term["value"] for term in terms),
+        score=sum(float(term["value"]) for term in terms),
         probability=float((scores[row] - scores.logsumexp(0)).exp()) if is_shown else None,
         place=int((scores > scores[row]).sum()) + 1 if is_shown else None,
         terms=terms,

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from models.events import Events, Floats, Ints
-from models.interests.profiles import CONTEXT, POPULAR_H, SOURCES, Evidence, Moments, Popular, Transitions, popular_at
+from models.interests.profiles import CONTEXT, POPULAR_H, SOURCES, Evidence, Moments, Popular, Tables, Transitions, popular_at
 
 HORIZONS = ("short", "long")
 LONG_S = 28 * 24 * 3600
@@ -23,7 +23,6 @@ START_SOURCE, START_N_USUAL = "last_10", 10.0
 """Before training: the counts of one source, smoothed by so many usual events."""
 BLOCK_CELLS = 10_000_000
 MAX_BLOCK = 4096
-TRANSITIONS, POPULAR = "transitions.", "popular."
 
 
 class Head(nn.Module):
@@ -66,16 +65,16 @@ class Head(nn.Module):
 
 @dataclass(frozen=True)
 class Capture:
-    """The heads of both horizons, and what they know of everybody: transitions, and what is popular.
+    """The heads of both horizons, and what they know of everybody: what comes with what, and what is popular.
 
-    group: [interests] number of the group of each interest; probabilities sum to 1 within each. sharpness: [horizons] factor of the
-    logits, chosen on held-out events.
+    group: [interests] number of the group of each interest, without gaps; probabilities sum to 1 within each. sharpness: [horizons] factor
+    of the logits, chosen on held-out events.
     """
 
     head: Head
     group: Ints
     sharpness: Floats
-    transitions: Transitions
+    tables: Tables
     popular: Popular
 
     def posterior(self, events: Events, shares: csr_matrix, n_users: int, now: int) -> Floats:
@@ -96,24 +95,28 @@ class Capture:
         out = torch.empty(len(HORIZONS), len(moments), len(self.group))
         known = torch.from_numpy(popular)
         for rows in blocks(len(moments), len(self.group)):
-            evidence = Evidence.of(events, moments[rows], shares, self.transitions, self.group)
-            parts = (torch.from_numpy(part) for part in (evidence.counts, evidence.mass, evidence.context))
+            evidence = Evidence.of(events, moments[rows], shares, self.tables, self.group)
+            parts = (torch.from_numpy(part) for part in (evidence.counts, evidence.mass[:, self.group], evidence.context))
             logits = self.head(*parts, known[place[rows]]) * torch.from_numpy(self.sharpness)
             out[:, rows] = log_softmax_by_group(logits, self.group).permute(2, 0, 1)
         return out
 
     def with_events(self, events: Events, shares: csr_matrix, now: int) -> Capture:
-        """The same with popularity advanced to `now` by the events in [popular.now, now); transitions stay as trained."""
+        """The same with popularity advanced to `now` by the events in [popular.now, now); all other tables stay as trained."""
         (popular,) = popular_at(events, shares, np.array([now]), self.popular)
         return replace(self, popular=popular)
 
+    def on_items(self, place: Ints) -> Capture:
+        """The same for a catalogue in another order: [items] row of each item in this one; items with a row beyond the last are new."""
+        return replace(self, tables=self.tables.on_items(place))
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything as named tensors, for a checkpoint."""
-        item = self.transitions.item.tocsr()
-        arrays = {"group": self.group, "sharpness": self.sharpness, POPULAR + "counts": self.popular.counts}
-        arrays |= {POPULAR + "now": np.array(self.popular.now), TRANSITIONS + "n_after": self.transitions.n_after}
-        arrays |= {f"{TRANSITIONS}item.{name}": getattr(item, name) for name in ("data", "indices", "indptr")}
-        arrays |= {TRANSITIONS + "interest": self.transitions.interest}
+        arrays: dict[str, np.ndarray] = {"group": self.group, "sharpness": self.sharpness}
+        arrays |= {"popular.counts": self.popular.counts, "popular.now": np.array(self.popular.now)}
+        for name, table in (("after", self.tables.after), ("around", self.tables.around)):
+            arrays |= {f"{name}.n": table.n, **_parts(f"{name}.item", table.item), **_parts(f"{name}.interest", table.interest)}
+        arrays |= _parts("near", self.tables.near)
         named = {f"head.{key}": value for key, value in self.head.state_dict().items()}
         return named | {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
 
@@ -121,13 +124,28 @@ class Capture:
     def from_tensors(tensors: dict[str, Tensor]) -> Capture:
         """The inverse of `tensors`."""
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("head.")}
-        head = Head(len(arrays["group"]), tensors["head.first.weight"].shape[0])
+        group = arrays["group"]
+        head = Head(len(group), tensors["head.first.weight"].shape[0])
         head.load_state_dict({key: tensors[f"head.{key}"] for key in head.state_dict()})
-        sparse = tuple(arrays[f"{TRANSITIONS}item.{name}"] for name in ("data", "indices", "indptr"))
-        item = csr_matrix(sparse, shape=(len(sparse[2]) - 1, len(arrays["group"])))
-        transitions = Transitions(item, arrays[TRANSITIONS + "n_after"], arrays[TRANSITIONS + "interest"])
-        popular = Popular(arrays[POPULAR + "counts"], int(arrays[POPULAR + "now"]))
-        return Capture(head.eval().requires_grad_(requires_grad=False), arrays["group"], arrays["sharpness"], transitions, popular)
+        n = len(group)
+        tables = [
+            Transitions(_sparse(f"{name}.item", arrays, n), arrays[f"{name}.n"], _sparse(f"{name}.interest", arrays, n))
+            for name in ("after", "around")
+        ]
+        popular = Popular(arrays["popular.counts"], int(arrays["popular.now"]))
+        known = Tables(tables[0], tables[1], _sparse("near", arrays, len(group)))
+        return Capture(head.eval().requires_grad_(requires_grad=False), group, arrays["sharpness"], known, popular)
+
+
+def _parts(name: str, table: csr_matrix) -> dict[str, np.ndarray]:
+    """A sparse matrix as three arrays."""
+    return {f"{name}.{part}": getattr(table, part) for part in ("data", "indices", "indptr")}
+
+
+def _sparse(name: str, arrays: dict[str, np.ndarray], n_columns: int) -> csr_matrix:
+    """The inverse of `_parts`."""
+    data, indices, indptr = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+    return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, n_columns))
 
 
 def blocks(n_moments: int, n_interests: int) -> list[slice]:

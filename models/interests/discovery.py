@@ -21,6 +21,7 @@ from models.interests.vocabulary import (
     Descriptions,
     Interests,
     label_id,
+    nearest,
     normal,
     spelled_paths,
 )
@@ -39,7 +40,7 @@ LEAST_PRICED = 20
 N_TERMS = 8
 NAME_TERMS = 3
 N_CLUSTERS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-LEAST_PER_CLUSTER = 20
+LEAST_PER_CLUSTER = 8
 N_JUDGED = 5000
 NEAR_BEST = 0.98
 """Of all numbers of clusters whose silhouette is this share of the best, the smallest is taken: fewer interests are easier to read."""
@@ -210,7 +211,8 @@ def _k_means(text: Floats, n: int, seed: int, start: Floats | None = None) -> Fl
         text.shape[1], n, niter=20, seed=seed, spherical=True, nredo=3, min_points_per_centroid=1, max_points_per_centroid=100
     )
     fit.train(np.ascontiguousarray(text), init_centroids=start)
-    return np.asarray(fit.centroids, np.float32)
+    centroids = np.asarray(fit.centroids, np.float32)
+    return centroids[np.unique(nearest(centroids, text))]  # without those that are nearest to no text
 
 
 def silhouette(text: Floats, centroids: Floats, seed: int) -> float:

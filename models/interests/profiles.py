@@ -8,12 +8,13 @@ probabilities sum to 1 within each group.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, vstack
 
 from models.events import Events, Floats, Ints, offsets_of, ragged_rows
 
@@ -30,13 +31,14 @@ REACH = 5
 """A transition leads from an item to each of this many following items, with weight 1 / distance."""
 SHRINKAGE = 10.0
 """Transitions of an item are mixed with this many transitions of its interests."""
+BLOCK_ITEMS = 8192
+NEAR_SCALE, MAX_NEAR = 20.0, 8
+"""The text of an item is near to an interest by the softmax of so many times their cosine; so many interests of a group are kept."""
 SOURCES = (
     *(f"profile_{hours:g}h" for hours in HALF_LIVES_H),
     *(f"last_{n_events:g}" for n_events in HALF_LIVES_EVENTS),
     "last_item",
-    "after_last_item",
-    "after_last_3",
-    "after_profile",
+    *(f"{table}_{which}" for table in ("after", "around", "near") for which in ("last_item", "last_3", "profile")),
 )
 CONTEXT = ("log_events", "log_gap_hours", "has_no_event")
 
@@ -71,43 +73,98 @@ class Moments:
 
 @dataclass(frozen=True)
 class Transitions:
-    """What followed what. item: sum of the shares of the items after each item, sparse [items, interests]; n_after: [items] their number,
-    both weighted by 1 / distance; interest: probability of each interest after each other one of its group, [interests, interests].
+    """What came with what.
+
+    item: sum of the shares of the items that came with each item, sparse [items, interests]; n: [items] their number; both weighted by
+    1 / distance. interest: probability of each interest given another one of its group, sparse [interests, interests].
     """
 
     item: csr_matrix
-    n_after: Floats
-    interest: Floats
+    n: Floats
+    interest: csr_matrix
 
     @staticmethod
-    def learn(events: Events, shares: csr_matrix, group: Ints) -> Transitions:
-        """Count the transitions of all given events. shares: [items, interests]."""
+    def learn(events: Events, shares: csr_matrix, group: Ints, *, both_ways: bool) -> Transitions:
+        """Count what came after each item of all given events; with both_ways, also what came before. shares: [items, interests]."""
         n_items, n_interests = shares.shape
-        item, n_after = csr_matrix(shares.shape, dtype=np.float32), np.zeros(n_items, np.float32)
+        item, n = csr_matrix(shares.shape, dtype=np.float32), np.zeros(n_items, np.float32)
         for distance in range(1, min(REACH, len(events) - 1) + 1):
             pair = np.flatnonzero(events.user[distance:] == events.user[:-distance])
-            first, then, weight = events.item[pair], events.item[pair + distance], events.weight[pair + distance] / distance
-            follows = csr_matrix((weight, (first, np.arange(len(pair)))), shape=(n_items, len(pair)), dtype=np.float32)
-            item = item + follows @ shares[then]
-            n_after += np.bincount(first, weight, minlength=n_items).astype(np.float32)
-        interest = np.asarray((shares.T @ item).todense(), np.float32).reshape(n_interests, n_interests)
-        interest *= group[:, None] == group
-        sums = interest.sum(1, keepdims=True)
-        return Transitions(item, n_after, np.divide(interest, sums, out=np.zeros_like(interest), where=sums > 0))
+            for first, then in ((pair, pair + distance), (pair + distance, pair))[: 1 + both_ways]:
+                weight = events.weight[then] / distance
+                place = (weight, (events.item[first], np.arange(len(pair))))
+                item = item + csr_matrix(place, shape=(n_items, len(pair)), dtype=np.float32) @ shares[events.item[then]]
+                n += np.bincount(events.item[first], weight, minlength=n_items).astype(np.float32)
+        pairs = (shares.T @ item).tocoo()
+        is_inside = group[pairs.row] == group[pairs.col]
+        place = (pairs.row[is_inside], pairs.col[is_inside])
+        interest = csr_matrix((pairs.data[is_inside], place), shape=(n_interests, n_interests), dtype=np.float32)
+        sums = np.asarray(interest.sum(1)).ravel()
+        return Transitions(item, n, (diags(1 / np.where(sums > 0, sums, 1)) @ interest).tocsr().astype(np.float32))
 
-    def after(self, spread: csr_matrix, item: Ints, shares: csr_matrix) -> Floats:
-        """Expected shares of what comes next, [moments, interests]. spread: weight of each item [moments, items]; shares: of these items.
+    def given(self, spread: csr_matrix, item: Ints, shares: csr_matrix) -> Floats:
+        """Expected shares of what comes with the history, [moments, interests].
 
-        An item that is newer than the transitions has only those of its interests.
+        spread: weight of each item [moments, items]; shares: of these items. A new item has only the transitions of its interests.
         """
-        is_known = item < len(self.n_after)
-        known = np.where(is_known, item, 0)
-        n_after = np.where(is_known, self.n_after[known] if len(self.n_after) else 0, 0)
-        weight = spread @ diags(1 / (n_after + SHRINKAGE))
-        usual: Floats = (weight @ shares).toarray() @ (SHRINKAGE * self.interest)
-        if not is_known.any():
-            return usual
-        return usual + (weight[:, is_known] @ self.item[item[is_known]]).toarray()
+        weight = spread @ diags(1 / (rows_of(self.n, item) + SHRINKAGE))
+        usual = SHRINKAGE * (weight @ shares) @ self.interest
+        found: Floats = (usual + weight @ rows_of(self.item, item)).toarray()
+        return found
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is known of items and interests, whoever the user: what comes after and around what, and which interests a text is near to.
+
+    near: sparse [items, interests], shares that sum to at most 1 within each group; empty rows without texts.
+    """
+
+    after: Transitions
+    around: Transitions
+    near: csr_matrix
+
+    @staticmethod
+    def learn(events: Events, shares: csr_matrix, group: Ints, near: csr_matrix | None = None) -> Tables:
+        """The tables of all given events."""
+        after, around = (Transitions.learn(events, shares, group, both_ways=both_ways) for both_ways in (False, True))
+        return Tables(after, around, csr_matrix(shares.shape, dtype=np.float32) if near is None else near)
+
+    def on_items(self, place: Ints) -> Tables:
+        """The tables with other items: [items] row of each in these tables; items with a row beyond the last are new."""
+        after, around = (replace(each, item=rows_of(each.item, place), n=rows_of(each.n, place)) for each in (self.after, self.around))
+        return Tables(after, around, rows_of(self.near, place))
+
+
+def near_texts(text: Floats, vectors: Floats, group: Ints) -> csr_matrix:
+    """Which interests the text of each item is near to: zero-shot shares, sparse [items, interests], of the MAX_NEAR best of each group.
+
+    text: vectors of the encoder [items, dim]; vectors: of the interests [interests, dim]. Zero vectors are near to nothing.
+    """
+    parts: list[csr_matrix] = []
+    for first in range(0, len(text), BLOCK_ITEMS):
+        block = text[first : first + BLOCK_ITEMS]
+        shares = np.zeros((len(block), len(group)), np.float32)
+        has_text = np.abs(block).sum(1) > 0
+        for number in np.unique(group):
+            rows = np.flatnonzero((group == number) & (np.abs(vectors).sum(1) > 0))
+            logits = NEAR_SCALE * block[has_text] @ vectors[rows].T
+            if not logits.size:
+                continue
+            bound = np.partition(logits, -min(MAX_NEAR, len(rows)), axis=1)[:, [-min(MAX_NEAR, len(rows))]]
+            weight = np.where(logits >= bound, np.exp(logits - logits.max(1, keepdims=True)), 0)
+            shares[np.ix_(has_text, rows)] = weight / weight.sum(1, keepdims=True)
+        parts.append(csr_matrix(shares))
+    return vstack(parts).tocsr() if parts else csr_matrix((0, len(group)), dtype=np.float32)
+
+
+def rows_of(table: Any, rows: Ints) -> Any:
+    """Rows of an array or sparse matrix by number; zeros for rows beyond its last."""
+    if not len(rows) or rows.max() < table.shape[0]:
+        return table[rows]
+    nothing = np.zeros((1, *table.shape[1:]), np.float32)
+    longer = np.concatenate([table, nothing]) if isinstance(table, np.ndarray) else vstack([table, csr_matrix(nothing)]).tocsr()
+    return longer[np.minimum(rows, table.shape[0])]
 
 
 @dataclass(frozen=True)
@@ -139,7 +196,7 @@ class Popular:
         longer = 1 / np.bincount(group)[group] if len(group) else np.empty(0)
         for column in reversed(range(len(POPULAR_H))):
             counts = self.counts[column]
-            out[:, column] = longer = (counts + longer) / (group_sums(counts, group) + 1)
+            out[:, column] = longer = (counts + longer) / (group_sums(counts, group)[group] + 1)
         return out
 
 
@@ -157,17 +214,16 @@ def popular_at(events: Events, shares: csr_matrix, moments: Ints, start: Popular
 
 
 def group_sums(counts: Floats, group: Ints) -> Floats:
-    """Sum of the counts [.., interests] over the group of each interest, [.., interests]."""
-    out = np.empty_like(counts)
-    for number in np.unique(group):
-        out[..., group == number] = counts[..., group == number].sum(-1, keepdims=True)
-    return out
+    """Sum of the counts [.., interests] in each group, [.., groups]; groups are numbered without gaps."""
+    n_groups = int(group.max(initial=-1)) + 1
+    sums = [counts[..., group == number].sum(-1) for number in range(n_groups)]
+    return np.stack(sums, -1) if sums else np.empty((*counts.shape[:-1], 0), counts.dtype)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The history before each moment: counts and mass [moments, interests, SOURCES], mass being the sum of a group's counts;
-    context [moments, CONTEXT].
+    """The history before each moment: counts [moments, interests, SOURCES], mass [moments, groups, SOURCES], which is their sum in each
+    group, and context [moments, CONTEXT].
     """
 
     counts: Floats
@@ -175,15 +231,17 @@ class Evidence:
     context: Floats
 
     @staticmethod
-    def of(events: Events, moments: Moments, shares: csr_matrix, transitions: Transitions, group: Ints) -> Evidence:
+    def of(events: Events, moments: Moments, shares: csr_matrix, tables: Tables, group: Ints) -> Evidence:
         """Evidence of moments that fit into memory together. shares: [items, interests]."""
         history = _History.of(events, moments)
-        own = shares[history.item]
+        own, near = shares[history.item], rows_of(tables.near, history.item)
         by_age = [history.spread(np.exp2(-history.age_s / (hours * HOUR))) for hours in HALF_LIVES_H]
         by_place = [history.spread(np.exp2(-history.place / n_events)) for n_events in HALF_LIVES_EVENTS]
         last = history.spread(history.place == 0)
+        ways = (last, by_place[1], by_age[-1])
         found = [(spread @ own).toarray() for spread in (*by_age, *by_place, last)]
-        found += [transitions.after(spread, history.item, own) for spread in (last, by_place[1], by_age[-1])]
+        found += [table.given(spread, history.item, own) for table in (tables.after, tables.around) for spread in ways]
+        found += [(spread @ near).toarray() for spread in ways]
         counts = np.stack(found, 1).astype(np.float32)
         by_moment = [np.ascontiguousarray(part.transpose(0, 2, 1)) for part in (counts, group_sums(counts, group))]
         return Evidence(by_moment[0], by_moment[1], history.context)

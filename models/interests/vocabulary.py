@@ -147,7 +147,7 @@ def memberships(interests: Interests, described: Descriptions, text: Floats | No
     """(item, interest, weight) of items by the rules of a vocabulary: labels and facets by name, clusters by the nearest centroid."""
     row = {interest_id: n for n, interest_id in enumerate(interests.interest_ids)}
     clusters = np.array([n for n, kind in enumerate(interests.kinds) if kind == "cluster"], np.int64)
-    nearest = _nearest(interests.vectors[clusters], text) if len(clusters) and text is not None else np.full(len(described), -1)
+    number = nearest(interests.vectors[clusters], text) if len(clusters) and text is not None else np.full(len(described), -1)
     items: list[int] = []
     found: list[int] = []
     weights: list[float] = []
@@ -157,8 +157,8 @@ def memberships(interests: Interests, described: Descriptions, text: Floats | No
         for facet_id in facets_of(described.titles[item], float(described.prices[item]), interests.price_bounds):
             if facet_id in row:
                 rows.add(row[facet_id])
-        if nearest[item] >= 0:
-            rows.add(int(clusters[nearest[item]]))
+        if number[item] >= 0:
+            rows.add(int(clusters[number[item]]))
         groups = [interests.groups[each] for each in rows]
         for each in sorted(rows):
             items.append(item)
@@ -219,7 +219,7 @@ def _narrowest(path: tuple[str, ...], row: dict[str, int]) -> int | None:
     return None
 
 
-def _nearest(centroids: Floats, text: Floats) -> Ints:
+def nearest(centroids: Floats, text: Floats) -> Ints:
     """The number of the nearest centroid of each item; -1 without text."""
     if text.shape[1] != centroids.shape[1]:
         return np.full(len(text), -1)

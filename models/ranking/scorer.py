@@ -17,6 +17,7 @@ from models.ranking.blend import Blend, ItemState, Repeats, combine, contributio
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
+from models.ranking.sources import sample_of, sources_of
 from models.results import RankedLists
 from models.sequence.users import vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
@@ -67,6 +68,11 @@ class Scorer:
     def explainer(self) -> Explainer:
         """What finds the reasons of the lists."""
         return Explainer(self.weights.model, self.blend, self.items, self.vectors, not self.hide_seen)
+
+    @cached_property
+    def sample(self) -> Tensor:
+        """Rows of items that stand for the catalogue."""
+        return sample_of(self.is_available)
 
     @cached_property
     def gone(self) -> Tensor:
@@ -128,7 +134,11 @@ class Scorer:
                 cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices), is_quick=is_quick)
                 by_search = cites_search(scored.searched, best.indices, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
-                lists = replace(lists, by_search=by_search)
+                repeats = scored.repeats
+                sources = sources_of(
+                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, best.indices, self.sample
+                )
+                lists = replace(lists, by_search=by_search, source=sources)
             yield lists
 
     def score_blocks(

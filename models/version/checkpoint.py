@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.config import RecommenderConfig
 from models.errors import UserError
-from models.events import Catalog, Events, Floats
+from models.events import Catalog, Events, Floats, number_of_kind
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
@@ -26,6 +26,7 @@ from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.text.requests import ItemWords
 from models.text.towers import Words
 from models.version.online_state import OnlineState
 
@@ -46,7 +47,7 @@ class Checkpoint:
 
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
     online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
-    the catalogue has no text or no labels, and in older versions. interests, capture: None if nothing is known about the items,
+    hardly any item has a text, and in older versions. interests, capture: None if nothing is known about the items,
     and in older versions.
     """
 
@@ -93,23 +94,29 @@ class Checkpoint:
         ]
 
     def answer(
-        self, histories: Sequence[dict[str, Any]], queries: Floats, k: int, now: datetime, hidden: Sequence[Sequence[str]]
+        self,
+        histories: Sequence[dict[str, Any]],
+        queries: Floats,
+        k: int,
+        now: datetime,
+        hidden: Sequence[Sequence[str]],
+        texts: Sequence[str | None] | None = None,
     ) -> list[list[tuple[str, float, float]]]:
         """(item_id, score, probability), best first, for requests in words by people with a history each; an empty one is a cold start.
 
         queries: vectors of the encoder [histories, dim]; a zero vector asks for nothing. hidden: item ids that each list must not contain,
-        if the version hides seen items. Raises UserError if the version has no towers.
+        if the version hides seen items. texts: the requests, for their words. Raises UserError if the version has no towers.
         """
         if self.words is None:
             raise UserError(
-                "the live model cannot read requests: it was trained before this was possible, or too few items share a category or tag; "
-                "run minutehand nightly, or give items categories: minutehand ingest items FILE --map categories=COLUMN"
+                "the live model cannot read requests: it was trained before this was possible, or too few items have a title; "
+                "run minutehand nightly, or give items titles: minutehand ingest items FILE --map title=COLUMN"
             )
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp())
         events, row = self._events(histories, asked), {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
-        term, out = self.words.scores(queries), []
+        out: list[list[tuple[str, float, float]]] = []
         for scored in self.scorer().score_blocks(events, len(histories), now=asked, trend=None, earlier=None):
-            scores = scored.scores + term[scored.users]
+            scores = scored.scores + self.words.scores(queries[scored.users], None if texts is None else texts[scored.users])
             for number, ids in enumerate(hidden[scored.users] if self.hide_seen else ()):
                 scores[number, [row[item_id] for item_id in ids if item_id in row]] = -torch.inf
             best = scores.topk(min(k, scores.shape[1]), 1)
@@ -133,7 +140,7 @@ class Checkpoint:
                 found = f"{len(items)} items, {len(types)} event types and {len(times)} times"
                 raise UserError(f"history {user} has {found}; give one of each per event")
             events = zip(items, types, times, strict=True)
-            columns += [(user, row[item], kind.get(type_ or "", 0), _seconds(time)) for item, type_, time in events if item in row]
+            columns += [(user, row[item], number_of_kind(type_ or "", kind), _seconds(time)) for item, type_, time in events if item in row]
         table = np.array(columns, np.int64).reshape(-1, 4)
         weight = np.ones(len(table), np.float32)
         return Events.build(table[:, 0], table[:, 1], table[:, 2], table[:, 3], weight, n_items=len(row), n_kinds=len(self.kinds))
@@ -315,10 +322,12 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
     return Weights(model.eval(), weights.mean_vector, is_cold)
 
 
-def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
+def with_new_items(
+    checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None, said: Sequence[ItemWords] | None = None
+) -> Checkpoint:
     """The checkpoint with new items appended; they start at their text, and existing items keep their rows.
 
-    text: text vectors from the encoder, [new items, text_dim]; None without texts.
+    text: text vectors from the encoder, [new items, text_dim]; None without texts. said: titles and labels.
     """
     if not item_ids:
         return checkpoint
@@ -337,7 +346,7 @@ def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats
         live=align(checkpoint.live, old.item_ids, ids, placed),
         past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
         online=online,
-        words=None if checkpoint.words is None else checkpoint.words.with_new_items(_texts(checkpoint.words, len(item_ids), text)),
+        words=None if checkpoint.words is None else checkpoint.words.with_new_items(_texts(checkpoint.words, len(item_ids), text), said),
         interests=None if checkpoint.interests is None else checkpoint.interests.with_n_items(len(ids)),
     )
 
@@ -360,8 +369,10 @@ def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     return replace(bare, catalog=like.catalog, popularity=popularity, live=weights, online=online)
 
 
-def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
-    """The checkpoint with changed item descriptions: text vectors and availability by catalog row."""
+def with_new_descriptions(
+    checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool], said: Mapping[int, ItemWords] | None = None
+) -> Checkpoint:
+    """The checkpoint with changed item descriptions: text vectors, availability, and titles with labels, by catalog row."""
     if not text and not is_available:
         return checkpoint
     available = checkpoint.catalog.is_available.copy()
@@ -374,5 +385,6 @@ def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is
     live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
     words = checkpoint.words
     if text and words is not None:
-        words = words.with_new_texts(torch.tensor(list(text)), np.stack(list(text.values())))
+        named = None if said is None else [said.get(row, ("", ())) for row in text]
+        words = words.with_new_texts(torch.tensor(list(text)), np.stack(list(text.values())), named)
     return replace(checkpoint, catalog=replace(checkpoint.catalog, is_available=available), live=live, words=words)

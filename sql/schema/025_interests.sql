@@ -1,6 +1,7 @@
 -- What interests there are, which items belong to them, who has them, and which rise and fall.
 --
 -- grain:   one row per interest; item and interest; user, horizon and interest; interest and hour
+-- reads:   raw.events, recs.interests, recs.item_interests
 create table recs.interests (
     interest_id varchar not null,
     kind varchar not null,
@@ -165,9 +166,11 @@ select
     shares.n_events,
     shares.share,
     shares.share_before,
-    shares.share - shares.share_before as change
+    (shares.n_events + 10 * shares.share_before) / (shares.n_hour + 10) - shares.share_before as change
 from shares
 inner join newest
-    on shares.hour > newest.hour - interval 7 day;
+    on shares.hour > newest.hour - interval 7 day
+where shares.n_events > 0
+    or shares.n_before > 0;
 comment on view recs.interest_trends is
-'Interests by hour (UTC), newest seven days: events, their share in the dimension, and its change against the 24 hours before';
+'Interests by hour (UTC), newest seven days: events, share, and its change against 24 hours, damped as by ten usual events';

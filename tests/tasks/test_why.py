@@ -17,7 +17,7 @@ from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, writing
 from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news
-from tasks.minute.pacing import UsersToRefresh
+from tasks.minute.pacing import ALL_SETTLED, UsersToRefresh
 from tasks.night.dataset import load_dataset
 from tasks.night.learning import complete, learn, make_lists, user_trends
 from tasks.publish.minute import publish_minute
@@ -114,7 +114,7 @@ def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_user_s_and_wh
     folder = night / "increment"
     steps.save(learnt, folder)
     others = read_histories(lake, ["u03", "u04"], EVENT_WEIGHTS, 10)
-    lists = steps.rank(state, learnt, others, PUBLISH)
+    lists = steps.rank(state, learnt, steps.Audience(ALL_SETTLED, others), PUBLISH)
     content = Content(
         learnt.checkpoint.catalog.item_ids,
         lists.users,

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from models.events import Events, Floats, Ints
 from models.interests.capture import HORIZONS, Capture
-from models.interests.profiles import Evidence, Moments, Popular, Transitions, popular_at
+from models.interests.profiles import Evidence, Moments, Popular, Tables, near_texts, popular_at
 from models.training.capture_fit import fit_capture, long_shares
 from tests.models.planted import HOUR, make_events, random_events
 
@@ -116,7 +116,7 @@ def test_changing_the_future_changes_no_evidence_before_it() -> None:
     until = int(np.median(events.time))
     other = replace(events, item=np.where(events.time >= until, (events.item + 7) % N_ITEMS, events.item))
     rows = np.flatnonzero(events.time < until)
-    learnt = [Transitions.learn(each.before(until), shares, GROUP) for each in (events, other)]
+    learnt = [Tables.learn(each.before(until), shares, GROUP) for each in (events, other)]
     moments = [Moments.before(each, rows) for each in (events, other)]
     found = [Evidence.of(*each, GROUP) for each in zip((events, other), moments, [shares] * 2, learnt, strict=True)]
     np.testing.assert_array_equal(found[0].counts, found[1].counts)
@@ -126,7 +126,8 @@ def test_changing_the_future_changes_no_evidence_before_it() -> None:
 
 
 def test_changing_the_items_of_the_validation_period_changes_no_step_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.training.capture_fit.LEAST_HELD_OUT", 10**9)
+    later = iter(range(1000))
+    monkeypatch.setattr("models.training.capture_fit._losses", lambda *_: np.full(2, -next(later)))  # the last epoch is the best
     events = faithful()
     since = int(np.quantile(events.time, 0.8))
     other = replace(events, item=np.where(events.time >= since, (events.item + 1) % N_ITEMS, events.item))
@@ -211,6 +212,39 @@ def counted_by_hand(events: Events, row: int, shares: Floats, half_life_h: float
 def test_a_profile_is_the_decayed_sum_over_earlier_events() -> None:
     events, shares = random_events(n_items=N_ITEMS), memberships()
     rows = np.arange(len(events))
-    evidence = Evidence.of(events, Moments.before(events, rows), shares, Transitions.learn(events, shares, GROUP), GROUP)
+    evidence = Evidence.of(events, Moments.before(events, rows), shares, Tables.learn(events, shares, GROUP), GROUP)
     by_hand = np.stack([counted_by_hand(events, int(row), shares.toarray(), 168.0) for row in rows])
     np.testing.assert_allclose(evidence.counts[:, :, 2], by_hand, atol=1e-4)
+
+
+def test_without_enough_to_learn_from_interests_are_smoothed_counts() -> None:
+    capture = fitted(few(7))
+    found = capture.posterior(make_events([(0, 2, 100), (0, 6, 100)], n_items=N_ITEMS), memberships(), 2, 10 * HOUR)
+    weight = 1 + 2**-0.1
+    np.testing.assert_allclose(found[:, 0, 2], (weight + 10 * found[:, 1, 2]) / (weight + 10), rtol=1e-5)
+
+
+def test_a_text_is_near_to_the_interests_whose_names_are_most_similar() -> None:
+    text = np.array([[1, 0], [0.6, 0.8], [0, 0]], np.float32)
+    near = near_texts(text, np.array([[1, 0], [0, 1], [-1, 0], [0, 1]], np.float32), np.array([0, 0, 0, 1])).toarray()
+    np.testing.assert_allclose(near[:, 3], [1, 1, 0])
+    assert near[0, 0] > 0.99
+    assert near[1, 1] > 0.9
+    np.testing.assert_allclose(near.sum(1), [2, 2, 0], atol=1e-5)
+
+
+def test_texts_are_evidence_if_given() -> None:
+    events, names = faithful(), np.eye(len(GROUP), dtype=np.float32)
+    text = names[np.arange(N_ITEMS) % N_TOPICS]
+    known, unknown = (fit_capture(events, memberships(), GROUP, 8 * DAY, 1, *texts) for texts in ((text, names), ()))
+    assert known.tables.near.nnz
+    assert not unknown.tables.near.nnz
+    found = known.posterior(events, memberships(), N_USERS, 10 * DAY)
+    assert (found[0, :, :N_TOPICS].argmax(1) == np.arange(N_USERS) % N_TOPICS).mean() > 0.95
+
+
+def test_on_another_catalogue_a_user_has_the_same_interests(capture: Capture) -> None:
+    events, order = faithful(), np.random.default_rng(2).permutation(N_ITEMS + 2)
+    place, row = np.where(order < N_ITEMS, order, N_ITEMS), np.argsort(order)
+    moved = capture.on_items(place).posterior(replace(events, item=row[events.item]), memberships(N_ITEMS + 2)[order], N_USERS, 6 * DAY)
+    np.testing.assert_allclose(moved, capture.posterior(events, memberships(), N_USERS, 6 * DAY), atol=1e-5)

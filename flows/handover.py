@@ -75,7 +75,7 @@ def hand_over(
             news=base.waiting,
             prequential=rows,
             versions=by,
-            interests=find_interests(tables, data, version.checkpoint_folder, max_events),
+            interests=find_interests(tables, data, version.checkpoint_folder, max_events, asked),
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
         )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.events import Events, Floats, Ints, offsets_of, ragged_rows
-from models.interests.capture import Capture
+from models.interests.capture import HORIZONS, Capture
 from models.interests.vocabulary import TAG, TOPIC, Interests
 
 HALF_LIVES_S = (24 * 3600.0, 60 * 24 * 3600.0)
 """How fast the evidence of each horizon fades, backwards from the last event of a user."""
+SHORT = HORIZONS.index("short")
 N_TOPICS = 10
 N_FACETS = 3
 """So many interests of each user are kept in each group that is neither topics nor tags."""
@@ -39,6 +40,26 @@ class UserInterests:
         return len(self.user)
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """What users have just searched for.
+
+    user: [searches] ascending rows of users; probability: P(interest | words) [searches, interests]; trust: [searches] its share in the
+    short horizon, from 0 to 1.
+    """
+
+    user: Ints
+    probability: Floats
+    trust: Floats
+
+    def mixed(self, posterior: Floats, first: int) -> Floats:
+        """The posterior [horizons, users, interests] of users from row `first` on, with the searches in its short horizon."""
+        start, stop = np.searchsorted(self.user, [first, first + posterior.shape[1]])
+        rows, trust, out = self.user[start:stop] - first, self.trust[start:stop, None], posterior.copy()
+        out[SHORT, rows] = (1 - trust) * posterior[SHORT, rows] + trust * self.probability[start:stop]
+        return out
+
+
 def last_events(events: Events, n_users: int, max_events: int) -> Events:
     """The last max_events events of each user."""
     stop = offsets_of(events, n_users)[1:]
@@ -48,10 +69,12 @@ def last_events(events: Events, n_users: int, max_events: int) -> Events:
     return events.where(keep)
 
 
-def find_interests(interests: Interests, capture: Capture, events: Events, n_users: int, now: int) -> UserInterests:
+def find_interests(
+    interests: Interests, capture: Capture, events: Events, n_users: int, now: int, spoken: Spoken | None = None
+) -> UserInterests:
     """The strongest interests of n_users users, and of one more without any event, who stands for everybody.
 
-    events: the last ones of each user; now: unix seconds.
+    events: the last ones of each user; now: unix seconds; spoken: their searches.
     """
     offsets, found = offsets_of(events, n_users + 1), []
     for first in range(0, n_users + 1, BLOCK_USERS):
@@ -59,7 +82,8 @@ def find_interests(interests: Interests, capture: Capture, events: Events, n_use
         part = slice(int(offsets[first]), int(offsets[first + n]))
         user, item, kind, time, weight = (getattr(events, name)[part] for name in ("user", "item", "kind", "time", "weight"))
         block = Events(user - first, item, kind, time, weight, n, events.n_items, events.n_kinds)
-        found.append(_strongest(interests, capture.posterior(block, interests.shares, n, now), block, first))
+        posterior = capture.posterior(block, interests.shares, n, now)
+        found.append(_strongest(interests, posterior if spoken is None else spoken.mixed(posterior, first), block, first))
     names = ("user", "horizon", "interest", "probability", "evidence")
     return UserInterests(*(np.concatenate([getattr(each, name) for each in found]) for name in names))
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.events import Floats, Ints
+from models.events import Floats, Ints, join_users
 from models.metrics.segments import segment_masks
 from models.metrics.summary import summarise
 from models.online.gate import UpdateDecision
@@ -29,10 +29,11 @@ from models.text.requests import ItemWords
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
-from tasks.interests.found import find, with_descriptions, with_popular_interests
+from tasks.interests.found import find, spoken_of, with_descriptions, with_popular_interests
 from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
+from tasks.minute.pacing import UsersToRefresh
 from tasks.searches import as_searches, last_searches
 
 RECENT = HALF_LIVES_H.index(24.0)
@@ -79,6 +80,20 @@ class UpdatedModel:
 
     checkpoint: Checkpoint
     decision: UpdateDecision
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who gets a list besides the users with new events.
+
+    others: their histories, as News.histories. searching: those of them with new searches. searched: the last search of all these users and
+    of those with new events, as tasks.searches.last_searches; None counts as none.
+    """
+
+    to_refresh: UsersToRefresh
+    others: pl.DataFrame
+    searching: tuple[str, ...] = ()
+    searched: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -228,20 +243,15 @@ def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
     return [*described, *(catalog.item_ids[row] for row in rows)]
 
 
-def rank(
-    state: State, learnt: UpdatedModel, others: pl.DataFrame, config: PublishConfig, searched: pl.DataFrame | None = None
-) -> MinuteLists:
-    """Lists of the users with new events and of the given other users, the fallback list, and the neighbours that changed.
-
-    searched: the last search of these users, as in tasks.searches.last_searches.
-    """
-    current, step = learnt.checkpoint, state.step
+def rank(state: State, learnt: UpdatedModel, audience: Audience, config: PublishConfig) -> MinuteLists:
+    """Lists of the users with new events and of the rest of the audience, the fallback list, and the neighbours that changed."""
+    current, step, others = learnt.checkpoint, state.step, audience.others
     catalog = current.catalog
     scorer = current.scorer()
     row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
     events, trend, earlier = histories_events(others, row, current.kinds, len(catalog))
     k = config.n_recommendations
-    dim, asked, newest = len(current.whitening.centre), searched, current.as_of
+    dim, asked, newest = len(current.whitening.centre), audience.searched, current.as_of
     by_active = by_others = None
     if asked is not None and asked.height:
         by_active, by_others = (as_searches(asked, user_ids, dim) for user_ids in (step.user_ids, others["user_id"].to_list()))
@@ -250,7 +260,8 @@ def rank(
     active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
     active = scorer.rank(step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active)
     refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others)
-    users = replace(RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed)), kind_names=current.kinds)
+    both = RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed))
+    users = replace(both, kind_names=current.kinds, asked_s=now)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:
@@ -262,8 +273,8 @@ def rank(
     return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
 
 
-def interests(state: State, learnt: UpdatedModel, max_events: int, *, is_renewed: bool) -> FoundInterests | None:
-    """The interests of the users with new events; None if the version has none.
+def interests(state: State, learnt: UpdatedModel, audience: Audience, max_events: int, *, is_renewed: bool) -> FoundInterests | None:
+    """The interests of the users with new events or searches; None if the version has none.
 
     is_renewed: whether another version has replaced the one that was live, so that the interests of all items are written.
     """
@@ -272,7 +283,15 @@ def interests(state: State, learnt: UpdatedModel, max_events: int, *, is_renewed
         return None
     row = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)}
     rows = np.arange(len(row)) if is_renewed else np.array([row[item_id] for item_id in state.news.items["item_id"]], np.int64)
-    return find(version.interests, version.capture, step.user_ids, step.events, step.as_of, max_events, rows)
+    searching = audience.others.filter(pl.col("user_id").is_in(audience.searching))
+    user_ids = (*step.user_ids, *searching["user_id"])
+    events = join_users(step.events, len(step.user_ids), histories_events(searching, row, version.kinds, len(row))[0])
+    searches, now = None, step.as_of
+    if audience.searched is not None and audience.searched.height:
+        searches = as_searches(audience.searched, user_ids, len(version.whitening.centre))
+        now = max(now, int(audience.searched["time_s"].max()) + 1)  # type: ignore[arg-type]
+    spoken = spoken_of(version.interests, version.words, searches, events, len(user_ids), now)
+    return find(version.interests, version.capture, user_ids, events, now, max_events, rows, spoken)
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:

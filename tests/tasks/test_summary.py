@@ -27,6 +27,6 @@ def test_the_strongest_interests_of_each_dimension_are_summed_up_and_titles_of_o
         config = GeneratorConfig(url=endpoint.url, model="tiny")
         endpoint.says("You like horror and sci-fi, mostly of the 1970s. Alien is your latest.")
         assert summary_of(lake, ROWS, config) == "You like horror and sci-fi, mostly of the 1970s. Alien is your latest."
-        assert '"interests": ["1970s", "Horror", "Sci-Fi"]' in endpoint.asked[0]["messages"][1]["content"]
+        assert '"interests": ["Horror", "Sci-Fi", "1970s"]' in endpoint.asked[0]["messages"][1]["content"]
         endpoint.says("Metropolis would be your first choice.")
-        assert summary_of(lake, ROWS, config) == "Most interested in 1970s, Horror and Sci-Fi. Recent: Alien (1979) and Looper."
+        assert summary_of(lake, ROWS, config) == "Most interested in Horror, Sci-Fi and 1970s. Recent: Alien (1979) and Looper."

@@ -170,13 +170,22 @@ class Explainer:
             self._cite(users.some(part), listed[part], sequence[part], Cited(out.item[part], out.kind[part], out.effect[part]))
         return out
 
+    def every_effect(self, users: Histories, listed: Tensor, sequence: Tensor) -> tuple[Variants, Tensor, Tensor]:
+        """The effects of all events that the model reads, not only of the last."""
+        variants = leave_out_each(users, self.model.config.max_events, self.model.config.max_events)
+        if not len(variants):
+            return variants, torch.zeros(0, listed.shape[1]), torch.zeros(0, listed.shape[1])
+        return variants, *self.effects(users, variants, listed, sequence)
+
     def _cite(self, users: Histories, listed: Tensor, sequence: Tensor, out: Cited) -> None:
         """Fill in the rows of some users."""
         variants = leave_out_each(users, self.model.config.max_events)
         if not len(variants):
             return
         on_sequence, on_score = self.effects(users, variants, listed, sequence)
-        effect = on_sequence.masked_fill(on_score <= 0, 0)
+        # where the model likes an item no more than it does for the average user, the item would be as high without any history
+        is_personal = sequence > self.items.mean_score[listed]
+        effect = on_sequence.masked_fill((on_score <= 0) | ~is_personal[torch.from_numpy(variants.user)], 0)
         most = variants.padded(effect, len(users)).max(1)
         chosen = np.minimum(variants.first(len(users))[:, None] + most.indices.numpy(), len(variants) - 1)
         is_worth = (most.values >= LEAST_EFFECT).numpy()
@@ -184,19 +193,14 @@ class Explainer:
             filled[is_worth] = values[is_worth]
 
     def effects(self, users: Histories, variants: Variants, listed: Tensor, sequence: Tensor) -> tuple[Tensor, Tensor]:
-        """How much each variant lowers the sequence model's part of each listed score, and the whole score; both [variants, ranks].
-
-        The first is 0 where the sequence model likes the item no more than it does for the average user: without any history, the item
-        would be as high on the list.
-        """
+        """How much each variant lowers the sequence model's part of each listed score, and the whole score; both [variants, ranks]."""
         user, n = torch.from_numpy(variants.user), len(users)
         left = variants.padded(variants.vectors(self.model), n).bmm(self.vectors[listed].transpose(1, 2))[user, variants.slot]
         features, of_left = users.features(self.blend), variants.left.features(self.blend)
         weight = gates(features, torch.from_numpy(self.blend.gate))
         by_item = torch.where(self.items.is_cold[listed] > 0, weight[COLD_GATES["sequence"]], weight["sequence"])
-        by_item = by_item * (sequence > self.items.mean_score[listed])
         whole = self._scores(users, features, listed, sequence)
-        return ((sequence[user] - left) * by_item[user]), whole[user] - self._scores(variants.left, of_left, listed[user], left)
+        return (sequence[user] - left) * by_item[user], whole[user] - self._scores(variants.left, of_left, listed[user], left)
 
     def _scores(self, users: Histories, features: Tensor, listed: Tensor, sequence: Tensor) -> Tensor:
         """The blend's scores of a few items for each user, [users, ranks]."""

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
-from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
+from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
+from models.ranking.sources import sample_of, sources_of
 from models.results import RankedLists
 from models.sequence.users import vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
@@ -67,6 +68,11 @@ class Scorer:
     def explainer(self) -> Explainer:
         """What finds the reasons of the lists."""
         return Explainer(self.weights.model, self.blend, self.items, self.vectors, not self.hide_seen)
+
+    @cached_property
+    def sample(self) -> Tensor:
+        """Rows of items that stand for the catalogue."""
+        return sample_of(self.is_available)
 
     @cached_property
     def gone(self) -> Tensor:
@@ -123,7 +129,11 @@ class Scorer:
                 cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices))
                 by_search = cites_search(scored.searched, best.indices, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
-                lists = replace(lists, by_search=by_search)
+                repeats = scored.repeats
+                sources = sources_of(
+                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, best.indices, self.sample
+                )
+                lists = replace(lists, by_search=by_search, source=sources)
             yield lists
 
     def score_blocks(
@@ -161,6 +171,11 @@ class Scorer:
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
             yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched)
+
+    def terms(self, scored: ScoredItems) -> dict[str, Tensor]:
+        """The terms of scores, [users, items] by name; without items that must not be shown, their sum is `scored.scores`."""
+        parts = contributions(self.blend, scored.features, {"sequence": scored.sequence}, scored.items, scored.repeats)
+        return parts if scored.searched is None else parts | {"search": scored.searched}
 
     def _asked(self, searches: Searches | None, events: Events, n_users: int, now: int | Ints, known: tuple[Ints, Ints]) -> Asked | None:
         """The last search of every user; None if no search counts."""

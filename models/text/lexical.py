@@ -163,9 +163,9 @@ def _entries(items: Sequence[ItemWords]) -> tuple[Tensor, Tensor, Tensor]:
             columns[0].append(number.get(word) or number.setdefault(word, _number(word)))
             columns[1].append(row)
             columns[2].append(word in in_title)
-    word, item = np.array(columns[0], np.int64), np.array(columns[1], np.int64)
-    order = np.lexsort((item, word))
-    return torch.from_numpy(word[order]), torch.from_numpy(item[order]), torch.from_numpy(np.array(columns[2], bool)[order])
+    numbers, rows = np.array(columns[0], np.int64), np.array(columns[1], np.int64)
+    order = np.lexsort((rows, numbers))
+    return torch.from_numpy(numbers[order]), torch.from_numpy(rows[order]), torch.from_numpy(np.array(columns[2], bool)[order])
 
 
 def _number(word: str) -> int:

@@ -260,7 +260,8 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
     active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
     active = scorer.rank(step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active)
     refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others)
-    users = replace(RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed)), kind_names=current.kinds)
+    both = RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed))
+    users = replace(both, kind_names=current.kinds, asked_s=now)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:

@@ -233,7 +233,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         trend=trend,
         searches=None if searches is None else searches.of_users(user_ids),
     )
-    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds)
+    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=now + LIST_DELAY_S)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,

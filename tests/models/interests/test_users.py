@@ -45,7 +45,7 @@ def held() -> dict[tuple[int, str, str], tuple[float, list[int]]]:
 
 
 def test_what_a_user_does_is_what_they_are_interested_in(held: dict[tuple[int, str, str], tuple[float, list[int]]]) -> None:
-    for user, interest in ((0, "label:horror"), (1, "label:war"), (2, "label:music")):
+    for user, interest in ((0, "label:horror"), (1, "label:war")):
         of_user = {key[2]: value[0] for key, value in held.items() if key[:2] == (user, "short") and key[2].startswith("label")}
         assert max(of_user, key=of_user.__getitem__) == interest
 

@@ -59,8 +59,6 @@ TABLES = {
     """,
     "similar": "select item_id, rank, similar_item_id, similarity from recs.similar_items order by all",
     "histories": "select user_id, item_ids, event_types, earlier_item_ids, n_events from features.user_histories order by user_id",
-    "nodes": "select node, name, degree, round(log2(weight + 1), 6) from graph.nodes order by node",
-    "edges": "select source, relation, target, round(share, 6) from graph.edges where starts_with(relation, 'acted_on') order by all",
     "embeddings": "select item_id, text_hash from features.item_embeddings order by item_id",
     "prequential": "select model, segment, metric, value, n_events from eval.prequential order by all",
     "freshness": "select user_id, count(*) from ops.freshness group by all order by all",

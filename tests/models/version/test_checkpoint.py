@@ -102,7 +102,7 @@ def same_interests(one: Checkpoint, other: Checkpoint) -> bool:
     assert other.interests is not None
     assert other.capture is not None
     posterior = [each.capture.posterior(EVENTS, each.interests.shares, 20, one.as_of) for each in (one, other)]  # type: ignore[union-attr]
-    return one.interests.described() == other.interests.described() and np.array_equal(*posterior)
+    return one.interests.described() == other.interests.described() and np.array_equal(posterior[0], posterior[1])
 
 
 def test_interests_are_the_same_after_loading_and_are_loaded_alone_too(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 
 from models.config import EncoderConfig, IncrementConfig
 from models.version.checkpoint import KnownInterests, load_interests
+from tasks.config import GeneratorConfig
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.interests.rows import FoundInterests
 from tasks.lake import Lake, newest_snapshot
 from tasks.minute import steps
-from tasks.minute.feed import read_news
+from tasks.minute.feed import read_histories, read_news
+from tasks.minute.pacing import ALL_SETTLED
 from tasks.night.dataset import Dataset
 from tasks.night.interests import interests_of_all, learn_interests
 from tasks.night.learning import complete, learn
@@ -31,7 +33,7 @@ TENTS = {f"i{n:02}": f"{'red' if n % 2 else 'green'} tent number {n} ({1970 + 10
 def spend(lake: Lake, data: Dataset, encoder: EncoderConfig, folder: Path, champion: Path | None = None) -> None:
     """A night that saves its version in a folder."""
     learnt = learn(data, MODEL, TRAIN, EVALUATION, seed=1)
-    interests = learn_interests(lake, data, learnt, champion, encoder, seed=1)
+    interests = learn_interests(lake, data, learnt, champion, encoder, GeneratorConfig(), seed=1)
     complete(data, learnt, MODEL, TRAIN, IncrementConfig(), 1, folder, interests=interests)
 
 
@@ -59,7 +61,8 @@ def test_a_minute_finds_the_interests_that_a_night_with_the_same_model_finds(
     news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
     learnt = steps.update_model(state, steps.predict_events(state, IncrementConfig()), IncrementConfig(), seed=1)
-    minute = steps.interests(state, learnt, MODEL.max_events, is_renewed=False)
+    nobody_else = steps.Audience(ALL_SETTLED, read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events))
+    minute = steps.interests(state, learnt, nobody_else, MODEL.max_events, is_renewed=False)
     steps.save(learnt, tmp_path / "minute")
     night = interests_of_all(lake, today, tmp_path / "minute", MODEL.max_events)
     assert minute is not None

@@ -36,6 +36,8 @@ def interests(
     names = [name for name in ("short", "long") if any(row.get("horizon") == name for row in rows)] or ["probability"]
     title = f"{f'user {user}' if text is None else repr(text[:60])}: model version {rows[0]['model_version'] if rows else ''}"
     show(_side_by_side(rows, names, k), as_json=False, title=title)
+    if user is not None and (summary := _summary(rows)):
+        say(summary)
 
 
 def _of_user(user: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -43,6 +45,14 @@ def _of_user(user: str) -> tuple[list[dict[str, Any]], list[str]]:
 
     found = interests_of(open_lake(), user)
     return found.rows, [found.note] if found.note else []
+
+
+def _summary(rows: list[dict[str, Any]]) -> str | None:
+    from settings import load
+    from tasks.summary import summary_of
+
+    settings = load()
+    return summary_of(lake_of(settings), rows, settings.generator)
 
 
 def _of_text(text: str) -> tuple[list[dict[str, Any]], list[str]]:

@@ -16,8 +16,10 @@ class RankedLists:
     """Recommendation lists, best item first; all arrays are [users, ranks].
 
     item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history on which the recommendation rests
-    most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown. by_search: whether it rests
-    on the user's last search more than on any event.
+    most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown.
+    by_search: whether it rests on the user's last search more than on any event. source: index into
+    models.ranking.sources.SOURCES of the source that lifted the row most; -1 if unknown. asked_s: the time for which the lists are made,
+    in unix seconds; None if unknown.
     """
 
     user_ids: tuple[str, ...]
@@ -27,7 +29,9 @@ class RankedLists:
     because: Ints
     kind: Ints | None = None
     by_search: NDArray[np.bool_] | None = None
+    source: Ints | None = None
     kind_names: tuple[str, ...] = field(default=(), kw_only=True)
+    asked_s: int | None = field(default=None, kw_only=True)
 
     @property
     def kind_or_unknown(self) -> Ints:
@@ -39,10 +43,15 @@ class RankedLists:
         """`by_search`; False everywhere if it is None."""
         return np.zeros(self.because.shape, bool) if self.by_search is None else self.by_search
 
+    @property
+    def source_or_unknown(self) -> Ints:
+        """`source`; -1 everywhere if it is None."""
+        return np.full_like(self.because, -1) if self.source is None else self.source
+
     @staticmethod
     def joined(user_ids: tuple[str, ...], parts: Sequence[RankedLists]) -> RankedLists:
         """The lists of several parts, one after the other."""
-        names = ("item", "score", "probability", "because", "kind_or_unknown", "is_by_search")
+        names = ("item", "score", "probability", "because", "kind_or_unknown", "is_by_search", "source_or_unknown")
         return RankedLists(user_ids, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 

@@ -1,7 +1,8 @@
-"""The interest graph: users, items, categories and tags as nodes, connected by what people did and by what items are.
+"""The interest graph: users, items, categories, tags and interests as nodes, connected by what people did and by what items are.
 
-A night builds all of it, a minute builds the nodes again that its news touches, both with the same statements: a node's edges follow
-from features.user_histories and raw.items alone, and weights are relative to a fixed date, so no time passes between the two.
+A night builds all of it, and a minute builds the nodes again that its news touches, with the same statements. The edges of a node depend
+only on features.user_histories, raw.items and the tables of interests. Weights are relative to a fixed date, so they do not depend on when
+they were computed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ N_EDGES = 100
 N_AUDIENCE, N_WINDOW = 50, 20
 """Maximum number of users that count for the items seen together with an item, and of items that count for each of these users."""
 N_LABEL_ITEMS = 10_000
-"""Categories and tags with more items are built by nights only."""
+"""Categories and tags with more items, and interests of more users, are built by nights only."""
 TEMPORARY = (
     ("create_acts", ("half_life_days", "event_types", "weights", "n_edges")),
     ("create_touched_items", ()),
@@ -31,9 +32,11 @@ TEMPORARY = (
     ("create_audience", ("n_users",)),
     ("create_windows", ("n_items",)),
     ("create_together", ("n_edges",)),
+    ("create_interests", ("n_edges",)),
     ("create_labels", ("snapshot",)),
     ("create_touched_labels", ("n_label_items",)),
     ("create_label_items", ()),
+    ("create_people", ()),
 )
 """Statements that collect the new edges in temporary tables, in order, with their parameters."""
 
@@ -85,8 +88,9 @@ def update_graph(
     event_weights: Mapping[str, float],
     origin: Origin,
 ) -> None:
-    """Replace the edges of the users whose histories have changed, of the items they acted on, and of the items that are new or changed.
+    """Replace the edges of the users with new events, of the items of these events, and of the items that are new or changed.
 
+    An item that a user's history no longer has is touched too, and so are the categories and tags of all touched items.
     A lake without a graph, such as one of an earlier version, gets all of it.
     """
     if con.execute(statement("graph/is_empty")).fetchone() == (True,):

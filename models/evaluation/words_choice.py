@@ -25,6 +25,7 @@ LEXICAL_GRID = (0.5, 1.0, 0.0)
 """Weights of the words of a request relative to its meaning, the usual one first. Larger ones let single words outvote the meaning."""
 USUAL, USUAL_LEXICAL = GRID[0], LEXICAL_GRID[0]
 CORRECTION_GRID = (0.0, 0.5, 1.0)
+BLOCK_REQUESTS = 100
 
 
 def choose_weights(
@@ -36,13 +37,13 @@ def choose_weights(
     """
     if not len(rows):
         return with_weights(words, USUAL, USUAL_LEXICAL)
-    cosine = words.cosine(queries)
     grid = [(weight, lexical) for weight in GRID for lexical in (LEXICAL_GRID if words.lexicon else (0.0,))]
     total = np.zeros(len(grid))
     for members, place, known in scores_of_history(evaluator, weights, blend, rows):
+        cosine = words.cosine(queries[place.numpy()])
         found = words.lexicon.scores([texts[row] for row in place]) if words.lexicon else torch.zeros(())
         for n, (weight, lexical) in enumerate(grid):
-            scores = known + weight * (cosine[place] + lexical * found)
+            scores = known + weight * (cosine + lexical * found)
             total[n] += float(rank_events(scores, evaluator.events.item[members], evaluator.seen(members)).ndcg_at_10.sum())
     log.info(
         "NDCG@10 with requests, by weight and weight of words: %s",
@@ -72,15 +73,19 @@ def choose_correction(words: Words, text: Floats, queries: Floats, texts: Sequen
 
     text: vectors of the items [items, dim]; queries, texts: requests for one item each, meant. The measure is the mean reciprocal rank.
     """
-    target = torch.from_numpy(meant)[:, None]
-    lexical = USUAL_LEXICAL * words.lexicon.scores(texts) if words.lexicon else torch.zeros(())
     tried = [
         replace(words, query=query, item=item, items=Words.of(query, item, text, 1.0).items)
         for share in CORRECTION_GRID
         for query, item in [(words.query.scaled(share), words.item.scaled(share))]
     ]
-    found = [each.cosine(queries) + lexical for each in tried]
-    reciprocal = [float((1 / (scores >= scores.gather(1, target)).sum(1)).mean()) for scores in found]
+    total = np.zeros(len(tried))
+    for first in range(0, len(meant), BLOCK_REQUESTS):
+        block = slice(first, first + BLOCK_REQUESTS)
+        lexical = USUAL_LEXICAL * words.lexicon.scores(texts[block]) if words.lexicon else torch.zeros(())
+        for n, each in enumerate(tried):
+            scores = each.cosine(queries[block]) + lexical
+            total[n] += float((1 / (scores >= scores.gather(1, torch.from_numpy(meant[block])[:, None])).sum(1)).sum())
+    reciprocal = total / max(len(meant), 1)
     log.info(
         "reciprocal rank of known items, by share of the correction: %s",
         ", ".join(f"{share:g} {value:.4f}" for share, value in zip(CORRECTION_GRID, reciprocal, strict=True)),

@@ -115,7 +115,7 @@ class Capture:
         arrays: dict[str, np.ndarray] = {"group": self.group, "sharpness": self.sharpness}
         arrays |= {"popular.counts": self.popular.counts, "popular.now": np.array(self.popular.now)}
         for name, table in (("after", self.tables.after), ("around", self.tables.around)):
-            arrays |= {f"{name}.n": table.n, f"{name}.interest": table.interest, **_parts(f"{name}.item", table.item)}
+            arrays |= {f"{name}.n": table.n, **_parts(f"{name}.item", table.item), **_parts(f"{name}.interest", table.interest)}
         arrays |= _parts("near", self.tables.near)
         named = {f"head.{key}": value for key, value in self.head.state_dict().items()}
         return named | {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
@@ -127,8 +127,9 @@ class Capture:
         group = arrays["group"]
         head = Head(len(group), tensors["head.first.weight"].shape[0])
         head.load_state_dict({key: tensors[f"head.{key}"] for key in head.state_dict()})
+        n = len(group)
         tables = [
-            Transitions(_sparse(f"{name}.item", arrays, len(group)), arrays[f"{name}.n"], arrays[f"{name}.interest"])
+            Transitions(_sparse(f"{name}.item", arrays, n), arrays[f"{name}.n"], _sparse(f"{name}.interest", arrays, n))
             for name in ("after", "around")
         ]
         popular = Popular(arrays["popular.counts"], int(arrays["popular.now"]))

@@ -73,13 +73,15 @@ class Moments:
 
 @dataclass(frozen=True)
 class Transitions:
-    """What came with what. item: sum of the shares of the items that came with each item, sparse [items, interests]; n: [items] their
-    number, both weighted by 1 / distance; interest: probability of each interest given another one of its group, [interests, interests].
+    """What came with what.
+
+    item: sum of the shares of the items that came with each item, sparse [items, interests]; n: [items] their number; both weighted by
+    1 / distance. interest: probability of each interest given another one of its group, sparse [interests, interests].
     """
 
     item: csr_matrix
     n: Floats
-    interest: Floats
+    interest: csr_matrix
 
     @staticmethod
     def learn(events: Events, shares: csr_matrix, group: Ints, *, both_ways: bool) -> Transitions:
@@ -93,9 +95,12 @@ class Transitions:
                 place = (weight, (events.item[first], np.arange(len(pair))))
                 item = item + csr_matrix(place, shape=(n_items, len(pair)), dtype=np.float32) @ shares[events.item[then]]
                 n += np.bincount(events.item[first], weight, minlength=n_items).astype(np.float32)
-        interest = np.asarray((shares.T @ item).todense(), np.float32).reshape(n_interests, n_interests)
-        interest *= group[:, None] == group
-        return Transitions(item, n, _shares_of(interest, interest.sum(1, keepdims=True)))
+        pairs = (shares.T @ item).tocoo()
+        is_inside = group[pairs.row] == group[pairs.col]
+        place = (pairs.row[is_inside], pairs.col[is_inside])
+        interest = csr_matrix((pairs.data[is_inside], place), shape=(n_interests, n_interests), dtype=np.float32)
+        sums = np.asarray(interest.sum(1)).ravel()
+        return Transitions(item, n, (diags(1 / np.where(sums > 0, sums, 1)) @ interest).tocsr().astype(np.float32))
 
     def given(self, spread: csr_matrix, item: Ints, shares: csr_matrix) -> Floats:
         """Expected shares of what comes with the history, [moments, interests].
@@ -103,8 +108,9 @@ class Transitions:
         spread: weight of each item [moments, items]; shares: of these items. A new item has only the transitions of its interests.
         """
         weight = spread @ diags(1 / (rows_of(self.n, item) + SHRINKAGE))
-        usual: Floats = (weight @ shares).toarray() @ (SHRINKAGE * self.interest)
-        return usual + (weight @ rows_of(self.item, item)).toarray()
+        usual = SHRINKAGE * (weight @ shares) @ self.interest
+        found: Floats = (usual + weight @ rows_of(self.item, item)).toarray()
+        return found
 
 
 @dataclass(frozen=True)
@@ -159,11 +165,6 @@ def rows_of(table: Any, rows: Ints) -> Any:
     nothing = np.zeros((1, *table.shape[1:]), np.float32)
     longer = np.concatenate([table, nothing]) if isinstance(table, np.ndarray) else vstack([table, csr_matrix(nothing)]).tocsr()
     return longer[np.minimum(rows, table.shape[0])]
-
-
-def _shares_of(counts: Floats, sums: Floats) -> Floats:
-    """Counts divided by their sums; 0 where the sum is 0."""
-    return np.divide(counts, sums, out=np.zeros_like(counts), where=sums > 0)
 
 
 @dataclass(frozen=True)

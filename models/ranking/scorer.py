@@ -13,10 +13,11 @@ from torch import Tensor
 
 from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
-from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
+from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
+from models.ranking.sources import sample_of, sources_of
 from models.results import RankedLists
 from models.sequence.users import vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
@@ -69,6 +70,11 @@ class Scorer:
         return Explainer(self.weights.model, self.blend, self.items, self.vectors, not self.hide_seen)
 
     @cached_property
+    def sample(self) -> Tensor:
+        """Rows of items that stand for the catalogue."""
+        return sample_of(self.is_available)
+
+    @cached_property
     def gone(self) -> Tensor:
         """Rows of the items that are not available."""
         return torch.from_numpy(np.flatnonzero(~self.is_available))
@@ -84,6 +90,7 @@ class Scorer:
         earlier: Earlier | None = None,
         searches: Searches | None = None,
         explain: bool = True,
+        is_quick: bool = False,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
@@ -91,8 +98,11 @@ class Scorer:
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
+        is_quick: look only at the events of long histories that are likely to matter.
         """
-        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain))
+        parts = list(
+            self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain, is_quick=is_quick)
+        )
         return RankedLists.joined((), parts)
 
     def blocks(
@@ -106,6 +116,7 @@ class Scorer:
         earlier: Earlier | None,
         searches: Searches | None,
         explain: bool,
+        is_quick: bool,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
@@ -120,10 +131,14 @@ class Scorer:
             values = best.values.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
-                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices))
+                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices), is_quick=is_quick)
                 by_search = cites_search(scored.searched, best.indices, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
-                lists = replace(lists, by_search=by_search)
+                repeats = scored.repeats
+                sources = sources_of(
+                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, best.indices, self.sample
+                )
+                lists = replace(lists, by_search=by_search, source=sources)
             yield lists
 
     def score_blocks(
@@ -161,6 +176,11 @@ class Scorer:
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
             yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched)
+
+    def terms(self, scored: ScoredItems) -> dict[str, Tensor]:
+        """The terms of scores, [users, items] by name; without items that must not be shown, their sum is `scored.scores`."""
+        parts = contributions(self.blend, scored.features, {"sequence": scored.sequence}, scored.items, scored.repeats)
+        return parts if scored.searched is None else parts | {"search": scored.searched}
 
     def _asked(self, searches: Searches | None, events: Events, n_users: int, now: int | Ints, known: tuple[Ints, Ints]) -> Asked | None:
         """The last search of every user; None if no search counts."""

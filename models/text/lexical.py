@@ -154,13 +154,18 @@ class Lexicon:
 
 def _entries(items: Sequence[ItemWords]) -> tuple[Tensor, Tensor, Tensor]:
     """Word, item and whether the word is in the title, sorted by word, then item. A year in brackets does not count as part of a title."""
-    found: list[tuple[int, int, bool]] = []
+    number: dict[str, int] = {}
+    columns: tuple[list[int], list[int], list[bool]] = ([], [], [])
     for row, (title, labels) in enumerate(items):
         in_title = set(words_of(without_year(title)))
         others = {word for text in (title, *labels) for word in words_of(text)} | {*names_of_decade(decade_of(title))}
-        found += [(_number(word), row, True) for word in in_title] + [(_number(word), row, False) for word in others - in_title]
-    table = np.array(sorted(found), np.int64).reshape(-1, 3)
-    return torch.from_numpy(table[:, 0].copy()), torch.from_numpy(table[:, 1].copy()), torch.from_numpy(table[:, 2] > 0)
+        for word in in_title | others:
+            columns[0].append(number.get(word) or number.setdefault(word, _number(word)))
+            columns[1].append(row)
+            columns[2].append(word in in_title)
+    numbers, rows = np.array(columns[0], np.int64), np.array(columns[1], np.int64)
+    order = np.lexsort((rows, numbers))
+    return torch.from_numpy(numbers[order]), torch.from_numpy(rows[order]), torch.from_numpy(np.array(columns[2], bool)[order])
 
 
 def _number(word: str) -> int:

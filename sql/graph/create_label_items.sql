@@ -29,6 +29,6 @@ select
 from graph.edges as edges
 inner join graph.nodes as nodes
     on edges.source = nodes.node
-where edges.relation in ('in_category', 'has_tag')
+where edges.relation in ('in_category', 'has_tag', 'about')
     and edges.target in (select touched_labels.node from touched_labels)
     and edges.source not in (select touched_items.node from touched_items)

@@ -1,9 +1,9 @@
--- Categories and tags of the touched items. A path 'a > b > c' puts an item into c, and with half the weight per level into b and a;
+-- Categories, tags and interests of the touched items. A path 'a > b > c' puts an item into c, and with half the weight per level into b and a;
 -- '|' separates labels. Paths end at the tenth level.
 --
 -- grain:   one row per item and label
 -- params:  $snapshot (lake snapshot)
--- reads:   touched_items (temporary: node), raw.items
+-- reads:   touched_items (temporary: node), raw.items, recs.item_interests
 -- returns: the temporary table labels: source (item node), target (label node), relation, weight
 create or replace temp table labels as
 with described as (
@@ -57,3 +57,11 @@ from (
     from described
 ) as tagged
 where trim(tagged.tag) <> ''
+union all
+select
+    'item:' || members.item_id as source,
+    'interest:' || members.interest_id as target,
+    'about' as relation,
+    members.share::double as weight
+from recs.item_interests as members
+where 'item:' || members.item_id in (select touched_items.node from touched_items)

@@ -1,4 +1,4 @@
--- Items whose edges are built again: changed items, and items whose edge to a touched user is new, gone or of another weight.
+-- Items whose edges are built again: those given, and those whose edge to a touched user is new, gone or of another weight.
 --
 -- grain:   one row per item
 -- reads:   touched_users (temporary: user_id), changed_items (temporary: item_id), fresh_acts (temporary: source, target, weight),

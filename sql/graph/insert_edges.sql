@@ -2,8 +2,8 @@
 --
 -- grain:   one row per source, relation and target
 -- params:  $half_life_days, $n_edges (per source and relation), $model_version, $data_snapshot, $generated_at (timestamp, UTC)
--- reads:   fresh_acts, item_acts, together, labels, label_items (temporary: source, target, weight), touched_labels (temporary: node),
---          graph.edges
+-- reads:   fresh_acts, item_acts, together, labels, label_items, fresh_interests, people (temporary: source, target, weight),
+--          touched_labels (temporary: node), graph.edges, recs.interests
 -- writes:  graph.edges
 insert into graph.edges by name
 with parents as (
@@ -14,6 +14,13 @@ with parents as (
     where starts_with(touched_labels.node, 'category:')
         and contains(touched_labels.node, ' > ')
         and touched_labels.node in (select label_items.source from label_items)
+    union all
+    select
+        'interest:' || interests.interest_id as source,
+        'interest:' || interests.parent_id as target
+    from recs.interests as interests
+    where interests.parent_id is not null
+        and 'interest:' || interests.interest_id in (select touched_labels.node from touched_labels)
 ),
 
 children as (
@@ -71,6 +78,22 @@ found as (
         weight,
         $half_life_days as half_life_days
     from label_items
+    union all
+    select
+        source,
+        target,
+        'interested_in' as relation,
+        weight,
+        null as half_life_days
+    from fresh_interests
+    union all
+    select
+        source,
+        target,
+        'interest_of' as relation,
+        weight,
+        null as half_life_days
+    from people
     union all
     select
         source,

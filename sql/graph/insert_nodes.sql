@@ -2,7 +2,8 @@
 --
 -- grain:   one row per node
 -- params:  $snapshot (lake snapshot), $model_version, $data_snapshot, $generated_at (timestamp, UTC)
--- reads:   fresh_acts, item_acts, label_items (temporary: source, target, weight), touched_items (temporary: node), raw.items
+-- reads:   fresh_acts, item_acts, label_items, fresh_interests, people (temporary: source, target, weight),
+--          touched_items, touched_labels (temporary: node), raw.items, recs.interests
 -- writes:  graph.nodes
 insert into graph.nodes by name
 with titles as (
@@ -21,6 +22,14 @@ found as (
         count(*) as degree
     from fresh_acts
     group by source
+    union all
+    select distinct
+        source as node,
+        null as name,
+        0.0 as weight,
+        0 as degree
+    from fresh_interests
+    where source not in (select fresh_acts.source from fresh_acts)
     union all
     select
         touched_items.node as node,
@@ -41,7 +50,19 @@ found as (
         sum(weight) as weight,
         count(*) as degree
     from label_items
+    where not starts_with(source, 'interest:')
     group by source
+    union all
+    select
+        'interest:' || interests.interest_id as node,
+        any_value(interests.name) as name,
+        coalesce(sum(people.weight), 0) as weight,
+        count(people.source) as degree
+    from recs.interests as interests
+    left join people
+        on 'interest:' || interests.interest_id = people.source
+    where 'interest:' || interests.interest_id in (select touched_labels.node from touched_labels)
+    group by interests.interest_id
 )
 
 select

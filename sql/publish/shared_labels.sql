@@ -36,7 +36,7 @@ liked as (
 
 select
     unexplained.place as place,
-    arg_max(liked.label, (liked.strength, liked.label)) as label
+    arg_min(liked.label, (-liked.strength, liked.label)) as label
 from unexplained
 inner join reason_labels as labels on unexplained.item_id = labels.item_id
 inner join liked

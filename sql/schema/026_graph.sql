@@ -19,9 +19,10 @@ comment on column graph.nodes.kind is 'user, item, category, tag or interest';
 comment on column graph.nodes.id is 'The id within its kind: user_id, item_id, path of the category, the tag, interest_id';
 comment on column graph.nodes.name is 'Title of an item, last step of a category, name of an interest; the id where there is none';
 comment on column graph.nodes.weight is
-'Sum of the behaviour weights of a user or an item, or of the items of a category or tag; relative to 2026-01-01 like graph.edges.weight';
+'Sum of the behaviour weights of a user, of an item, or of the items of a category or tag, relative to 2026-01-01 like graph.edges.weight; '
+'sum of the probabilities of an interest';
 comment on column graph.nodes.degree is
-'Number of items of a user, category or tag; of users of an item or interest. Edges are fewer: only the strongest of a node are kept';
+'Number of items of a user, category or tag, or of users of an item or interest. Edges are fewer: only the strongest of a node are kept';
 comment on column graph.nodes.model_version is 'Version of the registered model minutehand that was published together with this row';
 comment on column graph.nodes.data_snapshot is 'The lake snapshot that was read';
 comment on column graph.nodes.generated_at is 'Time of the publish that built this row, UTC';

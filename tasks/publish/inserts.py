@@ -7,9 +7,8 @@ from dataclasses import replace
 import duckdb
 import pyarrow as pa
 
-from tasks.graph import Origin
 from tasks.lake import statement
-from tasks.publish.publication import Content, Provenance
+from tasks.publish.publication import Content
 from tasks.publish.reasons import find_reasons
 from tasks.publish.rows import LISTS, NEIGHBOURS, list_batches, neighbour_batches
 
@@ -40,8 +39,3 @@ def insert_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, conten
     con.register("neighbours", pa.RecordBatchReader.from_batches(NEIGHBOURS, batches))
     names = ("model_version", "data_snapshot", "generated_at")
     con.execute(statement("publish/insert_similar_items"), {name: getattr(content.provenance, name) for name in names})
-
-
-def origin_of(provenance: Provenance) -> Origin:
-    """The provenance as the rows of the graph name it."""
-    return Origin(provenance.model_version, provenance.data_snapshot, provenance.generated_at)

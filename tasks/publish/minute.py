@@ -10,10 +10,9 @@ import pyarrow as pa
 
 from models.errors import UserError
 from tasks.event_types import EVENT_WEIGHTS
-from tasks.graph import update_graph
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows, origin_of
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
 from tasks.publish.transaction import publish
@@ -42,10 +41,9 @@ def publish_minute(
         _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
-        _update_graph(con, content, event_weights)
         return counts
 
-    return publish(lake, content, "minute", to_refresh, write)
+    return publish(lake, content, "minute", to_refresh, event_weights, write)
 
 
 def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
@@ -87,13 +85,6 @@ def _replace_some_searches(con: duckdb.DuckDBPyConnection, content: Content) -> 
         con.register("searched", content.searches.rows)
         con.execute(statement("minute/delete_searches"))
         insert_searches(con, content)
-
-
-def _update_graph(con: duckdb.DuckDBPyConnection, content: Content, event_weights: Mapping[str, float]) -> None:
-    if content.news is None:
-        return
-    users = fresh_events(content.news)["user_id"].unique().sort().to_list()
-    update_graph(con, users, content.news.items["item_id"].to_list(), event_weights, origin_of(content.provenance))
 
 
 def _check_watermarks(con: duckdb.DuckDBPyConnection, before: Watermarks) -> None:

@@ -9,10 +9,9 @@ import duckdb
 import pyarrow as pa
 
 from models.results import MetricRow
-from tasks.graph import build_graph
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows, origin_of
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
 from tasks.publish.notes import evaluation_of
 from tasks.publish.publication import Content, Provenance, Publication
 from tasks.publish.rows import metric_rows
@@ -31,19 +30,17 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, publication_id: str) -> tuple[int, int]:
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        _replace_histories(
-            con, event_weights, content, NO_TRENDS if trends is None else trends
-        )  # first, as reasons read histories and searches
+        # histories and searches come first, as reasons read them
+        _replace_histories(con, event_weights, content, NO_TRENDS if trends is None else trends)
         con.execute(statement("publish/delete_searches"))
         insert_searches(con, content)
         _replace_lists(con, item_ids, content)
         _replace_neighbours(con, item_ids, content)
-        build_graph(con, event_weights, origin_of(content.provenance))
         counts = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _forget(con, publication_id, content.provenance)
         return counts
 
-    return publish(lake, content, "nightly", ALL_SETTLED, write)
+    return publish(lake, content, "nightly", ALL_SETTLED, event_weights, write)
 
 
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:

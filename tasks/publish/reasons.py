@@ -78,7 +78,7 @@ def _searches(con: duckdb.DuckDBPyConnection, lists: RankedLists) -> tuple[Ints,
     found = con.execute(statement("publish/cited_searches")).fetchall() if len(user) else []
     query = np.array([query for (query,) in found], object)
     words = query[number] if len(user) else query
-    is_known = words != None  # noqa: E711  elementwise
+    is_known = np.array([word is not None for word in words], bool)
     return place[is_known], words[is_known]
 
 

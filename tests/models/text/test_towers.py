@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.text.requests import clean_label, decade_of, make_requests, request_for
+from models.text.requests import MAX_LABELS, clean_label, decade_of, make_requests, request_for
 from models.text.towers import Head, Words
 from models.training import towers_fit
 from models.training.towers_fit import fit_towers
@@ -29,12 +29,29 @@ def test_a_request_needs_the_facts_that_its_words_name() -> None:
     assert make_requests(TITLES, LABELS, seed=1).texts == requests.texts
 
 
+def test_facts_of_a_large_catalogue_take_memory_by_what_is_true_of_items() -> None:
+    n = 20_000
+    requests = make_requests([f"Thing {item}" for item in range(n)], [[f"label {item % 600}"] for item in range(n)], seed=1)
+    assert requests.facts.shape[0] == 1 + MAX_LABELS
+    assert requests.facts.nnz <= 2 * n
+
+
 def test_without_shared_labels_there_are_no_requests_of_labels() -> None:
     requests = make_requests(["a", "b"], [["x"], []], seed=1)
     assert (requests.n_labels, requests.texts) == (0, ())
 
 
-@pytest.mark.parametrize(("raw", "label"), [("Kitchen > Pans ", "pans"), ("(no genres listed)", ""), ("Sci-Fi", "sci-fi")])
+@pytest.mark.parametrize(
+    ("raw", "label"),
+    [
+        ("Kitchen > Pans ", "pans"),
+        ("\x00Red\n shoes", "red shoes"),
+        ("—", ""),
+        ("x" * 81, ""),
+        ("(no genres listed)", ""),
+        ("Sci-Fi", "sci-fi"),
+    ],
+)
 def test_a_label_is_the_last_part_of_a_path(raw: str, label: str) -> None:
     assert clean_label(raw) == label
 

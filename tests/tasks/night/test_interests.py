@@ -49,6 +49,10 @@ def cited(found: FoundInterests, item_ids: tuple[str, ...], user_id: str) -> set
     return {item_ids[item] for item in items[items >= 0]}
 
 
+def nobody_else(lake: Lake) -> steps.Audience:
+    return steps.Audience(ALL_SETTLED, read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events))
+
+
 def test_a_minute_finds_the_interests_that_a_night_with_the_same_model_finds(
     lake: Lake, pinned: Callable[[], Dataset], encoder: EncoderConfig, tmp_path: Path
 ) -> None:
@@ -61,8 +65,7 @@ def test_a_minute_finds_the_interests_that_a_night_with_the_same_model_finds(
     news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, MODEL.max_events)
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
     learnt = steps.update_model(state, steps.predict_events(state, IncrementConfig()), IncrementConfig(), seed=1)
-    nobody_else = steps.Audience(ALL_SETTLED, read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events))
-    minute = steps.interests(state, learnt, nobody_else, MODEL.max_events, is_renewed=False)
+    minute = steps.interests(state, learnt, nobody_else(lake), MODEL.max_events, is_renewed=False)
     steps.save(learnt, tmp_path / "minute")
     night = interests_of_all(lake, today, tmp_path / "minute", MODEL.max_events)
     assert minute is not None

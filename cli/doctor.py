@@ -148,7 +148,7 @@ def check_extensions(settings: Settings) -> Iterator[Finding]:
 def check_encoder(settings: Settings) -> Iterator[Finding]:
     """Whether the encoder is on this machine and is what it claims to be; fetches nothing."""
     from cli.environment import wants_hub
-    from models.text.encoder import BUNDLED, EncoderError, check_weights, find_encoder
+    from models.text.encoder import PACKAGES, EncoderError, check_weights, find_encoder
 
     name = settings.encoder.name
     if wants_hub(settings):
@@ -158,12 +158,12 @@ def check_encoder(settings: Settings) -> Iterator[Finding]:
         return
     try:
         files = find_encoder(settings.encoder)
-        if name == BUNDLED:
-            check_weights(files.folder)
+        if name in PACKAGES:
+            check_weights(files.folder, name)
     except EncoderError as error:
         yield Finding("encoder", "bad", *_split(str(error)))
         return
-    yield Finding("encoder", "ok", f"{files.key}, sha256 as expected" if name == BUNDLED else f"{files.key} in {files.folder}")
+    yield Finding("encoder", "ok", f"{files.key}, sha256 as expected" if name in PACKAGES else f"{files.key} in {files.folder}")
 
 
 def check_compute(settings: Settings) -> Iterator[Finding]:

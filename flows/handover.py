@@ -17,7 +17,7 @@ from models.text.encoder import find_encoder
 from settings import Settings
 from tasks import encoding, lake, locks, searches, watermarks
 from tasks.minute import feed, handover, steps
-from tasks.night import dataset, learning
+from tasks.night import dataset, interests, learning
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
@@ -28,6 +28,7 @@ encode_items = retried("encode-new-items", encoding.encode_changed_items)
 load_again = retried("load-dataset-of-now", dataset.load_dataset)
 read_searches = retried("read-searches-of-now", searches.read_search_log)
 make_lists = stage("rank", learning.make_lists)
+find_interests = stage("user-interests", interests.interests_of_all)
 publish = retried("publish", night.publish_night)
 
 
@@ -74,6 +75,7 @@ def hand_over(
             news=base.waiting,
             prequential=rows,
             versions=by,
+            interests=find_interests(tables, data, version.checkpoint_folder, max_events, asked),
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
         )

@@ -76,14 +76,15 @@ def update(
 ) -> versions.Version:
     """Predict the new events, learn the due ones, and publish; returns the version that is live afterwards."""
     marks, news = work.marks, work.news
-    if not news.items.is_empty():
+    if not news.items.is_empty() and encoding.is_encoder_of(live.checkpoint_folder, settings.encoder):
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
     if not news.has_news:
         done = learn_nothing(settings, tables, live, champion, marks, news)
     else:
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
     asked = encode_searches(settings, tables, done)
-    to_refresh, lists = rank(settings, tables, work.refresh, done, asked)
+    audience = gather(settings, tables, work.refresh, done, asked)
+    lists = stage("rank", steps.rank)(done.state, done.learnt, audience, settings.publish)
     content = publication.Content(
         item_ids=done.learnt.checkpoint.catalog.item_ids,
         lists=lists.users,
@@ -100,10 +101,11 @@ def update(
         news=done.state.news,
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
+        interests=steps.interests(done.state, done.learnt, audience, settings.model.max_events, is_renewed=work.read_at != marks),
         searches=None if asked is None else publication.Searched(asked, done.learnt.checkpoint.encoder),
         checkpoint=publication.Files(done.version.checkpoint_folder, done.version.digest),
     )
-    stage("publish", minute.publish_minute)(tables, content, work.read_at, to_refresh)
+    stage("publish", minute.publish_minute)(tables, content, work.read_at, audience.to_refresh, settings.ingest.event_weights)
     report(tables, done, len(lists.users.user_ids))
     return done.version
 
@@ -116,10 +118,8 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
     return stage("encode-searches", searches.encoded)(new, settings.encoder, model.encoder).last_of_each()
 
 
-def rank(
-    settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning, asked: pl.DataFrame | None
-) -> tuple[pacing.UsersToRefresh, steps.MinuteLists]:
-    """The lists of the users with new events or searches, and of other users whose lists are old or stale."""
+def gather(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
+    """Who gets a list besides the users with new events: users with new searches, and users whose lists are old or stale."""
     active = done.state.step.user_ids
     with timed("refresh"):
         searching = [] if asked is None else sorted(set(asked["user_id"]) - set(active))
@@ -129,7 +129,7 @@ def rank(
         others = feed.read_histories(tables, user_ids, settings.ingest.event_weights, settings.model.max_events)
         known = searches.last_searches(tables, [*active, *user_ids], done.learnt.checkpoint.encoder)
     last = known if asked is None else searches.newer(known, asked)
-    return to_refresh, stage("rank", steps.rank)(done.state, done.learnt, others, settings.publish, last)
+    return steps.Audience(to_refresh, others, tuple(searching), last)
 
 
 def report(tables: lake.Lake, done: Learning, n_lists: int) -> None:

@@ -18,7 +18,7 @@ from models.device import pick_device
 from models.errors import without_secrets
 from settings import Settings, load
 from tasks import encoding, lake, locks, process, searches, upkeep
-from tasks.night import dataset, learning, report, words
+from tasks.night import dataset, interests, learning, report, words
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
 from tasks.registry import upkeep as registry_upkeep
@@ -32,6 +32,7 @@ learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
 learn_words = stage("words", words.learn_words)
+learn_interests = stage("interests", interests.learn_interests)
 complete = stage("refit", learning.complete)
 register = retried("register", night_run.register)
 write_metrics = retried("write-metrics", night.write_offline_metrics)
@@ -71,13 +72,15 @@ def learn_and_publish(
 ) -> str:
     """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain."""
     champion = versions.champion(models)
+    before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
     learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch, searches=asked)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
-    judged = judge(data, learnt, champion.checkpoint_folder if champion else None, settings.evaluation, settings.seed, towers)
+    judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
     log_evaluation(run, judged.rows, *learnt.fit.curve.points)
+    interests_of = learn_interests(tables, data, learnt, before, settings.encoder, settings.generator, settings.seed)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
-        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers)
+        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
         version = register(run, Path(folder), judged.rows, learning.example(data))
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)

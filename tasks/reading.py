@@ -30,11 +30,16 @@ N_TEXTS = 500
 SEEN_ITEMS = "MINUTEHAND_EVALUATION__SEEN_ITEMS"
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
 TRAIN = "minutehand nightly trains a model and publishes lists"
+NO_INTERESTS = (
+    "the live model knows no interests: it was trained before this was possible, or its items have neither labels nor texts; "
+    "run minutehand nightly, or give items categories: minutehand ingest items FILE --map categories=COLUMN"
+)
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
 """File endings of exports, with the options of DuckDB's COPY. This module writes JSON itself, as `--json` prints it."""
 FOR_PEOPLE = {"landing", "shop"}
 """Folders of the home where an export may go."""
 N_AT_ONCE = 10_000
+NODE_KINDS = ("user", "item", "category", "tag", "interest")
 UNITS = (("year", 31_557_600), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 Row = dict[str, Any]
@@ -67,6 +72,26 @@ def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
         return [_list_of(con, user_id, k) for user_id in user_ids]
 
 
+def interests_of(lake: Lake, user_id: str) -> UserList:
+    """The interests of a user, short horizon first. A user who has none yet gets those of everybody, with a note.
+
+    Raises UserError if nothing has been published yet, or if the live model knows no interests.
+    """
+    _demand_text(user_id)
+    with _asking(lake) as con:
+        own = _rows(con, "user_interests", {"user_id": user_id})
+        rows = [{"user_id": user_id, **row} for row in own or _rows(con, "user_interests", {"user_id": ANYONE})]
+        if own:
+            return UserList(user_id, rows, None)
+        if not _rows(con, "last_publication"):
+            raise _nothing_published(con)
+        if not rows:
+            raise UserError(NO_INTERESTS)
+        has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
+        why = f"user {user_id} has events, but no interests yet" if has_events else _nobody(con, user_id)
+        return UserList(user_id, rows, f"{why}; this is what everybody is interested in")
+
+
 def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
     """The k items most similar to an item, most similar first.
 
@@ -80,11 +105,83 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
             return found
         if not _rows(con, "last_publication"):
             raise _nothing_published(con)
-        if _rows(con, "find_item", {"item_id": item_id})[0]["is_known"]:
-            raise UserError(f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` learns it")
-        near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": item_id, "n": N_HINTS}))
-        hint = f"did you mean {near}?" if near else 'their ids: minutehand sql "select item_id, title from raw.items limit 10"'
-        raise UserError(f"no item {item_id!r}; {hint}")
+        _demand_item(con, item_id)
+        raise UserError(f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` learns it")
+
+
+def demand_known(lake: Lake, user_id: str, item_id: str) -> None:
+    """Raises UserError if nothing is published yet, or if the item is unknown, or if the user has neither a history nor a list."""
+    _demand_text(user_id, item_id)
+    with _asking(lake) as con:
+        if not _rows(con, "last_publication"):
+            raise _nothing_published(con)
+        _demand_item(con, item_id)
+        if _rows(con, "has_history", {"user_id": user_id})[0]["is_listed"]:
+            return
+        if _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]:
+            raise UserError(f"user {user_id!r} has events, but no list yet; the next `minutehand minute` makes one")
+        raise UserError(f"{_nobody(con, user_id)}; the list for anyone follows from popularity alone: minutehand recommend {user_id!r}")
+
+
+def find_node(lake: Lake, name: str, *, is_item: bool = False) -> Row:
+    """A node of the graph: the user or item with this id, else the node of this name, such as item:8123 or category:Kitchen > Pans.
+
+    Raises UserError if there is none; the message says whether the next run adds it, and proposes similar ids.
+    """
+    _demand_text(name)
+    with _asking(lake) as con:
+        kind = "item" if is_item else "user"
+        for node in (f"{kind}:{name}", name):
+            for row in _rows(con, "find_node", {"node": node}):
+                return row
+        if not _rows(con, "last_publication"):
+            raise _nothing_published(con)
+        prefix, _, rest = name.partition(":")
+        if rest and prefix in NODE_KINDS:
+            kind, name = prefix, rest
+        if kind not in ("user", "item"):
+            raise UserError(f"no {kind} {name!r} in the graph; its {kind} nodes: {_nodes_of(kind)}")
+        if _rows(con, f"find_{kind}", {f"{kind}_id": name})[0]["is_known"]:
+            raise UserError(f"{kind} {name!r} is not in the graph yet: the next minute or night adds it, unless its events weigh nothing")
+        if kind == "user":
+            raise UserError(f"{_nobody(con, name)}; users with history: {_nodes_of(kind)}")
+        near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": name, "n": N_HINTS}))
+        raise UserError(f"no item {name!r}; {f'did you mean {near}?' if near else f'items: {_nodes_of(kind)}'}")
+
+
+def _nodes_of(kind: str) -> str:
+    return f"minutehand sql \"select id, name from graph.nodes where kind = '{kind}' order by weight desc limit 10\""
+
+
+def neighbourhood(lake: Lake, node: str, k: int) -> list[Row]:
+    """The k strongest edges of a node for each relation, strongest first."""
+    with _asking(lake) as con:
+        return _rows(con, "neighbourhood", {"node": node, "k": k})
+
+
+def surroundings(lake: Lake, node: str, n_near: int, n_far: int, n_most: int) -> tuple[list[Row], list[Row]]:
+    """The nodes within two edges of a node, nearest and strongest first, and their strongest edges to each other, each once.
+
+    n_near: neighbours of the node for each relation. n_far: neighbours, and edges, of each neighbour for each relation. n_most: nodes
+    altogether.
+    """
+    with _asking(lake) as con:
+        room: Row = {"node": node, "n_near": n_near, "n_far": n_far, "n_most": n_most}
+        nodes = _rows(con, "surrounding_nodes", room)
+        asked: Row = {"nodes": json.dumps([row["node"] for row in nodes]), "node": node, "n_each": n_far}
+        return nodes, _rows(con, "edges_between", asked)
+
+
+def write_text(lake: Lake, file: Path, text: str, *, force: bool = False) -> None:
+    """Write a text file for a person, atomically. Raises UserError as `export` does."""
+    _demand_free(lake, file, force=force)
+    try:
+        with _replacing(file, force=force) as fresh:
+            fresh.write_text(text, encoding="utf-8")
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise UserError(f"cannot write {file}: {error.strerror or error}; name a file in a folder that you may write to") from error
 
 
 def status(lake: Lake, now: datetime | None = None, ignored_types: Sequence[str] = (), encoder: str = "") -> list[Row]:
@@ -291,6 +388,15 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
     has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
     why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
+
+
+def _demand_item(con: duckdb.DuckDBPyConnection, item_id: str) -> None:
+    """Raises UserError for an unknown item; the message proposes similar ids."""
+    if _rows(con, "find_item", {"item_id": item_id})[0]["is_known"]:
+        return
+    near = ", ".join(_named(row) for row in _rows(con, "resembling_items", {"text": item_id, "n": N_HINTS}))
+    hint = f"did you mean {near}?" if near else 'their ids: minutehand sql "select item_id, title from raw.items limit 10"'
+    raise UserError(f"no item {item_id!r}; {hint}")
 
 
 def _nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ import torch
 
 from models.config import EncoderConfig
 from models.errors import UserError
+from models.text.clean import clean_text
 from models.text.encoder import find_encoder, load_encoder
 from models.text.language import language_warning
 from tasks.lake import Lake, reading, statement
@@ -24,8 +23,6 @@ from tasks.live import load_live
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
-MAX_CHARS = 2000
-"""A longer text is cut here, because people name the important things first."""
 FIELDS = {"user_id", "text"}
 
 
@@ -61,9 +58,8 @@ def _parsed(line: str, place: str) -> Request:
 
 
 def cleaned(text: str) -> str:
-    """The text without control characters, with single spaces, and not longer than MAX_CHARS. Raises UserError if nothing is left."""
-    visible = "".join(" " if unicodedata.category(each) in {"Cc", "Cs", "Cn"} else each for each in text[: 2 * MAX_CHARS])
-    found = re.sub(r"\s+", " ", visible).strip()[:MAX_CHARS]
+    """The text as encoders get it (`clean_text`). Raises UserError if nothing is left."""
+    found = clean_text(text)
     if not found:
         raise UserError(f"the text {text[:20]!r} has no words; write what you look for, such as --text 'a warm jacket'")
     return found
@@ -93,7 +89,7 @@ def answer(lake: Lake, open_registry: Callable[[], Registry], encoder: EncoderCo
     known = [nothing if each.user_id is None else histories.get(each.user_id, nothing) for each in requests]
     hidden = [[*each["item_ids"], *each.get("earlier_item_ids", [])] for each in known]
     now = datetime.now(UTC)
-    lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden)
+    lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden, texts)
     titles = _titles(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
     notes = [f"nobody called {each} has history; the list uses only the text" for each in _unknown(requests, histories)]
     foreign = language_warning(encoder.name, [text for text in texts if text is not None])

@@ -25,7 +25,7 @@ MAX_TEXTS = 10_000
 
 @dataclass(frozen=True)
 class SearchLog:
-    """Searches, oldest first. rows: user_id, query, occurred_at, time_s; text: row of each search in vectors [texts, dim].
+    """Searches, oldest first. rows: user_id, query, occurred_at, time_s; text: row of each search in vectors [texts, dim] and texts.
 
     encoder: its key. A text without words has a zero vector, which stands for no search.
     """
@@ -33,6 +33,7 @@ class SearchLog:
     rows: pl.DataFrame
     text: Ints
     vectors: Floats
+    texts: Sequence[str | None]
     encoder: str
 
     @property
@@ -46,7 +47,7 @@ class SearchLog:
         user = self.rows.select("user_id").join(number, on="user_id", how="left", maintain_order="left")["user"]
         is_theirs = user.is_not_null().to_numpy()
         rows = user.drop_nulls().cast(pl.Int64).to_numpy()
-        return Searches.build(rows, self.rows["time_s"].to_numpy()[is_theirs], self.text[is_theirs], self.vectors)
+        return Searches.build(rows, self.rows["time_s"].to_numpy()[is_theirs], self.text[is_theirs], self.vectors, self.texts)
 
     def last_of_each(self, newest_s: int | None = None) -> pl.DataFrame:
         """The last search of each user with its vector: user_id, query, occurred_at, time_s, vector.
@@ -80,7 +81,7 @@ def encoded(rows: pl.DataFrame, encoder: EncoderConfig, encoder_key: str) -> Sea
         vectors[known] = reader.encode([text for text in readable if text])
     number = pl.DataFrame({"query": texts}).with_row_index("text")
     place = rows.select("query").join(number, on="query", how="left", maintain_order="left")["text"]
-    return SearchLog(rows, place.cast(pl.Int64).fill_null(len(texts)).to_numpy(), vectors, encoder_key)
+    return SearchLog(rows, place.cast(pl.Int64).fill_null(len(texts)).to_numpy(), vectors, [*readable, None], encoder_key)
 
 
 def last_searches(lake: Lake, user_ids: Sequence[str], encoder_key: str) -> pl.DataFrame:
@@ -100,4 +101,5 @@ def as_searches(last: pl.DataFrame, user_ids: Sequence[str], dim: int) -> Search
     """The searches of a frame with vectors, for users numbered in the given order; those of an other dimension are left out."""
     fitting = last.filter(pl.col("vector").list.len() == dim) if last.height else last
     vectors = np.stack(fitting["vector"].to_list()).astype(np.float32) if fitting.height else np.zeros((0, dim), np.float32)
-    return SearchLog(fitting, np.arange(fitting.height), vectors, "").of_users(user_ids)
+    texts = [clean_text(text) for text in fitting["query"]]
+    return SearchLog(fitting, np.arange(fitting.height), vectors, texts, "").of_users(user_ids)

@@ -18,7 +18,9 @@ import yaml
 from packaging.requirements import Requirement
 from prefect import Flow
 
+from cli.environment import PACKAGED_ENCODERS
 from cli.up.orchestration import OWN_RUNS
+from models.text.encoder import MULTILINGUAL, PACKAGES
 from tests.conftest import ROOT
 
 
@@ -52,6 +54,14 @@ def _deployments() -> list[dict[str, Any]]:
 def test_every_dependency_is_bounded_and_pinned_within_its_bounds(requirement: Requirement) -> None:
     assert re.search(r"<|==", str(requirement.specifier)), "no upper bound"
     assert requirement.specifier.contains(_constraints()[_normal(requirement.name)])
+
+
+def test_the_multilingual_encoder_is_pinned_because_the_hash_of_its_weights_is_known() -> None:
+    (requirement,) = map(Requirement, _project()["project"]["optional-dependencies"]["multilingual"])
+    assert re.fullmatch(r"==[\d.]+", str(requirement.specifier))
+    assert _normal(requirement.name) not in _constraints(), "an extra is not part of the default installation"
+    assert set(PACKAGED_ENCODERS) == set(PACKAGES)
+    assert PACKAGES[MULTILINGUAL].module == requirement.name
 
 
 def test_the_constraints_name_no_local_build_and_not_the_project() -> None:

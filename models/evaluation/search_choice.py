@@ -108,7 +108,7 @@ def _cases(view: Evaluator, weights: Weights, blend: Blend, words: Words, valida
         if seen is not None:
             known[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
         known.scatter_(1, target[:, None], of_target)
-        cosine = words.cosine(here.vectors)
+        cosine = words.matches(here.vectors, here.texts)
         n_each = min(N_EACH, known.shape[1])
         picks = [score.topk(n_each, 1).indices for score in (known, known + words.weight * cosine, cosine)]
         item = torch.cat([*picks, target[:, None]], 1).sort(1).values

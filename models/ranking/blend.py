@@ -216,3 +216,20 @@ def combine(blend: Blend, users: Tensor, pairs: Mapping[str, Tensor], items: Ite
         pull = (users @ torch.from_numpy(blend.repeat))[repeats.row]
         total[repeats.row, repeats.item] += (repeats.features * pull).sum(1)
     return total
+
+
+def contributions(blend: Blend, users: Tensor, pairs: Mapping[str, Tensor], items: ItemState, repeats: Repeats | None) -> dict[str, Tensor]:
+    """The terms whose sum is the result of `combine` for the same arguments, each times its gate, [rows, items] by name."""
+    weight = gates(users, torch.from_numpy(blend.gate))
+    names, values = items.terms
+    share = ((users @ torch.from_numpy(blend.mixture)).softmax(1) @ items.shares).clamp_min(1e-12)
+    parts = {"popularity": share.log() * weight["popularity"]}
+    for name, value in pairs.items():
+        parts[name] = value * (
+            torch.where(items.is_cold > 0, weight[COLD_GATES[name]], weight[name]) if name in COLD_GATES else weight[name]
+        )
+    parts |= {name: weight[name] * value for name, value in zip(names, values, strict=True)}
+    if repeats is not None:
+        parts["repeats"] = torch.zeros_like(share)
+        parts["repeats"][repeats.row, repeats.item] = (repeats.features * (users @ torch.from_numpy(blend.repeat))[repeats.row]).sum(1)
+    return parts

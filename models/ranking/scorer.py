@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,20 +13,23 @@ from torch import Tensor
 
 from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
-from models.ranking.blend import Blend, ItemState, Repeats, combine, find_repeats, user_features
+from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
 from models.ranking.prior import HALF_LIVES_H
+from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
+from models.ranking.sources import sample_of, sources_of
 from models.results import RankedLists
 from models.sequence.users import vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
 from models.text.towers import Words
 
-EXPLAINING_EVENTS = 20
-
 
 @dataclass(frozen=True)
 class ScoredItems:
-    """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs."""
+    """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs.
+
+    searched: the term of the users' searches, [users, items]; None if no search counts.
+    """
 
     users: slice
     scores: Tensor
@@ -36,6 +39,7 @@ class ScoredItems:
     vectors: Tensor
     repeats: Repeats | None
     seen: tuple[Ints, Ints] | None
+    searched: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,16 @@ class Scorer:
         return ItemState(self.popularity, self.vectors @ self.weights.mean_vector, self.weights.is_cold)
 
     @cached_property
+    def explainer(self) -> Explainer:
+        """What finds the reasons of the lists."""
+        return Explainer(self.weights.model, self.blend, self.items, self.vectors, not self.hide_seen)
+
+    @cached_property
+    def sample(self) -> Tensor:
+        """Rows of items that stand for the catalogue."""
+        return sample_of(self.is_available)
+
+    @cached_property
     def gone(self) -> Tensor:
         """Rows of the items that are not available."""
         return torch.from_numpy(np.flatnonzero(~self.is_available))
@@ -75,17 +89,17 @@ class Scorer:
         trend: Floats | None = None,
         earlier: Earlier | None = None,
         searches: Searches | None = None,
+        explain: bool = True,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
+        explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
         """
-        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches))
-        names = ("item", "score", "probability", "because")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        return RankedLists(user_ids=(), **joined)
+        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain))
+        return RankedLists.joined((), parts)
 
     def blocks(
         self,
@@ -96,18 +110,31 @@ class Scorer:
         now: int | Ints | None,
         trend: Floats | None,
         earlier: Earlier | None,
-        searches: Searches | None = None,
+        searches: Searches | None,
+        explain: bool,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
+        now = self.as_of + LIST_DELAY_S if now is None else now
+        known_trend = self._usual_trend(events) if trend is None else trend
+        users = Histories(events, offsets[:-1], offsets[1:], now, known_trend, None if earlier is None else earlier.n_events)
         for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches):
             scores, part = scored.scores, scored.users
             best = scores.topk(min(k, scores.shape[1]), 1)
             probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
             item = torch.where(best.values.isfinite(), best.indices, -1)
-            personal = scored.sequence.gather(1, best.indices) - scored.items.mean_score[best.indices]
-            because = self._explain(scored.vectors, best.indices, personal, events, offsets[:-1][part], offsets[1:][part])
-            yield RankedLists((), item.numpy(), best.values.nan_to_num(neginf=0.0).numpy(), probability.nan_to_num(0.0).numpy(), because)
+            values = best.values.nan_to_num(neginf=0.0).numpy()
+            lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
+            if explain:
+                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices))
+                by_search = cites_search(scored.searched, best.indices, cited.effect)
+                lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
+                repeats = scored.repeats
+                sources = sources_of(
+                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, best.indices, self.sample
+                )
+                lists = replace(lists, by_search=by_search, source=sources)
+            yield lists
 
     def score_blocks(
         self,
@@ -135,13 +162,20 @@ class Scorer:
             sequence = vectors[part] @ self.vectors.T
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
             scores = combine(self.blend, users[part], {"sequence": sequence}, self.items, repeats)
+            searched = None
             if asked is not None and self.words is not None and asked.vectors[part].any():
-                scores += search_term(self.words, asked.at(part), is_new=(stop == start)[part])
+                searched = search_term(self.words, asked.at(part), is_new=(stop == start)[part])
+                scores += searched
             scores[:, self.gone] = -torch.inf
             seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
-            yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen)
+            yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched)
+
+    def terms(self, scored: ScoredItems) -> dict[str, Tensor]:
+        """The terms of scores, [users, items] by name; without items that must not be shown, their sum is `scored.scores`."""
+        parts = contributions(self.blend, scored.features, {"sequence": scored.sequence}, scored.items, scored.repeats)
+        return parts if scored.searched is None else parts | {"search": scored.searched}
 
     def _asked(self, searches: Searches | None, events: Events, n_users: int, now: int | Ints, known: tuple[Ints, Ints]) -> Asked | None:
         """The last search of every user; None if no search counts."""
@@ -152,23 +186,6 @@ class Scorer:
     def _usual_trend(self, events: Events) -> Floats:
         """The mean trendiness in training for every event: neutral for the user."""
         return np.full(len(events), self.blend.trend[0], np.float32)
-
-    def _explain(self, items: Tensor, best: Tensor, personal: Tensor, events: Events, start: Ints, stop: Ints) -> Ints:
-        """For each recommended item, the nearest of the user's last items; -1 if the user's sequence score is not above the mean."""
-        if not len(events):
-            return np.full(best.shape, -1)
-        back = stop[:, None] - 1 - np.arange(EXPLAINING_EVENTS)
-        is_real = torch.from_numpy(back >= start[:, None])
-        history = torch.from_numpy(events.item[np.clip(back, 0, len(events) - 1)])
-        out = np.empty(best.shape, np.int64)
-        for first in range(0, len(best), 256):
-            part = slice(first, first + 256)
-            alike = torch.einsum("nkd,nhd->nkh", items[best[part]], items[history[part]])
-            alike.masked_fill_(~is_real[part, None, :] | (best[part, :, None] == history[part, None, :]), -torch.inf)
-            nearest = alike.max(2)
-            reason = history[part].gather(1, nearest.indices)
-            out[part] = torch.where(nearest.values.isfinite() & (personal[part] > 0), reason, -1).numpy()
-        return out
 
 
 def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:

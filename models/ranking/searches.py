@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +22,22 @@ USUAL_GATE = np.array([1.0, 0.0, -0.4, -0.3], np.float32)
 
 @dataclass(frozen=True)
 class Searches:
-    """Searches grouped by user, oldest first. text: row in vectors; vectors: of the encoder, [texts, dim]; time: unix seconds."""
+    """Searches grouped by user, oldest first.
+
+    text: row in vectors and texts; vectors: of the encoder, [texts, dim]; texts: None if only their meaning counts. time: unix seconds.
+    """
 
     user: Ints
     time: Ints
     text: Ints
     vectors: Floats
+    texts: Sequence[str | None] | None = None
 
     @staticmethod
-    def build(user: Ints, time: Ints, text: Ints, vectors: Floats) -> Searches:
+    def build(user: Ints, time: Ints, text: Ints, vectors: Floats, texts: Sequence[str | None] | None = None) -> Searches:
         """Searches in any order; of simultaneous searches, the later row counts as later."""
         order = np.lexsort((np.arange(len(user)), time, user))
-        return Searches(user[order], time[order], text[order], vectors)
+        return Searches(user[order], time[order], text[order], vectors, texts)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -58,20 +63,25 @@ class Searches:
             return Asked(np.zeros((len(user), self.vectors.shape[1]), np.float32), nothing, nothing)
         vectors = np.where(has[:, None], self.vectors[self.text[row]], 0).astype(np.float32)
         time = self.time[row]
-        return Asked(vectors, np.where(has, now - time, 0), np.where(has, n_since(events, *known, time), 0))
+        texts = None if self.texts is None else [self.texts[self.text[n]] if there else None for n, there in zip(row, has, strict=True)]
+        return Asked(vectors, np.where(has, now - time, 0), np.where(has, n_since(events, *known, time), 0), texts)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The last search of each request: its vector [requests, dim], zero without a search, its age and the number of events since."""
+    """The last search of each request: its vector [requests, dim], zero without a search, its age and the number of events since.
+
+    texts: the words of the searches, None without one; None as a whole if only their meaning is to count.
+    """
 
     vectors: Floats
     age_s: Ints
     n_since: Ints
+    texts: Sequence[str | None] | None = None
 
-    def at(self, part: slice | Ints) -> Asked:
+    def at(self, part: slice) -> Asked:
         """Some of the requests."""
-        return Asked(self.vectors[part], self.age_s[part], self.n_since[part])
+        return Asked(self.vectors[part], self.age_s[part], self.n_since[part], None if self.texts is None else self.texts[part])
 
     def features(self, *, is_new: np.ndarray) -> Float[Tensor, "requests features"]:
         """One, whether the user has no history, the log of the search's age in minutes, and the log of the number of events since."""
@@ -100,4 +110,4 @@ def gate(features: Float[Tensor, "requests features"], weight: Float[Tensor, " f
 def search_term(words: Words, asked: Asked, *, is_new: np.ndarray) -> Float[Tensor, "requests items"]:
     """The term of each request's search in the score. is_new: [requests] whether the user has no history."""
     weight = words.weight * USUAL_GATE if words.search is None else words.search
-    return gate(asked.features(is_new=is_new), torch.from_numpy(weight)) * words.cosine(asked.vectors)
+    return gate(asked.features(is_new=is_new), torch.from_numpy(weight)) * words.matches(asked.vectors, asked.texts)

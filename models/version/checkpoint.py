@@ -17,13 +17,16 @@ from torch import Tensor
 
 from models.config import RecommenderConfig
 from models.errors import UserError
-from models.events import Catalog, Events, Floats
+from models.events import Catalog, Events, Floats, number_of_kind
+from models.interests.capture import Capture
+from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
 from models.ranking.scorer import Scorer
 from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.text.requests import ItemWords
 from models.text.towers import Words
 from models.version.online_state import OnlineState
 
@@ -44,7 +47,8 @@ class Checkpoint:
 
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
     online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
-    the catalogue has no text or no labels, and in older versions.
+    hardly any item has a text, and in older versions. interests, capture: None if nothing is known about the items,
+    and in older versions.
     """
 
     catalog: Catalog
@@ -61,6 +65,8 @@ class Checkpoint:
     online: OnlineState | None = None
     seen_items: SeenItems | None = None
     words: Words | None = None
+    interests: Interests | None = None
+    capture: Capture | None = None
 
     def scorer(self) -> Scorer:
         """The scorer of this version; every call returns the same one, so that the item state is computed once."""
@@ -81,30 +87,36 @@ class Checkpoint:
             raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
         events = self._events(histories, asked)
-        lists = self.scorer().rank(events, len(histories), k, now=asked)
+        lists = self.scorer().rank(events, len(histories), k, now=asked, explain=False)
         return [
             [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
             for items, probabilities in zip(lists.item, lists.probability, strict=True)
         ]
 
     def answer(
-        self, histories: Sequence[dict[str, Any]], queries: Floats, k: int, now: datetime, hidden: Sequence[Sequence[str]]
+        self,
+        histories: Sequence[dict[str, Any]],
+        queries: Floats,
+        k: int,
+        now: datetime,
+        hidden: Sequence[Sequence[str]],
+        texts: Sequence[str | None] | None = None,
     ) -> list[list[tuple[str, float, float]]]:
         """(item_id, score, probability), best first, for requests in words by people with a history each; an empty one is a cold start.
 
         queries: vectors of the encoder [histories, dim]; a zero vector asks for nothing. hidden: item ids that each list must not contain,
-        if the version hides seen items. Raises UserError if the version has no towers.
+        if the version hides seen items. texts: the requests, for their words. Raises UserError if the version has no towers.
         """
         if self.words is None:
             raise UserError(
-                "the live model cannot read requests: it was trained before this was possible, or too few items share a category or tag; "
-                "run minutehand nightly, or give items categories: minutehand ingest items FILE --map categories=COLUMN"
+                "the live model cannot read requests: it was trained before this was possible, or too few items have a title; "
+                "run minutehand nightly, or give items titles: minutehand ingest items FILE --map title=COLUMN"
             )
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp())
         events, row = self._events(histories, asked), {item_id: n for n, item_id in enumerate(self.catalog.item_ids)}
-        term, out = self.words.scores(queries), []
+        out: list[list[tuple[str, float, float]]] = []
         for scored in self.scorer().score_blocks(events, len(histories), now=asked, trend=None, earlier=None):
-            scores = scored.scores + term[scored.users]
+            scores = scored.scores + self.words.scores(queries[scored.users], None if texts is None else texts[scored.users])
             for number, ids in enumerate(hidden[scored.users] if self.hide_seen else ()):
                 scores[number, [row[item_id] for item_id in ids if item_id in row]] = -torch.inf
             best = scores.topk(min(k, scores.shape[1]), 1)
@@ -128,7 +140,7 @@ class Checkpoint:
                 found = f"{len(items)} items, {len(types)} event types and {len(times)} times"
                 raise UserError(f"history {user} has {found}; give one of each per event")
             events = zip(items, types, times, strict=True)
-            columns += [(user, row[item], kind.get(type_ or "", 0), _seconds(time)) for item, type_, time in events if item in row]
+            columns += [(user, row[item], number_of_kind(type_ or "", kind), _seconds(time)) for item, type_, time in events if item in row]
         table = np.array(columns, np.int64).reshape(-1, 4)
         weight = np.ones(len(table), np.float32)
         return Events.build(table[:, 0], table[:, 1], table[:, 2], table[:, 3], weight, n_items=len(row), n_kinds=len(self.kinds))
@@ -156,6 +168,10 @@ def demand_finite(checkpoint: Checkpoint) -> None:
             arrays |= {f"{name}.{key}": value for key, value in tensors.items()}
     if checkpoint.words is not None:
         arrays |= {f"words.{key}": value for key, value in checkpoint.words.tensors().items()}
+    if checkpoint.interests is not None:
+        arrays |= {f"interests.{key}": value for key, value in checkpoint.interests.tensors().items()}
+    if checkpoint.capture is not None:
+        arrays |= {f"capture.{key}": value for key, value in checkpoint.capture.tensors().items()}
     broken = [name for name, value in arrays.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         found = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
@@ -187,9 +203,14 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         save_file({name: value.contiguous() for name, value in checkpoint.online.tensors().items()}, folder / "online.safetensors")
     if checkpoint.words is not None:
         save_file({name: value.contiguous() for name, value in checkpoint.words.tensors().items()}, folder / "words.safetensors")
+    if checkpoint.interests is not None:
+        save_file(checkpoint.interests.tensors(), folder / "interests.safetensors")
+        (folder / "interests.json").write_text(json.dumps(checkpoint.interests.described()), encoding="utf-8")
+    if checkpoint.capture is not None:
+        save_file({name: value.contiguous() for name, value in checkpoint.capture.tensors().items()}, folder / "capture.safetensors")
     described = {
         "format": FORMAT,
-        "parts": [name for name in ("past", "online", "words") if getattr(checkpoint, name) is not None],
+        "parts": [name for name in ("past", "online", "words", "interests", "capture") if getattr(checkpoint, name) is not None],
         "model": checkpoint.live.model.config.model_dump(),
         "item_ids": checkpoint.catalog.item_ids,
         "is_available": checkpoint.catalog.is_available.tolist(),
@@ -204,16 +225,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
 
 def load(folder: Path) -> Checkpoint:
     """Load the checkpoint of a folder. Raises UserError if it is not a checkpoint or has the format of another version."""
-    try:
-        described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
-        ) from error
-    if described["format"] != FORMAT:
-        raise UnreadableFormatError(
-            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly`"
-        )
+    described = _described(folder)
     config, parts = RecommenderConfig(**described["model"]), described["parts"]
     state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
     return Checkpoint(
@@ -230,8 +242,51 @@ def load(folder: Path) -> Checkpoint:
         past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
         online=OnlineState.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
         words=Words.from_tensors(load_file(folder / "words.safetensors")) if "words" in parts else None,
+        interests=_read_interests(folder) if "interests" in parts else None,
+        capture=Capture.from_tensors(load_file(folder / "capture.safetensors")) if "capture" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
     )
+
+
+@dataclass(frozen=True)
+class KnownInterests:
+    """The interests of a version, the heads that tell who has which, and the items in the order of their rows."""
+
+    interests: Interests
+    capture: Capture
+    item_ids: tuple[str, ...]
+
+
+def load_interests(folder: Path) -> KnownInterests | None:
+    """Only the interests of the checkpoint of a folder; None if it has no interests, or another format."""
+    try:
+        described = _described(folder)
+    except UnreadableFormatError:
+        return None
+    if not {"interests", "capture"} <= set(described["parts"]):
+        return None
+    capture = Capture.from_tensors(load_file(folder / "capture.safetensors"))
+    return KnownInterests(_read_interests(folder), capture, tuple(described["item_ids"]))
+
+
+def _read_interests(folder: Path) -> Interests:
+    described = json.loads((folder / "interests.json").read_text(encoding="utf-8"))
+    return Interests.from_parts(load_file(folder / "interests.safetensors"), described)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The checkpoint.json of a folder. Raises UserError as `load` does."""
+    try:
+        described: dict[str, Any] = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no checkpoint.json: not a checkpoint, or its writing was cut off; run `minutehand nightly` again"
+        ) from error
+    if described["format"] != FORMAT:
+        raise UnreadableFormatError(
+            f"{folder} has checkpoint format {described['format']}, this version reads {FORMAT}; run `minutehand nightly`"
+        )
+    return described
 
 
 def _with_every_gate(blend: Blend) -> Blend:
@@ -267,10 +322,12 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
     return Weights(model.eval(), weights.mean_vector, is_cold)
 
 
-def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None) -> Checkpoint:
+def with_new_items(
+    checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats | None, said: Sequence[ItemWords] | None = None
+) -> Checkpoint:
     """The checkpoint with new items appended; they start at their text, and existing items keep their rows.
 
-    text: text vectors from the encoder, [new items, text_dim]; None without texts.
+    text: text vectors from the encoder, [new items, text_dim]; None without texts. said: titles and labels.
     """
     if not item_ids:
         return checkpoint
@@ -289,7 +346,8 @@ def with_new_items(checkpoint: Checkpoint, item_ids: Sequence[str], text: Floats
         live=align(checkpoint.live, old.item_ids, ids, placed),
         past=None if checkpoint.past is None else align(checkpoint.past, old.item_ids, ids, placed),
         online=online,
-        words=None if checkpoint.words is None else checkpoint.words.with_new_items(_texts(checkpoint.words, len(item_ids), text)),
+        words=None if checkpoint.words is None else checkpoint.words.with_new_items(_texts(checkpoint.words, len(item_ids), text), said),
+        interests=None if checkpoint.interests is None else checkpoint.interests.with_n_items(len(ids)),
     )
 
 
@@ -307,11 +365,14 @@ def on_catalog_of(checkpoint: Checkpoint, like: Checkpoint) -> Checkpoint:
     text = like.live.model.items.text.numpy()
     weights = align(checkpoint.live, checkpoint.catalog.item_ids, like.catalog.item_ids, text)
     online = None if checkpoint.online is None else checkpoint.online.with_n_items(n_items)
-    return replace(checkpoint, catalog=like.catalog, popularity=popularity, live=weights, past=None, online=online, words=None)
+    bare = replace(checkpoint, past=None, words=None, interests=None, capture=None)
+    return replace(bare, catalog=like.catalog, popularity=popularity, live=weights, online=online)
 
 
-def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool]) -> Checkpoint:
-    """The checkpoint with changed item descriptions: text vectors and availability by catalog row."""
+def with_new_descriptions(
+    checkpoint: Checkpoint, text: Mapping[int, Floats], is_available: Mapping[int, bool], said: Mapping[int, ItemWords] | None = None
+) -> Checkpoint:
+    """The checkpoint with changed item descriptions: text vectors, availability, and titles with labels, by catalog row."""
     if not text and not is_available:
         return checkpoint
     available = checkpoint.catalog.is_available.copy()
@@ -324,5 +385,6 @@ def with_new_descriptions(checkpoint: Checkpoint, text: Mapping[int, Floats], is
     live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
     words = checkpoint.words
     if text and words is not None:
-        words = words.with_new_texts(torch.tensor(list(text)), np.stack(list(text.values())))
+        named = None if said is None else [said.get(row, ("", ())) for row in text]
+        words = words.with_new_texts(torch.tensor(list(text)), np.stack(list(text.values())), named)
     return replace(checkpoint, catalog=replace(checkpoint.catalog, is_available=available), live=live, words=words)

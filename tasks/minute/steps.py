@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.config import IncrementConfig
-from models.events import Floats, Ints
+from models.events import Floats, Ints, join_users
 from models.metrics.segments import segment_masks
 from models.metrics.summary import summarise
 from models.online.gate import UpdateDecision
@@ -25,11 +25,15 @@ from models.ranking.prior import HALF_LIVES_H
 from models.ranking.scorer import best_popularity_column, fallback_list, newly_popular_items, offsets_of
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
+from models.text.requests import ItemWords
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
+from tasks.interests.found import find, spoken_of, with_descriptions, with_popular_interests
+from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
+from tasks.minute.pacing import UsersToRefresh
 from tasks.searches import as_searches, last_searches
 
 RECENT = HALF_LIVES_H.index(24.0)
@@ -79,6 +83,20 @@ class UpdatedModel:
 
 
 @dataclass(frozen=True)
+class Audience:
+    """Who gets a list besides the users with new events.
+
+    others: their histories, as News.histories. searching: those of them with new searches. searched: the last search of all these users and
+    of those with new events, as tasks.searches.last_searches; None counts as none.
+    """
+
+    to_refresh: UsersToRefresh
+    others: pl.DataFrame
+    searching: tuple[str, ...] = ()
+    searched: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
 class MinuteLists:
     """The lists that a minute run publishes. similar: neighbours of the catalog rows in similar_of."""
 
@@ -97,12 +115,17 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     new_ids = [item_id for item_id in news.item_ids if item_id not in row]
     text_dim, described = len(live.whitening.centre), [item_id for item_id in news.items["item_id"] if item_id in row]
     texts = _texts(lake, [*new_ids, *described], encoder_key, text_dim) if live.encoder == encoder_key else {}
-    live = checkpoints.with_new_items(live, new_ids, _placed(new_ids, texts, text_dim))
+    said = _said(lake, [*new_ids, *described])
+    live = checkpoints.with_new_items(live, new_ids, _placed(new_ids, texts, text_dim), [said.get(each, ("", ())) for each in new_ids])
     row |= {item_id: n_known + n for n, item_id in enumerate(new_ids)}
     was_available = live.catalog.is_available
     live = checkpoints.with_new_descriptions(
-        live, {row[i]: texts[i] for i in news.items["item_id"] if i in texts}, _availability(news, row)
+        live,
+        {row[i]: texts[i] for i in news.items["item_id"] if i in texts},
+        _availability(news, row),
+        {row[i]: words for i, words in said.items()},
     )
+    live = with_descriptions(lake, live, news.items["item_id"].to_list(), news.snapshot, texts)
     changed = np.flatnonzero((was_available != live.catalog.is_available)[:n_known])
     returned = changed[live.catalog.is_available[changed]]
     floors = _floors(lake, [live.catalog.item_ids[n] for n in np.setdiff1d(changed, returned)]) if len(changed) else None
@@ -147,6 +170,16 @@ def _texts(lake: Lake, item_ids: Sequence[str], encoder_key: str, text_dim: int)
     return {str(item_id): np.array(vector, np.float32) for item_id, vector in found if len(vector) == text_dim}
 
 
+def _said(lake: Lake, item_ids: Sequence[str]) -> dict[str, ItemWords]:
+    """Title and labels of the given items, where they are described."""
+    if not item_ids:
+        return {}
+    with reading(lake) as con:
+        con.register("wanted", pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)}))
+        found = con.execute(statement("minute/item_words")).fetchall()
+    return {item_id: (title, labels) for item_id, title, labels in found}
+
+
 def _placed(item_ids: Sequence[str], texts: dict[str, np.ndarray], dim: int) -> Floats:
     out = np.zeros((len(item_ids), dim), np.float32)
     for row, item_id in enumerate(item_ids):
@@ -184,9 +217,8 @@ def update_model(state: State, scored: PrequentialScores, config: IncrementConfi
     """The model after learning the due events; if the gate discards the update, the old weights with the current popularity."""
     step = state.step
     learnt, decision = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
-    if decision.passed:
-        return UpdatedModel(learnt, decision)
-    return UpdatedModel(with_popularity(state.live, step.events, step.is_due, step.as_of), decision)
+    updated = learnt if decision.passed else with_popularity(state.live, step.events, step.is_due, step.as_of)
+    return UpdatedModel(with_popular_interests(updated, step.events.where(step.is_due), step.as_of), decision)
 
 
 def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
@@ -211,20 +243,15 @@ def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
     return [*described, *(catalog.item_ids[row] for row in rows)]
 
 
-def rank(
-    state: State, learnt: UpdatedModel, others: pl.DataFrame, config: PublishConfig, searched: pl.DataFrame | None = None
-) -> MinuteLists:
-    """Lists of the users with new events and of the given other users, the fallback list, and the neighbours that changed.
-
-    searched: the last search of these users, as in tasks.searches.last_searches.
-    """
-    current, step = learnt.checkpoint, state.step
+def rank(state: State, learnt: UpdatedModel, audience: Audience, config: PublishConfig) -> MinuteLists:
+    """Lists of the users with new events and of the rest of the audience, the fallback list, and the neighbours that changed."""
+    current, step, others = learnt.checkpoint, state.step, audience.others
     catalog = current.catalog
     scorer = current.scorer()
     row = {item_id: n for n, item_id in enumerate(catalog.item_ids)}
     events, trend, earlier = histories_events(others, row, current.kinds, len(catalog))
     k = config.n_recommendations
-    dim, asked, newest = len(current.whitening.centre), searched, current.as_of
+    dim, asked, newest = len(current.whitening.centre), audience.searched, current.as_of
     by_active = by_others = None
     if asked is not None and asked.height:
         by_active, by_others = (as_searches(asked, user_ids, dim) for user_ids in (step.user_ids, others["user_id"].to_list()))
@@ -233,10 +260,8 @@ def rank(
     active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
     active = scorer.rank(step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active)
     refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others)
-    users = RankedLists(
-        (*step.user_ids, *others["user_id"]),
-        *(np.concatenate([getattr(part, name) for part in (active, refreshed)]) for name in ("item", "score", "probability", "because")),
-    )
+    both = RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed))
+    users = replace(both, kind_names=current.kinds, asked_s=now)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:
@@ -246,6 +271,27 @@ def rank(
         similar = Neighbours(near.item[rows], near.similarity[rows])
     anyone = fallback_list(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
     return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
+
+
+def interests(state: State, learnt: UpdatedModel, audience: Audience, max_events: int, *, is_renewed: bool) -> FoundInterests | None:
+    """The interests of the users with new events or searches; None if the version has none.
+
+    is_renewed: whether another version has replaced the one that was live, so that the interests of all items are written.
+    """
+    version, step = learnt.checkpoint, state.step
+    if version.interests is None or version.capture is None:
+        return None
+    row = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)}
+    rows = np.arange(len(row)) if is_renewed else np.array([row[item_id] for item_id in state.news.items["item_id"]], np.int64)
+    searching = audience.others.filter(pl.col("user_id").is_in(audience.searching))
+    user_ids = (*step.user_ids, *searching["user_id"])
+    events = join_users(step.events, len(step.user_ids), histories_events(searching, row, version.kinds, len(row))[0])
+    searches, now = None, step.as_of
+    if audience.searched is not None and audience.searched.height:
+        searches = as_searches(audience.searched, user_ids, len(version.whitening.centre))
+        now = max(now, int(audience.searched["time_s"].max()) + 1)  # type: ignore[arg-type]
+    spoken = spoken_of(version.interests, version.words, searches, events, len(user_ids), now)
+    return find(version.interests, version.capture, user_ids, events, now, max_events, rows, spoken)
 
 
 def stale_neighbours(state: State, vectors: Tensor, n_similar: int) -> Ints:

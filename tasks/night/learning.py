@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import torch
 
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
-from models.events import Ints, ragged_rows
+from models.events import Ints, number_of_kind, ragged_rows
+from models.interests.capture import Capture
+from models.interests.vocabulary import Interests
 from models.metrics.ranking import Ranking
 from models.metrics.summary import deciding_metric, means
 from models.night import Fit, fit_past, refit
@@ -120,7 +123,7 @@ def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
     old = checkpoints.load(folder)
     kinds = in_kinds_of(old, dataset)
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
-    words = _words_for(old, dataset)
+    words = words_for(old, dataset)
     return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows, words))
 
 
@@ -131,16 +134,19 @@ def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
     return old.whitening.apply(dataset.text)
 
 
-def _words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
+def words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
     """The checkpoint's towers over today's items; None if it has none, or if it used another encoder."""
     fits = dataset.encoder == old.encoder and dataset.text.shape[1] == len(old.whitening.centre)
-    return old.words.on(dataset.text) if old.words is not None and fits else None
+    if old.words is None or not fits:
+        return None
+    row = {item_id: n for n, item_id in enumerate(old.catalog.item_ids)}
+    return old.words.on_catalog(torch.tensor([row.get(item_id, -1) for item_id in dataset.catalog.item_ids]), dataset.text)
 
 
 def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
     """Today's event types in the numbering of the checkpoint, and its number of types; unknown types become type 0."""
     number = {name: n for n, name in enumerate(old.kinds)}
-    table = np.array([number.get(name, 0) for name in dataset.kinds])
+    table = np.array([number_of_kind(name, number) for name in dataset.kinds])
     return table[dataset.events.kind], len(old.kinds)
 
 
@@ -153,9 +159,10 @@ def complete(
     seed: int,
     folder: Path,
     words: Words | None = None,
+    interests: tuple[Interests | None, Capture | None] = (None, None),
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
-    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words)
+    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words, interests=interests[0], capture=interests[1])
     checkpoints.save(version, folder)
     return version
 
@@ -217,8 +224,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
     events = replace(dataset.events, kind=kind, n_kinds=n_kinds)
     now = as_of(dataset) if searches is None else max(as_of(dataset), searches.newest_s + 1)
     last = None if searches is None else searches.last_of_each(now)
-    known = set(dataset.user_ids)
-    user_ids = (*dataset.user_ids, *(() if last is None else (user for user in last["user_id"] if user not in known)))
+    user_ids = dataset.user_ids if last is None else with_searchers(dataset.user_ids, last)
     ranked = current.scorer().rank(
         events,
         len(user_ids),
@@ -227,7 +233,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         trend=trend,
         searches=None if searches is None else searches.of_users(user_ids),
     )
-    users = RankedLists(user_ids, ranked.item, ranked.score, ranked.probability, ranked.because)
+    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=now + LIST_DELAY_S)
     column = best_popularity_column(current.blend)
     return Lists(
         users=users,
@@ -236,6 +242,12 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         seen_items=current.seen_items or SeenItems(current.hide_seen),
         searches=last,
     )
+
+
+def with_searchers(user_ids: tuple[str, ...], last: pl.DataFrame) -> tuple[str, ...]:
+    """The users, and after them those who have only searched. last: SearchLog.last_of_each."""
+    known = set(user_ids)
+    return (*user_ids, *(user for user in last["user_id"] if user not in known))
 
 
 def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
@@ -247,7 +259,7 @@ def renewed(version: Checkpoint, dataset: Dataset) -> Checkpoint:
         as_of=as_of(dataset),
         popularity=popularity_now(dataset).features(),
         live=live,
-        words=_words_for(version, dataset),
+        words=words_for(version, dataset),
     )
 
 

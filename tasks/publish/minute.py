@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import duckdb
 import pyarrow as pa
 
 from models.errors import UserError
+from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
@@ -22,8 +23,10 @@ class StaleError(UserError):
     """Another run has published since this run read the news."""
 
 
-def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh: UsersToRefresh) -> Publication:
-    """Replace the lists of some users and the fallback list, add the new events to the histories, and record the publication.
+def publish_minute(
+    lake: Lake, content: Content, before: Watermarks, to_refresh: UsersToRefresh, event_weights: Mapping[str, float] = EVENT_WEIGHTS
+) -> Publication:
+    """Replace the lists of some users and the fallback list, add the new events to the histories and the graph, record the publication.
 
     before: the watermarks from which the news was read. to_refresh: the listed users without new events, and the moved items; the
     items are stored for the next run if lists stay stale. Raises StaleError, and changes nothing, if the watermarks have changed: another
@@ -34,13 +37,13 @@ def publish_minute(lake: Lake, content: Content, before: Watermarks, to_refresh:
         _check_watermarks(con, before)
         _make_room(con, content.lists.user_ids)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _extend_histories(con, content)  # before the lists, as reasons read histories and searches
+        _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
-        _extend_histories(con, content)
-        _replace_some_searches(con, content)
         return counts
 
-    return publish(lake, content, "minute", to_refresh, write)
+    return publish(lake, content, "minute", to_refresh, event_weights, write)
 
 
 def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:

@@ -30,16 +30,17 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, publication_id: str) -> tuple[int, int]:
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        _replace_lists(con, item_ids, content)
-        _replace_neighbours(con, item_ids, content)
+        # histories and searches come first, as reasons read them
         _replace_histories(con, event_weights, content, NO_TRENDS if trends is None else trends)
         con.execute(statement("publish/delete_searches"))
         insert_searches(con, content)
+        _replace_lists(con, item_ids, content)
+        _replace_neighbours(con, item_ids, content)
         counts = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
         _forget(con, publication_id, content.provenance)
         return counts
 
-    return publish(lake, content, "nightly", ALL_SETTLED, write)
+    return publish(lake, content, "nightly", ALL_SETTLED, event_weights, write)
 
 
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:

@@ -39,6 +39,7 @@ def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content:
             "champion": content.champion,
             "checkpoint": None if content.checkpoint is None else str(content.checkpoint.folder),
             "checkpoint_sha256": None if content.checkpoint is None else content.checkpoint.digest,
+            "asked_s": content.lists.asked_s,
             "published_at": _now(),
         },
     )

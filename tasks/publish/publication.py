@@ -13,6 +13,7 @@ import polars as pl
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from tasks.interests.rows import FoundInterests
 from tasks.minute.feed import News
 from tasks.watermarks import Watermarks
 
@@ -54,6 +55,7 @@ class Content:
     events. versions: registered version behind each model name in prequential. seen_items: whether lists leave out items that the user
     already had, and why; None if not recorded. searches: a night replaces all with them, a
     minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
+    interests: of the users with news, or of all; None if the version has no interests.
     """
 
     item_ids: Sequence[str]
@@ -71,6 +73,7 @@ class Content:
     news: News | None = None
     prequential: Sequence[MetricRow] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    interests: FoundInterests | None = None
 
     @property
     def neighbour_rows(self) -> Ints:

@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from models.events import Ints
+from models.ranking.sources import SOURCES
 from models.results import MetricRow, Neighbours, RankedLists
 from tasks.lake import ANYONE
 
 BLOCK_USERS = 4096
+UNKNOWN_SOURCE = "model"
 
 
 def _coded(values: pa.DataType) -> pa.DataType:
@@ -38,13 +40,14 @@ def list_batches(item_ids: pa.Array, fallback: RankedLists, lists: RankedLists, 
     """Rows of recs.recommendations in blocks of users, by user and rank; ids and texts stay dictionary-encoded."""
     popular = np.full_like(fallback.because, len(reasons) - 1)
     anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
-    yield _list_batch(item_ids, reasons, anyone, np.array([0]), "popular")
+    yield _list_batch(item_ids, reasons, anyone, np.array([0]), ("popular",))
     in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
     for start in range(0, len(in_order), BLOCK_USERS):
-        yield _list_batch(item_ids, reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), "model")
+        yield _list_batch(item_ids, reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), (*SOURCES, UNKNOWN_SOURCE))
 
 
-def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, source: str) -> pa.RecordBatch:
+def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, sources: Sequence[str]) -> pa.RecordBatch:
+    """The rows of some lists. sources: the names of the sources; the last one is that of rows whose source is not known."""
     item = lists.item[rows]
     user, column = np.nonzero(item >= 0)
     columns = [
@@ -53,7 +56,7 @@ def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows:
         _codes(item[user, column], item_ids),
         pa.array(lists.score[rows][user, column], pa.float32()),
         pa.array(lists.probability[rows][user, column], pa.float32()),
-        _codes(np.zeros(len(user)), pa.array([source])),
+        _codes(lists.source_or_unknown[rows][user, column] % len(sources), pa.array(sources)),
         _codes(lists.because[rows][user, column], reasons),
     ]
     return pa.record_batch(columns, schema=LISTS)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 
 import duckdb
 import pyarrow as pa
 
+from tasks.interests.rows import write_interests
 from tasks.lake import Lake, writing
 from tasks.minute.pacing import UsersToRefresh
+from tasks.publish.graph import write_graph
 from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
 from tasks.publish.publication import Content, Publication, publication_id_of
 from tasks.publish.rows import check_lists
@@ -25,7 +27,9 @@ Returns the number of users with a list, and of those whose list changed.
 """
 
 
-def publish(lake: Lake, content: Content, cadence: str, to_refresh: UsersToRefresh, write: Write) -> Publication:
+def publish(
+    lake: Lake, content: Content, cadence: str, to_refresh: UsersToRefresh, event_weights: Mapping[str, float], write: Write
+) -> Publication:
     """Write the tables of a nightly or minute run, and record the publication. If the process is killed, the old tables stay intact.
 
     Raises ValueError for invalid lists (see check_lists).
@@ -38,6 +42,9 @@ def publish(lake: Lake, content: Content, cadence: str, to_refresh: UsersToRefre
     with writing(lake) as con:
         n_users, n_users_changed = write(con, item_ids, publication_id)
         done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
+        if content.interests is not None:
+            write_interests(con, item_ids, content.interests, asdict(made))
+        write_graph(con, content, event_weights, is_all=cadence == "nightly")
         note_publication(con, done, content, cadence)
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)

@@ -44,6 +44,19 @@ TABLES = {
     "items": "select item_id, title from raw.items order by all",
     "rejected": "select line, reason from raw.rejected order by all",
     "lists": "select user_id, rank, item_id, score, probability, source, reason from recs.recommendations order by all",
+    "searches": "select user_id, query, occurred_at::varchar from features.user_searches order by all",
+    "interests": "select interest_id, kind, parent_id, name, n_items from recs.interests order by all",
+    "item interests": "select item_id, interest_id, share from recs.item_interests order by all",
+    "user interests": "select user_id, horizon, interest_id, probability, evidence from recs.user_interests order by all",
+    "nodes": "select * exclude (model_version, data_snapshot, generated_at) from graph.nodes order by all",
+    "edges": "select * exclude (model_version, data_snapshot, generated_at) from graph.edges order by all",
+    "one state": """
+        select count(distinct data_snapshot) from (
+            (select data_snapshot from recs.recommendations where user_id = 'u05' limit 1)
+            union all (select data_snapshot from recs.user_interests where user_id = 'u05' limit 1)
+            union all (select data_snapshot from graph.edges where source = 'user:u05' limit 1)
+        )
+    """,
     "similar": "select item_id, rank, similar_item_id, similarity from recs.similar_items order by all",
     "histories": "select user_id, item_ids, event_types, earlier_item_ids, n_events from features.user_histories order by user_id",
     "embeddings": "select item_id, text_hash from features.item_embeddings order by item_id",

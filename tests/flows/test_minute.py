@@ -46,6 +46,7 @@ MOMENTS = [
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
+    "tasks.publish.transaction:write_interests:after",
     "tasks.publish.transaction:note_publication:after",
     "tasks.publish.transaction:note_prequential:after",
     "tasks.publish.transaction:note_freshness:after",
@@ -58,7 +59,10 @@ LANDED = {
     "items/one.csv": "item_id,title\nlamp,red lamp\n",
     "items/two.csv": "item_id,title\nvase,green vase\n",
     "events/broken.csv": "who,what\nu01,i02\n",
-    "events/some.csv": "user_id,item_id,event_type,occurred_at\nu05,lamp,cart,2026-01-13T01:00:00Z\nu06,,cart,2026-01-13T02:00:00Z\n",
+    "events/some.csv": (
+        "user_id,item_id,event_type,query,occurred_at\nu05,lamp,cart,,2026-01-13T01:00:00Z\nu06,,cart,,2026-01-13T02:00:00Z\n"
+        "u05,,search,red tent,2026-01-13T02:30:00Z\nonly-words,,search,green tent,2026-01-13T02:40:00Z\n"
+    ),
 }
 DISCARD = {"MINUTEHAND_INCREMENT__MAX_DRIFT": "1e-12"}
 CROWDED = {"MINUTEHAND_PUBLISH__REFRESH_USERS": "10"}
@@ -147,6 +151,19 @@ def test_a_user_with_new_events_gets_a_new_list_without_seen_items_and_a_new_ite
     assert decisions == [(True, "auto", 0.0)]  # an increment inherits the decision of its night
     assert seen_again(shop) == []
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
+
+
+def test_after_a_change_of_the_encoder_a_minute_run_publishes_new_items_and_leaves_the_encoding_to_the_night(
+    shop: Shop, carts: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = shop.ask("select encoder, count(*) from features.item_embeddings group by all")
+    monkeypatch.setenv("MINUTEHAND_ENCODER__MAX_TOKENS", "8")
+    with caplog.at_level(logging.WARNING, "minutehand.encoding"):
+        assert shop.spend_minute() is not None
+    (line,) = {text for text in caplog.messages if "was trained with the encoder" in text}
+    assert line.endswith("is set: new items stay without text until minutehand nightly has run")
+    assert shop.ask("select encoder, count(*) from features.item_embeddings group by all") == before
+    assert learnt(shop)["fresh"] == 2
 
 
 def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:
@@ -552,6 +569,9 @@ def test_an_uninterrupted_minute_run_leaves_the_expected_reference_state(unkille
     assert (unkilled["learnt"]["fresh"], unkilled["learnt"]["lamp"], unkilled["waiting"]) == (1, 1, [[1]])
     assert (unkilled["live is live"], unkilled["versions"], len(unkilled["curve"])) == (True, [2, 2, 2], 3)
     assert (unkilled["days"], len(unkilled["rejected"])) == (["FINISHED", "RUNNING"], 1)
+    assert ([user for user, *_ in unkilled["searches"]], unkilled["one state"]) == (["only-words", "u05"], [[1]])
+    assert "only-words" in {user for user, *_ in unkilled["lists"]} & {user for user, *_ in unkilled["user interests"]}
+    assert ["user:u05", "item:lamp"] in [edge[:2] for edge in unkilled["edges"]]
     landed = [file.removeprefix("landing/") for file in unkilled["files"] if ".csv" in file]
     assert landed == [
         *("done/*/items/one.csv", "done/*/items/two.csv"),
@@ -591,7 +611,7 @@ def test_a_killed_minute_run_that_only_refreshes_old_lists_is_repaired_by_the_ne
         con.execute("update recs.recommendations set generated_at = generated_at - interval 1 day")
     shutil.copytree(shop.home, shop.home.parent / "quiet")
     effects, unkilled = forker.written("effects"), forker.state()
-    assert unkilled["publications"][-1][:2] == ["minute", 41]
+    assert unkilled["publications"][-1][:2] == ["minute", 42]
     assert effects.count("lake: commit") == 1
     points = boundaries(effects)
     wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}, "quiet") for n in points}

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from models.errors import UserError
-from tasks.requests import MAX_CHARS, Request, cleaned, read_requests
+from models.text.clean import MAX_CHARS
+from tasks.requests import Request, cleaned, read_requests
 
 
 @pytest.mark.parametrize(
     ("text", "left"),
-    [("  a\tquiet\n keyboard ", "a quiet keyboard"), ("nul\x00 and \x1b[31mred", "nul and [31mred"), ("给我一个锅", "给我一个锅")],
+    [("  a\tquiet\n keyboard ", "a quiet keyboard"), ("nul\x00 and \x1b[31mred", "nul and red"), ("给我一个锅", "给我一个锅")],
 )
 def test_control_characters_and_spare_spaces_leave_a_text(text: str, left: str) -> None:
     assert cleaned(text) == left

@@ -68,5 +68,5 @@ def test_a_new_search_takes_the_place_of_an_older_one_but_not_of_a_later_one() -
 
 
 def test_a_log_of_nobody_has_no_searches() -> None:
-    log = SearchLog(searched(("u", "a", 1)).clear(), np.empty(0, np.int64), np.zeros((1, 4), np.float32), "key")
+    log = SearchLog(searched(("u", "a", 1)).clear(), np.empty(0, np.int64), np.zeros((1, 4), np.float32), [None], "key")
     assert len(log.of_users(["u"])) == 0

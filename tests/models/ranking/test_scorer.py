@@ -14,8 +14,8 @@ from models.events import Earlier, Events, Floats
 from models.ranking.blend import popularity_only, starting_blend
 from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H, Popularity
-from models.ranking.scorer import EXPLAINING_EVENTS, Scorer, best_popularity_column, fallback_list
-from models.results import RankedLists
+from models.ranking.reasons import RECENT_EVENTS
+from models.ranking.scorer import Scorer, best_popularity_column, fallback_list
 from models.sequence.recommender import ItemTower
 from models.sequence.users import target_vectors, vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
@@ -82,7 +82,7 @@ def test_the_item_tower_runs_over_all_items_once_a_version_and_then_over_those_o
 
     monkeypatch.setattr(ItemTower, "whole", counted)
     first, second = (scorer.rank(events, 1, 10) for _ in range(2))
-    assert sorted(n_rows) == [2, 2, N_ITEMS]
+    assert sorted(n_rows) == [2, 2, 2, 2, N_ITEMS], "the histories, and what is left of them without an event"
     assert np.array_equal(first.item, second.item)
     monkeypatch.setattr("models.sequence.users.embed_items", lambda model, events: (model.items(), None))
     assert np.allclose(scorer.rank(events, 1, 10).score, first.score, atol=1e-4)
@@ -108,7 +108,7 @@ def test_the_last_events_with_earlier_history_give_the_list_of_all_events(hide_s
     scorer.blend.gate[2, :2] = 0.5, 0.3  # the length of the history
     scorer.blend.repeat[0] = 0.0  # repeats depend on the last events only
     first, end = events.offsets[:-1], events.offsets[1:]
-    cut = np.maximum(first, end - EXPLAINING_EVENTS)
+    cut = np.maximum(first, end - RECENT_EVENTS)
     last = events.where(np.arange(len(events)) >= cut[events.user])
     whole = scorer.rank(events, 5, N_ITEMS)
     known = scorer.rank(last, 5, N_ITEMS, earlier=Earlier(cut - first, first, cut, events.item))
@@ -198,16 +198,6 @@ def test_the_state_that_serves_is_the_state_that_was_trained() -> None:
         before = history_of(events.where(np.arange(len(events)) < row), int(events.user[row]))
         served = vectors_at(scorer.weights.model, before, np.zeros(1, np.int64), np.array([len(before)]), int(events.time[row]))
         torch.testing.assert_close(served[0], vector, atol=0.3, rtol=0)
-
-
-def test_the_reason_is_an_item_of_the_user_s_history_and_never_the_item_itself() -> None:
-    events = random_events()
-    lists: RankedLists = scorer_of(events).rank(events, 20, 10)
-    for user in range(20):
-        mine = set(events.item[events.user == user].tolist())
-        assert set(lists.because[user].tolist()) - {-1} <= mine
-    assert (lists.because != lists.item).all()
-    assert (lists.because >= 0).any()
 
 
 def test_the_fallback_list_is_by_popularity_and_leaves_out_unavailable_items() -> None:

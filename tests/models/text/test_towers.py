@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.text.requests import clean_label, decade_of, make_requests, request_for
+from models.text.requests import MAX_LABELS, clean_label, decade_of, make_requests, request_for
 from models.text.towers import Head, Words
 from models.training import towers_fit
 from models.training.towers_fit import fit_towers
@@ -20,12 +20,20 @@ LABELS = [["Genre > Horror"] if n < 6 else ["Comedy", "(none)"] for n in range(1
 def test_a_request_needs_the_facts_that_its_words_name() -> None:
     requests = make_requests(TITLES, LABELS, seed=1)
     needs = dict(zip(requests.texts, requests.needs, strict=True))
-    assert requests.facts[needs["horror"]].all(0).nonzero()[0].tolist() == list(range(6))
+    facts = requests.facts.toarray()
+    assert facts[needs["horror"]].all(0).nonzero()[0].tolist() == list(range(6))
     of_decade = [text for text in requests.texts[: requests.n_labels] if "horror" in text and ("70s" in text or "seventies" in text)]
     assert of_decade
-    assert [requests.facts[needs[text]].all(0).nonzero()[0].tolist() for text in of_decade] == [[0, 2, 4]] * len(of_decade)
-    assert all(requests.facts[row].all(0).sum() >= 3 for row in requests.needs)
+    assert [facts[needs[text]].all(0).nonzero()[0].tolist() for text in of_decade] == [[0, 2, 4]] * len(of_decade)
+    assert all(facts[row].all(0).sum() >= 3 for row in requests.needs)
     assert make_requests(TITLES, LABELS, seed=1).texts == requests.texts
+
+
+def test_facts_of_a_large_catalogue_take_memory_by_what_is_true_of_items() -> None:
+    n = 20_000
+    requests = make_requests([f"Thing {item}" for item in range(n)], [[f"label {item % 600}"] for item in range(n)], seed=1)
+    assert requests.facts.shape[0] == 1 + MAX_LABELS
+    assert requests.facts.nnz <= 2 * n
 
 
 def test_without_shared_labels_there_are_no_requests_of_labels() -> None:
@@ -33,7 +41,17 @@ def test_without_shared_labels_there_are_no_requests_of_labels() -> None:
     assert (requests.n_labels, requests.texts) == (0, ())
 
 
-@pytest.mark.parametrize(("raw", "label"), [("Kitchen > Pans ", "pans"), ("(no genres listed)", ""), ("Sci-Fi", "sci-fi")])
+@pytest.mark.parametrize(
+    ("raw", "label"),
+    [
+        ("Kitchen > Pans ", "pans"),
+        ("\x00Red\n shoes", "red shoes"),
+        ("—", ""),
+        ("x" * 81, ""),
+        ("(no genres listed)", ""),
+        ("Sci-Fi", "sci-fi"),
+    ],
+)
 def test_a_label_is_the_last_part_of_a_path(raw: str, label: str) -> None:
     assert clean_label(raw) == label
 
@@ -58,7 +76,7 @@ def test_the_towers_learn_that_other_words_mean_the_same_items(monkeypatch: pyte
 
     text = np.concatenate([near(0, 6), near(1, 6)])
     requests = make_requests([f"t{n}" for n in range(12)], LABELS, seed=1)
-    wanted = np.array([0 if requests.facts[needs].all(0)[0] else 1 for needs in requests.needs])
+    wanted = np.array([0 if requests.facts.toarray()[needs].all(0)[0] else 1 for needs in requests.needs])
     vectors = _unit(centres[1 - wanted] + 0.1 * rng.normal(size=(len(wanted), 16)))
     query, item = fit_towers(requests, vectors, text, seed=1)
     words = Words.of(query, item, text, weight=2.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,17 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import models
 from models.errors import UserError
-from models.events import Catalog
+from models.events import Catalog, Floats
 from models.ranking.blend import Blend
 from models.ranking.prior import N_PARAMETERS
 from models.results import SeenItems
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.text.lexical import Lexicon
 from models.text.towers import Head, Words
-from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, save
+from models.training.capture_fit import fit_capture
+from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, load_interests, save, with_new_descriptions, with_new_items
+from tests.models.interests.test_vocabulary import described
+from tests.models.interests.test_vocabulary import found as vocabulary_of
 from tests.models.planted import TINY, random_events, random_text, shaken
 from tests.models.ranking.test_scorer import popularity_of, scorer_of
 
@@ -85,6 +91,48 @@ def test_loaded_is_saved(folder: Path) -> None:
     assert np.array_equal(ours.probability, theirs.probability)
 
 
+def with_interests(checkpoint: Checkpoint) -> Checkpoint:
+    """A version whose items have labels in turn."""
+    labels = [(("Red > Dark", "Blue", "Green")[n % 3],) for n in range(N_ITEMS)]
+    interests = vocabulary_of(described(*labels))
+    capture = fit_capture(EVENTS, interests.shares, interests.group_numbers, 0, 7)
+    return replace(checkpoint, interests=interests, capture=capture)
+
+
+def same_interests(one: Checkpoint, other: Checkpoint) -> bool:
+    assert one.interests is not None
+    assert one.capture is not None
+    assert other.interests is not None
+    assert other.capture is not None
+    ours = one.capture.posterior(EVENTS, one.interests.shares, 20, one.as_of)
+    theirs = other.capture.posterior(EVENTS, other.interests.shares, 20, one.as_of)
+    return one.interests.described() == other.interests.described() and np.array_equal(ours, theirs)
+
+
+def test_interests_are_the_same_after_loading_and_are_loaded_alone_too(tmp_path: Path) -> None:
+    checkpoint = with_interests(version())
+    save(checkpoint, tmp_path / "version")
+    assert same_interests(checkpoint, load(tmp_path / "version"))
+    alone = load_interests(tmp_path / "version")
+    assert alone is not None
+    assert same_interests(checkpoint, replace(version(), interests=alone.interests, capture=alone.capture))
+    assert alone.item_ids == IDS
+
+
+def test_a_version_from_before_there_were_interests_has_none(folder: Path) -> None:
+    loaded = load(folder)
+    assert (loaded.interests, loaded.capture, load_interests(folder)) == (None, None, None)
+
+
+def test_new_items_of_a_version_with_interests_have_none_until_they_are_described() -> None:
+    grown = with_new_items(with_interests(version()), ["new"], None)
+    assert grown.interests is not None
+    assert grown.interests.n_items == N_ITEMS + 1
+    assert not (grown.interests.item == N_ITEMS).any()
+    known = grown.interests.with_items(np.array([N_ITEMS]), described(("blue",)), None)
+    assert [known.interest_ids[row] for row in known.interest[known.item == N_ITEMS]] == ["label:blue"]
+
+
 def with_words(checkpoint: Checkpoint, weight: float = 50.0) -> Checkpoint:
     """A version whose request for unit vector n finds item n."""
     return replace(checkpoint, words=Words.of(Head(N_ITEMS).eval(), Head(N_ITEMS).eval(), np.eye(N_ITEMS, dtype=np.float32), weight))
@@ -118,8 +166,43 @@ def test_a_request_never_shows_an_unavailable_or_a_hidden_item() -> None:
     assert IDS[6] not in [item_id for item_id, _, _ in second]
 
 
+def test_many_requests_are_scored_in_blocks_and_answered_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, now = with_words(version()), datetime(2026, 1, 1, tzinfo=UTC)
+    nobody: list[dict[str, Any]] = [{"item_ids": []}] * N_ITEMS
+    asked = np.eye(N_ITEMS, dtype=np.float32)
+    texts = [f"request {n}" for n in range(N_ITEMS)]
+    alone = [checkpoint.answer(nobody[:1], asked[[n]], 3, now, [[]], texts[:1])[0] for n in range(N_ITEMS)]
+    monkeypatch.setattr("models.ranking.scorer.BLOCK_CELLS", 2 * N_ITEMS)
+    sizes: list[int] = []
+    score = Words.scores
+
+    def counted(self: Words, queries: Floats, texts: Sequence[str | None] | None = None) -> Tensor:
+        sizes.append(len(queries))
+        return score(self, queries, texts)
+
+    monkeypatch.setattr(Words, "scores", counted)
+    together = checkpoint.answer(nobody, asked, 3, now, [[]] * N_ITEMS, texts)
+    assert max(sizes) == 2
+    assert [[item for item, _, _ in each] for each in together] == [[item for item, _, _ in each] for each in alone]
+
+
+def test_a_typed_title_is_found_by_its_words_also_of_an_item_of_this_minute(tmp_path: Path) -> None:
+    checkpoint, lexicon = version(), replace(Lexicon.of([(f"Thing {n}", []) for n in range(N_ITEMS)]), weight=1.0)
+    dim = len(checkpoint.whitening.centre)
+    words = Words.of(Head(dim).eval(), Head(dim).eval(), np.zeros((N_ITEMS, dim), np.float32), 50.0, lexicon)
+    checkpoint = replace(checkpoint, words=words)
+    grown = with_new_items(checkpoint, ["fresh"], None, [("Folding kayak", ["Boats"])])
+    renamed = with_new_descriptions(grown, {2: np.ones(dim, np.float32)}, {}, {2: ("Copper kettle", [])})
+    save(replace(renamed, online=None), tmp_path / "version")
+    asked = ["kayak, folding", "Copper KETTLE", "thing 5"]
+    lists = load(tmp_path / "version").answer(
+        [{"item_ids": []}] * 3, np.zeros((3, dim), np.float32), 3, datetime(2026, 1, 1, tzinfo=UTC), [[]] * 3, asked
+    )
+    assert [each[0][0] for each in lists] == ["fresh", IDS[2], IDS[5]]
+
+
 def test_a_version_without_towers_says_what_to_do() -> None:
-    with pytest.raises(UserError, match="run minutehand nightly, or give items categories"):
+    with pytest.raises(UserError, match="run minutehand nightly, or give items titles"):
         version().answer([{"item_ids": []}], np.zeros((1, 12), np.float32), 3, datetime(2026, 1, 1, tzinfo=UTC), [[]])
 
 

@@ -43,14 +43,14 @@ def news_of(lake: Lake, marks: Watermarks | None = None, snapshot: int | None = 
 
 
 def minute(
-    lake: Lake, version: str = "2", *, learns: bool = True, max_events: int = 4, extra: Sequence[str] = (), **options: Any
+    lake: Lake, version: str = "2", *, learns: bool = True, max_events: int = 4, extra: Sequence[str] = (), because: int = 0, **options: Any
 ) -> Publication:
     """One minute run without a model: users with new events get the list b, c."""
     before = read_watermarks(lake)
     assert before is not None
     news = options.pop("news", None) or news_of(lake, before, max_events=max_events)
     users = news.events.filter("is_new")["user_id"].unique().sort().to_list()
-    lists = ranked({user: [1, 2] for user in [*users, *extra]}) if users or extra else nobody()
+    lists = ranked({user: [1, 2] for user in [*users, *extra]}, because) if users or extra else nobody()
     after = Watermarks(news.snapshot, news.snapshot if learns else before.learnt)
     made = Provenance(version, f"mlflow-{version}", f"flow-{version}", news.snapshot, datetime(2026, 1, 2, 4, 5, 6))
     (near_rows, near), to_refresh = options.pop("near", NO_NEIGHBOURS), options.pop("to_refresh", ALL_SETTLED)

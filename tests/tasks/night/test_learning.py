@@ -24,6 +24,7 @@ from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
 from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news
+from tasks.minute.pacing import ALL_SETTLED
 from tasks.night.dataset import Dataset, load_dataset
 from tasks.night.learning import Lists, complete, completed, example, judge, learn, make_lists, user_trends
 from tasks.night.report import night_report
@@ -66,6 +67,10 @@ def pinned(lake: Lake, encoder: EncoderConfig) -> Callable[[], Dataset]:
         return load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, encoded.encoder)
 
     return load
+
+
+def audience(others: pl.DataFrame, searched: pl.DataFrame | None = None) -> steps.Audience:
+    return steps.Audience(ALL_SETTLED, others, () if searched is None else tuple(searched["user_id"]), searched)
 
 
 def spend(data: Dataset, folder: Path, champion: Path | None = None, model: RecommenderConfig = MODEL) -> Lists:
@@ -252,7 +257,7 @@ def test_after_a_night_without_texts_later_runs_accept_the_first_items_with_text
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, encoded.encoder)
     learnt = steps.update_model(state, steps.predict_events(state, IncrementConfig()), IncrementConfig(), seed=1)
     others = read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events)
-    assert np.isfinite(steps.rank(state, learnt, others, PUBLISH).users.score).all()
+    assert np.isfinite(steps.rank(state, learnt, audience(others), PUBLISH).users.score).all()
     steps.save(learnt, tmp_path / "minute")
     again = pinned()
     assert again.text.shape[1] == 8
@@ -325,7 +330,7 @@ def test_who_has_only_searched_gets_a_list_from_the_night_and_from_a_minute(
     state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", replace(news, searches=pl.DataFrame([SEARCH])), data.encoder)
     nothing = steps.UpdatedModel(state.live, UpdateDecision(True, "nothing", {}))
     others = read_histories(lake, ["only-words"], EVENT_WEIGHTS, 8)
-    minute = steps.rank(state, nothing, others, PUBLISH, found.last_of_each()).users
+    minute = steps.rank(state, nothing, audience(others, found.last_of_each()), PUBLISH).users
     assert minute.user_ids == ("only-words",)
     assert np.array_equal(minute.item[0], lists.users.item[-1])
 
@@ -351,7 +356,7 @@ def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(
 
     quiet = prepared()
     everybody = read_histories(lake, data.user_ids, EVENT_WEIGHTS, 10)
-    again = steps.rank(quiet, steps.UpdatedModel(quiet.live, UpdateDecision(True, "nothing", {})), everybody, every).users
+    again = steps.rank(quiet, steps.UpdatedModel(quiet.live, UpdateDecision(True, "nothing", {})), audience(everybody), every).users
     assert again.user_ids == nightly.users.user_ids
     assert np.array_equal(again.item, nightly.users.item)
     assert np.allclose(again.score, nightly.users.score, atol=1e-5)
@@ -360,6 +365,6 @@ def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(
     busy = prepared()
     scored = steps.predict_events(busy, IncrementConfig())
     assert [row.value for row in scored.rows if (row.segment, row.metric) == ("all", "mrr")] == pytest.approx([1 / 30] * 3)
-    mine = steps.rank(busy, steps.update_model(busy, scored, IncrementConfig(), seed=1), everybody.clear(), every).users
+    mine = steps.rank(busy, steps.update_model(busy, scored, IncrementConfig(), seed=1), audience(everybody.clear()), every).users
     assert mine.user_ids == ("u00",)
     assert {data.catalog.item_ids[item] for item in mine.item[0] if item >= 0} == {f"i{n:02}" for n in range(1, 30, 2)}

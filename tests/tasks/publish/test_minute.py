@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.results import MetricRow, Neighbours
+from tasks.interests import rows as interest_rows
 from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import make_step, read_histories
 from tasks.minute.pacing import ALL_SETTLED
@@ -29,6 +30,7 @@ from tasks.publish.publication import Content
 from tasks.watermarks import Watermarks, read_watermarks
 from tests import lakes as shop
 from tests.conftest import ROOT
+from tests.tasks.interests.test_rows import held
 from tests.tasks.minute.test_feed import KINDS, NO_NEIGHBOURS, ROWS, minute, news_of
 from tests.tasks.publish.test_night import ANYONE, CATALOG, WEIGHTS, add_events, add_item, provenance, put, ranked, rows
 
@@ -36,6 +38,9 @@ WRITTEN = (
     "features.user_histories",
     "recs.recommendations",
     "recs.similar_items",
+    "recs.interests",
+    "recs.item_interests",
+    "recs.user_interests",
     "recs.publications",
     "ops.watermarks",
     "ops.freshness",
@@ -199,7 +204,7 @@ def armed(place: str, nth: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # the signal kills the process immediately
 
     if place == "statement":
-        publishing.statement = inserts.statement = notes.statement = strike_at_statement
+        publishing.statement = inserts.statement = notes.statement = interest_rows.statement = strike_at_statement
     elif place == "commit":
         transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]
     else:
@@ -216,7 +221,7 @@ def killing(catalog: str, data_path: str, lock_path: str) -> None:
             continue
         place, nth = line.split()
         armed(place, int(nth))
-        minute(lake, prequential=MEASURED)
+        minute(lake, prequential=MEASURED, interests=held(["u", "v"], items=[0]))
         os._exit(0)
 
 
@@ -227,7 +232,7 @@ SOMEWHERE = [("statement", 5), ("statement", 11), ("commit", 4), ("after", 0)]
 @pytest.mark.parametrize("places", [SOMEWHERE, pytest.param(EVERYWHERE, marks=pytest.mark.slow)], ids=["somewhere", "everywhere"])
 def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_nothing(lake: Lake, places: list[tuple[str, int]]) -> None:
     add_events(lake, ("u", "a", "view", 1))
-    put(lake, ranked({"u": [3]}))
+    put(lake, ranked({"u": [3]}), interests=held(["u"]))
     script = "import sys; from tests.tasks.publish.test_minute import killing; killing(*sys.argv[1:])"
     words = [sys.executable, "-c", script, lake.catalog, lake.data_path, str(lake.lock_path)]
     n_rounds, has_news = 0, False
@@ -249,6 +254,8 @@ def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_not
                     ("u", n_rounds + 1),
                     ("v", n_rounds),
                 ]
+                assert [row[:2] for row in now["recs.user_interests"]] == [("*", "short"), ("u", "short"), ("v", "long")]
+                assert {row[-3] for row in now["recs.user_interests"]} == {row[-3] for row in now["recs.recommendations"]}
                 assert [row[:2] for row in now["recs.recommendations"]] == [(user, rank) for user in "*uv" for rank in (1, 2)]
             assert (place, has_news) != ("after", True)
         child.stdin.close()

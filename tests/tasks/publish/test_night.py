@@ -90,7 +90,7 @@ def test_all_lists_and_the_fallback_list_are_in_order_with_reasons_and_provenanc
         ("*", 2, "b", "popular", "popular right now"),
         ("u1", 1, "c", "model", "because of Alpha"),
         ("u2", 1, "b", "model", "because of Alpha"),
-        ("u2", 2, "a", "model", "because of Alpha"),
+        ("u2", 2, "a", "model", "because it is in your history"),
     ]
     assert rows(
         lake, "select distinct model_version, mlflow_run_id, flow_run_id, data_snapshot, generated_at from recs.recommendations"

@@ -1,0 +1,245 @@
+"""Which event of a user's history a recommendation rests on: exact leave-one-out.
+
+For each item of a user's last events, the sequence model reads the history once more without the events on this item. The new user vector
+gives the effect of this item on every row of the list, so one pass explains all rows. All events on an item are left out together,
+because a reason names the item: of five views of one kettle, each alone would seem to matter little.
+
+The effect that decides is that on the sequence model's part of the score. An event is cited only if the whole score falls as well: the
+popularity that the blend adds depends on the history too, for example on its length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.events import Events, Floats, Ints, Windows, offsets_of, ragged_rows
+from models.ranking.blend import COLD_GATES, N_REPEAT_FEATURES, Blend, ItemState, find_repeats, gates, user_features
+from models.ranking.candidates import Candidates, candidate_scorer
+from models.sequence.recommender import Recommender
+from models.sequence.users import last_vectors, vectors_at
+
+RECENT_EVENTS = 20
+"""Reasons cite one of a user's last events, because people recognise those."""
+LEAST_EFFECT = 0.05
+"""Least effect of an event on a score that is worth a reason; 0.05 makes an item about 5 % more likely."""
+BLOCK_USERS = 256
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Users' histories as half-open ranges of events, and the time of their requests.
+
+    now: one time for all users, or one each. trend: trendiness of every event. n_earlier: number of events before each range; None if the
+    ranges are complete.
+    """
+
+    events: Events
+    start: Ints
+    stop: Ints
+    now: int | Ints
+    trend: Floats
+    n_earlier: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def some(self, users: slice) -> Histories:
+        """The histories of some users."""
+        now = self.now[users] if isinstance(self.now, np.ndarray) else self.now
+        n_earlier = None if self.n_earlier is None else self.n_earlier[users]
+        return Histories(self.events, self.start[users], self.stop[users], now, self.trend, n_earlier)
+
+    def features(self, blend: Blend) -> Tensor:
+        """User features, [users, N_USER_FEATURES]."""
+        last = self.events.time[np.maximum(self.stop - 1, 0)] if len(self.events) else np.zeros(len(self), np.int64)
+        gap = np.where(self.stop > self.start, self.now - last, 0)
+        return user_features(self.trend, self.start, self.stop, gap, blend.trend, self.n_earlier)
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Histories without the events on one item each, by user, the item of the newest event first.
+
+    left: what is left of each history. user: index of its user. item, kind: the item that is left out, and the type of the newest event on
+    it. has_start: whether the model reads the variant from its beginning.
+    """
+
+    left: Histories
+    user: Ints
+    item: Ints
+    kind: Ints
+    has_start: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @cached_property
+    def slot(self) -> Tensor:
+        """Number of each variant among those of its user."""
+        return torch.from_numpy(np.arange(len(self)) - np.searchsorted(self.user, self.user))
+
+    def first(self, n_users: int) -> Ints:
+        """Number of each user's first variant."""
+        return np.searchsorted(self.user, np.arange(n_users))
+
+    def padded(self, values: Tensor, n_users: int) -> Tensor:
+        """Values [variants, ..] as [users, slots, ..]; zeros where a user has fewer variants."""
+        out = torch.zeros(n_users, int(self.slot.max()) + 1, *values.shape[1:])
+        out[torch.from_numpy(self.user), self.slot] = values
+        return out
+
+    def vectors(self, model: Recommender) -> Tensor:
+        """The user vector of each variant, [variants, dim]; a variant without events is a cold start."""
+        events, start, stop, now = self.left.events, self.left.start, self.left.stop, self.left.now
+        out = torch.empty(len(self), model.config.dim)
+        is_left = stop > start
+        if not is_left.all():
+            zero = np.zeros(1, np.int64)
+            out[torch.from_numpy(~is_left)] = vectors_at(model, events, zero, zero, 0)
+        if is_left.any():
+            skips_start = ~self.has_start & (stop - start > 1)  # a window needs two tokens: a single event is read from the start
+            windows = Windows((start + skips_start)[is_left], stop[is_left], stop[is_left] + 1)
+            out[torch.from_numpy(is_left)] = last_vectors(model, events, windows, now[is_left] if isinstance(now, np.ndarray) else now)
+        return out
+
+
+def leave_out_each(users: Histories, max_events: int, n_recent: int = RECENT_EVENTS) -> Variants:
+    """The variants of histories: one for each distinct item of the last n_recent events.
+
+    A variant is what the model reads of the history, its last max_events events, less the events on the item. No older event takes
+    their place, so that variants are the same if only the last events of a user are known.
+    """
+    events, start, stop = users.events, users.start, users.stop
+    number, row = ragged_rows(np.maximum(start, stop - n_recent), stop)
+    key = number * events.n_items + events.item[row]
+    distinct, from_end = np.unique(key[::-1], return_index=True)
+    newest, user = row[::-1][from_end], distinct // events.n_items
+    order = np.lexsort((-newest, user))
+    newest, user = newest[order], user[order]
+    begin = np.maximum(start, stop - max_events)
+    variant, row = ragged_rows(begin[user], stop[user])
+    keep = events.item[row] != events.item[newest][variant]
+    variant, row = variant[keep], row[keep]
+    columns = (variant, events.item[row], events.kind[row], events.time[row], events.weight[row])
+    left = Events(*columns, len(user), events.n_items, events.n_kinds)
+    offsets = offsets_of(left, len(user))
+    n_earlier = (begin - start if users.n_earlier is None else begin - start + users.n_earlier)[user]
+    now = users.now[user] if isinstance(users.now, np.ndarray) else users.now
+    histories = Histories(left, offsets[:-1], offsets[1:], now, users.trend[row], n_earlier)
+    return Variants(histories, user, events.item[newest], events.kind[newest], np.asarray((stop - start)[user] < max_events))
+
+
+@dataclass(frozen=True)
+class Cited:
+    """For each row of each list, [users, ranks]: the cited item of the history, the type of the newest event on it, and its effect.
+
+    The effect is how much the sequence model's part of the score falls without the events on that item. item and kind are -1, and the
+    effect is 0, where no event is worth a reason.
+    """
+
+    item: Ints
+    kind: Ints
+    effect: Floats
+
+    @staticmethod
+    def nothing(shape: tuple[int, ...]) -> Cited:
+        return Cited(np.full(shape, -1), np.full(shape, -1), np.zeros(shape, np.float32))
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """What finds reasons: the sequence model, the blend, the items' state and vectors C, and whether lists may repeat items."""
+
+    model: Recommender
+    blend: Blend
+    items: ItemState
+    vectors: Tensor
+    shows_seen: bool
+
+    def cite(self, users: Histories, listed: Tensor, sequence: Tensor) -> Cited:
+        """For each listed item, [users, ranks], the event that raises its score most. sequence: U . C of these items."""
+        out = Cited.nothing(tuple(listed.shape))
+        for first in range(0, len(users), BLOCK_USERS):
+            part = slice(first, first + BLOCK_USERS)
+            self._cite(users.some(part), listed[part], sequence[part], Cited(out.item[part], out.kind[part], out.effect[part]))
+        return out
+
+    def every_effect(self, users: Histories, listed: Tensor, sequence: Tensor) -> tuple[Variants, Tensor, Tensor]:
+        """The effects of all events that the model reads, not only of the last."""
+        variants = leave_out_each(users, self.model.config.max_events, self.model.config.max_events)
+        if not len(variants):
+            return variants, torch.zeros(0, listed.shape[1]), torch.zeros(0, listed.shape[1])
+        return variants, *self.effects(users, variants, listed, sequence)
+
+    def _cite(self, users: Histories, listed: Tensor, sequence: Tensor, out: Cited) -> None:
+        """Fill in the rows of some users."""
+        variants = leave_out_each(users, self.model.config.max_events)
+        if not len(variants):
+            return
+        on_sequence, on_score = self.effects(users, variants, listed, sequence)
+        # where the model likes an item no more than it does for the average user, the item would be as high without any history
+        is_personal = sequence > self.items.mean_score[listed]
+        effect = on_sequence.masked_fill((on_score <= 0) | ~is_personal[torch.from_numpy(variants.user)], 0)
+        most = variants.padded(effect, len(users)).max(1)
+        chosen = np.minimum(variants.first(len(users))[:, None] + most.indices.numpy(), len(variants) - 1)
+        is_worth = (most.values >= LEAST_EFFECT).numpy()
+        for values, filled in ((variants.item[chosen], out.item), (variants.kind[chosen], out.kind), (most.values.numpy(), out.effect)):
+            filled[is_worth] = values[is_worth]
+
+    def effects(self, users: Histories, variants: Variants, listed: Tensor, sequence: Tensor) -> tuple[Tensor, Tensor]:
+        """How much each variant lowers the sequence model's part of each listed score, and the whole score; both [variants, ranks]."""
+        user, n = torch.from_numpy(variants.user), len(users)
+        left = variants.padded(variants.vectors(self.model), n).bmm(self.vectors[listed].transpose(1, 2))[user, variants.slot]
+        features, of_left = users.features(self.blend), variants.left.features(self.blend)
+        weight = gates(features, torch.from_numpy(self.blend.gate))
+        by_item = torch.where(self.items.is_cold[listed] > 0, weight[COLD_GATES["sequence"]], weight["sequence"])
+        whole = self._scores(users, features, listed, sequence)
+        return (sequence[user] - left) * by_item[user], whole[user] - self._scores(variants.left, of_left, listed[user], left)
+
+    def _scores(self, users: Histories, features: Tensor, listed: Tensor, sequence: Tensor) -> Tensor:
+        """The blend's scores of a few items for each user, [users, ranks]."""
+        nothing = torch.zeros(listed.shape, dtype=torch.bool)
+        candidates = Candidates(
+            popularity=self.items.popularity[listed],
+            sequence=sequence,
+            mean_score=self.items.mean_score[listed],
+            is_cold=self.items.is_cold[listed],
+            repeats=self._repeats(users, listed),
+            is_out=nothing,
+            is_target=nothing,
+            users=features,
+        )
+        return candidate_scorer(candidates)(*(torch.from_numpy(part) for part in (self.blend.mixture, self.blend.gate, self.blend.repeat)))
+
+    def _repeats(self, users: Histories, listed: Tensor) -> Tensor:
+        """Repeat features of listed items, [users, ranks, N_REPEAT_FEATURES]; zeros for items that are not in the history."""
+        out = torch.zeros(*listed.shape, N_REPEAT_FEATURES)
+        if not self.shows_seen or not len(users.events):
+            return out
+        found = find_repeats(users.events, users.start, users.stop, np.broadcast_to(users.now, len(users)))
+        known = (found.row * users.events.n_items + found.item).numpy()  # sorted
+        asked = (torch.arange(len(users))[:, None] * users.events.n_items + listed).numpy()
+        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        is_known = torch.from_numpy(known[place] == asked) if len(known) else torch.zeros(listed.shape, dtype=torch.bool)
+        if len(known):
+            out[is_known] = found.features[torch.from_numpy(place)[is_known]]
+        return out
+
+
+def cites_search(term: Tensor | None, listed: Tensor, effect: Floats) -> NDArray[np.bool_]:
+    """Whether each listed item, [users, ranks], rests on the user's search more than on any event.
+
+    term: the search's part of all scores, [users, items]; None without searches. effect: of the cited event, 0 without one. The search
+    lifts an item if its part is positive, and greater than that of the average item.
+    """
+    if term is None:
+        return np.zeros(tuple(listed.shape), bool)
+    part = term.gather(1, listed)
+    lift = torch.minimum(part, part - term.mean(1, keepdim=True)).numpy()
+    return (lift >= LEAST_EFFECT) & (lift > effect)

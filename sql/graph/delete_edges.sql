@@ -1,0 +1,12 @@
+-- Deletes the edges of all touched nodes, before new ones are inserted.
+--
+-- reads:   touched_users (temporary: user_id), touched_items (temporary: node), touched_labels (temporary: node)
+-- writes:  graph.edges
+delete from graph.edges
+where source in (
+        select 'user:' || touched_users.user_id from touched_users
+        union all
+        select touched_items.node from touched_items
+        union all
+        select touched_labels.node from touched_labels
+    )

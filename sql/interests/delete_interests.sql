@@ -1,0 +1,4 @@
+-- Deletes all interests.
+--
+-- writes:  recs.interests
+delete from recs.interests

@@ -1,0 +1,89 @@
+"""What a night learns about requests in words, for catalogues of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.text.encoder import load_encoder
+from models.text.towers import Words
+from models.training import towers_fit
+from tasks.encoding import encode_changed_items
+from tasks.event_types import EVENT_WEIGHTS
+from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, writing
+from tasks.night.dataset import load_dataset
+from tasks.night.learning import learn
+from tasks.night.words import learn_words
+from tests.lakes import habits, put
+from tests.models.text.test_encoder import save_tiny_bert
+
+MODEL = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=8)
+TRAIN = TrainConfig(max_epochs=1, batch_events=256, device="cpu")
+KINDS = ("green tent", "red tent", "tent pole", "red sleeping bag")
+Learn = Callable[..., Words | None]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderConfig:
+    return EncoderConfig(name=str(save_tiny_bert(tmp_path_factory.mktemp("encoder") / "tiny")))
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One lake for all tests: each test first replaces its rows."""
+    lake = locate(LakeConfig(), tmp_path_factory.mktemp("home"))
+    migrate(lake)
+    return lake
+
+
+@pytest.fixture
+def learn_of(lake: Lake, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch) -> Learn:
+    """The words that a night learns from a shop with the given titles and labels."""
+    monkeypatch.setattr(towers_fit, "STEPS", 20)
+
+    def of(titles: dict[str, str | None], labels: list[str] | None = None) -> Words | None:
+        put(lake, habits(n_items=len(titles)), titles, clear=True)
+        if labels is not None:
+            with writing(lake) as con:
+                con.execute("update raw.items set categories = $labels", {"labels": labels})
+        encoded = encode_changed_items(lake, encoder, progress=False)
+        dataset = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, encoded.encoder)
+        assert len(dataset.catalog) == len(titles)
+        return learn_words(lake, dataset, learn(dataset, MODEL, TRAIN, EvaluationConfig(n_bootstrap=20), 1), encoder, 1)
+
+    return of
+
+
+def titled(n_items: int) -> dict[str, str | None]:
+    return {f"i{n:02}": f"{KINDS[n % 4]} model{n}" for n in range(n_items)}
+
+
+@pytest.mark.parametrize("n_items", [7, 90])
+def test_titles_alone_are_enough_and_a_typed_title_is_found_first(learn_of: Learn, encoder: EncoderConfig, n_items: int) -> None:
+    words, titles = learn_of(titled(n_items)), titled(n_items)
+    assert words is not None
+    asked = [str(titles["i05"]), "model5 tent red"]
+    scores = words.scores(load_encoder(encoder, torch.device("cpu")).encode(asked), asked)
+    assert scores.argmax(1).tolist() == [5, 5]
+
+
+def test_without_any_text_nothing_is_learnt_and_items_without_a_title_are_no_obstacle(learn_of: Learn) -> None:
+    assert learn_of(dict.fromkeys(titled(30))) is None
+    some = titled(30) | {"i03": None, "i07": "", "i11": "  "}
+    words = learn_of(some)
+    assert words is not None
+    assert words.lexicon is not None
+    assert torch.equal(words.items[3], torch.zeros(words.items.shape[1]))
+    assert words.lexicon.scores(["i03", "i11"]).eq(0).all()
+
+
+@pytest.mark.parametrize("label", ["{l} {0} %s", "a > b > ", "\x00\x07", "—", "🎸", "词" * 200, 'Tent\'s "best"\n\tones', "(none)"])
+def test_labels_of_any_characters_are_learnt_or_left_out(learn_of: Learn, label: str) -> None:
+    words = learn_of(titled(30), [label, "tent"])
+    assert words is not None
+    assert all(bool(value.isfinite().all()) for value in words.tensors().values() if value.is_floating_point())
+    assert np.isfinite(words.weight)

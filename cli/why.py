@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from cli.output import say, say_json, show
 if TYPE_CHECKING:
     from tasks.why import Why
 
-COLUMNS, LONGEST_TITLE = 80, 34
+COLUMNS, LONGEST_TITLE = 80, 24
 SUMS = {"value": "value", "average": "average item", "difference": "difference"}
 
 
@@ -28,6 +28,7 @@ def why(
     """Show why a user is shown an item, or not: its score in terms, and the events behind it."""
     from settings import load
     from tasks import process
+    from tasks.summary import reason_of
     from tasks.why import explain
 
     settings = load()
@@ -37,6 +38,8 @@ def why(
     if as_json:
         say_json(asdict(found))
         return
+    if found.reason is not None:
+        found = replace(found, reason=reason_of(lake, found.reason, found.events, found.shared, settings.generator))
     _tell(found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,11 +11,6 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 REPEAT_WINDOW_S = 24 * 3600
-
-
-def number_of_kind(kind: str, number: Mapping[str, int]) -> int:
-    """The number of an event kind: an unknown part of a type, such as rating:low, counts as its type, and an unknown type is 0."""
-    return number.get(kind, number.get(kind.partition(":")[0], 0))
 
 
 @dataclass(frozen=True)

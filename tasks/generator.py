@@ -111,8 +111,11 @@ class Writer:
         found = self._ask(task, facts)
         if found is None:
             return None
-        text = " ".join(SENTENCE.split(found)[:n]).strip().strip('"')
-        reasons = [*check(text, evidence, self.known), *([] if WHOLE.search(text) else ["the last sentence has no end"])]
+        found = found[1:-1] if re.fullmatch(r'"[^"]*"', found) else found
+        text = " ".join(SENTENCE.split(found)[:n]).strip()
+        reasons = check(text, evidence, self.known)
+        if text.count('"') % 2 or not WHOLE.search(text):
+            reasons.append("a quote or the last sentence has no end")
         return text if self._keeps(text, max_chars, reasons) else None
 
     def _ask(self, task: str, facts: dict[str, Sequence[str | int | float]]) -> str | None:

@@ -73,6 +73,16 @@ def shortest_path(at: duckdb.DuckDBPyConnection | Lake, source: str, target: str
     return [Step(*row) for row in found]
 
 
+def candidates(at: duckdb.DuckDBPyConnection | Lake, user_ids: Collection[str], k: int) -> pa.Table:
+    """Items that were seen together with items of each user: user_id, item_id, score, via (the item that leads there), best first.
+
+    At most k rows per user, none that the user had or that is unavailable. Users without edges have no rows.
+    """
+    with nullcontext(at) if isinstance(at, duckdb.DuckDBPyConnection) else reading(at) as con:
+        con.register("at_hand", pa.table({"user_id": pa.array(list(user_ids), pa.string())}))
+        return con.execute(statement("graph/candidates"), {"k": k}).to_arrow_table()
+
+
 def build_graph(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], origin: Origin) -> None:
     """Replace the whole graph, from the histories as the transaction sees them and the items of the snapshot."""
     for name in ("delete_all_edges", "delete_all_nodes", "all_users"):

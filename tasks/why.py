@@ -126,7 +126,7 @@ def _judged(lake: Lake, checkpoint: Checkpoint, user_id: str, item_id: str, aske
     (scored,) = scorer.score_blocks(events, 1, now=now, trend=known_trend, earlier=earlier, searches=searches)
     scores = scored.scores[0]
     may_be_shown = scores.isfinite()
-    terms: list[dict[str, Any]] = []
+    terms: list[Row] = []
     for name, (values,) in scorer.terms(scored).items():
         value, average = float(values[row]), float(values[may_be_shown].mean()) if bool(may_be_shown.any()) else 0.0
         if value or average:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
 N_EVIDENCE = 3
-LEAST_PROBABILITY = 0.01
+LEAST_PROBABILITY = 0.001
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from models.text.towers import Words
 log = logging.getLogger("minutehand.words")
 GRID = (16.0, 8.0, 24.0, 4.0, 32.0)
 """Weights of a request. The first is taken if others are no better, or if there are no held-out events with words."""
-LEXICAL_GRID = (0.5, 1.0, 0.0)
+LEXICAL_GRID = (0.5, 0.25, 1.0, 0.0)
 """Weights of the words of a request relative to its meaning, the usual one first. Larger ones let single words outvote the meaning."""
 USUAL, USUAL_LEXICAL = GRID[0], LEXICAL_GRID[0]
 CORRECTION_GRID = (0.0, 0.5, 1.0)

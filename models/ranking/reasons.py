@@ -28,6 +28,8 @@ RECENT_EVENTS = 20
 """Reasons cite one of a user's last events, because people recognise those."""
 LEAST_EFFECT = 0.05
 """Least effect of an event on a score that is worth a reason; 0.05 makes an item about 5 % more likely."""
+QUICK_TOKENS, QUICK_ITEMS = 100, 5
+"""Where time is short, so many events are read again for each user, but at least so many items are left out: 98 % of reasons stay."""
 BLOCK_USERS = 256
 
 
@@ -109,19 +111,23 @@ class Variants:
         return out
 
 
-def leave_out_each(users: Histories, max_events: int, n_recent: int = RECENT_EVENTS) -> Variants:
-    """The variants of histories: one for each distinct item of the last n_recent events.
+def recent_items(users: Histories, n_recent: int) -> tuple[Ints, Ints]:
+    """(user, row of the newest event) of each distinct item of each user's last n_recent events; by user, the newest first."""
+    number, row = ragged_rows(np.maximum(users.start, users.stop - n_recent), users.stop)
+    key = number * users.events.n_items + users.events.item[row]
+    distinct, from_end = np.unique(key[::-1], return_index=True)
+    newest, user = row[::-1][from_end], distinct // users.events.n_items
+    order = np.lexsort((-newest, user))
+    return user[order], newest[order]
+
+
+def leave_out(users: Histories, user: Ints, newest: Ints, max_events: int) -> Variants:
+    """The variants of histories without some items. user, newest: as from recent_items.
 
     A variant is what the model reads of the history, its last max_events events, less the events on the item. No older event takes
     their place, so that variants are the same if only the last events of a user are known.
     """
     events, start, stop = users.events, users.start, users.stop
-    number, row = ragged_rows(np.maximum(start, stop - n_recent), stop)
-    key = number * events.n_items + events.item[row]
-    distinct, from_end = np.unique(key[::-1], return_index=True)
-    newest, user = row[::-1][from_end], distinct // events.n_items
-    order = np.lexsort((-newest, user))
-    newest, user = newest[order], user[order]
     begin = np.maximum(start, stop - max_events)
     variant, row = ragged_rows(begin[user], stop[user])
     keep = events.item[row] != events.item[newest][variant]
@@ -162,24 +168,30 @@ class Explainer:
     vectors: Tensor
     shows_seen: bool
 
-    def cite(self, users: Histories, listed: Tensor, sequence: Tensor) -> Cited:
-        """For each listed item, [users, ranks], the event that raises its score most. sequence: U . C of these items."""
+    def cite(self, users: Histories, listed: Tensor, sequence: Tensor, *, is_quick: bool = False) -> Cited:
+        """For each listed item, [users, ranks], the event that raises its score most. sequence: U . C of these items.
+
+        is_quick: leave out only those items of long histories that are likely to matter.
+        """
         out = Cited.nothing(tuple(listed.shape))
         for first in range(0, len(users), BLOCK_USERS):
             part = slice(first, first + BLOCK_USERS)
-            self._cite(users.some(part), listed[part], sequence[part], Cited(out.item[part], out.kind[part], out.effect[part]))
+            rows = Cited(out.item[part], out.kind[part], out.effect[part])
+            self._cite(users.some(part), listed[part], sequence[part], rows, is_quick=is_quick)
         return out
 
     def every_effect(self, users: Histories, listed: Tensor, sequence: Tensor) -> tuple[Variants, Tensor, Tensor]:
         """The effects of all events that the model reads, not only of the last."""
-        variants = leave_out_each(users, self.model.config.max_events, self.model.config.max_events)
+        max_events = self.model.config.max_events
+        variants = leave_out(users, *recent_items(users, max_events), max_events)
         if not len(variants):
             return variants, torch.zeros(0, listed.shape[1]), torch.zeros(0, listed.shape[1])
         return variants, *self.effects(users, variants, listed, sequence)
 
-    def _cite(self, users: Histories, listed: Tensor, sequence: Tensor, out: Cited) -> None:
+    def _cite(self, users: Histories, listed: Tensor, sequence: Tensor, out: Cited, *, is_quick: bool) -> None:
         """Fill in the rows of some users."""
-        variants = leave_out_each(users, self.model.config.max_events)
+        recent = recent_items(users, RECENT_EVENTS)
+        variants = leave_out(users, *(self._likely(users, listed, *recent) if is_quick else recent), self.model.config.max_events)
         if not len(variants):
             return
         on_sequence, on_score = self.effects(users, variants, listed, sequence)
@@ -191,6 +203,22 @@ class Explainer:
         is_worth = (most.values >= LEAST_EFFECT).numpy()
         for values, filled in ((variants.item[chosen], out.item), (variants.kind[chosen], out.kind), (most.values.numpy(), out.effect)):
             filled[is_worth] = values[is_worth]
+
+    def _likely(self, users: Histories, listed: Tensor, user: Ints, newest: Ints) -> tuple[Ints, Ints]:
+        """At most QUICK_TOKENS / history of each user's items, but QUICK_ITEMS or more; both are given and returned as by recent_items.
+
+        Of more items, those that are most similar to the listed items, summed over the list, and the newest.
+        """
+        n_read = np.minimum(users.stop - users.start, self.model.config.max_events)
+        most = np.maximum(QUICK_TOKENS // np.maximum(n_read, 1), QUICK_ITEMS)
+        if (np.bincount(user, minlength=len(users)) <= most).all():
+            return user, newest
+        alike = (self.vectors[torch.from_numpy(users.events.item[newest])] * self.vectors[listed].sum(1)[torch.from_numpy(user)]).sum(1)
+        first = np.searchsorted(user, user)
+        alike[np.arange(len(user)) == first] = torch.inf
+        order = np.lexsort((-alike.numpy(), user))
+        kept = np.sort(order[np.arange(len(user)) - first < most[user]])
+        return user[kept], newest[kept]
 
     def effects(self, users: Histories, variants: Variants, listed: Tensor, sequence: Tensor) -> tuple[Tensor, Tensor]:
         """How much each variant lowers the sequence model's part of each listed score, and the whole score; both [variants, ranks]."""

@@ -90,6 +90,7 @@ class Scorer:
         earlier: Earlier | None = None,
         searches: Searches | None = None,
         explain: bool = True,
+        is_quick: bool = False,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
@@ -97,8 +98,11 @@ class Scorer:
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
+        is_quick: look only at the events of long histories that are likely to matter.
         """
-        parts = list(self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain))
+        parts = list(
+            self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain, is_quick=is_quick)
+        )
         return RankedLists.joined((), parts)
 
     def blocks(
@@ -112,6 +116,7 @@ class Scorer:
         earlier: Earlier | None,
         searches: Searches | None,
         explain: bool,
+        is_quick: bool,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
@@ -126,7 +131,7 @@ class Scorer:
             values = best.values.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
-                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices))
+                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices), is_quick=is_quick)
                 by_search = cites_search(scored.searched, best.indices, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
                 repeats = scored.repeats

@@ -96,6 +96,8 @@ class Lexicon:
         """The part of the words of each request and of each title that they share, to the power POWER, from 0 to 1; 0 without a request.
 
         Words of the request that no item has count as the rarest, so "something scary" is not the title "Scary Movie".
+        Words of a title that the request lacks count only as far as the request names a title: "drama" is a label of long and short titles
+        alike.
         """
         out = torch.zeros(len(texts), self.n_items)
         for row, text in enumerate(texts):
@@ -108,7 +110,9 @@ class Lexicon:
             for value, (first, last) in zip(idf, bounds, strict=True):
                 matched[self.item[first:last]] += value
                 of_title[self.item[first:last]] += value * self.in_title[first:last]
-            out[row] = (matched / (idf.sum() + UNMATCHED * (self.mass - of_title).clamp_min(0))) ** POWER
+            share_of_title = of_title / matched.clamp_min(1e-9)
+            left = share_of_title * (self.mass - of_title).clamp_min(0)
+            out[row] = (matched / (idf.sum() + UNMATCHED * left)) ** POWER
         return out
 
     def with_new_items(self, items: Sequence[ItemWords]) -> Lexicon:

@@ -29,11 +29,11 @@ class Sentences:
 
     def because(self, event_type: str | None, title: str) -> str:
         """The item is listed because of an event on another item."""
-        return self.of_event.get(_type_of(event_type), self.of_other).format(title=clipped(title))
+        return self.of_event.get(event_type or "", self.of_other).format(title=clipped(title))
 
     def once_more(self, event_type: str | None) -> str:
         """The item is listed because of an earlier event on itself."""
-        return self.again.get(_type_of(event_type), self.again_other)
+        return self.again.get(event_type or "", self.again_other)
 
     def searched(self, query: str) -> str:
         """The item is listed because of the user's last search."""
@@ -97,11 +97,6 @@ def sentences_for(titles: Sequence[str]) -> Sentences:
     n_chinese = sum("\u3400" <= letter <= "\u9fff" for letter in letters)
     n_kana = sum("\u3040" <= letter <= "\u30ff" for letter in letters)
     return CHINESE if letters and n_chinese >= CHINESE_SHARE * len(letters) and n_chinese > 10 * n_kana else ENGLISH
-
-
-def _type_of(kind: str | None) -> str:
-    """The type of an event that was learnt as a part of it, such as rating:high."""
-    return (kind or "").partition(":")[0]
 
 
 def clipped(text: str) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.config import RecommenderConfig
 from models.errors import UserError
-from models.events import Catalog, Events, Floats, number_of_kind
+from models.events import Catalog, Events, Floats
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
@@ -140,7 +140,7 @@ class Checkpoint:
                 found = f"{len(items)} items, {len(types)} event types and {len(times)} times"
                 raise UserError(f"history {user} has {found}; give one of each per event")
             events = zip(items, types, times, strict=True)
-            columns += [(user, row[item], number_of_kind(type_ or "", kind), _seconds(time)) for item, type_, time in events if item in row]
+            columns += [(user, row[item], kind.get(type_ or "", 0), _seconds(time)) for item, type_, time in events if item in row]
         table = np.array(columns, np.int64).reshape(-1, 4)
         weight = np.ones(len(table), np.float32)
         return Events.build(table[:, 0], table[:, 1], table[:, 2], table[:, 3], weight, n_items=len(row), n_kinds=len(self.kinds))

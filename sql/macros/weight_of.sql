@@ -1,5 +1,2 @@
--- The weight of what an event is learnt as, from parallel lists of types and weights; 1 for a type that is not listed. Low and high
--- ratings have the weight of ratings.
-create or replace temp macro weight_of(kind, event_types, weights) as coalesce(
-    weights[list_position(event_types, case when kind in ('rating:low', 'rating:high') then 'rating' else kind end)], 1.0
-)
+-- The weight of an event type, from parallel lists of types and weights; 1 for a type that is not listed.
+create or replace temp macro weight_of(event_type, event_types, weights) as coalesce(weights[list_position(event_types, event_type)], 1.0)

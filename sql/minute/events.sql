@@ -2,26 +2,18 @@
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
--- reads:   raw.events
 -- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (arrived after $published), trend (null)
-with scale as (
-    select rating_scale(value) as top
-    from raw.events
-    where event_type = 'rating'
-),
-
-weighed as (
+with weighed as (
     select
         feed.user_id,
         feed.item_id,
-        kind_of(feed.event_type, feed.value, scale.top) as event_type,
+        feed.event_type,
         happened_at(feed.occurred_at, feed.received_at) as occurred_at,
         feed.received_at,
         feed.snapshot_id as came_in,
         feed.rowid as lake_order,
         weight_of(feed.event_type, $event_types, $weights) as weight
     from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as feed
-    cross join scale
     where feed.item_id is not null
         and feed.snapshot_id > $learnt
 )

@@ -5,22 +5,15 @@
 -- params:  $snapshot (lake snapshot), $max_events, $event_types (varchar[]), $weights (double[])
 -- reads:   at_hand (registered: user_id), raw.events
 -- returns: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (unknown), earlier_item_ids, n_events
-with scale as (
-    select rating_scale(value) as top
-    from raw.events at (version => $snapshot)
-    where event_type = 'rating'
-),
-
-taught as (
+with taught as (
     select
         events.user_id,
         events.item_id,
-        kind_of(events.event_type, events.value, scale.top) as event_type,
+        events.event_type,
         happened_at(events.occurred_at, events.received_at) as occurred_at,
         null::float as trend,
         events.rowid as position
     from raw.events as events at (version => $snapshot)
-    cross join scale
     where events.item_id is not null
         and weight_of(events.event_type, $event_types, $weights) > 0
         and events.user_id in (select at_hand.user_id from at_hand)

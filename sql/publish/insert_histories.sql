@@ -5,22 +5,15 @@
 -- reads:   raw.events, trends (registered: user_id, trends: one number per event of the history)
 -- writes:  features.user_histories
 insert into features.user_histories by name
-with scale as (
-    select rating_scale(value) as top
-    from raw.events at (version => $snapshot)
-    where event_type = 'rating'
-),
-
-taught as (
+with taught as (
     select
         events.user_id,
         events.item_id,
-        kind_of(events.event_type, events.value, scale.top) as event_type,
+        events.event_type,
         happened_at(events.occurred_at, events.received_at) as occurred_at,
         null::float as trend,
         events.rowid as position
     from raw.events as events at (version => $snapshot)
-    cross join scale
     where events.item_id is not null
         and not list_contains($ignored_types::varchar[], events.event_type)
 )

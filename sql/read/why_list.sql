@@ -5,6 +5,15 @@
 -- reads:   recs.recommendations, recs.publications
 -- returns: rank, item_id, score, probability, source, reason, model_version, generated_at,
 --          asked_s (time for which the list was made, in unix seconds; null if unknown)
+with made as (
+    select
+        flow_run_id,
+        model_version,
+        max(asked_at) as asked_at
+    from recs.publications
+    group by flow_run_id, model_version
+)
+
 select
     lists.rank as rank,
     lists.item_id as item_id,
@@ -16,14 +25,7 @@ select
     lists.generated_at as generated_at,
     epoch(made.asked_at)::bigint as asked_s
 from recs.recommendations as lists
-left join (
-    select
-        publications.flow_run_id,
-        publications.model_version,
-        max(publications.asked_at) as asked_at
-    from recs.publications as publications
-    group by publications.flow_run_id, publications.model_version
-) as made
+left join made
     on lists.flow_run_id = made.flow_run_id
         and lists.model_version = made.model_version
 where lists.user_id = $user_id

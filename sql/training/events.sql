@@ -4,22 +4,15 @@
 -- params:  $event_types (varchar[]), $weights (double[])
 -- reads:   raw.events, raw.items
 -- returns: user_row, item_row, kind, time_s, weight
-with scale as (
-    select rating_scale(value) as top
-    from raw.events
-    where event_type = 'rating'
-),
-
-weighed as (
+with weighed as (
     select
         e.user_id,
         e.item_id,
-        kind_of(e.event_type, e.value, scale.top) as kind,
+        e.event_type,
         happened_at(e.occurred_at, e.received_at) as occurred_at,
         e.rowid as lake_order,
         weight_of(e.event_type, $event_types, $weights) as weight
     from raw.events as e
-    cross join scale
     where e.item_id is not null
 ),
 
@@ -50,7 +43,7 @@ items as (
 select
     u.user_row,
     i.item_row,
-    t.kind,
+    t.event_type as kind,
     epoch(t.occurred_at)::bigint as time_s,
     t.weight::float as weight
 from taught as t

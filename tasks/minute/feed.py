@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from models.errors import UserError
-from models.events import Earlier, Events, Floats, Ints, number_of_kind, offsets_of
+from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.online.step import Step
 from tasks.config import PublishConfig
 from tasks.lake import Lake, current_snapshot, reading, statement
@@ -219,8 +219,7 @@ def _not_due(known: pl.DataFrame, due: pl.DataFrame) -> pl.DataFrame:
 def _events(frame: pl.DataFrame, user_ids: pl.Series, row_of_item: Mapping[str, int], kinds: Sequence[str], n_items: int) -> Events:
     user = _rows(frame["user_id"], {user: row for row, user in enumerate(user_ids)}, None)
     item = _rows(frame["item_id"], row_of_item, None)
-    number = {kind: row for row, kind in enumerate(kinds)}
-    kind = _rows(frame["event_type"], {each: number_of_kind(each, number) for each in frame["event_type"].unique().drop_nulls()}, 0)
+    kind = _rows(frame["event_type"], {kind: row for row, kind in enumerate(kinds)}, 0)
     for name, rows in (("user_id", user), ("item_id", item)):
         if (rows < 0).any():
             raise ValueError(f"no row for {name} {frame[name][int(np.argmax(rows < 0))]!r}: grow the catalog by news.item_ids first")

@@ -18,7 +18,7 @@ from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
-from models.events import Ints, number_of_kind, ragged_rows
+from models.events import Ints, ragged_rows
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.metrics.ranking import Ranking
@@ -146,7 +146,7 @@ def words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
 def in_kinds_of(old: Checkpoint, dataset: Dataset) -> tuple[Ints, int]:
     """Today's event types in the numbering of the checkpoint, and its number of types; unknown types become type 0."""
     number = {name: n for n, name in enumerate(old.kinds)}
-    table = np.array([number_of_kind(name, number) for name in dataset.kinds])
+    table = np.array([number.get(name, 0) for name in dataset.kinds])
     return table[dataset.events.kind], len(old.kinds)
 
 

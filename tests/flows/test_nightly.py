@@ -31,6 +31,8 @@ DUPLICATES = {
     "features.user_histories": "user_id",
     "features.item_embeddings": "item_id, encoder",
     "recs.publications": "publication_id",
+    "graph.nodes": "node",
+    "graph.edges": "source, relation, target",
     "eval.offline": "flow_run_id, model, segment, metric",
 }
 
@@ -44,6 +46,8 @@ def demand_sound(shop: Shop) -> None:
     origins = shop.ask("select distinct model_version, mlflow_run_id, data_snapshot from recs.recommendations")
     assert origins == [(live, run, snapshot)]
     assert shop.ask("select distinct model_version from recs.similar_items") == [(live,)]
+    for table in ("graph.nodes", "graph.edges"):
+        assert shop.ask(f"select distinct model_version, data_snapshot from {table}") == [(live, snapshot)], table
     assert shop.value("select count(distinct user_id) from recs.recommendations") == 41
     runs = shop.models.client.search_runs([shop.models.experiment_id])
     nights = [found for found in runs if found.data.tags.get("minutehand.cadence") != "minute"]

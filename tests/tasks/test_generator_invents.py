@@ -27,7 +27,10 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packed,) = Path(str(spec.submodule_search_locations[0])).glob("*.gguf")  # type: ignore[index]
     folder = tmp_path_factory.mktemp("smollm2")
     AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name).save_pretrained(folder)
-    AutoModelForCausalLM.from_pretrained(packed.parent, gguf_file=packed.name).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(packed.parent, gguf_file=packed.name)
+    model.hf_quantizer = None  # its weights are whole again
+    del model.config.quantization_config
+    model.save_pretrained(folder)
     return folder
 
 

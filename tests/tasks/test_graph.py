@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tasks import graph
-from tasks.graph import shortest_path
+from tasks.graph import candidates, shortest_path
 from tasks.lake import Lake, extension_path, reading, writing
 from tests.tasks.minute.test_feed import minute
 from tests.tasks.publish.test_night import add_events, put, ranked, rows
@@ -323,3 +323,16 @@ def test_the_shortest_path_prefers_likely_steps_and_leads_through_no_other_user(
         assert shortest_path(con, "user:u", "item:d", max_length=2) == []
         assert shortest_path(con, "user:u", "item:nowhere") == shortest_path(con, "user:nobody", "item:d") == []
         assert not any(step.target.startswith("user:") for step in shortest_path(con, "item:a", "item:c"))
+
+
+def test_candidates_are_items_seen_together_with_those_of_a_user_without_what_the_user_had(lake: Lake) -> None:
+    add_events(
+        lake, *[(user, item, "view", START) for user in "vw" for item in "abc"], ("w", "d", "view", START), ("u", "a", "view", START)
+    )
+    night(lake)
+    found = candidates(lake, ["u", "w", "nobody"], 2).to_pylist()
+    assert [(row["user_id"], row["item_id"], row["via"]) for row in found] == [("u", "b", "a"), ("u", "c", "a")]
+    assert sum(row["score"] for row in found) == pytest.approx(4 / 5)
+    with writing(lake) as con:
+        con.execute("insert into raw.items values ('b', null, null, [], [], null, false, now()::timestamp, now()::timestamp)")
+    assert [row["item_id"] for row in candidates(lake, ["u"], 9).to_pylist()] == ["c", "d"]

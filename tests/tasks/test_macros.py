@@ -15,8 +15,6 @@ SHARED = {
     "fingerprint": r"bit_xor\(",
     "happened_at": r"least\([^()]*(occurred_at[^()]*received_at|received_at[^()]*occurred_at)",
     "histories_of": r"partition by (\w+\.)?user_id\s+order by (\w+\.)?occurred_at",
-    "kind_of": r"'rating:low' when|then 'rating:low'",
-    "rating_scale": r"quantile_disc\(",
     "weight_of": r"list_position\(\s*\$?event_types\b",
 }
 NOON = datetime(2026, 1, 1, 12)
@@ -53,31 +51,6 @@ def test_readers_writers_and_pinned_readers_know_the_macros(lake: Lake) -> None:
 def test_a_type_without_a_weight_counts_as_one(lake: Lake) -> None:
     with reading(lake) as con:
         assert con.execute("select weight_of('share', ['view'], [0.5]), weight_of('share', [], [])").fetchall() == [(1.0, 1.0)]
-
-
-@pytest.mark.parametrize(
-    ("values", "kinds"),
-    [
-        ([1, 2, 3, 4, 5], ["low", "low", "", "high", "high"]),
-        ([0, 5, 6, 7.5, 8, 10], ["low", "low", "", "", "high", "high"]),
-        ([0, 1], ["low", "high"]),
-        ([-1, 1], ["low", "high"]),
-        ([20, 70, 95], ["low", "", "high"]),
-        ([None, 5], ["", "high"]),
-    ],
-)
-def test_a_rating_is_low_or_high_on_the_scale_of_all_ratings(lake: Lake, values: list[float | None], kinds: list[str]) -> None:
-    question = """
-        with rated as (select unnest($values::double[]) as value, unnest(range(len($values))) as place)
-        select kind_of('rating', value, (select rating_scale(value) from rated)), kind_of('view', value, 5)
-        from rated order by place
-    """
-    with reading(lake) as con:
-        found = con.execute(question, {"values": values}).fetchall()
-        assert found == [(f"rating:{kind}" if kind else "rating", "view") for kind in kinds]
-        assert con.execute("select kind_of('rating', 4, (select rating_scale(value) from raw.events))").fetchall() == [("rating",)]
-        weights = "select weight_of('rating:low', ['rating'], [0.5]), weight_of('shop:low', ['shop'], [0.5])"
-        assert con.execute(weights).fetchall() == [(0.5, 1.0)]
 
 
 def test_a_history_is_ordered_by_time_then_position_and_keeps_the_items_of_earlier_events_apart(lake: Lake) -> None:

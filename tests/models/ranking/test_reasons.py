@@ -10,7 +10,7 @@ import torch
 
 from models.events import Earlier, Events
 from models.ranking import reasons
-from models.ranking.reasons import LEAST_EFFECT, RECENT_EVENTS, Histories, leave_out_each
+from models.ranking.reasons import LEAST_EFFECT, RECENT_EVENTS, Histories, Variants, leave_out, recent_items
 from models.ranking.scorer import Scorer
 from models.sequence.users import vectors_at
 from tests.models.planted import HOUR, TINY, make_events, random_events
@@ -30,6 +30,10 @@ def without(events: Events, user: int, item: int) -> Events:
 
 def histories(events: Events, now: int = 10**6) -> Histories:
     return Histories(events, events.offsets[:-1], events.offsets[1:], now, np.zeros(len(events), np.float32))
+
+
+def leave_out_each(users: Histories, max_events: int) -> Variants:
+    return leave_out(users, *recent_items(users, RECENT_EVENTS), max_events)
 
 
 def scores_of(scorer: Scorer, events: Events) -> tuple[np.ndarray, np.ndarray]:
@@ -164,3 +168,26 @@ def test_reasons_can_be_left_out() -> None:
     plain, explained = (scorer_of(events).rank(events, 20, 10, explain=explain) for explain in (False, True))
     assert np.array_equal(plain.item, explained.item)
     assert (plain.because == -1).all()
+
+
+def test_of_a_long_history_the_items_that_resemble_the_list_and_the_newest_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reasons, "QUICK_TOKENS", 8)
+    monkeypatch.setattr(reasons, "QUICK_ITEMS", 2)
+    events = make_events([*((0, step, step) for step in range(10)), *((1, step, step) for step in range(3))], n_items=N_ITEMS)
+    explainer, listed = scorer_of(events).explainer, torch.tensor([[4, 4], [20, 21]])
+    users = histories(events)
+    user, newest = explainer._likely(users, listed, *recent_items(users, RECENT_EVENTS))
+    assert events.item[newest[user == 0]].tolist() == [9, 4]
+    assert events.item[newest[user == 1]][0] == 2
+    assert np.bincount(user).tolist() == [2, 2]
+    mine = histories(history_of(events, 0))
+    alone = explainer._likely(mine, listed[:1], *recent_items(mine, RECENT_EVENTS))
+    assert alone[1].tolist() == newest[user == 0].tolist()
+
+
+def test_a_quick_search_cites_mostly_the_same_events() -> None:
+    events = random_events(n_users=20, n_events=300, n_items=N_ITEMS)
+    scorer = scorer_of(events)
+    exact, quick = (scorer.rank(events, 20, 10, is_quick=is_quick) for is_quick in (False, True))
+    assert np.array_equal(exact.item, quick.item)
+    assert (exact.because == quick.because)[exact.because >= 0].mean() > 0.5

@@ -54,6 +54,15 @@ def test_labels_and_decades_are_words_of_an_item_and_a_missing_title_has_none() 
     assert torch.stack([seventies, horror, drink])[:, 6].eq(0).all()
 
 
+def test_items_with_a_label_score_alike_however_long_their_titles_are() -> None:
+    scores = Lexicon.of([("Up", ["Drama"]), ("A very long title about nothing", ["Drama"]), ("Drama queen", []), ("Jaws", [])]).scores(
+        ["drama"]
+    )
+    assert scores[0, 0] == scores[0, 1] == 1
+    assert 0 < scores[0, 2] < 1
+    assert scores[0, 3] == 0
+
+
 def test_one_word_of_a_request_that_a_title_happens_to_have_counts_little() -> None:
     scores = Lexicon.of(ITEMS).scores(["something scary from the nineties", "scary movie"])
     assert scores[0].max() < 0.1 * scores[1].max()

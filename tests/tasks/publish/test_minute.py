@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.results import MetricRow, Neighbours
+from tasks import graph
 from tasks.interests import rows as interest_rows
 from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import make_step, read_histories
@@ -46,7 +47,20 @@ WRITTEN = (
     "ops.freshness",
     "ops.moved_items",
     "eval.prequential",
+    "graph.nodes",
+    "graph.edges",
 )
+NOT_OF_ONE_STATE = """
+    select lists.user_id
+    from (select distinct user_id, model_version, data_snapshot from recs.recommendations where user_id <> '*') as lists
+    full join (select distinct source, model_version, data_snapshot from graph.edges where starts_with(source, 'user:')) as edges
+        on edges.source = 'user:' || lists.user_id
+    full join (select node, model_version, data_snapshot from graph.nodes where kind = 'user') as nodes
+        on nodes.node = edges.source
+    where (lists.model_version, lists.data_snapshot) is distinct from (edges.model_version, edges.data_snapshot)
+        or (lists.model_version, lists.data_snapshot) is distinct from (nodes.model_version, nodes.data_snapshot)
+"""
+"""Users whose list and graph are of different publications; all of them have news in each minute of the test."""
 MEASURED = [MetricRow("live", "all", "ndcg_at_10", 0.3, 7), MetricRow("recent_popular", "new items", "ndcg_at_10", None, 0)]
 
 
@@ -204,7 +218,8 @@ def armed(place: str, nth: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # the signal kills the process immediately
 
     if place == "statement":
-        publishing.statement = inserts.statement = notes.statement = interest_rows.statement = strike_at_statement
+        for module in (publishing, inserts, notes, interest_rows, graph):
+            module.statement = strike_at_statement  # type: ignore[attr-defined]
     elif place == "commit":
         transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]
     else:
@@ -225,8 +240,8 @@ def killing(catalog: str, data_path: str, lock_path: str) -> None:
         os._exit(0)
 
 
-EVERYWHERE = [*[("statement", nth) for nth in range(40)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
-SOMEWHERE = [("statement", 5), ("statement", 11), ("commit", 4), ("after", 0)]
+EVERYWHERE = [*[("statement", nth) for nth in range(60)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
+SOMEWHERE = [("statement", 5), ("statement", 20), ("statement", 30), ("commit", 4), ("after", 0)]
 
 
 @pytest.mark.parametrize("places", [SOMEWHERE, pytest.param(EVERYWHERE, marks=pytest.mark.slow)], ids=["somewhere", "everywhere"])
@@ -256,6 +271,7 @@ def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_not
                 ]
                 assert [row[:2] for row in now["recs.user_interests"]] == [("*", "short"), ("u", "short"), ("v", "long")]
                 assert {row[-3] for row in now["recs.user_interests"]} == {row[-3] for row in now["recs.recommendations"]}
+                assert rows(lake, NOT_OF_ONE_STATE) == []
                 assert [row[:2] for row in now["recs.recommendations"]] == [(user, rank) for user in "*uv" for rank in (1, 2)]
             assert (place, has_news) != ("after", True)
         child.stdin.close()

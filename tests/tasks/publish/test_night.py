@@ -220,6 +220,8 @@ CONSISTENT = """
         count(*),
         (select count(distinct model_version) from recs.similar_items),
         (select any_value(model_version) from recs.similar_items),
+        (select list_sort(list(distinct model_version)) from graph.nodes),
+        (select list_sort(list(distinct model_version)) from graph.edges),
         (select arg_max(model_version, published_at) from recs.publications)
     from recs.recommendations
 """
@@ -252,6 +254,7 @@ def start_publishing(lake: Lake, first: int) -> subprocess.Popen[str]:
 
 
 def test_a_killed_publish_leaves_the_old_tables_intact_and_readers_never_see_a_mixed_state(lake: Lake) -> None:
+    add_events(lake, *[(f"u{number}", f"i{item:03d}", "view", number) for number in range(N_MANY) for item in range(5)])
     publish_many(lake, 1)
     seen = {reading_of(lake)}
     with reading(lake) as reader:
@@ -261,17 +264,18 @@ def test_a_killed_publish_leaves_the_old_tables_intact_and_readers_never_see_a_m
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
             while not killed_at or time.monotonic() < killed_at:
-                seen.update(reader.execute(CONSISTENT).fetchall())
+                seen.add(state_of(reader))
                 if not killed_at and (len(seen) >= n_before + n_publishes or time.monotonic() > deadline):
                     killed_at = time.monotonic() + then_s
             child.send_signal(signal.SIGKILL)
             child.wait()
             child.stdout.close()
-            seen.update(reader.execute(CONSISTENT).fetchall())
+            seen.add(state_of(reader))
     assert len(seen) >= 5, "too few publishes finished"
-    for n_versions, version, n_rows, n_near, near_version, published in seen:
+    for n_versions, version, n_rows, n_near, near_version, of_nodes, of_edges, published in seen:
         assert (n_versions, n_rows, n_near) == (1, N_MANY * K_MANY + 2, 1)
         assert version == near_version == published
+        assert of_nodes == of_edges == (version,)
     publish_many(lake, 1000)
     before = content(lake)
     maintain(lake, now=datetime.now(UTC) + timedelta(days=3))
@@ -281,7 +285,13 @@ def test_a_killed_publish_leaves_the_old_tables_intact_and_readers_never_see_a_m
 
 
 def reading_of(lake: Lake) -> tuple[Any, ...]:
-    return rows(lake, CONSISTENT)[0]
+    with reading(lake) as con:
+        return state_of(con)
+
+
+def state_of(con: duckdb.DuckDBPyConnection) -> tuple[Any, ...]:
+    (found,) = con.execute(CONSISTENT).fetchall()
+    return tuple(tuple(value) if isinstance(value, list) else value for value in found)
 
 
 def files(lake: Lake) -> list[Path]:
@@ -300,5 +310,6 @@ def content(lake: Lake) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def content_of(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
-    tables = ("raw.events", "raw.items", "features.user_histories", "recs.recommendations", "recs.similar_items", "recs.publications")
+    tables = ["raw.events", "raw.items", "features.user_histories", "recs.recommendations", "recs.similar_items", "recs.publications"]
+    tables += ["graph.nodes", "graph.edges"]
     return {table: con.execute(f"select rowid, * from {table} order by rowid").fetchall() for table in tables}

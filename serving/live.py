@@ -20,7 +20,7 @@ from models.ranking.blend import log_trend
 from models.ranking.searches import Searches
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
-from serving.published import Published, load_published, newest_publication
+from serving.published import LastSearch, Published, load_published, newest_publication
 from serving.rules import Event
 from serving.segments import Segments, lines_of
 from tasks.lake import Lake, reading, statement
@@ -170,7 +170,7 @@ class Live:
         (scored,) = scorer.score_blocks(events, 1, now=now, trend=trend, earlier=earlier, searches=searches)
         scores = scored.scores
         if vector is not None and checkpoint.words is not None:
-            scores = scores + checkpoint.words.scores(vector[None])
+            scores = scores + checkpoint.words.scores(vector[None], [clean_text(asked.text or "")])
         scores[:, hidden] = -torch.inf
         best = scores[0].topk(min(asked.k, scores.shape[1]))
         share = (best.values - scores[0].logsumexp(0)).exp()
@@ -220,11 +220,11 @@ def _trend_of(published: Published, item: Ints) -> np.ndarray:
 
 def _searches(published: Published, user_id: str | None, pending: Sequence[Pending]) -> Searches | None:
     """The last search of one user, as user 0."""
-    found = [(each.event.time_s, each.vector) for each in pending if each.vector is not None]
+    found = [LastSearch(each.event.time_s, clean_text(each.event.query or ""), each.vector) for each in pending if each.vector is not None]
     if user_id is not None and user_id in published.searches:
         found.insert(0, published.searches[user_id])
     if not found:
         return None
-    time_s, vector = max(found, key=lambda each: each[0])
+    last = max(found, key=lambda each: each.time_s)
     zero: Ints = np.zeros(1, np.int64)
-    return Searches(zero, np.array([time_s]), zero, vector[None])
+    return Searches(zero, np.array([last.time_s]), zero, last.vector[None], [last.text])

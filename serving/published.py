@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from models.events import Earlier, Events, Floats, offsets_of
+from models.text.clean import clean_text
 from models.version.checkpoint import Checkpoint
 from tasks.lake import Lake, newest_snapshot, reading, statement
 from tasks.live import load_live
@@ -18,6 +19,15 @@ from tasks.minute.feed import histories_events
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
+
+
+@dataclass(frozen=True)
+class LastSearch:
+    """The last search of a user; time_s: unix seconds; vector: of the encoder."""
+
+    time_s: int
+    text: str
+    vector: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Published:
     trend: Floats
     earlier: Earlier
     offsets: np.ndarray
-    searches: Mapping[str, tuple[int, np.ndarray]]
+    searches: Mapping[str, LastSearch]
     titles: Mapping[str, str | None]
 
 
@@ -88,6 +98,6 @@ def load_published(
     )
 
 
-def _searches(frame: pl.DataFrame) -> dict[str, tuple[int, np.ndarray]]:
-    rows = frame.select("user_id", "time_s", "vector").iter_rows()
-    return {user: (time_s, np.array(vector, np.float32)) for user, time_s, vector in rows}
+def _searches(frame: pl.DataFrame) -> dict[str, LastSearch]:
+    rows = frame.select("user_id", "time_s", "query", "vector").iter_rows()
+    return {user: LastSearch(time_s, clean_text(text), np.array(vector, np.float32)) for user, time_s, text, vector in rows}

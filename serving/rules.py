@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,12 @@ from typing import Any
 from tasks.config import IngestConfig
 
 FIELDS = ("event_id", "user_id", "item_id", "event_type", "value", "query", "occurred_at", "context")
+NULL_WORDS = re.compile(
+    r"(?i)null|nil|none|[+-]?nan|nat|na|n/a|n\.a\.|#n/a( n/a)?|#na|<na>|<null>|<none>|<nil>|[(]null[)]|[(]none[)]|[(]not set[)]|\[null\]"
+    r"|\\n|undefined|\"\"|''|\?|-+|[+-]?1\.#(ind|qnan)|#(null!|ref!|value!|div/0!|name\?|num!)"
+)
+"""Words for a missing value, as in sql/ingest/macros/as_id.sql."""
+WHOLE = re.compile(r"(-?\d+)\.0+")
 BLANKS = " \t\n\r\xa0"
 MAX_ID = 512
 
@@ -40,12 +47,12 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
     unknown = [name for name in given if name not in FIELDS]
     if unknown:
         raise RefusedError(f"unknown field {unknown[0][:40]!r}; an event has {', '.join(FIELDS)}")
-    user_id = _id(given, "user_id")
+    user_id = _id(given, "user_id", null_words_as_ids=config.null_words_as_ids)
     if user_id is None:
         raise RefusedError("user_id is empty")
     event_type = (_id(given, "event_type") or "view").lower()
     query = _text(given, "query", config.max_text_chars)
-    item_id = _id(given, "item_id")
+    item_id = _id(given, "item_id", null_words_as_ids=config.null_words_as_ids)
     if event_type == "search":
         if query is None:
             raise RefusedError("a search has no query")
@@ -68,25 +75,44 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
         "occurred_at": moment.isoformat(timespec="microseconds") + "Z",
         "context": None if context is None else json.dumps(context, ensure_ascii=False),
     }
-    event_id = _id(given, "event_id") or hashlib.blake2b(json.dumps(row).encode(), digest_size=16).hexdigest()
+    event_id = (
+        _id(given, "event_id", null_words_as_ids=config.null_words_as_ids)
+        or hashlib.blake2b(json.dumps(row).encode(), digest_size=16).hexdigest()
+    )
     line = json.dumps({"event_id": event_id, **row}, ensure_ascii=False).encode("utf-8", "replace")
     return Event(event_id, user_id, item_id, event_type, query, int(moment.replace(tzinfo=UTC).timestamp()), line)
 
 
-def _id(given: dict[str, Any], name: str) -> str | None:
+def _id(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) -> str | None:
     value = given.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise RefusedError(f"{name} is not a text")
     text = str(value).strip(BLANKS)
+    whole = WHOLE.fullmatch(text)
+    text = whole[1] if whole else text
+    if NULL_WORDS.fullmatch(text) and not null_words_as_ids:
+        return None
     if "\0" in text:
         raise RefusedError(f"{name} contains a NUL byte")
     if len(text) > MAX_ID:
         raise RefusedError(f"{name} is longer than {MAX_ID} characters")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise RefusedError(f"{name} is not valid Unicode")
+    if _is_nested(text):
+        raise RefusedError(f"{name} is a JSON object or array")
     return text or None
+
+
+def _is_nested(text: str) -> bool:
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _text(given: dict[str, Any], name: str, max_chars: int) -> str | None:

@@ -77,7 +77,7 @@ def test_a_process_killed_at_any_moment_loses_no_acknowledged_line(tmp_path: Pat
         "import sys; from pathlib import Path; from serving.segments import Segments\n"
         "log = Segments(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "for n in range(10**6):\n"
-        "    log.append([b'{\"event_id\": \"%d\"}' % n]).result()\n"
+        '    log.append([b\'{"event_id": "%d"}\' % n]).result()\n'
         "    print(n, flush=True)\n"
     )
     process = subprocess.Popen(
@@ -87,6 +87,7 @@ def test_a_process_killed_at_any_moment_loses_no_acknowledged_line(tmp_path: Pat
     acknowledged = [process.stdout.readline().strip() for _ in range(50)]
     process.send_signal(signal.SIGKILL)
     acknowledged += process.stdout.read().split()
+    process.stdout.close()
     process.wait()
     found = ids(tmp_path / "log")
     assert found[: len(acknowledged)] == acknowledged

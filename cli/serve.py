@@ -18,6 +18,7 @@ def serve(
     import uvicorn
 
     from serving.app import create_app
+    from serving.guard import Guard
     from serving.live import Live
     from serving.segments import Segments
     from settings import load
@@ -34,4 +35,5 @@ def serve(
     )
     live.published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
     say(f"model version {live.published.version} is ready at http://127.0.0.1:{port}", err=True)
-    uvicorn.run(create_app(live, settings.ingest), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    app = Guard(create_app(live, settings.ingest), settings.server.accepted_hosts)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)

@@ -14,6 +14,7 @@ import pytest
 from models.config import EncoderConfig
 from models.version import checkpoint as checkpoints
 from serving.app import create_app
+from serving.guard import Guard
 from serving.live import Asked, Live
 from serving.rules import accept
 from serving.segments import Segments
@@ -137,7 +138,8 @@ def test_unknown_items_and_types_without_weight_change_nothing(start: Callable[[
 
 
 def client(live: Live) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(live, IngestConfig())), base_url="http://127.0.0.1")
+    app = Guard(create_app(live, IngestConfig()), {"127.0.0.1"})
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
 
 
 def answered(live: Live, method: str, path: str, **more: Any) -> httpx.Response:
@@ -175,6 +177,8 @@ def test_the_api_accepts_events_one_by_one_and_says_why_it_refuses_others(start:
         ("GET", "/v1/recommend/u?k=0", {}, 422),
         ("POST", "/v1/recommend", {"json": {"usr": "u"}}, 422),
         ("GET", "/nothing", {}, 404),
+        ("POST", "/v1/events", {"json": [], "headers": {"origin": "http://evil.example"}}, 403),
+        ("GET", "/v1/recommend/u", {"headers": {"host": "evil.example"}}, 400),
     ],
 )
 def test_odd_requests_get_a_clear_answer(start: Callable[[], Live], method: str, path: str, more: dict[str, Any], status: int) -> None:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from cli.environment import prepare
 from cli.secret import make_secret
-from cli.up.guard import Guard
+from serving.guard import Guard
 from settings import load
 from tasks.registry.server import open_server
 

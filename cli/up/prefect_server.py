@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from cli.environment import prepare
 from cli.secret import SERVER_VARIABLE, make_secret
-from cli.up.guard import Guard
+from serving.guard import Guard
 from settings import load
 
 NO_ORIGIN = "https://nobody.invalid"

@@ -1,4 +1,4 @@
-"""Checks every request to the servers before Prefect or MLflow handles it."""
+"""Checks every request to a server of this home before Prefect, MLflow or the API handles it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.up.guard import Guard
+from serving.guard import Guard
 from tasks.config import ServerConfig
 
 SECRET = "minutehand:0123456789"

@@ -1,0 +1,230 @@
+"""The live state: one publication, and the events that were accepted since."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from models.config import EncoderConfig
+from models.events import Earlier, Events, Ints
+from models.ranking.blend import log_trend
+from models.ranking.searches import Searches
+from models.text.clean import clean_text
+from models.text.encoder import Encoder, load_encoder
+from serving.published import LastSearch, Published, load_published, newest_publication
+from serving.rules import Event
+from serving.segments import Segments, lines_of
+from tasks.lake import Lake, reading, statement
+
+if TYPE_CHECKING:
+    from tasks.registry.versions import Registry
+
+log = logging.getLogger("minutehand.serving")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An accepted event that the publication in memory does not contain."""
+
+    event: Event
+    vector: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for one list. A user, a text, both or neither; exclude: item ids that the list must not contain."""
+
+    user_id: str | None
+    text: str | None = None
+    k: int = 10
+    exclude: Sequence[str] = ()
+    now: int | None = None
+
+
+@dataclass
+class Live:
+    """Answers requests from memory.
+
+    Thread safety: readers take `published` and a user's pending events under the lock, and rank without it.
+    """
+
+    lake: Lake
+    open_registry: Callable[[], Registry]
+    encoder: EncoderConfig
+    event_weights: Mapping[str, float]
+    max_events: int
+    published: Published
+    segments: Segments
+    pending: dict[str, list[Pending]] = field(default_factory=dict)
+    known: dict[str, Pending] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _reader: Encoder | None = None
+
+    @staticmethod
+    def start(
+        lake: Lake,
+        open_registry: Callable[[], Registry],
+        encoder: EncoderConfig,
+        event_weights: Mapping[str, float],
+        max_events: int,
+        segments: Segments,
+    ) -> Live:
+        """The state after a start: the newest publication and the events of the kept segments."""
+        published = load_published(lake, open_registry, event_weights, max_events)
+        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments)
+        for path in segments.all():
+            live._remember(_event_of(row) for row in lines_of(path))
+        live._drop_published(published)
+        return live
+
+    def is_known(self, event_id: str) -> bool:
+        """Whether the event was accepted since the publication."""
+        return event_id in self.known
+
+    def accept(self, events: Sequence[Event]) -> None:
+        """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
+        if not events:
+            return
+        self.segments.append([event.line for event in events]).result()
+        self._remember(events)
+
+    def _remember(self, events: Iterable[Event]) -> None:
+        ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None) for event in events]
+        with self.lock:
+            for each in ready:
+                if each.event.event_id not in self.known:
+                    self.known[each.event.event_id] = each
+                    self.pending.setdefault(each.event.user_id, []).append(each)
+
+    def refresh(self) -> bool:
+        """Load the newest publication if there is a newer one; whether there was."""
+        newest = newest_publication(self.lake)
+        if newest is None or newest == self.published.publication_id:
+            return False
+        started = time.monotonic()
+        published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published)
+        published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
+        self._drop_published(published)
+        log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
+        return True
+
+    def _drop_published(self, published: Published) -> None:
+        """Swap the publication, and drop the events that it contains."""
+        with self.lock:
+            waiting = dict(self.known)
+        contained = self._contained(published, waiting)
+        with self.lock:
+            self.published = published
+            for event_id in contained:
+                gone = self.known.pop(event_id)
+                left = [each for each in self.pending[gone.event.user_id] if each.event.event_id != event_id]
+                if left:
+                    self.pending[gone.event.user_id] = left
+                else:
+                    del self.pending[gone.event.user_id]
+            known = set(self.known)
+        for path in self.segments.all():
+            if known.isdisjoint(str(row["event_id"]) for row in lines_of(path)):
+                self.segments.forget(path)
+
+    def _contained(self, published: Published, waiting: Mapping[str, Pending]) -> list[str]:
+        if not waiting:
+            return []
+        with reading(self.lake) as con:
+            con.register("pending", pl.DataFrame({"event_id": list(waiting)}))
+            at = {"snapshot": published.data_snapshot, "since": datetime(1970, 1, 1)}
+            return [event_id for (event_id,) in con.execute(statement("serving/known_events"), at).fetchall()]
+
+    def _vector(self, text: str | None) -> np.ndarray | None:
+        cleaned = clean_text(text or "")
+        if not cleaned or self.published.checkpoint.words is None:
+            return None
+        if self._reader is None:
+            self._reader = load_encoder(self.encoder, torch.device("cpu"))
+        if self._reader.key != self.published.checkpoint.encoder:
+            return None
+        vector: np.ndarray = self._reader.encode([cleaned])[0]
+        return vector
+
+    def recommend(self, asked: Asked) -> list[dict[str, Any]]:
+        """The list, best item first: item_id, title, score, probability."""
+        with self.lock:
+            published = self.published
+            pending = list(self.pending.get(asked.user_id, ())) if asked.user_id is not None else []
+        checkpoint = published.checkpoint
+        taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
+        events, trend, earlier = _history(published, asked.user_id, taught)
+        now = max(asked.now or int(time.time()), int(events.time.max(initial=0)))
+        vector = self._vector(asked.text)
+        searches = _searches(published, asked.user_id, pending) if vector is None else None
+        scorer, hidden = checkpoint.scorer(), [published.row_of_item[item] for item in asked.exclude if item in published.row_of_item]
+        (scored,) = scorer.score_blocks(events, 1, now=now, trend=trend, earlier=earlier, searches=searches)
+        scores = scored.scores
+        if vector is not None and checkpoint.words is not None:
+            scores = scores + checkpoint.words.scores(vector[None], [clean_text(asked.text or "")])
+        scores[:, hidden] = -torch.inf
+        best = scores[0].topk(min(asked.k, scores.shape[1]))
+        share = (best.values - scores[0].logsumexp(0)).exp()
+        ids = checkpoint.catalog.item_ids
+        return [
+            {"item_id": ids[row], "title": published.titles.get(ids[row]), "score": round(score, 5), "probability": round(p, 6)}
+            for row, score, p in zip(best.indices.tolist(), best.values.tolist(), share.tolist(), strict=True)
+            if score > -np.inf
+        ]
+
+
+def _event_of(row: Mapping[str, Any]) -> Event:
+    moment = datetime.fromisoformat(row["occurred_at"])
+    return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], int(moment.timestamp()), b"")
+
+
+def _history(published: Published, user_id: str | None, pending: Sequence[Event]) -> tuple[Events, np.ndarray, Earlier]:
+    """One user's published history and pending events, by time; as user 0."""
+    row = published.row_of_user.get(user_id) if user_id is not None else None
+    part = slice(0, 0) if row is None else slice(int(published.offsets[row]), int(published.offsets[row + 1]))
+    old, catalog, kinds = published.events, published.row_of_item, published.kind_of
+    new = [event for event in pending if event.item_id in catalog]
+    item = np.concatenate([old.item[part], np.array([catalog[event.item_id or ""] for event in new], np.int64)])
+    kind = np.concatenate([old.kind[part], np.array([kinds.get(event.event_type, 0) for event in new], np.int64)])
+    at = np.concatenate([old.time[part], np.array([event.time_s for event in new], np.int64)])
+    trend = np.concatenate([published.trend[part], _trend_of(published, item[len(item) - len(new) :])])
+    order = np.argsort(at, kind="stable")
+    zeros: Ints = np.zeros(len(item), np.int64)
+    events = Events(
+        zeros, item[order], kind[order], at[order], np.ones(len(item), np.float32), int(len(item) > 0), old.n_items, old.n_kinds
+    )
+    if row is None:
+        nothing: Ints = np.zeros(1, np.int64)
+        return events, trend[order].astype(np.float32), Earlier(nothing, nothing, nothing, np.empty(0, np.int64))
+    earlier = published.earlier
+    one = slice(row, row + 1)
+    return events, trend[order].astype(np.float32), Earlier(earlier.n_events[one], earlier.start[one], earlier.stop[one], earlier.item)
+
+
+def _trend_of(published: Published, item: Ints) -> np.ndarray:
+    online = published.checkpoint.online
+    if online is None:
+        return np.full(len(item), published.checkpoint.blend.trend[0], np.float32)
+    trend: np.ndarray = log_trend(online.popularity.counts[:, item])
+    return trend
+
+
+def _searches(published: Published, user_id: str | None, pending: Sequence[Pending]) -> Searches | None:
+    """The last search of one user, as user 0."""
+    found = [LastSearch(each.event.time_s, clean_text(each.event.query or ""), each.vector) for each in pending if each.vector is not None]
+    if user_id is not None and user_id in published.searches:
+        found.insert(0, published.searches[user_id])
+    if not found:
+        return None
+    last = max(found, key=lambda each: each.time_s)
+    zero: Ints = np.zeros(1, np.int64)
+    return Searches(zero, np.array([last.time_s]), zero, last.vector[None], [last.text])

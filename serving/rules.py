@@ -1,0 +1,152 @@
+"""Which posted events are accepted: the rules of an ingest, so that an accepted event is never refused later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tasks.config import IngestConfig
+
+FIELDS = ("event_id", "user_id", "item_id", "event_type", "value", "query", "occurred_at", "context")
+NULL_WORDS = re.compile(
+    r"(?i)null|nil|none|[+-]?nan|nat|na|n/a|n\.a\.|#n/a( n/a)?|#na|<na>|<null>|<none>|<nil>|[(]null[)]|[(]none[)]|[(]not set[)]|\[null\]"
+    r"|\\n|undefined|\"\"|''|\?|-+|[+-]?1\.#(ind|qnan)|#(null!|ref!|value!|div/0!|name\?|num!)"
+)
+"""Words for a missing value, as in sql/ingest/macros/as_id.sql."""
+WHOLE = re.compile(r"(-?\d+)\.0+")
+BLANKS = " \t\n\r\xa0"
+MAX_ID = 512
+
+
+@dataclass(frozen=True)
+class Event:
+    """An accepted event. line: what an ingest reads, as one JSON object without line break. query: only of a search."""
+
+    event_id: str
+    user_id: str
+    item_id: str | None
+    event_type: str
+    query: str | None
+    time_s: int
+    line: bytes
+
+
+class RefusedError(ValueError):
+    """The event breaks a rule, which the message names."""
+
+
+def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
+    """The event of one JSON object. Raises RefusedError with the first rule that it breaks. now: UTC, the time of an event without one."""
+    if not isinstance(given, dict):
+        raise RefusedError("not a JSON object")
+    unknown = [name for name in given if name not in FIELDS]
+    if unknown:
+        raise RefusedError(f"unknown field {unknown[0][:40]!r}; an event has {', '.join(FIELDS)}")
+    user_id = _id(given, "user_id", null_words_as_ids=config.null_words_as_ids)
+    if user_id is None:
+        raise RefusedError("user_id is empty")
+    event_type = (_id(given, "event_type") or "view").lower()
+    query = _text(given, "query", config.max_text_chars)
+    item_id = _id(given, "item_id", null_words_as_ids=config.null_words_as_ids)
+    if event_type == "search":
+        if query is None:
+            raise RefusedError("a search has no query")
+        item_id = None
+    elif item_id is None:
+        raise RefusedError("item_id is empty")
+    moment = _time(given, now, config)
+    value = _value(given)
+    if event_type in {"purchase", "cart"} and value is not None and value < 0:
+        event_type = "return"
+    context = given.get("context")
+    if context is not None and not isinstance(context, dict):
+        raise RefusedError("context is not a JSON object")
+    row = {
+        "user_id": user_id,
+        "item_id": item_id,
+        "event_type": event_type,
+        "value": value,
+        "query": query,
+        "occurred_at": moment.isoformat(timespec="microseconds") + "Z",
+        "context": None if context is None else json.dumps(context, ensure_ascii=False),
+    }
+    event_id = (
+        _id(given, "event_id", null_words_as_ids=config.null_words_as_ids)
+        or hashlib.blake2b(json.dumps(row).encode(), digest_size=16).hexdigest()
+    )
+    line = json.dumps({"event_id": event_id, **row}, ensure_ascii=False).encode("utf-8", "replace")
+    return Event(event_id, user_id, item_id, event_type, query, int(moment.replace(tzinfo=UTC).timestamp()), line)
+
+
+def _id(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) -> str | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise RefusedError(f"{name} is not a text")
+    text = str(value).strip(BLANKS)
+    whole = WHOLE.fullmatch(text)
+    text = whole[1] if whole else text
+    if NULL_WORDS.fullmatch(text) and not null_words_as_ids:
+        return None
+    if "\0" in text:
+        raise RefusedError(f"{name} contains a NUL byte")
+    if len(text) > MAX_ID:
+        raise RefusedError(f"{name} is longer than {MAX_ID} characters")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise RefusedError(f"{name} is not valid Unicode")
+    if _is_nested(text):
+        raise RefusedError(f"{name} is a JSON object or array")
+    return text or None
+
+
+def _is_nested(text: str) -> bool:
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(given: dict[str, Any], name: str, max_chars: int) -> str | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise RefusedError(f"{name} is not a text")
+    return value.replace("\0", "").strip(BLANKS)[:max_chars] or None
+
+
+def _value(given: dict[str, Any]) -> float | None:
+    value = given.get("value")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RefusedError("value is not a number")
+    if not math.isfinite(value):
+        raise RefusedError("value is not finite")
+    return float(value)
+
+
+def _time(given: dict[str, Any], now: datetime, config: IngestConfig) -> datetime:
+    """UTC without a zone."""
+    value = given.get("occurred_at")
+    if value is None:
+        return now.astimezone(UTC).replace(tzinfo=None)
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise RefusedError("occurred_at is not a time; send one such as 2026-11-28T07:42:00Z") from None
+    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    if moment.year < config.earliest_year:
+        raise RefusedError("occurred_at is implausibly early")
+    if moment > now.astimezone(UTC).replace(tzinfo=None) + timedelta(hours=config.future_tolerance_hours):
+        raise RefusedError("occurred_at is in the future")
+    return moment

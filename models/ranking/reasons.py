@@ -28,8 +28,9 @@ RECENT_EVENTS = 20
 """Reasons cite one of a user's last events, because people recognise those."""
 LEAST_EFFECT = 0.05
 """Least effect of an event on a score that is worth a reason; 0.05 makes an item about 5 % more likely."""
-QUICK_TOKENS, QUICK_ITEMS = 100, 5
-"""Where time is short, so many events are read again for each user, but at least so many items are left out: 98 % of reasons stay."""
+QUICK_TOKENS, QUICK_ITEMS = 50, 3
+"""Where time is short, so many events are read again for each user, but at least so many items are left out: nine in ten
+cited events stay the same."""
 BLOCK_USERS = 256
 
 

@@ -12,7 +12,7 @@ from models.ranking.blend import COLD_GATES, Blend, ItemState, Repeats, gates
 SOURCES = ("sequence", "popularity", "repeats", "new", "search")
 """The user's sequence of events, what is popular now, what the user had before, what is new, and the user's last search."""
 NEW = ("cold", "age", "unseen", "young")
-N_SAMPLED = 512
+N_SAMPLED = 256
 """Items that stand for the catalogue."""
 BLOCK_USERS = 256
 

@@ -326,7 +326,7 @@ def events_of(rows: pl.DataFrame, items: pl.DataFrame) -> Events:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=list(SETS), choices=SETS)
-    parser.add_argument("--clusters", action="store_true", help="cluster the titles of p5-beauty anew")
+    parser.add_argument("--clusters", action="store_true", help="cluster the titles of p5-beauty again")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parent.parent.parent / "shared" / "data")

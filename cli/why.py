@@ -34,7 +34,7 @@ def why(
     settings = load()
     lake = lake_of(settings)
     process.use_threads(settings.threads)
-    found = explain(lake, partial(registry_of, settings), user, item)
+    found = explain(lake, partial(registry_of, settings), settings.ingest.event_weights, user, item)
     if as_json:
         say_json(asdict(found))
         return

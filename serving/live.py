@@ -66,6 +66,7 @@ class Live:
     segments: Segments
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
+    arriving: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _reader: Encoder | None = None
 
@@ -94,8 +95,15 @@ class Live:
         """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
         if not events:
             return
-        self.segments.append([event.line for event in events]).result()
-        self._remember(events)
+        ids = {event.event_id for event in events}
+        with self.lock:
+            self.arriving |= ids
+        try:
+            self.segments.append([event.line for event in events]).result()
+            self._remember(events)
+        finally:
+            with self.lock:
+                self.arriving -= ids
 
     def _remember(self, events: Iterable[Event]) -> None:
         ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None) for event in events]
@@ -131,7 +139,7 @@ class Live:
                     self.pending[gone.event.user_id] = left
                 else:
                     del self.pending[gone.event.user_id]
-            known = set(self.known)
+            known = self.known.keys() | self.arriving  # events that are on disk, but not applied yet, keep their segment too
         for path in self.segments.all():
             if known.isdisjoint(str(row["event_id"]) for row in lines_of(path)):
                 self.segments.forget(path)
@@ -141,8 +149,8 @@ class Live:
             return []
         with reading(self.lake) as con:
             con.register("pending", pl.DataFrame({"event_id": list(waiting)}))
-            at = {"snapshot": published.data_snapshot, "since": datetime(1970, 1, 1)}
-            return [event_id for (event_id,) in con.execute(statement("serving/known_events"), at).fetchall()]
+            found = con.execute(statement("serving/known_events"), {"snapshot": published.data_snapshot})
+            return [event_id for (event_id,) in found.fetchall()]
 
     def _vector(self, text: str | None) -> np.ndarray | None:
         cleaned = clean_text(text or "")

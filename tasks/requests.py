@@ -90,11 +90,9 @@ def answer(lake: Lake, open_registry: Callable[[], Registry], encoder: EncoderCo
     hidden = [[*each["item_ids"], *each.get("earlier_item_ids", [])] for each in known]
     now = datetime.now(UTC)
     lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden, texts)
-    titles = _titles(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
+    titles = titles_of(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
     notes = [f"nobody called {each} has history; the list uses only the text" for each in _unknown(requests, histories)]
-    foreign = language_warning(encoder.name, [text for text in texts if text is not None])
-    if foreign is not None:
-        notes.append(f"the encoder {encoder.name} knows only English, and the request is in another language: expect poor results")
+    notes += language_notes(encoder, [text for text in texts if text is not None])
     rows = [
         [
             {
@@ -110,6 +108,13 @@ def answer(lake: Lake, open_registry: Callable[[], Registry], encoder: EncoderCo
         for each in lists
     ]
     return Answers(rows, notes)
+
+
+def language_notes(encoder: EncoderConfig, texts: Sequence[str]) -> list[str]:
+    """A warning if the encoder does not know the language of some texts."""
+    if language_warning(encoder.name, texts) is None:
+        return []
+    return [f"the encoder {encoder.name} knows only English, and the text is in another language: expect poor results"]
 
 
 def _unknown(requests: Sequence[Request], histories: dict[str, dict[str, Any]]) -> list[str]:
@@ -134,6 +139,7 @@ def _histories(lake: Lake, user_ids: Sequence[str]) -> dict[str, dict[str, Any]]
     return {row.pop("user_id"): row for row in found.to_dicts()}
 
 
-def _titles(lake: Lake, item_ids: Sequence[str]) -> dict[str, str]:
+def titles_of(lake: Lake, item_ids: Sequence[str]) -> dict[str, str]:
+    """The titles of some items; items without a description are left out."""
     with reading(lake) as con:
         return dict(con.execute(statement("read/titles"), {"item_ids": list(item_ids)}).fetchall())

@@ -35,7 +35,7 @@ def summary_of(lake: Lake, rows: Sequence[Mapping[str, Any]], config: GeneratorC
 def reason_of(
     lake: Lake, reason: str, events: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]], config: GeneratorConfig
 ) -> str:
-    """The published reason, worded anew from the events on which the item rests most and the labels that it shares with the history.
+    """The published reason in new words, from the events on which the item rests most and the labels that it shares with the history.
 
     events, shared: those of `why.explain`.
     """

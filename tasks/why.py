@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ from models.ranking.reasons import Histories
 from models.ranking.scorer import Scorer
 from models.sequence.weights import LIST_DELAY_S
 from models.version.checkpoint import Checkpoint
-from tasks.event_types import EVENT_WEIGHTS
 from tasks.graph import shortest_path
 from tasks.lake import Lake, reading, statement
 from tasks.live import load_live
 from tasks.minute.feed import histories_events, read_histories
 from tasks.reading import demand_known
+from tasks.requests import titles_of
 from tasks.searches import as_searches, last_searches
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Judged:
     effects: list[tuple[int, float, float]]
 
 
-def explain(lake: Lake, open_registry: Callable[[], Registry], user_id: str, item_id: str) -> Why:
+def explain(lake: Lake, open_registry: Callable[[], Registry], event_weights: Mapping[str, float], user_id: str, item_id: str) -> Why:
     """The evidence for one user and one item.
 
     Raises UserError if nothing is published, or if the user or the item is unknown.
@@ -89,8 +89,10 @@ def explain(lake: Lake, open_registry: Callable[[], Registry], user_id: str, ite
         shared = con.execute(statement("read/why_shared"), {"user_id": user_id, "item_id": item_id}).pl().to_dicts()
     title, is_available = described or (None, True)
     own: Row = next((row for row in listed if row["item_id"] == item_id), {})
-    history = read_histories(lake, [user_id], EVENT_WEIGHTS, checkpoint.live.model.config.max_events).to_dicts()[0]
-    judged = _judged(lake, checkpoint, user_id, item_id, next((row["asked_s"] for row in listed if row["asked_s"] is not None), None))
+    history = read_histories(lake, [user_id], event_weights, checkpoint.live.model.config.max_events).to_dicts()[0]
+    judged = _judged(
+        lake, checkpoint, event_weights, user_id, item_id, next((row["asked_s"] for row in listed if row["asked_s"] is not None), None)
+    )
     return Why(
         user_id=user_id,
         item_id=item_id,
@@ -111,12 +113,14 @@ def explain(lake: Lake, open_registry: Callable[[], Registry], user_id: str, ite
     )
 
 
-def _judged(lake: Lake, checkpoint: Checkpoint, user_id: str, item_id: str, asked_s: int | None) -> Judged | None:
+def _judged(
+    lake: Lake, checkpoint: Checkpoint, event_weights: Mapping[str, float], user_id: str, item_id: str, asked_s: int | None
+) -> Judged | None:
     """The view of the live model; None if it does not know the item. asked_s: the time for which the user's list was made, if known."""
     row_of = {name: row for row, name in enumerate(checkpoint.catalog.item_ids)}
     if item_id not in row_of:
         return None
-    history = read_histories(lake, [user_id], EVENT_WEIGHTS, checkpoint.live.model.config.max_events)
+    history = read_histories(lake, [user_id], event_weights, checkpoint.live.model.config.max_events)
     searches = as_searches(last_searches(lake, [user_id], checkpoint.encoder), [user_id], len(checkpoint.whitening.centre))
     events, trend, earlier = histories_events(history, row_of, checkpoint.kinds, len(row_of))
     now = checkpoint.as_of + LIST_DELAY_S if asked_s is None else max(asked_s, checkpoint.as_of + LIST_DELAY_S)
@@ -151,8 +155,7 @@ def _effects(scorer: Scorer, users: Histories, row: int, sequence: float) -> lis
 def _events(lake: Lake, checkpoint: Checkpoint, history: Row, effects: list[tuple[int, float, float]]) -> list[Row]:
     """The newest event on each of some items of the history, with the effects of the item."""
     item_ids = [checkpoint.catalog.item_ids[row] for row, _, _ in effects]
-    with reading(lake) as con:
-        titles = dict(con.execute(statement("read/titles"), {"item_ids": item_ids}).fetchall())
+    titles = titles_of(lake, item_ids)
     newest: dict[str, tuple[str, datetime]] = {
         item_id: (event_type, occurred_at)
         for item_id, event_type, occurred_at in zip(history["item_ids"], history["event_types"], history["occurred_at"], strict=True)

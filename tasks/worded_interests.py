@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,12 @@ from models.errors import UserError
 from models.events import Floats
 from models.interests.words import SHARPNESS_TEXT, SHARPNESS_TOWERS, in_words, nearest_items
 from models.text.encoder import find_encoder, load_encoder
-from models.text.language import language_warning
 from models.version.checkpoint import Checkpoint
 from tasks.encoding import text_vectors
-from tasks.lake import Lake, reading, statement
+from tasks.lake import Lake, reading
 from tasks.live import load_live
 from tasks.reading import NO_INTERESTS
-from tasks.requests import cleaned
+from tasks.requests import cleaned, language_notes, titles_of
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -70,12 +69,10 @@ def interests_in(lake: Lake, open_registry: Callable[[], Registry], encoder: Enc
         }
         for row in order
     ]
-    titles = _titles(lake, sorted({item_id for each in rows for item_id in each["evidence"]}))
+    titles = titles_of(lake, sorted({item_id for each in rows for item_id in each["evidence"]}))
     for each in rows:
         each |= {"evidence_titles": [titles.get(item_id) or item_id for item_id in each["evidence"]], "model_version": version}
-    foreign = language_warning(encoder.name, [asked])
-    notes = [f"the encoder {encoder.name} knows only English, and the text is in another language: expect poor results"] if foreign else []
-    return WordedInterests(rows, notes)
+    return WordedInterests(rows, language_notes(encoder, [asked]))
 
 
 def _cosine(lake: Lake, checkpoint: Checkpoint, vector: Floats) -> Floats:
@@ -94,8 +91,3 @@ def _cosine(lake: Lake, checkpoint: Checkpoint, vector: Floats) -> Floats:
     out = np.full((1, len(checkpoint.catalog)), -1, np.float32)
     out[0, item["row"].to_numpy()] = item["cosine"].to_numpy()
     return out
-
-
-def _titles(lake: Lake, item_ids: Sequence[str]) -> dict[str, str]:
-    with reading(lake) as con:
-        return dict(con.execute(statement("read/titles"), {"item_ids": list(item_ids)}).fetchall())

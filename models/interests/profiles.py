@@ -115,7 +115,7 @@ class Transitions:
 
 @dataclass(frozen=True)
 class Tables:
-    """What is known of items and interests, whoever the user: what comes after and around what, and which interests a text is near to.
+    """Statistics of items and interests that hold for every user: what follows and surrounds an item, and the interests near a text.
 
     near: sparse [items, interests], shares that sum to at most 1 within each group; empty rows without texts.
     """

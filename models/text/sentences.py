@@ -89,7 +89,7 @@ CHINESE = Sentences(
 
 
 def sentences_for(titles: Sequence[str]) -> Sentences:
-    """The templates in the language of a catalogue, told by its titles; English if the titles are in neither language.
+    """The templates in the language of a catalogue, detected from its titles; English if the titles are in neither language.
 
     Japanese titles have Chinese characters too, but kana between them.
     """

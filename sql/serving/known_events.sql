@@ -1,11 +1,10 @@
 -- The events among the given ones that a snapshot of the lake contains.
 --
 -- grain:   one row per event
--- params:  $snapshot (lake snapshot), $since (timestamp, UTC): when the first of them was accepted
+-- params:  $snapshot (lake snapshot)
 -- reads:   pending (registered: event_id), raw.events
 -- returns: event_id
 select events.event_id
 from raw.events as events at (version => $snapshot)
-where events.received_at >= $since
-    and events.event_id in (select pending.event_id from pending)
+where events.event_id in (select pending.event_id from pending)
 order by events.event_id

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class FakeEndpoint:
-    """An endpoint that answers as it is told, and remembers what it was asked."""
+    """An endpoint that gives the configured answer and records its requests."""
 
     url: str
     respond: Callable[[BaseHTTPRequestHandler], None]
@@ -34,7 +34,7 @@ def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **head
 
 @contextmanager
 def open_endpoint() -> Iterator[FakeEndpoint]:
-    """A running endpoint, which says nothing until it is told what to say."""
+    """A running endpoint that gives no answer until a test configures one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""The generator: what an endpoint is told, what of its answers is kept, and that whatever it does, the template stands in time."""
+"""The generator: what is sent to an endpoint, which of its answers are kept, and that the template replaces every other answer in time."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def lake(night: Path) -> Lake:
 
 
 def why(lake: Lake, user_id: str, item_id: str) -> Why:
-    return explain(lake, no_registry, user_id, item_id)
+    return explain(lake, no_registry, EVENT_WEIGHTS, user_id, item_id)
 
 
 def demand_true(lake: Lake) -> int:

@@ -17,7 +17,7 @@ def ids_of_items(interests: Interests) -> dict[int, str]:
 
 
 def shuffled(interests: Interests) -> Interests:
-    """The same clusters in another order, numbered anew."""
+    """The same clusters in another order, with new numbers."""
     order = np.random.default_rng(1).permutation(len(interests))
     place = np.argsort(order)
     return replace(interests, vectors=interests.vectors[order], interest=place[interests.interest], terms=interests.terms)

@@ -119,12 +119,12 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
 
 
 def gather(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
-    """Who gets a list besides the users with new events: users with new searches, and users whose lists are old or stale."""
-    active = done.state.step.user_ids
+    """Who gets a list besides the users with new events: those with new searches or merged ids, and those whose lists are old or stale."""
+    active, merged = done.state.step.user_ids, done.state.news.merged
     with timed("refresh"):
-        searching = [] if asked is None else sorted(set(asked["user_id"]) - set(active))
+        searching = sorted({*merged["user_id"], *([] if asked is None else asked["user_id"])} - set(active))
         items = steps.affected_items(done.state, done.learnt)
-        to_refresh = pacing.users_to_refresh(tables, items, refresh, exclude=[*active, *searching])
+        to_refresh = pacing.users_to_refresh(tables, items, refresh, exclude=[*active, *searching, *merged["alias"]])
         user_ids = [*searching, *to_refresh.user_ids]
         others = feed.read_histories(tables, user_ids, settings.ingest.event_weights, settings.model.max_events)
         known = searches.last_searches(tables, [*active, *user_ids], done.learnt.checkpoint.encoder)

@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from models.ranking.blend import log_trend
 from models.ranking.searches import Searches
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
+from serving.item_rules import Item
 from serving.positions import contained_segments
 from serving.published import LastSearch, Published, load_published, newest_publication
+from serving.put_items import PutItems
 from serving.rules import Event
-from serving.segments import Segments, lines_of
-from tasks.lake import Lake
+from serving.segments import Segments, line_of, lines_of
+from tasks.ingest.aliases import Aliases, MergeError
+from tasks.lake import Lake, reading, statement
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -67,6 +71,9 @@ class Live:
     segments: Segments
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
+    put: PutItems = field(default_factory=PutItems)
+    aliases: Aliases = field(default_factory=Aliases)
+    merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _reader: Encoder | None = None
 
@@ -82,10 +89,21 @@ class Live:
         """The state after a start: the newest publication and the events of the kept segments."""
         published = load_published(lake, open_registry, event_weights, max_events)
         live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments)
+        with reading(lake) as con:
+            live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
         for path in segments.all():
-            live._remember([_event_of(row) for row in lines_of(path) if "kind" not in row], path.stem)
+            live._restore(lines_of(path), path.stem)
         live._drop_published(published)
         return live
+
+    def _restore(self, rows: Sequence[Mapping[str, Any]], segment: str) -> None:
+        """Apply the lines of a kept segment."""
+        self._remember([_event_of(row) for row in rows if "kind" not in row], segment)
+        self.put.add([Item.of_row(dict(row)) for row in rows if row.get("kind") == "item"], segment)
+        for row in rows:
+            if row.get("kind") == "alias":
+                with suppress(MergeError):  # a later segment, or the lake, has merged the user again
+                    self._merge(row["alias"], self.aliases.target(row["alias"], row["user_id"]))
 
     def is_known(self, event_id: str) -> bool:
         """Whether the event was accepted since the publication."""
@@ -104,7 +122,38 @@ class Live:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if each.event.event_id not in self.known:
                     self.known[each.event.event_id] = each
-                    self.pending.setdefault(each.event.user_id, []).append(each)
+                    self.pending.setdefault(self.aliases.resolve(each.event.user_id), []).append(each)
+
+    def put_items(self, items: Sequence[Item]) -> None:
+        """Write items durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
+        if items:
+            segment = self.segments.append([item.line for item in items]).result()
+            with self.lock:
+                if self.segments.is_kept(segment):
+                    self.put.add(items, segment)
+
+    def merge(self, alias: str, user_id: str, at: datetime) -> str:
+        """Merge a session or another id into a user, durably; returns the user. Everything the alias did counts for the user at once.
+
+        Raises MergeError if the two cannot be merged, and OSError, and applies nothing, if the merge cannot be written.
+        """
+        with self.merging:
+            user = self.aliases.target(alias, user_id)
+            if user is not None:
+                row = {"alias": alias, "user_id": user, "merged_at": at.astimezone(UTC).isoformat(timespec="microseconds")}
+                self.segments.append([line_of("alias", row)]).result()
+                self._merge(alias, user)
+            return self.aliases.resolve(user_id)
+
+    def _merge(self, alias: str, user: str | None) -> None:
+        if user is not None:
+            with self.lock:
+                self.aliases.add(alias, user)
+                self.pending = _by_user(self.known.values(), self.aliases)
+
+    def log_served(self, lines: Sequence[bytes]) -> None:
+        """Write lines of served_line to the log, without waiting for the disk."""
+        self.segments.append(list(lines), is_synced=False)
 
     def refresh(self) -> bool:
         """Load the newest publication if there is a newer one; whether there was."""
@@ -126,7 +175,8 @@ class Live:
             self.published = published
             self.segments.forget(contained)
             self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained}
-            self.pending = _by_user(self.known.values())
+            self.put.forget(contained)
+            self.pending = _by_user(self.known.values(), self.aliases)
 
     def _vector(self, text: str | None) -> np.ndarray | None:
         cleaned = clean_text(text or "")
@@ -143,14 +193,18 @@ class Live:
         """The list, best item first: item_id, title, score, probability."""
         with self.lock:
             published = self.published
-            pending = list(self.pending.get(asked.user_id, ())) if asked.user_id is not None else []
+            ids: list[str] = self.aliases.ids_of(asked.user_id) if asked.user_id is not None else []
+            pending = list(self.pending.get(ids[0], ())) if ids else []
         checkpoint = published.checkpoint
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
-        events, trend, earlier = _history(published, asked.user_id, taught)
+        events, trend, earlier = _history(published, ids, taught)
         now = max(asked.now or int(time.time()), int(events.time.max(initial=0)))
         vector = self._vector(asked.text)
-        searches = _searches(published, asked.user_id, pending) if vector is None else None
-        scorer, hidden = checkpoint.scorer(), [published.row_of_item[item] for item in asked.exclude if item in published.row_of_item]
+        searches = _searches(published, ids, pending) if vector is None else None
+        scorer, hidden = (
+            checkpoint.scorer(),
+            [published.row_of_item[item] for item in (*asked.exclude, *self.put.withdrawn()) if item in published.row_of_item],
+        )
         (scored,) = scorer.score_blocks(events, 1, now=now, trend=trend, earlier=earlier, searches=searches)
         scores = scored.scores
         if vector is not None and checkpoint.words is not None:
@@ -166,10 +220,10 @@ class Live:
         ]
 
 
-def _by_user(pending: Iterable[Pending]) -> dict[str, list[Pending]]:
+def _by_user(pending: Iterable[Pending], aliases: Aliases) -> dict[str, list[Pending]]:
     found: dict[str, list[Pending]] = {}
     for each in pending:
-        found.setdefault(each.event.user_id, []).append(each)
+        found.setdefault(aliases.resolve(each.event.user_id), []).append(each)
     return found
 
 
@@ -178,10 +232,10 @@ def _event_of(row: Mapping[str, Any]) -> Event:
     return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], int(moment.timestamp()), b"")
 
 
-def _history(published: Published, user_id: str | None, pending: Sequence[Event]) -> tuple[Events, np.ndarray, Earlier]:
-    """One user's published history and pending events, by time; as user 0."""
-    row = published.row_of_user.get(user_id) if user_id is not None else None
-    part = slice(0, 0) if row is None else slice(int(published.offsets[row]), int(published.offsets[row + 1]))
+def _history(published: Published, ids: Sequence[str], pending: Sequence[Event]) -> tuple[Events, np.ndarray, Earlier]:
+    """One user's published history, of all their ids, and their pending events, by time; as user 0."""
+    rows = [published.row_of_user[each] for each in ids if each in published.row_of_user]
+    part = np.concatenate([np.arange(published.offsets[row], published.offsets[row + 1]) for row in rows] or [np.empty(0, np.int64)])
     old, catalog, kinds = published.events, published.row_of_item, published.kind_of
     new = [event for event in pending if event.item_id in catalog]
     item = np.concatenate([old.item[part], np.array([catalog[event.item_id or ""] for event in new], np.int64)])
@@ -193,12 +247,14 @@ def _history(published: Published, user_id: str | None, pending: Sequence[Event]
     events = Events(
         zeros, item[order], kind[order], at[order], np.ones(len(item), np.float32), int(len(item) > 0), old.n_items, old.n_kinds
     )
-    if row is None:
-        nothing: Ints = np.zeros(1, np.int64)
-        return events, trend[order].astype(np.float32), Earlier(nothing, nothing, nothing, np.empty(0, np.int64))
-    earlier = published.earlier
-    one = slice(row, row + 1)
-    return events, trend[order].astype(np.float32), Earlier(earlier.n_events[one], earlier.start[one], earlier.stop[one], earlier.item)
+    return events, trend[order].astype(np.float32), _earlier(published.earlier, rows)
+
+
+def _earlier(earlier: Earlier, rows: Sequence[int]) -> Earlier:
+    """The earlier items of several ids, as those of user 0."""
+    had = [earlier.item[earlier.start[row] : earlier.stop[row]] for row in rows]
+    item = np.concatenate([np.empty(0, np.int64), *had]).astype(np.int64)
+    return Earlier(np.array([earlier.n_events[rows].sum()], np.int64), np.zeros(1, np.int64), np.array([len(item)], np.int64), item)
 
 
 def _trend_of(published: Published, item: Ints) -> np.ndarray:
@@ -209,11 +265,10 @@ def _trend_of(published: Published, item: Ints) -> np.ndarray:
     return trend
 
 
-def _searches(published: Published, user_id: str | None, pending: Sequence[Pending]) -> Searches | None:
+def _searches(published: Published, ids: Sequence[str], pending: Sequence[Pending]) -> Searches | None:
     """The last search of one user, as user 0."""
     found = [LastSearch(each.event.time_s, clean_text(each.event.query or ""), each.vector) for each in pending if each.vector is not None]
-    if user_id is not None and user_id in published.searches:
-        found.insert(0, published.searches[user_id])
+    found = [published.searches[each] for each in ids if each in published.searches] + found
     if not found:
         return None
     last = max(found, key=lambda each: each.time_s)

@@ -57,7 +57,7 @@ class Shop:
             return con.execute(sql).fetchall()
 
     def start(self, folder: str = "log") -> Live:
-        segments = Segments(self.home / folder, self.home / "landing" / "api")
+        segments = Segments(self.home / folder, self.home / "landing")
         return Live.start(self.lake, no_registry, self.encoder, EVENT_WEIGHTS, MODEL.max_events, segments)
 
     @property

@@ -105,7 +105,7 @@ def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minut
     ingest(
         shop.lake,
         "events",
-        [str(path) for path in sorted((shop.home / "landing" / "api").glob("*.jsonl"))],
+        [str(path) for path in sorted((shop.home / "landing" / "events" / "api").glob("*.jsonl"))],
         ColumnMapping(),
         IngestConfig(),
     )

@@ -219,10 +219,22 @@ class Scorer:
         return np.full(len(events), self.blend.trend[0], np.float32)
 
 
-def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
-    """The list for unknown users: one popularity, as a share of all events."""
-    share = np.where(is_available, popularity[:, column], -1.0)
-    item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
+def fallback_list(
+    popularity: Floats,
+    is_available: NDArray[np.bool_],
+    column: int,
+    k: int,
+    choice: Choice | None = None,
+    vectors: Tensor | None = None,
+) -> RankedLists:
+    """The list for unknown users: one popularity, as a share of all events. vectors: of the items, for a choice with variety."""
+    is_shown = is_available if choice is None or choice.allowed is None else is_available & choice.allowed
+    share = np.where(is_shown, popularity[:, column], -1.0)
+    item = np.argsort(-share, kind="stable")[: min(k, int(is_shown.sum()))]
+    if choice is not None and (choice.has_cap or choice.variety):
+        scores = np.where(is_shown, np.log(share.clip(1e-12)), -np.inf).astype(np.float32)
+        chosen = choose(torch.from_numpy(scores)[None], choice, k, scores.new_zeros((len(scores), 1)) if vectors is None else vectors)
+        item = chosen[0][chosen[0] >= 0].numpy()
     kept = share[item]
     return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
 

@@ -61,17 +61,8 @@ def options(
 app.add_typer(ingest.app, name="ingest")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
-    *(
-        recommend.recommend,
-        scenarios.scenarios,
-        serve.serve,
-        why.why,
-        interests.interests,
-        similar.similar,
-        graph.graph,
-        status.status,
-        sql.sql,
-    ),
+    *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
+    *(status.status, sql.sql),
 ):
     app.command(cls=Command)(command)
 

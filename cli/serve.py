@@ -33,9 +33,15 @@ def serve(
     landing = open_landing(settings.ingest, settings.home)
     segments = Segments(settings.home.resolve() / "serving" / "events", landing)
     live = Live.start(
-        lake, partial(registry_of, settings), settings.encoder, settings.ingest.event_weights, settings.model.max_events, segments
+        lake,
+        partial(registry_of, settings),
+        settings.encoder,
+        settings.ingest.event_weights,
+        settings.model.max_events,
+        segments,
+        settings.home,
     )
-    live.published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
+    live.published.scorer.vectors  # noqa: B018  the first request shall not pay for it
     say(f"model version {live.published.version} is ready at http://127.0.0.1:{port}", err=True)
     app = Guard(create_app(live, settings.ingest), settings.server.accepted_hosts)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)

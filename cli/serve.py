@@ -33,8 +33,9 @@ def serve(
 def run(settings: Settings) -> None:
     """Serve until a signal. Raises UserError if the API cannot start, with the reason."""
     import uvicorn
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
+    from cli.environment import find_up, serve_lock
     from cli.up.ports import holder, is_free
     from models.errors import UserError
     from serving.admission import admitted
@@ -54,12 +55,10 @@ def run(settings: Settings) -> None:
         remedy = "stop that, or set another with --port or MINUTEHAND_SERVER__API_PORT"
         raise UserError(f"port {server.api_port} is held by {holder(server.api_port)}; {remedy}")
     process.use_threads(settings.threads)
-    folder = settings.home.resolve() / "serving"
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / "serve.lock", timeout=0):
+        with serve_lock(settings.home).acquire(timeout=0):
             landing = open_landing(settings.ingest, settings.home)
-            segments = Segments(folder / "events", landing / "events" / "api")
+            segments = Segments(settings.home.resolve() / "serving" / "events", landing / "events" / "api")
             live = Live.start(
                 lake, partial(registry_of, settings), settings.encoder, settings.ingest.event_weights, settings.model.max_events, segments
             )
@@ -79,7 +78,11 @@ def run(settings: Settings) -> None:
                 timeout_graceful_shutdown=5,
             )
     except Timeout as error:
-        raise UserError(f"the API of {settings.home} runs already; stop that one, or choose another MINUTEHAND_HOME") from error
+        running = find_up(settings.home)
+        where = f" at {running.api_url}, started by `minutehand up`" if running and running.api_url else ""
+        raise UserError(
+            f"the API of {settings.home} runs already{where}; use or stop that one, or choose another MINUTEHAND_HOME"
+        ) from error
 
 
 def demand_keys(settings: Settings, keys: Keys) -> None:

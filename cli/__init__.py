@@ -18,6 +18,7 @@ from cli import (
     nightly,
     recommend,
     replay,
+    scenarios,
     serve,
     similar,
     simulate,
@@ -62,7 +63,8 @@ app.add_typer(ingest.app, name="ingest")
 app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
-    *(recommend.recommend, serve.serve, why.why, interests.interests, similar.similar, graph.graph, status.status, sql.sql),
+    *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
+    *(status.status, sql.sql),
 ):
     app.command(cls=Command)(command)
 

@@ -13,6 +13,7 @@ from cli.output import say
 if TYPE_CHECKING:
     from serving.keys import Keys
     from settings import Settings
+    from tasks.lake import Lake
 
 
 def serve(
@@ -32,20 +33,12 @@ def serve(
 
 def run(settings: Settings) -> None:
     """Serve until a signal. Raises UserError if the API cannot start, with the reason."""
-    import uvicorn
     from filelock import Timeout
 
     from cli.environment import find_up, serve_lock
     from cli.up.ports import holder, is_free
     from models.errors import UserError
-    from serving.admission import admitted
-    from serving.app import create_app
-    from serving.connections import Impatient, make_room
     from serving.keys import Keys
-    from serving.live import Live
-    from serving.segments import Segments
-    from tasks import process
-    from tasks.ingest.landing import open_landing
 
     server = settings.server
     lake = lake_of(settings)
@@ -54,35 +47,51 @@ def run(settings: Settings) -> None:
     if not is_free(server.api_host, server.api_port):
         remedy = "stop that, or set another with --port or MINUTEHAND_SERVER__API_PORT"
         raise UserError(f"port {server.api_port} is held by {holder(server.api_port)}; {remedy}")
-    process.use_threads(settings.threads)
     try:
         with serve_lock(settings.home).acquire(timeout=0):
-            landing = open_landing(settings.ingest, settings.home)
-            segments = Segments(settings.home.resolve() / "serving" / "events", landing / "events" / "api")
-            live = Live.start(
-                lake, partial(registry_of, settings), settings.encoder, settings.ingest.event_weights, settings.model.max_events, segments
-            )
-            live.published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
-            say(f"model version {live.published.version} is ready at {server.api_url}", err=True)
-            app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)
-            make_room()
-            uvicorn.run(
-                app,
-                host=server.api_host,
-                port=server.api_port,
-                http=Impatient,
-                ws="none",
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
+            _serve(settings, lake, keys)
     except Timeout as error:
         running = find_up(settings.home)
         where = f" at {running.api_url}, started by `minutehand up`" if running and running.api_url else ""
-        raise UserError(
-            f"the API of {settings.home} runs already{where}; use or stop that one, or choose another MINUTEHAND_HOME"
-        ) from error
+        remedy = "use that one, or stop it, or choose another MINUTEHAND_HOME"
+        raise UserError(f"the API of {settings.home} runs already{where}; {remedy}") from error
+
+
+def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
+    import uvicorn
+
+    from serving.admission import admitted
+    from serving.app import create_app
+    from serving.connections import Impatient, make_room
+    from serving.live import Live
+    from serving.segments import Segments
+    from tasks import process
+    from tasks.ingest.landing import open_landing
+    from tasks.lake import migrate
+
+    server = settings.server
+    migrate(lake)
+    process.use_threads(settings.threads)
+    landing = open_landing(settings.ingest, settings.home)
+    segments = Segments(settings.home.resolve() / "serving" / "events", landing)
+    live = Live.start(
+        lake, partial(registry_of, settings), settings.encoder, settings.ingest.event_weights, settings.model.max_events, segments
+    )
+    live.published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
+    app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)
+    make_room()
+    say(f"model version {live.published.version} is ready at {server.api_url}", err=True)
+    uvicorn.run(
+        app,
+        host=server.api_host,
+        port=server.api_port,
+        http=Impatient,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
 
 
 def demand_keys(settings: Settings, keys: Keys) -> None:

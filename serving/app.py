@@ -17,6 +17,7 @@ from serving.lists import list_routes
 from serving.live import Live
 from serving.metrics import add_metrics
 from serving.people import people_routes
+from serving.tracker import tracker_routes
 from tasks.config import IngestConfig
 
 log = logging.getLogger("minutehand.serving")
@@ -49,6 +50,7 @@ def create_app(live: Live, config: IngestConfig) -> FastAPI:
     app.include_router(catalogue_routes(live))
     app.include_router(people_routes(live))
     app.include_router(health_routes(live))
+    app.include_router(tracker_routes())
     add_metrics(app, live)
     add_errors(app)
     return app

@@ -14,6 +14,7 @@ from serving.health import health_routes
 from serving.intake import intake_routes
 from serving.lists import list_routes
 from serving.live import Live
+from serving.pages import page_routes
 from tasks.config import IngestConfig
 
 log = logging.getLogger("minutehand.serving")
@@ -45,6 +46,7 @@ def create_app(live: Live, config: IngestConfig) -> FastAPI:
     app.include_router(intake_routes(live, config))
     app.include_router(list_routes(live))
     app.include_router(health_routes(live))
+    app.include_router(page_routes(live))
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:

@@ -90,7 +90,7 @@ function row(column, item, rank, before) {
       made("span", { class: "rank" }, String(rank)),
       made("span", { class: "title" }, item.title || item.item_id),
       made("span", { class: "move" }, move),
-      made("span", { class: "reason" }, [item.reason, item.source].filter(Boolean).join(" · ")),
+      made("span", { class: "reason" }, item.reason ?? item.source ?? ""),
     ),
   );
 }

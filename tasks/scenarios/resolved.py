@@ -19,7 +19,6 @@ from tasks.scenarios.file import DEFAULT, Scenario
 
 if TYPE_CHECKING:
     from models.ranking.choice import Choice  # loads torch
-
     from models.version.checkpoint import Checkpoint
 
 DAY_S = 86_400

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
 from typing import Any
 
+from serving.items import Item
 from serving.rules import RefusedError, id_of, text_of
 from serving.segments import line_of
 from tasks.config import IngestConfig
@@ -13,35 +14,17 @@ from tasks.config import IngestConfig
 FIELDS = ("item_id", "title", "description", "categories", "tags", "price", "is_available")
 
 
-@dataclass(frozen=True)
-class Item:
-    """What a PUT says about an item. A field that is None changes nothing."""
+def line_of_item(item: Item) -> bytes:
+    """An item as a line of the log."""
+    given = {name: getattr(item, name) for name in FIELDS}
+    return line_of("item", {name: value for name, value in given.items() if value is not None})
 
-    item_id: str
-    title: str | None = None
-    description: str | None = None
-    categories: tuple[str, ...] | None = None
-    tags: tuple[str, ...] | None = None
-    price: float | None = None
-    is_available: bool | None = None
 
-    @property
-    def line(self) -> bytes:
-        """The item as a line of the log."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return line_of("item", {name: value for name, value in given.items() if value is not None})
-
-    def then(self, later: Item) -> Item:
-        """The item after a later PUT."""
-        given = {field.name: getattr(later, field.name) for field in fields(later)}
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
-
-    @staticmethod
-    def of_row(row: dict[str, Any]) -> Item:
-        """The item of a line of the log."""
-        given: dict[str, Any] = {name: row[name] for name in FIELDS if name in row}
-        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-        return Item(**(given | lists))
+def item_of(row: Mapping[str, Any]) -> Item:
+    """The item of a line of the log."""
+    given: dict[str, Any] = {name: row[name] for name in FIELDS if name in row}
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Item(**(given | lists))
 
 
 def accept_item(given: Any, config: IngestConfig) -> Item:

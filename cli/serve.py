@@ -41,7 +41,7 @@ def serve(
         segments,
         settings.home,
     )
-    live.published.scorer.vectors  # noqa: B018  the first request shall not pay for it
+    live.published.warm_up()
     say(f"model version {live.published.version} is ready at http://127.0.0.1:{port}", err=True)
     app = Guard(create_app(live, settings.ingest), settings.server.accepted_hosts)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)

@@ -14,7 +14,7 @@ def served_line(
     scenario: str,
     model_version: str,
     items: Sequence[str],
-    sources: Sequence[str],
+    sources: Sequence[str | None],
     at: datetime,
 ) -> bytes:
     """One served list as a line of the log. items, sources: best first, of equal length. at: with a zone."""

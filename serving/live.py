@@ -288,12 +288,14 @@ class Live:
     def check(self, asked: Asked) -> None:
         """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
         places, row_of = self.published.places, self.published.row_of_item
+        with self.lock:
+            put = {item.item_id for item in self.put.now()} if asked.items else set()
         if asked.scenario not in places:
             raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(places)}")
         if places[asked.scenario].scenario.needs_item and not asked.items:
             raise UserError(f'scenario {asked.scenario} needs an item; name the one in front of the person: item=... or "items": [...]')
         for item_id in asked.items:
-            if item_id not in row_of:
+            if item_id not in row_of and item_id not in put:
                 raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
         if asked.filter is not None and asked.filter.is_available is False:
             raise UserError("filter.is_available is false: lists hold available items only; leave it out")

@@ -241,6 +241,84 @@ def test_an_unavailable_item_leaves_the_lists_of_users_without_new_events(shop: 
     assert shop.value(f"select count(*) from recs.recommendations where item_id = '{gone}'") == 0
 
 
+IN_CART = "select item_id from recs.scenario_recommendations where scenario = 'cart' and user_id = $$u03$$ order by rank"
+
+
+def write_scenarios(shop: Shop, text: str) -> None:
+    (shop.home / "scenarios.toml").write_text(text)
+
+
+def without_gaps(shop: Shop) -> bool:
+    """Whether the ranks of each list are 1, 2, ... in both tables."""
+    lists = "select '' as scenario, user_id, rank from recs.recommendations union all select scenario, user_id, rank"
+    ranks = f"select max(rank) = count(*) and count(distinct rank) = count(*) as ok from ({lists} from recs.scenario_recommendations)"
+    return bool(shop.value(f"select bool_and(ok) from ({ranks} group by scenario, user_id)"))
+
+
+def test_a_minute_makes_the_lists_of_a_new_scenario_follows_its_rules_and_removes_it_with_its_heading(shop: Shop) -> None:
+    shown, live = list_of(shop, "u03"), shop.live
+    write_scenarios(shop, f"[cart]\nin_tables = true\nwhere = \"price is null and item_id <> '{shown[0]}'\"\nhide = {{ return = 30 }}")
+    assert shop.spend_minute() == live
+    assert shop.value("select count(distinct user_id) from recs.scenario_recommendations") == 41
+    cart = [item for (item,) in shop.ask(IN_CART)]
+    assert len(cart) == 5
+    assert shown[0] not in cart
+    assert list_of(shop, "u03")[0] == shown[0]
+    assert shop.spend_minute() is None
+
+    put(shop.lake, [("u03", cart[0], LATE)], event_type="return")  # weighs nothing, but hides
+    assert shop.spend_minute() == live
+    assert (cart[0],) not in shop.ask(IN_CART)
+    assert shown[0] in list_of(shop, "u03")
+    assert shop.value(f"select count(*) from recs.scenario_recommendations where item_id = '{cart[0]}'") > 0
+
+    with writing(shop.lake) as con:
+        con.execute("update raw.items set price = 3, updated_at = now()::timestamp where item_id = $item", {"item": cart[1]})
+    assert shop.spend_minute() is not None
+    assert shop.value(f"select count(*) from recs.scenario_recommendations where item_id = '{cart[1]}'") == 0
+    assert without_gaps(shop)
+
+    write_scenarios(shop, f"[default]\nwhere = \"item_id <> '{shown[1]}'\"")
+    assert shop.spend_minute() is not None
+    assert shop.value("select count(*) from recs.scenario_recommendations") == 0
+    assert shop.value(f"select count(*) from recs.recommendations where item_id = '{shown[1]}'") == 0
+    (shop.home / "scenarios.toml").unlink()
+    assert shop.spend_minute() is not None
+    assert shown[1] in list_of(shop, "u03")
+    assert shop.value("select distinct count(*) from recs.recommendations group by user_id") == 5
+
+
+def test_items_that_a_scenario_no_longer_allows_leave_also_the_lists_that_no_run_has_made_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINUTEHAND_PUBLISH__REFRESH_USERS", "3")
+    common = shop.value("select item_id from recs.recommendations where user_id <> '*' group by all order by count(*) desc limit 1")
+    write_scenarios(shop, f"[default]\nwhere = \"item_id <> '{common}'\"")
+    before = shop.value("select count(distinct user_id) from recs.recommendations")
+    began = datetime.now(UTC).replace(tzinfo=None)
+    assert shop.spend_minute() is not None
+    assert shop.value(f"select count(*) from recs.recommendations where item_id = '{common}'") == 0
+    assert without_gaps(shop)
+    old = f"select count(distinct user_id) from recs.recommendations where generated_at < '{began}'"
+    left = shop.value(old)
+    assert 0 < left < before
+    assert shop.value("select count(distinct user_id) from recs.recommendations") == before
+    assert shop.spend_minute() is not None
+    assert shop.value(old) < left
+
+
+def test_a_wrong_scenarios_file_fails_a_run_before_it_changes_anything(shop: Shop) -> None:
+    put(shop.lake, [("u03", "i01", LATE)])
+    before = marks(shop)
+    for text, line in (("[cart]\nvariety = 7", "variety = 7 is not possible"), ("[default]\nwhere = 'prize < 3'", "did you mean price")):
+        write_scenarios(shop, text)
+        with pytest.raises(UserError, match=line):
+            shop.spend_minute()
+        with pytest.raises(UserError, match=line):
+            shop.spend_night()
+    assert marks(shop) == before
+
+
 def set_available(shop: Shop, item_id: str, *, is_available: bool) -> None:
     """Change the availability of items like a file of items would."""
     with writing(shop.lake) as con:

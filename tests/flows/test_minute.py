@@ -43,6 +43,8 @@ MOMENTS = [
     "tasks.minute.steps:rank:after",
     "tasks.publish.minute:_check_watermarks:after",
     "tasks.publish.minute:_make_room:after",
+    "tasks.publish.minute:_remove_barred_items:after",
+    "tasks.publish.minute:insert_scenario_lists:after",
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
@@ -51,6 +53,7 @@ MOMENTS = [
     "tasks.publish.transaction:note_prequential:after",
     "tasks.publish.transaction:note_freshness:after",
     "tasks.publish.transaction:note_moved:after",
+    "tasks.publish.transaction:note_rules:after",
     "tasks.publish.transaction:move_watermarks:after",
 ]
 """Points during the work and within the publish transaction. Points between effects are detected, not listed."""
@@ -64,6 +67,7 @@ LANDED = {
         "u05,,search,red tent,2026-01-13T02:30:00Z\nonly-words,,search,green tent,2026-01-13T02:40:00Z\n"
     ),
 }
+CART = "[cart]\nin_tables = true\nwhere = \"title like 'red%'\"\nhide = { cart = 3 }\nmax_per_category = 2"
 DISCARD = {"MINUTEHAND_INCREMENT__MAX_DRIFT": "1e-12"}
 CROWDED = {"MINUTEHAND_PUBLISH__REFRESH_USERS": "10"}
 
@@ -581,6 +585,7 @@ def forker(first_night: Shop, prefect_server: str) -> Iterator[Forker]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         forker = Forker(process, shop.home)
         forker.begin("first-night")
+        write_scenarios(shop, CART)
         put(shop.lake, [("u01", "i04", LATE - 1)], event_type="cart")
         assert forker.run({}) == [0]
         assert forker.run({"a_day_passes": True}) == [0]
@@ -649,6 +654,7 @@ def test_an_uninterrupted_minute_run_leaves_the_expected_reference_state(unkille
     assert (unkilled["days"], len(unkilled["rejected"])) == (["FINISHED", "RUNNING"], 1)
     assert ([user for user, *_ in unkilled["searches"]], unkilled["one state"]) == (["only-words", "u05"], [[1]])
     assert "only-words" in {user for user, *_ in unkilled["lists"]} & {user for user, *_ in unkilled["user interests"]}
+    assert {"*", "u05", "only-words"} < {user for user, *_ in unkilled["in cart"]}
     assert ["user:u05", "item:lamp"] in [edge[:2] for edge in unkilled["edges"]]
     landed = [file.removeprefix("landing/") for file in unkilled["files"] if ".csv" in file]
     assert landed == [

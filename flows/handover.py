@@ -62,6 +62,7 @@ def hand_over(
             trend = make_evaluator(data.events, settings.evaluation).trend
             asked = read_searches(tables, snapshot, settings.encoder, data.encoder)
         scenarios = load_scenarios(settings.home)
+        rules = read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None))  # the lists are newer than the rules
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, Places(tables, snapshot, scenarios))
         content = publication.Content(
             item_ids=data.catalog.item_ids,
@@ -82,7 +83,7 @@ def hand_over(
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
-            rules=read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None)),
+            rules=rules,
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)

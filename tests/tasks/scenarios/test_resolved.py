@@ -16,7 +16,7 @@ from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import look_for_work
 from tasks.scenarios import Scenario, ScenarioError, hidden_pairs, hidden_rows, load_scenarios, resolve
 from tasks.scenarios.changes import note_rules, read_rules
-from tasks.scenarios.overview import demand_right, overview
+from tasks.scenarios.overview import overview, right_scenarios
 from tests.tasks.minute.test_feed import MADE
 from tests.tasks.publish.test_night import WEIGHTS, add_events, put, ranked, rows, snapshot_of
 
@@ -134,8 +134,9 @@ def test_the_overview_counts_allowed_items_and_lists_every_mistake(lake: Lake, h
     assert "hide.purchse: no event has the type 'purchse' and no setting names it; did you mean purchase?" in about[1]
     assert "did you mean price?" in about[2]
     assert "Could not convert string 'Tent' to INT32" in about[3]
-    with pytest.raises(ScenarioError, match="did you mean purchase") as raised:
-        demand_right(lake, home, {"purchase": 1.0})
-    assert len(str(raised.value).splitlines()) == 4
     with pytest.raises(UserError, match=r"\[d\] variety = 3"):
         load_scenarios(home)
+    (home / "scenarios.toml").write_text("[a]\nhide = { purchse = 2 }\n[b]\nwhere = 'prize > 1'")
+    with pytest.raises(ScenarioError, match="did you mean purchase") as raised:
+        right_scenarios(lake, home, {"purchase": 1.0})
+    assert len(str(raised.value).splitlines()) == 2

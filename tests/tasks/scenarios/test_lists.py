@@ -194,7 +194,7 @@ def test_100_000_lists_of_scenarios_show_nothing_that_they_must_not(shop: Shop) 
         check_all(shop, scenarios, n_cases)
 
     many()
-    assert n_cases["cases"] > 50_000, "two shops make 100,000"
+    assert n_cases["cases"] >= 50_000, "two shops make 100,000"
 
 
 def test_a_minute_makes_the_same_lists_of_scenarios_as_the_night(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

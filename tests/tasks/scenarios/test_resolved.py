@@ -67,9 +67,13 @@ def test_an_item_is_hidden_for_its_days_after_the_last_event_of_each_type(lake: 
     assert hidden(3 * DAY + 10) == []
     assert hidden(DAY, []) == []
     assert hidden(DAY, hide={"view": 0.0}) == []
+    with writing(lake) as con:
+        con.execute("insert into raw.user_aliases values ('v', 'merged', now()::timestamp)")
+    assert hidden(DAY, ["merged"]) == [("merged", "a", 2 * DAY)], "an alias counts as its user"
+    assert [row[0] for row in hidden(DAY)] == ["merged", "u", "u"]
     with reading(lake) as con:
         pairs = hidden_pairs(con, hide, DAY, None)
-    user, item = hidden_rows(pairs, ("v", "nobody", "u"), {"b": 0, "a": 1})
+    user, item = hidden_rows(pairs, ("merged", "nobody", "u"), {"b": 0, "a": 1})
     assert np.array_equal(user, [0, 2, 2])
     assert np.array_equal(item, [1, 0, 1])
 

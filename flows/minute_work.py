@@ -125,7 +125,7 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
 
 
 def gather(settings: Settings, tables: lake.Lake, work: feed.Work, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
-    """Who gets a list besides the users with new events: those who searched, hid an item or were merged, and old or stale lists."""
+    """Who gets a list besides the users with new events: who searched, hid an item or was merged, and who has an old or stale list."""
     active, merged = done.state.step.user_ids, done.state.news.merged
     with timed("refresh"):
         searching = sorted({*merged["user_id"], *([] if asked is None else asked["user_id"])} - set(active))

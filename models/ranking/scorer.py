@@ -212,10 +212,11 @@ class Scorer:
         return np.full(len(events), self.blend.trend[0], np.float32)
 
 
-def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
-    """The list for unknown users: one popularity, as a share of all events."""
+def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int, choice: Choice | None = None) -> RankedLists:
+    """The list for unknown users: one popularity, as a share of all events. A choice's variety plays no part."""
     share = np.where(is_available, popularity[:, column], -1.0)
-    item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
+    item = np.argsort(-share, kind="stable")[: int(is_available.sum())]
+    item = (item if choice is None else choice.of_order(item))[:k]
     kept = share[item]
     return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
 

@@ -5,6 +5,7 @@ The scores are log probabilities, so a likeness costs the same factor of probabi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,9 @@ N_POOL = 100
 """Best items among which variety chooses."""
 BLOCK_USERS = 256
 LEAST_VARIANCE = 1e-6
+
+Pick = Callable[[Tensor, Tensor, float, int], Tensor]
+"""A way to order a pool: pick_dpp or pick_mmr."""
 
 
 def vary(

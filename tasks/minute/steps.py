@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -258,10 +259,9 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
         newest = max(newest, int(asked["time_s"].max()) + 1)  # type: ignore[arg-type]
     now = newest + LIST_DELAY_S
     active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
-    active = scorer.rank(
-        step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active, is_quick=True
-    )
-    refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others, is_quick=True)
+    made = partial(scorer.rank, k=k, now=now, choice=current.choice, is_quick=True)
+    active = made(step.events, len(step.user_ids), trend=active_trend, earlier=step.earlier, searches=by_active)
+    refreshed = made(events, len(others), trend=trend, earlier=earlier, searches=by_others)
     both = RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed))
     users = replace(both, kind_names=current.kinds, asked_s=now)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)

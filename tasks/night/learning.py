@@ -18,6 +18,7 @@ from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
+from models.evaluation.variety_choice import choose_variety
 from models.events import Ints, ragged_rows
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
@@ -162,7 +163,9 @@ def complete(
     interests: tuple[Interests | None, Capture | None] = (None, None),
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
-    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words, interests=interests[0], capture=interests[1])
+    variety = choose_variety(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, learnt.task.validation, seed, words)
+    version = completed(dataset, learnt, model, train, increment, seed)
+    version = replace(version, words=words, interests=interests[0], capture=interests[1], variety=variety)
     checkpoints.save(version, folder)
     return version
 
@@ -232,6 +235,7 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
         now=now + LIST_DELAY_S,
         trend=trend,
         searches=None if searches is None else searches.of_users(user_ids),
+        choice=version.choice,
     )
     users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=now + LIST_DELAY_S)
     column = best_popularity_column(current.blend)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.events import Floats, Ints
 from models.ranking.choice import Choice, choose, forbid
-from models.ranking.scorer import Scorer
+from models.ranking.scorer import Scorer, fallback_list
 from models.ranking.variety import N_POOL, N_VARIED, pick_dpp, pick_mmr
 from tests.models.planted import random_events, random_text
 from tests.models.ranking.test_scorer import N_ITEMS, scorer_of
@@ -88,6 +88,14 @@ def test_a_longer_list_begins_with_the_shorter_one(case: Case, k: int) -> None:
     for one, other in zip(chosen(case), chosen(case, k), strict=True):
         n = min(len(one), len(other))
         assert one[:n] == other[:n]
+
+
+@given(case=cases())
+@settings(max_examples=50, deadline=None)
+def test_an_order_that_is_given_is_cut_by_the_same_rules(case: Case) -> None:
+    first = replace(case, scores=np.where(np.isfinite(case.scores), case.scores, -1), hidden=(np.empty(0, np.int64), np.empty(0, np.int64)))
+    order = np.argsort(-first.scores[0], kind="stable")
+    assert case.choice.of_order(order).tolist() == naive(first, 0)
 
 
 def test_a_cap_reaches_beyond_the_best_items_of_a_large_catalogue() -> None:
@@ -206,6 +214,15 @@ def test_a_scorer_shows_what_is_allowed_and_not_hidden_and_gives_it_its_share_of
     capped = scorer.rank(events, n_users, N_ITEMS, choice=replace(choice, max_per_category=2), hidden=hidden)
     assert ((capped.item >= 0).sum(1) <= 6).all()
     assert np.array_equal(capped.probability[:, 0], lists.probability[:, 0]), "a cap changes no probability"
+
+
+def test_the_fallback_list_obeys_the_place() -> None:
+    popularity = np.array([[5, 4, 3, 2, 1, 0]], np.float32).T / 15
+    choice = Choice(np.array([True, True, True, True, True, False]), np.array([0, 0, 0, 1, -1, -1]), 2, variety=0.9)
+    is_available = np.array([False, True, True, True, True, True])
+    assert fallback_list(popularity, is_available, 0, 10, choice).item.tolist() == [[1, 2, 3, 4]]
+    assert fallback_list(popularity, is_available, 0, 2, choice).item.tolist() == [[1, 2]]
+    assert fallback_list(popularity, is_available, 0, 10).item.tolist() == [[1, 2, 3, 4, 5]]
 
 
 def test_where_everything_is_hidden_the_list_is_empty_and_every_number_is_finite() -> None:

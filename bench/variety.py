@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench.sources import SET, fill
 from bench.table import keep, there
@@ -22,15 +24,48 @@ from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, Tr
 from models.evaluation.variety_choice import DIALS, MAX_EVENTS, Pools, choose_dial
 from models.events import sample
 from models.metrics.intervals import bootstrap_interval
-from models.ranking.variety import Pick, pick_dpp, pick_mmr
+from models.ranking.variety import PRICE, Pick, Places, cosines, pick_dispersed
 from tasks.config import IngestConfig
 from tasks.encoding import encode_changed_items
 from tasks.lake import LakeConfig, locate, migrate, newest_snapshot
 from tasks.night.dataset import load_dataset
 from tasks.night.learning import FittedNight, learn
 
-METHODS: dict[str, Pick] = {"dpp": pick_dpp, "mmr": pick_mmr}
 MAX_ROWS = 10_000
+N_TOP = 10
+LEAST_VARIANCE = 1e-6
+
+
+def pick_mmr(scores: Tensor, vectors: Tensor, variety: float, n: int) -> Tensor:
+    """Maximal marginal relevance, Carbonell and Goldstein 1998: less the greatest cosine with an item above, times N_TOP."""
+    places, probability, closest = Places.of(scores, n), scores.softmax(1), torch.full_like(scores, -1)
+    for step in range(n):
+        chosen = places.take(step, (1 - variety) * probability - variety * PRICE * N_TOP * closest)
+        closest = torch.maximum(closest, cosines(vectors, chosen))
+    return places.order
+
+
+def pick_dpp(scores: Tensor, vectors: Tensor, variety: float, n: int, *, by_probability: bool = True) -> Tensor:
+    """Determinantal point process, Chen et al. 2018, "Fast Greedy MAP Inference": plus the log of the squared distance from the span of
+    those above, times N_TOP; the kernel is (1 + cosine) / 2. by_probability: otherwise by log probability, as is usual.
+    """
+    places, variance, parts = Places.of(scores, n), torch.ones_like(scores), scores.new_zeros(*scores.shape, n)
+    relevance = scores.softmax(1) / PRICE / N_TOP if by_probability else scores
+    for step in range(n):
+        chosen = places.take(step, (1 - variety) * relevance + variety * variance.log())
+        before = parts.gather(1, chosen[:, None, None].expand(-1, 1, n))
+        left = variance.gather(1, chosen[:, None])
+        parts[:, :, step] = ((1 + cosines(vectors, chosen)) / 2 - (parts @ before.mT)[..., 0]) / left.sqrt()
+        variance = (variance - parts[:, :, step].square()).clamp_min(LEAST_VARIANCE)
+    return places.order
+
+
+METHODS: dict[str, Pick] = {
+    "dispersion": pick_dispersed,
+    "mmr": pick_mmr,
+    "dpp": pick_dpp,
+    "dpp of logs": partial(pick_dpp, by_probability=False),
+}
 
 
 def night(name: str, folder: Path, minutes: float, epochs: int, seed: int) -> FittedNight:

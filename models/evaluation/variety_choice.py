@@ -12,7 +12,7 @@ from torch import Tensor
 from models.evaluation.evaluator import Evaluator, served_vectors
 from models.events import Floats, Ints, sample
 from models.ranking.blend import Blend
-from models.ranking.variety import N_POOL, Pick, pick_dpp
+from models.ranking.variety import N_POOL, Pick, pick_dispersed
 from models.sequence.weights import LIST_DELAY_S, Weights
 from models.text.towers import Words
 
@@ -61,7 +61,7 @@ class Pools:
         values, indices, targets, numbers = zip(*parts, strict=True)
         return Pools(torch.cat(values), torch.cat(indices), torch.cat(targets), evaluator.events.user[np.concatenate(numbers)])
 
-    def tops(self, vectors: Tensor, variety: float, pick: Pick = pick_dpp) -> Tops:
+    def tops(self, vectors: Tensor, variety: float, pick: Pick = pick_dispersed) -> Tops:
         """The first ten places at a dial. vectors: [items, dim], of unit length or zero."""
         parts = []
         for first in range(0, len(self.user), BLOCK):
@@ -92,7 +92,7 @@ def choose_variety(evaluator: Evaluator, weights: Weights, blend: Blend, validat
     return choose_dial(Pools.of(evaluator, weights, blend, rows, words), weights.item_vectors())
 
 
-def choose_dial(pools: Pools, vectors: Tensor, pick: Pick = pick_dpp) -> float:
+def choose_dial(pools: Pools, vectors: Tensor, pick: Pick = pick_dispersed) -> float:
     """The greatest dial up to which lists keep LEAST_NDCG of NDCG@10; 0 if they are not LEAST_DISTANCE times as varied at that dial."""
     plain = pools.tops(vectors, 0.0)
     ndcg, distance, chosen, found = float(plain.ndcg.mean()), pools.distance(plain), 0.0, plain

@@ -3,7 +3,7 @@
 Test events of the night's own split, from lists a minute old, with the methods of models.ranking.variety.
 distance: mean over users of the mean cosine distance of the items of their top tens. coverage: share of the catalogue in any top ten.
 novelty: mean -log2 of the share of all earlier events that a listed item has. kept: NDCG@10 relative to that without variety, with its 95 %
-interval. us: processor time of the selection, in microseconds per list. chosen: whether a night would choose this dial on validation.
+interval. us: processor time of the selection, in microseconds per list. chosen: the dial that a night would choose on validation.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def measure(name: str, learnt: FittedNight, seed: int) -> list[dict[str, object]
     plain, rows = pools.tops(vectors, 0.0), list[dict[str, object]]()
     for method, pick in METHODS.items():
         chosen = choose_dial(validation, vectors, pick)
-        for dial in (0.0, *DIALS):
+        for dial in (0.0, *DIALS[1::2]):
             started = time.process_time()
             tops = pools.tops(vectors, dial, pick)
             spent = time.process_time() - started
@@ -107,7 +107,7 @@ def measure(name: str, learnt: FittedNight, seed: int) -> list[dict[str, object]
                     "coverage": round(len(np.unique(tops.item[tops.item >= 0])) / len(known), 3),
                     "novelty": round(float(surprise[tops.item[tops.item >= 0]].mean()), 2),
                     "us": round(spent / len(pools.user) * 1e6),
-                    "chosen": "chosen" if dial == chosen else "",
+                    "chosen": chosen,
                 }
             )
     return rows

@@ -17,7 +17,7 @@ from models.sequence.weights import LIST_DELAY_S, Weights
 from models.text.towers import Words
 
 log = logging.getLogger("minutehand.fitting")
-DIALS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+DIALS = tuple(n / 20 for n in range(1, 20))
 MAX_EVENTS = 2000
 LEAST_EVENTS = 200
 """With fewer events, one percent of NDCG@10 cannot be told from noise, and lists stay in the order of their scores."""

@@ -41,13 +41,6 @@ class Choice:
         """Whether a list may be short of items of a category."""
         return self.category is not None and self.max_per_category is not None
 
-    def of_order(self, order: Ints) -> Ints:
-        """The allowed items of an order, and of each category only as many as its cap."""
-        kept = order if self.allowed is None else order[self.allowed[order]]
-        if self.category is None or self.max_per_category is None:
-            return kept
-        return kept[_places(torch.from_numpy(self.category[kept])[None])[0].numpy() < self.max_per_category]
-
 
 def forbid(scores: Tensor, choice: Choice | None, hidden: tuple[Ints, Ints] | None = None, users: slice = slice(None)) -> None:
     """Set the scores [users, items] of what must not be shown to -inf, in place.

@@ -21,7 +21,7 @@ from torch import Tensor
 from bench.sources import SET, fill
 from bench.table import keep, there
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
-from models.evaluation.variety_choice import DIALS, MAX_EVENTS, Pools, choose_dial
+from models.evaluation.variety_choice import MAX_EVENTS, Pools, choose_dial
 from models.events import sample
 from models.metrics.intervals import bootstrap_interval
 from models.ranking.variety import PRICE, Pick, Places, cosines, pick_dispersed
@@ -31,26 +31,27 @@ from tasks.lake import LakeConfig, locate, migrate, newest_snapshot
 from tasks.night.dataset import load_dataset
 from tasks.night.learning import FittedNight, learn
 
+DIALS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
 MAX_ROWS = 10_000
 N_TOP = 10
 LEAST_VARIANCE = 1e-6
 
 
-def pick_mmr(scores: Tensor, vectors: Tensor, variety: float, n: int) -> Tensor:
+def pick_mmr(log_p: Tensor, vectors: Tensor, variety: float, n: int) -> Tensor:
     """Maximal marginal relevance, Carbonell and Goldstein 1998: less the greatest cosine with an item above, times N_TOP."""
-    places, probability, closest = Places.of(scores, n), scores.softmax(1), torch.full_like(scores, -1)
+    places, probability, closest = Places.of(log_p, n), log_p.exp(), torch.full_like(log_p, -1)
     for step in range(n):
         chosen = places.take(step, (1 - variety) * probability - variety * PRICE * N_TOP * closest)
         closest = torch.maximum(closest, cosines(vectors, chosen))
     return places.order
 
 
-def pick_dpp(scores: Tensor, vectors: Tensor, variety: float, n: int, *, by_probability: bool = True) -> Tensor:
+def pick_dpp(log_p: Tensor, vectors: Tensor, variety: float, n: int, *, by_probability: bool = True) -> Tensor:
     """Determinantal point process, Chen et al. 2018, "Fast Greedy MAP Inference": plus the log of the squared distance from the span of
     those above, times N_TOP; the kernel is (1 + cosine) / 2. by_probability: otherwise by log probability, as is usual.
     """
-    places, variance, parts = Places.of(scores, n), torch.ones_like(scores), scores.new_zeros(*scores.shape, n)
-    relevance = scores.softmax(1) / PRICE / N_TOP if by_probability else scores
+    places, variance, parts = Places.of(log_p, n), torch.ones_like(log_p), log_p.new_zeros(*log_p.shape, n)
+    relevance = log_p.exp() / PRICE / N_TOP if by_probability else log_p
     for step in range(n):
         chosen = places.take(step, (1 - variety) * relevance + variety * variance.log())
         before = parts.gather(1, chosen[:, None, None].expand(-1, 1, n))
@@ -91,7 +92,7 @@ def measure(name: str, learnt: FittedNight, seed: int) -> list[dict[str, object]
     plain, rows = pools.tops(vectors, 0.0), list[dict[str, object]]()
     for method, pick in METHODS.items():
         chosen = choose_dial(validation, vectors, pick)
-        for dial in (0.0, *DIALS[1::2]):
+        for dial in DIALS:
             started = time.process_time()
             tops = pools.tops(vectors, dial, pick)
             spent = time.process_time() - started

@@ -17,7 +17,7 @@ from models.sequence.weights import LIST_DELAY_S, Weights
 from models.text.towers import Words
 
 log = logging.getLogger("minutehand.fitting")
-DIALS = tuple(n / 20 for n in range(1, 20))
+DIALS = (0.01, 0.02, *(n / 20 for n in range(1, 20)))
 MAX_EVENTS = 2000
 LEAST_EVENTS = 200
 """With fewer events, one percent of NDCG@10 cannot be told from noise, and lists stay in the order of their scores."""
@@ -40,9 +40,9 @@ class Tops:
 
 @dataclass(frozen=True)
 class Pools:
-    """The best items of the lists by which events are judged: scores and items [events, N_POOL], best first, and the events' own items."""
+    """The best items of the lists by which events are judged: log P and items [events, N_POOL], best first, and the events' own items."""
 
-    scores: Tensor
+    log_p: Tensor
     item: Tensor
     target: Tensor
     user: Ints
@@ -57,7 +57,9 @@ class Pools:
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
             best = scores.topk(min(N_POOL, scores.shape[1]), 1)
-            parts.append((best.values, best.indices, torch.from_numpy(evaluator.events.item[members]), members))
+            parts.append(
+                (best.values - scores.logsumexp(1, keepdim=True), best.indices, torch.from_numpy(evaluator.events.item[members]), members)
+            )
         values, indices, targets, numbers = zip(*parts, strict=True)
         return Pools(torch.cat(values), torch.cat(indices), torch.cat(targets), evaluator.events.user[np.concatenate(numbers)])
 
@@ -66,9 +68,9 @@ class Pools:
         parts = []
         for first in range(0, len(self.user), BLOCK):
             part = slice(first, first + BLOCK)
-            scores, item, near = self.scores[part], self.item[part], vectors[self.item[part]]
-            order = (pick(scores, near, variety, N_TOP) if variety else torch.arange(item.shape[1]).expand_as(item))[:, :N_TOP]
-            top, is_there = item.gather(1, order), scores.gather(1, order).isfinite()
+            log_p, item, near = self.log_p[part], self.item[part], vectors[self.item[part]]
+            order = (pick(log_p, near, variety, N_TOP) if variety else torch.arange(item.shape[1]).expand_as(item))[:, :N_TOP]
+            top, is_there = item.gather(1, order), log_p.gather(1, order).isfinite()
             is_hit = (top == self.target[part, None]) & is_there
             gain = (is_hit / torch.log2(torch.arange(order.shape[1]) + 2.0)).sum(1)
             shown = near.gather(1, order[..., None].expand(-1, -1, near.shape[2])) * is_there[..., None]

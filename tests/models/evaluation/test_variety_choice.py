@@ -20,7 +20,7 @@ TREND = np.array([0.0, 1.0], np.float32)
 def pools_of(target: list[int], n_items: int = 40, slope: float = 0.05) -> Pools:
     """Lists of the items in their order; each event has its own target and user."""
     scores = -slope * torch.arange(float(n_items)).repeat(len(target), 1)
-    return Pools(scores, torch.arange(n_items).repeat(len(target), 1), torch.tensor(target), np.arange(len(target)))
+    return Pools(scores.log_softmax(1), torch.arange(n_items).repeat(len(target), 1), torch.tensor(target), np.arange(len(target)))
 
 
 def alike(n_alike: int, n_items: int = 40) -> torch.Tensor:
@@ -54,7 +54,7 @@ def test_without_a_hit_or_with_few_events_nothing_is_chosen() -> None:
 def test_the_figures_of_a_dial_are_those_of_its_lists(variety: float) -> None:
     vectors = alike(3, 30)
     pools = pools_of([0, 2, 25], 30)
-    pools.scores[2, 1:] = -torch.inf  # a list of one item
+    pools.log_p[2, 1:] = -torch.inf  # a list of one item
     tops = pools.tops(vectors, variety)
     assert tops.item.shape == (3, 10)
     assert tops.item[2].tolist() == [0] + [-1] * 9

@@ -126,7 +126,7 @@ def naive_dispersion(scores: Floats, vectors: Floats, variety: float, n: int) ->
 def test_variety_picks_as_the_plain_greedy_does(variety: float) -> None:
     scores = np.sort(np.random.default_rng(0).normal(size=(5, 30)))[:, ::-1].copy()
     vectors = np.stack([random_text(30, 12, seed) for seed in range(5)]).astype(np.float64)
-    order = pick_dispersed(torch.from_numpy(scores), torch.from_numpy(vectors), variety, 8)
+    order = pick_dispersed(torch.from_numpy(scores).log_softmax(1), torch.from_numpy(vectors), variety, 8)
     for user in range(5):
         assert order[user, :8].tolist() == naive_dispersion(scores[user], vectors[user], variety, 8)
         assert order[user, 8:].tolist() == sorted(order[user, 8:].tolist()), "the rest by score"
@@ -134,8 +134,8 @@ def test_variety_picks_as_the_plain_greedy_does(variety: float) -> None:
 
 def test_without_variety_the_order_is_that_of_the_scores_and_with_all_the_best_item_still_comes_first() -> None:
     scores, vectors = torch.linspace(0, -3, 30).repeat(2, 1), torch.from_numpy(random_text(30, 12)).repeat(2, 1, 1)
-    assert pick_dispersed(scores, vectors, 0.0, 10).tolist() == [list(range(30))] * 2
-    assert pick_dispersed(scores, vectors, 1.0, 10)[:, 0].tolist() == [0, 0]
+    assert pick_dispersed(scores.log_softmax(1), vectors, 0.0, 10).tolist() == [list(range(30))] * 2
+    assert pick_dispersed(scores.log_softmax(1), vectors, 1.0, 10)[:, 0].tolist() == [0, 0]
 
 
 def test_a_user_who_certainly_wants_one_thing_still_gets_it_and_who_may_want_anything_gets_a_varied_list() -> None:
@@ -143,7 +143,7 @@ def test_a_user_who_certainly_wants_one_thing_still_gets_it_and_who_may_want_any
     vectors[:5] = vectors[0]  # five things that are alike
     certain = torch.tensor([0.0, -0.1, -0.2, -0.3, -0.4] + [-9.0] * 25)
     anything = torch.linspace(0, -0.5, 30)
-    one, other = pick_dispersed(torch.stack([certain, anything]), vectors.repeat(2, 1, 1), 0.5, 5)[:, :5].tolist()
+    one, other = pick_dispersed(torch.stack([certain, anything]).log_softmax(1), vectors.repeat(2, 1, 1), 0.5, 5)[:, :5].tolist()
     assert one == [0, 1, 2, 3, 4]
     assert len(set(other) & set(range(5))) <= 2
 

@@ -112,7 +112,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         con.register("happened", pl.DataFrame(events, schema=["user_id", "item_id", "event_type", "second"], orient="row"))
         con.execute(
             "insert into raw.events select uuid()::varchar, user_id, item_id, event_type, null, null,"
-            " timestamp '2026-01-01' + to_seconds(second), now()::timestamp, null from happened"
+            " timestamp '2026-01-01' + to_seconds(second), now()::timestamp, null, null, null from happened"
         )
     key = encode_changed_items(lake, EncoderConfig(name=str(save_tiny_bert(folder / "tiny"))), progress=False).encoder
     data = load_dataset(lake, newest_snapshot(lake), WEIGHTS, key)

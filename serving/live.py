@@ -5,49 +5,46 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
-import polars as pl
 import torch
 
 from models.config import EncoderConfig
-from models.events import Earlier, Events, Ints
-from models.ranking.blend import log_trend
-from models.ranking.searches import Searches
+from models.errors import UserError
+from models.events import Ints
+from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
-from serving.published import LastSearch, Published, load_published, newest_publication
+from serving.histories import Pending, Person
+from serving.places import changed_at, scenarios_of
+from serving.positions import contained_segments
+from serving.published import Published, load_published, newest_publication
+from serving.ranking import DEFAULT, Asked, Listed, Question, answer, rows_of
 from serving.rules import Event
 from serving.segments import Segments, lines_of
-from tasks.lake import Lake, reading, statement
+from tasks.lake import Lake
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
 log = logging.getLogger("minutehand.serving")
+N_SHOWN = 10_000
+"""Number of lists that can be gone on from."""
+N_TEXTS = 1_000
+"""Number of texts whose vectors are kept."""
+
+__all__ = ["Asked", "Live", "Pending"]
 
 
-@dataclass(frozen=True)
-class Pending:
-    """An accepted event that the publication in memory does not contain."""
-
-    event: Event
-    vector: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request for one list. A user, a text, both or neither; exclude: item ids that the list must not contain."""
-
-    user_id: str | None
-    text: str | None = None
-    k: int = 10
-    exclude: Sequence[str] = ()
-    now: int | None = None
+class NotFoundError(UserError):
+    """The request names something that does not exist."""
 
 
 @dataclass
@@ -64,10 +61,13 @@ class Live:
     max_events: int
     published: Published
     segments: Segments
+    home: Path | None = None
+    scenarios_at: tuple[int, int] = (0, 0)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
-    arriving: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    shown: OrderedDict[str, Ints] = field(default_factory=OrderedDict)
+    texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
     _reader: Encoder | None = None
 
     @staticmethod
@@ -78,12 +78,14 @@ class Live:
         event_weights: Mapping[str, float],
         max_events: int,
         segments: Segments,
+        home: Path | None = None,
     ) -> Live:
-        """The state after a start: the newest publication and the events of the kept segments."""
-        published = load_published(lake, open_registry, event_weights, max_events)
-        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments)
+        """The state after a start: the newest publication and the events of the kept segments. home: where scenarios.toml is."""
+        scenarios_at = changed_at(home)
+        published = load_published(lake, open_registry, event_weights, max_events, home=home)
+        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, scenarios_at)
         for path in segments.all():
-            live._remember(_event_of(row) for row in lines_of(path))
+            live._remember([_event_of(row) for row in lines_of(path) if "kind" not in row], path.stem)
         live._drop_published(published)
         return live
 
@@ -95,64 +97,49 @@ class Live:
         """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
         if not events:
             return
-        ids = {event.event_id for event in events}
-        with self.lock:
-            self.arriving |= ids
-        try:
-            self.segments.append([event.line for event in events]).result()
-            self._remember(events)
-        finally:
-            with self.lock:
-                self.arriving -= ids
+        self._remember(events, self.segments.append([event.line for event in events]).result())
 
-    def _remember(self, events: Iterable[Event]) -> None:
-        ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None) for event in events]
+    def _remember(self, events: Sequence[Event], segment: str) -> None:
+        """Apply events that are on disk in a segment of the log."""
+        ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None, segment) for event in events]
         with self.lock:
-            for each in ready:
+            for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if each.event.event_id not in self.known:
                     self.known[each.event.event_id] = each
                     self.pending.setdefault(each.event.user_id, []).append(each)
 
     def refresh(self) -> bool:
-        """Load the newest publication if there is a newer one; whether there was."""
-        newest = newest_publication(self.lake)
+        """Load the newest publication if there is a newer one, and the scenarios if they have changed; whether there was a newer one."""
+        self.segments.hand_over_again()
+        scenarios_at, newest = changed_at(self.home), newest_publication(self.lake)
         if newest is None or newest == self.published.publication_id:
+            self._refresh_scenarios(scenarios_at)
             return False
         started = time.monotonic()
-        published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published)
-        published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
+        published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published, self.home)
+        self.scenarios_at = scenarios_at
+        published.scorer.vectors  # noqa: B018  the first request shall not pay for it
         self._drop_published(published)
         log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
         return True
 
+    def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:
+        if scenarios_at != self.scenarios_at:
+            self.scenarios_at, published = scenarios_at, self.published.with_scenarios(self.lake, scenarios_of(self.home))
+            with self.lock:
+                self.published = published
+
     def _drop_published(self, published: Published) -> None:
         """Swap the publication, and drop the events that it contains."""
-        with self.lock:
-            waiting = dict(self.known)
-        contained = self._contained(published, waiting)
+        contained = contained_segments(self.lake, published.data_snapshot, self.segments)
         with self.lock:
             self.published = published
-            for event_id in contained:
-                gone = self.known.pop(event_id)
-                left = [each for each in self.pending[gone.event.user_id] if each.event.event_id != event_id]
-                if left:
-                    self.pending[gone.event.user_id] = left
-                else:
-                    del self.pending[gone.event.user_id]
-            known = self.known.keys() | self.arriving  # events that are on disk, but not applied yet, keep their segment too
-        for path in self.segments.all():
-            if known.isdisjoint(str(row["event_id"]) for row in lines_of(path)):
-                self.segments.forget(path)
-
-    def _contained(self, published: Published, waiting: Mapping[str, Pending]) -> list[str]:
-        if not waiting:
-            return []
-        with reading(self.lake) as con:
-            con.register("pending", pl.DataFrame({"event_id": list(waiting)}))
-            found = con.execute(statement("serving/known_events"), {"snapshot": published.data_snapshot})
-            return [event_id for (event_id,) in found.fetchall()]
+            self.segments.forget(contained)
+            self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained}
+            self.pending = _by_user(self.known.values())
 
     def _vector(self, text: str | None) -> np.ndarray | None:
+        """The vector of a text; None if it has no words, or if the version cannot read it."""
         cleaned = clean_text(text or "")
         if not cleaned or self.published.checkpoint.words is None:
             return None
@@ -160,79 +147,111 @@ class Live:
             self._reader = load_encoder(self.encoder, torch.device("cpu"))
         if self._reader.key != self.published.checkpoint.encoder:
             return None
-        vector: np.ndarray = self._reader.encode([cleaned])[0]
+        with self.lock:
+            vector = self.texts.get(cleaned)
+        if vector is None:
+            vector = self._reader.encode([cleaned])[0]
+            with self.lock:
+                self.texts[cleaned] = vector
+                _forget_oldest(self.texts, N_TEXTS)
         return vector
 
     def recommend(self, asked: Asked) -> list[dict[str, Any]]:
-        """The list, best item first: item_id, title, score, probability."""
+        """One list, best item first: item_id, title, score, probability, reason, source."""
+        return self.recommend_all([asked])[0].items
+
+    def recommend_all(self, asked: Sequence[Asked]) -> list[Listed]:
+        """The lists of requests of one shape. Raises UserError if one cannot be answered."""
         with self.lock:
             published = self.published
-            pending = list(self.pending.get(asked.user_id, ())) if asked.user_id is not None else []
-        checkpoint = published.checkpoint
+            looking_at = [rows_of(published.row_of_item, one.items) for one in asked]
+            people = [self._person(one.user_ids, tuple(rows.tolist())) for one, rows in zip(asked, looking_at, strict=True)]
+        questions = [self._question(published, one, person) for one, person in zip(asked, people, strict=True)]
+        lists = answer(published, questions, self._choice(published, asked[0]))
+        out = []
+        for question, rows in zip(questions, lists, strict=True):
+            listed = Listed(str(uuid4()), published.version, published.data_snapshot, question.asked.scenario, rows)
+            with self.lock:
+                self.shown[listed.recommendation_id] = np.union1d(question.before, rows_of(published.row_of_item, listed.item_ids))
+                _forget_oldest(self.shown, N_SHOWN)
+            out.append(listed)
+        return out
+
+    def _question(self, published: Published, asked: Asked, person: Person) -> Question:
+        row_of, before = published.row_of_item, self._before(asked.after)
+        now, place = asked.now or int(time.time()), published.places.get(asked.scenario, published.places[DEFAULT])
+        hides = place.hides(asked.user_ids, [each.event for each in person.pending], row_of, now)
+        hidden = np.concatenate([rows_of(row_of, asked.exclude), np.array(person.looking_at, np.int64), before, hides])
+        return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)
+
+    def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
+        """A person as the lists know them, and the publication."""
+        with self.lock:
+            return self.published, self._person(user_ids)
+
+    def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
+        """The caller holds the lock."""
+        pending = [each for name in user_ids for each in self.pending.get(name, ())]
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
-        events, trend, earlier = _history(published, asked.user_id, taught)
-        now = max(asked.now or int(time.time()), int(events.time.max(initial=0)))
-        vector = self._vector(asked.text)
-        searches = _searches(published, asked.user_id, pending) if vector is None else None
-        scorer, hidden = checkpoint.scorer(), [published.row_of_item[item] for item in asked.exclude if item in published.row_of_item]
-        (scored,) = scorer.score_blocks(events, 1, now=now, trend=trend, earlier=earlier, searches=searches)
-        scores = scored.scores
-        if vector is not None and checkpoint.words is not None:
-            scores = scores + checkpoint.words.scores(vector[None], [clean_text(asked.text or "")])
-        scores[:, hidden] = -torch.inf
-        best = scores[0].topk(min(asked.k, scores.shape[1]))
-        share = (best.values - scores[0].logsumexp(0)).exp()
-        ids = checkpoint.catalog.item_ids
-        return [
-            {"item_id": ids[row], "title": published.titles.get(ids[row]), "score": round(score, 5), "probability": round(p, 6)}
-            for row, score, p in zip(best.indices.tolist(), best.values.tolist(), share.tolist(), strict=True)
-            if score > -np.inf
-        ]
+        return Person(user_ids, taught, pending, looking_at)
+
+    def vector_of(self, text: str) -> np.ndarray:
+        """The vector of the text of a request. Raises UserError if the live version cannot read it."""
+        if not clean_text(text):
+            raise UserError(f"the text {text[:20]!r} has no words; write what the person looks for, or leave it out")
+        vector = self._vector(text)
+        if vector is None:
+            raise UserError(
+                "the live model cannot read requests in words: too few items have titles, or it was trained with another encoder; "
+                "give items titles and run minutehand nightly, or leave the text out"
+            )
+        return vector
+
+    def _before(self, after: str | None) -> Ints:
+        """The items of the list that a request goes on from, and of those before it."""
+        if after is None:
+            return np.empty(0, np.int64)
+        with self.lock:
+            found = self.shown.get(after)
+        if found is None:
+            raise NotFoundError(f"after is {after[:40]!r}: no list of this id is remembered; leave it out to begin with the first page")
+        return found
+
+    def check(self, asked: Asked) -> None:
+        """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
+        places, row_of = self.published.places, self.published.row_of_item
+        if asked.scenario not in places:
+            raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(places)}")
+        if places[asked.scenario].scenario.needs_item and not asked.items:
+            raise UserError(f'scenario {asked.scenario} needs an item; name the one in front of the person: item=... or "items": [...]')
+        for item_id in asked.items:
+            if item_id not in row_of:
+                raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
+        if asked.filter is not None and asked.filter.is_available is False:
+            raise UserError("filter.is_available is false: lists hold available items only; leave it out")
+        self._before(asked.after)
+
+    def _choice(self, published: Published, asked: Asked) -> Choice:
+        """What the scenario and the filter of a request allow."""
+        choice = published.places.get(asked.scenario, published.places[DEFAULT]).choice
+        if asked.filter is not None:
+            allowed = published.items.allowed(asked.filter)
+            choice = replace(choice, allowed=allowed if choice.allowed is None else allowed & choice.allowed)
+        return choice if asked.variety is None else replace(choice, variety=asked.variety)
+
+
+def _forget_oldest(kept: OrderedDict[str, Any], n_most: int) -> None:
+    while len(kept) > n_most:
+        kept.popitem(last=False)
+
+
+def _by_user(pending: Iterable[Pending]) -> dict[str, list[Pending]]:
+    found: dict[str, list[Pending]] = {}
+    for each in pending:
+        found.setdefault(each.event.user_id, []).append(each)
+    return found
 
 
 def _event_of(row: Mapping[str, Any]) -> Event:
     moment = datetime.fromisoformat(row["occurred_at"])
-    return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], int(moment.timestamp()), b"")
-
-
-def _history(published: Published, user_id: str | None, pending: Sequence[Event]) -> tuple[Events, np.ndarray, Earlier]:
-    """One user's published history and pending events, by time; as user 0."""
-    row = published.row_of_user.get(user_id) if user_id is not None else None
-    part = slice(0, 0) if row is None else slice(int(published.offsets[row]), int(published.offsets[row + 1]))
-    old, catalog, kinds = published.events, published.row_of_item, published.kind_of
-    new = [event for event in pending if event.item_id in catalog]
-    item = np.concatenate([old.item[part], np.array([catalog[event.item_id or ""] for event in new], np.int64)])
-    kind = np.concatenate([old.kind[part], np.array([kinds.get(event.event_type, 0) for event in new], np.int64)])
-    at = np.concatenate([old.time[part], np.array([event.time_s for event in new], np.int64)])
-    trend = np.concatenate([published.trend[part], _trend_of(published, item[len(item) - len(new) :])])
-    order = np.argsort(at, kind="stable")
-    zeros: Ints = np.zeros(len(item), np.int64)
-    events = Events(
-        zeros, item[order], kind[order], at[order], np.ones(len(item), np.float32), int(len(item) > 0), old.n_items, old.n_kinds
-    )
-    if row is None:
-        nothing: Ints = np.zeros(1, np.int64)
-        return events, trend[order].astype(np.float32), Earlier(nothing, nothing, nothing, np.empty(0, np.int64))
-    earlier = published.earlier
-    one = slice(row, row + 1)
-    return events, trend[order].astype(np.float32), Earlier(earlier.n_events[one], earlier.start[one], earlier.stop[one], earlier.item)
-
-
-def _trend_of(published: Published, item: Ints) -> np.ndarray:
-    online = published.checkpoint.online
-    if online is None:
-        return np.full(len(item), published.checkpoint.blend.trend[0], np.float32)
-    trend: np.ndarray = log_trend(online.popularity.counts[:, item])
-    return trend
-
-
-def _searches(published: Published, user_id: str | None, pending: Sequence[Pending]) -> Searches | None:
-    """The last search of one user, as user 0."""
-    found = [LastSearch(each.event.time_s, clean_text(each.event.query or ""), each.vector) for each in pending if each.vector is not None]
-    if user_id is not None and user_id in published.searches:
-        found.insert(0, published.searches[user_id])
-    if not found:
-        return None
-    last = max(found, key=lambda each: each.time_s)
-    zero: Ints = np.zeros(1, np.int64)
-    return Searches(zero, np.array([last.time_s]), zero, last.vector[None], [last.text])
+    return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], round(moment.timestamp()), b"")

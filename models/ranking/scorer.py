@@ -14,6 +14,7 @@ from torch import Tensor
 from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
+from models.ranking.choice import Choice, choose, forbid
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
@@ -89,6 +90,9 @@ class Scorer:
         trend: Floats | None = None,
         earlier: Earlier | None = None,
         searches: Searches | None = None,
+        request: Tensor | None = None,
+        choice: Choice | None = None,
+        hidden: tuple[Ints, Ints] | None = None,
         explain: bool = True,
         is_quick: bool = False,
     ) -> RankedLists:
@@ -97,13 +101,27 @@ class Scorer:
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
+        request: the term of the users' requests in words, [users, items]; it takes the place of searches.
+        choice: rules of the place where the lists are shown. hidden: (user, item row) pairs sorted by user, which no list shows.
+        The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
         is_quick: look only at the events of long histories that are likely to matter.
         """
-        parts = list(
-            self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain, is_quick=is_quick)
+        parts = self.blocks(
+            events,
+            n_users,
+            k,
+            now=now,
+            trend=trend,
+            earlier=earlier,
+            searches=searches,
+            request=request,
+            choice=choice,
+            hidden=hidden,
+            explain=explain,
+            is_quick=is_quick,
         )
-        return RankedLists.joined((), parts)
+        return RankedLists.joined((), list(parts))
 
     def blocks(
         self,
@@ -117,26 +135,31 @@ class Scorer:
         searches: Searches | None,
         explain: bool,
         is_quick: bool,
+        request: Tensor | None = None,
+        choice: Choice | None = None,
+        hidden: tuple[Ints, Ints] | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
         now = self.as_of + LIST_DELAY_S if now is None else now
         known_trend = self._usual_trend(events) if trend is None else trend
         users = Histories(events, offsets[:-1], offsets[1:], now, known_trend, None if earlier is None else earlier.n_events)
-        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches):
+        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches, request=request):
             scores, part = scored.scores, scored.users
-            best = scores.topk(min(k, scores.shape[1]), 1)
-            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
-            item = torch.where(best.values.isfinite(), best.indices, -1)
-            values = best.values.nan_to_num(neginf=0.0).numpy()
+            forbid(scores, choice, hidden, part)
+            item = choose(scores, choice, k, self.vectors)
+            rows = item.clamp_min(0)
+            best = scores.gather(1, rows).masked_fill(item < 0, -torch.inf)
+            probability = (best - scores.logsumexp(1, keepdim=True)).exp()
+            values = best.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
-                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices), is_quick=is_quick)
-                by_search = cites_search(scored.searched, best.indices, cited.effect)
+                cited = self.explainer.cite(users.some(part), rows, scored.sequence.gather(1, rows), is_quick=is_quick)
+                by_search = cites_search(scored.searched, rows, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
                 repeats = scored.repeats
                 sources = sources_of(
-                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, best.indices, self.sample
+                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, rows, self.sample
                 )
                 lists = replace(lists, by_search=by_search, source=sources)
             yield lists
@@ -150,6 +173,7 @@ class Scorer:
         trend: Floats | None,
         earlier: Earlier | None,
         searches: Searches | None = None,
+        request: Tensor | None = None,
     ) -> Iterator[ScoredItems]:
         """The scores of every item in blocks of users; -inf for items that must not be shown."""
         now = self.as_of + LIST_DELAY_S if now is None else now
@@ -167,8 +191,10 @@ class Scorer:
             sequence = vectors[part] @ self.vectors.T
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
             scores = combine(self.blend, users[part], {"sequence": sequence}, self.items, repeats)
-            searched = None
-            if asked is not None and self.words is not None and asked.vectors[part].any():
+            searched = None if request is None else request[part]
+            if searched is not None:
+                scores += searched
+            elif asked is not None and self.words is not None and asked.vectors[part].any():
                 searched = search_term(self.words, asked.at(part), is_new=(stop == start)[part])
                 scores += searched
             scores[:, self.gone] = -torch.inf
@@ -193,10 +219,22 @@ class Scorer:
         return np.full(len(events), self.blend.trend[0], np.float32)
 
 
-def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
-    """The list for unknown users: one popularity, as a share of all events."""
-    share = np.where(is_available, popularity[:, column], -1.0)
-    item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
+def fallback_list(
+    popularity: Floats,
+    is_available: NDArray[np.bool_],
+    column: int,
+    k: int,
+    choice: Choice | None = None,
+    vectors: Tensor | None = None,
+) -> RankedLists:
+    """The list for unknown users: one popularity, as a share of all events. vectors: of the items, for a choice with variety."""
+    is_shown = is_available if choice is None or choice.allowed is None else is_available & choice.allowed
+    share = np.where(is_shown, popularity[:, column], -1.0)
+    item = np.argsort(-share, kind="stable")[: min(k, int(is_shown.sum()))]
+    if choice is not None and (choice.has_cap or choice.variety):
+        scores = torch.from_numpy(np.where(is_shown, np.log(share.clip(1e-12)), -np.inf).astype(np.float32))
+        chosen = choose(scores[None], choice, k, torch.zeros(len(scores), 1) if vectors is None else vectors)
+        item = chosen[0][chosen[0] >= 0].numpy()
     kept = share[item]
     return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
 

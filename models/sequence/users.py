@@ -11,13 +11,17 @@ from models.events import Events, Ints, Windows, target_windows
 from models.sequence.recommender import Recommender
 from models.sequence.streams import bucket_by_length, make_batch
 
+BATCH_EVENTS, CARD_EVENTS = 4096, 16384
+"""Tokens of one forward pass on a CPU, whose cache holds the activations of so many, and on a card."""
+
 
 @torch.inference_mode()
 def user_vectors(
-    model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int | Ints = 0
+    model: Recommender, events: Events, windows: Windows, batch_events: int | None = None, now: int | Ints = 0
 ) -> tuple[Tensor, Ints]:
     """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows."""
     device = next(model.parameters()).device
+    batch_events = batch_events or (BATCH_EVENTS if device.type == "cpu" else CARD_EVENTS)
     model.eval()
     states, rows = [], []
     with autocast(device):

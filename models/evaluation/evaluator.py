@@ -221,8 +221,12 @@ def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
 
 
 def rows_with_outdated_list(served: Evaluator, rows: Ints) -> Ints:
-    """Rows whose list misses an earlier event of the user."""
-    return rows[served.histories(rows)[1] < rows]
+    """Rows whose list misses an earlier event or the last search of the user."""
+    misses = served.histories(rows)[1] < rows
+    if served.searches is not None:
+        user, time = served.events.user[rows], served.events.time[rows]
+        misses |= served.searches.last_before(user, time) != served.searches.last_before(user, time - served.delay_s)
+    return rows[misses]
 
 
 def served_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tensor:

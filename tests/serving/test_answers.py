@@ -118,8 +118,9 @@ def test_a_session_and_a_user_can_be_one_person(http: Http, live: Live) -> None:
 
 
 def test_a_text_is_answered_with_what_fits_it_and_a_filter_narrows_it(http: Http) -> None:
-    found = http.post("/v1/recommend", text="red tent", k=5)
-    assert all(row["title"].startswith("red") for row in found["items"])
+    found, other = (http.post("/v1/recommend", text=text, k=10) for text in ("red tent", "green tent"))
+    n_red, n_other = (sum(row["title"].startswith("red") for row in listed["items"]) for listed in (found, other))
+    assert n_red > n_other
     assert {row["source"] for row in found["items"]} <= {"search", "sequence", "popularity", "new"}
     assert any(row["reason"] == "because you searched for red tent" for row in found["items"])
     narrow = http.post("/v1/recommend", text="red tent", k=50, filter={"categories_any": ["Small"], "price": {"lt": 5}})
@@ -177,6 +178,7 @@ def test_interests_are_those_of_the_table_and_move_with_what_the_user_does(http:
     for row in before["interests"]:
         assert row["probability"] == pytest.approx(published[row["horizon"], row["interest_id"]], abs=1e-3)
         assert len(row["evidence"]) == len(row["evidence_titles"])
+    assert [row["horizon"] for row in before["interests"]] == sorted((row["horizon"] for row in before["interests"]), reverse=True)
     assert before["is_own"]
     assert not http.get("/v1/users/nobody%2Fhere/interests")["is_own"]
     post(live, *(event("u09", f"i{n:02}", 300 + n / 3600) for n in (21, 23, 25, 27)))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.items import Filter, Price
-from serving.live import Asked, Live
+from serving.items import Filter, Item, Price
+from serving.live import Asked, Live, NotFoundError
 from serving.rules import accept
 from tasks.config import IngestConfig
 from tasks.ingest.ingestion import ingest
@@ -216,6 +216,41 @@ def test_no_list_shows_what_is_hidden_and_none_is_empty_where_an_item_qualifies(
         demand_the_rules(shop, places, wanted, scenario, exclude, k=5)
 
     any_case()
+
+
+def test_a_changed_file_of_scenarios_and_items_that_were_put_count_at_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    file, live, now = shop.home / "scenarios.toml", shop.start("log-of-changes"), at(400)
+
+    def items(scenario: str = "default") -> set[str]:
+        return {row["item_id"] for row in live.recommend(Asked("newcomer", k=1000, now=now, scenario=scenario))}
+
+    try:
+        with pytest.raises(NotFoundError, match="no such scenario; name one of default"):
+            live.check(Asked("u00", scenario="cart"))
+        file.write_text(f"{SCENARIOS}[broken]\nwhere = 'prize > 3'\n[wrong]\nvariety = 7\n", encoding="utf-8")
+        assert not live.refresh()
+        assert list(live.published.places) == ["default", "cart", "varied", "product-page", "never"]
+        assert "scenario broken is left out" in caplog.text
+        assert "wrong" in caplog.text
+        assert "i05" in items()
+        cart = items("cart")
+        put = [
+            Item("i05", is_available=False),
+            Item("i06", price=500.0),
+            Item("i07", is_available=True),
+            Item("i28", price=1.0, title="Chair"),
+        ]
+        live.published = live.published.with_items([*put, Item("unheard of", is_available=False)])
+        assert items() == {*TITLES} - {"i05"}
+        assert items("cart") - cart <= {"i07", "i28", *(item for item in TITLES if item < "i20")}
+        assert {"i05", "i06"}.isdisjoint(items("cart"))
+        file.write_text("[cart]\nwhere = 'price < 5'\n", encoding="utf-8")
+        live.refresh()
+        assert items("cart") == {"i00", "i01", "i02", "i03", "i04", "i28"}, "what was put counts under new rules, too"
+        assert "Chair" in {row["title"] for row in live.recommend(Asked("newcomer", k=1000, now=now))}
+    finally:
+        file.unlink()
+        live.segments.close()
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from serving.live import Live
 from serving.published import Published
 from serving.ranking import Asked
 
-SearchWords = Annotated[str, Query(min_length=1, max_length=100_000, json_schema_extra={"pattern": r"\S"})]
+SearchWords = Annotated[str, Query(min_length=1, max_length=100_000, json_schema_extra={"pattern": r"[^\s\u0000-\u001f\u007f-\u009f]"})]
 
 
 class Found(BaseModel):

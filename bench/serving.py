@@ -124,7 +124,7 @@ def one_minute(env: dict[str, str], home: Path) -> Iterator[None]:
     with (home / "minute.log").open("wb") as log:
         minute = subprocess.Popen(["nice", MINUTEHAND, "minute"], env=env, cwd=ROOT, stdout=log, stderr=log)
         yield
-        minute.wait(PATIENCE_S)
+        minute.wait(10 * PATIENCE_S)
 
 
 async def watched(server: Server, memory: Memory) -> None:
@@ -155,7 +155,7 @@ async def load(server: Server, memory: Memory, given: argparse.Namespace, n_user
 def measure(home: Path, given: argparse.Namespace) -> dict[str, object]:
     """One row of figures."""
     env = {**os.environ, "MINUTEHAND_HOME": str(home), "MINUTEHAND_EVALUATION__SEEN_ITEMS": "hide", "OMP_WAIT_POLICY": "PASSIVE"}
-    n_users = given.users or given.items
+    n_users = given.users or given.items // 2
     if not (home / "made").exists():
         done = subprocess.run([sys.executable, "-m", "bench.serving_home", str(home), str(given.items), str(n_users)], env=env)
         if done.returncode:
@@ -204,7 +204,7 @@ def percentiles(prefix: str, values: Sequence[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=10_000)
-    parser.add_argument("--users", type=int, help="as many as items if not given")
+    parser.add_argument("--users", type=int, help="half as many as items if not given")
     parser.add_argument("--seconds", type=float, default=600.0, help="of clicks and lists")
     parser.add_argument("--rate", type=float, default=50.0, help="requests per second: half are clicks, half are lists")
     parser.add_argument("--events-rate", type=float, default=1000.0, help="events per second of the second load")
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the short form")
     given = parser.parse_args()
     if given.quick:
-        given.seconds, given.events_seconds, given.users = 45.0, 10.0, given.users or 5000
+        given.seconds, given.events_seconds = 45.0, 10.0
     with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
         row = measure(given.home or Path(folder) / "home", given)
     print(json.dumps(row, indent=2))

@@ -7,13 +7,16 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
+from serving.catalogue import catalogue_routes
+from serving.errors import ANSWERS, add_errors
 from serving.health import health_routes
 from serving.intake import intake_routes
 from serving.lists import list_routes
 from serving.live import Live
+from serving.metrics import add_metrics
+from serving.people import people_routes
 from tasks.config import IngestConfig
 
 log = logging.getLogger("minutehand.serving")
@@ -40,15 +43,12 @@ def create_app(live: Live, config: IngestConfig) -> FastAPI:
             await watcher
         live.segments.close()
 
-    app = FastAPI(title="minutehand", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
-
+    app = FastAPI(title="minutehand", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, responses=ANSWERS)
     app.include_router(intake_routes(live, config))
     app.include_router(list_routes(live))
+    app.include_router(catalogue_routes(live))
+    app.include_router(people_routes(live))
     app.include_router(health_routes(live))
-
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        log.exception("a request failed", exc_info=error)
-        return JSONResponse({"detail": "internal error; the log of minutehand serve says more"}, 500)
-
+    add_metrics(app, live)
+    add_errors(app)
     return app

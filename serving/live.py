@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
 import torch
 
 from models.config import EncoderConfig
-from models.events import Earlier, Events, Ints
-from models.ranking.blend import log_trend
-from models.ranking.searches import Searches
+from models.errors import UserError
+from models.events import Ints
+from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
-from serving.published import LastSearch, Published, load_published, newest_publication
+from serving.histories import Pending, Person
+from serving.published import Published, load_published, newest_publication
+from serving.ranking import DEFAULT, Asked, Listed, Question, answer, rows_of
 from serving.rules import Event
 from serving.segments import Segments, lines_of
 from tasks.lake import Lake, reading, statement
@@ -29,25 +33,16 @@ if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
 log = logging.getLogger("minutehand.serving")
+N_SHOWN = 10_000
+"""Number of lists that can be gone on from."""
+N_TEXTS = 1_000
+"""Number of texts whose vectors are kept."""
+
+__all__ = ["Asked", "Live", "Pending"]
 
 
-@dataclass(frozen=True)
-class Pending:
-    """An accepted event that the publication in memory does not contain."""
-
-    event: Event
-    vector: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request for one list. A user, a text, both or neither; exclude: item ids that the list must not contain."""
-
-    user_id: str | None
-    text: str | None = None
-    k: int = 10
-    exclude: Sequence[str] = ()
-    now: int | None = None
+class NotFoundError(UserError):
+    """The request names something that does not exist."""
 
 
 @dataclass
@@ -68,6 +63,8 @@ class Live:
     known: dict[str, Pending] = field(default_factory=dict)
     arriving: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    shown: OrderedDict[str, Ints] = field(default_factory=OrderedDict)
+    texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
     _reader: Encoder | None = None
 
     @staticmethod
@@ -120,7 +117,7 @@ class Live:
             return False
         started = time.monotonic()
         published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published)
-        published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
+        published.scorer.vectors  # noqa: B018  the first request shall not pay for it
         self._drop_published(published)
         log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
         return True
@@ -153,6 +150,7 @@ class Live:
             return [event_id for (event_id,) in found.fetchall()]
 
     def _vector(self, text: str | None) -> np.ndarray | None:
+        """The vector of a text; None if it has no words, or if the version cannot read it."""
         cleaned = clean_text(text or "")
         if not cleaned or self.published.checkpoint.words is None:
             return None
@@ -160,79 +158,98 @@ class Live:
             self._reader = load_encoder(self.encoder, torch.device("cpu"))
         if self._reader.key != self.published.checkpoint.encoder:
             return None
-        vector: np.ndarray = self._reader.encode([cleaned])[0]
+        with self.lock:
+            vector = self.texts.get(cleaned)
+        if vector is None:
+            vector = self._reader.encode([cleaned])[0]
+            with self.lock:
+                self.texts[cleaned] = vector
+                _forget_oldest(self.texts, N_TEXTS)
         return vector
 
     def recommend(self, asked: Asked) -> list[dict[str, Any]]:
-        """The list, best item first: item_id, title, score, probability."""
+        """One list, best item first: item_id, title, score, probability, reason, source."""
+        return self.recommend_all([asked])[0].items
+
+    def recommend_all(self, asked: Sequence[Asked]) -> list[Listed]:
+        """The lists of requests of one shape. Raises UserError if one cannot be answered."""
         with self.lock:
             published = self.published
-            pending = list(self.pending.get(asked.user_id, ())) if asked.user_id is not None else []
-        checkpoint = published.checkpoint
+            looking_at = [rows_of(published.row_of_item, one.items) for one in asked]
+            people = [self._person(one.user_ids, tuple(rows.tolist())) for one, rows in zip(asked, looking_at, strict=True)]
+        questions = [self._question(published, one, person) for one, person in zip(asked, people, strict=True)]
+        lists = answer(published, questions, self._choice(published, asked[0]))
+        out = []
+        for question, rows in zip(questions, lists, strict=True):
+            listed = Listed(str(uuid4()), published.version, published.data_snapshot, question.asked.scenario, rows)
+            with self.lock:
+                self.shown[listed.recommendation_id] = np.union1d(question.before, rows_of(published.row_of_item, listed.item_ids))
+                _forget_oldest(self.shown, N_SHOWN)
+            out.append(listed)
+        return out
+
+    def _question(self, published: Published, asked: Asked, person: Person) -> Question:
+        row_of, before = published.row_of_item, self._before(asked.after)
+        hidden = np.concatenate([rows_of(row_of, asked.exclude), np.array(person.looking_at, np.int64), before])
+        vector = None if asked.text is None else self.vector_of(asked.text)
+        return Question(asked, person, asked.now or int(time.time()), vector, hidden, before)
+
+    def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
+        """A person as the lists know them, and the publication."""
+        with self.lock:
+            return self.published, self._person(user_ids)
+
+    def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
+        """The caller holds the lock."""
+        pending = [each for name in user_ids for each in self.pending.get(name, ())]
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
-        events, trend, earlier = _history(published, asked.user_id, taught)
-        now = max(asked.now or int(time.time()), int(events.time.max(initial=0)))
-        vector = self._vector(asked.text)
-        searches = _searches(published, asked.user_id, pending) if vector is None else None
-        scorer, hidden = checkpoint.scorer(), [published.row_of_item[item] for item in asked.exclude if item in published.row_of_item]
-        (scored,) = scorer.score_blocks(events, 1, now=now, trend=trend, earlier=earlier, searches=searches)
-        scores = scored.scores
-        if vector is not None and checkpoint.words is not None:
-            scores = scores + checkpoint.words.scores(vector[None], [clean_text(asked.text or "")])
-        scores[:, hidden] = -torch.inf
-        best = scores[0].topk(min(asked.k, scores.shape[1]))
-        share = (best.values - scores[0].logsumexp(0)).exp()
-        ids = checkpoint.catalog.item_ids
-        return [
-            {"item_id": ids[row], "title": published.titles.get(ids[row]), "score": round(score, 5), "probability": round(p, 6)}
-            for row, score, p in zip(best.indices.tolist(), best.values.tolist(), share.tolist(), strict=True)
-            if score > -np.inf
-        ]
+        return Person(user_ids, taught, pending, looking_at)
+
+    def vector_of(self, text: str) -> np.ndarray:
+        """The vector of the text of a request. Raises UserError if the live version cannot read it."""
+        if not clean_text(text):
+            raise UserError(f"the text {text[:20]!r} has no words; write what the person looks for, or leave it out")
+        vector = self._vector(text)
+        if vector is None:
+            raise UserError(
+                "the live model cannot read requests in words: too few items have titles, or it was trained with another encoder; "
+                "give items titles and run minutehand nightly, or leave the text out"
+            )
+        return vector
+
+    def _before(self, after: str | None) -> Ints:
+        """The items of the list that a request goes on from, and of those before it."""
+        if after is None:
+            return np.empty(0, np.int64)
+        with self.lock:
+            found = self.shown.get(after)
+        if found is None:
+            raise NotFoundError(f"after is {after[:40]!r}: no list of this id is remembered; leave it out to begin with the first page")
+        return found
+
+    def check(self, asked: Asked) -> None:
+        """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
+        if asked.scenario != DEFAULT:
+            raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; leave it out for {DEFAULT!r}")
+        row_of = self.published.row_of_item
+        for item_id in asked.items:
+            if item_id not in row_of:
+                raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
+        if asked.filter is not None and asked.filter.is_available is False:
+            raise UserError("filter.is_available is false: lists hold available items only; leave it out")
+        self._before(asked.after)
+
+    def _choice(self, published: Published, asked: Asked) -> Choice:
+        """What the scenario and the filter of a request allow."""
+        allowed = None if asked.filter is None else published.items.allowed(asked.filter)
+        return Choice(allowed=allowed, variety=asked.variety or 0.0)
+
+
+def _forget_oldest(kept: OrderedDict[str, Any], n_most: int) -> None:
+    while len(kept) > n_most:
+        kept.popitem(last=False)
 
 
 def _event_of(row: Mapping[str, Any]) -> Event:
     moment = datetime.fromisoformat(row["occurred_at"])
     return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], int(moment.timestamp()), b"")
-
-
-def _history(published: Published, user_id: str | None, pending: Sequence[Event]) -> tuple[Events, np.ndarray, Earlier]:
-    """One user's published history and pending events, by time; as user 0."""
-    row = published.row_of_user.get(user_id) if user_id is not None else None
-    part = slice(0, 0) if row is None else slice(int(published.offsets[row]), int(published.offsets[row + 1]))
-    old, catalog, kinds = published.events, published.row_of_item, published.kind_of
-    new = [event for event in pending if event.item_id in catalog]
-    item = np.concatenate([old.item[part], np.array([catalog[event.item_id or ""] for event in new], np.int64)])
-    kind = np.concatenate([old.kind[part], np.array([kinds.get(event.event_type, 0) for event in new], np.int64)])
-    at = np.concatenate([old.time[part], np.array([event.time_s for event in new], np.int64)])
-    trend = np.concatenate([published.trend[part], _trend_of(published, item[len(item) - len(new) :])])
-    order = np.argsort(at, kind="stable")
-    zeros: Ints = np.zeros(len(item), np.int64)
-    events = Events(
-        zeros, item[order], kind[order], at[order], np.ones(len(item), np.float32), int(len(item) > 0), old.n_items, old.n_kinds
-    )
-    if row is None:
-        nothing: Ints = np.zeros(1, np.int64)
-        return events, trend[order].astype(np.float32), Earlier(nothing, nothing, nothing, np.empty(0, np.int64))
-    earlier = published.earlier
-    one = slice(row, row + 1)
-    return events, trend[order].astype(np.float32), Earlier(earlier.n_events[one], earlier.start[one], earlier.stop[one], earlier.item)
-
-
-def _trend_of(published: Published, item: Ints) -> np.ndarray:
-    online = published.checkpoint.online
-    if online is None:
-        return np.full(len(item), published.checkpoint.blend.trend[0], np.float32)
-    trend: np.ndarray = log_trend(online.popularity.counts[:, item])
-    return trend
-
-
-def _searches(published: Published, user_id: str | None, pending: Sequence[Pending]) -> Searches | None:
-    """The last search of one user, as user 0."""
-    found = [LastSearch(each.event.time_s, clean_text(each.event.query or ""), each.vector) for each in pending if each.vector is not None]
-    if user_id is not None and user_id in published.searches:
-        found.insert(0, published.searches[user_id])
-    if not found:
-        return None
-    last = max(found, key=lambda each: each.time_s)
-    zero: Ints = np.zeros(1, np.int64)
-    return Searches(zero, np.array([last.time_s]), zero, last.vector[None], [last.text])

@@ -1,21 +1,26 @@
-"""What the API knows of one publication: model, histories, searches and titles, read at one snapshot of the lake."""
+"""What the API knows of one publication: model, histories, searches and items, read at one snapshot of the lake."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from models.events import Earlier, Events, Floats, offsets_of
-from models.text.clean import clean_text
+from models.ranking.labels import Labels
+from models.ranking.scorer import Scorer, best_popularity_column
+from models.text.sentences import Sentences, sentences_for
 from models.version.checkpoint import Checkpoint
-from tasks.lake import Lake, newest_snapshot, reading, statement
+from serving.items import ItemTable
+from tasks.lake import ANYONE, Lake, newest_snapshot, reading, statement
 from tasks.live import load_live
 from tasks.minute.feed import histories_events
+from tasks.publish.reasons import N_TITLES
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -23,16 +28,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LastSearch:
-    """The last search of a user; time_s: unix seconds; vector: of the encoder."""
+    """The last search of a user; time_s: unix seconds; query: as typed; vector: of the encoder."""
 
     time_s: int
-    text: str
+    query: str
     vector: np.ndarray
 
 
 @dataclass(frozen=True)
 class Published:
-    """One publication in memory. User row n of events, earlier and offsets is the user with row n in row_of_user."""
+    """One publication in memory. User row n of events, earlier and offsets is the user with row n in row_of_user.
+
+    depth: length of the published lists. labels, sentences: what reasons are made of.
+    """
 
     publication_id: str
     version: str
@@ -40,14 +48,33 @@ class Published:
     published_at: datetime
     checkpoint: Checkpoint
     row_of_user: Mapping[str, int]
-    row_of_item: Mapping[str, int]
     kind_of: Mapping[str, int]
     events: Events
     trend: Floats
     earlier: Earlier
     offsets: np.ndarray
     searches: Mapping[str, LastSearch]
-    titles: Mapping[str, str | None]
+    items: ItemTable
+    labels: Labels
+    sentences: Sentences
+    depth: int
+
+    @property
+    def row_of_item(self) -> Mapping[str, int]:
+        """The catalog row of each item."""
+        return self.items.row_of
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What ranks: that of the checkpoint, with the availability of the items as it is now."""
+        scorer, available = self.checkpoint.scorer(), self.items.is_available
+        return scorer if np.array_equal(scorer.is_available, available) else replace(scorer, is_available=available)
+
+    @cached_property
+    def popularity(self) -> Floats:
+        """How popular each item is, as a share of all events: the popularity of the list for anyone."""
+        share: Floats = self.checkpoint.popularity[:, best_popularity_column(self.checkpoint.blend)]
+        return share
 
 
 def newest_publication(lake: Lake) -> str | None:
@@ -69,7 +96,11 @@ def load_published(
         row = con.execute(statement("serving/publication")).fetchone()
         weights = {"event_types": list(event_weights), "weights": list(event_weights.values())}
         histories = con.execute(statement("serving/histories"), {"max_events": max_events, **weights}).pl()
-        titles = dict(con.execute(statement("serving/titles")).fetchall())
+        items = con.execute(statement("serving/items")).pl()
+        titles = [title for (title,) in con.execute(statement("publish/sample_titles"), {"snapshot": pinned, "n": N_TITLES}).fetchall()]
+        con.execute(statement("publish/create_reason_labels"), {"snapshot": pinned})
+        labels = con.execute(statement("serving/labels")).pl()
+        (depth,) = con.execute(statement("serving/depth"), {"user_id": ANYONE}).fetchone() or (0,)
     if row is not None and before is not None and row[1] == before.version:
         version, checkpoint = before.version, before.checkpoint
     else:
@@ -78,7 +109,8 @@ def load_published(
         return load_published(lake, open_registry, event_weights, max_events, before)
     with reading(lake, pinned) as con:
         searches = con.execute(statement("serving/searches"), {"encoder": checkpoint.encoder}).pl()
-    row_of_item = {item_id: n for n, item_id in enumerate(checkpoint.catalog.item_ids)}
+    table = ItemTable.build(items, checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
+    row_of_item = table.row_of
     events, trend, earlier = histories_events(histories, row_of_item, checkpoint.kinds, len(row_of_item))
     return Published(
         publication_id=str(row[0]),
@@ -87,17 +119,28 @@ def load_published(
         published_at=row[3],
         checkpoint=checkpoint,
         row_of_user={user: n for n, user in enumerate(histories["user_id"])},
-        row_of_item=row_of_item,
         kind_of={kind: n for n, kind in enumerate(checkpoint.kinds)},
         events=events,
         trend=np.where(np.isnan(trend), checkpoint.blend.trend[0], trend).astype(np.float32),
         earlier=earlier,
         offsets=offsets_of(events, len(histories)),
         searches=_searches(searches),
-        titles=titles,
+        items=table,
+        labels=_labels(labels, row_of_item),
+        sentences=sentences_for(titles),
+        depth=int(depth),
     )
+
+
+def _labels(frame: pl.DataFrame, row_of_item: Mapping[str, int]) -> Labels:
+    """frame: as of sql/serving/labels."""
+    known = frame.join(pl.DataFrame({"item_id": list(row_of_item), "row": np.arange(len(row_of_item))}), on="item_id")
+    names = known.select("label", "rarity").unique("label").sort("label").with_row_index("code")
+    pairs = known.join(names.select("label", "code"), on="label")
+    code = pairs["code"].cast(pl.Int64).to_numpy()
+    return Labels.build(names["label"].to_list(), names["rarity"].to_numpy(), pairs["row"].to_numpy(), code, len(row_of_item))
 
 
 def _searches(frame: pl.DataFrame) -> dict[str, LastSearch]:
     rows = frame.select("user_id", "time_s", "query", "vector").iter_rows()
-    return {user: LastSearch(time_s, clean_text(text), np.array(vector, np.float32)) for user, time_s, text, vector in rows}
+    return {user: LastSearch(time_s, query, np.array(vector, np.float32)) for user, time_s, query, vector in rows}

@@ -76,13 +76,20 @@ class Judged:
     effects: list[tuple[int, float, float]]
 
 
-def explain(lake: Lake, open_registry: Callable[[], Registry], event_weights: Mapping[str, float], user_id: str, item_id: str) -> Why:
-    """The evidence for one user and one item.
+def explain(
+    lake: Lake,
+    open_registry: Callable[[], Registry],
+    event_weights: Mapping[str, float],
+    user_id: str,
+    item_id: str,
+    loaded: tuple[str, Checkpoint] | None = None,
+) -> Why:
+    """The evidence for one user and one item. loaded: the live version and its checkpoint, if they are in memory.
 
     Raises UserError if nothing is published, or if the user or the item is unknown.
     """
     demand_known(lake, user_id, item_id)
-    version, checkpoint = load_live(lake, open_registry)
+    version, checkpoint = loaded or load_live(lake, open_registry)
     with reading(lake) as con:
         listed = con.execute(statement("read/why_list"), {"user_id": user_id}).pl().to_dicts()
         described = con.execute(statement("read/why_item"), {"item_id": item_id}).fetchone()

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
+from models.ranking.choice import Choice, choose, forbid
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
@@ -89,6 +90,8 @@ class Scorer:
         trend: Floats | None = None,
         earlier: Earlier | None = None,
         searches: Searches | None = None,
+        choice: Choice | None = None,
+        hidden: tuple[Ints, Ints] | None = None,
         explain: bool = True,
         is_quick: bool = False,
     ) -> RankedLists:
@@ -97,13 +100,25 @@ class Scorer:
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
+        choice: rules of the place where the lists are shown. hidden: (user, item row) pairs sorted by user, which no list shows.
+        The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
         is_quick: look only at the events of long histories that are likely to matter.
         """
-        parts = list(
-            self.blocks(events, n_users, k, now=now, trend=trend, earlier=earlier, searches=searches, explain=explain, is_quick=is_quick)
+        parts = self.blocks(
+            events,
+            n_users,
+            k,
+            now=now,
+            trend=trend,
+            earlier=earlier,
+            searches=searches,
+            choice=choice,
+            hidden=hidden,
+            explain=explain,
+            is_quick=is_quick,
         )
-        return RankedLists.joined((), parts)
+        return RankedLists.joined((), list(parts))
 
     def blocks(
         self,
@@ -117,6 +132,8 @@ class Scorer:
         searches: Searches | None,
         explain: bool,
         is_quick: bool,
+        choice: Choice | None = None,
+        hidden: tuple[Ints, Ints] | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
@@ -125,18 +142,20 @@ class Scorer:
         users = Histories(events, offsets[:-1], offsets[1:], now, known_trend, None if earlier is None else earlier.n_events)
         for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches):
             scores, part = scored.scores, scored.users
-            best = scores.topk(min(k, scores.shape[1]), 1)
-            probability = (best.values - scores.logsumexp(1, keepdim=True)).exp()
-            item = torch.where(best.values.isfinite(), best.indices, -1)
-            values = best.values.nan_to_num(neginf=0.0).numpy()
+            forbid(scores, choice, hidden, part)
+            item = choose(scores, choice, k, self.vectors)
+            rows = item.clamp_min(0)
+            best = scores.gather(1, rows).masked_fill(item < 0, -torch.inf)
+            probability = (best - scores.logsumexp(1, keepdim=True)).exp()
+            values = best.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
-                cited = self.explainer.cite(users.some(part), best.indices, scored.sequence.gather(1, best.indices), is_quick=is_quick)
-                by_search = cites_search(scored.searched, best.indices, cited.effect)
+                cited = self.explainer.cite(users.some(part), rows, scored.sequence.gather(1, rows), is_quick=is_quick)
+                by_search = cites_search(scored.searched, rows, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
                 repeats = scored.repeats
                 sources = sources_of(
-                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, best.indices, self.sample
+                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, rows, self.sample
                 )
                 lists = replace(lists, by_search=by_search, source=sources)
             yield lists

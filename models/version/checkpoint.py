@@ -21,6 +21,7 @@ from models.events import Catalog, Events, Floats
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
+from models.ranking.choice import Choice
 from models.ranking.scorer import Scorer
 from models.results import SeenItems
 from models.sequence.recommender import Recommender
@@ -48,7 +49,7 @@ class Checkpoint:
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
     online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
     hardly any item has a text, and in older versions. interests, capture: None if nothing is known about the items,
-    and in older versions.
+    and in older versions. variety: the dial of models.ranking.choice for lists of the default place; 0 in older versions.
     """
 
     catalog: Catalog
@@ -67,6 +68,12 @@ class Checkpoint:
     words: Words | None = None
     interests: Interests | None = None
     capture: Capture | None = None
+    variety: float = 0.0
+
+    @property
+    def choice(self) -> Choice | None:
+        """The rules of the default place; None if it has none."""
+        return Choice(variety=self.variety) if self.variety else None
 
     def scorer(self) -> Scorer:
         """The scorer of this version; every call returns the same one, so that the item state is computed once."""
@@ -78,7 +85,7 @@ class Checkpoint:
         return Scorer(self.live, self.blend, popularity, self.catalog.is_available, self.hide_seen, self.as_of, self.words)
 
     def recommend(self, histories: Sequence[dict[str, Any]], now: datetime | None = None, k: int = 10) -> list[list[tuple[str, float]]]:
-        """(item_id, probability) pairs, best first, for histories given oldest event first.
+        """(item_id, probability) pairs in the order of the list, for histories given oldest event first.
 
         A history has item_ids and, if known, event_types and occurred_at (UTC) of the same length; without times the
         events count as just happened. Unknown items are skipped.
@@ -87,7 +94,7 @@ class Checkpoint:
             raise UserError(f"k is {k}: how many items a list has, at least 1; leave it out for 10")
         asked = int(now.replace(tzinfo=now.tzinfo or UTC).timestamp()) if now else self.as_of
         events = self._events(histories, asked)
-        lists = self.scorer().rank(events, len(histories), k, now=asked, explain=False)
+        lists = self.scorer().rank(events, len(histories), k, now=asked, choice=self.choice, explain=False)
         return [
             [(self.catalog.item_ids[i], float(p)) for i, p in zip(items, probabilities, strict=True) if i >= 0]
             for items, probabilities in zip(lists.item, lists.probability, strict=True)
@@ -218,6 +225,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         "encoder": checkpoint.encoder,
         "hide_seen": checkpoint.hide_seen,
         "as_of": checkpoint.as_of,
+        "variety": checkpoint.variety,
         "seen_items": None if checkpoint.seen_items is None else asdict(checkpoint.seen_items),
     }
     (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
@@ -245,6 +253,7 @@ def load(folder: Path) -> Checkpoint:
         interests=_read_interests(folder) if "interests" in parts else None,
         capture=Capture.from_tensors(load_file(folder / "capture.safetensors")) if "capture" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
+        variety=described.get("variety", 0.0),
     )
 
 

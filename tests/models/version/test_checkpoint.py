@@ -19,6 +19,7 @@ import models
 from models.errors import UserError
 from models.events import Catalog, Floats
 from models.ranking.blend import Blend
+from models.ranking.choice import Choice
 from models.ranking.prior import N_PARAMETERS
 from models.results import SeenItems
 from models.sequence.weights import Weights
@@ -214,6 +215,21 @@ def test_the_reason_for_hiding_seen_items_is_saved_and_is_none_in_older_versions
     del described["seen_items"]  # like older versions
     (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
     assert load(folder).seen_items is None
+
+
+def test_variety_is_saved_orders_the_lists_of_the_version_and_is_0_in_older_versions(folder: Path, tmp_path: Path) -> None:
+    save(replace(version(), variety=0.9), tmp_path / "varied")
+    varied = load(tmp_path / "varied")
+    assert varied.variety == 0.9
+    assert varied.choice == Choice(variety=0.9)
+    plain, other = (each.recommend([{"item_ids": [IDS[0]]}], k=len(IDS))[0] for each in (load(folder), varied))
+    assert dict(other) == pytest.approx(dict(plain)), "only the order differs"
+    assert [item for item, _ in other] != [item for item, _ in plain]
+    described = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    del described["variety"]  # like older versions
+    (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
+    assert load(folder).variety == 0
+    assert load(folder).choice is None
 
 
 def test_saving_what_was_loaded_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""What one place allows, after the score and before the cut to k: masks, caps per category and variety."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.events import Ints
+from models.ranking.variety import N_POOL, vary
+
+WIDER = 4
+"""A cap looks at this many times the wanted items first, and at as many times more for users for whom they are not enough."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Rules of one place. allowed: [items] items that it may show; None for all.
+
+    category: [items] code of each item's category, -1 without one. max_per_category: items of one category in a list; items without a
+    category are not counted. variety: from 0, the order of the scores, to 1, as different items as there are among the best.
+    """
+
+    allowed: NDArray[np.bool_] | None = None
+    category: Ints | None = None
+    max_per_category: int | None = None
+    variety: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.variety <= 1:
+            raise ValueError(f"variety is {self.variety}: it goes from 0 (accuracy only) to 1")
+        if self.max_per_category is not None and self.max_per_category < 1:
+            raise ValueError(f"max_per_category is {self.max_per_category}: at least 1; None for no cap")
+
+    @property
+    def has_cap(self) -> bool:
+        """Whether a list may be short of items of a category."""
+        return self.category is not None and self.max_per_category is not None
+
+
+def forbid(scores: Tensor, choice: Choice | None, hidden: tuple[Ints, Ints] | None = None, users: slice = slice(None)) -> None:
+    """Set the scores [users, items] of what must not be shown to -inf, in place.
+
+    hidden: (user, item) pairs sorted by user, of all users; users: the part of the users that the scores are of.
+    """
+    if choice is not None and choice.allowed is not None:
+        scores[:, torch.from_numpy(~choice.allowed)] = -torch.inf
+    if hidden is not None:
+        first = users.start or 0
+        some = slice(*np.searchsorted(hidden[0], [first, first + len(scores)]))
+        scores[torch.from_numpy(hidden[0][some] - first), torch.from_numpy(hidden[1][some])] = -torch.inf
+
+
+def choose(
+    scores: Float[Tensor, "users items"], choice: Choice | None, k: int, vectors: Float[Tensor, "items dim"]
+) -> Int[Tensor, "users ranks"]:
+    """Rows of the items to show, [users, min(k, items)], in the order to show them; -1 where nothing is left.
+
+    scores: -inf for what must not be shown. A longer list begins with the shorter one. A cap keeps the best of each category, so it never
+    empties a list. vectors: of unit length or zero, for variety.
+    """
+    k = min(k, scores.shape[1])
+    if choice is None:
+        return _finite(*scores.topk(k, 1))
+    if choice.allowed is not None:
+        scores = scores.masked_fill(torch.from_numpy(~choice.allowed), -torch.inf)
+    n = min(max(k, N_POOL), scores.shape[1]) if choice.variety else k
+    rows = _within_caps(scores, choice, n) if choice.has_cap else _finite(*scores.topk(n, 1))
+    return vary(scores, rows, vectors, choice.variety, k)[:, :k] if choice.variety else rows
+
+
+def _finite(values: Tensor, rows: Tensor) -> Tensor:
+    return torch.where(values.isfinite(), rows, -1)
+
+
+def _within_caps(scores: Tensor, choice: Choice, n: int) -> Tensor:
+    """The n best rows of each user of which no category has more than its cap."""
+    assert choice.category is not None, "there is a cap"
+    assert choice.max_per_category is not None, "there is a cap"
+    n_items, width = scores.shape[1], n
+    category, out = torch.from_numpy(choice.category), torch.full((len(scores), n), -1)
+    left = torch.arange(len(scores))
+    while len(left):
+        width = min(WIDER * width, n_items)
+        best = scores[left].topk(width, 1)
+        keep = best.values.isfinite() & (_places(category[best.indices]) < choice.max_per_category)
+        rows = torch.where(keep, best.indices, -1).gather(1, (~keep).long().argsort(dim=1, stable=True)[:, :n])
+        out[left] = rows
+        is_done = (rows >= 0).all(1) | ~best.values[:, -1].isfinite() | (width == n_items)
+        left = left[~is_done]
+    return out
+
+
+def _places(category: Tensor) -> Tensor:
+    """How many of the same category stand before each one in its row; 0 without a category."""
+    order = category.argsort(dim=1, stable=True)
+    ordered = category.gather(1, order)
+    number = torch.arange(category.shape[1]).expand_as(category)
+    begins = torch.ones_like(ordered, dtype=torch.bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    place = number - torch.where(begins, number, 0).cummax(1).values
+    return torch.empty_like(place).scatter_(1, order, place).masked_fill(category < 0, 0)

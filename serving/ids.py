@@ -1,0 +1,24 @@
+"""Ids in requests, by the rules of an ingest."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+MAX_ID = 512
+
+
+def checked(text: str) -> str:
+    """The id without blanks around it. Raises ValueError if no event could have it."""
+    found = text.strip(" \t\n\r\xa0")
+    if not found:
+        raise ValueError("an id has at least one character")
+    if len(found) > MAX_ID:
+        raise ValueError(f"an id has at most {MAX_ID} characters")
+    if "\0" in found:
+        raise ValueError("an id has no NUL byte")
+    return found
+
+
+Id = Annotated[str, AfterValidator(checked)]

@@ -1,0 +1,184 @@
+"""Lists from memory: the same ranking, reasons and sources as a minute run writes, for requests that wait together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.events import Ints
+from models.ranking.choice import Choice, choose
+from models.ranking.sources import SOURCES
+from models.results import RankedLists
+from models.text.clean import clean_text
+from serving.histories import Person, gather
+from serving.items import Filter
+from serving.published import Published
+from serving.reasons import reasons_of
+from tasks.publish.rows import UNKNOWN_SOURCE
+
+Row = dict[str, Any]
+DEFAULT = "default"
+"""The scenario of a request that names none."""
+POPULAR = "popular"
+"""The source of lists for people about whom nothing is known."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for one list.
+
+    A user, a session, items that are in front of them, a text, or none of these. exclude: item ids that the list must not contain.
+    after: the recommendation_id of the list that this one goes on from. variety: instead of that of the scenario. now: unix seconds.
+    """
+
+    user_id: str | None
+    text: str | None = None
+    k: int = 10
+    exclude: Sequence[str] = ()
+    now: int | None = None
+    session_id: str | None = None
+    items: Sequence[str] = ()
+    scenario: str = DEFAULT
+    filter: Filter | None = None
+    after: str | None = None
+    explain: bool = True
+    variety: float | None = None
+
+    @property
+    def user_ids(self) -> tuple[str, ...]:
+        """The names of the person."""
+        return tuple(dict.fromkeys(name for name in (self.user_id, self.session_id) if name is not None))
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Requests of one shape can be ranked together."""
+        return (self.scenario, self.filter, self.variety, self.explain, self.text is None)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request with what the state knows about it.
+
+    vector: of its text. hidden: catalog rows that the list must not hold. before: those of them that earlier pages have shown.
+    """
+
+    asked: Asked
+    person: Person
+    now: int
+    vector: np.ndarray | None
+    hidden: Ints
+    before: Ints
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One list, best item first: item_id, title, score, probability, reason, source."""
+
+    recommendation_id: str
+    model_version: str
+    snapshot: int
+    scenario: str
+    items: list[Row]
+
+    @property
+    def item_ids(self) -> list[str]:
+        """The items of the list."""
+        return [row["item_id"] for row in self.items]
+
+
+def answer(published: Published, questions: Sequence[Question], choice: Choice) -> list[list[Row]]:
+    """The list of each question, best item first: item_id, title, score, probability, reason, source. All have one shape."""
+    is_ranked = [question.vector is not None or question.person.is_known(published) for question in questions]
+    ranked = iter(_ranked(published, [each for each, known in zip(questions, is_ranked, strict=True) if known], choice))
+    return [next(ranked) if known else _popular(published, each, choice) for each, known in zip(questions, is_ranked, strict=True)]
+
+
+def _ranked(published: Published, questions: Sequence[Question], choice: Choice) -> list[list[Row]]:
+    if not questions:
+        return []
+    gathered = gather(published, [each.person for each in questions], [each.now for each in questions])
+    request = _request(published, questions)
+    explain = questions[0].asked.explain
+    k = max(each.asked.k for each in questions)
+    lists = published.scorer.rank(
+        gathered.events,
+        len(gathered),
+        max(k, published.depth) if explain else k,  # which events are cited depends on the whole list, so it is as long as in the tables
+        now=gathered.now,
+        trend=gathered.trend,
+        earlier=gathered.earlier,
+        searches=None if request is not None else gathered.searches,
+        request=request,
+        explain=explain,
+        is_quick=True,
+        choice=choice,
+        hidden=_pairs([each.hidden for each in questions]),
+    )
+    out = []
+    for user, question in enumerate(questions):
+        n = min(question.asked.k, int((lists.item[user] >= 0).sum()))
+        last = question.person.search(published)
+        query = question.asked.text if request is not None else None if last is None else last.query
+        reasons = reasons_of(published, gathered, lists, user, query, n) if explain else [None] * n
+        sources = [_source(code) for code in lists.source_or_unknown[user, :n].tolist()] if explain else [None] * n
+        out.append(_rows(published, lists, user, reasons, sources))
+    return out
+
+
+def _popular(published: Published, question: Question, choice: Choice) -> list[Row]:
+    """What is popular now, as in the published list for anyone."""
+    share = published.popularity
+    score = torch.from_numpy(np.log(share.clip(1e-12)))[None]
+    score[0, torch.from_numpy(np.flatnonzero(~published.items.is_available))] = -torch.inf
+    if choice.allowed is not None:
+        score[0, torch.from_numpy(np.flatnonzero(~choice.allowed))] = -torch.inf
+    score[0, torch.from_numpy(question.hidden)] = -torch.inf
+    item = np.asarray(choose(score, choice, question.asked.k, published.scorer.vectors))
+    item = item[:, : int((item >= 0).sum())]
+    lists = RankedLists((), item, score.numpy()[:, item[0]], share[item], np.full(item.shape, -1))
+    n, explain = item.shape[1], question.asked.explain
+    return _rows(published, lists, 0, [published.sentences.popular if explain else None] * n, [POPULAR if explain else None] * n)
+
+
+def _rows(published: Published, lists: RankedLists, user: int, reasons: Sequence[str | None], sources: Sequence[str | None]) -> list[Row]:
+    table, n = published.items, len(reasons)
+    columns = (lists.item[user, :n].tolist(), lists.score[user, :n].tolist(), lists.probability[user, :n].tolist(), reasons, sources)
+    return [
+        {
+            "item_id": table.ids[row],
+            "title": table.title(row),
+            "score": round(score, 5),
+            "probability": round(probability, 6),
+            "reason": reason,
+            "source": source,
+        }
+        for row, score, probability, reason, source in zip(*columns, strict=True)
+    ]
+
+
+def _request(published: Published, questions: Sequence[Question]) -> Tensor | None:
+    """The term of the texts in the score, [questions, items]; None without texts."""
+    words = published.checkpoint.words
+    vectors = [each.vector for each in questions if each.vector is not None]
+    if words is None or not vectors:
+        return None
+    return words.scores(np.stack(vectors), [clean_text(each.asked.text or "") for each in questions])
+
+
+def _pairs(hidden: Sequence[Ints]) -> tuple[Ints, Ints]:
+    """(number of the question, catalog row) of every hidden item, by question."""
+    return np.repeat(np.arange(len(hidden)), [len(rows) for rows in hidden]), np.concatenate(hidden)
+
+
+def _source(code: int) -> str:
+    return SOURCES[code] if code >= 0 else UNKNOWN_SOURCE
+
+
+def rows_of(row_of: Mapping[str, int], item_ids: Sequence[str]) -> Ints:
+    """The catalog rows of the items that the catalogue knows."""
+    return np.array([row_of[item_id] for item_id in item_ids if item_id in row_of], np.int64)

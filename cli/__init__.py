@@ -7,7 +7,24 @@ from typing import Annotated
 
 import typer
 
-from cli import backtest, doctor, graph, ingest, interests, minute, nightly, recommend, replay, serve, similar, simulate, sql, status, why
+from cli import (
+    backtest,
+    doctor,
+    graph,
+    ingest,
+    interests,
+    minute,
+    nightly,
+    recommend,
+    replay,
+    scenarios,
+    serve,
+    similar,
+    simulate,
+    sql,
+    status,
+    why,
+)
 from cli.options import Command
 from cli.output import say, traceback_shown
 from cli.up import command as up
@@ -44,7 +61,17 @@ def options(
 app.add_typer(ingest.app, name="ingest")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
-    *(recommend.recommend, serve.serve, why.why, interests.interests, similar.similar, graph.graph, status.status, sql.sql),
+    *(
+        recommend.recommend,
+        scenarios.scenarios,
+        serve.serve,
+        why.why,
+        interests.interests,
+        similar.similar,
+        graph.graph,
+        status.status,
+        sql.sql,
+    ),
 ):
     app.command(cls=Command)(command)
 

@@ -27,6 +27,10 @@ def recommend(
         Path | None,
         typer.Option("--file", metavar="JSONL", help='Many requests, one per line: {"user_id": ..., "text": ...}, either or both'),
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="NAME", help="A scenario of scenarios.toml with in_tables", show_default=False),
+    ] = None,
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -38,10 +42,12 @@ def recommend(
         raise UserError("--file has its own users and texts; leave out USER and --text")
     if text is not None and len(given) > 1:
         raise UserError(f"--text is for one user, and {len(given)} are given; for several, use --file")
+    if scenario is not None and (file is not None or text is not None):
+        raise UserError("--scenario reads published lists of users; leave out --text and --file")
     if file is None and text is None:
         if not given:
             raise UserError("nobody to recommend to; give a user, --text WORDS or --file FILE")
-        _published(given, k, as_json=as_json)
+        _published(given, k, scenario, as_json=as_json)
         return
     from tasks.requests import Request, read_requests
 
@@ -81,10 +87,10 @@ def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
     return found.lists
 
 
-def _published(users: list[str], k: int, *, as_json: bool) -> None:
+def _published(users: list[str], k: int, scenario: str | None, *, as_json: bool) -> None:
     from tasks.reading import lists_of
 
-    found = lists_of(open_lake(), users, k)
+    found = lists_of(open_lake(), users, k, None if scenario is None else _in_tables(scenario))
     for each in found:
         if each.note:
             say(each.note, err=True)
@@ -92,4 +98,22 @@ def _published(users: list[str], k: int, *, as_json: bool) -> None:
         say_json([row for each in found for row in each.rows])
         return
     for each in found:
-        show_list(each.rows, f"user {each.user_id}")
+        show_list(each.rows, f"user {each.user_id}" + (f" in scenario {scenario}" if scenario is not None else ""))
+
+
+def _in_tables(name: str) -> str | None:
+    """The scenario whose lists are in recs.scenario_recommendations; None for `default`, whose lists are in recs.recommendations."""
+    from models.errors import UserError
+    from settings import load
+    from tasks.scenarios import DEFAULT, FILE, load_scenarios
+    from tasks.scenarios.file import nearest
+
+    scenarios = load_scenarios(load().home)
+    known = ", ".join(scenarios)
+    if name == DEFAULT:
+        return None
+    if name not in scenarios:
+        raise UserError(f"no scenario {name!r} in {FILE}; {nearest(name, scenarios, f'it has {known}')}")
+    if not scenarios[name].in_tables:
+        raise UserError(f"scenario {name!r} has no lists in tables; set in_tables = true in {FILE}, or ask the API: minutehand serve")
+    return name

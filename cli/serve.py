@@ -24,12 +24,14 @@ def serve(
     from settings import load
     from tasks import process
     from tasks.ingest.landing import open_landing
+    from tasks.lake import migrate
 
     settings = load()
     lake = lake_of(settings)
+    migrate(lake)
     process.use_threads(settings.threads)
     landing = open_landing(settings.ingest, settings.home)
-    segments = Segments(settings.home.resolve() / "serving" / "events", landing / "events" / "api")
+    segments = Segments(settings.home.resolve() / "serving" / "events", landing)
     live = Live.start(
         lake, partial(registry_of, settings), settings.encoder, settings.ingest.event_weights, settings.model.max_events, segments
     )

@@ -21,6 +21,8 @@ from tasks.night import dataset, interests, learning
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
+from tasks.scenarios import Places, load_scenarios
+from tasks.scenarios.changes import read_rules
 
 PATIENCE_S = 600.0  # long enough for a minute run with a large backlog; giving up earlier would lose the work of the night
 
@@ -59,7 +61,8 @@ def hand_over(
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
             asked = read_searches(tables, snapshot, settings.encoder, data.encoder)
-        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked)
+        scenarios = load_scenarios(settings.home)
+        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, Places(tables, snapshot, scenarios))
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,
@@ -78,6 +81,8 @@ def hand_over(
             interests=find_interests(tables, data, version.checkpoint_folder, max_events, asked),
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
+            in_places=lists.in_places,
+            rules=read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None)),
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)

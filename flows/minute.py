@@ -19,6 +19,7 @@ from models.errors import UserError
 from settings import Settings, load
 from tasks import lake, locks
 from tasks.minute import feed
+from tasks.scenarios import load_scenarios
 
 logs.speak()
 INGEST_WAIT_S = 30.0
@@ -85,7 +86,8 @@ def failing_at_the_end() -> Iterator[Callable[..., None]]:
 def look(settings: Settings, tables: lake.Lake) -> feed.Work | None:
     """The pending work; None before the first publish."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    return feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, now)
+    scenarios = load_scenarios(settings.home)
+    return feed.look_for_work(tables, settings.ingest.event_weights, settings.model.max_events, settings.publish, now, scenarios)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -19,6 +20,7 @@ from tasks import encoding, lake, locks, process, reading, searches
 from tasks.minute import feed, handover, pacing, steps
 from tasks.publish import minute, pointer, publication
 from tasks.registry import day_run, increments, versions
+from tasks.scenarios import Places
 
 FRESHNESS = (
     "Seconds until a user's list reflects their newest event. arrived: since the event reached the lake. happened: since the event "
@@ -83,8 +85,9 @@ def update(
     else:
         done = learn_news(settings, tables, mine.folder / "checkpoint", day, live, champion, marks, news)
     asked = encode_searches(settings, tables, done)
-    audience = gather(settings, tables, work.refresh, done, asked)
-    lists = stage("rank", steps.rank)(done.state, done.learnt, audience, settings.publish)
+    audience = gather(settings, tables, work, done, asked)
+    places = Places(tables, news.snapshot, work.scenarios)
+    lists = stage("rank", steps.rank)(done.state, done.learnt, audience, settings.publish, places)
     content = publication.Content(
         item_ids=done.learnt.checkpoint.catalog.item_ids,
         lists=lists.users,
@@ -104,6 +107,9 @@ def update(
         interests=steps.interests(done.state, done.learnt, audience, settings.model.max_events, is_renewed=work.read_at != marks),
         searches=None if asked is None else publication.Searched(asked, done.learnt.checkpoint.encoder),
         checkpoint=publication.Files(done.version.checkpoint_folder, done.version.digest),
+        in_places=lists.in_places,
+        rules=work.rules,
+        barred=lists.barred,
     )
     stage("publish", minute.publish_minute)(tables, content, work.read_at, audience.to_refresh, settings.ingest.event_weights)
     report(tables, done, len(lists.users.user_ids))
@@ -118,14 +124,17 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
     return stage("encode-searches", searches.encoded)(new, settings.encoder, model.encoder).last_of_each()
 
 
-def gather(settings: Settings, tables: lake.Lake, refresh: pacing.Refresh, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
-    """Who gets a list besides the users with new events: users with new searches, and users whose lists are old or stale."""
+def gather(settings: Settings, tables: lake.Lake, work: feed.Work, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
+    """Who gets a list besides the users with new events: users who searched or hid an item, and users whose lists are old or stale."""
     active = done.state.step.user_ids
     with timed("refresh"):
         searching = [] if asked is None else sorted(set(asked["user_id"]) - set(active))
-        items = steps.affected_items(done.state, done.learnt)
-        to_refresh = pacing.users_to_refresh(tables, items, refresh, exclude=[*active, *searching])
-        user_ids = [*searching, *to_refresh.user_ids]
+        hiding = sorted({*work.rules.hiding} - {*active, *searching})
+        items = steps.affected_items(done.state, done.learnt, allows_others=work.rules.is_changed)
+        to_refresh = pacing.users_to_refresh(tables, items, work.refresh, exclude=[*active, *searching, *hiding])
+        if work.rules.is_changed and work.refresh.n_most:  # this publish may empty lists: the next run makes them again
+            to_refresh = replace(to_refresh, is_settled=False)
+        user_ids = [*searching, *hiding, *to_refresh.user_ids]
         others = feed.read_histories(tables, user_ids, settings.ingest.event_weights, settings.model.max_events)
         known = searches.last_searches(tables, [*active, *user_ids], done.learnt.checkpoint.encoder)
     last = known if asked is None else searches.newer(known, asked)

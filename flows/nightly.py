@@ -22,6 +22,7 @@ from tasks.night import dataset, interests, learning, report, words
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
 from tasks.registry import upkeep as registry_upkeep
+from tasks.scenarios import overview
 
 logs.speak()
 
@@ -53,6 +54,7 @@ def nightly(minutes: float | None = None) -> str:
         process.use_threads(settings.threads)
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
+        overview.demand_right(tables, settings.home, settings.ingest.event_weights)  # a night shall not fail at its end
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
         models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:

@@ -17,10 +17,11 @@ from serving.rules import Event
 
 @dataclass(frozen=True)
 class Pending:
-    """An accepted event that the publication in memory does not contain. vector: of a search, if it has words."""
+    """An accepted event that the publication in memory does not contain. vector: of a search, if it has words; segment: of the log."""
 
     event: Event
     vector: np.ndarray | None = None
+    segment: str = ""
 
 
 @dataclass(frozen=True)

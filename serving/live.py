@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import polars as pl
 import torch
 
 from models.config import EncoderConfig
@@ -23,11 +22,12 @@ from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
 from serving.histories import Pending, Person
+from serving.positions import contained_segments
 from serving.published import Published, load_published, newest_publication
 from serving.ranking import DEFAULT, Asked, Listed, Question, answer, rows_of
 from serving.rules import Event
 from serving.segments import Segments, lines_of
-from tasks.lake import Lake, reading, statement
+from tasks.lake import Lake
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -61,7 +61,6 @@ class Live:
     segments: Segments
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
-    arriving: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, Ints] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
@@ -80,7 +79,7 @@ class Live:
         published = load_published(lake, open_registry, event_weights, max_events)
         live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments)
         for path in segments.all():
-            live._remember(_event_of(row) for row in lines_of(path))
+            live._remember([_event_of(row) for row in lines_of(path) if "kind" not in row], path.stem)
         live._drop_published(published)
         return live
 
@@ -92,26 +91,20 @@ class Live:
         """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
         if not events:
             return
-        ids = {event.event_id for event in events}
-        with self.lock:
-            self.arriving |= ids
-        try:
-            self.segments.append([event.line for event in events]).result()
-            self._remember(events)
-        finally:
-            with self.lock:
-                self.arriving -= ids
+        self._remember(events, self.segments.append([event.line for event in events]).result())
 
-    def _remember(self, events: Iterable[Event]) -> None:
-        ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None) for event in events]
+    def _remember(self, events: Sequence[Event], segment: str) -> None:
+        """Apply events that are on disk in a segment of the log."""
+        ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None, segment) for event in events]
         with self.lock:
-            for each in ready:
+            for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if each.event.event_id not in self.known:
                     self.known[each.event.event_id] = each
                     self.pending.setdefault(each.event.user_id, []).append(each)
 
     def refresh(self) -> bool:
         """Load the newest publication if there is a newer one; whether there was."""
+        self.segments.hand_over_again()
         newest = newest_publication(self.lake)
         if newest is None or newest == self.published.publication_id:
             return False
@@ -124,30 +117,12 @@ class Live:
 
     def _drop_published(self, published: Published) -> None:
         """Swap the publication, and drop the events that it contains."""
-        with self.lock:
-            waiting = dict(self.known)
-        contained = self._contained(published, waiting)
+        contained = contained_segments(self.lake, published.data_snapshot, self.segments)
         with self.lock:
             self.published = published
-            for event_id in contained:
-                gone = self.known.pop(event_id)
-                left = [each for each in self.pending[gone.event.user_id] if each.event.event_id != event_id]
-                if left:
-                    self.pending[gone.event.user_id] = left
-                else:
-                    del self.pending[gone.event.user_id]
-            known = self.known.keys() | self.arriving  # events that are on disk, but not applied yet, keep their segment too
-        for path in self.segments.all():
-            if known.isdisjoint(str(row["event_id"]) for row in lines_of(path)):
-                self.segments.forget(path)
-
-    def _contained(self, published: Published, waiting: Mapping[str, Pending]) -> list[str]:
-        if not waiting:
-            return []
-        with reading(self.lake) as con:
-            con.register("pending", pl.DataFrame({"event_id": list(waiting)}))
-            found = con.execute(statement("serving/known_events"), {"snapshot": published.data_snapshot})
-            return [event_id for (event_id,) in found.fetchall()]
+            self.segments.forget(contained)
+            self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained}
+            self.pending = _by_user(self.known.values())
 
     def _vector(self, text: str | None) -> np.ndarray | None:
         """The vector of a text; None if it has no words, or if the version cannot read it."""
@@ -250,6 +225,13 @@ def _forget_oldest(kept: OrderedDict[str, Any], n_most: int) -> None:
         kept.popitem(last=False)
 
 
+def _by_user(pending: Iterable[Pending]) -> dict[str, list[Pending]]:
+    found: dict[str, list[Pending]] = {}
+    for each in pending:
+        found.setdefault(each.event.user_id, []).append(each)
+    return found
+
+
 def _event_of(row: Mapping[str, Any]) -> Event:
     moment = datetime.fromisoformat(row["occurred_at"])
-    return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], int(moment.timestamp()), b"")
+    return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], round(moment.timestamp()), b"")

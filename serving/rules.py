@@ -80,7 +80,7 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
         or hashlib.blake2b(json.dumps(row).encode(), digest_size=16).hexdigest()
     )
     line = json.dumps({"event_id": event_id, **row}, ensure_ascii=False).encode("utf-8", "replace")
-    return Event(event_id, user_id, item_id, event_type, query, int(moment.replace(tzinfo=UTC).timestamp()), line)
+    return Event(event_id, user_id, item_id, event_type, query, round(moment.replace(tzinfo=UTC).timestamp()), line)
 
 
 def _id(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) -> str | None:

@@ -62,14 +62,15 @@ class UserList:
     note: str | None
 
 
-def lists_of(lake: Lake, user_ids: Sequence[str], k: int) -> list[UserList]:
+def lists_of(lake: Lake, user_ids: Sequence[str], k: int, scenario: str | None = None) -> list[UserList]:
     """The best k items of each user, best first. A user without a list gets the list for anyone, whose source is 'popular'.
 
-    Raises UserError if nothing has been published yet; the message names the command to run next.
+    scenario: one whose lists are in recs.scenario_recommendations; None for recs.recommendations. Raises UserError if nothing has been
+    published yet; the message names the command to run next.
     """
     _demand_text(*user_ids)
     with _asking(lake) as con:
-        return [_list_of(con, user_id, k) for user_id in user_ids]
+        return [_list_of(con, user_id, k, scenario) for user_id in user_ids]
 
 
 def interests_of(lake: Lake, user_id: str) -> UserList:
@@ -378,13 +379,16 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, file: Path, options: str | 
     return n_rows
 
 
-def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int) -> UserList:
-    own = _rows(con, "recommendations", {"user_id": user_id, "k": k})
+def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int, scenario: str | None) -> UserList:
+    name, place = ("recommendations", {}) if scenario is None else ("scenario_recommendations", {"scenario": scenario})
+    own = _rows(con, name, {**place, "user_id": user_id, "k": k})
     if own:
         return UserList(user_id, [{"user_id": user_id, **row} for row in own], None)
-    anyone = _rows(con, "recommendations", {"user_id": ANYONE, "k": k})
+    anyone = _rows(con, name, {**place, "user_id": ANYONE, "k": k})
     if not anyone and not _rows(con, "last_publication"):
         raise _nothing_published(con)
+    if not anyone and scenario is not None and not _rows(con, "is_in_force", {"scenario": scenario}):
+        raise UserError(f"no lists of scenario {scenario!r} are published yet; the next `minutehand minute` makes them")
     has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
     why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")

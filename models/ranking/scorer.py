@@ -90,6 +90,7 @@ class Scorer:
         trend: Floats | None = None,
         earlier: Earlier | None = None,
         searches: Searches | None = None,
+        request: Tensor | None = None,
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
         explain: bool = True,
@@ -100,6 +101,7 @@ class Scorer:
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
         earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
+        request: the term of the users' requests in words, [users, items]; it takes the place of searches.
         choice: rules of the place where the lists are shown. hidden: (user, item row) pairs sorted by user, which no list shows.
         The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
@@ -113,6 +115,7 @@ class Scorer:
             trend=trend,
             earlier=earlier,
             searches=searches,
+            request=request,
             choice=choice,
             hidden=hidden,
             explain=explain,
@@ -132,6 +135,7 @@ class Scorer:
         searches: Searches | None,
         explain: bool,
         is_quick: bool,
+        request: Tensor | None = None,
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
     ) -> Iterator[RankedLists]:
@@ -140,7 +144,7 @@ class Scorer:
         now = self.as_of + LIST_DELAY_S if now is None else now
         known_trend = self._usual_trend(events) if trend is None else trend
         users = Histories(events, offsets[:-1], offsets[1:], now, known_trend, None if earlier is None else earlier.n_events)
-        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches):
+        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches, request=request):
             scores, part = scored.scores, scored.users
             forbid(scores, choice, hidden, part)
             item = choose(scores, choice, k, self.vectors)
@@ -169,6 +173,7 @@ class Scorer:
         trend: Floats | None,
         earlier: Earlier | None,
         searches: Searches | None = None,
+        request: Tensor | None = None,
     ) -> Iterator[ScoredItems]:
         """The scores of every item in blocks of users; -inf for items that must not be shown."""
         now = self.as_of + LIST_DELAY_S if now is None else now
@@ -186,8 +191,10 @@ class Scorer:
             sequence = vectors[part] @ self.vectors.T
             repeats = None if self.hide_seen else find_repeats(events, start[part], stop[part], np.broadcast_to(now, n_users)[part])
             scores = combine(self.blend, users[part], {"sequence": sequence}, self.items, repeats)
-            searched = None
-            if asked is not None and self.words is not None and asked.vectors[part].any():
+            searched = None if request is None else request[part]
+            if searched is not None:
+                scores += searched
+            elif asked is not None and self.words is not None and asked.vectors[part].any():
                 searched = search_term(self.words, asked.at(part), is_new=(stop == start)[part])
                 scores += searched
             scores[:, self.gone] = -torch.inf
@@ -212,10 +219,22 @@ class Scorer:
         return np.full(len(events), self.blend.trend[0], np.float32)
 
 
-def fallback_list(popularity: Floats, is_available: NDArray[np.bool_], column: int, k: int) -> RankedLists:
-    """The list for unknown users: one popularity, as a share of all events."""
-    share = np.where(is_available, popularity[:, column], -1.0)
-    item = np.argsort(-share, kind="stable")[: min(k, int(is_available.sum()))]
+def fallback_list(
+    popularity: Floats,
+    is_available: NDArray[np.bool_],
+    column: int,
+    k: int,
+    choice: Choice | None = None,
+    vectors: Tensor | None = None,
+) -> RankedLists:
+    """The list for unknown users: one popularity, as a share of all events. vectors: of the items, for a choice with variety."""
+    is_shown = is_available if choice is None or choice.allowed is None else is_available & choice.allowed
+    share = np.where(is_shown, popularity[:, column], -1.0)
+    item = np.argsort(-share, kind="stable")[: min(k, int(is_shown.sum()))]
+    if choice is not None and (choice.has_cap or choice.variety):
+        scores = np.where(is_shown, np.log(share.clip(1e-12)), -np.inf).astype(np.float32)
+        chosen = choose(torch.from_numpy(scores)[None], choice, k, scores.new_zeros((len(scores), 1)) if vectors is None else vectors)
+        item = chosen[0][chosen[0] >= 0].numpy()
     kept = share[item]
     return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))
 

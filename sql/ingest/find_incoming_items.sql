@@ -1,4 +1,5 @@
 -- The description of each item in the files: for every field the most frequent value; among equally frequent values, the last one.
+-- In the log of the API, the last value counts, as each row there is a change.
 --
 -- It is merged with the description in the lake: a value of the files replaces the lake's value, a missing value replaces nothing.
 --
@@ -27,7 +28,7 @@ counted as (
         item_id,
         field,
         text,
-        count(*) as n_rows,
+        case when getvariable('is_log') then 1 else count(*) end as n_rows,
         max(row_no) as last_row
     from field_values
     where text is not null

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from models.visible import visible_json, visible_line
 from tasks.config import IngestConfig
+from tasks.ingest.api_log import LogKind, segment_of
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
 from tasks.ingest.fields import ALIASES, Kind
@@ -94,7 +95,8 @@ def ingest(
         with writing(lake) as con:
             confine(con, folder, config)
             con.execute(f"attach {quote(str(folder / 'staging.duckdb'))} as staging (read_only)")
-            counts, reasons = merge(con, kind, has_standing=has_standing)
+            counts, reasons = merge(con, kind, has_standing=has_standing, is_log=mapping.is_log)
+            record_segments(con, kind, files)
             by_file = count_files(con, kind, refused_to) if refused_to is not None else {}
     n_rest = counts["n_read"] - counts["n_new"] - counts["n_changed"] - counts["n_rejected"]
     return Summary(
@@ -160,13 +162,16 @@ def _sweep(root: Path) -> None:
             Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def merge(con: duckdb.DuckDBPyConnection, kind: Kind, *, has_standing: bool) -> tuple[dict[str, int], list[dict[str, Any]]]:
+def merge(
+    con: duckdb.DuckDBPyConnection, kind: Kind, *, has_standing: bool, is_log: bool = False
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """Merge the staged rows into the lake; returns row counts and the most frequent reasons of refusal.
 
     has_standing: whether the lake has refused rows that the staged rows may correct. Statements that would write nothing are skipped, so
-    that a run without changes leaves no snapshot.
+    that a run without changes leaves no snapshot. is_log: see ColumnMapping.
     """
     define_macros(con)
+    con.execute(statement("ingest/variables/is_log"), {"value": is_log})
     con.execute(statement("ingest/find_noted"))
     con.execute(statement("ingest/find_refused"))
     if kind == "events":
@@ -187,6 +192,16 @@ def merge(con: duckdb.DuckDBPyConnection, kind: Kind, *, has_standing: bool) -> 
     if con.execute("select count(*) from unnoted").fetchall() != [(0,)]:
         con.execute(statement("ingest/insert_rejected"))
     return counts, _dicts(con.execute(statement("ingest/count_reasons"), {"n": N_REASONS}))
+
+
+def record_segments(con: duckdb.DuckDBPyConnection, kind: LogKind, files: Sequence[Path]) -> None:
+    """Record which segments of the API's log the staged files are, and the number of their lines."""
+    segments = [segment_of(file) for file in files]
+    if not any(segments):
+        return
+    con.execute(statement("ingest/find_positions"), {"segments": segments, "kind": kind})
+    if con.execute("select count(*) from fresh_positions").fetchall() != [(0,)]:
+        con.execute(statement("ingest/insert_positions"))
 
 
 def count_files(con: duckdb.DuckDBPyConnection, kind: Kind, folder: Path) -> dict[str, Counts]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.ingest.fields import Kind
+from tasks.ingest.api_log import LogKind
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Landed:
     read), stuck (it cannot be moved away), or waiting (its mapping file needs a correction).
     """
 
-    kind: Kind
+    kind: LogKind
     file: str
     outcome: str
     read: int = 0

@@ -17,6 +17,7 @@ from models.errors import UserError
 from models.visible import visible_line
 from tasks.config import IngestConfig
 from tasks.ingest import mapping_files
+from tasks.ingest.api_log import segment_of
 from tasks.ingest.fields import Kind
 from tasks.ingest.ingestion import Counts, ingest, workspace
 from tasks.ingest.landed import Landed
@@ -53,6 +54,8 @@ def waiting(landing: Path) -> list[tuple[Kind, Path]]:
 def _is_ready(landing: Path, kind: Kind, file: Path) -> bool:
     if mapping_files.is_mapping(file) or not _is_settled(file, landing / kind):
         return False
+    if segment_of(file) is not None:
+        return True
     mapping = mapping_files.find(landing, kind, file)
     return mapping is None or _is_settled(mapping, landing)
 
@@ -90,11 +93,13 @@ def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
 def ingest_landed_files(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
     """Ingest files of one kind, one ingest per mapping file, then move them away; if a file is unreadable, ingest each one separately.
 
-    Files with an invalid mapping file stay where they are.
+    Files with an invalid mapping file stay where they are. No mapping file applies to the log of the API, whose columns are known.
     """
     groups: dict[Path | None, list[Path]] = {}
+    segments = [file for file in files if segment_of(file) is not None]
     for file in files:
-        groups.setdefault(mapping_files.find(landing, kind, file), []).append(file)
+        if segment_of(file) is None:
+            groups.setdefault(mapping_files.find(landing, kind, file), []).append(file)
     landed = []
     for path, some in groups.items():
         try:
@@ -103,7 +108,7 @@ def ingest_landed_files(lake: Lake, landing: Path, kind: Kind, files: Sequence[P
             landed += [Landed(kind, visible_line(file.name), "waiting", error=visible_line(str(error))) for file in some]
             continue
         landed += _ingest_files(lake, landing, kind, some, mapping, config)
-    return landed
+    return landed + (_ingest_files(lake, landing, kind, segments, ColumnMapping(is_log=True), config) if segments else [])
 
 
 def ingest_landed_file(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:

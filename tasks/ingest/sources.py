@@ -52,7 +52,8 @@ class ColumnMapping:
 
     columns: field -> column, or a path into a column that holds JSON (items[0].item_id); an empty column leaves the field out.
     names: column names for text files without a header. time_zone: zone of times without one; None uses the setting.
-    encoding: encoding of text files that are not UTF-8. place: where the options were given.
+    encoding: encoding of text files that are not UTF-8. place: where the options were given. is_log: whether the rows are changes in their
+    order, as in the log of the API, so that the last one counts.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class ColumnMapping:
     has_no_quotes: bool = False
     null_words_as_ids: bool = False
     encoding: str | None = None
+    is_log: bool = False
     place: Place = field(default_factory=Place)
 
 

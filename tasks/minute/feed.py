@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ from models.online.step import Step
 from tasks.config import PublishConfig
 from tasks.lake import Lake, current_snapshot, reading, statement
 from tasks.minute.pacing import Refresh, due_refresh
+from tasks.scenarios.changes import UNCHANGED, Rules, rules_of
+from tasks.scenarios.file import DEFAULT, Scenario
 from tasks.watermarks import Watermarks, watermarks_of
 
 ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights", "trends"]
@@ -74,21 +76,31 @@ class News:
 class Work:
     """The pending work of a minute run: the watermarks of the live model, the news since then, and the old lists.
 
-    read_at: the watermarks in the lake. They equal `marks` unless another version replaces a damaged live version.
+    read_at: the watermarks in the lake. They equal `marks` unless another version replaces a damaged live version. rules: of the
+    scenarios of the home.
     """
 
     marks: Watermarks
     news: News
     refresh: Refresh
     read_at: Watermarks
+    rules: Rules = UNCHANGED
+    scenarios: Mapping[str, Scenario] = field(default_factory=lambda: {DEFAULT: Scenario(name=DEFAULT)})
 
     @property
     def is_empty(self) -> bool:
         """True if there is no reason to publish."""
-        return self.news.is_empty and not self.refresh.is_due and not self.refresh.is_waiting
+        return self.news.is_empty and not self.refresh.is_due and not self.refresh.is_waiting and not self.rules.is_due
 
 
-def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: int, publish: PublishConfig, now: datetime) -> Work | None:
+def look_for_work(
+    lake: Lake,
+    event_weights: Mapping[str, float],
+    max_events: int,
+    publish: PublishConfig,
+    now: datetime,
+    scenarios: Mapping[str, Scenario] | None = None,
+) -> Work | None:
     """The watermarks, the news since then, and the lists that are old at `now` (UTC); None before the first publish.
 
     Uses one connection to be fast, as most minute runs end here. Histories are current, not those of news.snapshot: the caller must
@@ -98,7 +110,23 @@ def look_for_work(lake: Lake, event_weights: Mapping[str, float], max_events: in
         marks = watermarks_of(con)
         if marks is None:
             return None
-        return Work(marks, _news(con, marks, current_snapshot(con), event_weights, max_events), due_refresh(con, publish, now), marks)
+        news = _news(con, marks, current_snapshot(con), event_weights, max_events)
+        known = scenarios or {DEFAULT: Scenario(name=DEFAULT)}
+        rules = replace(
+            rules_of(con, lake, news.snapshot, known, now), hiding=_hiding_users(con, marks, news.snapshot, known, event_weights)
+        )
+        return Work(marks, news, due_refresh(con, publish, now, rules.since), marks, rules, known)
+
+
+def _hiding_users(
+    con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, scenarios: Mapping[str, Scenario], event_weights: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Users with unpublished events that hide an item in some scenario in tables, but weigh nothing and so are not in the news."""
+    types = {name for each in scenarios.values() if each.is_published for name in each.hide if not event_weights.get(name, 1.0) > 0}
+    if not types:
+        return ()
+    asked = {"published": marks.published, "until": snapshot, "event_types": sorted(types)}
+    return tuple(user for (user,) in con.execute(statement("scenarios/hiding_users"), asked).fetchall())
 
 
 def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:

@@ -64,12 +64,14 @@ def pace(n_users: int, publish: PublishConfig) -> tuple[timedelta, int]:
     return timedelta(minutes=minutes / 2), math.ceil(SPARE * n_users / max(int(minutes / 2), 1))
 
 
-def due_refresh(con: duckdb.DuckDBPyConnection, publish: PublishConfig, now: datetime) -> Refresh:
+def due_refresh(con: duckdb.DuckDBPyConnection, publish: PublishConfig, now: datetime, since: datetime | None = None) -> Refresh:
+    """The limits of a run at `now` (UTC). since: older lists follow other rules, and so are old."""
     (n_users,) = con.execute(statement("minute/count_histories")).fetchone() or (0,)
     age, n_old = pace(n_users, publish)
-    (is_waiting,) = con.execute(statement("minute/is_waiting"), {"older_than": now - age}).fetchone() or (False,)
-    is_due = n_old > 0 and bool(_old_lists(con, now - age, 1))
-    return Refresh(now - age, n_old, publish.refresh_users, is_due, bool(is_waiting))
+    older_than = max(now - age, since or datetime.min)
+    (is_waiting,) = con.execute(statement("minute/is_waiting"), {"older_than": older_than}).fetchone() or (False,)
+    is_due = n_old > 0 and bool(_old_lists(con, older_than, 1))
+    return Refresh(older_than, n_old, publish.refresh_users, is_due, bool(is_waiting))
 
 
 def _old_lists(con: duckdb.DuckDBPyConnection, older_than: datetime, n_most: int, exclude: Collection[str] = ()) -> list[str]:

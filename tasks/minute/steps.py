@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from models.online.step import Step
 from models.ranking.blend import log_trend
 from models.ranking.neighbours import neighbours, neighbours_of
 from models.ranking.prior import HALF_LIVES_H
-from models.ranking.scorer import best_popularity_column, fallback_list, newly_popular_items, offsets_of
+from models.ranking.scorer import best_popularity_column, newly_popular_items, offsets_of
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.requests import ItemWords
@@ -34,6 +34,7 @@ from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
 from tasks.minute.pacing import UsersToRefresh
+from tasks.scenarios.resolved import Place, Places, ScenarioLists, place_without_rules
 from tasks.searches import as_searches, last_searches
 
 RECENT = HALF_LIVES_H.index(24.0)
@@ -98,13 +99,18 @@ class Audience:
 
 @dataclass(frozen=True)
 class MinuteLists:
-    """The lists that a minute run publishes. similar: neighbours of the catalog rows in similar_of."""
+    """The lists that a minute run publishes. similar: neighbours of the catalog rows in similar_of.
+
+    in_places: the lists of scenarios besides `default`. barred: by scenario, whether each item must be in no list.
+    """
 
     users: RankedLists
     fallback: RankedLists
     similar_of: Ints
     similar: Neighbours
     seen_items: SeenItems
+    in_places: Sequence[ScenarioLists] = ()
+    barred: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encoder_key: str) -> State:
@@ -221,13 +227,16 @@ def update_model(state: State, scored: PrequentialScores, config: IncrementConfi
     return UpdatedModel(with_popular_interests(updated, step.events.where(step.is_due), step.as_of), decision)
 
 
-def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
+def affected_items(state: State, learnt: UpdatedModel, *, allows_others: bool = False) -> list[str]:
     """Items that may make lists stale: new or suddenly popular items, their nearest neighbours, and changed or withdrawn items.
 
     An item that is available again counts as new. If it is among the most popular items, it may belong in any list, so all of those are
-    added. ANYONE among the items means that users without a list get one.
+    added. ANYONE among the items means that users without a list get one. allows_others: whether scenarios may allow other items than
+    at the last publication.
     """
     catalog, described = state.live.catalog, state.news.items.filter("is_new")["item_id"].to_list()
+    if allows_others:
+        described = [*described, ANYONE]
     rows = newly_popular_items(state.shown.popularity, learnt.checkpoint.popularity, learnt.checkpoint.blend)
     rows = np.union1d(rows, np.concatenate([np.arange(state.n_known_items, len(catalog)), state.returned]))
     if not len(rows):
@@ -243,8 +252,11 @@ def affected_items(state: State, learnt: UpdatedModel) -> list[str]:
     return [*described, *(catalog.item_ids[row] for row in rows)]
 
 
-def rank(state: State, learnt: UpdatedModel, audience: Audience, config: PublishConfig) -> MinuteLists:
-    """Lists of the users with new events and of the rest of the audience, the fallback list, and the neighbours that changed."""
+def rank(state: State, learnt: UpdatedModel, audience: Audience, config: PublishConfig, places: Places | None = None) -> MinuteLists:
+    """Lists of the users with new events and of the rest of the audience, the fallback list, and the neighbours that changed.
+
+    places: the scenarios; None for `default` without rules.
+    """
     current, step, others = learnt.checkpoint, state.step, audience.others
     catalog = current.catalog
     scorer = current.scorer()
@@ -258,12 +270,22 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
         newest = max(newest, int(asked["time_s"].max()) + 1)  # type: ignore[arg-type]
     now = newest + LIST_DELAY_S
     active_trend, trend = _known_trend(current, step.trend), _known_trend(current, trend)
-    active = scorer.rank(
-        step.events, len(step.user_ids), k, now=now, trend=active_trend, earlier=step.earlier, searches=by_active, is_quick=True
-    )
-    refreshed = scorer.rank(events, len(others), k, now=now, trend=trend, earlier=earlier, searches=by_others, is_quick=True)
-    both = RankedLists.joined((*step.user_ids, *others["user_id"]), (active, refreshed))
-    users = replace(both, kind_names=current.kinds, asked_s=now)
+    user_ids, other_ids = step.user_ids, others["user_id"].to_list()
+
+    def of_place(place: Place) -> ScenarioLists:
+        rules = {"choice": place.choice, "is_quick": True}
+        known = {"now": now, "trend": active_trend, "earlier": step.earlier, "searches": by_active}
+        active = scorer.rank(step.events, len(user_ids), k, **known, **rules, hidden=place.hidden_rows(user_ids, row))
+        known = {"now": now, "trend": trend, "earlier": earlier, "searches": by_others}
+        refreshed = scorer.rank(events, len(others), k, **known, **rules, hidden=place.hidden_rows(other_ids, row))
+        both = RankedLists.joined((*user_ids, *other_ids), (active, refreshed))
+        return ScenarioLists(place.name, replace(both, kind_names=current.kinds, asked_s=now), place.fallback(current, k))
+
+    if places is None:
+        resolved = [place_without_rules(current.variety)]
+    else:
+        resolved = places.resolved(catalog.item_ids, current.variety, now, (*user_ids, *other_ids))
+    default, *in_places = map(of_place, resolved)
     rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:
@@ -271,8 +293,15 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
     else:
         near = neighbours(vectors, catalog.is_available, k_near, config.approximate_above)
         similar = Neighbours(near.item[rows], near.similarity[rows])
-    anyone = fallback_list(current.popularity, catalog.is_available, best_popularity_column(current.blend), config.n_recommendations)
-    return MinuteLists(users, anyone, rows, similar, current.seen_items or SeenItems(current.hide_seen))
+    return MinuteLists(
+        users=default.users,
+        fallback=default.fallback,
+        similar_of=rows,
+        similar=similar,
+        seen_items=current.seen_items or SeenItems(current.hide_seen),
+        in_places=in_places,
+        barred={each.name: each.barred(catalog.is_available) for each in resolved},
+    )
 
 
 def interests(state: State, learnt: UpdatedModel, audience: Audience, max_events: int, *, is_renewed: bool) -> FoundInterests | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,6 @@ from models.night import Fit, fit_past, refit
 from models.online.begin import make_online_state, sample_memory
 from models.ranking.neighbours import neighbours
 from models.ranking.prior import Popularity
-from models.ranking.scorer import best_popularity_column, fallback_list
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
@@ -36,6 +36,7 @@ from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
 from tasks.night.dataset import Dataset
+from tasks.scenarios.resolved import Place, Places, ScenarioLists, place_without_rules
 from tasks.searches import SearchLog
 
 log = logging.getLogger("minutehand.night")
@@ -207,17 +208,31 @@ def popularity_now(dataset: Dataset) -> Popularity:
 
 @dataclass(frozen=True)
 class Lists:
-    """All lists that a publish writes, and the last search of each user; None without searches."""
+    """All lists that a publish writes, and the last search of each user; None without searches.
+
+    in_places: the lists of scenarios besides `default`.
+    """
 
     users: RankedLists
     fallback: RankedLists
     neighbours: Neighbours
     seen_items: SeenItems
     searches: pl.DataFrame | None = None
+    in_places: Sequence[ScenarioLists] = ()
 
 
-def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: PublishConfig, searches: SearchLog | None = None) -> Lists:
-    """Lists for every user with a history or a recent search, made by the version in a folder from today's events and catalog."""
+def make_lists(
+    dataset: Dataset,
+    trend: np.ndarray,
+    folder: Path,
+    publish: PublishConfig,
+    searches: SearchLog | None = None,
+    places: Places | None = None,
+) -> Lists:
+    """Lists for every user with a history or a recent search, made by the version in a folder from today's events and catalog.
+
+    places: the scenarios; None for `default` without rules.
+    """
     version = checkpoints.load(folder)
     current = renewed(version, dataset)
     kind, n_kinds = in_kinds_of(version, dataset)
@@ -225,22 +240,28 @@ def make_lists(dataset: Dataset, trend: np.ndarray, folder: Path, publish: Publi
     now = as_of(dataset) if searches is None else max(as_of(dataset), searches.newest_s + 1)
     last = None if searches is None else searches.last_of_each(now)
     user_ids = dataset.user_ids if last is None else with_searchers(dataset.user_ids, last)
-    ranked = current.scorer().rank(
-        events,
-        len(user_ids),
-        publish.n_recommendations,
-        now=now + LIST_DELAY_S,
-        trend=trend,
-        searches=None if searches is None else searches.of_users(user_ids),
-    )
-    users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=now + LIST_DELAY_S)
-    column = best_popularity_column(current.blend)
+    asked_s, scorer, k = now + LIST_DELAY_S, current.scorer(), publish.n_recommendations
+    asked = None if searches is None else searches.of_users(user_ids)
+    row = {item_id: n for n, item_id in enumerate(dataset.catalog.item_ids)}
+
+    def of_place(place: Place) -> ScenarioLists:
+        hidden = place.hidden_rows(user_ids, row)
+        ranked = scorer.rank(events, len(user_ids), k, now=asked_s, trend=trend, searches=asked, choice=place.choice, hidden=hidden)
+        users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=asked_s)
+        return ScenarioLists(place.name, users, place.fallback(current, k))
+
+    if places is None:
+        resolved = [place_without_rules(current.variety)]
+    else:
+        resolved = places.resolved(dataset.catalog.item_ids, current.variety, asked_s)
+    default, *in_places = map(of_place, resolved)
     return Lists(
-        users=users,
-        fallback=fallback_list(current.popularity, dataset.catalog.is_available, column, publish.n_recommendations),
+        users=default.users,
+        fallback=default.fallback,
         neighbours=neighbours(current.live.item_vectors(), dataset.catalog.is_available, publish.n_similar, publish.approximate_above),
         seen_items=current.seen_items or SeenItems(current.hide_seen),
         searches=last,
+        in_places=in_places,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import duckdb
 import pyarrow as pa
 
+from models.results import RankedLists
 from tasks.lake import statement
 from tasks.publish.publication import Content
 from tasks.publish.reasons import find_reasons
@@ -15,14 +16,23 @@ from tasks.publish.rows import LISTS, NEIGHBOURS, list_batches, neighbour_batche
 CHANGED_DEPTH = 10
 
 
-def list_rows(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> pa.RecordBatchReader:
+def list_rows(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, snapshot: int
+) -> pa.RecordBatchReader:
     """Rows of the user lists and the fallback list with their reasons, by user and rank. The reader can be consumed once.
 
     The histories must have been written before, in the same transaction.
     """
-    reasons = find_reasons(con, item_ids, content.lists, content.provenance.data_snapshot)
-    numbered = replace(content.lists, because=reasons.number)
-    return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, content.fallback, numbered, reasons.texts))
+    reasons = find_reasons(con, item_ids, lists, snapshot)
+    numbered = replace(lists, because=reasons.number)
+    return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, fallback, numbered, reasons.texts))
+
+
+def insert_scenario_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
+    """Insert the lists of the scenarios besides `default`, each by user and rank."""
+    for each in content.in_places:
+        con.register("lists", list_rows(con, item_ids, each.users, each.fallback, content.provenance.data_snapshot))
+        con.execute(statement("scenarios/insert_lists"), {"scenario": each.name, **asdict(content.provenance)})
 
 
 def insert_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:

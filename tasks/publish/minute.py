@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
 from models.errors import UserError
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_scenario_lists, insert_searches, list_rows
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content, Publication
 from tasks.publish.transaction import publish
@@ -35,30 +36,52 @@ def publish_minute(
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, _: str) -> tuple[int, int]:
         _check_watermarks(con, before)
-        _make_room(con, content.lists.user_ids)
+        _make_room(con, content)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
+        _remove_barred_items(con, item_ids, content)
         _extend_histories(con, content)  # before the lists, as reasons read histories and searches
         _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content)
+        insert_scenario_lists(con, item_ids, content)
         _replace_some_neighbours(con, item_ids, content)
         return counts
 
     return publish(lake, content, "minute", to_refresh, event_weights, write)
 
 
-def _make_room(con: duckdb.DuckDBPyConnection, user_ids: Sequence[str]) -> None:
-    """Delete the lists of the given users and the fallback list, after storing fingerprints of their top ranks.
+def _make_room(con: duckdb.DuckDBPyConnection, content: Content) -> None:
+    """Delete the old lists of the listed users and the fallback lists, after storing fingerprints of their top ranks.
 
-    Both statements scan all lists, so their time grows with the number of users.
+    The statements scan all lists, so their time grows with the number of users. Also deletes the lists of scenarios that are gone.
     """
-    con.register("at_hand", pa.table({"user_id": pa.array([*user_ids, ANYONE], pa.string())}))
+    con.register("at_hand", pa.table({"user_id": pa.array([*content.lists.user_ids, ANYONE], pa.string())}))
     con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("minute/delete_recommendations"))
+    if content.in_places or content.rules.is_changed:
+        con.register("in_tables", pa.table({"scenario": pa.array([each.name for each in content.in_places], pa.string())}))
+        con.execute(statement("scenarios/delete_lists"))
+
+
+def _remove_barred_items(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
+    """Remove items that are unavailable or that a scenario no longer allows from all lists that this run does not make again.
+
+    Does nothing unless an item of the news is unavailable, or other items are allowed than at the last publication.
+    """
+    is_withdrawn = content.news is not None and not content.news.items.filter(~pl.col("is_available")).is_empty()
+    if not (content.barred and (is_withdrawn or content.rules.is_changed)):
+        return
+    barred = [pa.table({"item_id": item_ids.filter(pa.array(is_barred))}) for is_barred in content.barred.values()]
+    names = [pa.array([name] * len(table), pa.string()) for name, table in zip(content.barred, barred, strict=True)]
+    tables = [table.append_column("scenario", name) for table, name in zip(barred, names, strict=True)]
+    con.register("barred", pa.concat_tables(tables))
+    for place in ("default", "scenarios") if content.in_places else ("default",):
+        for name in ("keep", "delete_barred", "insert_kept"):
+            con.execute(statement(f"scenarios/{name}_{place}"))
 
 
 def _insert_some_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> tuple[int, int]:
     """The number of users who got a list, and of those whose list changed."""
-    con.register("lists", list_rows(con, item_ids, content).read_all())
+    con.register("lists", list_rows(con, item_ids, content.lists, content.fallback, content.provenance.data_snapshot).read_all())
     con.execute(statement("publish/insert_recommendations"), asdict(content.provenance))
     return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from models.results import MetricRow
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_searches, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_scenario_lists, insert_searches, list_rows
 from tasks.publish.notes import evaluation_of
 from tasks.publish.publication import Content, Provenance, Publication
 from tasks.publish.rows import metric_rows
@@ -58,8 +58,10 @@ def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Pro
 def _replace_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
     con.execute(statement("publish/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("publish/delete_recommendations"))
-    con.register("lists", list_rows(con, item_ids, content))
+    con.register("lists", list_rows(con, item_ids, content.lists, content.fallback, content.provenance.data_snapshot))
     con.execute(statement("publish/insert_recommendations"), asdict(content.provenance))
+    con.execute(statement("scenarios/delete_all_lists"))
+    insert_scenario_lists(con, item_ids, content)
 
 
 def _replace_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from tasks.interests.rows import FoundInterests
 from tasks.minute.feed import News
+from tasks.scenarios.changes import UNCHANGED, Rules
+from tasks.scenarios.resolved import ScenarioLists
 from tasks.watermarks import Watermarks
 
 
@@ -55,7 +58,8 @@ class Content:
     events. versions: registered version behind each model name in prequential. seen_items: whether lists leave out items that the user
     already had, and why; None if not recorded. searches: a night replaces all with them, a
     minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
-    interests: of the users with news, or of all; None if the version has no interests.
+    interests: of the users with news, or of all; None if the version has no interests. in_places: the lists of scenarios besides
+    `default`, for the same users. rules: of the scenarios. barred: by scenario, whether each item must be in no list, for a minute.
     """
 
     item_ids: Sequence[str]
@@ -74,6 +78,9 @@ class Content:
     prequential: Sequence[MetricRow] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     interests: FoundInterests | None = None
+    in_places: Sequence[ScenarioLists] = ()
+    rules: Rules = UNCHANGED
+    barred: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def neighbour_rows(self) -> Ints:

@@ -17,6 +17,7 @@ from tasks.publish.graph import write_graph
 from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
 from tasks.publish.publication import Content, Publication, publication_id_of
 from tasks.publish.rows import check_lists
+from tasks.scenarios.changes import note_rules
 
 logger = logging.getLogger("minutehand.publishing")
 
@@ -35,7 +36,7 @@ def publish(
     Raises ValueError for invalid lists (see check_lists).
     """
     started = time.perf_counter()
-    for lists in (content.lists, content.fallback):
+    for lists in (content.lists, content.fallback, *(part for each in content.in_places for part in (each.users, each.fallback))):
         check_lists(lists, len(content.item_ids))
     item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
     publication_id = publication_id_of(made, cadence)
@@ -49,6 +50,7 @@ def publish(
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)
         note_moved(con, to_refresh, made)
+        note_rules(con, content.rules)
         move_watermarks(con, content.watermarks_after, made)
     return log_publication(replace(done, seconds=round(time.perf_counter() - started, 2)))
 

@@ -59,7 +59,7 @@ def event(user_id: str, item_id: str, minute: int = 0, **more: Any) -> Mapping[s
 
 
 def take_in(lake: Lake, landing: Path) -> None:
-    files = [str(path) for path in sorted(landing.glob("*.jsonl"))]
+    files = [str(path) for path in sorted(landing.rglob("api-*.jsonl"))]
     ingest(lake, "events", files, ColumnMapping(), IngestConfig())
 
 

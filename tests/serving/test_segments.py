@@ -23,7 +23,7 @@ def lines(*numbers: int) -> list[bytes]:
 
 
 def ids(folder: Path) -> list[str]:
-    return [str(row["event_id"]) for path in sorted(folder.glob("*.jsonl")) for row in lines_of(path)]
+    return [str(row["event_id"]) for path in sorted(folder.rglob("*.jsonl")) for row in lines_of(path)]
 
 
 def test_what_is_acknowledged_is_on_disk_and_a_closed_segment_is_in_the_landing_folder(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_what_is_acknowledged_is_on_disk_and_a_closed_segment_is_in_the_landing_
     assert ids(tmp_path / "log") == ["1", "2", "3"]
     log.close()
     assert ids(tmp_path / "landing") == ["1", "2", "3"]
-    assert [path.name for path in (tmp_path / "landing").iterdir()] == [f"api-{path.name}" for path in log.all()]
+    assert [path.name for path in (tmp_path / "landing" / "events" / "api").iterdir()] == [f"api-{path.name}" for path in log.all()]
 
 
 def test_a_segment_is_handed_over_after_its_time_and_kept_until_it_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +44,11 @@ def test_a_segment_is_handed_over_after_its_time_and_kept_until_it_is_forgotten(
     while not ids(tmp_path / "landing") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert ids(tmp_path / "landing") == ids(tmp_path / "log") == ["1"]
-    for path in log.all():
-        log.forget(path)
+    log.forget(log.closed())
     assert log.all() == []
-    log.append(lines(2)).result(5)
-    (current,) = log.all()
-    log.forget(current)
-    assert log.all() == [current], "the open segment stays"
+    current = log.append(lines(2)).result(5)
+    assert [path.stem for path in log.all()] == [current]
+    assert log.closed() == [], "the open segment stays"
     log.close()
 
 

@@ -1,0 +1,4 @@
+-- Deletes the rules of all scenarios, before new ones are inserted.
+--
+-- writes:  ops.scenarios
+delete from ops.scenarios

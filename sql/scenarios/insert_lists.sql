@@ -1,0 +1,22 @@
+-- Inserts the new lists of one scenario in input order, by user and rank.
+--
+-- grain:   one row per user and rank
+-- params:  $scenario, $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $generated_at (timestamp, UTC)
+-- reads:   lists (registered: user_id, rank, item_id, score, probability, source, reason)
+-- writes:  recs.scenario_recommendations
+insert into recs.scenario_recommendations by name
+select
+    $scenario as scenario,
+    lists.user_id as user_id,
+    lists.rank as rank,
+    lists.item_id as item_id,
+    lists.score as score,
+    lists.probability as probability,
+    lists.source as source,
+    lists.reason as reason,
+    $model_version as model_version,
+    $mlflow_run_id as mlflow_run_id,
+    $flow_run_id as flow_run_id,
+    $data_snapshot as data_snapshot,
+    $generated_at as generated_at
+from lists

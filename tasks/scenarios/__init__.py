@@ -1,0 +1,18 @@
+"""Scenarios: the rules of the places where lists are shown, from scenarios.toml in the home folder."""
+
+from tasks.scenarios.file import DEFAULT, FILE, Scenario, ScenarioError, load_scenarios, read_scenarios
+from tasks.scenarios.resolved import Places, ScenarioLists, hidden_pairs, hidden_rows, resolve
+
+__all__ = [
+    "DEFAULT",
+    "FILE",
+    "Places",
+    "Scenario",
+    "ScenarioError",
+    "ScenarioLists",
+    "hidden_pairs",
+    "hidden_rows",
+    "load_scenarios",
+    "read_scenarios",
+    "resolve",
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,13 +20,14 @@ def user_vectors(
 ) -> tuple[Tensor, Ints]:
     """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows.
 
-    known: the vectors of all items, if they have been computed already.
+    known: the vectors of all items, if they have been computed already, as for lists. The states are then in fp32, also where bf16 is
+    fast: a user must get the same list alone and among others, and for one user the conversion takes longer than it saves.
     """
     device = next(model.parameters()).device
     if model.training:  # it sets a flag in every module, which takes a tenth of the time for one user
         model.eval()
     states, rows = [], []
-    with autocast(device):
+    with autocast(device) if known is None else nullcontext():
         items, row_of = embed_items(model, events) if known is None else (known.to(device), None)
         for which in bucket_by_length(windows.length, batch_events):
             batch = make_batch(events, windows, which, now).to(device)

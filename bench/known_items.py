@@ -20,7 +20,7 @@ from models.evaluation.words_choice import USUAL_LEXICAL, with_weights
 from models.text.encoder import Encoder, load_encoder
 from models.text.requests import ItemWords, part_of, without_year
 from models.text.towers import Head, Words
-from tasks.night.words import fit_words
+from tasks.night.words import fit_words, make_lessons
 
 SETS = ("movietweetings", "p5-beauty", "food")
 N_ITEMS = 500
@@ -33,7 +33,7 @@ def measure(name: str, folder: Path, reader: Encoder, seed: int) -> list[dict[st
     items: list[ItemWords] = [(row["title"] or "", (row.get("genres") or "").split("|")) for row in rows]
     text = reader.encode([f"{title.rstrip('.')}. {', '.join(labels)}".removesuffix(". ") for title, labels in items], progress=True)
     text[[not title for title, _ in items]] = 0
-    fitted, head = fit_words(text, items, reader, seed), Head(text.shape[1]).eval()
+    fitted, head = fit_words(text, items, reader, seed, make_lessons(text, items, reader, seed)), Head(text.shape[1]).eval()
     ways = {
         "cosine": Words.of(head, head, text, 1.0),
         "towers": replace(fitted, lexicon=None),

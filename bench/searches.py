@@ -44,6 +44,8 @@ def measure(shop: ShopConfig, epochs: int, seed: int) -> list[dict[str, object]]
         train = TrainConfig(max_epochs=epochs, minutes=600.0)
         learnt = learn(data, RecommenderConfig(), train, evaluation, seed, searches=searches)
         words = learn_words(lake, data, learnt, encoder, seed)
+    assert words is not None, "the items of the shop have texts"
+    words = words.before_hold_out(data.text)
     task, fit = learnt.task, learnt.fit
     ours = task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows, words))
     plain = task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows))

@@ -200,6 +200,7 @@ def measure(name: str, data_folder: Path, epochs: int, seed: int) -> tuple[list[
         train = TrainConfig(max_epochs=epochs, minutes=600.0)
         learnt = learn(data, RecommenderConfig(), train, evaluation, seed, searches=searches)
         words = None if searches is None else learn_words(lake, data, learnt, encoder, seed)
+        words = words and words.before_hold_out(data.text)
         terms = {"interests": interest_term(lake, data, learnt, seed), "walks": walk_term(learnt)}
         candidates = [joined(name, source, learnt, term, evaluation, seed) for source, term in terms.items() if term is not None]
     return switched_off(name, learnt, words, evaluation, seed), candidates

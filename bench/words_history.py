@@ -30,7 +30,7 @@ from tasks.config import IngestConfig
 from tasks.ingest.sources import ColumnMapping
 from tasks.night.dataset import Dataset
 from tasks.night.learning import FittedNight, learn
-from tasks.night.words import encoded, fit_words, judged_requests
+from tasks.night.words import encoded, fit_words, judged_requests, make_lessons
 from tasks.offline.files import Files, load
 
 NAME = "movietweetings"
@@ -85,7 +85,8 @@ def measure(folder: Path, epochs: int, seed: int) -> list[dict[str, object]]:
     table = {str(row["item_id"]): row for row in pl.read_parquet(folder / items).to_dicts()}
     described = [(table[each]["title"], (table[each]["genres"] or "").split("|")) for each in dataset.catalog.item_ids]
     reader = load_encoder(EncoderConfig(), torch.device("cpu"))
-    towers = fit_words(dataset.text, described, reader, seed)
+    lessons = make_lessons(dataset.text, described, reader, seed)
+    towers = fit_words(dataset.text, described, reader, seed, lessons)
     head = Head(dataset.text.shape[1]).eval()
     plain = Words.of(head, head, dataset.text, 1.0)
     rows, texts = judged_requests(learnt, described, seed)

@@ -13,6 +13,7 @@ from cli import (
     graph,
     ingest,
     interests,
+    keys,
     minute,
     nightly,
     recommend,
@@ -59,19 +60,11 @@ def options(
 
 
 app.add_typer(ingest.app, name="ingest")
+app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
-    *(
-        recommend.recommend,
-        scenarios.scenarios,
-        serve.serve,
-        why.why,
-        interests.interests,
-        similar.similar,
-        graph.graph,
-        status.status,
-        sql.sql,
-    ),
+    *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
+    *(status.status, sql.sql),
 ):
     app.command(cls=Command)(command)
 

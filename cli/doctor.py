@@ -205,15 +205,52 @@ def check_up(settings: Settings) -> Iterator[Finding]:
         yield Finding("up", "warn", f"was killed without warning as process {left.pid}", remedy)
     else:
         yield Finding("up", "ok", "not running; `minutehand up` starts the schedule")
-    own = {running.prefect_url, running.mlflow_url} if running else set()
+    yield _api(settings)
     server = settings.server
-    for name, port in (("prefect_port", server.prefect_port), ("mlflow_port", server.mlflow_port)):
+    own = {running.prefect_url, running.mlflow_url} if running else set()
+    if (running and running.api_url) or _is_serving(settings.home):
+        own.add((running and running.api_url) or server.api_url)
+    ports = [("prefect_port", server.host, server.prefect_port), ("mlflow_port", server.host, server.mlflow_port)]
+    for name, host, port in (*ports, ("api_port", server.api_host, server.api_port)):
         if any(url and url.endswith(f":{port}") for url in own):
-            yield Finding(f"port {port}", "ok", "held by this home's `minutehand up`")
-        elif is_free(server.host, port):
+            yield Finding(f"port {port}", "ok", "held by this home")
+        elif is_free(host, port):
             yield Finding(f"port {port}", "ok", "free")
         else:
             yield Finding(f"port {port}", "warn", f"held by {holder(port)}", f"stop that, or set MINUTEHAND_SERVER__{name.upper()}")
+
+
+def _api(settings: Settings) -> Finding:
+    """Whether the API of this home answers."""
+    from cli.environment import find_up
+    from cli.up.api_server import WAITS
+    from cli.up.children import answers, tail
+
+    running = find_up(settings.home)
+    url = running.api_url if running else None
+    log = settings.home.resolve() / "logs" / "api-server.log"
+    if url is None and not _is_serving(settings.home):
+        return Finding("api", "ok", "not running; `minutehand up` or `minutehand serve` starts it")
+    url = url or settings.server.api_url
+    if answers(f"{url}/health/live", 2.0):
+        return Finding("api", "ok", f"answers at {url}")
+    last = tail(log, 1).strip() if log.exists() else ""
+    if last.startswith(WAITS):
+        return Finding("api", "ok", last)
+    return Finding("api", "warn", f"does not answer at {url}", f"look into {log}, where it says why" if running else "look at its output")
+
+
+def _is_serving(home: Path) -> bool:
+    """Whether an API of this home runs."""
+    from filelock import Timeout
+
+    from cli.environment import serve_lock
+
+    try:
+        with serve_lock(home).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def check_secret(settings: Settings) -> Iterator[Finding]:

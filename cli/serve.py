@@ -3,39 +3,108 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.lake import lake_of, registry_of
 from cli.output import say
 
+if TYPE_CHECKING:
+    from serving.keys import Keys
+    from settings import Settings
+    from tasks.lake import Lake
+
 
 def serve(
-    port: Annotated[int, typer.Option(help="Port of the API", min=1, max=65535)] = 8000,
+    host: Annotated[str | None, typer.Option(help="Address of the API [MINUTEHAND_SERVER__API_HOST]", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API [MINUTEHAND_SERVER__API_PORT]", min=1, max=65535, show_default=False)
+    ] = None,
 ) -> None:
-    """Answer requests over HTTP on this machine: recommendations that know an event milliseconds after it was posted."""
+    """Answer requests over HTTP: recommendations that know an event milliseconds after it was posted."""
+    from settings import load
+
+    settings = load()
+    server = settings.server
+    server = server.model_copy(update={"api_host": host or server.api_host, "api_port": port or server.api_port})
+    run(settings.model_copy(update={"server": server}))
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal. Raises UserError if the API cannot start, with the reason."""
+    from filelock import Timeout
+
+    from cli.environment import find_up, serve_lock
+    from cli.up.ports import holder, is_free
+    from models.errors import UserError
+    from serving.keys import Keys
+
+    server = settings.server
+    lake = lake_of(settings)
+    keys = Keys(settings.home, settings.home_access)
+    demand_keys(settings, keys)
+    if not is_free(server.api_host, server.api_port):
+        remedy = "stop that, or set another with --port or MINUTEHAND_SERVER__API_PORT"
+        raise UserError(f"port {server.api_port} is held by {holder(server.api_port)}; {remedy}")
+    try:
+        with serve_lock(settings.home).acquire(timeout=0):
+            _serve(settings, lake, keys)
+    except Timeout as error:
+        running = find_up(settings.home)
+        where = f" at {running.api_url}, started by `minutehand up`" if running and running.api_url else ""
+        remedy = "use that one, or stop it, or choose another MINUTEHAND_HOME"
+        raise UserError(f"the API of {settings.home} runs already{where}; {remedy}") from error
+
+
+def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     import uvicorn
 
+    from serving.admission import admitted
     from serving.app import create_app
-    from serving.guard import Guard
+    from serving.connections import Impatient, make_room
     from serving.live import Live
     from serving.segments import Segments
-    from settings import load
     from tasks import process
     from tasks.ingest.landing import open_landing
     from tasks.lake import migrate
 
-    settings = load()
-    lake = lake_of(settings)
+    server = settings.server
     migrate(lake)
     process.use_threads(settings.threads)
     landing = open_landing(settings.ingest, settings.home)
     segments = Segments(settings.home.resolve() / "serving" / "events", landing)
     live = Live.start(
-        lake, partial(registry_of, settings), settings.encoder, settings.ingest.event_weights, settings.model.max_events, segments
+        lake,
+        partial(registry_of, settings),
+        settings.encoder,
+        settings.ingest.event_weights,
+        settings.model.max_events,
+        segments,
+        settings.home,
     )
-    live.published.checkpoint.scorer().vectors  # noqa: B018  the first request shall not pay for it
-    say(f"model version {live.published.version} is ready at http://127.0.0.1:{port}", err=True)
-    app = Guard(create_app(live, settings.ingest), settings.server.accepted_hosts)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)
+    live.published.scorer.vectors  # noqa: B018  the first request shall not pay for it
+    app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)
+    make_room()
+    say(f"model version {live.published.version} is ready at {server.api_url}", err=True)
+    uvicorn.run(
+        app,
+        host=server.api_host,
+        port=server.api_port,
+        http=Impatient,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def demand_keys(settings: Settings, keys: Keys) -> None:
+    """Raises UserError if other machines could ask the API without a key."""
+    from models.errors import UserError
+
+    if settings.server.is_api_open and not keys.all():
+        raise UserError(
+            f"at {settings.server.api_host} other machines could ask the API, and it has no keys; add one first: minutehand keys add read"
+        )

@@ -16,7 +16,9 @@ from serving.intake import intake_routes
 from serving.lists import list_routes
 from serving.live import Live
 from serving.metrics import add_metrics
+from serving.pages import page_routes
 from serving.people import people_routes
+from serving.tracker import tracker_routes
 from tasks.config import IngestConfig
 
 log = logging.getLogger("minutehand.serving")
@@ -49,6 +51,8 @@ def create_app(live: Live, config: IngestConfig) -> FastAPI:
     app.include_router(catalogue_routes(live))
     app.include_router(people_routes(live))
     app.include_router(health_routes(live))
+    app.include_router(tracker_routes())
+    app.include_router(page_routes(live))
     add_metrics(app, live)
     add_errors(app)
     return app

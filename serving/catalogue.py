@@ -18,7 +18,7 @@ from models.text.clean import clean_text
 from serving.errors import NotFoundError
 from serving.ids import Id
 from serving.items import Filter
-from serving.lists import DEFAULT, K, Recommended, recommended
+from serving.lists import K, Recommended, recommended
 from serving.live import Live
 from serving.published import Published
 from serving.ranking import Asked
@@ -83,7 +83,8 @@ def catalogue_routes(live: Live) -> APIRouter:
     @routes.get("/v1/scenarios")
     async def scenarios() -> Places:
         """The scenarios that requests can name."""
-        return Places(scenarios=[Place(name=DEFAULT, needs_item=False)])
+        found = live.published.places.values()
+        return Places(scenarios=[Place(name=each.scenario.name, needs_item=each.scenario.needs_item) for each in found])
 
     return routes
 

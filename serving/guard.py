@@ -23,17 +23,33 @@ class Guard:
     and of other ports of this machine, even where the browser adds a password that it knows.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], secret: str | None = None, open_paths: Iterable[str] = ()) -> None:
-        """hosts: accepted names, without port. secret: `user:password` of basic authentication. open_paths: paths that need no secret."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str],
+        secret: str | None = None,
+        open_paths: Iterable[str] = (),
+        *,
+        origins: Iterable[str] = (),
+        for_every_site: Iterable[str] = (),
+        policy: str = POLICY,
+    ) -> None:
+        """hosts: accepted names, without port. secret: `user:password` of basic authentication. open_paths: paths that need no secret.
+
+        origins: origins of other sites whose pages may send requests. for_every_site: paths that a page of any site may load.
+        """
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
         self.secret = secret
         self.open_paths = frozenset(open_paths)
+        self.origins = frozenset(origin.lower() for origin in origins)
+        self.for_every_site = frozenset(for_every_site)
+        self.policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = None if scope["type"] == "lifespan" else self.refusal(scope)
         if refusal is None:
-            await self.app(scope, receive, with_policy(send))
+            await self.app(scope, receive, with_policy(send, self.policy))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # before the handshake: the server answers 403
         else:
@@ -48,7 +64,10 @@ class Guard:
         parsed = HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         if parsed is None or parsed[1] not in self.hosts:
             return PlainTextResponse("this Host is not accepted; MINUTEHAND_SERVER__ALLOWED_HOSTS names those that are\n", 400)
-        if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in origins) or is_foreign(fetch):
+        named = [origin for origin in origins if origin in self.origins]
+        foreign = [origin for origin in origins if origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}", *named)]
+        is_loaded = scope["path"] in self.for_every_site and scope.get("method") in ("GET", "HEAD")
+        if not is_loaded and (foreign or (is_foreign(fetch) and not named)):
             return PlainTextResponse("requests from other origins are refused\n", 403)
         if self.secret is not None and scope["path"] not in self.open_paths and not self.knows(headers):
             return PlainTextResponse("log in\n", 401, {"www-authenticate": 'Basic realm="minutehand", charset="UTF-8"'})
@@ -65,12 +84,12 @@ class Guard:
         return scheme.lower() == "basic" and hmac.compare_digest(found, (self.secret or "").encode())
 
 
-def with_policy(send: Send) -> Send:
+def with_policy(send: Send, policy: str = POLICY) -> Send:
     """Adds the policy to the headers of each answer. A policy that the application sets applies as well."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"content-security-policy", POLICY.encode())]}
+            message = {**message, "headers": [*message.get("headers", ()), (b"content-security-policy", policy.encode())]}
         await send(message)
 
     return sending

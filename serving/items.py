@@ -62,6 +62,7 @@ class Item:
     tags: Sequence[str] = ()
     price: float | None = None
     is_available: bool = True
+    description: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
 from serving.histories import Pending, Person
+from serving.places import changed_at, scenarios_of
 from serving.positions import contained_segments
 from serving.published import Published, load_published, newest_publication
 from serving.ranking import DEFAULT, Asked, Listed, Question, answer, rows_of
@@ -59,6 +61,8 @@ class Live:
     max_events: int
     published: Published
     segments: Segments
+    home: Path | None = None
+    scenarios_at: tuple[int, int] = (0, 0)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -74,10 +78,12 @@ class Live:
         event_weights: Mapping[str, float],
         max_events: int,
         segments: Segments,
+        home: Path | None = None,
     ) -> Live:
-        """The state after a start: the newest publication and the events of the kept segments."""
-        published = load_published(lake, open_registry, event_weights, max_events)
-        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments)
+        """The state after a start: the newest publication and the events of the kept segments. home: where scenarios.toml is."""
+        scenarios_at = changed_at(home)
+        published = load_published(lake, open_registry, event_weights, max_events, home=home)
+        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, scenarios_at)
         for path in segments.all():
             live._remember([_event_of(row) for row in lines_of(path) if "kind" not in row], path.stem)
         live._drop_published(published)
@@ -103,17 +109,25 @@ class Live:
                     self.pending.setdefault(each.event.user_id, []).append(each)
 
     def refresh(self) -> bool:
-        """Load the newest publication if there is a newer one; whether there was."""
+        """Load the newest publication if there is a newer one, and the scenarios if they have changed; whether there was a newer one."""
         self.segments.hand_over_again()
-        newest = newest_publication(self.lake)
+        scenarios_at, newest = changed_at(self.home), newest_publication(self.lake)
         if newest is None or newest == self.published.publication_id:
+            self._refresh_scenarios(scenarios_at)
             return False
         started = time.monotonic()
-        published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published)
+        published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published, self.home)
+        self.scenarios_at = scenarios_at
         published.scorer.vectors  # noqa: B018  the first request shall not pay for it
         self._drop_published(published)
         log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
         return True
+
+    def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:
+        if scenarios_at != self.scenarios_at:
+            self.scenarios_at, published = scenarios_at, self.published.with_scenarios(self.lake, scenarios_of(self.home))
+            with self.lock:
+                self.published = published
 
     def _drop_published(self, published: Published) -> None:
         """Swap the publication, and drop the events that it contains."""
@@ -165,9 +179,10 @@ class Live:
 
     def _question(self, published: Published, asked: Asked, person: Person) -> Question:
         row_of, before = published.row_of_item, self._before(asked.after)
-        hidden = np.concatenate([rows_of(row_of, asked.exclude), np.array(person.looking_at, np.int64), before])
-        vector = None if asked.text is None else self.vector_of(asked.text)
-        return Question(asked, person, asked.now or int(time.time()), vector, hidden, before)
+        now, place = asked.now or int(time.time()), published.places.get(asked.scenario, published.places[DEFAULT])
+        hides = place.hides(asked.user_ids, [each.event for each in person.pending], row_of, now)
+        hidden = np.concatenate([rows_of(row_of, asked.exclude), np.array(person.looking_at, np.int64), before, hides])
+        return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)
 
     def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
         """A person as the lists know them, and the publication."""
@@ -204,9 +219,11 @@ class Live:
 
     def check(self, asked: Asked) -> None:
         """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
-        if asked.scenario != DEFAULT:
-            raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; leave it out for {DEFAULT!r}")
-        row_of = self.published.row_of_item
+        places, row_of = self.published.places, self.published.row_of_item
+        if asked.scenario not in places:
+            raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(places)}")
+        if places[asked.scenario].scenario.needs_item and not asked.items:
+            raise UserError(f'scenario {asked.scenario} needs an item; name the one in front of the person: item=... or "items": [...]')
         for item_id in asked.items:
             if item_id not in row_of:
                 raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
@@ -216,8 +233,11 @@ class Live:
 
     def _choice(self, published: Published, asked: Asked) -> Choice:
         """What the scenario and the filter of a request allow."""
-        allowed = None if asked.filter is None else published.items.allowed(asked.filter)
-        return Choice(allowed=allowed, variety=asked.variety or 0.0)
+        choice = published.places.get(asked.scenario, published.places[DEFAULT]).choice
+        if asked.filter is not None:
+            allowed = published.items.allowed(asked.filter)
+            choice = replace(choice, allowed=allowed if choice.allowed is None else allowed & choice.allowed)
+        return choice if asked.variety is None else replace(choice, variety=asked.variety)
 
 
 def _forget_oldest(kept: OrderedDict[str, Any], n_most: int) -> None:

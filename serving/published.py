@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,14 +14,17 @@ import polars as pl
 
 from models.events import Earlier, Events, Floats, offsets_of
 from models.ranking.labels import Labels
-from models.ranking.scorer import Scorer, best_popularity_column
+from models.ranking.scorer import Scorer
+from models.sequence.weights import LIST_DELAY_S
 from models.text.sentences import Sentences, sentences_for
 from models.version.checkpoint import Checkpoint
-from serving.items import ItemTable
+from serving.items import Item, ItemTable
+from serving.places import Place, load_places, scenarios_of
 from tasks.lake import ANYONE, Lake, newest_snapshot, reading, statement
 from tasks.live import load_live
 from tasks.minute.feed import histories_events
 from tasks.publish.reasons import N_TITLES
+from tasks.scenarios import Scenario
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -39,7 +43,8 @@ class LastSearch:
 class Published:
     """One publication in memory. User row n of events, earlier and offsets is the user with row n in row_of_user.
 
-    depth: length of the published lists. labels, sentences: what reasons are made of.
+    depth: length of the published lists. labels, sentences: what reasons are made of. places: the scenarios by name. read_at: the snapshot
+    of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds.
     """
 
     publication_id: str
@@ -58,6 +63,19 @@ class Published:
     labels: Labels
     sentences: Sentences
     depth: int
+    places: Mapping[str, Place]
+    read_at: int
+    asked_s: int
+
+    def with_items(self, put: Sequence[Item]) -> Published:
+        """The publication after some items were put: titles, availability, filters and conditions follow at once."""
+        items = self.items.with_items(put)
+        return replace(self, items=items, places={name: place.with_items(items, put) for name, place in self.places.items()})
+
+    def with_scenarios(self, lake: Lake, scenarios: Mapping[str, Scenario]) -> Published:
+        """The publication after the scenarios have changed."""
+        places = load_places(lake, self.read_at, scenarios, self.row_of_item, self.checkpoint.variety, self.asked_s)
+        return replace(self, places={name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()})
 
     @property
     def row_of_item(self) -> Mapping[str, int]:
@@ -70,12 +88,6 @@ class Published:
         scorer, available = self.checkpoint.scorer(), self.items.is_available
         return scorer if np.array_equal(scorer.is_available, available) else replace(scorer, is_available=available)
 
-    @cached_property
-    def popularity(self) -> Floats:
-        """How popular each item is, as a share of all events: the popularity of the list for anyone."""
-        share: Floats = self.checkpoint.popularity[:, best_popularity_column(self.checkpoint.blend)]
-        return share
-
 
 def newest_publication(lake: Lake) -> str | None:
     """The id of the newest publication; None before the first."""
@@ -85,9 +97,14 @@ def newest_publication(lake: Lake) -> str | None:
 
 
 def load_published(
-    lake: Lake, open_registry: Callable[[], Registry], event_weights: Mapping[str, float], max_events: int, before: Published | None = None
+    lake: Lake,
+    open_registry: Callable[[], Registry],
+    event_weights: Mapping[str, float],
+    max_events: int,
+    before: Published | None = None,
+    home: Path | None = None,
 ) -> Published:
-    """The newest publication. before: an older one, whose checkpoint is kept if the version is the same.
+    """The newest publication. before: an older one, whose checkpoint is kept if the version is the same. home: where the scenarios are.
 
     Raises UserError before the first publication.
     """
@@ -106,9 +123,10 @@ def load_published(
     else:
         version, checkpoint = load_live(lake, open_registry)
     if row is None or version != row[1]:  # published in between; before the first publication, load_live has raised an error
-        return load_published(lake, open_registry, event_weights, max_events, before)
+        return load_published(lake, open_registry, event_weights, max_events, before, home)
     with reading(lake, pinned) as con:
         searches = con.execute(statement("serving/searches"), {"encoder": checkpoint.encoder}).pl()
+    asked_s = checkpoint.as_of + LIST_DELAY_S if row[4] is None else int(row[4])
     table = ItemTable.build(items, checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
     row_of_item = table.row_of
     events, trend, earlier = histories_events(histories, row_of_item, checkpoint.kinds, len(row_of_item))
@@ -129,6 +147,9 @@ def load_published(
         labels=_labels(labels, row_of_item),
         sentences=sentences_for(titles),
         depth=int(depth),
+        places=load_places(lake, pinned, scenarios_of(home), row_of_item, checkpoint.variety, asked_s),
+        read_at=pinned,
+        asked_s=asked_s,
     )
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from models.events import Ints
-from models.ranking.choice import Choice, choose
+from models.ranking.choice import Choice
+from models.ranking.scorer import best_popularity_column, fallback_list
 from models.ranking.sources import SOURCES
 from models.results import RankedLists
 from models.text.clean import clean_text
@@ -132,16 +132,11 @@ def _ranked(published: Published, questions: Sequence[Question], choice: Choice)
 
 def _popular(published: Published, question: Question, choice: Choice) -> list[Row]:
     """What is popular now, as in the published list for anyone."""
-    share = published.popularity
-    score = torch.from_numpy(np.log(share.clip(1e-12)))[None]
-    score[0, torch.from_numpy(np.flatnonzero(~published.items.is_available))] = -torch.inf
-    if choice.allowed is not None:
-        score[0, torch.from_numpy(np.flatnonzero(~choice.allowed))] = -torch.inf
-    score[0, torch.from_numpy(question.hidden)] = -torch.inf
-    item = np.asarray(choose(score, choice, question.asked.k, published.scorer.vectors))
-    item = item[:, : int((item >= 0).sum())]
-    lists = RankedLists((), item, score.numpy()[:, item[0]], share[item], np.full(item.shape, -1))
-    n, explain = item.shape[1], question.asked.explain
+    is_shown = published.items.is_available.copy()
+    is_shown[question.hidden] = False
+    popularity, column = published.checkpoint.popularity, best_popularity_column(published.checkpoint.blend)
+    lists = fallback_list(popularity, is_shown, column, question.asked.k, choice, published.scorer.vectors)
+    n, explain = lists.item.shape[1], question.asked.explain
     return _rows(published, lists, 0, [published.sentences.popular if explain else None] * n, [POPULAR if explain else None] * n)
 
 

@@ -126,7 +126,7 @@ class GeneratorConfig(BaseModel):
 
 
 class ServerConfig(BaseModel):
-    """Where the servers of `minutehand up` listen."""
+    """Where the servers of `minutehand up` and `minutehand serve` listen, and how much one client of the API may ask."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     host: str = Field("127.0.0.1", description="Address of the Prefect server and the MLflow UI")
@@ -137,6 +137,17 @@ class ServerConfig(BaseModel):
         description="Further host names or addresses under which browsers may reach the servers, "
         "separated by commas; localhost and the host are always allowed",
     )
+    api_host: str = Field("127.0.0.1", description="Address of the API; another than this machine's own needs keys (`minutehand keys add`)")
+    api_port: PositiveInt = Field(8000, le=65535, description="Port of the API")
+    api_origins: str = Field(
+        "",
+        description="Origins of other sites whose pages may ask the API, such as https://shop.example, separated by commas",
+    )
+    api_requests_per_s: PositiveFloat = Field(
+        200.0, description="Requests per second that a key, or without a valid key an address, may send to the API for long"
+    )
+    api_burst: PositiveInt = Field(400, description="Requests that a key or an address may send at once")
+    api_body_bytes: PositiveInt = Field(4_000_000, description="Largest body of a request to the API")
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -146,15 +157,31 @@ class ServerConfig(BaseModel):
                 raise ValueError(f"{name!r} is not the name or address of a host; leave out scheme, port and wildcards")
         return value
 
+    @field_validator("api_origins")
+    @classmethod
+    def _origins_only(cls, value: str) -> str:
+        for origin in _split(value):
+            if not re.fullmatch(r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?", origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin; write it as a browser does, in lower case and without path: https://shop.example"
+                )
+        return value
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of other sites whose pages may send requests to the API."""
+        return tuple(_split(self.api_origins))
+
     @property
     def reachable_host(self) -> str:
         """The address at which this machine's own processes reach the servers."""
-        return "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return _reachable(self.host)
 
     @property
     def accepted_hosts(self) -> frozenset[str]:
         """Values that a request may have in its Host header, without port."""
-        return frozenset({"127.0.0.1", "localhost", "[::1]", self.reachable_host.lower(), *_split(self.allowed_hosts.lower())})
+        own = {"127.0.0.1", "localhost", "[::1]", self.reachable_host.lower(), _reachable(self.api_host).lower()}
+        return frozenset({*own, *_split(self.allowed_hosts.lower())})
 
     @property
     def prefect_url(self) -> str:
@@ -165,6 +192,20 @@ class ServerConfig(BaseModel):
     def mlflow_url(self) -> str:
         """URL of the MLflow UI."""
         return f"http://{self.reachable_host}:{self.mlflow_port}"
+
+    @property
+    def api_url(self) -> str:
+        """URL of the API."""
+        return f"http://{_reachable(self.api_host)}:{self.api_port}"
+
+    @property
+    def is_api_open(self) -> bool:
+        """Whether other machines can reach the API."""
+        return self.api_host.lower() != "localhost" and not re.fullmatch(r"127(\.\d+){3}", self.api_host)
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host == "0.0.0.0" else host
 
 
 def _split(names: str) -> list[str]:

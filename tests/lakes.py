@@ -16,7 +16,7 @@ Event = tuple[str, str | None, float]
 
 INSERT_EVENTS = """
     insert into raw.events
-    select event_id, user_id, item_id, event_type, null, null, occurred_at, occurred_at, null from events
+    select event_id, user_id, item_id, event_type, null, null, occurred_at, occurred_at, null, null, null from events
 """
 INSERT_ITEMS = """
     insert into raw.items

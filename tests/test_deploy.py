@@ -177,15 +177,17 @@ def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_o
     for path in [image, *image.rglob("*")]:
         path.chmod(path.stat().st_mode & ~0o222)
     bound = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-    ports = find_free_port(), find_free_port()
+    ports = find_free_port(), find_free_port(), find_free_port()
     environment = {
         **os.environ,
         "PYTHONPATH": str(image),
         "PYTHONDONTWRITEBYTECODE": "1",
         "MINUTEHAND_HOME": str(tmp_path / "volume"),
         "MINUTEHAND_SERVER__HOST": "0.0.0.0",
+        "MINUTEHAND_SERVER__API_HOST": "0.0.0.0",
         "MINUTEHAND_SERVER__PREFECT_PORT": str(ports[0]),
         "MINUTEHAND_SERVER__MLFLOW_PORT": str(ports[1]),
+        "MINUTEHAND_SERVER__API_PORT": str(ports[2]),
     }
     command = [*bound, sys.executable, "-c", "from cli import main; main()", "up"]
     with (tmp_path / "up.out").open("w") as out:
@@ -199,6 +201,7 @@ def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_o
             with pytest.raises(subprocess.TimeoutExpired):
                 up.wait(0.5)
         assert "Log in to Prefect" in text, text
+        assert "minutehand keys add read" in text, "on all addresses, the API waits for a key"
     finally:
         up.terminate()
         code = up.wait(120)

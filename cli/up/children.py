@@ -65,20 +65,26 @@ def start(
 
 def await_answer(url: str, child: Child, patience_s: float = START_TIMEOUT_S) -> None:
     """Wait until the address answers; ChildError if the child ends first or takes too long."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        child.demand_alive()
+        if answers(url):
+            return
+        time.sleep(0.1)
+    raise ChildError(f"{child.name} did not answer at {url} within {patience_s:.0f} s; the end of {child.log}:\n{tail(child.log)}")
+
+
+def answers(url: str, patience_s: float = 5.0) -> bool:
+    """Whether the address answers with 200."""
     import urllib.error
     import urllib.request
 
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # requests to servers on this machine never use a proxy
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        child.demand_alive()
-        try:
-            with direct.open(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.1)
-    raise ChildError(f"{child.name} did not answer at {url} within {patience_s:.0f} s; the end of {child.log}:\n{tail(child.log)}")
+    try:
+        with direct.open(url, timeout=patience_s) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
 
 
 def stop(children: Sequence[Child], patience_s: float = 10.0) -> None:

@@ -1,11 +1,11 @@
-"""`minutehand up`: Prefect server, worker, deployments and the MLflow UI of one home, until Ctrl-C."""
+"""`minutehand up`: Prefect server, worker, deployments, the MLflow UI and the API of one home, until Ctrl-C."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 
 POOL = "minutehand"
 WORKER = "minutehand-up"
+API = "API server"
+API_START_S = 30.0
+"""How long the start waits for the API, which loads a model."""
+API_PAUSES_S = (5.0, 60.0)
+"""Pause before an API that has ended is started again: the first, and the longest; each is twice as long as the one before."""
 
 
 def up(
     port: Annotated[int | None, typer.Option(help="Port of Prefect [MINUTEHAND_SERVER__PREFECT_PORT]", min=1, max=65535)] = None,
     mlflow_port: Annotated[int | None, typer.Option(help="Port of MLflow [MINUTEHAND_SERVER__MLFLOW_PORT]", min=1, max=65535)] = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of the API [MINUTEHAND_SERVER__API_PORT]", min=1, max=65535)] = None,
     mlflow: Annotated[bool, typer.Option(help="Start the MLflow UI as well")] = True,
+    api: Annotated[bool, typer.Option(help="Start the API as well, as soon as something is published")] = True,
 ) -> None:
-    """Start the schedule: Prefect server, worker and deployments, and the MLflow UI. Ctrl-C stops everything."""
+    """Start the schedule: Prefect server, worker and deployments, the MLflow UI and the API. Ctrl-C stops everything."""
     from filelock import Timeout
 
     from cli.environment import find_up, prepare, up_lock
@@ -38,31 +45,35 @@ def up(
 
     settings = load()
     server = settings.server
-    server = server.model_copy(update={"prefect_port": port or server.prefect_port, "mlflow_port": mlflow_port or server.mlflow_port})
-    settings = settings.model_copy(update={"server": server})
+    ports = {
+        "prefect_port": port or server.prefect_port,
+        "mlflow_port": mlflow_port or server.mlflow_port,
+        "api_port": api_port or server.api_port,
+    }
+    settings = settings.model_copy(update={"server": server.model_copy(update=ports)})
     try:
         with up_lock(settings.home).acquire(timeout=3):
             _sweep(settings)
             prepare(settings)
             open_landing(settings.ingest, settings.home)  # files may be dropped before the first minute
-            _run(settings, with_mlflow=mlflow)
+            _run(settings, with_mlflow=mlflow, with_api=api)
     except Timeout as error:
         running = find_up(settings.home)
         where = f" at {running.prefect_url} (process {running.pid})" if running else ""
         raise UserError(f"{settings.home} is up already{where}; stop that one with Ctrl-C, or choose another MINUTEHAND_HOME") from error
 
 
-def _run(settings: Settings, *, with_mlflow: bool) -> None:
+def _run(settings: Settings, *, with_mlflow: bool, with_api: bool) -> None:
     from cli.environment import up_file
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, _interrupt)
-    _demand_ports(settings, with_mlflow=with_mlflow)
+    _demand_ports(settings, with_mlflow=with_mlflow, with_api=with_api)
     children: list[Child] = []
     try:
-        _start(settings, children, with_mlflow=with_mlflow)
-        _watch(children)
+        start_api = _start(settings, children, with_mlflow=with_mlflow, with_api=with_api)
+        _watch(children, start_api)
     except KeyboardInterrupt:
         say("stopping ...", err=True)
     finally:
@@ -72,17 +83,22 @@ def _run(settings: Settings, *, with_mlflow: bool) -> None:
         up_file(settings.home).unlink(missing_ok=True)
 
 
-def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> None:
-    """Start the children in order; the list grows with each start, so that after a failure the caller can stop those that run."""
-    from cli.environment import ROOT, Up, of_mlflow, of_server, write_up
+def _start(settings: Settings, children: list[Child], *, with_mlflow: bool, with_api: bool) -> Callable[[], Child]:
+    """Start the children in order; the list grows with each start, so that after a failure the caller can stop those that run.
+
+    Gives what starts the API again.
+    """
+    from cli.environment import ROOT, Up, of_api, of_mlflow, of_server, write_up
     from cli.secret import CLIENT_VARIABLE, make_secret
     from cli.up import children as processes
 
     server = settings.server
     logs = settings.home.resolve() / "logs"
     prefect_url, mlflow_url = server.prefect_url, server.mlflow_url if with_mlflow else None
+    api_url = server.api_url if with_api else None
     os.environ["MINUTEHAND_SERVER__PREFECT_PORT"] = str(server.prefect_port)
     os.environ["MINUTEHAND_SERVER__MLFLOW_PORT"] = str(server.mlflow_port)  # nightly runs link to it
+    os.environ["MINUTEHAND_SERVER__API_PORT"] = str(server.api_port)
     os.environ["PREFECT_API_URL"] = f"{prefect_url}/api"
     os.environ["TMPDIR"] = _fresh_folder(settings.home.resolve() / "tmp")
     # for the clients of the API: this process, the worker and its runs
@@ -91,8 +107,11 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     def launch(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
         child = processes.start(name, (sys.executable, "-m", *command), logs, ROOT, environment=environment)
         children.append(child)
-        write_up(settings.home, Up(os.getpid(), prefect_url, mlflow_url, {child.name: child.pid for child in children}))
+        write_up(settings.home, Up(os.getpid(), prefect_url, mlflow_url, {child.name: child.pid for child in children}, api_url))
         return child
+
+    def start_api() -> Child:
+        return launch(API, "cli.up.api_server", environment=of_api())
 
     say(f"starting (logs are in {logs}) ...", err=True)
     prefect = launch("Prefect server", *_serve("cli.up.prefect_server:lasting", server.host, server.prefect_port), environment=of_server())
@@ -110,13 +129,34 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool) -> N
     orchestration.crash_silent_runs()
     orchestration.save_filters()
     launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER)
+    api = start_api() if with_api else None
     _deploy(logs)
     if ui is not None:
         processes.await_answer(f"{mlflow_url}/health", ui)
-    _print_addresses(settings, prefect_url, mlflow_url)
+    where = "off" if api is None else f"{server.api_url}{_state_of(api, server.api_url)}"
+    _print_addresses(settings, prefect_url, mlflow_url, where)
+    return start_api
 
 
-def _print_addresses(settings: Settings, prefect_url: str, mlflow_url: str | None) -> None:
+def _state_of(api: Child, url: str) -> str:
+    """Nothing once the API answers; what it waits for, if it waits; a remark, if it does neither after a while."""
+    import time
+
+    from cli.up.api_server import WAITS
+    from cli.up.children import answers, tail
+
+    deadline = time.monotonic() + API_START_S
+    while time.monotonic() < deadline and api.process.poll() is None:
+        last = tail(api.log, 1).strip()
+        if last.startswith(WAITS):
+            return f" ({last})"
+        if answers(f"{url}/health/live"):
+            return ""
+        time.sleep(0.2)
+    return f" (does not answer yet; see {api.log})"
+
+
+def _print_addresses(settings: Settings, prefect_url: str, mlflow_url: str | None, api: str) -> None:
     """Print the addresses of the servers and how to log in."""
     from cli.output import show
     from cli.secret import USER, read_secret, secret_file
@@ -124,7 +164,7 @@ def _print_addresses(settings: Settings, prefect_url: str, mlflow_url: str | Non
 
     secret = read_secret(settings.home, settings.home_access)
     pages = pages_of_mlflow(mlflow_url, settings.registry.model_name, secret) if mlflow_url else {"MLflow": "off"}
-    places = {"home": str(settings.home.resolve()), "secret": str(secret_file(settings.home))}
+    places = {"API": api, "home": str(settings.home.resolve()), "secret": str(secret_file(settings.home))}
     rows = [{"what": what, "where": where} for what, where in {**pages_of_prefect(prefect_url), **pages, **places}.items()]
     show(rows, as_json=False, title="minutehand is up; Ctrl-C stops it")
     mlflow = f"; to MLflow as user {USER}, with the part after the colon as password" if mlflow_url else ""
@@ -175,12 +215,27 @@ def _write_ahead(uri: str) -> None:
         con.close()
 
 
-def _watch(children: list[Child]) -> None:
+def _watch(children: list[Child], start_api: Callable[[], Child]) -> None:
+    """Return never: ChildError when a child has ended. Only the API is started again, because the schedule does not need it."""
     import time
 
+    from cli.up.children import tail
+
+    shortest_s, longest_s = API_PAUSES_S
+    pause_s, born, due = shortest_s, time.monotonic(), None
     while True:
-        for child in children:
-            child.demand_alive()
+        for child in list(children):
+            code = child.process.poll() if child.name == API else None
+            if code is None:
+                child.demand_alive()
+                continue
+            pause_s = shortest_s if time.monotonic() - born > 10 * longest_s else pause_s
+            say(f"{API} ended with code {code}; it starts again in {pause_s:.0f} s; the end of {child.log}:\n{tail(child.log)}", err=True)
+            children.remove(child)
+            due, pause_s = time.monotonic() + pause_s, min(2 * pause_s, longest_s)
+        if due is not None and time.monotonic() >= due:
+            start_api()
+            born, due = time.monotonic(), None
         time.sleep(0.5)
 
 
@@ -194,7 +249,7 @@ def _stop(settings: Settings, children: list[Child]) -> None:
     processes.stop(workers)
     processes.end(lambda: _run_processes(settings))
     try:
-        if workers and all(child.process.poll() is None for child in servers):
+        if workers and all(child.process.poll() is None for child in servers if child.name != API):
             from httpx import HTTPError
 
             from cli.up import children as processes
@@ -234,16 +289,21 @@ def _sweep(settings: Settings) -> None:
     up_file(settings.home).unlink(missing_ok=True)
 
 
-def _demand_ports(settings: Settings, *, with_mlflow: bool) -> None:
+def _demand_ports(settings: Settings, *, with_mlflow: bool, with_api: bool) -> None:
     from cli.up.ports import holder, is_free
     from models.errors import UserError
 
     server = settings.server
-    wanted = [("Prefect server", server.prefect_port, "--port or MINUTEHAND_SERVER__PREFECT_PORT")]
+    wanted = [("Prefect server", server.host, server.prefect_port, "--port or MINUTEHAND_SERVER__PREFECT_PORT")]
     if with_mlflow:
-        wanted.append(("MLflow UI", server.mlflow_port, "--mlflow-port or MINUTEHAND_SERVER__MLFLOW_PORT"))
-    if with_mlflow and server.prefect_port == server.mlflow_port:
-        raise UserError(f"port {server.prefect_port} is meant for both the Prefect server and the MLflow UI; set {wanted[1][2]}")
-    for what, number, remedy in wanted:
-        if not is_free(server.host, number):
+        wanted.append(("MLflow UI", server.host, server.mlflow_port, "--mlflow-port or MINUTEHAND_SERVER__MLFLOW_PORT"))
+    if with_api:
+        wanted.append((API, server.api_host, server.api_port, "--api-port or MINUTEHAND_SERVER__API_PORT"))
+    owners: dict[int, str] = {}
+    for what, _, number, remedy in wanted:
+        if number in owners:
+            raise UserError(f"port {number} is meant for both the {owners[number]} and the {what}; set another with {remedy}")
+        owners[number] = what
+    for what, host, number, remedy in wanted:
+        if not is_free(host, number):
             raise UserError(f"port {number}, wanted by the {what}, is held by {holder(number)}; stop that, or set another with {remedy}")

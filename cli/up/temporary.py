@@ -20,7 +20,8 @@ from cli.up.ports import is_free
 from models.errors import UserError
 from settings import Settings
 
-PORTS = range(8000, 9000)  # below the ports that the system gives to outgoing connections
+PORTS = range(8000, 9000)
+"""Below the ports that the system gives to outgoing connections. The ports of the settings are left out."""
 
 
 def find_api(settings: Settings) -> Callable[[], None]:
@@ -32,7 +33,7 @@ def find_api(settings: Settings) -> Callable[[], None]:
     if url is None:
         return _start_server(settings)
     running = find_up(settings.home)
-    if running is not None and _is_at(url, running.api_url, settings.server.accepted_hosts):
+    if running is not None and _is_at(url, running.prefect_api_url, settings.server.accepted_hosts):
         os.environ[CLIENT_VARIABLE] = read_secret(settings.home, settings.home_access)
     return partial(_demand_answer, url)
 
@@ -46,7 +47,7 @@ def _is_at(url: str, own: str, hosts: frozenset[str]) -> bool:
 def _start_server(settings: Settings) -> Callable[[], None]:
     """Start a temporary server, which ends with this process, even if the process is killed. It requires the secret of the home."""
     secret = make_secret(settings.home, settings.home_access)
-    port = next(port for port in secrets.SystemRandom().sample(PORTS, len(PORTS)) if is_free("127.0.0.1", port))
+    port = _free_port({settings.server.prefect_port, settings.server.mlflow_port, settings.server.api_port})
     command = (sys.executable, "-m", "uvicorn", "--factory", "cli.up.prefect_server:temporary")
     where = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "error")
     logs = settings.home.resolve() / "logs"
@@ -56,6 +57,11 @@ def _start_server(settings: Settings) -> Callable[[], None]:
     os.environ["PREFECT_UI_URL"] = ""  # this server has no UI, so run logs link to none
     os.environ[CLIENT_VARIABLE] = secret
     return partial(await_answer, f"http://127.0.0.1:{port}/api/health", child)
+
+
+def _free_port(taken: set[int]) -> int:
+    """A free port that no server of the settings will want."""
+    return next(port for port in secrets.SystemRandom().sample(PORTS, len(PORTS)) if port not in taken and is_free("127.0.0.1", port))
 
 
 def _demand_answer(url: str) -> None:

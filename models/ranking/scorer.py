@@ -232,8 +232,8 @@ def fallback_list(
     share = np.where(is_shown, popularity[:, column], -1.0)
     item = np.argsort(-share, kind="stable")[: min(k, int(is_shown.sum()))]
     if choice is not None and (choice.has_cap or choice.variety):
-        scores = np.where(is_shown, np.log(share.clip(1e-12)), -np.inf).astype(np.float32)
-        chosen = choose(torch.from_numpy(scores)[None], choice, k, scores.new_zeros((len(scores), 1)) if vectors is None else vectors)
+        scores = torch.from_numpy(np.where(is_shown, np.log(share.clip(1e-12)), -np.inf).astype(np.float32))
+        chosen = choose(scores[None], choice, k, torch.zeros(len(scores), 1) if vectors is None else vectors)
         item = chosen[0][chosen[0] >= 0].numpy()
     kept = share[item]
     return RankedLists(("*",), item[None], np.log(kept.clip(1e-12))[None], kept[None].astype(np.float32), np.full((1, len(item)), -1))

@@ -15,6 +15,8 @@ from models.text.towers import Words
 
 MAX_AGE_S = 24 * 3600
 """An older search no longer counts."""
+CHOSEN_WITHIN_S = 600
+"""An item that the same user comes to within this time of a search counts as chosen because of it."""
 N_SEARCH_FEATURES = 4
 USUAL_GATE = np.array([1.0, 0.0, -0.4, -0.3], np.float32)
 """Gate without real searches to fit it on, in units of the weight of a request: half after some minutes or events, nothing after a day."""
@@ -52,6 +54,24 @@ class Searches:
         found = np.maximum(row, 0)
         is_there = (row >= 0) & (self.user[found] == user) & (time - self.time[found] <= MAX_AGE_S)
         return np.where(is_there, row, -1)
+
+    def chosen_next(self, events: Events) -> tuple[Ints, Ints]:
+        """(search, event) rows: each search with words and the same user's next event, if it is not late and no other search comes between.
+
+        events: of users with the same numbers.
+        """
+        row = np.arange(len(self))
+        if not len(self) or not len(events):
+            return row[:0], row[:0]
+        first = int(min(self.time.min(), events.time.min()))
+        span = int(max(self.time.max(), events.time.max())) - first + 1
+        searched, happened = (each.user * span + each.time - first for each in (self, events))
+        event, later = np.searchsorted(happened, searched, side="right"), np.searchsorted(searched, searched, side="right")
+        found, other = np.minimum(event, len(events) - 1), np.minimum(later, len(self) - 1)
+        is_theirs = (event < len(events)) & (events.user[found] == self.user) & (events.time[found] - self.time <= CHOSEN_WITHIN_S)
+        asks_again = (later < len(self)) & (self.user[other] == self.user) & (self.time[other] < events.time[found])
+        kept = is_theirs & ~asks_again & self.vectors[self.text].any(1)
+        return row[kept], found[kept]
 
     def asked(self, events: Events, user: Ints, now: Ints, known: tuple[Ints, Ints], *, delay_s: int = 0) -> Asked:
         """What each request's user searched for last, delay_s or more before `now`. known: ranges of the events that each list knows."""

@@ -13,10 +13,18 @@ from models.events import Events, Ints, Windows, target_windows
 from models.sequence.recommender import Recommender
 from models.sequence.streams import bucket_by_length, make_batch
 
+BATCH_EVENTS, CARD_EVENTS = 4096, 16384
+"""Tokens of one forward pass on a CPU, whose cache holds the activations of so many, and on a card."""
+
 
 @torch.inference_mode()
 def user_vectors(
-    model: Recommender, events: Events, windows: Windows, batch_events: int = 16384, now: int | Ints = 0, known: Tensor | None = None
+    model: Recommender,
+    events: Events,
+    windows: Windows,
+    batch_events: int | None = None,
+    now: int | Ints = 0,
+    known: Tensor | None = None,
 ) -> tuple[Tensor, Ints]:
     """States [targets, dim] of all targets of the windows, and the rows they predict, in the order of the rows.
 
@@ -24,6 +32,7 @@ def user_vectors(
     fast: a user must get the same list alone and among others, and for one user the conversion takes longer than it saves.
     """
     device = next(model.parameters()).device
+    batch_events = batch_events or (BATCH_EVENTS if device.type == "cpu" else CARD_EVENTS)
     if model.training:  # it sets a flag in every module, which takes a tenth of the time for one user
         model.eval()
     states, rows = [], []

@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -72,7 +72,8 @@ class Requests:
     """Texts, and which facts an item must have to fulfil each: rows of `facts` [facts, items]; row 0 holds for every item.
 
     needs: [requests, PARTS] rows of facts, padded with 0. item: [requests] the one item that a request means, or -1. n_labels: how many
-    requests, the first ones, are made from labels or topics. share: their share of a batch.
+    requests, the first ones, are made from labels or topics. share: their share of a batch. n_searches: how many, the last ones, are real
+    searches. search_share: their share of a batch; the generated requests divide the rest.
     """
 
     texts: tuple[str, ...]
@@ -81,6 +82,14 @@ class Requests:
     facts: csc_matrix
     n_labels: int
     share: float = LABEL_SHARE
+    n_searches: int = 0
+    search_share: float = 0.0
+
+    def with_searches(self, texts: Sequence[str], chosen: Ints, share: float) -> Requests:
+        """The same with real searches at the end, each of which means the item that was chosen next."""
+        needs = np.concatenate([self.needs, np.zeros((len(texts), PARTS), np.int64)])
+        item = np.concatenate([self.item, chosen])
+        return replace(self, texts=(*self.texts, *texts), needs=needs, item=item, n_searches=len(texts), search_share=share)
 
     def fulfilling(self, requests: Ints, items: Ints) -> NDArray[np.bool_]:
         """Which of some items fulfil each of some requests, [requests, items]."""

@@ -52,7 +52,7 @@ class Words:
 
     weight: factor of the cosine of request and item; it is added to log P(item | user, time). lexicon: the words of the items; None in
     older versions. search: weights of the features of a search (models.ranking.searches), which give its factor; None if it was never
-    chosen.
+    chosen. past: both heads as they were before the searches of the hold-out taught them; None if no search did.
     """
 
     query: Head
@@ -61,6 +61,7 @@ class Words:
     weight: float
     lexicon: Lexicon | None = None
     search: Floats | None = None
+    past: tuple[Head, Head] | None = None
 
     @staticmethod
     def of(query: Head, item: Head, text: Floats, weight: float, lexicon: Lexicon | None = None) -> Words:
@@ -74,6 +75,14 @@ class Words:
         [items, dim].
         """
         return replace(self, items=_embed(self.item, text), lexicon=self.lexicon and self.lexicon.on_catalog(place))
+
+    def with_heads(self, heads: tuple[Head, Head], text: Floats) -> Words:
+        """The same with other heads. text: vectors of the encoder of all items [items, dim]."""
+        return replace(self, query=heads[0], item=heads[1], items=_embed(heads[1], text))
+
+    def before_hold_out(self, text: Floats) -> Words:
+        """The words that know no search of the hold-out, for a fair evaluation. text: vectors of the encoder of all items [items, dim]."""
+        return self if self.past is None else replace(self.with_heads(self.past, text), past=None)
 
     @torch.inference_mode()
     def scores(self, queries: Floats, texts: Sequence[str | None] | None = None) -> Float[Tensor, "queries items"]:
@@ -112,6 +121,8 @@ class Words:
     def tensors(self) -> dict[str, Tensor]:
         """Everything as named tensors, for a checkpoint."""
         heads = {"query": self.query, "item": self.item}
+        if self.past is not None:
+            heads |= {"past_query": self.past[0], "past_item": self.past[1]}
         named = {f"{name}.{key}": value for name, head in heads.items() for key, value in head.state_dict().items()}
         lexicon = {} if self.lexicon is None else {f"lexicon.{key}": value for key, value in self.lexicon.tensors().items()}
         search = {} if self.search is None else {"search": torch.from_numpy(self.search)}
@@ -121,7 +132,9 @@ class Words:
     def from_tensors(tensors: dict[str, Tensor]) -> Words:
         """The inverse of `tensors`."""
         heads = []
-        for name in ("query", "item"):
+        for name in ("query", "item", "past_query", "past_item"):
+            if f"{name}.first.weight" not in tensors:
+                continue
             width, dim = tensors[f"{name}.first.weight"].shape
             head = Head(dim, width)
             head.load_state_dict({key: tensors[f"{name}.{key}"] for key in head.state_dict()})
@@ -129,7 +142,8 @@ class Words:
         found = {name.removeprefix("lexicon."): value for name, value in tensors.items() if name.startswith("lexicon.")}
         lexicon = Lexicon.from_tensors(found) if found else None
         search = tensors["search"].numpy() if "search" in tensors else None
-        return Words(heads[0], heads[1], tensors["items"], float(tensors["weight"]), lexicon, search)
+        past = (heads[2], heads[3]) if len(heads) > 2 else None
+        return Words(heads[0], heads[1], tensors["items"], float(tensors["weight"]), lexicon, search, past)
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time as clock
@@ -20,28 +21,33 @@ BATCH = 256
 SAMPLED_ITEMS = 4000
 LEARNING_RATE = 2e-3
 WARM_UP = 20
+STEPS_ON_SEARCHES = 150
+SAMPLED_FOR_SEARCHES = 1000
+"""What real searches add to towers that know the generated requests: they take fewer steps, on fewer items."""
 NOISE = 0.5
 """Length of the random vector that is added to a request: the heads must not learn the templates by heart."""
 
 
-def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int) -> tuple[Head, Head]:
+def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int, start: tuple[Head, Head] | None = None) -> tuple[Head, Head]:
     """The query head and the item head. vectors: of the requests [requests, dim]; text: of the items [items, dim].
 
-    Multi-positive softmax over sampled items: the mean log-probability of the items that fulfil a request.
+    Multi-positive softmax over sampled items: the mean log-probability of the items that fulfil a request. start: heads that know the
+    generated requests and learn from searches in addition; they stay as they are.
     """
     generator = torch.manual_seed(seed)
     started, dim = clock.monotonic(), text.shape[1]
     asked, described = torch.from_numpy(vectors), torch.from_numpy(text)
     has_text = torch.nonzero(described.abs().sum(1) > 0).flatten()
-    query, item = Head(dim), Head(dim)
+    query, item = (Head(dim), Head(dim)) if start is None else (copy.deepcopy(head).train().requires_grad_() for head in start)
+    n_steps, n_sampled = (STEPS, SAMPLED_ITEMS) if start is None else (STEPS_ON_SEARCHES, SAMPLED_FOR_SEARCHES)
     log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
     optimizer = torch.optim.AdamW([*query.parameters(), *item.parameters(), log_scale], lr=LEARNING_RATE, weight_decay=0.01)
     loss = torch.zeros(())
-    for step in range(STEPS):
+    for step in range(n_steps):
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (1 - step / STEPS)
+            group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (1 - step / n_steps)
         batch = _draw(requests, generator)
-        sampled = has_text[torch.randperm(len(has_text), generator=generator)[:SAMPLED_ITEMS]]
+        sampled = has_text[torch.randperm(len(has_text), generator=generator)[:n_sampled]]
         meant = torch.from_numpy(requests.item[batch.numpy()])
         if (meant >= 0).any():
             sampled = torch.unique(torch.cat([sampled, meant[meant >= 0]]))
@@ -54,14 +60,16 @@ def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int) -> 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    log.info("%d requests, %d steps, loss %.3f in %.1f s", len(asked), STEPS, loss.item(), clock.monotonic() - started)
+    log.info("%d requests, %d steps, loss %.3f in %.1f s", len(asked), n_steps, loss.item(), clock.monotonic() - started)
     return tuple(head.eval().requires_grad_(requires_grad=False) for head in (query, item))  # type: ignore[return-value]
 
 
 def _draw(requests: Requests, generator: torch.Generator) -> torch.Tensor:
     """The rows of the requests of one step."""
-    n_other = len(requests.texts) - requests.n_labels
-    n_labels = round(BATCH * (requests.share if n_other else 1))
-    labels = torch.randint(requests.n_labels, (n_labels,), generator=generator)
-    others = torch.randint(requests.n_labels, len(requests.texts), (BATCH - n_labels,), generator=generator) if n_other else labels[:0]
-    return torch.cat([labels, others])
+    n_generated = len(requests.texts) - requests.n_searches
+    n_other = n_generated - requests.n_labels
+    n_searches = round(BATCH * requests.search_share) if requests.n_searches else 0
+    n_labels = round((BATCH - n_searches) * (requests.share if n_other else 1))
+    sizes = ((0, requests.n_labels, n_labels), (requests.n_labels, n_generated, BATCH - n_searches - n_labels))
+    parts = (*sizes, (n_generated, len(requests.texts), n_searches))
+    return torch.cat([torch.randint(first, stop, (n,), generator=generator) for first, stop, n in parts if n])

@@ -273,11 +273,30 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
     user_ids, other_ids = step.user_ids, others["user_id"].to_list()
 
     def of_place(place: Place) -> ScenarioLists:
-        rules = {"choice": place.choice, "is_quick": True}
-        known = {"now": now, "trend": active_trend, "earlier": step.earlier, "searches": by_active}
-        active = scorer.rank(step.events, len(user_ids), k, **known, **rules, hidden=place.hidden_rows(user_ids, row))
-        known = {"now": now, "trend": trend, "earlier": earlier, "searches": by_others}
-        refreshed = scorer.rank(events, len(others), k, **known, **rules, hidden=place.hidden_rows(other_ids, row))
+        active = scorer.rank(
+            step.events,
+            len(user_ids),
+            k,
+            now=now,
+            trend=active_trend,
+            earlier=step.earlier,
+            searches=by_active,
+            choice=place.choice,
+            hidden=place.hidden_rows(user_ids, row),
+            is_quick=True,
+        )
+        refreshed = scorer.rank(
+            events,
+            len(others),
+            k,
+            now=now,
+            trend=trend,
+            earlier=earlier,
+            searches=by_others,
+            choice=place.choice,
+            hidden=place.hidden_rows(other_ids, row),
+            is_quick=True,
+        )
         both = RankedLists.joined((*user_ids, *other_ids), (active, refreshed))
         return ScenarioLists(place.name, replace(both, kind_names=current.kinds, asked_s=now), place.fallback(current, k))
 

@@ -97,9 +97,10 @@ def judge(
 ) -> Judged:
     """Evaluate the recommender, the champion (trained before its own hold-out) and the baselines on the same test events.
 
-    Skips a champion whose checkpoint format this version of minutehand cannot read.
+    Words count as they were before the hold-out. Skips a champion whose checkpoint format this version of minutehand cannot read.
     """
     task, fit = learnt.task, learnt.fit
+    words = words and words.before_hold_out(dataset.text)
     rankings = {"minutehand": task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows, words))}
     if champion is not None:
         try:
@@ -125,6 +126,7 @@ def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
     kinds = in_kinds_of(old, dataset)
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
     words = words_for(old, dataset)
+    words = words and words.before_hold_out(dataset.text)
     return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows, words))
 
 

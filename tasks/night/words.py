@@ -6,13 +6,14 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from models.config import EncoderConfig
 from models.evaluation.search_choice import choose_search_gate
+from models.evaluation.share_choice import Asked, choose_share
 from models.evaluation.words_choice import choose_correction, choose_weights
 from models.events import Floats, Ints, sample
 from models.text.encoder import Encoder, load_encoder
@@ -31,6 +32,17 @@ N_KNOWN_ITEMS = 500
 LEAST_REQUESTS = 20
 LEAST_LABELLED = 0.1
 """Share of the items with a label from which requests are made from labels."""
+MAX_CHOSEN = 20_000
+"""Searches, the newest ones, from which the towers learn."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The generated requests of a catalogue with their vectors [requests, dim]. has_labels: whether labels, not topics, made them."""
+
+    requests: Requests
+    vectors: Floats
+    has_labels: bool
 
 
 def learn_words(lake: Lake, dataset: Dataset, learnt: FittedNight, encoder: EncoderConfig, seed: int) -> Words | None:
@@ -42,26 +54,84 @@ def learn_words(lake: Lake, dataset: Dataset, learnt: FittedNight, encoder: Enco
     if dataset.catalog.text is None:
         return None
     items, reader = _item_words(lake, dataset), load_encoder(encoder, torch.device("cpu"))
-    words = fit_words(dataset.text, items, reader, seed)
+    evaluator, text = learnt.evaluator, dataset.text
+    lessons = make_lessons(text, items, reader, seed)
+    words = fit_words(text, items, reader, seed, lessons)
     rows, asked = judged_requests(learnt, items, seed)
+    queries = encoded(reader, asked)
+    judged, live = words, None
+    if lessons is not None and evaluator.searches is not None:
+        generated = Asked(queries, asked, evaluator.events.item[rows], evaluator.events.user[rows])
+        judged, live = learn_from_searches(words, lessons, learnt, text, generated, seed)
+    judged = weighed(judged, learnt, rows, queries, asked, seed)
+    return judged if live is None else replace(judged.with_heads(live, text), past=(judged.query, judged.item))
+
+
+def weighed(words: Words, learnt: FittedNight, rows: Ints, queries: Floats, asked: Sequence[str], seed: int) -> Words:
+    """The words with the weights of requests and of searches that suit the validation events. rows, asked: judged_requests."""
     evaluator, weights, blend = learnt.evaluator, learnt.fit.weights, learnt.fit.blend
-    words = choose_weights(evaluator, weights, blend, words, rows, encoded(reader, asked), asked)
+    words = choose_weights(evaluator, weights, blend, words, rows, queries, asked)
     return replace(words, search=choose_search_gate(evaluator, weights, blend, words, learnt.task.validation, seed))
 
 
-def fit_words(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int) -> Words:
-    """Towers without a weight, fitted on requests for the items, and the words of the items. text: [items, dim], not whitened."""
-    titles, labels, lexicon = [title for title, _ in items], [names for _, names in items], Lexicon.of(items)
+def learn_from_searches(
+    words: Words, lessons: Lessons, learnt: FittedNight, text: Floats, generated: Asked, seed: int
+) -> tuple[Words, tuple[Head, Head] | None]:
+    """Words that know the searches before the hold-out, and heads that know all; the given words and None if searches do not help."""
+    searches, events, split = learnt.evaluator.searches, learnt.evaluator.events, learnt.task.split
+    assert searches is not None, "the evaluator has searches"
+    assert split is not None, "a night splits by time"
+    texts = searches.texts or [None] * len(searches.vectors)
+    search, event = searches.chosen_next(events)
+    time, asked, item, user = events.time[event], searches.text[search], events.item[event], events.user[event]
+
+    def heads(share: float, until: float) -> tuple[Head, Head]:
+        """Learnt at a share from the searches that led to an item before a time; what one user repeats counts once."""
+        newest = np.flatnonzero(time < until)
+        newest = newest[np.argsort(-time[newest], kind="stable")]
+        _, first = np.unique(np.stack([user, asked, item], 1)[newest], axis=0, return_index=True)
+        taught = newest[np.sort(first)[:MAX_CHOSEN]]
+        requests = lessons.requests.with_searches([""] * len(taught), item[taught], share)
+        vectors = np.concatenate([lessons.vectors, searches.vectors[asked[taught]]])
+        return fit_towers(requests, vectors, text, seed, (words.query, words.item))
+
+    def teach(share: float) -> Words:
+        return words.with_heads(heads(share, split.validation_from), text)
+
+    held_out = (time >= split.validation_from) & (time < split.test_from)
+    if not (time < split.validation_from).any():
+        return words, None
+    searched = Asked(
+        vectors=searches.vectors[asked[held_out]],
+        texts=[texts[row] for row in asked[held_out]],
+        item=item[held_out],
+        user=user[held_out],
+    )
+    share, judged = choose_share(words, teach, searched, generated, seed)
+    return judged, heads(share, np.inf) if share else None
+
+
+def make_lessons(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int) -> Lessons | None:
+    """Generated requests for a catalogue; None if it is too small. text: [items, dim], not whitened."""
+    titles, labels = [title for title, _ in items], [names for _, names in items]
     requests, has_labels = make_requests(titles, labels, seed), _n_labelled(labels) >= LEAST_LABELLED * len(items)
     if not has_labels or requests.n_labels < LEAST_REQUESTS:
         requests, has_labels = make_requests(titles, labels, seed, find_topics(titles, text, seed)), False
     if requests.n_labels < LEAST_REQUESTS:
         log.info("requests in words use the encoder as it is: there are too few items to learn from")
+        return None
+    return Lessons(requests, reader.encode(list(requests.texts)), has_labels)
+
+
+def fit_words(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int, lessons: Lessons | None) -> Words:
+    """Towers without a weight, fitted on generated requests, and the words of the items. lessons: make_lessons of the same catalogue."""
+    lexicon = Lexicon.of(items)
+    if lessons is None:
         return Words.of(Head(text.shape[1]).eval(), Head(text.shape[1]).eval(), text, 1.0, lexicon)
-    words = Words.of(*fit_towers(requests, reader.encode(list(requests.texts)), text, seed), text, 1.0, lexicon)
-    if has_labels:
+    words = Words.of(*fit_towers(lessons.requests, lessons.vectors, text, seed), text, 1.0, lexicon)
+    if lessons.has_labels:
         return words
-    asked, meant = _known_items(requests, titles, text, seed)
+    asked, meant = _known_items(lessons.requests, [title for title, _ in items], text, seed)
     return choose_correction(words, text, reader.encode(asked), asked, meant)
 
 

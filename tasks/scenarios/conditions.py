@@ -19,6 +19,8 @@ COLUMNS = ("item_id", "title", "description", "categories", "tags", "price", "is
 UNKNOWN = re.compile(r'Referenced column "(?P<name>[^"]*)" not found')
 REFUSED = {
     "subquery": "it reads other rows than its own",
+    "Table with name": "it reads other rows than its own",
+    "file system operations": "it reads other rows than its own",
     "volatile": "its function gives another result at each call, so tables and API would differ",
     "aggregates": "a condition looks at one item at a time",
     "WINDOW": "a condition looks at one item at a time",

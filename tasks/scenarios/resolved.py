@@ -19,7 +19,6 @@ from tasks.scenarios.file import DEFAULT, Scenario
 
 if TYPE_CHECKING:
     from models.ranking.choice import Choice  # loads torch
-
     from models.version.checkpoint import Checkpoint
 
 DAY_S = 86_400
@@ -109,7 +108,7 @@ def _narrowest(categories: pl.Series) -> Ints:
     """A code for the last category of each item; -1 without one."""
     last = categories.list.last()
     code = last.rank("dense").cast(pl.Int64) - 1
-    return code.fill_null(-1).to_numpy().copy()
+    return code.fill_null(-1).to_numpy(writable=True)
 
 
 def hidden_pairs(con: duckdb.DuckDBPyConnection, hide: Mapping[str, float], as_of: int, user_ids: Collection[str] | None) -> pl.DataFrame:
@@ -133,4 +132,4 @@ def hidden_rows(pairs: pl.DataFrame, user_ids: Sequence[str], row_of_item: Mappi
     rows = pl.Series(list(row_of_item.values()), dtype=pl.Int64)
     items = pl.DataFrame({"item_id": pl.Series(list(row_of_item), dtype=pl.String), "item": rows})
     found = pairs.join(users, on="user_id").join(items, on="item_id").sort("user", "item")
-    return found["user"].cast(pl.Int64).to_numpy(), found["item"].to_numpy()
+    return found["user"].cast(pl.Int64).to_numpy(writable=True), found["item"].to_numpy(writable=True)  # torch wants them writable

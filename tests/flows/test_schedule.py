@@ -19,7 +19,7 @@ import pytest
 
 from cli.environment import read_up
 from cli.secret import CLIENT_VARIABLE, read_secret, secret_file
-from cli.up.children import group_lives
+from cli.up.children import answers, group_lives
 from cli.up.orchestration import SILENT_RUNS
 from cli.up.ports import command_line, is_free
 from tasks.lake import LakeConfig, LakeError, locate, reading
@@ -94,6 +94,21 @@ def test_a_scheduled_run_loads_a_dropped_file(running: Running) -> None:
     assert [(action["type"], action["state"]) for action in automation["actions"]] == [("change-flow-run-state", "CRASHED")]
 
 
+def test_the_api_waits_for_the_first_publication_and_says_so(running: Running) -> None:
+    log = running.home / "logs" / "api-server.log"
+    running.until(lambda: "waiting: nothing is published yet; the first night does it: minutehand nightly" in log.read_text())
+    assert f"http://127.0.0.1:{running.api_port} (waiting: nothing is published yet" in (running.home.parent / "up.out").read_text()
+    assert is_free("127.0.0.1", running.api_port)
+
+
+def test_an_api_that_was_killed_is_started_again_while_everything_else_runs_on(running: Running) -> None:
+    before = running.children()
+    os.kill(before["API server"], signal.SIGKILL)
+    running.until(lambda: running.children().get("API server", before["API server"]) != before["API server"])
+    assert {name for name, pid in running.children().items() if pid != before[name]} == {"API server"}
+    assert "API server ended with code -9; it starts again in 5 s" in (running.home.parent / "up.out").read_text()
+
+
 @pytest.mark.slow
 def test_a_scheduled_night_publishes_and_a_scheduled_minute_run_learns_the_events_dropped_after_it(running: Running) -> None:
     before = _count(running.home, "raw.events")
@@ -107,6 +122,8 @@ def test_a_scheduled_night_publishes_and_a_scheduled_minute_run_learns_the_event
     (night,) = [run for run in _scheduled(running, "nightly") if run["state_type"] != "SCHEDULED"]
     assert (night["state_type"], "had-work" in night["tags"]) == ("COMPLETED", True), running.logs()
     assert _count(running.home, "recs.publications where cadence = 'nightly'") == 1
+
+    running.until(lambda: answers(f"http://127.0.0.1:{running.api_port}/health/live"))
 
     _drop(running, "news.csv", ["carla,i05,click,2026-01-14T00:00:00Z"])
     run_every(running, "minute/minute", seconds=10)
@@ -145,6 +162,7 @@ def test_ctrl_c_ends_all_processes(running: Running) -> None:
     assert [pid for pid in pids if group_lives(pid)] == []
     assert is_free("127.0.0.1", running.port)
     assert is_free("127.0.0.1", running.mlflow_port)
+    assert is_free("127.0.0.1", running.api_port)
     assert read_up(running.home) is None
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from cli.environment import Up, up_lock, write_up
 from cli.secret import CLIENT_VARIABLE, read_secret
+from cli.up import temporary
 from cli.up.children import group_lives
 from cli.up.temporary import find_api
 from models.errors import UserError
@@ -64,6 +65,12 @@ def test_the_server_of_a_run_requires_the_secret_and_ends_when_the_run_is_killed
         finally:
             run.send_signal(signal.SIGKILL)
         up.until(lambda: not group_lives(server))
+
+
+def test_a_server_of_a_run_takes_no_port_that_the_settings_give_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {8000, 8123}
+    monkeypatch.setattr(temporary, "is_free", lambda host, port: port in free)
+    assert {temporary._free_port({8000, 4200}) for _ in range(20)} == {8123}
 
 
 def test_a_configured_server_that_does_not_answer_gives_one_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from cli.environment import read_up
 from cli.secret import read_secret
 from cli.up.ports import LISTENING
-from tests.conftest import ROOT
+from tests.conftest import ROOT, find_free_port
 
 MINUTEHAND = (sys.executable, "-c", "from cli import main; main()")
 PATIENCE_S = 120.0
@@ -30,12 +30,13 @@ IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_SERVER_SERVICES_SCHED
 
 @dataclass(frozen=True)
 class Running:
-    """A running `minutehand up` with its Prefect API and its MLflow."""
+    """A running `minutehand up` with its Prefect API, its MLflow and its API."""
 
     process: subprocess.Popen[str]
     home: Path
     port: int
     mlflow_port: int
+    api_port: int = 0
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The answer of the Prefect API; retries on 503, which a busy server returns, like Prefect's own client."""
@@ -93,11 +94,12 @@ class Running:
 def running_up(folder: Path, port: int, mlflow_port: int) -> Iterator[Running]:
     """A `minutehand up` with its home in the folder; the block runs after its last line of output."""
     output = folder / "up.out"
-    command = [*MINUTEHAND, "up", "--port", str(port), "--mlflow-port", str(mlflow_port)]
+    api_port = find_free_port()
+    command = [*MINUTEHAND, "up", "--port", str(port), "--mlflow-port", str(mlflow_port), "--api-port", str(api_port)]
     env = {**os.environ, **IMPATIENT, "MINUTEHAND_HOME": str(folder / "home")}
     with output.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=env, text=True)
-    up = Running(process, folder / "home", port, mlflow_port)
+    up = Running(process, folder / "home", port, mlflow_port, api_port)
     try:
         up.until(lambda: "Log in to Prefect" in output.read_text() or process.poll() is not None)
         assert process.poll() is None, output.read_text()

@@ -58,7 +58,7 @@ class Shop:
 
     def start(self, folder: str = "log") -> Live:
         segments = Segments(self.home / folder, self.home / "landing")
-        return Live.start(self.lake, no_registry, self.encoder, EVENT_WEIGHTS, MODEL.max_events, segments)
+        return Live.start(self.lake, no_registry, self.encoder, EVENT_WEIGHTS, MODEL.max_events, segments, self.home)
 
     @property
     def folder(self) -> Path:

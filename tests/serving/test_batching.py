@@ -16,10 +16,11 @@ class Ranking:
     """Ranks nothing before it is let go, and remembers who was ranked together."""
 
     def __init__(self) -> None:
-        self.go = threading.Event()
+        self.has_begun, self.go = threading.Event(), threading.Event()
         self.together: list[list[str | None]] = []
 
     def __call__(self, asked: Sequence[Asked]) -> list[Listed]:
+        self.has_begun.set()
         self.go.wait(10)
         self.together.append([one.user_id for one in asked])
         if any(one.user_id == "bad" for one in asked):
@@ -30,8 +31,7 @@ class Ranking:
 async def ask_all(ranking: Ranking, asked: Sequence[Asked]) -> list[Listed | BaseException]:
     batcher = Batcher(ranking)
     waiting = [asyncio.ensure_future(batcher.ask(Asked("first")))]
-    while batcher._waiting:  # the thread has taken the first one
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(ranking.has_begun.wait, 10)
     waiting += [asyncio.ensure_future(batcher.ask(one)) for one in asked]
     await asyncio.sleep(0.01)
     ranking.go.set()
@@ -62,8 +62,7 @@ def test_nobody_ranks_for_a_client_that_is_gone() -> None:
     async def leave() -> None:
         batcher = Batcher(ranking)
         first = asyncio.ensure_future(batcher.ask(Asked("first")))
-        while batcher._waiting:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(ranking.has_begun.wait, 10)
         gone = asyncio.ensure_future(batcher.ask(Asked("gone")))
         await asyncio.sleep(0.01)
         gone.cancel()

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from serving.items import Filter, Price
 from serving.live import Asked, Live
 from serving.rules import accept
 from tasks.config import IngestConfig
 from tasks.ingest.ingestion import ingest
 from tasks.ingest.sources import ColumnMapping
-from tests.lakes import START, put
-from tests.serving.shop import PUBLISH, Shop, open_shop
+from tests.lakes import START, habits, put
+from tests.serving.shop import PUBLISH, TITLES, Shop, open_shop
 
 SAME = 1e-4
 LATER = 500.0
@@ -120,3 +123,112 @@ def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minut
     assert live.refresh()
     assert not live.pending
     demand_the_lists_of_the_table(shop, live, published_s)
+
+
+SCENARIOS = """
+[cart]
+hide = { purchase = 90, view = 1 }
+where = "price < 20 or item_id = 'i29'"
+max_per_category = 2
+[varied]
+variety = 0.8
+[product-page]
+needs_item = true
+[never]
+where = "price < 0"
+"""
+EXCLUDED = st.lists(st.sampled_from(sorted(TITLES)), max_size=3)
+NARROW = st.builds(
+    Filter,
+    categories_any=st.sampled_from([None, None, ("Small",), ("Camping > Large", "Small"), ("Elsewhere",)]),
+    categories_all=st.sampled_from([None, None, ("Camping", "Large")]),
+    tags_any=st.sampled_from([None, None, ("sale",), ("sale", "new")]),
+    price=st.sampled_from([None, Price(lt=12), Price(gte=3, lte=3), Price(gt=25)]),
+    item_ids=st.one_of(st.none(), st.lists(st.sampled_from(sorted(TITLES)), max_size=6).map(tuple)),
+)
+
+
+@pytest.fixture(scope="module")
+def places(shop: Shop) -> Iterator[Live]:
+    """The state of a home with scenarios, and with events that no publication contains."""
+    (shop.home / "scenarios.toml").write_text(SCENARIOS, encoding="utf-8")
+    started = shop.start("log-with-scenarios")
+    (shop.home / "scenarios.toml").unlink()
+    post(started, event("u05", "i01", 300, "purchase"), event("u06", "i02", 299.5), event("someone", "i03", 280), event("me", "i04", 10))
+    yield started
+    started.segments.close()
+
+
+def qualifying(shop: Shop, live: Live, user: str, scenario: str, wanted: Filter, now: int) -> set[str]:
+    """The items that the rules let a user see, from the rows of the tables."""
+    rules = live.published.places[scenario].scenario
+    done = [(who, item, "view", at(hours)) for who, item, hours in habits()]
+    done += [(each.event.user_id, each.event.item_id, each.event.event_type, each.event.time_s) for each in live.known.values()]
+    mine = [(item, kind, time) for who, item, kind, time in done if who == user]
+    out = set()
+    for item in TITLES:
+        number = int(item[1:])
+        category = "Small" if item < "i10" else "Large"
+        names = {"Camping", category, f"Camping > {category}"}
+        tag = "sale" if item.endswith("5") else "new"
+        bounds = wanted.price or Price()
+        if (
+            item != "i07"
+            and (scenario != "cart" or number < 20 or item == "i29")
+            and scenario != "never"
+            and (wanted.categories_any is None or names & set(wanted.categories_any))
+            and names >= set(wanted.categories_all or ())
+            and (wanted.tags_any is None or tag in wanted.tags_any)
+            and (wanted.item_ids is None or item in wanted.item_ids)
+            and (bounds.lt is None or number < bounds.lt)
+            and (bounds.lte is None or number <= bounds.lte)
+            and (bounds.gt is None or number > bounds.gt)
+            and (bounds.gte is None or number >= bounds.gte)
+            and not (live.published.checkpoint.hide_seen and any(item == seen for seen, _, _ in mine))
+            and not any(item == seen and time + rules.hide.get(kind, 0) * 86_400 > now for seen, kind, time in mine)
+        ):
+            out.add(item)
+    return out
+
+
+def demand_the_rules(shop: Shop, live: Live, wanted: Filter, scenario: str, exclude: Sequence[str], k: int) -> int:
+    """The lists of all users hold what qualifies, and are not empty if anything does; returns the number of lists."""
+    now = at(301)
+    users = [*(f"u{n:02}" for n in range(40)), "someone", "me", "stranger"]
+    asked = [Asked(user, None, k, exclude, now, filter=wanted, scenario=scenario, explain=False) for user in users]
+    for user, listed in zip(users, live.recommend_all(asked), strict=True):
+        may = qualifying(shop, live, user, scenario, wanted, now) - set(exclude)
+        assert set(listed.item_ids) <= may, (user, scenario, wanted)
+        assert bool(listed.items) == bool(may), (user, scenario, wanted)
+        assert len(set(listed.item_ids)) == len(listed.items)
+        if scenario == "cart":
+            assert sum(item < "i10" for item in listed.item_ids) <= 2
+            assert sum(item >= "i10" for item in listed.item_ids) <= 2
+        else:
+            assert len(listed.items) == min(k, len(may))
+    return len(users)
+
+
+def test_no_list_shows_what_is_hidden_and_none_is_empty_where_an_item_qualifies(shop: Shop, places: Live) -> None:
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+    @given(NARROW, st.sampled_from(["default", "cart", "varied", "never"]), EXCLUDED)
+    def any_case(wanted: Filter, scenario: str, exclude: list[str]) -> None:
+        demand_the_rules(shop, places, wanted, scenario, exclude, k=5)
+
+    any_case()
+
+
+@pytest.mark.slow
+def test_of_100_000_lists_none_shows_what_is_hidden_and_none_is_empty_where_an_item_qualifies(shop: Shop, places: Live) -> None:
+    n_lists = 0
+
+    @settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+    @given(
+        NARROW, st.sampled_from(["default", "cart", "varied"]), st.lists(st.sampled_from(sorted(TITLES)), max_size=3), st.integers(1, 30)
+    )
+    def any_case(wanted: Filter, scenario: str, exclude: list[str], k: int) -> None:
+        nonlocal n_lists
+        n_lists += demand_the_rules(shop, places, wanted, scenario, exclude, k)
+
+    any_case()
+    assert n_lists > 100_000

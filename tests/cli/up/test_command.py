@@ -18,7 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from cli.environment import Up, find_up, of_mlflow, of_server, prepare, read_up, up_lock, without_stores, write_up
+from cli.environment import Up, find_up, of_api, of_mlflow, of_server, prepare, read_up, up_lock, without_stores, write_up
+from cli.secret import CLIENT_VARIABLE
 from cli.up.children import ChildError, group_lives, start, stop
 from cli.up.ports import command_line, holder, is_free
 from models.errors import UserError
@@ -56,6 +57,34 @@ def test_one_port_for_both_servers_is_an_error(free_port: Callable[[], int]) -> 
     port = str(free_port())
     result = CliRunner().invoke(app, ["up", "--port", port, "--mlflow-port", port])
     assert "is meant for both" in str(result.exception)
+
+
+def test_one_port_for_the_api_and_another_server_is_an_error(free_port: Callable[[], int]) -> None:
+    port = str(free_port())
+    result = CliRunner().invoke(app, ["up", "--no-mlflow", "--port", port, "--api-port", port])
+    assert str(result.exception) == (
+        f"port {port} is meant for both the Prefect server and the API server; set another with --api-port or MINUTEHAND_SERVER__API_PORT"
+    )
+
+
+def test_the_api_waits_for_a_publication_and_on_the_network_for_a_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cli.up.api_server import obstacle
+    from serving.keys import Keys
+
+    home.mkdir()
+    assert "nothing is published yet" in str(obstacle(load()))
+    monkeypatch.setenv("MINUTEHAND_SERVER__API_HOST", "0.0.0.0")
+    assert "minutehand keys add" in str(obstacle(load()))
+    Keys(home).add(["read"])
+    assert "nothing is published yet" in str(obstacle(load()))
+
+
+def test_the_environment_of_the_api_has_its_stores_and_no_other_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MINUTEHAND_LAKE__CATALOG", "MLFLOW_TRACKING_URI", "MINUTEHAND_GENERATOR__API_KEY", CLIENT_VARIABLE):
+        monkeypatch.setenv(name, "x")
+    environment = of_api()
+    assert "MINUTEHAND_LAKE__CATALOG" in environment
+    assert {"MLFLOW_TRACKING_URI", "MINUTEHAND_GENERATOR__API_KEY", CLIENT_VARIABLE}.isdisjoint(environment)
 
 
 def test_files_may_be_dropped_before_the_first_minute(home: Path, free_port: Callable[[], int]) -> None:

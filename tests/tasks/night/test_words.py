@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, writi
 from tasks.night.dataset import load_dataset
 from tasks.night.learning import learn
 from tasks.night.words import learn_words
-from tests.lakes import habits, put
+from tasks.searches import read_search_log
+from tests.lakes import START, Event, habits, put
 from tests.models.text.test_encoder import save_tiny_bert
 
 MODEL = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=8)
@@ -45,17 +47,32 @@ def learn_of(lake: Lake, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
     """The words that a night learns from a shop with the given titles and labels."""
     monkeypatch.setattr(towers_fit, "STEPS", 20)
 
-    def of(titles: dict[str, str | None], labels: list[str] | None = None) -> Words | None:
-        put(lake, habits(n_items=len(titles)), titles, clear=True)
+    def of(titles: dict[str, str | None], labels: list[str] | None = None, search: Callable[[Event], str] | None = None) -> Words | None:
+        events = habits(n_items=len(titles))
+        put(lake, events, titles, clear=True)
+        if search is not None:
+            ask(lake, [(user, search((user, item, hours)), hours - 0.1) for user, item, hours in events])
         if labels is not None:
             with writing(lake) as con:
                 con.execute("update raw.items set categories = $labels", {"labels": labels})
         encoded = encode_changed_items(lake, encoder, progress=False)
         dataset = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, encoded.encoder)
         assert len(dataset.catalog) == len(titles)
-        return learn_words(lake, dataset, learn(dataset, MODEL, TRAIN, EvaluationConfig(n_bootstrap=20), 1), encoder, 1)
+        asked = read_search_log(lake, dataset.snapshot, encoder, encoded.encoder)
+        learnt = learn(dataset, MODEL, TRAIN, EvaluationConfig(n_bootstrap=20), 1, searches=asked)
+        return learn_words(lake, dataset, learnt, encoder, 1)
 
     return of
+
+
+def ask(lake: Lake, searches: list[tuple[str, str, float]]) -> None:
+    """Searches by user, text and hours since START."""
+    rows = [(f"search-{n}", user, text, START + timedelta(hours=hours)) for n, (user, text, hours) in enumerate(searches)]
+    with writing(lake) as con:
+        con.executemany(
+            "insert into raw.events (event_id, user_id, event_type, query, occurred_at, received_at) values ($1, $2, 'search', $3, $4, $4)",
+            rows,
+        )
 
 
 def titled(n_items: int) -> dict[str, str | None]:
@@ -87,3 +104,37 @@ def test_labels_of_any_characters_are_learnt_or_left_out(learn_of: Learn, label:
     assert words is not None
     assert all(bool(value.isfinite().all()) for value in words.tensors().values() if value.is_floating_point())
     assert np.isfinite(words.weight)
+
+
+def kind_of(event: Event) -> int:
+    return int(str(event[1])[1:]) % 4
+
+
+def test_a_word_of_no_title_finds_what_people_chose_after_searching_for_it(
+    learn_of: Learn, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(towers_fit, "STEPS_ON_SEARCHES", 60)
+    query = load_encoder(encoder, torch.device("cpu")).encode(["word"])
+
+    def found(search: Callable[[Event], str] | None) -> set[int]:
+        words = learn_of(titled(60), search=search)
+        assert words is not None
+        return {item % 4 for item in words.matches(query, ["word"]).topk(8).indices[0].tolist()}
+
+    assert found(lambda event: "word" if kind_of(event) == 1 else KINDS[kind_of(event)]) == {1}
+    assert found(None) != {1}
+
+
+def test_searches_of_the_hold_out_teach_the_words_that_serve_but_not_those_that_are_judged(learn_of: Learn) -> None:
+    """The people of this shop search for a word and choose items of one kind, and in the end of another kind."""
+    last_tenth = 24 * 11.0
+
+    def learnt(late: str) -> Words:
+        words = learn_of(titled(60), search=lambda event: late if event[2] >= last_tenth else "word" if kind_of(event) == 1 else "tent")
+        assert words is not None
+        assert words.past is not None
+        return words
+
+    one, other = learnt("word"), learnt("tent pole")
+    assert all(torch.equal(a, b) for k in (0, 1) for a, b in zip(one.past[k].parameters(), other.past[k].parameters(), strict=True))  # type: ignore[index]
+    assert not torch.equal(one.items, other.items)

@@ -67,7 +67,7 @@ def test_a_file_gives_its_scenarios_and_may_change_the_default_one(tmp_path: Pat
         ("[cart]\nin_tables = 1", r"\[cart\] in_tables = 1 is not possible; give true or false"),
         (
             "[page]\nneeds_item = true\nin_tables = true",
-            r"\[page\] it needs an item, and lists in tables are made without one; leave out in_t",
+            r"\[page\] it needs an item, and lists in tables are made without one; leave out in",
         ),
         ("[default]\nneeds_item = true", r"\[default\] it needs an item, and lists in tables are made without one; leave out needs_item"),
     ],

@@ -83,7 +83,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
         segments,
         settings.home,
     )
-    live.published.scorer.vectors  # noqa: B018  the first request shall not pay for it
+    live.published.warm_up()
     app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)
     make_room()
     say(f"model version {live.published.version} is ready at {server.api_url}", err=True)

@@ -104,8 +104,7 @@ def searched(live: Live, text: str, k: int) -> FoundItems:
     words = published.checkpoint.words
     if words is None or len(words.items) != len(published.items):
         raise UserError("the publication has just changed; ask again")
-    match = words.matches(vector[None], [clean_text(text)])[0]
-    match[torch.from_numpy(~published.items.is_available)] = -torch.inf
+    match = words.matches(vector[None], [clean_text(text)])[0].masked_fill(torch.from_numpy(~published.items.is_available), -torch.inf)
     best = match.topk(min(k, len(match)))
     return _items(published, best.indices.numpy(), best.values.numpy())
 

@@ -18,7 +18,6 @@ import torch
 
 from models.config import EncoderConfig
 from models.errors import UserError
-from models.events import Ints
 from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
@@ -66,7 +65,7 @@ class Live:
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    shown: OrderedDict[str, Ints] = field(default_factory=OrderedDict)
+    shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
     _reader: Encoder | None = None
 
@@ -118,7 +117,7 @@ class Live:
         started = time.monotonic()
         published = load_published(self.lake, self.open_registry, self.event_weights, self.max_events, self.published, self.home)
         self.scenarios_at = scenarios_at
-        published.scorer.vectors  # noqa: B018  the first request shall not pay for it
+        published.warm_up()
         self._drop_published(published)
         log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
         return True
@@ -172,7 +171,7 @@ class Live:
         for question, rows in zip(questions, lists, strict=True):
             listed = Listed(str(uuid4()), published.version, published.data_snapshot, question.asked.scenario, rows)
             with self.lock:
-                self.shown[listed.recommendation_id] = np.union1d(question.before, rows_of(published.row_of_item, listed.item_ids))
+                self.shown[listed.recommendation_id] = (*question.before, *listed.item_ids)
                 _forget_oldest(self.shown, N_SHOWN)
             out.append(listed)
         return out
@@ -181,7 +180,7 @@ class Live:
         row_of, before = published.row_of_item, self._before(asked.after)
         now, place = asked.now or int(time.time()), published.places.get(asked.scenario, published.places[DEFAULT])
         hides = place.hides(asked.user_ids, [each.event for each in person.pending], row_of, now)
-        hidden = np.concatenate([rows_of(row_of, asked.exclude), np.array(person.looking_at, np.int64), before, hides])
+        hidden = np.concatenate([rows_of(row_of, [*asked.exclude, *before]), np.array(person.looking_at, np.int64), hides])
         return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)
 
     def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
@@ -207,10 +206,10 @@ class Live:
             )
         return vector
 
-    def _before(self, after: str | None) -> Ints:
+    def _before(self, after: str | None) -> tuple[str, ...]:
         """The items of the list that a request goes on from, and of those before it."""
         if after is None:
-            return np.empty(0, np.int64)
+            return ()
         with self.lock:
             found = self.shown.get(after)
         if found is None:

@@ -12,7 +12,8 @@ from serving.health import seconds_since_publication
 from serving.live import Live
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-UNKNOWN_ROUTE = "none"
+UNKNOWN = "none"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
 class Measured:
@@ -36,9 +37,10 @@ class Measured:
         try:
             await self.app(scope, receive, sending)
         finally:
-            route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
-            self.requests.labels(scope["method"], route, str(status)).inc()
-            self.seconds.labels(scope["method"], route).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else UNKNOWN
+            route = getattr(scope.get("route"), "path", UNKNOWN)
+            self.requests.labels(method, route, str(status)).inc()
+            self.seconds.labels(method, route).observe(time.perf_counter() - started)
 
 
 def add_metrics(app: FastAPI, live: Live) -> None:

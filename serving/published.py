@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.events import Earlier, Events, Floats, offsets_of
+from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.ranking.labels import Labels
 from models.ranking.scorer import Scorer
 from models.sequence.weights import LIST_DELAY_S
@@ -66,6 +66,12 @@ class Published:
     places: Mapping[str, Place]
     read_at: int
     asked_s: int
+
+    def warm_up(self) -> None:
+        """Compute what does not depend on the user, so that the first request does not pay for it."""
+        nothing: Ints = np.empty(0, np.int64)
+        nobody = Events(nothing, nothing, nothing, nothing, np.empty(0, np.float32), 0, len(self.items), self.events.n_kinds)
+        self.scorer.rank(nobody, 1, 1, is_quick=True)
 
     def with_items(self, put: Sequence[Item]) -> Published:
         """The publication after some items were put: titles, availability, filters and conditions follow at once."""

@@ -64,7 +64,7 @@ class Asked:
 class Question:
     """A request with what the state knows about it.
 
-    vector: of its text. hidden: catalog rows that the list must not hold. before: those of them that earlier pages have shown.
+    vector: of its text. hidden: catalog rows that the list must not hold. before: items that earlier pages have shown.
     """
 
     asked: Asked
@@ -72,7 +72,7 @@ class Question:
     now: int
     vector: np.ndarray | None
     hidden: Ints
-    before: Ints
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Shop:
         learnt = learn(data, MODEL, TRAIN, EvaluationConfig(n_bootstrap=20), seed=1)
         heads = (Head(data.text.shape[1]), Head(data.text.shape[1]))
         interests = learn_interests(self.lake, data, learnt, None, self.encoder, GeneratorConfig(), seed=1)
-        words = Words.of(*heads, data.text, weight=3.0)
+        words = Words.of(*heads, data.text, weight=30.0)
         complete(data, learnt, MODEL, TRAIN, IncrementConfig(), 1, self.folder, words, interests)
         lists = make_lists(data, learnt.evaluator.trend, self.folder, PUBLISH)
         content = Content(

@@ -42,6 +42,13 @@ NEW_SHOPPERS = 10
 """One of this many shoppers has no history."""
 PATIENCE_S = 180.0
 SECONDS_BETWEEN_SAMPLES = 1.0
+VARIABLES = {
+    "MINUTEHAND_EVALUATION__SEEN_ITEMS": "hide",
+    "MINUTEHAND_SERVER__API_REQUESTS_PER_S": "1000000",
+    "MINUTEHAND_SERVER__API_BURST": "1000000",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""Lists hide what a user had, all requests come from one address, and idle threads do not spin."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -99,7 +106,7 @@ def schedule(env: dict[str, str], home: Path, seconds: float) -> Iterator[None]:
     port = free_port()
     env = {**env, "MINUTEHAND_SERVER__PREFECT_PORT": str(port)}
     with (home / "up.log").open("wb") as log:
-        up = subprocess.Popen([MINUTEHAND, "up", "--no-mlflow"], env=env, cwd=ROOT, stdout=log, stderr=log)
+        up = subprocess.Popen([MINUTEHAND, "up", "--no-mlflow", "--no-api"], env=env, cwd=ROOT, stdout=log, stderr=log)
         try:
             while not (home / "up.json").exists():
                 if up.poll() is not None:
@@ -154,7 +161,7 @@ async def load(server: Server, memory: Memory, given: argparse.Namespace, n_user
 
 def measure(home: Path, given: argparse.Namespace) -> dict[str, object]:
     """One row of figures."""
-    env = {**os.environ, "MINUTEHAND_HOME": str(home), "MINUTEHAND_EVALUATION__SEEN_ITEMS": "hide", "OMP_WAIT_POLICY": "PASSIVE"}
+    env = {**os.environ, **VARIABLES, "MINUTEHAND_HOME": str(home)}
     n_users = given.users or given.items // 2
     if not (home / "made").exists():
         done = subprocess.run([sys.executable, "-m", "bench.serving_home", str(home), str(given.items), str(n_users)], env=env)

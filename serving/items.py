@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated
 
 import numpy as np
@@ -54,28 +54,35 @@ class Filter(BaseModel):
 
 @dataclass(frozen=True)
 class Item:
-    """What is known about one item."""
+    """What is known, or was put, about one item. A field that is None says nothing."""
 
     item_id: str
     title: str | None = None
-    categories: Sequence[str] = ()
-    tags: Sequence[str] = ()
-    price: float | None = None
-    is_available: bool = True
     description: str | None = None
+    categories: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    price: float | None = None
+    is_available: bool | None = None
+
+    def then(self, later: Item) -> Item:
+        """The item after something else was put."""
+        given = {each.name: getattr(later, each.name) for each in fields(later)}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
 class ItemTable:
     """The items of a catalogue by row.
 
-    titles: None for an item without one. price: NaN for an item without one. categories, tags: the rows of the items that have a label.
-    changed: rows of items that were put since the publication.
+    described: what the lake says about items, as of sql/serving/items; place: row of each item in it, -1 for an item without a description.
+    price: NaN for an item without one. categories, tags: the rows of the items that have a label. changed: items that were put since the
+    publication, by row.
     """
 
     ids: Sequence[str]
     row_of: Mapping[str, int]
-    titles: Sequence[str | None]
+    described: pl.DataFrame
+    place: Ints
     price: Prices
     is_available: Mask
     categories: Mapping[str, Ints]
@@ -87,20 +94,17 @@ class ItemTable:
         """The table of a catalogue. frame: as of sql/serving/items; is_available: by row, for items without a description."""
         row_of = {item_id: n for n, item_id in enumerate(ids)}
         row = np.array([row_of.get(item_id, -1) for item_id in frame["item_id"]], np.int64)
-        is_known = row >= 0
-        known, row = frame.filter(pl.Series(is_known)), row[is_known]
-        titles: list[str | None] = [None] * len(ids)
-        for at, title in zip(row.tolist(), known["title"], strict=True):
-            titles[at] = title
-        price = np.full(len(ids), np.nan)
-        price[row] = known["price"].fill_null(float("nan")).to_numpy()
-        available = is_available.copy()
-        available[row] = known["is_available"].to_numpy()
-        categories, tags = _rows_by(known["categories"], row, parts_of), _rows_by(known["tags"], row, _whole)
-        return ItemTable(ids, row_of, titles, price, available, categories, tags)
+        described = frame.filter(pl.Series(row >= 0))
+        row = row[row >= 0]
+        place, price, available = np.full(len(ids), -1), np.full(len(ids), np.nan), is_available.copy()
+        place[row] = np.arange(len(row))
+        price[row] = described["price"].fill_null(float("nan")).to_numpy()
+        available[row] = described["is_available"].to_numpy()
+        categories, tags = _rows_by(described["categories"], row, parts_of), _rows_by(described["tags"], row, _whole)
+        return ItemTable(ids, row_of, described, place, price, available, categories, tags)
 
     def __len__(self) -> int:
-        return len(self.titles)
+        return len(self.ids)
 
     def name(self, row: int) -> str:
         """What reasons call an item: its title, or its id without one."""
@@ -108,16 +112,32 @@ class ItemTable:
 
     def title(self, row: int) -> str | None:
         """The title of an item."""
-        return self.changed[row].title if row in self.changed else self.titles[row]
+        if row in self.changed:
+            return self.changed[row].title
+        place = int(self.place[row])
+        title: str | None = self.described["title"][place] if place >= 0 else None
+        return title
+
+    def item(self, row: int) -> Item:
+        """What is known about an item."""
+        if row in self.changed:
+            return self.changed[row]
+        place, item_id = int(self.place[row]), self.ids[row]
+        if place < 0:
+            return Item(item_id)
+        known = self.described.row(place, named=True)
+        labels = {name: None if known[name] is None else tuple(known[name]) for name in ("categories", "tags")}
+        return Item(item_id, known["title"], None, labels["categories"], labels["tags"], known["price"], known["is_available"])
 
     def with_items(self, items: Iterable[Item]) -> ItemTable:
         """The table after some items were put; items outside the catalogue are left out."""
-        put = {self.row_of[item.item_id]: item for item in items if item.item_id in self.row_of}
+        put = {row: self.item(row).then(item) for item in items if (row := self.row_of.get(item.item_id)) is not None}
         if not put:
             return self
         available = self.is_available.copy()
         for row, item in put.items():
-            available[row] = item.is_available
+            if item.is_available is not None:
+                available[row] = item.is_available
         return replace(self, is_available=available, changed={**self.changed, **put})
 
     def allowed(self, wanted: Filter) -> Mask:
@@ -172,8 +192,8 @@ def _rows_by(labels: pl.Series, row: Ints, names_of: Callable[[str], list[str]])
 
 
 def _passes(item: Item, wanted: Filter) -> bool:
-    categories = {name for category in item.categories for name in parts_of(category)}
-    tags = {normal(tag) for tag in item.tags}
+    categories = {name for category in item.categories or () for name in parts_of(category)}
+    tags = {normal(tag) for tag in item.tags or ()}
     price = np.array([np.nan if item.price is None else item.price])
     return (
         (wanted.categories_any is None or not categories.isdisjoint(map(normal, wanted.categories_any)))

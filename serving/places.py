@@ -87,12 +87,12 @@ class Place:
         return np.concatenate([*rows, np.array(fresh, np.int64)])
 
     def with_items(self, items: ItemTable, put: Sequence[Item]) -> Place:
-        """The place after some items were put."""
-        rows = [items.row_of[item.item_id] for item in put if item.item_id in items.row_of]
+        """The place after some items were put. items: what is known about them now; only their description, if it was not put, is not."""
+        rows = sorted({items.row_of[item.item_id] for item in put if item.item_id in items.row_of})
         if not self.scenario.where or not rows or self.choice.allowed is None:
             return self
         allowed = self.choice.allowed.copy()
-        allowed[rows] = meets(_as_rows([item for item in put if item.item_id in items.row_of]), self.scenario.where)
+        allowed[rows] = meets(_as_rows([items.item(row) for row in rows]), self.scenario.where)
         return replace(self, choice=replace(self.choice, allowed=allowed))
 
 
@@ -145,7 +145,7 @@ def _as_rows(items: Sequence[Item]) -> pa.Table:
             "categories": item.categories,
             "tags": item.tags,
             "price": item.price,
-            "is_available": item.is_available,
+            "is_available": True if item.is_available is None else item.is_available,
         }
         for item in items
     ]

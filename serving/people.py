@@ -95,7 +95,7 @@ def interests_of(live: Live, user_id: str) -> Interests:
                 evidence_titles=[table.name(row) for row in evidence],
             )
         )
-    rows.sort(key=lambda row: (-HORIZONS.index(row.horizon), row.dimension != TOPIC, row.dimension, -row.probability, row.interest_id))
+    rows.sort(key=lambda row: (HORIZONS.index(row.horizon), row.dimension != TOPIC, row.dimension, -row.probability, row.interest_id))
     return Interests(user_id=user_id, is_own=is_own, model_version=published.version, snapshot=published.data_snapshot, interests=rows)
 
 

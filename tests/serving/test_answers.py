@@ -178,6 +178,7 @@ def test_interests_are_those_of_the_table_and_move_with_what_the_user_does(http:
     for row in before["interests"]:
         assert row["probability"] == pytest.approx(published[row["horizon"], row["interest_id"]], abs=1e-3)
         assert len(row["evidence"]) == len(row["evidence_titles"])
+    assert [row["horizon"] for row in before["interests"]] == sorted((row["horizon"] for row in before["interests"]), reverse=True)
     assert before["is_own"]
     assert not http.get("/v1/users/nobody%2Fhere/interests")["is_own"]
     post(live, *(event("u09", f"i{n:02}", 300 + n / 3600) for n in (21, 23, 25, 27)))

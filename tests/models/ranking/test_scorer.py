@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -212,6 +214,13 @@ def test_the_fallback_list_is_by_popularity_and_leaves_out_unavailable_items() -
     assert everyone.probability[everyone.item >= 0] == pytest.approx([2 / 6, 1 / 6, 0])
     assert np.isfinite(everyone.score).all()
     assert (everyone.because == -1).all()
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.5]), min_size=1, max_size=12), st.integers(1, 13), st.data())
+def test_the_fallback_list_is_a_stable_sort_of_what_may_be_shown(share: list[float], k: int, data: st.DataObject) -> None:
+    is_available = np.array(data.draw(st.lists(st.booleans(), min_size=len(share), max_size=len(share))))
+    found = fallback_list(np.array(share, np.float32)[:, None], is_available, 0, k).item[0].tolist()
+    assert found == sorted(np.flatnonzero(is_available).tolist(), key=lambda row: -share[row])[:k]
 
 
 def test_the_popularity_of_the_fallback_list_has_a_half_life_of_a_day_or_more() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import logs
+from flows import logs, priority
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
@@ -26,6 +26,7 @@ from tasks.registry import upkeep as registry_upkeep
 from tasks.scenarios import Scenario, overview
 
 logs.speak()
+priority.give_way()
 
 encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)

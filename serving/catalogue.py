@@ -23,6 +23,8 @@ from serving.live import Live
 from serving.published import Published
 from serving.ranking import Asked
 
+SearchWords = Annotated[str, Query(min_length=1, max_length=100_000, json_schema_extra={"pattern": r"[^\s\u0000-\u001f\u007f-\u009f]"})]
+
 
 class Found(BaseModel):
     """An item with its similarity, or how well it fits the words."""
@@ -76,7 +78,7 @@ def catalogue_routes(live: Live) -> APIRouter:
         return recommended(listed)
 
     @routes.get("/v1/search")
-    async def search(q: Annotated[str, Query(min_length=1, max_length=100_000)], k: Annotated[K, Query()] = 10) -> FoundItems:
+    async def search(q: SearchWords, k: Annotated[K, Query()] = 10) -> FoundItems:
         """The available items that fit words best, whoever asks. POST /v1/recommend with text knows the user, too."""
         return await look(lambda: searched(live, q, k))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 MAX_ID = 512
+BLANKS = r" \t\n\r\u00a0"
+SHAPE = {"type": "string", "pattern": rf"^[{BLANKS}]*[^\u0000{BLANKS}]([^\u0000]{{0,{MAX_ID - 2}}}[^\u0000{BLANKS}])?[{BLANKS}]*$"}
+"""The rules as JSON schema."""
 
 
 def checked(text: str) -> str:
@@ -21,4 +24,4 @@ def checked(text: str) -> str:
     return found
 
 
-Id = Annotated[str, AfterValidator(checked)]
+Id = Annotated[str, AfterValidator(checked), WithJsonSchema(SHAPE)]

@@ -21,6 +21,9 @@ from tasks.ingest.aliases import MergeError
 T = TypeVar("T")
 MAX_EVENTS = 1000
 MAX_BODY = 4_000_000
+ARRAY = {"type": "array", "maxItems": MAX_EVENTS, "items": {}}
+EVENTS = {**ARRAY, "example": [{"event_id": "e1", "user_id": "u1", "item_id": "p1", "event_type": "view"}]}
+"""The schema of a body of events. Each element is judged by itself, so that anything may be one; the answer says which are refused."""
 
 
 class Refusal(BaseModel):
@@ -64,7 +67,7 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         except OSError as error:
             raise HTTPException(503, f"{what} cannot be stored: {error.strerror or 'the disk refuses'}; send again later") from error
 
-    @routes.post("/v1/events", status_code=202)
+    @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS))
     async def events(request: Request) -> Taken:
         """Accept an array of events; when it answers, they are on disk and in the next list of their users."""
         given = await _json(request)
@@ -120,6 +123,11 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         return Merged(user_id=merged_into, merged=session)
 
     return routes
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a route that reads its body itself adds to the schema of the API."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _json(request: Request) -> Any:

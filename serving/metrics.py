@@ -6,6 +6,7 @@ import time
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.health import seconds_since_publication
@@ -56,7 +57,7 @@ def add_metrics(app: FastAPI, live: Live) -> None:
     model = Gauge("minutehand_model_info", "The model version in memory, as a label", ["model_version"], registry=registry)
     app.add_middleware(Measured, requests=requests, seconds=seconds)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Figures for Prometheus."""
         model.clear()

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 import yaml
 
+from minutehand import Client
 from settings import variables
 from tasks.lake import LakeConfig, locate, migrate, writing
 from tests.cli.test_ingest import minutehand
@@ -247,6 +248,19 @@ def test_the_function_of_the_guide_runs_commands_on_the_home_with_its_settings(s
     (tmp_path / "shop.env").write_text("MINUTEHAND_THREADS=many\n")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "MINUTEHAND_THREADS has an impossible value" in done.stderr
+
+
+def test_the_shop_guide_names_calls_and_attributes_that_exist_and_its_mail_has_the_lists(shop: Path, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guides" / "put-it-in-your-shop.md").read_text(encoding="utf-8")
+    table = guide[guide.index("| call | request |") : guide.index("Connections stay open")]
+    calls = {name for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert calls == {name for name in vars(Client) if not name.startswith("_")} - {"close"}
+    tracker = (ROOT / "serving" / "static" / "tracker.js").read_text(encoding="utf-8")
+    assert {name for name in re.findall(r"\bdata-[a-z-]+", guide) if name not in tracker} == set()
+    assert {name for name in re.findall(r"minutehand\.(\w+)[(`]", guide) if f"tracker.{name} =" not in tracker} <= {"session"}
+    (mail,) = re.findall(r'^minutehand sql --out mail.parquet "\n(.*?)"$', guide, re.MULTILINE | re.DOTALL)
+    assert minutehand("sql", "--out", str(tmp_path / "mail.parquet"), mail, home=shop).returncode == 0
+    assert duckdb.sql(f"from '{tmp_path / 'mail.parquet'}'").fetchall() == [("u", ["b", "a"], ["Beta", "Alpha"])]
 
 
 def blocks(language: str) -> list[str]:

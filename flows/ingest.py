@@ -14,7 +14,7 @@ from flows.stages import retried
 from models.errors import UserError
 from models.visible import in_markdown, visible_line
 from settings import Settings, load
-from tasks.ingest import landing
+from tasks.ingest import api_log, landing
 from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
 
@@ -27,6 +27,7 @@ OUTCOME_TEXTS = {
     "waiting": "waits there",
 }
 ingest_files = retried("ingest", landing.ingest_landed_files, run_name="ingest-{kind}")
+ingest_segments = retried("ingest-log", api_log.ingest_segments, run_name="ingest-{kind}")
 
 
 class LandingError(UserError):
@@ -42,8 +43,9 @@ def ingest() -> list[Landed]:
 
 
 def is_waiting(settings: Settings) -> bool:
-    """Whether a file waits in the landing folder."""
-    return bool(landing.waiting(landing.open_landing(settings.ingest, settings.home)))
+    """Whether a file that may change lists waits in the landing folder: events, items or merges."""
+    folder = landing.open_landing(settings.ingest, settings.home)
+    return bool(landing.waiting(folder)) or any(kind == "aliases" for kind, _ in api_log.waiting_segments(folder))
 
 
 def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Landed]:
@@ -52,15 +54,18 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
     Raises LandingError after the last file if a file was not loaded or too many of its rows were refused.
     """
     folder = landing.open_landing(settings.ingest, settings.home)
-    if not landing.waiting(folder):
+    if not landing.waiting(folder) and not api_log.waiting_segments(folder):
         return []
     with landing.turn(folder, wait_s) as is_mine:
         files = landing.waiting(folder) if is_mine else []
-        if not files:
+        segments = api_log.waiting_segments(folder) if is_mine else []
+        if not files and not segments:
             return []
         migrate(lake)
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
         landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest)]
+        of_log = [(kind, [file for of, file in segments if of == kind]) for kind in api_log.OWN_KINDS]
+        landed += [file for kind, some in of_log if some for file in ingest_segments(lake, folder, kind, some)]
     report(landed)
     bad = [file for file in landed if file.needs_a_look(settings.ingest.max_rejected_share)]
     if bad:

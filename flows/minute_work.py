@@ -125,13 +125,13 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
 
 
 def gather(settings: Settings, tables: lake.Lake, work: feed.Work, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
-    """Who gets a list besides the users with new events: users who searched or hid an item, and users whose lists are old or stale."""
-    active = done.state.step.user_ids
+    """Who gets a list besides the users with new events: those who searched, hid an item or were merged, and old or stale lists."""
+    active, merged = done.state.step.user_ids, done.state.news.merged
     with timed("refresh"):
-        searching = [] if asked is None else sorted(set(asked["user_id"]) - set(active))
-        hiding = sorted({*work.rules.hiding} - {*active, *searching})
+        searching = sorted({*merged["user_id"], *([] if asked is None else asked["user_id"])} - set(active))
+        hiding = sorted({*work.rules.hiding} - {*active, *searching, *merged["alias"]})
         items = steps.affected_items(done.state, done.learnt, allows_others=work.rules.is_changed)
-        to_refresh = pacing.users_to_refresh(tables, items, work.refresh, exclude=[*active, *searching, *hiding])
+        to_refresh = pacing.users_to_refresh(tables, items, work.refresh, exclude=[*active, *searching, *hiding, *merged["alias"]])
         if work.rules.is_changed and work.refresh.n_most:  # this publish may empty lists: the next run makes them again
             to_refresh = replace(to_refresh, is_settled=False)
         user_ids = [*searching, *hiding, *to_refresh.user_ids]

@@ -1,25 +1,31 @@
-"""Routes that take something in: events."""
+"""Routes that take something in: events, items, and merges of ids."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 
+from serving.ids import Id
+from serving.item_rules import accept_item
 from serving.live import Live
-from serving.rules import RefusedError, accept
+from serving.rules import RefusedError, accept, id_of
 from tasks.config import IngestConfig
+from tasks.ingest.aliases import MergeError
 
+T = TypeVar("T")
 MAX_EVENTS = 1000
 MAX_BODY = 4_000_000
 ARRAY = {"type": "array", "maxItems": MAX_EVENTS, "items": {}}
 EVENTS = {**ARRAY, "example": [{"event_id": "e1", "user_id": "u1", "item_id": "p1", "event_type": "view"}]}
-"""The schema of a body of events. Each element is judged by itself, so that anything may be one; the answer says which are refused."""
+ITEMS = {**ARRAY, "example": [{"item_id": "p1", "title": "A tent for two", "is_available": True}]}
+"""The schemas of bodies. Each element is judged by itself, so that anything may be one; the answer says which are refused."""
 
 
 class Refusal(BaseModel):
@@ -37,10 +43,31 @@ class Taken(BaseModel):
     rejected: list[Refusal]
 
 
+class TakenItems(BaseModel):
+    """What became of the items of one request. All accepted ones are on disk."""
+
+    accepted: int
+    rejected: list[Refusal]
+
+
+class Merged(BaseModel):
+    """A merge that is on disk. user_id: the user for whom the merged id now stands, which may itself be the result of a merge."""
+
+    user_id: str
+    merged: str
+
+
 def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
-    """The routes. live: what accepts the events."""
+    """The routes. live: what accepts the events, items and merges."""
     routes = APIRouter()
     writing = ThreadPoolExecutor(32, thread_name_prefix="writing")
+
+    async def stored(write: Callable[..., T], *given: Any, what: str) -> T:
+        """The result of a call that writes to the disk."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(writing, write, *given)
+        except OSError as error:
+            raise HTTPException(503, f"{what} cannot be stored: {error.strerror or 'the disk refuses'}; send again later") from error
 
     @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS))
     async def events(request: Request) -> Taken:
@@ -61,11 +88,41 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
                 duplicates += 1
             else:
                 accepted[event.event_id] = event
-        try:
-            await asyncio.get_running_loop().run_in_executor(writing, live.accept, list(accepted.values()))
-        except OSError as error:
-            raise HTTPException(503, f"events cannot be stored: {error.strerror or 'the disk refuses'}; send them again later") from error
+        await stored(live.accept, list(accepted.values()), what="events")
         return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected)
+
+    @routes.put("/v1/items", openapi_extra=_body(ITEMS))
+    async def items(request: Request) -> TakenItems:
+        """Add or change items: a field that is missing stays. When it answers, they are on disk, and a withdrawn item is in no list."""
+        given = await _json(request)
+        if not isinstance(given, list):
+            raise HTTPException(400, "the body is not an array of items; send [{...}, ...]")
+        if len(given) > MAX_EVENTS:
+            raise HTTPException(413, f"{len(given)} items in one request; send at most {MAX_EVENTS}")
+        accepted, rejected = [], []
+        for index, each in enumerate(given):
+            try:
+                accepted.append(accept_item(each, config))
+            except RefusedError as error:
+                rejected.append(Refusal(index=index, reason=str(error)))
+        await stored(live.put_items, accepted, what="items")
+        return TakenItems(accepted=len(accepted), rejected=rejected)
+
+    @routes.put("/v1/users/{user_id:path}/merge/{session_id:path}")
+    async def merge(user_id: Id, session_id: Id) -> Merged:
+        """Let everything that a session or an old id did count for a user, from now on and for all time."""
+        given, named = {"user_id": user_id, "session_id": session_id}, {"null_words_as_ids": config.null_words_as_ids}
+        try:
+            user, session = (id_of(given, name, **named) for name in given)
+        except RefusedError as error:
+            raise HTTPException(422, str(error)) from error
+        if user is None or session is None:
+            raise HTTPException(422, "an id is empty; name both as in /v1/users/USER/merge/SESSION")
+        try:
+            merged_into = await stored(live.merge, session, user, datetime.now(UTC), what="the merge")
+        except MergeError as error:
+            raise HTTPException(409, str(error)) from error
+        return Merged(user_id=merged_into, merged=session)
 
     return routes
 

@@ -7,8 +7,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,13 +23,18 @@ from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
 from serving.histories import Pending, Person
+from serving.item_rules import item_of, line_of_item
+from serving.items import Item
 from serving.places import changed_at, scenarios_of
 from serving.positions import contained_segments
 from serving.published import Published, load_published, newest_publication
+from serving.put_items import PutItems
 from serving.ranking import DEFAULT, Asked, Listed, Question, answer, rows_of
 from serving.rules import Event
-from serving.segments import Segments, lines_of
-from tasks.lake import Lake
+from serving.segments import Segments, line_of, lines_of
+from serving.served import served_line
+from tasks.ingest.aliases import Aliases, MergeError
+from tasks.lake import Lake, reading, statement
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -64,6 +70,9 @@ class Live:
     scenarios_at: tuple[int, int] = (0, 0)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
+    put: PutItems = field(default_factory=PutItems)
+    aliases: Aliases = field(default_factory=Aliases)
+    merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
@@ -83,10 +92,21 @@ class Live:
         scenarios_at = changed_at(home)
         published = load_published(lake, open_registry, event_weights, max_events, home=home)
         live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, scenarios_at)
+        with reading(lake) as con:
+            live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
         for path in segments.all():
-            live._remember([_event_of(row) for row in lines_of(path) if "kind" not in row], path.stem)
+            live._restore(lines_of(path), path.stem)
         live._drop_published(published)
         return live
+
+    def _restore(self, rows: Sequence[Mapping[str, Any]], segment: str) -> None:
+        """Apply the lines of a kept segment; the swap of the publication that follows applies its items."""
+        self._remember([_event_of(row) for row in rows if "kind" not in row], segment)
+        self.put.add([item_of(row) for row in rows if row.get("kind") == "item"], segment)
+        for row in rows:
+            if row.get("kind") == "alias":
+                with suppress(MergeError):  # a later segment, or the lake, has merged the user again
+                    self._merge(row["alias"], self.aliases.target(row["alias"], row["user_id"]))
 
     def is_known(self, event_id: str) -> bool:
         """Whether the event was accepted since the publication."""
@@ -105,7 +125,53 @@ class Live:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if each.event.event_id not in self.known:
                     self.known[each.event.event_id] = each
-                    self.pending.setdefault(each.event.user_id, []).append(each)
+                    self.pending.setdefault(self.aliases.resolve(each.event.user_id), []).append(each)
+
+    def put_items(self, items: Sequence[Item]) -> None:
+        """Write items durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
+        if not items:
+            return
+        segment = self.segments.append([line_of_item(item) for item in items]).result()
+        with self.lock:
+            if self.segments.is_kept(segment):  # otherwise a publication contains them already
+                self.put.add(items, segment)
+                self.published = self.published.with_items(items)
+
+    def merge(self, alias: str, user_id: str, at: datetime) -> str:
+        """Merge a session or another id into a user, durably; returns the user. Everything the alias did counts for the user at once.
+
+        Raises MergeError if the two cannot be merged, and OSError, and applies nothing, if the merge cannot be written.
+        """
+        with self.merging:
+            user = self.aliases.target(alias, user_id)
+            if user is not None:
+                row = {"alias": alias, "user_id": user, "merged_at": at.astimezone(UTC).isoformat(timespec="microseconds")}
+                self.segments.append([line_of("alias", row)]).result()
+                self._merge(alias, user)
+            return self.aliases.resolve(user_id)
+
+    def _merge(self, alias: str, user: str | None) -> None:
+        if user is not None:
+            with self.lock:
+                self.aliases.add(alias, user)
+                self.pending = _by_user(self.known.values(), self.aliases)
+
+    def log_served(self, asked: Sequence[Asked], lists: Sequence[Listed]) -> None:
+        """Write the served lists to the log, without waiting for the disk."""
+        now = datetime.now(UTC)
+        lines = [
+            served_line(
+                one.recommendation_id,
+                next(iter(of.user_ids), None),
+                one.scenario,
+                one.model_version,
+                one.item_ids,
+                [row["source"] for row in one.items],
+                now,
+            )
+            for of, one in zip(asked, lists, strict=True)
+        ]
+        self.segments.append(lines, is_synced=False)
 
     def refresh(self) -> bool:
         """Load the newest publication if there is a newer one, and the scenarios if they have changed; whether there was a newer one."""
@@ -126,16 +192,17 @@ class Live:
         if scenarios_at != self.scenarios_at:
             self.scenarios_at, published = scenarios_at, self.published.with_scenarios(self.lake, scenarios_of(self.home))
             with self.lock:
-                self.published = published
+                self.published = published.with_items(self.put.now())
 
     def _drop_published(self, published: Published) -> None:
         """Swap the publication, and drop the events that it contains."""
         contained = contained_segments(self.lake, published.data_snapshot, self.segments)
         with self.lock:
-            self.published = published
             self.segments.forget(contained)
+            self.put.forget(contained)
+            self.published = published.with_items(self.put.now())
             self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained}
-            self.pending = _by_user(self.known.values())
+            self.pending = _by_user(self.known.values(), self.aliases)
 
     def _vector(self, text: str | None) -> np.ndarray | None:
         """The vector of a text; None if it has no words, or if the version cannot read it."""
@@ -174,12 +241,13 @@ class Live:
                 self.shown[listed.recommendation_id] = (*question.before, *listed.item_ids)
                 _forget_oldest(self.shown, N_SHOWN)
             out.append(listed)
+        self.log_served(asked, out)
         return out
 
     def _question(self, published: Published, asked: Asked, person: Person) -> Question:
         row_of, before = published.row_of_item, self._before(asked.after)
         now, place = asked.now or int(time.time()), published.places.get(asked.scenario, published.places[DEFAULT])
-        hides = place.hides(asked.user_ids, [each.event for each in person.pending], row_of, now)
+        hides = place.hides(person.user_ids, [each.event for each in person.pending], row_of, now)
         hidden = np.concatenate([rows_of(row_of, [*asked.exclude, *before]), np.array(person.looking_at, np.int64), hides])
         return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)
 
@@ -190,6 +258,7 @@ class Live:
 
     def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
         """The caller holds the lock."""
+        user_ids = tuple(dict.fromkeys(name for user_id in user_ids for name in self.aliases.ids_of(user_id)))
         pending = [each for name in user_ids for each in self.pending.get(name, ())]
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
         return Person(user_ids, taught, pending, looking_at)
@@ -244,10 +313,10 @@ def _forget_oldest(kept: OrderedDict[str, Any], n_most: int) -> None:
         kept.popitem(last=False)
 
 
-def _by_user(pending: Iterable[Pending]) -> dict[str, list[Pending]]:
+def _by_user(pending: Iterable[Pending], aliases: Aliases) -> dict[str, list[Pending]]:
     found: dict[str, list[Pending]] = {}
     for each in pending:
-        found.setdefault(each.event.user_id, []).append(each)
+        found.setdefault(aliases.resolve(each.event.user_id), []).append(each)
     return found
 
 

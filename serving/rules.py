@@ -12,7 +12,10 @@ from typing import Any
 
 from tasks.config import IngestConfig
 
-FIELDS = ("event_id", "user_id", "item_id", "event_type", "value", "query", "occurred_at", "context")
+FIELDS = (
+    *("event_id", "user_id", "session_id", "item_id", "event_type", "value", "query", "occurred_at"),
+    *("recommendation_id", "position", "context"),
+)
 NULL_WORDS = re.compile(
     r"(?i)null|nil|none|[+-]?nan|nat|na|n/a|n\.a\.|#n/a( n/a)?|#na|<na>|<null>|<none>|<nil>|[(]null[)]|[(]none[)]|[(]not set[)]|\[null\]"
     r"|\\n|undefined|\"\"|''|\?|-+|[+-]?1\.#(ind|qnan)|#(null!|ref!|value!|div/0!|name\?|num!)"
@@ -21,6 +24,7 @@ NULL_WORDS = re.compile(
 WHOLE = re.compile(r"(-?\d+)\.0+")
 BLANKS = " \t\n\r\xa0"
 MAX_ID = 512
+MAX_POSITION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,13 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
     unknown = [name for name in given if name not in FIELDS]
     if unknown:
         raise RefusedError(f"unknown field {unknown[0][:40]!r}; an event has {', '.join(FIELDS)}")
-    user_id = _id(given, "user_id", null_words_as_ids=config.null_words_as_ids)
+    session_id = id_of(given, "session_id", null_words_as_ids=config.null_words_as_ids)
+    user_id = id_of(given, "user_id", null_words_as_ids=config.null_words_as_ids) or session_id
     if user_id is None:
         raise RefusedError("user_id is empty")
-    event_type = (_id(given, "event_type") or "view").lower()
-    query = _text(given, "query", config.max_text_chars)
-    item_id = _id(given, "item_id", null_words_as_ids=config.null_words_as_ids)
+    event_type = (id_of(given, "event_type") or "view").lower()
+    query = text_of(given, "query", config.max_text_chars)
+    item_id = id_of(given, "item_id", null_words_as_ids=config.null_words_as_ids)
     if event_type == "search":
         if query is None:
             raise RefusedError("a search has no query")
@@ -75,15 +80,21 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
         "occurred_at": moment.isoformat(timespec="microseconds") + "Z",
         "context": None if context is None else json.dumps(context, ensure_ascii=False),
     }
+    answered = {
+        "recommendation_id": id_of(given, "recommendation_id", null_words_as_ids=config.null_words_as_ids),
+        "position": _position(given),
+    }
+    row |= {name: value for name, value in answered.items() if value is not None}
     event_id = (
-        _id(given, "event_id", null_words_as_ids=config.null_words_as_ids)
+        id_of(given, "event_id", null_words_as_ids=config.null_words_as_ids)
         or hashlib.blake2b(json.dumps(row).encode(), digest_size=16).hexdigest()
     )
     line = json.dumps({"event_id": event_id, **row}, ensure_ascii=False).encode("utf-8", "replace")
     return Event(event_id, user_id, item_id, event_type, query, round(moment.replace(tzinfo=UTC).timestamp()), line)
 
 
-def _id(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) -> str | None:
+def id_of(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) -> str | None:
+    """A field as an id; None if it is missing or empty. Raises RefusedError for anything that cannot be one."""
     value = given.get(name)
     if value is None:
         return None
@@ -115,13 +126,15 @@ def _is_nested(text: str) -> bool:
     return True
 
 
-def _text(given: dict[str, Any], name: str, max_chars: int) -> str | None:
+def text_of(given: dict[str, Any], name: str, max_chars: int) -> str | None:
+    """A field as text of at most max_chars characters; None if nothing is left of it. Raises RefusedError for anything but text."""
     value = given.get(name)
     if value is None:
         return None
     if not isinstance(value, str):
         raise RefusedError(f"{name} is not a text")
-    return value.replace("\0", "").strip(BLANKS)[:max_chars] or None
+    text = value.encode("utf-8", "replace").decode()  # as the line of the log has it
+    return text.replace("\0", "").strip(BLANKS)[:max_chars] or None
 
 
 def _value(given: dict[str, Any]) -> float | None:
@@ -130,9 +143,22 @@ def _value(given: dict[str, Any]) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RefusedError("value is not a number")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        raise RefusedError("value is not finite") from None
+    if not math.isfinite(number):
         raise RefusedError("value is not finite")
-    return float(value)
+    return number
+
+
+def _position(given: dict[str, Any]) -> int | None:
+    value = given.get("position")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_POSITION:
+        raise RefusedError(f"position is not a whole number from 1 to {MAX_POSITION:,}")
+    return value
 
 
 def _time(given: dict[str, Any], now: datetime, config: IngestConfig) -> datetime:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.ingest.api_log import LogKind, folder_of
+from tasks.ingest.log_names import LogKind, folder_of
 
 log = logging.getLogger("minutehand.serving")
 SECONDS_OPEN = 5.0

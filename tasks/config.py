@@ -18,7 +18,7 @@ class IngestConfig(BaseModel):
     event_weights: dict[str, NonNegativeFloat] = Field(
         EVENT_WEIGHTS,
         description="Weight of each event type in training and popularity, as JSON; "
-        "0 keeps the event but learns nothing from it; other types weigh 1",
+        "0 keeps the event but learns nothing from it; other types weigh 1, except search, impression and return, which weigh 0",
     )
     max_text_chars: PositiveInt = Field(
         2000, description="Maximum length of titles and descriptions, in characters; longer ones are cut and counted in the summary"
@@ -45,6 +45,12 @@ class IngestConfig(BaseModel):
         description="Take in files through symbolic links that lead out of the landing "
         "folder, if the owner of the link may read the target",
     )
+
+    @field_validator("event_weights")
+    @classmethod
+    def keep_zero_weights(cls, given: dict[str, float]) -> dict[str, float]:
+        """Types that teach nothing by default, such as impressions, teach something only if they are named."""
+        return {name: weight for name, weight in EVENT_WEIGHTS.items() if weight == 0} | given
 
 
 class PublishConfig(BaseModel):

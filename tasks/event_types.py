@@ -9,5 +9,6 @@ EVENT_WEIGHTS = {
     "purchase": 1.0,
     "rating": 1.0,
     "search": 0.0,
+    "impression": 0.0,
     "return": 0.0,
 }

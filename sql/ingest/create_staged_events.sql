@@ -14,6 +14,8 @@ create table staged (
     query varchar,
     occurred_at timestamp,
     context varchar,
+    recommendation_id varchar,
+    position integer,
     clock_change varchar,
     n_cut integer not null,
     rule varchar,

@@ -7,4 +7,5 @@ select staged.rowid as row_no
 from staging.staged
 inner join judged on staged.event_id = judged.event_id
 where staged.rule is null
+    and staged.flaw is null
     and judged.is_known

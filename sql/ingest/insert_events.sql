@@ -13,7 +13,9 @@ select
     staged.query,
     staged.occurred_at,
     now()::timestamp as received_at,
-    staged.context
+    staged.context,
+    staged.recommendation_id,
+    staged.position
 from staging.staged
 inner join judged on staged.rowid = judged.row_no
 where not judged.is_known

@@ -1,4 +1,4 @@
--- The rows of one file as events, each with the first rule that it breaks, if any.
+-- The rows of one file as events, each with the first rule that the row breaks and the first rule that a value breaks.
 --
 -- grain:   one row per input row
 -- params:  $file_no (integer), $predicate (varchar), $max_chars (integer), $earliest, $latest (timestamp, UTC)
@@ -15,6 +15,8 @@ with trimmed as (
         tidy(replace(query, chr(0), '')) as whole_query,
         tidy(occurred_at) as time_text,
         tidy(context) as context,
+        tidy(recommendation_id) as list_text,
+        tidy(position) as position_text,
         passes,
         is_document,
         row_json
@@ -27,6 +29,8 @@ numbered as (
         as_id(given_text) as given_id,
         as_id(user_text) as user_id,
         as_id(item_text) as item_id,
+        as_id(list_text) as recommendation_id,
+        try_cast(as_number(position_text, null) as decimal(18, 3)) as position_number,
         case when getvariable('time_format') is null then time_number(time_text) end as time_number
     from trimmed
 ),
@@ -103,7 +107,15 @@ checked as (
             when value_text is not null and value is null then 'value is not a number'
             when not isfinite(value) then 'value is not finite'
             when context is not null and (not json_valid(context) or json_type(context) <> 'OBJECT') then 'context is not a JSON object'
-        end as rule
+        end as rule,
+        case
+            when contains(recommendation_id, chr(0)) then 'recommendation_id contains a NUL byte'
+            when is_nested(recommendation_id) then 'recommendation_id is a JSON object or array'
+            when length(recommendation_id) > 512 then 'recommendation_id is longer than 512 characters'
+            when position_text is not null
+                and (position_number is null or position_number not between 1 and 1000000 or position_number <> trunc(position_number))
+                then 'position is not a whole number from 1'
+        end as flaw
     from typed
 ),
 
@@ -111,7 +123,8 @@ annotated as (
     select
         checked.* replace (
             case when event_type in ('purchase', 'cart') and value < 0 then 'return' else event_type end as event_type,
-            case when event_type = 'search' then null else item_id end as item_id
+            case when event_type = 'search' then null else item_id end as item_id,
+            case when rule is null then flaw end as flaw
         ),
         case split_part(rule, ' ', 1)
             when 'user_id' then user_text
@@ -122,13 +135,20 @@ annotated as (
             when 'value' then value_text
             when 'context' then context
             when 'the' then case when rule like '%--where' then $predicate end
-        end as offending
+        end as offending,
+        case when rule is null then case when flaw like 'position%' then position_text when flaw is not null then list_text end end as flaw_offending
     from checked
 )
 
 select
     $file_no as file_no,
-    coalesce(given_id, content(user_id, item_id, event_type, value, query, occurred_at, context)) as event_id,
+    coalesce(
+        given_id,
+        case
+            when recommendation_id is null or flaw is not null then content(user_id, item_id, event_type, value, query, occurred_at, context)
+            else md5(concat(content(user_id, item_id, event_type, value, query, occurred_at, context), recommendation_id))
+        end
+    ) as event_id,
     given_id is not null as is_given,
     user_id,
     item_id,
@@ -137,6 +157,8 @@ select
     query,
     occurred_at,
     context,
+    case when not coalesce(flaw like 'recommendation_id%', false) then recommendation_id end as recommendation_id,
+    case when flaw is null then position_number::integer end as position,
     case
         when rule is not null or zone <> '' or getvariable('time_zone') = 'UTC' then null
         when timezone(getvariable('time_zone'), timezone(getvariable('time_zone'), local_at)) <> local_at then 'skipped'
@@ -149,5 +171,8 @@ select
     rule,
     explain(rule, offending) as reason,
     shown(offending) as offending,
-    case when rule is not null or getvariable('keeps_rows') then row_json end as row_json
+    flaw,
+    explain(flaw, flaw_offending) as flaw_reason,
+    case when flaw is not null then shown(flaw_offending) end as flaw_offending,
+    case when coalesce(rule, flaw) is not null or getvariable('keeps_rows') then row_json end as row_json
 from annotated

@@ -1,11 +1,13 @@
 -- Change feed of events: events with a weight above 0 that arrived after one snapshot and up to another, oldest first.
+-- Aliases count as their users.
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
+-- reads:   raw.user_aliases
 -- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (arrived after $published), trend (null)
 with weighed as (
     select
-        feed.user_id,
+        coalesce(aliases.user_id, feed.user_id) as user_id,
         feed.item_id,
         feed.event_type,
         happened_at(feed.occurred_at, feed.received_at) as occurred_at,
@@ -14,6 +16,7 @@ with weighed as (
         feed.rowid as lake_order,
         weight_of(feed.event_type, $event_types, $weights) as weight
     from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as feed
+    left join raw.user_aliases as aliases on feed.user_id = aliases.alias
     where feed.item_id is not null
         and feed.snapshot_id > $learnt
 )

@@ -1,9 +1,10 @@
--- Inserts the last events of the users with new events: known and new events merged by time; ties follow lake order.
+-- Inserts the last events of the users with new events or merges: known and new events merged by time; ties follow lake order.
 -- Items of events that no longer fit move to earlier_item_ids.
 --
 -- grain:   one row per user
 -- params:  $max_events, $updated_at (timestamp, UTC)
--- reads:   histories (registered: user_id, item_ids, event_types, occurred_at, trends, earlier_item_ids, n_events),
+-- reads:   renewed (registered: user_id),
+--          histories (registered: user_id, item_ids, event_types, occurred_at, trends, earlier_item_ids, n_events),
 --          fresh (registered: position, user_id, item_id, event_type, occurred_at, trend)
 -- writes:  features.user_histories
 insert into features.user_histories by name
@@ -16,7 +17,7 @@ with known as (
         unnest(histories.trends) as trend,
         unnest(range(-len(histories.item_ids), 0)) as position  -- negative, as positions of fresh events start at 0
     from histories
-    where histories.user_id in (select fresh.user_id from fresh)
+    where histories.user_id in (select renewed.user_id from renewed)
 ),
 
 together as ( -- noqa: ST03, as its name is passed to the macro

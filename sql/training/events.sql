@@ -1,18 +1,19 @@
--- Training events: events on items with a weight above 0, oldest first, with row numbers instead of ids.
+-- Training events: events on items with a weight above 0, oldest first, with row numbers instead of ids. Aliases count as their users.
 --
 -- grain:   one row per event
 -- params:  $event_types (varchar[]), $weights (double[])
--- reads:   raw.events, raw.items
+-- reads:   raw.events, raw.user_aliases, raw.items
 -- returns: user_row, item_row, kind, time_s, weight
 with weighed as (
     select
-        e.user_id,
+        coalesce(a.user_id, e.user_id) as user_id,
         e.item_id,
         e.event_type,
         happened_at(e.occurred_at, e.received_at) as occurred_at,
         e.rowid as lake_order,
         weight_of(e.event_type, $event_types, $weights) as weight
     from raw.events as e
+    left join raw.user_aliases as a on e.user_id = a.alias
     where e.item_id is not null
 ),
 

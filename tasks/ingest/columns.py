@@ -37,6 +37,8 @@ def resolve(
 ) -> tuple[dict[str, str], list[str]]:
     """The column of each field, or a path into a column, and notes about guessed columns.
 
+    A column `position` is the place in a list only next to a column with the list: elsewhere the word means many other things.
+
     Raises UserError for a missing column, for a field that could be any of several columns, and for a required field without a column.
     """
     place = mapping.place
@@ -45,6 +47,8 @@ def resolve(
     notes = []
     for name, tiers in aliases.items():
         if name in mapping.columns or name in mapping.constants or (name == "context" and mapping.context):
+            continue
+        if name == "position" and "recommendation_id" not in chosen:
             continue
         column = _guess(source, name, tiers, taken, place)
         if column is not None:

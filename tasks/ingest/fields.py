@@ -24,6 +24,8 @@ EVENT_ALIASES: Aliases = {
     "value": ("value", "rating stars score quantity qty amount"),
     "query": ("query", "searchquery searchterm searchterms searchtext"),
     "occurred_at": ("occurredat", "timestamp ts time datetime eventtime eventtimestamp createdat unixtime", "date day"),
+    "recommendation_id": ("recommendationid recid",),
+    "position": (),
     "context": ("context",),
 }
 ITEM_ALIASES: Aliases = {

@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 
 from models.visible import visible_json, visible_line
 from tasks.config import IngestConfig
-from tasks.ingest.api_log import LogKind, segment_of
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
 from tasks.ingest.fields import ALIASES, Kind
+from tasks.ingest.log_names import LogKind, segment_of
 from tasks.ingest.sources import ColumnMapping, discover, literal
 from tasks.ingest.staging import define_macros, look_into, stage
 from tasks.lake import NOTHING_FETCHED, Lake, explained, has_catalog, quote, reading, statement, writing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.ingest.api_log import LogKind
+from tasks.ingest.log_names import LogKind
 
 
 @dataclass(frozen=True)

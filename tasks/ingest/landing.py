@@ -17,10 +17,10 @@ from models.errors import UserError
 from models.visible import visible_line
 from tasks.config import IngestConfig
 from tasks.ingest import mapping_files
-from tasks.ingest.api_log import segment_of
 from tasks.ingest.fields import Kind
 from tasks.ingest.ingestion import Counts, ingest, workspace
 from tasks.ingest.landed import Landed
+from tasks.ingest.log_names import segment_of
 from tasks.ingest.mapping_files import MappingError
 from tasks.ingest.moving import REFUSED, move
 from tasks.ingest.sources import ColumnMapping

@@ -24,6 +24,7 @@ from tasks.watermarks import Watermarks, watermarks_of
 ARRAYS = ["item_ids", "event_types", "occurred_at", "times_s", "weights", "trends"]
 EVENT = {"item_ids": "item_id", "event_types": "event_type", "times_s": "time_s", "weights": "weight", "trends": "trend"}
 SEARCH = pl.Schema({"user_id": pl.String(), "query": pl.String(), "occurred_at": pl.Datetime("us"), "time_s": pl.Int64()})
+MERGED = pl.Schema({"alias": pl.String(), "user_id": pl.String()})
 ALIKE = ["user_id", "item_id", "event_type", "occurred_at"]
 
 
@@ -34,11 +35,12 @@ class News:
     events: user_id, item_id, event_type, occurred_at, time_s (unix seconds), weight, received_at, is_new, trend, ordered by time
     (ties: lake order). Events with is_new are unpublished; the others are published and due to be learnt.
     histories: user_id, item_ids, event_types, occurred_at, times_s, weights, trends (lists, oldest first), earlier_item_ids (items of
-    events older than the lists), n_events (all events). One row per user in events, as last published, so it includes published events
-    that are still due.
+    events older than the lists), n_events (all events). One row per user in events and merged, as last published, so it includes
+    published events that are still due.
     items: item_id, title, is_available, is_new of the items that are new or changed since the learnt watermark. The catalog of the live
     version may lack items without is_new as well.
     searches: user_id, query, occurred_at, time_s: the last unpublished search of each user; nothing is learnt from it, but lists follow it.
+    merged: alias, user_id of the unpublished merges. In all other frames, aliases count as their users.
     """
 
     snapshot: int
@@ -46,14 +48,15 @@ class News:
     histories: pl.DataFrame
     items: pl.DataFrame
     searches: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SEARCH))
+    merged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MERGED))
 
     @property
     def is_empty(self) -> bool:
-        """True if there is nothing to predict or encode, and no list to change because of a search.
+        """True if there is nothing to predict or encode, and no list to change because of a search or a merge.
 
         Published events that are due are learnt together with the next new ones.
         """
-        return not self.has_news and self.searches.is_empty()
+        return not self.has_news and self.searches.is_empty() and self.merged.is_empty()
 
     @property
     def has_news(self) -> bool:
@@ -107,6 +110,7 @@ def look_for_work(
     hold the publishing lock so that no other process changes them.
     """
     with reading(lake) as con:
+        con.begin()  # all statements see one snapshot, so that each merge of ids counts for all or for none
         marks = watermarks_of(con)
         if marks is None:
             return None
@@ -145,13 +149,15 @@ def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, even
         events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
         items = con.execute(statement("minute/items"), {**asdict(marks), "until": snapshot}).pl()
         searches = con.execute(statement("minute/searches"), {"published": marks.published, "until": snapshot}).pl()
+        merged = con.execute(statement("minute/merged"), {"published": marks.published, "until": snapshot}).pl()
     except duckdb.InvalidInputException as error:
         if "No snapshot found" not in str(error):
             raise
         raise UserError(
             f"snapshot {marks.learnt + 1}, where the new events begin, has expired in the lake; `minutehand nightly` learns all events"
         ) from error
-    return News(snapshot, events, _histories(con, events["user_id"].unique(), weights, max_events), items, searches)
+    user_ids = pl.concat([events["user_id"], merged["user_id"]]).unique()
+    return News(snapshot, events, _histories(con, user_ids, weights, max_events), items, searches, merged)
 
 
 def read_histories(lake: Lake, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:
@@ -177,7 +183,8 @@ def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], 
 
     kinds: event types by number; number 0 stands for unknown types. Raises ValueError if row_of_item lacks one of news.item_ids.
     """
-    known = _not_due(_exploded(news.histories), news.events.filter(~pl.col("is_new")))
+    histories = news.histories.filter(pl.col("user_id").is_in(news.events["user_id"].unique()))
+    known = _not_due(_exploded(histories), news.events.filter(~pl.col("is_new")))
     due = news.events.select(*known.columns, "is_new", is_due=pl.lit(value=True))
     merged = pl.concat([known.with_columns(is_new=pl.lit(value=False), is_due=pl.lit(value=False)), due]).sort(
         "user_id", "occurred_at", maintain_order=True
@@ -191,7 +198,7 @@ def make_step(news: News, row_of_item: Mapping[str, int], kinds: Sequence[str], 
         user_ids=tuple(user_ids),
         as_of=as_of,
         trend=_trend(merged),
-        earlier=_earlier(news.histories, user_ids, events.where(~is_new), row_of_item),
+        earlier=_earlier(histories, user_ids, events.where(~is_new), row_of_item),
     )
 
 

@@ -79,6 +79,7 @@ def _as_of(lake: Lake, news: News, snapshot: int, event_weights: Mapping[str, fl
             statement("minute/histories_at"),
             {
                 "snapshot": snapshot,
+                "until": news.snapshot,
                 "max_events": max_events,
                 "event_types": list(event_weights),
                 "weights": list(event_weights.values()),

@@ -87,8 +87,8 @@ class UpdatedModel:
 class Audience:
     """Who gets a list besides the users with new events.
 
-    others: their histories, as News.histories. searching: those of them with new searches. searched: the last search of all these users and
-    of those with new events, as tasks.searches.last_searches; None counts as none.
+    others: their histories, as News.histories. searching: those of them with new searches or merged ids. searched: the last search of all
+    these users and of those with new events, as tasks.searches.last_searches; None counts as none.
     """
 
     to_refresh: UsersToRefresh

@@ -22,6 +22,7 @@ def write_graph(con: duckdb.DuckDBPyConnection, content: Content, event_weights:
         build_graph(con, event_weights, origin)
     elif content.news is not None:
         fresh = fresh_events(content.news)
-        users = {*fresh["user_id"], *(found.user_ids if found is not None else ())}
+        merged = content.news.merged
+        users = {*fresh["user_id"], *(found.user_ids if found is not None else ()), *merged["user_id"], *merged["alias"]}
         items = {*fresh["item_id"].drop_nulls(), *content.news.items["item_id"]}
         update_graph(con, sorted(users), sorted(items), event_weights, origin)

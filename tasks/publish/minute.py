@@ -12,6 +12,7 @@ import pyarrow as pa
 from models.errors import UserError
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import ANYONE, Lake, statement
+from tasks.minute.feed import MERGED
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_scenario_lists, insert_searches, list_rows
 from tasks.publish.notes import fresh_events
@@ -36,10 +37,13 @@ def publish_minute(
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, _: str) -> tuple[int, int]:
         _check_watermarks(con, before)
-        _make_room(con, content)
+        merged = pl.DataFrame(schema=MERGED) if content.news is None else content.news.merged
+        con.register("merged", merged)
+        _make_room(con, content, merged["alias"])
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
         _remove_barred_items(con, item_ids, content)
         _extend_histories(con, content)  # before the lists, as reasons read histories and searches
+        _merge_searches(con, merged)
         _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content)
         insert_scenario_lists(con, item_ids, content)
@@ -49,12 +53,12 @@ def publish_minute(
     return publish(lake, content, "minute", to_refresh, event_weights, write)
 
 
-def _make_room(con: duckdb.DuckDBPyConnection, content: Content) -> None:
-    """Delete the old lists of the listed users and the fallback lists, after storing fingerprints of their top ranks.
+def _make_room(con: duckdb.DuckDBPyConnection, content: Content, merged: pl.Series) -> None:
+    """Delete the old lists of the listed users and of merged ids, and the fallback lists, after storing fingerprints of their top ranks.
 
     The statements scan all lists, so their time grows with the number of users. Also deletes the lists of scenarios that are gone.
     """
-    con.register("at_hand", pa.table({"user_id": pa.array([*content.lists.user_ids, ANYONE], pa.string())}))
+    con.register("at_hand", pa.table({"user_id": pa.array([*content.lists.user_ids, *merged, ANYONE], pa.string())}))
     con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("minute/delete_recommendations"))
     if content.in_places or content.rules.is_changed:
@@ -97,10 +101,22 @@ def _replace_some_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array,
 def _extend_histories(con: duckdb.DuckDBPyConnection, content: Content) -> None:
     if content.news is None:
         return
-    con.register("fresh", fresh_events(content.news))
+    fresh = fresh_events(content.news)
+    con.register("fresh", fresh)
+    con.register("renewed", pl.concat([fresh["user_id"], content.news.merged["user_id"]]).unique().to_frame())
     con.register("histories", content.news.histories)
     con.execute(statement("minute/delete_histories"))
     con.execute(statement("minute/insert_histories"), {"max_events": content.max_events, "updated_at": content.provenance.generated_at})
+
+
+def _merge_searches(con: duckdb.DuckDBPyConnection, merged: pl.DataFrame) -> None:
+    """Give the last search of merged ids to their users, and delete the interests that were published for these ids."""
+    if merged.is_empty():
+        return
+    for name in ("create_merged_searches", "delete_merged_searches", "insert_merged_searches"):
+        con.execute(statement(f"minute/{name}"))
+    con.register("renewed", merged.select(user_id="alias"))
+    con.execute(statement("interests/delete_user_interests"), {"is_all": False})
 
 
 def _replace_some_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:

@@ -12,6 +12,8 @@ create or replace temp macro explain(rule, value) as case
                 case when ends_with(rule, 'encoding') then '; if the file is not UTF-8, name its encoding with --encoding' end
             )
             when rule = 'a search has no query' then 'fill the query, or map it with --map query=COLUMN'
+            when starts_with(rule, 'recommendation_id') then 'write the id of the list as short text; the event was taken in without it'
+            when starts_with(rule, 'position') then 'write the rank in the list, from 1; the event was taken in without it'
             when ends_with(rule, 'is empty') then concat(
                 'fill it, or map another column with --map ',
                 split_part(rule, ' ', 1),

@@ -64,7 +64,7 @@ def add_searches(lake: Lake, *searches: tuple[str, str, int]) -> None:
         for user, text, second in searches:
             con.execute(
                 "insert into raw.events values (uuid()::varchar, $user, null, 'search', null, $text,"
-                " make_timestamp($second * 1000000), now()::timestamp, null)",
+                " make_timestamp($second * 1000000), now()::timestamp, null, null, null)",
                 {"user": user, "text": text, "second": second},
             )
 

@@ -42,7 +42,7 @@ def add_events(lake: Lake, *events: tuple[str, str | None, str, int]) -> None:
         con.register("fresh", pa.table(dict(zip(("user_id", "item_id", "event_type", "second"), zip(*events, strict=True), strict=True))))
         con.execute(
             "insert into raw.events select uuid()::varchar, user_id, item_id::varchar, event_type, null, null,"
-            " make_timestamp(second * 1000000), now()::timestamp, null from fresh"
+            " make_timestamp(second * 1000000), now()::timestamp, null, null, null from fresh"
         )
 
 

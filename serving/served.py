@@ -1,0 +1,32 @@
+"""The lists that were served, as lines of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from serving.segments import line_of
+
+
+def served_line(
+    recommendation_id: str,
+    user_id: str | None,
+    scenario: str,
+    model_version: str,
+    items: Sequence[str],
+    sources: Sequence[str | None],
+    at: datetime,
+) -> bytes:
+    """One served list as a line of the log. items, sources: best first, of equal length. at: with a zone."""
+    return line_of(
+        "served",
+        {
+            "recommendation_id": recommendation_id,
+            "user_id": user_id,
+            "scenario": scenario,
+            "model_version": model_version,
+            "item_ids": list(items),
+            "sources": list(sources),
+            "served_at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+        },
+    )

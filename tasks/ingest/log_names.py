@@ -1,0 +1,23 @@
+"""Names of the files that the API hands over: segments of its log, one file per segment and kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+LogKind = Literal["events", "items", "aliases", "served"]
+FOLDER = "api"
+SEGMENT = re.compile(r"api-(\d{20})\.jsonl")
+"""Name of a handed-over file; the number names the segment."""
+
+
+def folder_of(landing: Path, kind: LogKind) -> Path:
+    """The folder within the landing folder that takes the segments of one kind."""
+    return landing / kind / FOLDER
+
+
+def segment_of(file: Path) -> str | None:
+    """The number of the segment that a file is a copy of; None for any other file."""
+    found = SEGMENT.fullmatch(file.name)
+    return found[1] if found and file.parent.name == FOLDER else None

@@ -15,32 +15,37 @@ from bench.table import keep
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
 from models.evaluation.comparison import rank_recommender
 from models.metrics.intervals import mean_difference
-from models.simulation.shop import ShopConfig, simulate
+from models.simulation.shop import Shop, ShopConfig, simulate
 from tasks.config import IngestConfig
 from tasks.encoding import encode_changed_items
 from tasks.ingest.ingestion import ingest
 from tasks.ingest.sources import ColumnMapping
-from tasks.lake import LakeConfig, locate, migrate, newest_snapshot
-from tasks.night.dataset import load_dataset
+from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
+from tasks.night.dataset import Dataset, load_dataset
 from tasks.night.learning import learn
 from tasks.night.words import learn_words
-from tasks.searches import read_search_log
+from tasks.searches import SearchLog, read_search_log
+
+
+def read_shop(shop: Shop, encoder: EncoderConfig, folder: Path) -> tuple[Lake, Dataset, SearchLog | None]:
+    """A lake in a folder with the events and items of a shop, and what a night reads from it."""
+    lake = locate(LakeConfig(), folder)
+    migrate(lake)
+    items, events = (folder / f"{kind}.parquet" for kind in ("items", "events"))
+    shop.items.write_parquet(items)
+    shop.events.write_parquet(events)
+    ingest(lake, "items", [str(items)], ColumnMapping(), IngestConfig())
+    ingest(lake, "events", [str(events)], ColumnMapping(), IngestConfig())
+    key = encode_changed_items(lake, encoder, progress=False).encoder
+    data = load_dataset(lake, newest_snapshot(lake), IngestConfig().event_weights, key)
+    return lake, data, read_search_log(lake, data.snapshot, encoder, key)
 
 
 def measure(shop: ShopConfig, epochs: int, seed: int) -> list[dict[str, object]]:
     """A row for all test events, and one for those that follow a search within a day; with the previous event known, and as served."""
-    encoder, evaluation, found = EncoderConfig(), EvaluationConfig(), simulate(shop, seed)
+    encoder, evaluation = EncoderConfig(), EvaluationConfig()
     with tempfile.TemporaryDirectory() as folder:
-        lake = locate(LakeConfig(), Path(folder))
-        migrate(lake)
-        items, events = (Path(folder) / f"{kind}.parquet" for kind in ("items", "events"))
-        found.items.write_parquet(items)
-        found.events.write_parquet(events)
-        ingest(lake, "items", [str(items)], ColumnMapping(), IngestConfig())
-        ingest(lake, "events", [str(events)], ColumnMapping(), IngestConfig())
-        key = encode_changed_items(lake, encoder, progress=False).encoder
-        data = load_dataset(lake, newest_snapshot(lake), IngestConfig().event_weights, key)
-        searches = read_search_log(lake, data.snapshot, encoder, key)
+        lake, data, searches = read_shop(simulate(shop, seed), encoder, Path(folder))
         train = TrainConfig(max_epochs=epochs, minutes=600.0)
         learnt = learn(data, RecommenderConfig(), train, evaluation, seed, searches=searches)
         words = learn_words(lake, data, learnt, encoder, seed)

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from cli.findings import Finding, split
+from cli.stores import check_lake, check_models
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from settings import Settings
-    from tasks.lake import Lake
 
 GIB = 1 << 30
-LOOK_S = 10.0
-"""Time limit for checking files: enough for a small lake; in a large lake only the newest files are checked."""
-N_DAMAGES = 5
-SEND_HERE = "minutehand doctor"
-BACKUP = (
-    "restore it from a backup and leave the folder of the Parquet files as it is; without a backup, move the folder lake of the home "
-    "away, as a whole, and take the events and items in again"
-)
 WHY = {
     "duckdb": "the extension wheels fit exactly one version",
     "fastapi": "Prefect's server does not start with later versions",
     "sqlalchemy": "with 2.1 no Prefect schedule ever fires",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    check: str
-    state: Literal["ok", "warn", "bad"]
-    found: str
-    remedy: str = ""
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects")] = False) -> None:
@@ -69,7 +53,7 @@ def check_home(settings: Settings) -> Finding:
     try:
         check_writable(settings.home)
     except UserError as error:
-        return Finding("home", "bad", *_split(str(error)))
+        return Finding("home", "bad", *split(str(error)))
     return Finding("home", "ok", str(settings.home.resolve()))
 
 
@@ -140,7 +124,7 @@ def check_extensions(settings: Settings) -> Iterator[Finding]:
             load_extension(con, name)
             yield Finding(f"duckdb {name}", "ok", "from its wheel" if extension_path(name) else "installed by DuckDB")
         except LakeError as error:
-            yield Finding(f"duckdb {name}", "bad", *_split(str(error)))
+            yield Finding(f"duckdb {name}", "bad", *split(str(error)))
         finally:
             con.close()
 
@@ -161,7 +145,7 @@ def check_encoder(settings: Settings) -> Iterator[Finding]:
         if name in PACKAGES:
             check_weights(files.folder, name)
     except EncoderError as error:
-        yield Finding("encoder", "bad", *_split(str(error)))
+        yield Finding("encoder", "bad", *split(str(error)))
         return
     yield Finding("encoder", "ok", f"{files.key}, sha256 as expected" if name in PACKAGES else f"{files.key} in {files.folder}")
 
@@ -264,7 +248,7 @@ def check_secret(settings: Settings) -> Iterator[Finding]:
     try:
         read_secret(settings.home, settings.home_access)
     except UserError as error:
-        yield Finding("secret", "bad", *_split(str(error)))
+        yield Finding("secret", "bad", *split(str(error)))
         return
     readers = "its owner alone" if settings.home_access == "owner" else "the owner and the group"
     yield Finding("secret", "ok", f"{secret_file(settings.home)}, readable by {readers}")
@@ -277,148 +261,6 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(home).free / GIB
     state: Literal["ok", "warn", "bad"] = "ok" if free >= 5 else "warn" if free >= 1 else "bad"
     yield Finding("disk", state, f"{free:,.1f} GiB free", "" if state == "ok" else "make room, or set MINUTEHAND_HOME to a larger disk")
-
-
-def check_lake(settings: Settings) -> Iterator[Finding]:
-    """Whether the lake opens, has all migrations and its own data folder, and whether its files can be read."""
-    import duckdb
-
-    from models.errors import UserError
-    from tasks.data_folder import check_free
-    from tasks.lake import SQL, has_catalog, locate, reading
-
-    try:
-        lake = locate(settings.lake, settings.home)
-    except UserError as error:
-        yield Finding("lake", "bad", *_split(str(error)))
-        return
-    try:
-        if not has_catalog(lake):
-            check_free(lake.folder, lake.shown_catalog)
-            yield Finding("lake", "ok", "not there yet; the first ingest makes it")
-            return
-        with reading(lake) as con:
-            applied = {name for (name,) in con.execute("select name from ops.migrations").fetchall()}
-            (n_events,) = con.execute("select count(*) from raw.events").fetchone() or (0,)
-    except duckdb.CatalogException:
-        yield Finding("lake", "warn", "without tables: its first writer was stopped", "the next ingest makes them")
-        return
-    except (UserError, OSError, duckdb.Error) as error:
-        yield _unreadable(lake, error)
-        yield from _look_into_files(lake)
-        return
-    pending = sorted({file.stem for file in (SQL / "schema").glob("*.sql")} - applied)
-    unknown = sorted(applied - {file.stem for file in (SQL / "schema").glob("*.sql")})
-    if unknown:
-        yield Finding("lake", "bad", f"made by a newer version: {', '.join(unknown)}", "update minutehand")
-    elif pending:
-        yield Finding("lake", "warn", f"without migrations {', '.join(pending)}", "the next ingest or nightly applies them")
-    else:
-        yield Finding("lake", "ok", f"{n_events:,} events, all {len(applied)} migrations")
-    yield _whose_folder(lake)
-    yield from _look_into_files(lake)
-
-
-def _unreadable(lake: Lake, error: Exception) -> Finding:
-    """Why the lake does not open. An error that sends the user to `minutehand doctor` gets a separate remedy."""
-    from models.errors import UserError
-
-    found, remedy = _split(str(error), BACKUP) if isinstance(error, UserError) else (str(error), BACKUP)
-    if SEND_HERE in remedy and lake.is_sqlite:
-        remedy = f"make {lake.catalog_file} and its folder readable and writable for this user; if the file is damaged, {BACKUP}"
-    elif SEND_HERE in remedy:
-        remedy = "start that database, or check the address and the password in MINUTEHAND_LAKE__CATALOG; if it has lost tables, restore it"
-    return Finding("lake", "bad", found, remedy)
-
-
-def _whose_folder(lake: Lake) -> Finding:
-    """Whether the data folder is this catalog's."""
-    from models.errors import UserError
-    from tasks.data_files import LET_READ
-    from tasks.data_folder import check_owner, read_mark
-    from tasks.lake import identity, reading
-
-    try:
-        mark = read_mark(lake.folder)
-        if mark is None:
-            return Finding("data folder", "ok", f"{lake.folder} is not marked as this lake's yet; the next write does")
-        with reading(lake) as con:
-            check_owner(lake.folder, lake.catalog_file, identity(con), mark)
-    except UserError as error:
-        return Finding("data folder", "bad", *_split(str(error), BACKUP))
-    except OSError as error:
-        return Finding("data folder", "bad", str(error), LET_READ)
-    return Finding("data folder", "ok", f"{lake.folder} belongs to this lake")
-
-
-def _look_into_files(lake: Lake) -> Iterator[Finding]:
-    """Whether every file that the catalog names is there and can be read; nothing where the catalog cannot name them."""
-    import duckdb
-
-    from models.errors import UserError
-    from tasks.data_files import REMEDY
-    from tasks.lake import examine
-
-    try:
-        done = examine(lake, LOOK_S)
-    except (UserError, OSError, duckdb.Error):
-        return
-    summary = f"{done.n_checked:,} of {done.n_files:,} checked, {done.n_read:,} of them read in full"
-    if not done.damages:
-        yield Finding("lake files", "ok", summary)
-        return
-    for damage in done.damages[:N_DAMAGES]:
-        yield Finding("lake files", "bad", damage.message, damage.remedy)
-    if len(done.damages) > N_DAMAGES:
-        yield Finding("lake files", "bad", f"{len(done.damages):,} damaged files in all; {summary}", REMEDY)
-
-
-def check_models(settings: Settings) -> Iterator[Finding]:
-    """Whether the store of runs and models opens."""
-    import sqlite3
-    from pathlib import Path
-
-    from models.errors import without_secrets
-
-    uri = settings.tracking_uri
-    if not uri.startswith("sqlite:///"):
-        yield Finding("mlflow store", "ok", f"{without_secrets(uri)}, not looked into")
-        return
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not path.exists() or path.stat().st_size == 0:
-        yield Finding("mlflow store", "ok", "not there yet; the first night makes it")
-        return
-    try:
-        con = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-        try:
-            (made,) = con.execute("select count(*) from sqlite_master where name = 'runs'").fetchone()
-            n_runs = con.execute("select count(*) from runs").fetchone()[0] if made else 0
-        finally:
-            con.close()
-    except sqlite3.Error as error:
-        yield Finding(
-            "mlflow store", "bad", f"{path}: {error}", "restore it from a backup, or delete it: the next night registers a first model"
-        )
-        return
-    yield Finding("mlflow store", "ok", f"{n_runs} runs")
-    yield from _look_into_versions(settings, path)
-
-
-def _look_into_versions(settings: Settings, store: Path) -> Iterator[Finding]:
-    """Whether the files of the model versions are those that were registered."""
-    import sqlite3
-
-    from tasks.registry.examination import examine_versions
-
-    try:
-        done = examine_versions(store, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", LOOK_S)
-    except sqlite3.Error as error:
-        yield Finding("model versions", "warn", f"{store}: {error}", "look again when no night is starting")
-        return
-    for damage in done.damages:
-        yield Finding("model versions", "bad" if damage.stops else "warn", damage.problem, damage.remedy)
-    if not done.damages:
-        yield Finding("model versions", "ok", f"{done.n_checked:,} of {done.n_versions:,} checked")
 
 
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
@@ -442,9 +284,3 @@ def _n_processors() -> int:
     import os
 
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _split(message: str, remedy: str = "") -> tuple[str, str]:
-    """What was found and its remedy, from a message that says both."""
-    found, _, advice = message.rpartition("; ")
-    return (found, advice) if found else (message, remedy)

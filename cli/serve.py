@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from serving.keys import Keys
     from settings import Settings
     from tasks.lake import Lake
+
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while others wait. A ranking lets go of it two hundred times; with the usual 5 ms, it would
+take a second while another thread loads a publication."""
 
 
 def serve(
@@ -71,7 +77,9 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
 
     server = settings.server
     migrate(lake)
+    lake = replace(lake, threads=1)  # a publication is loaded next to requests
     process.use_threads(settings.threads)
+    sys.setswitchinterval(SWITCH_S)
     landing = open_landing(settings.ingest, settings.home)
     segments = Segments(settings.home.resolve() / "serving" / "events", landing)
     live = Live.start(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,8 +21,9 @@ from tasks.night import dataset, interests, learning
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
-from tasks.scenarios import Places, load_scenarios
+from tasks.scenarios import Places, Scenario, ScenarioError
 from tasks.scenarios.changes import read_rules
+from tasks.scenarios.overview import right_scenarios
 
 PATIENCE_S = 600.0  # long enough for a minute run with a large backlog; giving up earlier would lose the work of the night
 
@@ -43,11 +44,12 @@ def hand_over(
     asked: searches.SearchLog | None,
     champion: versions.Version,
     flow_run_id: str,
+    scenarios: Mapping[str, Scenario],
 ) -> tuple[versions.Version, RankedLists, Sequence[str]]:
     """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait until it ends.
 
-    data, trend, asked: the dataset of the night, its event trends and its searches. The previous live version predicts the events
-    since the last publish; the version that goes live learns them.
+    data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
+    live version predicts the events since the last publish; the version that goes live learns them.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -61,7 +63,8 @@ def hand_over(
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
             asked = read_searches(tables, snapshot, settings.encoder, data.encoder)
-        scenarios = load_scenarios(settings.home)
+        scenarios = scenarios_now(settings, tables, scenarios)
+        rules = read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None))  # the lists are newer than the rules
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, Places(tables, snapshot, scenarios))
         content = publication.Content(
             item_ids=data.catalog.item_ids,
@@ -82,11 +85,20 @@ def hand_over(
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
-            rules=read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None)),
+            rules=rules,
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)
     return version, lists.users, data.titles
+
+
+def scenarios_now(settings: Settings, tables: lake.Lake, before: Mapping[str, Scenario]) -> Mapping[str, Scenario]:
+    """The scenarios of the home; those of the start of the night if the file has become wrong, so that the night is not lost."""
+    try:
+        return right_scenarios(tables, settings.home, settings.ingest.event_weights)
+    except ScenarioError as error:
+        get_run_logger().warning("%s\nthis night uses the scenarios of its start", error)
+        return before
 
 
 def repair_live(tables: lake.Lake, models: versions.Registry) -> versions.Version | None:

@@ -9,6 +9,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from flows.logs import printable_errors, speak
+from flows.priority import give_way
 from flows.run_names import WORK, name_moment, tag_run
 from flows.stages import retried
 from models.errors import UserError
@@ -19,6 +20,7 @@ from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
 
 speak()
+give_way()
 LONGEST = 1000
 OUTCOME_TEXTS = {
     "failed": "could not be read, and is in failed/",

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.logs import printable_errors, speak
+from flows.priority import give_way
 from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
@@ -17,6 +18,7 @@ from tasks.publish import pointer
 from tasks.registry import versions
 
 speak()
+give_way()
 maintain_lake = retried("maintain", upkeep.maintain)
 
 

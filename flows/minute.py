@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 from prefect import flow, get_run_logger
 
-from flows import logs
+from flows import logs, priority
 from flows.ingest import empty_landing, is_waiting
 from flows.run_names import name_moment
 from flows.stages import timed
@@ -22,6 +22,7 @@ from tasks.minute import feed
 from tasks.scenarios import load_scenarios
 
 logs.speak()
+priority.give_way()
 INGEST_WAIT_S = 30.0
 """Seconds to wait for an ingest in flight, so that this run learns the events of that ingest."""
 TURN_WAIT_S = 30.0

@@ -125,18 +125,18 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
 
 
 def gather(settings: Settings, tables: lake.Lake, work: feed.Work, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
-    """Who gets a list besides the users with new events: those who searched, hid an item or were merged, and old or stale lists."""
+    """Who gets a list besides the users with new events: who searched, hid an item or was merged, and who has an old or stale list."""
     active, merged = done.state.step.user_ids, done.state.news.merged
-    with timed("refresh"):
+    with timed("refresh"), lake.reading(tables) as con:
         searching = sorted({*merged["user_id"], *([] if asked is None else asked["user_id"])} - set(active))
         hiding = sorted({*work.rules.hiding} - {*active, *searching, *merged["alias"]})
         items = steps.affected_items(done.state, done.learnt, allows_others=work.rules.is_changed)
-        to_refresh = pacing.users_to_refresh(tables, items, work.refresh, exclude=[*active, *searching, *hiding, *merged["alias"]])
+        to_refresh = pacing.users_to_refresh(con, items, work.refresh, exclude=[*active, *searching, *hiding, *merged["alias"]])
         if work.rules.is_changed and work.refresh.n_most:  # this publish may empty lists: the next run makes them again
             to_refresh = replace(to_refresh, is_settled=False)
         user_ids = [*searching, *hiding, *to_refresh.user_ids]
-        others = feed.read_histories(tables, user_ids, settings.ingest.event_weights, settings.model.max_events)
-        known = searches.last_searches(tables, [*active, *user_ids], done.learnt.checkpoint.encoder)
+        others = feed.read_histories(con, user_ids, settings.ingest.event_weights, settings.model.max_events)
+        known = searches.last_searches(con, [*active, *user_ids], done.learnt.checkpoint.encoder)
     last = known if asked is None else searches.newer(known, asked)
     return steps.Audience(to_refresh, others, tuple(searching), last)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import logs
+from flows import logs, priority
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
@@ -22,9 +23,10 @@ from tasks.night import dataset, interests, learning, report, words
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
 from tasks.registry import upkeep as registry_upkeep
-from tasks.scenarios import overview
+from tasks.scenarios import Scenario, overview
 
 logs.speak()
+priority.give_way()
 
 encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
@@ -54,7 +56,7 @@ def nightly(minutes: float | None = None) -> str:
         process.use_threads(settings.threads)
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
-        overview.demand_right(tables, settings.home, settings.ingest.event_weights)  # a night shall not fail at its end
+        scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
         models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
@@ -66,11 +68,17 @@ def nightly(minutes: float | None = None) -> str:
         with night_run.start_night(
             models, str(runtime.flow_run.name), config, data.snapshot, process.git_revision(), data.describe(), **about
         ) as run:
-            return learn_and_publish(settings, tables, models, data, run, run_id)
+            return learn_and_publish(settings, tables, models, data, run, run_id, scenarios)
 
 
 def learn_and_publish(
-    settings: Settings, tables: lake.Lake, models: versions.Registry, data: dataset.Dataset, run: night_run.NightRun, flow_run_id: str
+    settings: Settings,
+    tables: lake.Lake,
+    models: versions.Registry,
+    data: dataset.Dataset,
+    run: night_run.NightRun,
+    flow_run_id: str,
+    scenarios: Mapping[str, Scenario],
 ) -> str:
     """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain."""
     champion = versions.champion(models)
@@ -88,7 +96,7 @@ def learn_and_publish(
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
     get_run_logger().log(verdict.level, verdict.text)
     run.verdict(version)
-    live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, asked, verdict.live, flow_run_id)
+    live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, asked, verdict.live, flow_run_id, scenarios)
     now = datetime.now(UTC).replace(tzinfo=None)
     judged_as = publication.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
     write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})

@@ -13,7 +13,7 @@ from models.events import Floats, Ints
 
 @dataclass(frozen=True)
 class RankedLists:
-    """Recommendation lists, best item first; all arrays are [users, ranks].
+    """Recommendation lists in the order in which they are shown; all arrays are [users, ranks].
 
     item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history on which the recommendation rests
     most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown.

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+import torch
 
 from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.ranking.labels import Labels
 from models.ranking.scorer import Scorer
 from models.sequence.weights import LIST_DELAY_S
 from models.text.sentences import Sentences, sentences_for
-from models.version.checkpoint import Checkpoint
+from models.version.checkpoint import Checkpoint, keep_vectors_only
 from serving.items import Item, ItemTable
 from serving.places import Place, load_places, scenarios_of
 from tasks.lake import ANYONE, Lake, newest_snapshot, reading, statement
@@ -128,6 +129,7 @@ def load_published(
         version, checkpoint = before.version, before.checkpoint
     else:
         version, checkpoint = load_live(lake, open_registry)
+        checkpoint = _sharing(keep_vectors_only(checkpoint), before)
     if row is None or version != row[1]:  # published in between; before the first publication, load_live has raised an error
         return load_published(lake, open_registry, event_weights, max_events, before, home)
     with reading(lake, pinned) as con:
@@ -157,6 +159,14 @@ def load_published(
         read_at=pinned,
         asked_s=asked_s,
     )
+
+
+def _sharing(checkpoint: Checkpoint, before: Published | None) -> Checkpoint:
+    """The checkpoint with the text vectors of the one before, if they are equal: both are in memory until the swap."""
+    words, old = checkpoint.words, None if before is None else before.checkpoint.words
+    if words is None or old is None or not torch.equal(words.items, old.items):
+        return checkpoint
+    return replace(checkpoint, words=replace(words, items=old.items))
 
 
 def _labels(frame: pl.DataFrame, row_of_item: Mapping[str, int]) -> Labels:

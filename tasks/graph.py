@@ -8,14 +8,13 @@ they were computed.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
-from tasks.lake import AT_HAND, Lake, reading, statement
+from tasks.lake import AT_HAND, Readable, reading, statement
 
 HALF_LIFE_DAYS = 30.0
 """After this many days, an event counts half in the weights of edges."""
@@ -62,23 +61,23 @@ class Step:
     share: float
 
 
-def shortest_path(at: duckdb.DuckDBPyConnection | Lake, source: str, target: str, max_length: int = 4) -> list[Step]:
+def shortest_path(at: Readable, source: str, target: str, max_length: int = 4) -> list[Step]:
     """The shortest path between two nodes, such as user:42 and item:8123; empty if there is none of at most max_length edges.
 
     Of several shortest paths, the most likely one of a random walk: the largest product of shares. Users are only ends of a path, so that
     nobody learns what another person did.
     """
-    with nullcontext(at) if isinstance(at, duckdb.DuckDBPyConnection) else reading(at) as con:
+    with reading(at) as con:
         found = con.execute(statement("graph/shortest_path"), {"source": source, "target": target, "max_length": max_length}).fetchall()
     return [Step(*row) for row in found]
 
 
-def candidates(at: duckdb.DuckDBPyConnection | Lake, user_ids: Collection[str], k: int) -> pa.Table:
+def candidates(at: Readable, user_ids: Collection[str], k: int) -> pa.Table:
     """Items that were seen together with items of each user: user_id, item_id, score, via (the item that leads there), best first.
 
     At most k rows per user, none that the user had or that is unavailable. Users without edges have no rows.
     """
-    with nullcontext(at) if isinstance(at, duckdb.DuckDBPyConnection) else reading(at) as con:
+    with reading(at) as con:
         con.register("at_hand", pa.table({"user_id": pa.array(list(user_ids), pa.string())}))
         return con.execute(statement("graph/candidates"), {"k": k}).to_arrow_table()
 

@@ -21,7 +21,7 @@ log = logging.getLogger("minutehand.live")
 
 
 def load_live(lake: Lake, open_registry: Callable[[], Registry]) -> tuple[str, Checkpoint]:
-    """The live version and its checkpoint.
+    """The live version and its checkpoint, without the weights of before the hold-out.
 
     open_registry is called only if the recorded files are missing or changed, or if an older version of minutehand published: it imports
     MLflow, which takes seconds. Raises UserError if nothing has been published, and DamagedError if the registry has no intact copy.
@@ -33,9 +33,9 @@ def load_live(lake: Lake, open_registry: Callable[[], Registry]) -> tuple[str, C
     if files is not None and files.digest is not None and files.folder.is_dir():
         try:
             demand_whole(f"version {version}", files.folder, {DIGEST: files.digest})
-            return version, checkpoints.load(files.folder)
+            return version, checkpoints.load(files.folder, with_past=False)
         except DamagedError as error:
             log.warning("%s; looking for it in the registry", error)
     from tasks.registry.versions import find_version
 
-    return version, checkpoints.load(find_version(open_registry(), version).checkpoint_folder)
+    return version, checkpoints.load(find_version(open_registry(), version).checkpoint_folder, with_past=False)

@@ -15,7 +15,7 @@ from models.events import Floats, Ints
 from models.ranking.searches import MAX_AGE_S, Searches
 from models.text.clean import clean_text
 from models.text.encoder import load_encoder
-from tasks.lake import Lake, reading, statement
+from tasks.lake import Lake, Readable, reading, statement
 
 log = logging.getLogger("minutehand.searches")
 MAX_SEARCHES = 200_000
@@ -84,9 +84,9 @@ def encoded(rows: pl.DataFrame, encoder: EncoderConfig, encoder_key: str) -> Sea
     return SearchLog(rows, place.cast(pl.Int64).fill_null(len(texts)).to_numpy(), vectors, [*readable, None], encoder_key)
 
 
-def last_searches(lake: Lake, user_ids: Sequence[str], encoder_key: str) -> pl.DataFrame:
+def last_searches(at: Readable, user_ids: Sequence[str], encoder_key: str) -> pl.DataFrame:
     """The last published search of the given users: user_id, query, occurred_at, time_s, vector."""
-    with reading(lake) as con:
+    with reading(at) as con:
         con.register("at_hand", pl.DataFrame({"user_id": pl.Series(list(user_ids), dtype=pl.String)}))
         return con.execute(statement("minute/searches_of"), {"encoder": encoder_key}).pl()
 

@@ -198,6 +198,9 @@ def _notes(
         notes.append(f"item {item_id} is not among the {n_listed} items of the published list; its rank would be {judged.place:,}")
     if own and own["model_version"] != version:
         notes.append(f"the list was made by model version {own['model_version']}, and the figures are those of the live version {version}")
-    elif own and judged is not None and abs(own["score"] - judged.score) > SAME_SCORE:
+    elif own and judged is not None and abs(own["score"] - judged.score) <= SAME_SCORE:
+        if judged.place not in (None, own["rank"]):
+            notes.append(f"by score alone, its rank would be {judged.place:,}; variety and the rules of scenarios.toml change the order")
+    elif own and judged is not None:
         notes.append(f"the published score {own['score']:.4f} is that of another moment: since then, the user or others did something")
     return notes

@@ -171,17 +171,19 @@ class Evaluator:
     def rank_blend(
         self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, words: Words | None = None
     ) -> Ranking:
-        """Ranking by the recommender; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
+        """Ranking by the recommender; arguments as in `score_blend`."""
+        return self.in_order(rows, *self.rank(self.score_blend(rows, vectors, items, blend, mean_score, is_cold, words)))
 
-        def scores() -> Iterator[tuple[Ints, Tensor]]:
-            for members, features in self.blocks(rows):
-                sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
-                state = ItemState(features, mean_score, is_cold)
-                known = combine(blend, self.users(members, blend), {"sequence": sequence}, state, self.repeats(members))
-                asked = self.search_term(members, words)
-                yield members, known if asked is None else known.add_(asked)
-
-        return self.in_order(rows, *self.rank(scores()))
+    def score_blend(
+        self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, words: Words | None = None
+    ) -> Iterator[tuple[Ints, Tensor]]:
+        """Blocks of rows with the recommender's scores; vectors [rows, dim] in the order of the (sorted) rows, items [items, dim]."""
+        for members, features in self.blocks(rows):
+            sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T
+            state = ItemState(features, mean_score, is_cold)
+            known = combine(blend, self.users(members, blend), {"sequence": sequence}, state, self.repeats(members))
+            asked = self.search_term(members, words)
+            yield members, known if asked is None else known.add_(asked)
 
     def candidates(
         self, rows: Ints, vectors: Tensor, items: Tensor, blend: Blend, mean_score: Tensor, is_cold: Tensor, n_each: int = N_CANDIDATES
@@ -219,8 +221,12 @@ def make_evaluator(events: Events, config: EvaluationConfig) -> Evaluator:
 
 
 def rows_with_outdated_list(served: Evaluator, rows: Ints) -> Ints:
-    """Rows whose list misses an earlier event of the user."""
-    return rows[served.histories(rows)[1] < rows]
+    """Rows whose list misses an earlier event or the last search of the user."""
+    misses = served.histories(rows)[1] < rows
+    if served.searches is not None:
+        user, time = served.events.user[rows], served.events.time[rows]
+        misses |= served.searches.last_before(user, time) != served.searches.last_before(user, time - served.delay_s)
+    return rows[misses]
 
 
 def served_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tensor:

@@ -14,7 +14,7 @@ from models.events import Ints
 from models.ranking.variety import N_POOL, vary
 
 WIDER = 4
-"""A cap looks at this many times the wanted items first, and at as many times more for users for whom they are not enough."""
+"""A cap looks at this many times the wanted items first, and at all for users for whom they are not enough."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,10 @@ def choose(
     if choice.allowed is not None:
         scores = scores.masked_fill(torch.from_numpy(~choice.allowed), -torch.inf)
     n = min(max(k, N_POOL), scores.shape[1]) if choice.variety else k
-    rows = _within_caps(scores, choice, n) if choice.has_cap else _finite(*scores.topk(n, 1))
+    if choice.category is None or choice.max_per_category is None:
+        rows = _finite(*scores.topk(n, 1))
+    else:
+        rows = _within_caps(scores, torch.from_numpy(choice.category), choice.max_per_category, n)
     return vary(scores, rows, vectors, choice.variety, k)[:, :k] if choice.variety else rows
 
 
@@ -77,22 +80,29 @@ def _finite(values: Tensor, rows: Tensor) -> Tensor:
     return torch.where(values.isfinite(), rows, -1)
 
 
-def _within_caps(scores: Tensor, choice: Choice, n: int) -> Tensor:
-    """The n best rows of each user of which no category has more than its cap."""
-    assert choice.category is not None, "there is a cap"
-    assert choice.max_per_category is not None, "there is a cap"
-    n_items, width = scores.shape[1], n
-    category, out = torch.from_numpy(choice.category), torch.full((len(scores), n), -1)
-    left = torch.arange(len(scores))
-    while len(left):
-        width = min(WIDER * width, n_items)
-        best = scores[left].topk(width, 1)
-        keep = best.values.isfinite() & (_places(category[best.indices]) < choice.max_per_category)
-        rows = torch.where(keep, best.indices, -1).gather(1, (~keep).long().argsort(dim=1, stable=True)[:, :n])
-        out[left] = rows
-        is_done = (rows >= 0).all(1) | ~best.values[:, -1].isfinite() | (width == n_items)
-        left = left[~is_done]
-    return out
+def _within_caps(scores: Tensor, category: Tensor, cap: int, n: int) -> Tensor:
+    """The n best rows of each user of which no category has more than the cap."""
+    best = scores.topk(min(WIDER * n, scores.shape[1]), 1)
+    keep = best.values.isfinite() & (_places(category[best.indices]) < cap)
+    rows = torch.where(keep, best.indices, -1).gather(1, (~keep).long().argsort(dim=1, stable=True)[:, :n])
+    is_short = (rows[:, -1] < 0) & best.values[:, -1].isfinite()
+    if best.values.shape[1] < scores.shape[1] and is_short.any():
+        rows[is_short] = _best_of_each(scores[is_short], category, cap, n)
+    return rows
+
+
+def _best_of_each(scores: Tensor, category: Tensor, cap: int, n: int) -> Tensor:
+    """As `_within_caps`, by way of the best items of each category: one pass over all scores, whatever the categories are."""
+    order = category.argsort(stable=True)
+    _, sizes = category[order].unique_consecutive(return_counts=True)
+    parts = []
+    for members in order.split(sizes.tolist()):
+        n_best = len(members) if category[members[0]] < 0 else min(cap, len(members))
+        parts.append(members[scores[:, members].topk(n_best, 1).indices])
+    found = torch.cat(parts, 1)
+    best = scores.gather(1, found).topk(min(n, found.shape[1]), 1)
+    rows = torch.where(best.values.isfinite(), found.gather(1, best.indices), -1)
+    return torch.nn.functional.pad(rows, (0, n - rows.shape[1]), value=-1)
 
 
 def _places(category: Tensor) -> Tensor:

@@ -97,18 +97,19 @@ class Variants:
         out[torch.from_numpy(self.user), self.slot] = values
         return out
 
-    def vectors(self, model: Recommender) -> Tensor:
-        """The user vector of each variant, [variants, dim]; a variant without events is a cold start."""
+    def vectors(self, model: Recommender, items: Tensor) -> Tensor:
+        """The user vector of each variant, [variants, dim]; a variant without events is a cold start. items: C."""
         events, start, stop, now = self.left.events, self.left.start, self.left.stop, self.left.now
         out = torch.empty(len(self), model.config.dim)
         is_left = stop > start
         if not is_left.all():
             zero = np.zeros(1, np.int64)
-            out[torch.from_numpy(~is_left)] = vectors_at(model, events, zero, zero, 0)
+            out[torch.from_numpy(~is_left)] = vectors_at(model, events, zero, zero, 0, items)
         if is_left.any():
             skips_start = ~self.has_start & (stop - start > 1)  # a window needs two tokens: a single event is read from the start
             windows = Windows((start + skips_start)[is_left], stop[is_left], stop[is_left] + 1)
-            out[torch.from_numpy(is_left)] = last_vectors(model, events, windows, now[is_left] if isinstance(now, np.ndarray) else now)
+            at = now[is_left] if isinstance(now, np.ndarray) else now
+            out[torch.from_numpy(is_left)] = last_vectors(model, events, windows, at, items)
         return out
 
 
@@ -224,7 +225,7 @@ class Explainer:
     def effects(self, users: Histories, variants: Variants, listed: Tensor, sequence: Tensor) -> tuple[Tensor, Tensor]:
         """How much each variant lowers the sequence model's part of each listed score, and the whole score; both [variants, ranks]."""
         user, n = torch.from_numpy(variants.user), len(users)
-        left = variants.padded(variants.vectors(self.model), n).bmm(self.vectors[listed].transpose(1, 2))[user, variants.slot]
+        left = variants.padded(variants.vectors(self.model, self.vectors), n).bmm(self.vectors[listed].transpose(1, 2))[user, variants.slot]
         features, of_left = users.features(self.blend), variants.left.features(self.blend)
         weight = gates(features, torch.from_numpy(self.blend.gate))
         by_item = torch.where(self.items.is_cold[listed] > 0, weight[COLD_GATES["sequence"]], weight["sequence"])

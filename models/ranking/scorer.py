@@ -181,7 +181,7 @@ class Scorer:
         offsets = offsets_of(events, n_users)
         start, stop = offsets[:-1], offsets[1:]
         trend = self._usual_trend(events) if trend is None else trend
-        vectors = vectors_at(self.weights.model, events, start, stop, now)
+        vectors = vectors_at(self.weights.model, events, start, stop, now, self.vectors)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
         users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
         asked = self._asked(searches, events, n_users, now, (start, stop))

@@ -231,8 +231,11 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
 
 
-def load(folder: Path) -> Checkpoint:
-    """Load the checkpoint of a folder. Raises UserError if it is not a checkpoint or has the format of another version."""
+def load(folder: Path, *, with_past: bool = True) -> Checkpoint:
+    """Load the checkpoint of a folder. Raises UserError if it is not a checkpoint or has the format of another version.
+
+    with_past: False leaves out `past`, which only a night needs; it takes as much memory as `live`.
+    """
     described = _described(folder)
     config, parts = RecommenderConfig(**described["model"]), described["parts"]
     state = {name: value.numpy() for name, value in load_file(folder / "state.safetensors").items()}
@@ -247,7 +250,7 @@ def load(folder: Path) -> Checkpoint:
         blend=_with_every_gate(Blend(**{field.name: state[f"blend.{field.name}"] for field in fields(Blend)})),
         whitening=Whitening(state["whitening.centre"], state["whitening.projection"]),
         live=_load_weights(folder / "live.safetensors", config, len(described["kinds"])),
-        past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if "past" in parts else None,
+        past=_load_weights(folder / "past.safetensors", config, len(described["kinds"])) if with_past and "past" in parts else None,
         online=OnlineState.from_tensors(load_file(folder / "online.safetensors"), len(described["kinds"])) if "online" in parts else None,
         words=Words.from_tensors(load_file(folder / "words.safetensors")) if "words" in parts else None,
         interests=_read_interests(folder) if "interests" in parts else None,
@@ -309,6 +312,18 @@ def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weight
     model = Recommender(config, torch.zeros_like(tensors["items.text"]), n_kinds, torch.Generator())
     model.load_state_dict(tensors)
     return Weights(model.eval(), mean_vector, is_cold)
+
+
+def keep_vectors_only(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint without the texts and deltas from which the item vectors are computed, for a process that only ranks.
+
+    It changes the model in place: it cannot be saved, and no items can be added. This halves its memory.
+    """
+    checkpoint.live.item_vectors()
+    tower = checkpoint.live.model.items
+    tower.text = torch.zeros(0, tower.text.shape[1])
+    tower.delta = torch.nn.Parameter(torch.zeros(0, tower.text.shape[1]), requires_grad=False)
+    return checkpoint
 
 
 def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats) -> Weights:

@@ -1,4 +1,5 @@
 -- Inserts the edges of the touched nodes, by source, relation and weight, so that a query for one node skips most row groups.
+-- What was created with at most $n_edges per source is not ranked again.
 --
 -- grain:   one row per source, relation and target
 -- params:  $half_life_days, $n_edges (per source and relation), $model_version, $data_snapshot, $generated_at (timestamp, UTC)
@@ -38,15 +39,7 @@ children as (
         and edges.target in (select touched_labels.node from touched_labels)
 ),
 
-found as (
-    select
-        source,
-        target,
-        'acted_on' as relation,
-        weight,
-        $half_life_days as half_life_days
-    from fresh_acts
-    union all
+loose as (
     select
         target as source,
         source as target,
@@ -54,14 +47,6 @@ found as (
         weight,
         $half_life_days as half_life_days
     from item_acts
-    union all
-    select
-        source,
-        target,
-        'seen_together' as relation,
-        weight,
-        $half_life_days as half_life_days
-    from together
     union all
     select
         source,
@@ -78,14 +63,6 @@ found as (
         weight,
         $half_life_days as half_life_days
     from label_items
-    union all
-    select
-        source,
-        target,
-        'interested_in' as relation,
-        weight,
-        null as half_life_days
-    from fresh_interests
     union all
     select
         source,
@@ -114,27 +91,61 @@ found as (
 
 kept as (
     select
-        *,
-        row_number() over (
-            partition by source, relation
-            order by round(log2(nullif(weight, 0)), 6) desc nulls last, target
-        ) as place
-    from found
-    qualify place <= $n_edges
+        source,
+        target,
+        relation,
+        weight,
+        half_life_days
+    from loose
+    qualify row_number() over (partition by source, relation order by round(log2(nullif(weight, 0)), 6) desc nulls last, target) <= $n_edges
+    union all
+    select
+        source,
+        target,
+        'acted_on' as relation,
+        weight,
+        $half_life_days as half_life_days
+    from fresh_acts
+    union all
+    select
+        source,
+        target,
+        'seen_together' as relation,
+        weight,
+        $half_life_days as half_life_days
+    from together
+    union all
+    select
+        source,
+        target,
+        'interested_in' as relation,
+        weight,
+        null as half_life_days
+    from fresh_interests
+),
+
+totals as (
+    select
+        source,
+        relation,
+        sum(weight) as weight,
+        count(*) as n_edges
+    from kept
+    group by source, relation
 )
 
 select
-    source,
-    target,
-    relation,
-    weight,
-    case
-        when max(weight) over (partition by source, relation) > 0 then weight / sum(weight) over (partition by source, relation)
-        else 1 / count(*) over (partition by source, relation)
-    end as share,
-    half_life_days,
+    kept.source,
+    kept.target,
+    kept.relation,
+    kept.weight,
+    case when totals.weight > 0 then kept.weight / totals.weight else 1 / totals.n_edges end as share,
+    kept.half_life_days,
     $model_version as model_version,
     $data_snapshot as data_snapshot,
     $generated_at as generated_at
 from kept
-order by source, relation, place
+inner join totals
+    on kept.source = totals.source
+        and kept.relation = totals.relation
+order by kept.source, kept.relation, kept.weight desc, kept.target

@@ -1,4 +1,4 @@
--- The pairs of user and item that are hidden because of an event of certain types within a time.
+-- The pairs of user and item that are hidden because of an event of certain types within a time. Aliases count as their users.
 --
 -- grain:   one row per user and item
 -- params:  $event_types (varchar[]), $seconds (double[], how long each type hides an item), $as_of (unix seconds)

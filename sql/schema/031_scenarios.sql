@@ -44,4 +44,4 @@ comment on table ops.scenarios is 'The rules that the published lists follow; em
 comment on column ops.scenarios.scenario is 'The scenario, as scenarios.toml names it';
 comment on column ops.scenarios.settings is 'Its rules as JSON';
 comment on column ops.scenarios.allowed_hash is 'Fingerprint of the items that its where allows; empty without where';
-comment on column ops.scenarios.changed_at is 'Older lists follow other rules and are refreshed first, UTC; null if the rules never changed';
+comment on column ops.scenarios.changed_at is 'Older lists follow other rules and are refreshed first, UTC; null if rules never changed';

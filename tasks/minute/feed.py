@@ -15,7 +15,7 @@ from models.errors import UserError
 from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.online.step import Step
 from tasks.config import PublishConfig
-from tasks.lake import Lake, current_snapshot, reading, statement
+from tasks.lake import Lake, Readable, current_snapshot, reading, statement
 from tasks.minute.pacing import Refresh, due_refresh
 from tasks.scenarios.changes import UNCHANGED, Rules, rules_of
 from tasks.scenarios.file import DEFAULT, Scenario
@@ -160,10 +160,10 @@ def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, even
     return News(snapshot, events, _histories(con, user_ids, weights, max_events), items, searches, merged)
 
 
-def read_histories(lake: Lake, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:
+def read_histories(at: Readable, user_ids: Collection[str], event_weights: Mapping[str, float], max_events: int) -> pl.DataFrame:
     """The last max_events events of the given users, in the columns of News.histories; empty lists for users without events."""
     wanted = pl.DataFrame({"user_id": pl.Series(list(user_ids), dtype=pl.String)}).unique().sort("user_id")
-    with reading(lake) as con:
+    with reading(at) as con:
         known = _histories(con, wanted["user_id"], _by_type(event_weights), max_events)
     lists = [pl.col(name).fill_null(pl.lit([], dtype=kind)) for name, kind in known.schema.items() if isinstance(kind, pl.List)]
     return wanted.join(known, on="user_id", how="left", maintain_order="left").with_columns(*lists, pl.col("n_events").fill_null(0))

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from tasks.config import PublishConfig
-from tasks.lake import Lake, reading, statement
+from tasks.lake import AT_HAND, Readable, reading, statement
 
 LOOKED_AT = 10
 SPARE = 1.25
@@ -80,13 +80,13 @@ def _old_lists(con: duckdb.DuckDBPyConnection, older_than: datetime, n_most: int
     return [str(user) for (user,) in found]
 
 
-def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> UsersToRefresh:
+def users_to_refresh(at: Readable, moved_item_ids: Collection[str], refresh: Refresh, exclude: Collection[str] = ()) -> UsersToRefresh:
     """Users without new events whose list this run should refresh.
 
     Users with old lists come first, oldest list first. Then, up to refresh.n_most in total, users whose list has a moved item in its
     top ten or an unavailable item at any rank. Items that moved in earlier runs count for lists that no run has refreshed since.
     """
-    with reading(lake) as con:
+    with reading(at) as con:
         con.execute("reset dynamic_or_filter_threshold")  # the query scans all lists: a dynamic filter per id would be slower
         old = _old_lists(con, refresh.older_than, refresh.n_old, exclude) if refresh.is_due else []
         con.register("excluded", pl.DataFrame({"user_id": pl.Series([*exclude, *old], dtype=pl.String)}))
@@ -94,5 +94,6 @@ def users_to_refresh(lake: Lake, moved_item_ids: Collection[str], refresh: Refre
         n_left = max(refresh.n_most - len(old), 0)
         room = {"depth": LOOKED_AT, "n_most": n_left, "older_than": refresh.older_than}
         near = con.execute(statement("minute/lists_with_items"), room).fetchall()
+        con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
     is_settled = len(near) < n_left or not refresh.n_most
     return UsersToRefresh([*old, *(str(user) for (user,) in near)], tuple(dict.fromkeys(moved_item_ids)), is_settled)

@@ -19,6 +19,7 @@ from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
+from models.evaluation.variety_choice import choose_variety
 from models.events import Ints, ragged_rows
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
@@ -165,7 +166,9 @@ def complete(
     interests: tuple[Interests | None, Capture | None] = (None, None),
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
-    version = replace(completed(dataset, learnt, model, train, increment, seed), words=words, interests=interests[0], capture=interests[1])
+    variety = choose_variety(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, learnt.task.validation, seed, words)
+    version = completed(dataset, learnt, model, train, increment, seed)
+    version = replace(version, words=words, interests=interests[0], capture=interests[1], variety=variety)
     checkpoints.save(version, folder)
     return version
 

@@ -53,7 +53,7 @@ def learn_words(lake: Lake, dataset: Dataset, learnt: FittedNight, encoder: Enco
     """
     if dataset.catalog.text is None:
         return None
-    items, reader = _item_words(lake, dataset), load_encoder(encoder, torch.device("cpu"))
+    items, reader = item_words(lake, dataset), load_encoder(encoder, torch.device("cpu"))
     evaluator, text = learnt.evaluator, dataset.text
     lessons = make_lessons(text, items, reader, seed)
     words = fit_words(text, items, reader, seed, lessons)
@@ -142,7 +142,7 @@ def _n_labelled(labels: Sequence[Sequence[str]]) -> int:
     return sum(any(counts[name] >= LEAST_ITEMS for name in each) for each in cleaned)
 
 
-def _item_words(lake: Lake, dataset: Dataset) -> list[ItemWords]:
+def item_words(lake: Lake, dataset: Dataset) -> list[ItemWords]:
     """Title, categories and tags of every item of the catalogue; empty for an item without a description."""
     with reading(lake, dataset.snapshot) as con:
         rows = con.execute(statement("training/item_words")).fetchall()

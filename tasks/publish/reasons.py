@@ -31,8 +31,8 @@ class Reasons:
 def find_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int) -> Reasons:
     """The reasons of the lists.
 
-    Reads features.user_histories and features.user_searches within the transaction, so those of the lists' users must have been written
-    before.
+    Reads features.user_histories, features.user_searches and the tables of interests within the transaction, so those of the lists' users
+    must have been written before.
     """
     sample = con.execute(statement("publish/sample_titles"), {"snapshot": snapshot, "n": N_TITLES}).fetchall()
     sentences = sentences_for([title for (title,) in sample])
@@ -85,7 +85,10 @@ def _searches(con: duckdb.DuckDBPyConnection, lists: RankedLists) -> tuple[Ints,
 def _shared_labels(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int
 ) -> tuple[Ints, NDArray[np.object_]]:
-    """The places of rows that cite neither an event nor a search and that share a label with the history, and the labels."""
+    """The places of rows that cite neither an event nor a search and that share a label with the history, and the labels.
+
+    In a catalogue without labels, the clusters of recs.interests stand for them.
+    """
     users = pa.array(lists.user_ids, pa.string())
     is_own = np.array([user_id != ANYONE for user_id in lists.user_ids], bool)
     asked = np.flatnonzero((lists.because < 0) & ~lists.is_by_search & (lists.item >= 0) & is_own[:, None])

@@ -41,10 +41,10 @@ def publish(
     item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
     publication_id = publication_id_of(made, cadence)
     with writing(lake) as con:
+        if content.interests is not None:  # first, as reasons cite them
+            write_interests(con, item_ids, content.interests, asdict(made))
         n_users, n_users_changed = write(con, item_ids, publication_id)
         done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
-        if content.interests is not None:
-            write_interests(con, item_ids, content.interests, asdict(made))
         write_graph(con, content, event_weights, is_all=cadence == "nightly")
         note_publication(con, done, content, cadence)
         note_prequential(con, content.prequential, content.versions, made)

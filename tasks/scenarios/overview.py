@@ -13,7 +13,7 @@ import numpy as np
 from models.errors import UserError
 from tasks.lake import Lake, reading, statement
 from tasks.scenarios.conditions import meets, read_items
-from tasks.scenarios.file import DEFAULT, FILE, Scenario, ScenarioError, nearest, read_scenarios
+from tasks.scenarios.file import DEFAULT, FILE, Scenario, ScenarioError, load_scenarios, nearest, read_scenarios
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ def overview(lake: Lake, home: Path, event_weights: Mapping[str, float]) -> Over
     return Overview(rows, problems)
 
 
-def demand_right(lake: Lake, home: Path, event_weights: Mapping[str, float]) -> None:
-    """Raises ScenarioError with one line for each mistake in scenarios.toml."""
+def right_scenarios(lake: Lake, home: Path, event_weights: Mapping[str, float]) -> dict[str, Scenario]:
+    """Like load_scenarios; also raises ScenarioError for conditions that do not work and for unknown event types."""
+    scenarios = load_scenarios(home)
     if (home / FILE).exists():
         problems = overview(lake, home, event_weights).problems
         if problems:
             raise ScenarioError("\n".join(problems))
+    return scenarios
 
 
 def _row(con: duckdb.DuckDBPyConnection, scenario: Scenario) -> dict[str, Any]:

@@ -44,6 +44,7 @@ TABLES = {
     "items": "select item_id, title from raw.items order by all",
     "rejected": "select line, reason from raw.rejected order by all",
     "lists": "select user_id, rank, item_id, score, probability, source, reason from recs.recommendations order by all",
+    "in cart": "select user_id, rank, item_id, score, reason from recs.scenario_recommendations where scenario = 'cart' order by all",
     "searches": "select user_id, query, occurred_at::varchar from features.user_searches order by all",
     "interests": "select interest_id, kind, parent_id, name, n_items from recs.interests order by all",
     "item interests": "select item_id, interest_id, share from recs.item_interests order by all",
@@ -53,6 +54,7 @@ TABLES = {
     "one state": """
         select count(distinct data_snapshot) from (
             (select data_snapshot from recs.recommendations where user_id = 'u05' limit 1)
+            union all (select data_snapshot from recs.scenario_recommendations where user_id = 'u05' limit 1)
             union all (select data_snapshot from recs.user_interests where user_id = 'u05' limit 1)
             union all (select data_snapshot from graph.edges where source = 'user:u05' limit 1)
         )

@@ -43,6 +43,8 @@ MOMENTS = [
     "tasks.minute.steps:rank:after",
     "tasks.publish.minute:_check_watermarks:after",
     "tasks.publish.minute:_make_room:after",
+    "tasks.publish.minute:_remove_barred_items:after",
+    "tasks.publish.minute:insert_scenario_lists:after",
     "tasks.publish.minute:_insert_some_lists:after",
     "tasks.publish.minute:_replace_some_neighbours:after",
     "tasks.publish.minute:_extend_histories:after",
@@ -51,6 +53,7 @@ MOMENTS = [
     "tasks.publish.transaction:note_prequential:after",
     "tasks.publish.transaction:note_freshness:after",
     "tasks.publish.transaction:note_moved:after",
+    "tasks.publish.transaction:note_rules:after",
     "tasks.publish.transaction:move_watermarks:after",
 ]
 """Points during the work and within the publish transaction. Points between effects are detected, not listed."""
@@ -64,6 +67,7 @@ LANDED = {
         "u05,,search,red tent,2026-01-13T02:30:00Z\nonly-words,,search,green tent,2026-01-13T02:40:00Z\n"
     ),
 }
+CART = "[cart]\nin_tables = true\nwhere = \"title like 'red%'\"\nhide = { cart = 3 }\nmax_per_category = 2"
 DISCARD = {"MINUTEHAND_INCREMENT__MAX_DRIFT": "1e-12"}
 CROWDED = {"MINUTEHAND_PUBLISH__REFRESH_USERS": "10"}
 
@@ -239,6 +243,84 @@ def test_an_unavailable_item_leaves_the_lists_of_users_without_new_events(shop: 
     assert users > 0
     assert shop.spend_minute() is not None
     assert shop.value(f"select count(*) from recs.recommendations where item_id = '{gone}'") == 0
+
+
+IN_CART = "select item_id from recs.scenario_recommendations where scenario = 'cart' and user_id = $$u03$$ order by rank"
+
+
+def write_scenarios(shop: Shop, text: str) -> None:
+    (shop.home / "scenarios.toml").write_text(text)
+
+
+def without_gaps(shop: Shop) -> bool:
+    """Whether the ranks of each list are 1, 2, ... in both tables."""
+    lists = "select '' as scenario, user_id, rank from recs.recommendations union all select scenario, user_id, rank"
+    ranks = f"select max(rank) = count(*) and count(distinct rank) = count(*) as ok from ({lists} from recs.scenario_recommendations)"
+    return bool(shop.value(f"select bool_and(ok) from ({ranks} group by scenario, user_id)"))
+
+
+def test_a_minute_makes_the_lists_of_a_new_scenario_follows_its_rules_and_removes_it_with_its_heading(shop: Shop) -> None:
+    shown, live = list_of(shop, "u03"), shop.live
+    write_scenarios(shop, f"[cart]\nin_tables = true\nwhere = \"price is null and item_id <> '{shown[0]}'\"\nhide = {{ return = 30 }}")
+    assert shop.spend_minute() == live
+    assert shop.value("select count(distinct user_id) from recs.scenario_recommendations") == 41
+    cart = [item for (item,) in shop.ask(IN_CART)]
+    assert len(cart) == 5
+    assert shown[0] not in cart
+    assert list_of(shop, "u03")[0] == shown[0]
+    assert [shop.spend_minute(), shop.spend_minute()] == [live, None], "the second run looks for users whose list is empty"
+
+    put(shop.lake, [("u03", cart[0], LATE)], event_type="return")  # weighs nothing, but hides
+    assert shop.spend_minute() == live
+    assert (cart[0],) not in shop.ask(IN_CART)
+    assert shown[0] in list_of(shop, "u03")
+    assert shop.value(f"select count(*) from recs.scenario_recommendations where item_id = '{cart[0]}'") > 0
+
+    with writing(shop.lake) as con:
+        con.execute("update raw.items set price = 3, updated_at = now()::timestamp where item_id = $item", {"item": cart[1]})
+    assert shop.spend_minute() is not None
+    assert shop.value(f"select count(*) from recs.scenario_recommendations where item_id = '{cart[1]}'") == 0
+    assert without_gaps(shop)
+
+    write_scenarios(shop, f"[default]\nwhere = \"item_id <> '{shown[1]}'\"")
+    assert shop.spend_minute() is not None
+    assert shop.value("select count(*) from recs.scenario_recommendations") == 0
+    assert shop.value(f"select count(*) from recs.recommendations where item_id = '{shown[1]}'") == 0
+    (shop.home / "scenarios.toml").unlink()
+    assert shop.spend_minute() is not None
+    assert shown[1] in list_of(shop, "u03")
+    assert shop.value("select distinct count(*) from recs.recommendations group by user_id") == 5
+
+
+def test_items_that_a_scenario_no_longer_allows_leave_also_the_lists_that_no_run_has_made_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINUTEHAND_PUBLISH__REFRESH_USERS", "3")
+    common = shop.value("select item_id from recs.recommendations where user_id <> '*' group by all order by count(*) desc limit 1")
+    write_scenarios(shop, f"[default]\nwhere = \"item_id <> '{common}'\"")
+    before = shop.value("select count(distinct user_id) from recs.recommendations")
+    began = datetime.now(UTC).replace(tzinfo=None)
+    assert shop.spend_minute() is not None
+    assert shop.value(f"select count(*) from recs.recommendations where item_id = '{common}'") == 0
+    assert without_gaps(shop)
+    old = f"select count(distinct user_id) from recs.recommendations where generated_at < '{began}'"
+    left = shop.value(old)
+    assert 0 < left < before
+    assert shop.value("select count(distinct user_id) from recs.recommendations") == before
+    assert shop.spend_minute() is not None
+    assert shop.value(old) < left
+
+
+def test_a_wrong_scenarios_file_fails_a_run_before_it_changes_anything(shop: Shop) -> None:
+    put(shop.lake, [("u03", "i01", LATE)])
+    before = marks(shop)
+    for text, line in (("[cart]\nvariety = 7", "variety = 7 is not possible"), ("[default]\nwhere = 'prize < 3'", "did you mean price")):
+        write_scenarios(shop, text)
+        with pytest.raises(UserError, match=line):
+            shop.spend_minute()
+        with pytest.raises(UserError, match=line):
+            shop.spend_night()
+    assert marks(shop) == before
 
 
 def set_available(shop: Shop, item_id: str, *, is_available: bool) -> None:
@@ -503,6 +585,7 @@ def forker(first_night: Shop, prefect_server: str) -> Iterator[Forker]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         forker = Forker(process, shop.home)
         forker.begin("first-night")
+        write_scenarios(shop, CART)
         put(shop.lake, [("u01", "i04", LATE - 1)], event_type="cart")
         assert forker.run({}) == [0]
         assert forker.run({"a_day_passes": True}) == [0]
@@ -571,6 +654,7 @@ def test_an_uninterrupted_minute_run_leaves_the_expected_reference_state(unkille
     assert (unkilled["days"], len(unkilled["rejected"])) == (["FINISHED", "RUNNING"], 1)
     assert ([user for user, *_ in unkilled["searches"]], unkilled["one state"]) == (["only-words", "u05"], [[1]])
     assert "only-words" in {user for user, *_ in unkilled["lists"]} & {user for user, *_ in unkilled["user interests"]}
+    assert {"*", "u05", "only-words"} < {user for user, *_ in unkilled["in cart"]}
     assert ["user:u05", "item:lamp"] in [edge[:2] for edge in unkilled["edges"]]
     landed = [file.removeprefix("landing/") for file in unkilled["files"] if ".csv" in file]
     assert landed == [

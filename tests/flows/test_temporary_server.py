@@ -38,6 +38,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_the_server_of_a_run_requires_the_secret_and_ends_when_the_run_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     env = {**os.environ, **proxy}

@@ -140,6 +140,19 @@ def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_users_own_and
     assert {each["event_type"] for each in why(lake, "stranger", mine[0][0]).events} == {"click"}
 
 
+def test_where_an_item_stands_elsewhere_than_by_its_score_why_says_so(lake: Lake) -> None:
+    turned = "update recs.recommendations set rank = 7 - rank where user_id = 'u04'"
+    with writing(lake) as con:
+        con.execute(turned)
+    (item, rank) = rows(lake, "select item_id, rank from recs.recommendations where user_id = 'u04' order by rank")[0]
+    assert why(lake, "u04", item).notes == [
+        f"by score alone, its rank would be {7 - rank}; variety and the rules of scenarios.toml change the order"
+    ]
+    with writing(lake) as con:
+        con.execute(turned)
+    assert why(lake, "u04", item).notes == []
+
+
 def test_what_is_on_no_list_has_a_clear_answer(lake: Lake) -> None:
     (seen,) = rows(lake, "select item_id from raw.events where user_id = 'u01' and item_id <> 'i07' limit 1")[0]
     hidden = why(lake, "u01", seen)

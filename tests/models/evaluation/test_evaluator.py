@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from models.evaluation.baselines import ItemKnn
-from models.evaluation.evaluator import Evaluator
+from models.evaluation.evaluator import Evaluator, rows_with_outdated_list
 from models.events import Events
 from models.ranking.blend import popularity_only, starting_blend
 from models.ranking.prior import HALF_LIVES_H, Slots
+from models.ranking.searches import Searches
 from models.sequence.users import target_vectors
 from tests.models.planted import HOUR, TINY, make_events, random_events, shaken
 
@@ -134,3 +135,10 @@ def test_events_after_the_list_was_made_are_not_in_the_history() -> None:
     assert late.repeats(np.array([3])) is not None
     blend = starting_blend(np.array([0.0, 1.0], np.float32))
     assert late.users(np.array([3]), blend)[0, 5].item() == pytest.approx(np.log((1 + 60 / 3600) / 25) / 3, rel=1e-3)
+
+
+def test_a_list_that_was_made_before_the_last_search_is_outdated() -> None:
+    events = make_events([(0, 0, 1000), (0, 1, 2000), (0, 2, 3000)], n_items=4)
+    searches = Searches.build(np.zeros(2, np.int64), np.array([1500, 2990]), np.zeros(2, np.int64), np.ones((1, 4), np.float32))
+    late = replace(evaluator_of(events), delay_s=60, searches=searches)
+    assert rows_with_outdated_list(late, np.arange(3)).tolist() == [2]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from models.events import Floats, Ints
 from models.ranking.choice import Choice, choose, forbid
-from models.ranking.scorer import Scorer
-from models.ranking.variety import N_POOL, N_VARIED, pick_dpp, pick_mmr
+from models.ranking.scorer import Scorer, fallback_list
+from models.ranking.variety import N_POOL, N_VARIED, PRICE, pick_dispersed
 from tests.models.planted import random_events, random_text
 from tests.models.ranking.test_scorer import N_ITEMS, scorer_of
 
@@ -111,44 +111,41 @@ def spread(vectors: Floats) -> float:
     return float((1 - (vectors @ vectors.T))[np.triu_indices(len(vectors), 1)].mean())
 
 
-def naive_dpp(scores: Floats, vectors: Floats, variety: float, n: int) -> list[int]:
-    """Greedy maximum of (1 - variety) x score + variety x log det of (1 + cosine) / 2."""
-    shown = [0]
+def naive_dispersion(scores: Floats, vectors: Floats, variety: float, n: int) -> list[int]:
+    """One item after the other: probability, plus a price for each distance from the items above."""
+    probability, shown = np.exp(scores) / np.exp(scores).sum(), [0]
     while len(shown) < n:
         left = [item for item in range(len(scores)) if item not in shown]
-        gains = [
-            (1 - variety) * scores[item] + variety * np.linalg.slogdet((1 + vectors[[*shown, item]] @ vectors[[*shown, item]].T) / 2)[1]
-            for item in left
-        ]
-        shown.append(left[int(np.argmax(gains))])
-    return shown
-
-
-def naive_mmr(scores: Floats, vectors: Floats, variety: float, n: int) -> list[int]:
-    shown = [0]
-    while len(shown) < n:
-        left = [item for item in range(len(scores)) if item not in shown]
-        gains = [(1 - variety) * scores[item] - variety * (vectors[shown] @ vectors[item]).max() for item in left]
+        far = [sum(1 - vectors[other] @ vectors[item] for other in shown) for item in left]
+        gains = [(1 - variety) * probability[item] + variety * PRICE * each for item, each in zip(left, far, strict=True)]
         shown.append(left[int(np.argmax(gains))])
     return shown
 
 
 @pytest.mark.parametrize("variety", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize(("pick", "oracle"), [(pick_dpp, naive_dpp), (pick_mmr, naive_mmr)])
-def test_variety_picks_as_the_plain_greedy_does(pick, oracle, variety: float) -> None:  # type: ignore[no-untyped-def]
+def test_variety_picks_as_the_plain_greedy_does(variety: float) -> None:
     scores = np.sort(np.random.default_rng(0).normal(size=(5, 30)))[:, ::-1].copy()
     vectors = np.stack([random_text(30, 12, seed) for seed in range(5)]).astype(np.float64)
-    order = pick(torch.from_numpy(scores), torch.from_numpy(vectors), variety, 8)
+    order = pick_dispersed(torch.from_numpy(scores).log_softmax(1), torch.from_numpy(vectors), variety, 8)
     for user in range(5):
-        assert order[user, :8].tolist() == oracle(scores[user], vectors[user], variety, 8)
+        assert order[user, :8].tolist() == naive_dispersion(scores[user], vectors[user], variety, 8)
         assert order[user, 8:].tolist() == sorted(order[user, 8:].tolist()), "the rest by score"
 
 
-@pytest.mark.parametrize("pick", [pick_dpp, pick_mmr])
-def test_without_variety_the_order_is_that_of_the_scores_and_with_all_the_best_item_still_comes_first(pick) -> None:  # type: ignore[no-untyped-def]
+def test_without_variety_the_order_is_that_of_the_scores_and_with_all_the_best_item_still_comes_first() -> None:
     scores, vectors = torch.linspace(0, -3, 30).repeat(2, 1), torch.from_numpy(random_text(30, 12)).repeat(2, 1, 1)
-    assert pick(scores, vectors, 0.0, 10).tolist() == [list(range(30))] * 2
-    assert pick(scores, vectors, 1.0, 10)[:, 0].tolist() == [0, 0]
+    assert pick_dispersed(scores.log_softmax(1), vectors, 0.0, 10).tolist() == [list(range(30))] * 2
+    assert pick_dispersed(scores.log_softmax(1), vectors, 1.0, 10)[:, 0].tolist() == [0, 0]
+
+
+def test_a_user_who_certainly_wants_one_thing_still_gets_it_and_who_may_want_anything_gets_a_varied_list() -> None:
+    vectors = torch.from_numpy(random_text(30, 12))
+    vectors[:5] = vectors[0]  # five things that are alike
+    certain = torch.tensor([0.0, -0.1, -0.2, -0.3, -0.4] + [-9.0] * 25)
+    anything = torch.linspace(0, -0.5, 30)
+    one, other = pick_dispersed(torch.stack([certain, anything]).log_softmax(1), vectors.repeat(2, 1, 1), 0.5, 5)[:, :5].tolist()
+    assert one == [0, 1, 2, 3, 4]
+    assert len(set(other) & set(range(5))) <= 2
 
 
 def test_twenty_copies_of_the_best_item_do_not_fill_the_top_and_items_without_a_vector_count_as_different() -> None:
@@ -156,7 +153,7 @@ def test_twenty_copies_of_the_best_item_do_not_fill_the_top_and_items_without_a_
     vectors[:40, 0] = 1
     vectors[40:46, 1:7] = np.eye(6, dtype=np.float32)
     scores = torch.linspace(0, -2, 60)[None]
-    plain, varied = (choose(scores, Choice(variety=variety), 10, torch.from_numpy(vectors))[0] for variety in (0.0, 0.7))
+    plain, varied = (choose(scores, Choice(variety=variety), 10, torch.from_numpy(vectors))[0] for variety in (0.0, 0.9))
     assert (plain < 40).all()
     assert varied[0] == 0
     assert (varied[1:] >= 40).all()
@@ -206,6 +203,15 @@ def test_a_scorer_shows_what_is_allowed_and_not_hidden_and_gives_it_its_share_of
     capped = scorer.rank(events, n_users, N_ITEMS, choice=replace(choice, max_per_category=2), hidden=hidden)
     assert ((capped.item >= 0).sum(1) <= 6).all()
     assert np.array_equal(capped.probability[:, 0], lists.probability[:, 0]), "a cap changes no probability"
+
+
+def test_the_fallback_list_obeys_the_place() -> None:
+    popularity = np.array([[0.5, 0.2, 0.1, 0.06, 0.04, 0]], np.float32).T
+    choice = Choice(np.array([True, True, True, True, True, False]), np.array([0, 0, 0, 0, -1, -1]), 2)
+    is_available = np.array([False, True, True, True, True, True])
+    assert fallback_list(popularity, is_available, 0, 10, choice).item.tolist() == [[1, 2, 4]]
+    assert fallback_list(popularity, is_available, 0, 2, choice).item.tolist() == [[1, 2]]
+    assert fallback_list(popularity, is_available, 0, 10).item.tolist() == [[1, 2, 3, 4, 5]]
 
 
 def test_where_everything_is_hidden_the_list_is_empty_and_every_number_is_finite() -> None:

@@ -94,7 +94,7 @@ def test_the_vector_of_a_variant_is_that_of_a_user_with_this_history() -> None:
     scorer = scorer_of(events)
     model, users = scorer.weights.model, histories(events)
     found = leave_out_each(users, TINY.max_events)
-    vectors = found.vectors(model)
+    vectors = found.vectors(model, scorer.vectors)
     for variant in np.flatnonzero(found.has_start):
         alone = without(events, int(found.user[variant]), int(found.item[variant]))
         expected = vectors_at(model, alone, np.zeros(1, np.int64), np.array([len(alone)]), 10**6)
@@ -106,7 +106,7 @@ def test_without_their_only_event_a_user_is_a_cold_start() -> None:
     scorer = scorer_of(events)
     found = leave_out_each(histories(events), TINY.max_events)
     zero = np.zeros(1, np.int64)
-    assert torch.equal(found.vectors(scorer.weights.model), vectors_at(scorer.weights.model, events, zero, zero, 0))
+    assert torch.equal(found.vectors(scorer.weights.model, scorer.vectors), vectors_at(scorer.weights.model, events, zero, zero, 0))
 
 
 def test_heavy_users_get_the_same_reasons_from_their_last_events_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,17 @@ def test_the_last_search_is_strictly_before_the_request_and_not_too_old() -> Non
     assert [None if r < 0 else int(searches.text[r]) for r in row] == [None, 0, 0, None, 1, None, None]
 
 
+def test_a_search_led_to_the_next_event_if_it_follows_soon_and_no_other_search_comes_between() -> None:
+    events = make_events([(0, 0, 100), (0, 1, 200), (0, 2, 5000), (1, 3, 250)], n_items=4)
+    moments = [(0, 100), (0, 150), (0, 199), (0, 4000), (0, 4950), (0, 6000), (1, 200), (2, 200)]
+    user, time = (np.array(column) for column in zip(*moments, strict=True))
+    searches = Searches.build(
+        user, time, np.array([0, 0, 0, 0, 1, 0, 2, 0]), np.concatenate([random_text(2, 16), np.zeros((1, 16), np.float32)])
+    )
+    search, event = searches.chosen_next(events)
+    assert list(zip(searches.time[search].tolist(), events.item[event].tolist(), strict=True)) == [(199, 1), (4950, 2)]
+
+
 def test_simultaneous_searches_count_in_their_order() -> None:
     searches = Searches.build(np.array([0, 0]), np.array([5, 5]), np.array([1, 0]), random_text(2))
     assert searches.text[searches.last_before(np.array([0]), np.array([6]))].tolist() == [0]

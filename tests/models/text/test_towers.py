@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,17 @@ def test_loaded_words_are_saved_words() -> None:
     words = Words.of(Head(8).eval(), Head(8).eval(), text, 3.5)
     again = Words.from_tensors(words.tensors())
     assert torch.equal(again.scores(text), words.scores(text))
+    assert again.past is None
+    moved = words.with_heads((moved_head(1), moved_head(2)), text)
+    taught = Words.from_tensors(replace(moved, past=(words.query, words.item)).tensors())
+    assert torch.equal(taught.scores(text), moved.scores(text))
+    assert torch.equal(taught.before_hold_out(text).scores(text), words.scores(text)), "a fair evaluation uses the heads of before"
+
+
+def moved_head(seed: int) -> Head:
+    head = Head(8).eval()
+    torch.nn.init.normal_(head.last.weight, generator=torch.manual_seed(seed))
+    return head
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

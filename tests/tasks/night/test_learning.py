@@ -368,3 +368,27 @@ def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(
     mine = steps.rank(busy, steps.update_model(busy, scored, IncrementConfig(), seed=1), audience(everybody.clear()), every).users
     assert mine.user_ids == ("u00",)
     assert {data.catalog.item_ids[item] for item in mine.item[0] if item >= 0} == {f"i{n:02}" for n in range(1, 30, 2)}
+
+
+def test_lists_of_the_night_and_of_minutes_are_varied_by_the_dial_that_the_night_chose(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)
+    put(lake, habits(), DESCRIBED, clear=True)
+    data = pinned()
+    plain = spend(data, tmp_path / "plain").users
+    monkeypatch.setattr("tasks.night.learning.choose_variety", lambda *given: 0.95)  # a night this small chooses 0
+    learnt = learn(data, MODEL, TRAIN, EVALUATION, seed=1)
+    complete(data, learnt, MODEL, TRAIN, IncrementConfig(), seed=1, folder=tmp_path / "night")
+    varied = make_lists(data, learnt.evaluator.trend, tmp_path / "night", PUBLISH).users
+    put(lake, [("u00", "i05", 500)])
+    news = read_news(lake, Watermarks(data.snapshot, data.snapshot), newest_snapshot(lake), EVENT_WEIGHTS, 8)
+    state = steps.prepare(lake, tmp_path / "night", tmp_path / "night", news, data.encoder)
+    updated = steps.update_model(state, steps.predict_events(state, IncrementConfig()), IncrementConfig(), seed=1)
+    assert updated.checkpoint.variety == 0.95
+    others = audience(read_histories(lake, data.user_ids[1:], EVENT_WEIGHTS, 8))
+    minute = steps.rank(state, updated, others, PUBLISH).users
+    by_score = steps.rank(state, replace(updated, checkpoint=replace(updated.checkpoint, variety=0.0)), others, PUBLISH).users
+    for one, other in ((varied, plain), (minute, by_score)):
+        assert np.array_equal(one.item[:, 0], other.item[:, 0]), "the best item stays where it is"
+        assert (one.item != other.item).any(1).mean() > 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -10,14 +11,20 @@ import pytest
 import torch
 
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
+from models.evaluation.evaluator import Evaluator
+from models.events import Ints
+from models.metrics.ranking import Ranking
+from models.ranking.blend import Blend
+from models.sequence.weights import Weights
 from models.text.encoder import load_encoder
-from models.text.towers import Words
+from models.text.towers import Head, Words
 from models.training import towers_fit
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, writing
+from tasks.night import learning
 from tasks.night.dataset import load_dataset
-from tasks.night.learning import learn
+from tasks.night.learning import judge, learn
 from tasks.night.words import learn_words
 from tasks.searches import read_search_log
 from tests.lakes import START, Event, habits, put
@@ -138,3 +145,24 @@ def test_searches_of_the_hold_out_teach_the_words_that_serve_but_not_those_that_
     one, other = learnt("word"), learnt("tent pole")
     assert all(torch.equal(a, b) for k in (0, 1) for a, b in zip(one.past[k].parameters(), other.past[k].parameters(), strict=True))  # type: ignore[index]
     assert not torch.equal(one.items, other.items)
+
+
+def test_a_night_is_judged_by_the_words_that_know_no_search_of_its_hold_out(
+    lake: Lake, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lake, habits(), titled(30), clear=True)
+    dataset = load_dataset(lake, newest_snapshot(lake), EVENT_WEIGHTS, encode_changed_items(lake, encoder, progress=False).encoder)
+    dim = dataset.text.shape[1]
+    words = Words.of(Head(dim).eval(), Head(dim).eval(), dataset.text, 8.0)
+    taught = replace(words, items=-words.items, past=(words.query, words.item))
+    rank, used = learning.rank_recommender, []
+
+    def remembering(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints, by: Words) -> Ranking:
+        used.append(by)
+        return rank(evaluator, weights, blend, rows, by)
+
+    monkeypatch.setattr(learning, "rank_recommender", remembering)
+    evaluation = EvaluationConfig(n_bootstrap=20)
+    judge(dataset, learn(dataset, MODEL, TRAIN, evaluation, 1), None, evaluation, 1, taught)
+    assert used
+    assert all(torch.equal(each.items, words.items) for each in used)

@@ -61,6 +61,7 @@ def test_an_order_needs_a_protocol_that_uses_the_order(files: Files, recipe: Bac
         backtest(replace(files, order="step"), "temporal", ["most_popular"], recipe)
 
 
+@pytest.mark.slow
 def test_without_time_only_the_order_counts(files: Files, recipe: BacktestSettings, tmp_path: Path) -> None:
     stretched = tmp_path / "stretched.parquet"
     pl.read_parquet(files.events).with_columns(pl.col("day") + pl.duration(days=pl.col("step") ** 2)).write_parquet(stretched)

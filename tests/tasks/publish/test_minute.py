@@ -28,6 +28,8 @@ from tasks.publish import minute as publishing
 from tasks.publish.minute import StaleError, publish_minute
 from tasks.publish.pointer import live_version
 from tasks.publish.publication import Content
+from tasks.scenarios import ScenarioLists, changes
+from tasks.scenarios.changes import Rule, Rules
 from tasks.watermarks import Watermarks, read_watermarks
 from tests import lakes as shop
 from tests.conftest import ROOT
@@ -38,6 +40,7 @@ from tests.tasks.publish.test_night import ANYONE, CATALOG, WEIGHTS, add_events,
 WRITTEN = (
     "features.user_histories",
     "recs.recommendations",
+    "recs.scenario_recommendations",
     "recs.similar_items",
     "recs.interests",
     "recs.item_interests",
@@ -46,6 +49,7 @@ WRITTEN = (
     "ops.watermarks",
     "ops.freshness",
     "ops.moved_items",
+    "ops.scenarios",
     "eval.prequential",
     "graph.nodes",
     "graph.edges",
@@ -57,10 +61,13 @@ NOT_OF_ONE_STATE = """
         on edges.source = 'user:' || lists.user_id
     full join (select node, model_version, data_snapshot from graph.nodes where kind = 'user') as nodes
         on nodes.node = edges.source
-    where (lists.model_version, lists.data_snapshot) is distinct from (edges.model_version, edges.data_snapshot)
+    full join (select distinct user_id, model_version, data_snapshot from recs.scenario_recommendations where user_id <> '*') as placed
+        on placed.user_id = lists.user_id
+    where (lists.model_version, lists.data_snapshot) is distinct from (placed.model_version, placed.data_snapshot)
+        or (lists.model_version, lists.data_snapshot) is distinct from (edges.model_version, edges.data_snapshot)
         or (lists.model_version, lists.data_snapshot) is distinct from (nodes.model_version, nodes.data_snapshot)
 """
-"""Users whose list and graph are of different publications; all of them have news in each minute of the test."""
+"""Users whose lists and graph are of different publications; all of them have news in each minute of the test."""
 MEASURED = [MetricRow("live", "all", "ndcg_at_10", 0.3, 7), MetricRow("recent_popular", "new items", "ndcg_at_10", None, 0)]
 
 
@@ -200,6 +207,17 @@ def test_a_minute_publish_does_not_scan_the_records_of_earlier_ones(lake: Lake, 
     assert not {"publish/delete_freshness", "publish/delete_prequential", "publish/delete_publication"} & set(executed)
 
 
+def in_cart(*users: str, barred: Sequence[int] = (), changed_at: datetime | None = None) -> dict[str, Any]:
+    """Lists of a scenario besides the default one, as options of a publish. barred: catalog rows that no list may have."""
+    is_barred = np.isin(np.arange(len(CATALOG)), barred)
+    rule = Rule("{}", "", changed_at)
+    return {
+        "in_places": [ScenarioLists("cart", ranked({user: [2, 3] for user in users}), ANYONE)],
+        "rules": Rules({"default": rule, "cart": rule}, is_changed=True),
+        "barred": {"default": is_barred, "cart": is_barred},
+    }
+
+
 def strike(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -218,7 +236,7 @@ def armed(place: str, nth: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # the signal kills the process immediately
 
     if place == "statement":
-        for module in (publishing, inserts, notes, interest_rows, graph):
+        for module in (publishing, inserts, notes, interest_rows, graph, changes):
             module.statement = strike_at_statement  # type: ignore[attr-defined]
     elif place == "commit":
         transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]
@@ -236,18 +254,18 @@ def killing(catalog: str, data_path: str, lock_path: str) -> None:
             continue
         place, nth = line.split()
         armed(place, int(nth))
-        minute(lake, prequential=MEASURED, interests=held(["u", "v"], items=[0]))
+        minute(lake, prequential=MEASURED, interests=held(["u", "v"], items=[0]), **in_cart("u", "v", changed_at=datetime.now()))
         os._exit(0)
 
 
-EVERYWHERE = [*[("statement", nth) for nth in range(60)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
+EVERYWHERE = [*[("statement", nth) for nth in range(70)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
 SOMEWHERE = [("statement", 5), ("statement", 20), ("statement", 30), ("commit", 4), ("after", 0)]
 
 
 @pytest.mark.parametrize("places", [SOMEWHERE, pytest.param(EVERYWHERE, marks=pytest.mark.slow)], ids=["somewhere", "everywhere"])
 def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_nothing(lake: Lake, places: list[tuple[str, int]]) -> None:
     add_events(lake, ("u", "a", "view", 1))
-    put(lake, ranked({"u": [3]}), interests=held(["u"]))
+    put(lake, ranked({"u": [3]}), interests=held(["u"]), in_places=in_cart("u")["in_places"])
     script = "import sys; from tests.tasks.publish.test_minute import killing; killing(*sys.argv[1:])"
     words = [sys.executable, "-c", script, lake.catalog, lake.data_path, str(lake.lock_path)]
     n_rounds, has_news = 0, False
@@ -273,11 +291,27 @@ def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_not
                 assert {row[-3] for row in now["recs.user_interests"]} == {row[-3] for row in now["recs.recommendations"]}
                 assert rows(lake, NOT_OF_ONE_STATE) == []
                 assert [row[:2] for row in now["recs.recommendations"]] == [(user, rank) for user in "*uv" for rank in (1, 2)]
+                in_places = [("cart", user, rank) for user in "*uv" for rank in (1, 2)]
+                assert [row[:3] for row in now["recs.scenario_recommendations"]] == in_places
             assert (place, has_news) != ("after", True)
         child.stdin.close()
     if has_news:
         minute(lake)
     assert rows(lake, "select user_id, n_events from features.user_histories order by all") == [("u", n_rounds + 1), ("v", n_rounds)]
+
+
+def test_barred_items_leave_the_lists_of_all_users_and_a_scenario_that_is_gone_loses_its_lists(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1, 2], "v": [3, 1], "w": [3, 3]}), in_places=in_cart("u", "v")["in_places"])
+    add_events(lake, ("u", "b", "view", 2))
+    minute(lake, **in_cart("u", barred=[3]))
+    lists = "select user_id, rank, item_id, model_version from recs.recommendations where user_id <> '*' order by all"
+    assert rows(lake, lists) == [("u", 1, "b", "2"), ("u", 2, "c", "2"), ("v", 1, "b", "1")], "w has no list until the next run"
+    assert rows(lake, "select user_id, rank, item_id from recs.scenario_recommendations where user_id = 'v'") == [("v", 1, "c")]
+    add_events(lake, ("u", "c", "view", 3))
+    gone = in_cart("u")
+    minute(lake, "3", rules=gone["rules"], barred={"default": gone["barred"]["default"]})
+    assert rows(lake, "select * from recs.scenario_recommendations") == []
 
 
 AHEAD = 4_000_000_000

@@ -41,8 +41,8 @@ def add_events(lake: Lake, *events: tuple[str, str | None, str, int]) -> None:
     with writing(lake) as con:
         con.register("fresh", pa.table(dict(zip(("user_id", "item_id", "event_type", "second"), zip(*events, strict=True), strict=True))))
         con.execute(
-            "insert into raw.events select uuid()::varchar, user_id, item_id::varchar, event_type, null, null,"
-            " make_timestamp(second * 1000000), now()::timestamp, null, null, null from fresh"
+            "insert into raw.events by name select uuid()::varchar as event_id, user_id, item_id::varchar as item_id, event_type,"
+            " make_timestamp(second * 1000000) as occurred_at, now()::timestamp as received_at from fresh"
         )
 
 

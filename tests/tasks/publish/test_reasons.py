@@ -14,6 +14,7 @@ from models.text.sentences import ENGLISH
 from tasks.lake import Lake, writing
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Searched
+from tests.tasks.interests.test_rows import held
 from tests.tasks.minute.test_feed import minute
 from tests.tasks.publish.test_night import WEIGHTS, add_events, add_item, provenance, put, ranked, rows, shown
 
@@ -55,6 +56,18 @@ def test_without_an_event_a_reason_cites_the_label_that_item_and_history_share(l
     assert reasons_of(lake, "u") == ["because of your interest in Horror", "popular right now"]
     assert reasons_of(lake, "v") == ["popular right now", "because of your interest in Comedy"]
     assert reasons_of(lake, "w") == ["popular right now"] * 2, "nobody's interests are somebody else's"
+
+
+def test_without_labels_a_reason_cites_an_interest_of_the_user_to_which_item_and_history_belong(lake: Lake) -> None:
+    """The soft fruit, a and b, are a cluster; u is interested in it."""
+    for item_id in "abcd":
+        add_item(lake, item_id, f"Film {item_id}")
+    add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 1))
+    found = held(["u"])
+    found = replace(found, interests=replace(found.interests, kinds=("cluster",) * len(found.interests.kinds)))
+    put(lake, ranked({"u": [1, 3], "v": [1, 3]}, because=-1), interests=found)
+    assert reasons_of(lake, "u") == ["because of your interest in Soft", "popular right now"]
+    assert reasons_of(lake, "v") == ["popular right now"] * 2, "v is not interested in it"
 
 
 def test_a_label_of_few_events_or_of_most_items_is_no_interest(lake: Lake) -> None:

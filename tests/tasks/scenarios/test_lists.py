@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
@@ -111,8 +111,8 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         )
         con.register("happened", pl.DataFrame(events, schema=["user_id", "item_id", "event_type", "second"], orient="row"))
         con.execute(
-            "insert into raw.events select uuid()::varchar, user_id, item_id, event_type, null, null,"
-            " timestamp '2026-01-01' + to_seconds(second), now()::timestamp, null from happened"
+            "insert into raw.events by name select uuid()::varchar as event_id, user_id, item_id, event_type,"
+            " timestamp '2026-01-01' + to_seconds(second) as occurred_at, now()::timestamp as received_at from happened"
         )
     key = encode_changed_items(lake, EncoderConfig(name=str(save_tiny_bert(folder / "tiny"))), progress=False).encoder
     data = load_dataset(lake, newest_snapshot(lake), WEIGHTS, key)
@@ -140,7 +140,8 @@ def named(scenarios: Sequence[Scenario]) -> list[Scenario]:
 def qualifying(shop: Shop, scenario: Scenario, user: str, now: float) -> list[Item]:
     """What a list of this user may show, found one item at a time."""
     own = [(item, kind, at) for owner, item, kind, at in shop.events if owner == user]
-    hidden = {item for item, kind, at in own if kind in scenario.hide and now < at + DAY_S * scenario.hide[kind]}
+    days = {kind: value for kind, value in scenario.hide.items() if value > 0}
+    hidden = {item for item, kind, at in own if kind in days and now < at + DAY_S * days[kind]}
     if shop.hides_seen:
         hidden |= {item for item, kind, _ in own if WEIGHTS.get(kind, 1) > 0}
     return [item for item in shop.items.values() if item.is_available and WHERE[scenario.where](item) and item.item_id not in hidden]
@@ -187,13 +188,13 @@ def test_no_list_of_a_scenario_shows_what_it_must_not_and_none_is_shorter_than_i
 def test_100_000_lists_of_scenarios_show_nothing_that_they_must_not(shop: Shop) -> None:
     n_cases: Counter[str] = Counter()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(scenarios=st.lists(SCENARIOS, min_size=25, max_size=25))
+    @settings(max_examples=25, phases=(Phase.generate,), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(scenarios=st.lists(SCENARIOS, min_size=50, max_size=50))
     def many(scenarios: list[Scenario]) -> None:
         check_all(shop, scenarios, n_cases)
 
     many()
-    assert n_cases["cases"] > 50_000, "two shops make 100,000"
+    assert n_cases["cases"] >= 50_000, "two shops make 100,000"
 
 
 def test_a_minute_makes_the_same_lists_of_scenarios_as_the_night(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

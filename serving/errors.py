@@ -26,7 +26,7 @@ class Problem(BaseModel):
     detail: str
 
 
-ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (400, 401, 403, 404, 413, 422, 429, 500, 503)}
+ANSWERS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (400, 401, 403, 404, 409, 413, 422, 429, 500, 503)}
 """The errors of every route, for the schema."""
 
 

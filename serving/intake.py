@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 
+from serving.ids import Id
 from serving.item_rules import accept_item
 from serving.live import Live
 from serving.rules import RefusedError, accept, id_of
@@ -23,7 +24,8 @@ MAX_EVENTS = 1000
 MAX_BODY = 4_000_000
 ARRAY = {"type": "array", "maxItems": MAX_EVENTS, "items": {}}
 EVENTS = {**ARRAY, "example": [{"event_id": "e1", "user_id": "u1", "item_id": "p1", "event_type": "view"}]}
-"""The schema of a body of events. Each element is judged by itself, so that anything may be one; the answer says which are refused."""
+ITEMS = {**ARRAY, "example": [{"item_id": "p1", "title": "A tent for two", "is_available": True}]}
+"""The schemas of bodies. Each element is judged by itself, so that anything may be one; the answer says which are refused."""
 
 
 class Refusal(BaseModel):
@@ -89,7 +91,7 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         await stored(live.accept, list(accepted.values()), what="events")
         return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected)
 
-    @routes.put("/v1/items")
+    @routes.put("/v1/items", openapi_extra=_body(ITEMS))
     async def items(request: Request) -> TakenItems:
         """Add or change items: a field that is missing stays. When it answers, they are on disk, and a withdrawn item is in no list."""
         given = await _json(request)
@@ -107,7 +109,7 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         return TakenItems(accepted=len(accepted), rejected=rejected)
 
     @routes.put("/v1/users/{user_id:path}/merge/{session_id:path}")
-    async def merge(user_id: str, session_id: str) -> Merged:
+    async def merge(user_id: Id, session_id: Id) -> Merged:
         """Let everything that a session or an old id did count for a user, from now on and for all time."""
         given, named = {"user_id": user_id, "session_id": session_id}, {"null_words_as_ids": config.null_words_as_ids}
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from serving.item_rules import accept_item, item_of, line_of_item
+from serving.items import Item
 from serving.live import Live
 from serving.rules import RefusedError
 from serving.segments import SECONDS_UNTIL_AGAIN, Segments
@@ -173,24 +174,21 @@ def _random_item(random_: random.Random) -> dict[str, Any]:
     texts = [" a b ", "", "x\0y", "[1]", "a|b", "null", "日本 🙂", "1.50", "q" * 3000, None, 7, "\ud800"]
     numbers = [0, 1, 1.234, 1e-7, 1e300, -1, float("nan"), 10**400, True, "3", None]
     lists = [[], ["a", " b "], ["", "\0"], ["a|b", "[1]"], "a", [1], None, ["Home > Pans"]]
-    return {
-        name: random_.choice(values)
-        for name, values in {
-            "item_id": [f"i{random_.random()}", f" {random_.random()}x ", random_.randrange(10**9), "", "None", "1.0", "[1]", "z" * 600],
-            "title": texts,
-            "description": texts,
-            "categories": lists,
-            "tags": lists,
-            "price": numbers,
-            "is_available": [True, False, None, 1, "yes"],
-        }.items()
-        if random_.random() < 0.6 or name == "item_id"
+    choices: dict[str, list[Any]] = {
+        "item_id": [f"i{random_.random()}", f" {random_.random()}x ", random_.randrange(10**9), "", "None", "1.0", "[1]", "z" * 600],
+        "title": texts,
+        "description": texts,
+        "categories": lists,
+        "tags": lists,
+        "price": numbers,
+        "is_available": [True, False, None, 1, "yes"],
     }
+    return {name: random_.choice(values) for name, values in choices.items() if random_.random() < 0.6 or name == "item_id"}
 
 
 def test_every_accepted_item_gets_into_the_lake_as_the_state_in_memory_knows_it(lake: Lake, tmp_path: Path) -> None:
     random_ = random.Random(1)
-    accepted = {}
+    accepted: dict[str, Item] = {}
     for _ in range(3000):
         try:
             item = accept_item(_random_item(random_), CONFIG)

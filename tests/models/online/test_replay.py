@@ -75,6 +75,7 @@ def test_a_frozen_table_gives_all_newcomers_of_a_night_the_same_list(replayed: R
     assert len(np.unique(replayed.rankings["nightly_fresh_lists"].top[new], axis=0)) > 1
 
 
+@pytest.mark.slow
 def test_nights_help_where_the_order_changes_and_increments_help_before_the_night(replayed: ReplayResult) -> None:
     policies = [policy for policy in known_policies(INCREMENT) if policy.name in replayed.rankings]
     shops = [replayed, *(replay(evaluator_of(history(seed)), policies, night, CONFIG) for seed in (0, 2, 3, 4))]

@@ -66,6 +66,7 @@ def learnt() -> TrainedShop:
     return TrainedShop(shop, user_ids, evaluator, split, validation, test, fit)
 
 
+@pytest.mark.slow
 def test_the_recommender_beats_all_three_baselines_clearly(learnt: TrainedShop) -> None:
     evaluator, split, test = learnt.evaluator, learnt.split, learnt.test
     task = Task(evaluator, evaluator.events.before(split.validation_from), learnt.validation, test, split)
@@ -82,6 +83,7 @@ def test_the_recommender_beats_all_three_baselines_clearly(learnt: TrainedShop) 
     assert (rows["minutehand", "warm_user_cold_item", "ndcg_at_10"].value or 0) > 0
 
 
+@pytest.mark.slow
 def test_a_cold_item_of_a_user_s_interest_ranks_above_a_random_cold_one(learnt: TrainedShop) -> None:
     asked = learnt.split.validation_from
     past = learnt.evaluator.events.before(asked)

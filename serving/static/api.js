@@ -1,4 +1,4 @@
-// One request to the API of this server. The answer is {status, body}; the key, if the server asks for one, stays in this tab.
+// One request to the API of this server, relative to the page, so that it works behind a proxy under a prefix. The answer is {status, body}; the key, if the server asks for one, stays in this tab.
 export const key = {
   get: () => sessionStorage.getItem("minutehand.key") ?? "",
   set: (value) => sessionStorage.setItem("minutehand.key", value),
@@ -8,7 +8,7 @@ export async function ask(method, path, body) {
   const headers = { accept: "application/json" };
   if (key.get()) headers["x-api-key"] = key.get();
   if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const answer = await fetch(path.slice(1), { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await answer.text();
   let parsed = text;
   try {

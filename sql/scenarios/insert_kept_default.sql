@@ -1,7 +1,7 @@
 -- Inserts the rows that stay of lists with an item that no list may have any more.
 --
 -- grain:   one row per user and rank
--- reads:   kept (temporary: the columns of recs.recommendations)
+-- reads:   kept (temporary)
 -- writes:  recs.recommendations
 insert into recs.recommendations by name
 select

@@ -1,7 +1,7 @@
 -- Inserts the rows that stay of lists with an item that no list may have any more.
 --
 -- grain:   one row per scenario, user and rank
--- reads:   kept (temporary: the columns of recs.scenario_recommendations)
+-- reads:   kept (temporary)
 -- writes:  recs.scenario_recommendations
 insert into recs.scenario_recommendations by name
 select

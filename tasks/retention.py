@@ -10,5 +10,7 @@ ORPHAN_GRACE_HOURS = 1.0
 """Age from which a file that no snapshot names counts as an orphan of a killed run."""
 FRESHNESS_DAYS = 30.0
 """Age limit of rows in ops.freshness, which record how long users waited for their lists."""
+SERVED_DAYS = 90.0
+"""Age limit of rows in ops.served, which hold the lists that the API answered with, and of those in ops.api_positions."""
 PREFECT_DAYS = 30
 """Age limit of runs, logs and artifacts in Prefect's database."""

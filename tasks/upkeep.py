@@ -15,7 +15,7 @@ import duckdb
 
 from tasks.data_folder import read_mark
 from tasks.lake import Lake, statement, writing
-from tasks.retention import FRESHNESS_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SNAPSHOT_HOURS
+from tasks.retention import FRESHNESS_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SERVED_DAYS, SNAPSHOT_HOURS
 
 logger = logging.getLogger("minutehand.upkeep")
 
@@ -27,6 +27,7 @@ class MaintenanceSummary:
     """Counts of the changes that one upkeep made to the lake."""
 
     waits_forgotten: int
+    served_forgotten: int
     rows_flushed: int
     snapshots_expired: int
     files_rewritten: int
@@ -45,11 +46,13 @@ def maintain(
     keep_hours: float = SNAPSHOT_HOURS,
     grace_hours: float = ORPHAN_GRACE_HOURS,
     keep_freshness_days: float = FRESHNESS_DAYS,
+    keep_served_days: float = SERVED_DAYS,
     now: datetime | None = None,
 ) -> MaintenanceSummary:
     """Keep files few and large, and delete unused snapshots, in these steps: prune, flush, expire, rewrite, merge, clean up.
 
-    The first step deletes the rows of ops.freshness about lists older than keep_freshness_days.
+    The first step deletes the rows of ops.freshness about lists older than keep_freshness_days, and those of ops.served and
+    ops.api_positions older than keep_served_days.
 
     Upkeep keeps these snapshots: the newest; all from the oldest watermark on, where the next minute starts reading; those of the last
     keep_hours, because a run may be pinned to one; those of the newest publications of each cadence; those in spare; and all from
@@ -59,6 +62,8 @@ def maintain(
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
     forgotten = _run(lake, "prune_freshness", {"older_than": clock - timedelta(days=keep_freshness_days)})
+    served_before = {"older_than": clock - timedelta(days=keep_served_days)}
+    unlisted = [row for name in ("prune_served", "prune_positions") for row in _run(lake, name, served_before)]
     flushed = _run(lake, "flush")
     expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from)
     rewritten = _run(lake, "rewrite")
@@ -67,6 +72,7 @@ def maintain(
     orphans = _delete_orphans(lake, clock - timedelta(hours=grace_hours))
     summary = MaintenanceSummary(
         waits_forgotten=sum(row["Count"] for row in forgotten),
+        served_forgotten=sum(row["Count"] for row in unlisted),
         rows_flushed=sum(row["rows_flushed"] for row in flushed),
         snapshots_expired=expired,
         files_rewritten=sum(row["files_processed"] for row in rewritten),

@@ -128,4 +128,4 @@ def test_a_nested_variable_reaches_its_field(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MINUTEHAND_INGEST__EVENT_WEIGHTS", '{"view": 0.5}')
     settings = load()
     assert settings.publish.n_recommendations == 12
-    assert settings.ingest.event_weights == {"search": 0, "impression": 0, "return": 0, "view": 0.5}, "types that teach nothing stay so"
+    assert settings.ingest.event_weights == {"search": 0, "impression": 0, "return": 0, "view": 0.5}, "what teaches nothing still does not"

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tasks.lake import Lake, reading
+from tasks.lake import Lake, reading, writing
 from tasks.upkeep import maintain
 from tests.tasks.minute.test_feed import minute, news_of
 from tests.tasks.publish.test_night import add_events, content, content_of, files, put, ranked, rows, snapshot_of
@@ -141,6 +141,16 @@ def test_upkeep_deletes_freshness_rows_older_than_a_month(lake: Lake) -> None:
     assert snapshot_of(lake) == snapshot, "nothing to forget leaves no snapshot"
     assert maintain(lake, now=made + timedelta(days=30, seconds=1)).waits_forgotten == 2
     assert rows(lake, "select count(*) from ops.freshness") == [(0,)]
+
+
+def test_upkeep_deletes_served_lists_and_positions_older_than_90_days(lake: Lake) -> None:
+    with writing(lake) as con:
+        con.execute("insert into ops.served values ('r', 'u', 'default', '1', ['a'], ['popular'], '2026-01-01')")
+        con.execute("insert into ops.api_positions values ('1', 'events', 2, '2026-01-01')")
+    day = timedelta(days=1)
+    assert maintain(lake, now=datetime(2026, 1, 1) + 90 * day).served_forgotten == 0
+    assert maintain(lake, now=datetime(2026, 1, 1) + 91 * day).served_forgotten == 2
+    assert rows(lake, "select (select count(*) from ops.served) + (select count(*) from ops.api_positions)") == [(0,)]
 
 
 def test_upkeep_keeps_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:

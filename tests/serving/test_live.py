@@ -194,15 +194,22 @@ def test_ids_with_slashes_and_emoji_and_excluded_items_work(start: Callable[[], 
     assert {"fig", "plum"}.isdisjoint(row["item_id"] for row in found["items"])
 
 
-def test_if_the_disk_is_full_nothing_is_acknowledged(start: Callable[[], Live], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "reason"), [(28, "No space left on device"), (30, "Read-only file system")])
+def test_if_the_disk_refuses_nothing_is_acknowledged(
+    start: Callable[[], Live], monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
     live = start()
 
-    def full(*_: Any) -> int:
-        raise OSError(28, "No space left on device")
+    def refuse(*_: Any) -> int:
+        raise OSError(number, reason)
 
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("serving.segments.os.write", full)
-        found = answered(live, "POST", "/v1/events", json=[event("new", "fig")])
-    assert found.status_code == 503
-    assert "No space left on device" in found.json()["detail"]
+        meanwhile.setattr("serving.segments.os.write", refuse)
+        found = [
+            answered(live, "POST", "/v1/events", json=[event("new", "fig")]),
+            answered(live, "PUT", "/v1/items", json=[{"item_id": "fig", "is_available": False}]),
+            answered(live, "PUT", "/v1/users/new/merge/old"),
+        ]
+    assert [each.status_code for each in found] == [503, 503, 503]
+    assert all(reason in each.json()["detail"] for each in found)
     assert "fig" in items(live, "new")

@@ -198,10 +198,10 @@ class Live:
         """Swap the publication, and drop the events that it contains."""
         contained = contained_segments(self.lake, published.data_snapshot, self.segments)
         with self.lock:
-            self.segments.forget(contained)
-            self.put.forget(contained)
+            self.segments.forget(contained.whole)
+            self.put.forget(contained.items)
             self.published = published.with_items(self.put.now())
-            self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained}
+            self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained.events}
             self.pending = _by_user(self.known.values(), self.aliases)
 
     def _vector(self, text: str | None) -> np.ndarray | None:

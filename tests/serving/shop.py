@@ -13,9 +13,12 @@ from models.text.towers import Head, Words
 from models.version import checkpoint as checkpoints
 from serving.live import Live
 from serving.segments import Segments
-from tasks.config import GeneratorConfig, PublishConfig
+from tasks.config import GeneratorConfig, IngestConfig, PublishConfig
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
+from tasks.ingest import landing
+from tasks.ingest.api_log import OWN_KINDS, ingest_segments
+from tasks.ingest.log_names import folder_of
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, writing
 from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news
@@ -59,6 +62,18 @@ class Shop:
     def start(self, folder: str = "log") -> Live:
         segments = Segments(self.home / folder, self.home / "landing")
         return Live.start(self.lake, no_registry, self.encoder, EVENT_WEIGHTS, MODEL.max_events, segments, self.home)
+
+    def take_in(self) -> bool:
+        """Take what the API has handed over into the lake, as a minute does; whether there was anything."""
+        folder = landing.open_landing(IngestConfig(), self.home)
+        given = {kind: sorted(folder_of(folder, kind).glob("api-*.jsonl")) for kind in (*landing.KINDS, *OWN_KINDS)}
+        for kind in landing.KINDS:
+            if given[kind]:
+                landing.ingest_landed_files(self.lake, folder, kind, given[kind], IngestConfig())
+        for own in OWN_KINDS:
+            if given[own]:
+                ingest_segments(self.lake, folder, own, given[own])
+        return any(given.values())
 
     @property
     def folder(self) -> Path:

@@ -21,7 +21,6 @@ import pytest
 from serving.live import Asked, Live
 from serving.rules import accept
 from tasks.config import IngestConfig
-from tasks.ingest import landing
 from tests.conftest import ROOT, find_free_port
 from tests.serving.shop import Shop, open_shop
 
@@ -119,24 +118,13 @@ class Load:
             client.join()
 
 
-def take_in(shop: Shop) -> bool:
-    """Take the waiting files into the lake, as a minute run does; whether there were any."""
-    folder = landing.open_landing(IngestConfig(), shop.home)
-    files = landing.waiting(folder)
-    for kind in landing.KINDS:
-        some = [file for of, file in files if of == kind]
-        if some:
-            landing.ingest_landed_files(shop.lake, folder, kind, some, IngestConfig())
-    return bool(files)
-
-
 def publishing(shop: Shop, ends: threading.Event, failures: list[BaseException]) -> Callable[[], None]:
     """A loop of minute runs."""
 
     def run() -> None:
         try:
             while not ends.is_set():
-                if take_in(shop):
+                if shop.take_in():
                     shop.minute(learns=False)
                 time.sleep(0.05)
         except BaseException as error:
@@ -179,7 +167,7 @@ def kill_under_load(shop: Shop, n_kills: int, seed: int) -> None:
     never_killed.accept([accept(each, datetime.now(UTC), IngestConfig()) for each in later])
     assert lists(recovered) == lists(never_killed)
     never_killed.segments.close()
-    take_in(shop)
+    shop.take_in()
     counts = Counter(id_ for (id_,) in shop.rows("select event_id from raw.events where event_id like 'k%'"))
     assert load.acknowledged, "nothing was posted"
     assert {id_: counts[id_] for id_ in load.acknowledged} == dict.fromkeys(load.acknowledged, 1)

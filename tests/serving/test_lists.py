@@ -15,8 +15,6 @@ from serving.items import Filter, Item, Price
 from serving.live import Asked, Live, NotFoundError
 from serving.rules import accept
 from tasks.config import IngestConfig
-from tasks.ingest.ingestion import ingest
-from tasks.ingest.sources import ColumnMapping
 from tests.lakes import START, habits, put
 from tests.serving.shop import PUBLISH, TITLES, Shop, open_shop
 
@@ -106,13 +104,7 @@ def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minut
     asked_s = at(soon) + 90
     before = {user: live.recommend(Asked(user, k=12, now=asked_s)) for user in ("u01", "newcomer", "u02", "only-words", "u03", "stranger")}
     live.segments.close()
-    ingest(
-        shop.lake,
-        "events",
-        [str(path) for path in sorted((shop.home / "landing" / "events" / "api").glob("*.jsonl"))],
-        ColumnMapping(),
-        IngestConfig(),
-    )
+    shop.take_in()
     published_s = shop.minute(learns=False)
     again = {user: live.recommend(Asked(user, k=12, now=published_s)) for user in before}
     for user, found in again.items():

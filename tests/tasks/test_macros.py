@@ -14,7 +14,7 @@ SHARED = {
     "all_items": r"list_distinct\(\s*list_concat\(",
     "fingerprint": r"bit_xor\(",
     "happened_at": r"least\([^()]*(occurred_at[^()]*received_at|received_at[^()]*occurred_at)",
-    "histories_of": r"partition by (\w+\.)?user_id\s+order by (\w+\.)?occurred_at",
+    "histories_of": r"order by (\w+\.)?occurred_at desc, (\w+\.)?position\b",
     "weight_of": r"list_position\(\s*\$?event_types\b",
 }
 NOON = datetime(2026, 1, 1, 12)

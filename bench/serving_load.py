@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 K = 10
 TIMEOUT_S = 30.0
 
@@ -46,29 +47,28 @@ class Connections:
     """Kept connections to one server. Plain HTTP/1.1 over asyncio costs the generator a tenth of what an HTTP client does."""
 
     port: int
-    free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=deque)
+    free: deque[Connection] = field(default_factory=deque)
 
     async def ask(self, method: str, path: str, expected: int, body: bytes = b"") -> Any:
         """The JSON of an answer. Raises AnswerError, OSError, EOFError or TimeoutError."""
         async with asyncio.timeout(TIMEOUT_S):
-            reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+            kept = self.free.pop() if self.free else None
             try:
-                writer.write(
-                    f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-type: application/json\r\n"
-                    f"content-length: {len(body)}\r\n\r\n".encode()
-                    + body
-                )
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                answer = await reader.readexactly(length)
-            except BaseException:
-                writer.close()
-                raise
-            self.free.append((reader, writer))
+                connection = kept or await self._open()
+                head, answer = await exchange(connection, method, path, body)
+            except (asyncio.IncompleteReadError, ConnectionError) as error:
+                if kept is None or (isinstance(error, asyncio.IncompleteReadError) and error.partial):
+                    raise
+                connection = await self._open()  # the server had closed the kept connection, which any HTTP client expects
+                head, answer = await exchange(connection, method, path, body)
+            self.free.append(connection)
         status = int(head.split(b" ", 2)[1])
         if status != expected:
             raise AnswerError(f"{method} {path} was answered with {status}: {answer[:200].decode(errors='replace')}")
         return json.loads(answer)
+
+    async def _open(self) -> Connection:
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def close(self) -> None:
         """Close the connections that no request uses."""
@@ -84,6 +84,22 @@ class Connections:
         answer = await self.ask("GET", f"/v1/recommend/{user_id}?k={K}", 200)
         measured.publications.add((answer["model_version"], answer["snapshot"]))
         return [row["item_id"] for row in answer["items"]]
+
+
+async def exchange(connection: Connection, method: str, path: str, body: bytes) -> tuple[bytes, bytes]:
+    """The head, in lower case, and the body of the answer to one request. The connection is closed if that fails."""
+    reader, writer = connection
+    try:
+        writer.write(
+            f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return head, await reader.readexactly(length)
+    except BaseException:
+        writer.close()
+        raise
 
 
 async def at_rate(n: int, rate: float, start: Callable[[int, float], Awaitable[None]]) -> None:

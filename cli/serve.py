@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from settings import Settings
     from tasks.lake import Lake
 
+KEEP_ALIVE_S = 75
+"""Longer than proxies such as nginx keep a connection, so that a request does not meet one that was just closed."""
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter while others wait. A ranking lets go of it two hundred times; with the usual 5 ms, it would
 take a second while another thread loads a publication."""
@@ -78,7 +80,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     server = settings.server
     migrate(lake)
     lake = replace(lake, threads=1)  # a publication is loaded next to requests
-    process.use_threads(settings.threads)
+    process.use_threads(settings.threads or 1)  # one list is too little work to divide: a second thread only adds to the slowest answers
     sys.setswitchinterval(SWITCH_S)
     landing = open_landing(settings.ingest, settings.home)
     segments = Segments(settings.home.resolve() / "serving" / "events", landing)
@@ -105,6 +107,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
 
 

@@ -13,7 +13,8 @@ with firsts as (
     group by event_id
 ),
 
-known as (
+-- materialized: DuckDB 1.5.5 otherwise runs both joins in one pipeline and takes minutes for 5,000 event ids that the lake does not have
+known as materialized (
     select
         events.event_id,
         content(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S = 75
 """Longer than proxies such as nginx keep a connection, so that a request does not meet one that was just closed."""
 SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter while others wait. A ranking lets go of it two hundred times; with the usual 5 ms, it would
-take a second while another thread loads a publication."""
+"""How long a thread may keep the interpreter while others wait. A ranking releases it about 200 times; with the usual 5 ms, each time could
+cost 5 ms while another thread loads a publication."""
 
 
 def serve(

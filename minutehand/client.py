@@ -65,7 +65,7 @@ class Client:
 
         An event without an event_id gets a random one here, so that a repeated request counts it once.
         """
-        return self._send("POST", "/v1/events", [{"event_id": uuid4().hex, **event} for event in events])
+        return self._send("POST", "/v1/events", [{**event, "event_id": event.get("event_id") or uuid4().hex} for event in events])
 
     def put_items(self, items: Iterable[Mapping[str, Any]]) -> Taken:
         """Add or change items: item_id, title, categories, price, is_available and so on."""
@@ -159,7 +159,7 @@ class Client:
                 continue
             if status < 300:
                 return json.loads(content)
-            wait_s = float(headers.get("retry-after") or _pause_s(n_tries))
+            wait_s = _seconds(headers.get("retry-after")) or _pause_s(n_tries)
             if is_last or status not in BUSY or wait_s > LONGEST_WAIT_S:
                 raise (ServerError if status >= 500 else RequestError)(status, _detail(content))
             time.sleep(wait_s)
@@ -229,6 +229,14 @@ def _detail(content: bytes) -> str:
         return str(json.loads(content)["detail"])
     except (ValueError, KeyError, TypeError):
         return content[:200].decode(errors="replace").strip() or "no reason given"
+
+
+def _seconds(text: str | None) -> float:
+    """The seconds of a Retry-After header; 0 without one, and for one that names a date."""
+    try:
+        return max(float(text or 0), 0.0)
+    except ValueError:
+        return 0.0
 
 
 def _pause_s(n_tries: int) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from serving.ranking import Asked, Listed
 
 MOST_TOGETHER = 8
-"""Ranked together, so many requests take less time than one after the other; more would make the first one wait for too long."""
+"""Maximum number of requests in one ranking. A larger group would delay the first request too long."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Waiting:
 class Batcher:
     """Answers requests in the order of their arrival. torch uses the threads of the machine itself, so one ranking runs at a time.
 
-    Nobody waits for others to come: a request that finds the thread idle is ranked alone.
+    The thread never waits for more requests: a request that finds the thread idle is ranked alone.
     """
 
     def __init__(self, rank: Callable[[Sequence[Asked]], list[Listed]]) -> None:

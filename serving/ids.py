@@ -21,6 +21,8 @@ def checked(text: str) -> str:
         raise ValueError(f"an id has at most {MAX_ID} characters")
     if "\0" in found:
         raise ValueError("an id has no NUL byte")
+    if any("\ud800" <= letter <= "\udfff" for letter in found):
+        raise ValueError("an id is valid Unicode")
     return found
 
 

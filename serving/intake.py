@@ -18,6 +18,7 @@ from serving.live import Live
 from serving.rules import RefusedError, accept, id_of
 from tasks.config import IngestConfig
 from tasks.ingest.aliases import MergeError
+from tasks.lake import ANYONE
 
 T = TypeVar("T")
 MAX_EVENTS = 1000
@@ -118,6 +119,8 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
             raise HTTPException(422, str(error)) from error
         if user is None or session is None:
             raise HTTPException(422, "an id is empty; name both as in /v1/users/USER/merge/SESSION")
+        if ANYONE in (user, session):
+            raise HTTPException(422, f"an id is {ANYONE}, which stands for unknown users in the tables")
         try:
             merged_into = await stored(live.merge, session, user, datetime.now(UTC), what="the merge")
         except MergeError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.items import Item
-from serving.rules import RefusedError, id_of, text_of
+from serving.rules import RefusedError, demand_short, id_of, text_of
 from serving.segments import line_of
 from tasks.config import IngestConfig
 
@@ -40,7 +40,7 @@ def accept_item(given: Any, config: IngestConfig) -> Item:
     is_available = given.get("is_available")
     if is_available is not None and not isinstance(is_available, bool):
         raise RefusedError("is_available is neither true nor false")
-    return Item(
+    item = Item(
         item_id=item_id,
         title=text_of(given, "title", config.max_text_chars),
         description=text_of(given, "description", config.max_text_chars),
@@ -49,6 +49,8 @@ def accept_item(given: Any, config: IngestConfig) -> Item:
         price=_price(given),
         is_available=is_available,
     )
+    demand_short(line_of_item(item), "item")
+    return item
 
 
 def _texts(given: dict[str, Any], name: str) -> tuple[str, ...] | None:

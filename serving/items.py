@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
@@ -63,6 +64,8 @@ class Item:
     tags: tuple[str, ...] | None = None
     price: float | None = None
     is_available: bool | None = None
+    first_seen_at: datetime | None = None
+    updated_at: datetime | None = None
 
     def then(self, later: Item) -> Item:
         """The item after something else was put."""
@@ -126,8 +129,11 @@ class ItemTable:
         if place < 0:
             return Item(item_id)
         known = self.described.row(place, named=True)
-        labels = {name: None if known[name] is None else tuple(known[name]) for name in ("categories", "tags")}
-        return Item(item_id, known["title"], None, labels["categories"], labels["tags"], known["price"], known["is_available"])
+        labels: dict[str, Any] = {name: None if known[name] is None else tuple(known[name]) for name in ("categories", "tags")}
+        rest: dict[str, Any] = {
+            name: known[name] for name in ("title", "description", "price", "is_available", "first_seen_at", "updated_at")
+        }
+        return Item(item_id, **rest, **labels)
 
     def with_items(self, items: Iterable[Item]) -> ItemTable:
         """The table after some items were put; items outside the catalogue are left out."""

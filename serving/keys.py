@@ -96,7 +96,7 @@ class Keys:
         """Delete the key with this id or name. Without any key left, the file stays, and every request is refused."""
         with self._changing():
             keys = self.all() or ()
-            found = [key for key in keys if which in (key.id, key.name)]
+            found = [key for key in keys if which and which in (key.id, key.name)]
             if not found:
                 raise KeysError(f"there is no key {which!r}; `minutehand keys list` shows those that exist")
             self._write(tuple(key for key in keys if key != found[0]))

@@ -29,7 +29,7 @@ from serving.places import changed_at, scenarios_of
 from serving.positions import contained_segments
 from serving.published import Published, load_published, newest_publication
 from serving.put_items import PutItems
-from serving.ranking import DEFAULT, Asked, Listed, Question, answer, rows_of
+from serving.ranking import Asked, Listed, Question, answer, rows_of
 from serving.rules import Event
 from serving.segments import Segments, line_of, lines_of
 from serving.served import served_line
@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("minutehand.serving")
 N_SHOWN = 10_000
-"""Number of lists that can be gone on from."""
+"""Maximum number of lists remembered for paging (`after`)."""
+N_SHOWN_ITEMS = 1_000_000
+"""Maximum number of item ids of all these lists together."""
+N_PUBLISHED = 200_000
+"""Number of published events whose ids are remembered, so that a repeat counts once."""
 N_TEXTS = 1_000
 """Number of texts whose vectors are kept."""
 
@@ -70,12 +74,14 @@ class Live:
     scenarios_at: tuple[int, int] = (0, 0)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
+    counted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     put: PutItems = field(default_factory=PutItems)
     aliases: Aliases = field(default_factory=Aliases)
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
+    n_shown: int = 0
     _reader: Encoder | None = None
 
     @staticmethod
@@ -109,8 +115,8 @@ class Live:
                     self._merge(row["alias"], self.aliases.target(row["alias"], row["user_id"]))
 
     def is_known(self, event_id: str) -> bool:
-        """Whether the event was accepted since the publication."""
-        return event_id in self.known
+        """Whether the event was accepted since the publication, or shortly before."""
+        return event_id in self.known or event_id in self.counted
 
     def accept(self, events: Sequence[Event]) -> None:
         """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
@@ -120,10 +126,10 @@ class Live:
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:
         """Apply events that are on disk in a segment of the log."""
-        ready = [Pending(event, self._vector(event.query) if event.event_type == "search" else None, segment) for event in events]
+        ready = [Pending(event, self._searched(event), segment) for event in events]
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
-                if each.event.event_id not in self.known:
+                if not self.is_known(each.event.event_id):
                     self.known[each.event.event_id] = each
                     self.pending.setdefault(self.aliases.resolve(each.event.user_id), []).append(each)
 
@@ -190,7 +196,8 @@ class Live:
 
     def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:
         if scenarios_at != self.scenarios_at:
-            self.scenarios_at, published = scenarios_at, self.published.with_scenarios(self.lake, scenarios_of(self.home))
+            self.scenarios_at = scenarios_at
+            published = self.published.with_scenarios(self.lake, scenarios_of(self.home))
             with self.lock:
                 self.published = published.with_items(self.put.now())
 
@@ -201,8 +208,20 @@ class Live:
             self.segments.forget(contained.whole)
             self.put.forget(contained.items)
             self.published = published.with_items(self.put.now())
-            self.known = {event_id: each for event_id, each in self.known.items() if each.segment not in contained.events}
+            gone = [event_id for event_id, each in self.known.items() if each.segment in contained.events]
+            for event_id in gone:
+                del self.known[event_id]
+                self.counted[event_id] = None
+            _forget_oldest(self.counted, N_PUBLISHED)
             self.pending = _by_user(self.known.values(), self.aliases)
+
+    def _searched(self, event: Event) -> np.ndarray | None:
+        """The vector of a search; None for other events, and if it cannot be encoded: the event is on disk, so it counts without."""
+        try:
+            return self._vector(event.query) if event.event_type == "search" else None
+        except (OSError, RuntimeError, UserError):
+            log.exception("a search cannot be encoded; lists do not follow it before the next minute run")
+            return None
 
     def _vector(self, text: str | None) -> np.ndarray | None:
         """The vector of a text; None if it has no words, or if the version cannot read it."""
@@ -239,14 +258,20 @@ class Live:
             listed = Listed(str(uuid4()), published.version, published.data_snapshot, question.asked.scenario, rows)
             with self.lock:
                 self.shown[listed.recommendation_id] = (*question.before, *listed.item_ids)
-                _forget_oldest(self.shown, N_SHOWN)
+                self.n_shown += len(self.shown[listed.recommendation_id])
+                while len(self.shown) > N_SHOWN or self.n_shown > N_SHOWN_ITEMS:
+                    self.n_shown -= len(self.shown.popitem(last=False)[1])
             out.append(listed)
         self.log_served(asked, out)
         return out
 
     def _question(self, published: Published, asked: Asked, person: Person) -> Question:
         row_of, before = published.row_of_item, self._before(asked.after)
-        now, place = asked.now or int(time.time()), published.places.get(asked.scenario, published.places[DEFAULT])
+        if asked.scenario not in published.places:  # it was removed since the request was checked
+            raise NotFoundError(
+                f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(published.places)}"
+            )
+        now, place = asked.now or int(time.time()), published.places[asked.scenario]
         hides = place.hides(person.user_ids, [each.event for each in person.pending], row_of, now)
         hidden = np.concatenate([rows_of(row_of, [*asked.exclude, *before]), np.array(person.looking_at, np.int64), hides])
         return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)
@@ -303,7 +328,7 @@ class Live:
 
     def _choice(self, published: Published, asked: Asked) -> Choice:
         """What the scenario and the filter of a request allow."""
-        choice = published.places.get(asked.scenario, published.places[DEFAULT]).choice
+        choice = published.places[asked.scenario].choice
         if asked.filter is not None:
             allowed = published.items.allowed(asked.filter)
             choice = replace(choice, allowed=allowed if choice.allowed is None else allowed & choice.allowed)
@@ -323,5 +348,5 @@ def _by_user(pending: Iterable[Pending], aliases: Aliases) -> dict[str, list[Pen
 
 
 def _event_of(row: Mapping[str, Any]) -> Event:
-    moment = datetime.fromisoformat(row["occurred_at"])
+    moment = min(datetime.fromisoformat(row["occurred_at"]), datetime.now(UTC))
     return Event(row["event_id"], row["user_id"], row["item_id"], row["event_type"], row["query"], round(moment.timestamp()), b"")

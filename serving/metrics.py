@@ -45,7 +45,7 @@ class Measured:
 
 
 def add_metrics(app: FastAPI, live: Live) -> None:
-    """Measure an application, and add the route that says the figures. live: its state."""
+    """Measure an application, and add the route that reports them. live: its state."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     requests = Counter("minutehand_requests", "Requests by method, route and status", ["method", "route", "status"], registry=registry)

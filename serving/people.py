@@ -102,7 +102,13 @@ def interests_of(live: Live, user_id: str) -> Interests:
 def why_of(live: Live, user_id: str, item_id: str) -> Why:
     """The evidence about a user and an item. Raises NotFoundError if one of them is unknown."""
     published = live.published
+    with live.lock:
+        user_id, is_waiting = live.aliases.resolve(user_id), bool(live.pending.get(live.aliases.resolve(user_id)))
     try:
         return explain(live.lake, live.open_registry, live.event_weights, user_id, item_id, (published.version, published.checkpoint))
     except UserError as error:
+        if is_waiting:
+            raise NotFoundError(
+                f"what {user_id!r} did is newer than the publication, which this answer reads; ask again after the next minute run"
+            ) from error
         raise NotFoundError(str(error)) from error

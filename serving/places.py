@@ -82,17 +82,23 @@ class Place:
         fresh = [
             row_of_item[item_id]
             for event in pending
-            if (item_id := event.item_id or "") in row_of_item and event.time_s + days.get(event.event_type, 0) * DAY_S > now
+            if (item_id := event.item_id or "") in row_of_item
+            and (n_days := days.get(event.event_type, 0)) > 0
+            and event.time_s + n_days * DAY_S > now
         ]
         return np.concatenate([*rows, np.array(fresh, np.int64)])
 
     def with_items(self, items: ItemTable, put: Sequence[Item]) -> Place:
-        """The place after some items were put. items: what is known about them now; only their description, if it was not put, is not."""
+        """The place after some items were put. items: what is known about them now."""
         rows = sorted({items.row_of[item.item_id] for item in put if item.item_id in items.row_of})
         if not self.scenario.where or not rows or self.choice.allowed is None:
             return self
         allowed = self.choice.allowed.copy()
-        allowed[rows] = meets(_as_rows([items.item(row) for row in rows]), self.scenario.where)
+        try:
+            allowed[rows] = meets(_as_rows([items.item(row) for row in rows]), self.scenario.where)
+        except UserError as error:  # such as a condition that takes too long
+            log.error("%s: scenario %s shows none of the items that were put: %s", FILE, self.scenario.name, error)
+            allowed[rows] = False
         return replace(self, choice=replace(self.choice, allowed=allowed))
 
 
@@ -146,6 +152,8 @@ def _as_rows(items: Sequence[Item]) -> pa.Table:
             "tags": item.tags,
             "price": item.price,
             "is_available": True if item.is_available is None else item.is_available,
+            "first_seen_at": item.first_seen_at,
+            "updated_at": item.updated_at,
         }
         for item in items
     ]

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks.config import IngestConfig
+from tasks.ingest.lines import LINE_BYTES
+from tasks.lake import ANYONE
 
 FIELDS = (
     *("event_id", "user_id", "session_id", "item_id", "event_type", "value", "query", "occurred_at"),
@@ -24,6 +26,7 @@ NULL_WORDS = re.compile(
 WHOLE = re.compile(r"(-?\d+)\.0+")
 BLANKS = " \t\n\r\xa0"
 MAX_ID = 512
+MAX_LINE = LINE_BYTES - 1000
 MAX_POSITION = 1_000_000
 
 
@@ -55,6 +58,8 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
     user_id = id_of(given, "user_id", null_words_as_ids=config.null_words_as_ids) or session_id
     if user_id is None:
         raise RefusedError("user_id is empty")
+    if user_id == ANYONE:
+        raise RefusedError(f"user_id is {ANYONE}, which stands for unknown users in the tables")
     event_type = (id_of(given, "event_type") or "view").lower()
     query = text_of(given, "query", config.max_text_chars)
     item_id = id_of(given, "item_id", null_words_as_ids=config.null_words_as_ids)
@@ -90,7 +95,15 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
         or hashlib.blake2b(json.dumps(row).encode(), digest_size=16).hexdigest()
     )
     line = json.dumps({"event_id": event_id, **row}, ensure_ascii=False).encode("utf-8", "replace")
-    return Event(event_id, user_id, item_id, event_type, query, round(moment.replace(tzinfo=UTC).timestamp()), line)
+    demand_short(line, "event")
+    happened = min(moment, now.astimezone(UTC).replace(tzinfo=None))  # the clock of the sender may be ahead, as in sql/macros/happened_at
+    return Event(event_id, user_id, item_id, event_type, query, round(happened.replace(tzinfo=UTC).timestamp()), line)
+
+
+def demand_short(line: bytes, what: str) -> None:
+    """Raises RefusedError for a line that the ingest would find too long."""
+    if len(line) > MAX_LINE:
+        raise RefusedError(f"the {what} is longer than {MAX_LINE:,} bytes")
 
 
 def id_of(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) -> str | None:
@@ -168,9 +181,9 @@ def _time(given: dict[str, Any], now: datetime, config: IngestConfig) -> datetim
         return now.astimezone(UTC).replace(tzinfo=None)
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (TypeError, ValueError, OverflowError):
         raise RefusedError("occurred_at is not a time; send one such as 2026-11-28T07:42:00Z") from None
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     if moment.year < config.earliest_year:
         raise RefusedError("occurred_at is implausibly early")
     if moment > now.astimezone(UTC).replace(tzinfo=None) + timedelta(hours=config.future_tolerance_hours):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,7 @@ class Segments:
         self._opened = 0.0
         for path in self.all():
             self._hand_over(path)
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="segments", daemon=True)
         self._thread.start()
 
@@ -66,11 +69,15 @@ class Segments:
         is_synced: False for lines that a crash of the machine may lose; they reach the disk with others, or when the segment closes.
         """
         batch = Batch(lines, Future(), is_synced)
-        self._batches.put(batch)
+        if self._is_closed:
+            batch.done.set_exception(OSError(errno.ESHUTDOWN, "the server is stopping"))
+        else:
+            self._batches.put(batch)
         return batch.done
 
     def close(self) -> None:
         """Write what waits, and hand over the last segment."""
+        self._is_closed = True
         self._batches.put(None)
         self._thread.join()
 
@@ -139,7 +146,7 @@ class Segments:
                 if any(batch.is_synced for batch in batches):
                     os.fdatasync(self._file)
             except OSError:
-                os.ftruncate(self._file, before)  # nothing of a batch that is not acknowledged stays
+                self._cut(before)
                 raise
         except OSError as error:
             log.error("posted lines cannot be written to %s: %s", self.folder, error.strerror or error)
@@ -157,9 +164,26 @@ class Segments:
             os.fdatasync(self._file)
         except OSError as error:
             log.error("%s cannot be written to the disk: %s", self._path.name, error.strerror or error)
-        os.close(self._file)
-        path, self._file, self._path = self._path, None, self.folder / "none"
-        self._hand_over(path)
+        self._close_file()
+
+    def _cut(self, size: int) -> None:
+        """Remove a batch that is not acknowledged from the open segment; if that fails too, nothing is appended to it any more."""
+        assert self._file is not None, "a segment is open"
+        try:
+            os.ftruncate(self._file, size)
+        except OSError:
+            with suppress(OSError):
+                os.write(self._file, b"\n")  # what was cut off does not touch another line
+            self._close_file()
+
+    def _close_file(self) -> None:
+        file, path, self._file, self._path = self._file, self._path, None, self.folder / "none"
+        if file is not None:
+            try:
+                os.close(file)
+            except OSError as error:
+                log.error("%s cannot be closed: %s", path.name, error.strerror or error)
+            self._hand_over(path)
 
     def _hand_over(self, path: Path) -> None:
         """Give copies to the landing folder, one per kind; a second one of the same lines changes nothing there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 import duckdb
 import numpy as np
@@ -27,6 +28,9 @@ REFUSED = {
     "UNNEST": "a condition looks at one item at a time",
 }
 """Parts of DuckDB's messages about expressions that are more than a condition on one row, and what to say."""
+LIMIT_S = 5.0
+"""Longest time for a condition on all items."""
+MEMORY_MB = 512
 EXAMPLE = "write one SQL condition on the columns of raw.items, such as is_available and price < 100"
 
 
@@ -57,21 +61,33 @@ def fingerprint(items: pa.Table, where: str) -> str:
     """A text that is equal for two states of the catalogue where the same items meet the condition."""
     with _confined(items) as rows:
         ids = duckdb.FunctionExpression("hash", duckdb.ColumnExpression("item_id"))
-        found = rows.filter(_condition(rows, where)).aggregate([duckdb.FunctionExpression("bit_xor", ids)]).fetchone()
+        try:
+            found = rows.filter(_condition(rows, where)).aggregate([duckdb.FunctionExpression("bit_xor", ids)]).fetchone()
+        except duckdb.Error as error:
+            raise _refusal(where, error) from None
         return str(found[0] if found else None)
 
 
 @contextmanager
 def _confined(items: pa.Table) -> Iterator[duckdb.DuckDBPyRelation]:
-    """The items in a connection that knows nothing else: no lake, no file, no variable of this program, no other setting."""
+    """The items in a connection that knows nothing else: no lake, no file, no variable of this program, no other setting.
+
+    After LIMIT_S, its query ends with an error.
+    """
     with duckdb.connect(config=NOTHING_FETCHED) as con:
+        con.execute(f"set memory_limit = '{MEMORY_MB}MB'")
         con.execute("set threads = 1")
         con.execute("set timezone = 'UTC'")
         rows = con.from_arrow(items)
         con.execute("set python_enable_replacements = false")
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
-        yield rows
+        timer = Timer(LIMIT_S, con.interrupt)
+        timer.start()
+        try:
+            yield rows
+        finally:
+            timer.cancel()
 
 
 def _condition(rows: duckdb.DuckDBPyRelation, where: str) -> duckdb.Expression:
@@ -88,6 +104,10 @@ def _condition(rows: duckdb.DuckDBPyRelation, where: str) -> duckdb.Expression:
 
 
 def _refusal(where: str, error: duckdb.Error) -> UserError:
+    if isinstance(error, duckdb.InterruptException):
+        return UserError(f"where = {where!r} takes longer than {LIMIT_S:g} seconds for all items; write a simpler condition")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return UserError(f"where = {where!r} takes more than {MEMORY_MB} MB; write a simpler condition")
     text = one_line(str(error).split("\n\nLINE ")[0].split("\nLINE ")[0])
     unknown = UNKNOWN.search(text)
     if unknown:

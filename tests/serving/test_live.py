@@ -213,3 +213,21 @@ def test_if_the_disk_refuses_nothing_is_acknowledged(
     assert [each.status_code for each in found] == [503, 503, 503]
     assert all(reason in each.json()["detail"] for each in found)
     assert "fig" in items(live, "new")
+
+
+def test_an_event_that_is_sent_again_after_its_publication_counts_once(start: Callable[[], Live], lake: Lake, tmp_path: Path) -> None:
+    live = start()
+    given = event("new", "fig", event_id="1")
+    post(live, given)
+    live.segments.close()
+    take_in(lake, tmp_path / "landing")
+    publish(lake, tmp_path / "first", "2")
+    assert live.refresh()
+    assert answered(live, "POST", "/v1/events", json=[given]).json() == {"accepted": 0, "duplicates": 1, "rejected": []}
+
+
+def test_without_a_rule_an_item_is_shown_right_after_it_was_clicked(start: Callable[[], Live]) -> None:
+    live = start()
+    place = live.published.places["default"]
+    clicked = accept(dict(event("new", "fig")), NOW, IngestConfig())
+    assert len(place.hides(("new",), [clicked], live.published.row_of_item, clicked.time_s - 1)) == 0

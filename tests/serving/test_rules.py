@@ -93,3 +93,21 @@ def test_an_event_without_a_time_happens_now_and_one_without_an_id_gets_the_same
     assert first.time_s == int(NOW.timestamp())
     assert first.event_id == second.event_id != later.event_id
     assert json.loads(first.line)["occurred_at"] == "2026-11-28T12:00:00.000000Z"
+
+
+def test_what_the_ingest_or_the_tables_could_not_take_is_refused_at_once() -> None:
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    for given, reason in (
+        ({"user_id": "u", "item_id": "i", "context": {"a": "x" * 3_000_000}}, "longer than"),
+        ({"user_id": "*", "item_id": "i"}, "stands for unknown users"),
+        ({"user_id": "u", "item_id": "i", "occurred_at": "0001-01-01T00:00:00+14:00"}, "not a time"),
+        ({"user_id": "u", "item_id": "i", "occurred_at": "9999-12-31T23:59:59-14:00"}, "not a time"),
+    ):
+        with pytest.raises(RefusedError, match=reason):
+            accept(given, now, IngestConfig())
+
+
+def test_an_event_of_a_clock_that_is_ahead_happened_when_it_arrived() -> None:
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    event = accept({"user_id": "u", "item_id": "i", "occurred_at": "2026-11-28T20:00:00Z"}, now, IngestConfig())
+    assert event.time_s == now.timestamp()

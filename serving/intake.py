@@ -116,11 +116,11 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         try:
             user, session = (id_of(given, name, **named) for name in given)
         except RefusedError as error:
-            raise HTTPException(422, str(error)) from error
+            raise HTTPException(404, str(error)) from error
         if user is None or session is None:
-            raise HTTPException(422, "an id is empty; name both as in /v1/users/USER/merge/SESSION")
+            raise HTTPException(404, "an id stands for a missing value; name a user and a session as in /v1/users/USER/merge/SESSION")
         if ANYONE in (user, session):
-            raise HTTPException(422, f"an id is {ANYONE}, which stands for unknown users in the tables")
+            raise HTTPException(404, f"an id is {ANYONE}, which stands for unknown users in the tables")
         try:
             merged_into = await stored(live.merge, session, user, datetime.now(UTC), what="the merge")
         except MergeError as error:

@@ -130,9 +130,7 @@ class ItemTable:
             return Item(item_id)
         known = self.described.row(place, named=True)
         labels: dict[str, Any] = {name: None if known[name] is None else tuple(known[name]) for name in ("categories", "tags")}
-        rest: dict[str, Any] = {
-            name: known[name] for name in ("title", "description", "price", "is_available", "first_seen_at", "updated_at")
-        }
+        rest = {name: value for name, value in known.items() if name not in ("item_id", *labels)}
         return Item(item_id, **rest, **labels)
 
     def with_items(self, items: Iterable[Item]) -> ItemTable:

@@ -61,7 +61,7 @@ ENGLISH = Sentences(
         "rating": "because you rated it before",
     },
     again_other="because it is in your history",
-    of_search="because you searched for {query}",
+    of_search="because you searched for “{query}”",
     of_interest="because of your interest in {name}",
     popular="popular right now",
 )

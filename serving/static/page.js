@@ -141,7 +141,7 @@ async function interests() {
     parts.push(made("h3", {}, name));
     for (const each of rows) {
       const share = each.probability;
-      const label = each.name ?? each.interest_id;
+      const label = each.dimension === "topic" ? each.name : `${each.dimension}: ${each.name}`;
       parts.push(
         made("div", { class: "interest" }, made("span", {}, label), made("span", {}, `${(100 * share).toFixed(1)} %`), made("meter", { value: share, max: 1, "aria-label": label })),
       );
@@ -159,8 +159,8 @@ async function fresh() {
   const seconds = Math.max(0, Math.round((Date.now() - Date.parse(ready.body.published_at)) / 1000));
   const age = seconds < 120 ? `${seconds} seconds` : seconds < 7200 ? `${Math.round(seconds / 60)} minutes` : `${Math.round(seconds / 3600)} hours`;
   const newer = ready.body.pending_events;
-  const events = newer === 1 ? "1 newer event is" : `${newer} newer events are`;
-  $("fresh").textContent = `Model version ${ready.body.model_version}, published ${age} ago; ${events} in the lists already`;
+  const events = newer === 0 ? "" : newer === 1 ? "; 1 newer event is in the lists already" : `; ${newer} newer events are in the lists already`;
+  $("fresh").textContent = `Model version ${ready.body.model_version}, published ${age} ago${events}`;
 }
 
 async function users() {

@@ -122,7 +122,7 @@ def test_a_text_is_answered_with_what_fits_it_and_a_filter_narrows_it(http: Http
     n_red, n_other = (sum(row["title"].startswith("red") for row in listed["items"]) for listed in (found, other))
     assert n_red > n_other
     assert {row["source"] for row in found["items"]} <= {"search", "sequence", "popularity", "new"}
-    assert any(row["reason"] == "because you searched for red tent" for row in found["items"])
+    assert any(row["reason"] == "because you searched for “red tent”" for row in found["items"])
     narrow = http.post("/v1/recommend", text="red tent", k=50, filter={"categories_any": ["Small"], "price": {"lt": 5}})
     assert set(ids(narrow)) == {"i00", "i01", "i02", "i03", "i04"}
     assert http.post("/v1/recommend", text="red tent", filter={"categories_any": ["Elsewhere"]})["items"] == []

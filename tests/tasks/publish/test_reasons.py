@@ -95,7 +95,7 @@ def test_a_list_that_follows_a_search_cites_it(lake: Lake) -> None:
         schema_overrides={"vector": pl.List(pl.Float32)},
     )
     publish_night(lake, replace(shown(lists, provenance(lake)), searches=Searched(asked, "key")), WEIGHTS)
-    assert reasons_of(lake, "u") == ["because you searched for scary films", "popular right now"]
+    assert reasons_of(lake, "u") == ["because you searched for “scary films”", "popular right now"]
     assert reasons_of(lake, "v") == ["popular right now"] * 2, "without a search in the table, none is cited"
 
 

@@ -21,7 +21,7 @@ from tests.flows.browser import ENTER, Browser, open_browser
 from tests.serving.test_live import answered, start
 
 __all__ = ["start"]
-TAB = ""
+TAB = "\ue004"
 ITEMS_SHOWN = (
     "return [...document.querySelectorAll('section')].map(list => [...list.querySelectorAll('li button')].map(row => row.dataset.item))"
 )

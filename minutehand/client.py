@@ -120,7 +120,7 @@ class Client:
         return cast(Recommended, self._ask("GET", "/v1/popular", k=k, category=category))
 
     def search(self, q: str, k: int = 10) -> list[Found]:
-        """The available items that fit words best, whoever asks."""
+        """The available items that fit words best; the same for every user."""
         return cast("list[Found]", self._ask("GET", "/v1/search", q=q, k=k)["items"])
 
     def interests(self, user_id: str) -> Interests:

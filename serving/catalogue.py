@@ -79,7 +79,7 @@ def catalogue_routes(live: Live) -> APIRouter:
 
     @routes.get("/v1/search")
     async def search(q: SearchWords, k: Annotated[K, Query()] = 10) -> FoundItems:
-        """The available items that fit words best, whoever asks. POST /v1/recommend with text knows the user, too."""
+        """The available items that fit words best; the same for every user. POST /v1/recommend with text knows the user, too."""
         return await look(lambda: searched(live, q, k))
 
     @routes.get("/v1/scenarios")

@@ -29,7 +29,7 @@ Pick = Callable[[Tensor, Tensor, float, int], Tensor]
 def vary(
     scores: Float[Tensor, "users items"], rows: Int[Tensor, "users ranks"], vectors: Float[Tensor, "items dim"], variety: float, k: int
 ) -> Int[Tensor, "users ranks"]:
-    """The rows, best first and -1 at the end, with the first min(k, N_VARIED) positions chosen anew among the first N_POOL.
+    """The rows, best first and -1 at the end; the first min(k, N_VARIED) are chosen by score and distance among the first N_POOL.
 
     scores: of all items, -inf for those that must not be shown. vectors: of unit length or zero.
     """

@@ -22,7 +22,6 @@ from tasks.lake import ANYONE
 
 T = TypeVar("T")
 MAX_EVENTS = 1000
-MAX_BODY = 4_000_000
 ARRAY = {"type": "array", "maxItems": MAX_EVENTS, "items": {}}
 EVENTS = {**ARRAY, "example": [{"event_id": "e1", "user_id": "u1", "item_id": "p1", "event_type": "view"}]}
 ITEMS = {**ARRAY, "example": [{"item_id": "p1", "title": "A tent for two", "is_available": True}]}
@@ -73,13 +72,8 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
     @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS))
     async def events(request: Request) -> Taken:
         """Accept an array of events; when it answers, they are on disk and in the next list of their users."""
-        given = await _json(request)
-        if not isinstance(given, list):
-            raise HTTPException(400, "the body is not an array of events; send [{...}, ...]")
-        if len(given) > MAX_EVENTS:
-            raise HTTPException(413, f"{len(given)} events in one request; send at most {MAX_EVENTS}")
         now, accepted, rejected, duplicates = datetime.now(UTC), {}, [], 0
-        for index, each in enumerate(given):
+        for index, each in enumerate(await _array(request, "events")):
             try:
                 event = accept(each, now, config)
             except RefusedError as error:
@@ -95,13 +89,8 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
     @routes.put("/v1/items", openapi_extra=_body(ITEMS))
     async def items(request: Request) -> TakenItems:
         """Add or change items: a field that is missing stays. When it answers, they are on disk, and a withdrawn item is in no list."""
-        given = await _json(request)
-        if not isinstance(given, list):
-            raise HTTPException(400, "the body is not an array of items; send [{...}, ...]")
-        if len(given) > MAX_EVENTS:
-            raise HTTPException(413, f"{len(given)} items in one request; send at most {MAX_EVENTS}")
         accepted, rejected = [], []
-        for index, each in enumerate(given):
+        for index, each in enumerate(await _array(request, "items")):
             try:
                 accepted.append(accept_item(each, config))
             except RefusedError as error:
@@ -135,13 +124,14 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-async def _json(request: Request) -> Any:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY:,} bytes; send fewer events at a time")
+async def _array(request: Request, what: str) -> list[Any]:
+    """The array of a body. The size of the body was limited before (serving/admission.py)."""
     try:
-        return json.loads(body)
+        given = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the body is not JSON") from error
+    if not isinstance(given, list):
+        raise HTTPException(400, f"the body is not an array of {what}; send [{{...}}, ...]")
+    if len(given) > MAX_EVENTS:
+        raise HTTPException(413, f"{len(given)} {what} in one request; send at most {MAX_EVENTS}")
+    return given

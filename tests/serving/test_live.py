@@ -13,12 +13,13 @@ import pytest
 
 from models.config import EncoderConfig
 from models.version import checkpoint as checkpoints
+from serving.admission import admitted
 from serving.app import create_app
-from serving.guard import Guard
+from serving.keys import Keys
 from serving.live import Asked, Live
 from serving.rules import accept
 from serving.segments import Segments
-from tasks.config import IngestConfig
+from tasks.config import IngestConfig, ServerConfig
 from tasks.ingest.ingestion import ingest
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, newest_snapshot
@@ -138,7 +139,7 @@ def test_unknown_items_and_types_without_weight_change_nothing(start: Callable[[
 
 
 def client(live: Live) -> httpx.AsyncClient:
-    app = Guard(create_app(live, IngestConfig()), {"127.0.0.1"})
+    app = admitted(create_app(live, IngestConfig()), ServerConfig(), Keys(live.segments.folder))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from serving.ids import BLANKS, MAX_ID, is_unicode, tidied
 from tasks.config import IngestConfig
 from tasks.ingest.lines import LINE_BYTES
 from tasks.lake import ANYONE
@@ -23,9 +24,6 @@ NULL_WORDS = re.compile(
     r"|\\n|undefined|\"\"|''|\?|-+|[+-]?1\.#(ind|qnan)|#(null!|ref!|value!|div/0!|name\?|num!)"
 )
 """Words for a missing value, as in sql/ingest/macros/as_id.sql."""
-WHOLE = re.compile(r"(-?\d+)\.0+")
-BLANKS = " \t\n\r\xa0"
-MAX_ID = 512
 MAX_LINE = LINE_BYTES - 1000
 MAX_POSITION = 1_000_000
 
@@ -113,16 +111,14 @@ def id_of(given: dict[str, Any], name: str, *, null_words_as_ids: bool = False) 
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise RefusedError(f"{name} is not a text")
-    text = str(value).strip(BLANKS)
-    whole = WHOLE.fullmatch(text)
-    text = whole[1] if whole else text
+    text = tidied(str(value))
     if NULL_WORDS.fullmatch(text) and not null_words_as_ids:
         return None
     if "\0" in text:
         raise RefusedError(f"{name} contains a NUL byte")
     if len(text) > MAX_ID:
         raise RefusedError(f"{name} is longer than {MAX_ID} characters")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if not is_unicode(text):
         raise RefusedError(f"{name} is not valid Unicode")
     if _is_nested(text):
         raise RefusedError(f"{name} is a JSON object or array")

@@ -232,3 +232,10 @@ def test_without_a_rule_an_item_is_shown_right_after_it_was_clicked(start: Calla
     place = live.published.places["default"]
     clicked = accept(dict(event("new", "fig")), NOW, IngestConfig())
     assert len(place.hides(("new",), [clicked], live.published.row_of_item, clicked.time_s - 1)) == 0
+
+
+def test_a_whole_number_with_decimals_is_the_same_id_in_events_and_in_requests(start: Callable[[], Live]) -> None:
+    live = start()
+    post(live, {**event("12.0", "fig"), "user_id": "12.0"})
+    assert list(live.pending) == ["12"]
+    assert "fig" not in [row["item_id"] for row in answered(live, "GET", "/v1/recommend/12.0?k=5").json()["items"]]

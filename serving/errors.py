@@ -12,12 +12,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from models.errors import UserError
-from serving.live import NotFoundError
 
 log = logging.getLogger("minutehand.serving")
 N_SHOWN = 3
 LONGEST_VALUE = 40
 FIELDS = "GET /openapi.json lists the fields"
+
+
+class NotFoundError(UserError):
+    """The request names something that does not exist."""
 
 
 class Problem(BaseModel):

@@ -22,6 +22,7 @@ from models.errors import UserError
 from models.ranking.choice import Choice
 from models.text.clean import clean_text
 from models.text.encoder import Encoder, load_encoder
+from serving.errors import NotFoundError
 from serving.histories import Pending, Person
 from serving.item_rules import item_of, line_of_item
 from serving.items import Item
@@ -48,12 +49,6 @@ N_PUBLISHED = 200_000
 """Number of published events whose ids are remembered, so that a repeat counts once."""
 N_TEXTS = 1_000
 """Number of texts whose vectors are kept."""
-
-__all__ = ["Asked", "Live", "Pending"]
-
-
-class NotFoundError(UserError):
-    """The request names something that does not exist."""
 
 
 @dataclass
@@ -310,17 +305,19 @@ class Live:
             raise NotFoundError(f"after is {after[:40]!r}: no list of this id is remembered; leave it out to begin with the first page")
         return found
 
+    def _is_put(self, item_id: str) -> bool:
+        with self.lock:
+            return self.put.has(item_id)
+
     def check(self, asked: Asked) -> None:
         """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
         places, row_of = self.published.places, self.published.row_of_item
-        with self.lock:
-            put = {item.item_id for item in self.put.now()} if asked.items else set()
         if asked.scenario not in places:
             raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(places)}")
         if places[asked.scenario].scenario.needs_item and not asked.items:
             raise UserError(f'scenario {asked.scenario} needs an item; name the one in front of the person: item=... or "items": [...]')
         for item_id in asked.items:
-            if item_id not in row_of and item_id not in put:
+            if item_id not in row_of and not self._is_put(item_id):
                 raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
         if asked.filter is not None and asked.filter.is_available is False:
             raise UserError("filter.is_available is false: lists hold available items only; leave it out")

@@ -41,8 +41,8 @@ def page_routes(live: Live) -> APIRouter:
         return FileResponse(STATIC / name)
 
     @routes.get("/v1/users")
-    async def users(prefix: Annotated[str, Query(max_length=512)] = "", n: Annotated[int, Query(ge=1, le=100)] = N_USERS) -> KnownUsers:
-        """Some users with a history whose ids start with a text."""
+    def users(prefix: Annotated[str, Query(max_length=512)] = "", n: Annotated[int, Query(ge=1, le=100)] = N_USERS) -> KnownUsers:
+        """Some users with a history whose ids start with a text."""  # no coroutine: the scan of all users must not hold up requests
         known = live.published.row_of_user
         found = (user_id for user_id in known if user_id.startswith(prefix))
         return KnownUsers(users=[user_id for user_id, _ in zip(found, range(n), strict=False)])

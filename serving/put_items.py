@@ -21,6 +21,10 @@ class PutItems:
         """Drop the items of segments that a publication contains."""
         self._given = [each for each in self._given if each[0] not in segments]
 
+    def has(self, item_id: str) -> bool:
+        """Whether the item was put."""
+        return any(item.item_id == item_id for _, item in self._given)
+
     def now(self) -> list[Item]:
         """Each item once, with the last value of each field."""
         found: dict[str, Item] = {}

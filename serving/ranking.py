@@ -20,10 +20,9 @@ from serving.items import Filter
 from serving.published import Published
 from serving.reasons import reasons_of
 from tasks.publish.rows import UNKNOWN_SOURCE
+from tasks.scenarios import DEFAULT
 
 Row = dict[str, Any]
-DEFAULT = "default"
-"""The scenario of a request that names none."""
 POPULAR = "popular"
 """The source of lists for people about whom nothing is known."""
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from serving.live import Asked, Live
+from serving.live import Live
+from serving.ranking import Asked
 from serving.rules import accept
 from tasks.config import IngestConfig
 from tests.conftest import ROOT, find_free_port

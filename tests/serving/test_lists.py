@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.errors import NotFoundError
 from serving.items import Filter, Item, Price
-from serving.live import Asked, Live, NotFoundError
+from serving.live import Live
+from serving.ranking import Asked
 from serving.rules import accept
 from tasks.config import IngestConfig
 from tests.lakes import START, habits, put

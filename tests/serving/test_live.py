@@ -16,7 +16,8 @@ from models.version import checkpoint as checkpoints
 from serving.admission import admitted
 from serving.app import create_app
 from serving.keys import Keys
-from serving.live import Asked, Live
+from serving.live import Live
+from serving.ranking import Asked
 from serving.rules import accept
 from serving.segments import Segments
 from tasks.config import IngestConfig, ServerConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.version import checkpoint as checkpoints
-from serving.live import Asked
+from serving.ranking import Asked
 from tests.lakes import put
 from tests.serving.shop import open_shop
 

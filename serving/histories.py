@@ -64,7 +64,7 @@ class Gathered:
 
 
 def gather(published: Published, people: Sequence[Person], now: Sequence[int]) -> Gathered:
-    """The histories of people at the time of their requests. What a person did after this time moves the request to its own time."""
+    """The histories of people at the time of their requests. If a person has a later event or search, the list is made for that time."""
     parts = [_history(published, person, at) for person, at in zip(people, now, strict=True)]
     item, kind, time, trend = (np.concatenate([part[n] for part in parts]) for n in range(4))
     user = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])

@@ -23,7 +23,7 @@ class PutItems:
 
     def has(self, item_id: str) -> bool:
         """Whether the item was put."""
-        return any(item.item_id == item_id for _, item in self._given)
+        return any(item.item_id == item_id for _, item in reversed(self._given))
 
     def now(self) -> list[Item]:
         """Each item once, with the last value of each field."""

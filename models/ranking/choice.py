@@ -14,7 +14,7 @@ from models.events import Ints
 from models.ranking.variety import N_POOL, vary
 
 WIDER = 4
-"""A cap looks at this many times the wanted items first, and at all for users for whom they are not enough."""
+"""A cap examines this many times the wanted items first, and all items of the users for whom that is not enough."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Choice:
     """Rules of one place. allowed: [items] items that it may show; None for all.
 
     category: [items] code of each item's category, -1 without one. max_per_category: items of one category in a list; items without a
-    category are not counted. variety: from 0, the order of the scores, to 1, as different items as there are among the best.
+    category are not counted. variety: from 0, the order of the scores, to 1, the most different items among the best.
     """
 
     allowed: NDArray[np.bool_] | None = None
@@ -38,7 +38,7 @@ class Choice:
 
     @property
     def has_cap(self) -> bool:
-        """Whether a list may be short of items of a category."""
+        """Whether a list is limited to some items per category."""
         return self.category is not None and self.max_per_category is not None
 
 

@@ -1,8 +1,8 @@
 """Variety: the first positions of a list go to items that are likely and unlike those above them.
 
-Scores are log probabilities up to a constant. So it is known what an item that is shown in place of a better one costs, and all users pay
-the same price: who certainly wants one thing still gets it, and who may want anything gets a varied list. bench.variety compares this with
-other ways.
+Scores are log probabilities up to a constant, so the cost of replacing a better item is known. It has the same price for all users: a user
+who certainly wants one thing still gets it, and a user who may want anything gets a varied list.
+bench.variety compares this with other ways.
 """
 
 from __future__ import annotations

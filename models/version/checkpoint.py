@@ -29,6 +29,7 @@ from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.text.requests import ItemWords
 from models.text.towers import Words
+from models.version.finite import demand_finite
 from models.version.online_state import OnlineState
 
 FORMAT = 5
@@ -36,10 +37,6 @@ FORMAT = 5
 
 class UnreadableFormatError(UserError):
     """The checkpoint has the format of another version of minutehand."""
-
-
-class NotFiniteError(UserError):
-    """The model contains NaN or infinity; it must not go live."""
 
 
 @dataclass(frozen=True)
@@ -163,29 +160,6 @@ def _seconds(time: Any) -> int:
         return _seconds(datetime.fromisoformat(time)) if isinstance(time, str) else int(time)
     except (TypeError, ValueError) as error:
         raise UserError(f"{time!r} is not a time; give a datetime, an ISO text such as 2026-11-01T12:00:00 or unix seconds") from error
-
-
-def demand_finite(checkpoint: Checkpoint) -> None:
-    """Raises NotFiniteError if a weight or another number that affects scores is NaN or infinite."""
-    blend = {f"blend.{field.name}": torch.from_numpy(getattr(checkpoint.blend, field.name)) for field in fields(Blend)}
-    arrays = {**blend, "popularity": torch.from_numpy(checkpoint.popularity), "prior": torch.from_numpy(checkpoint.prior)}
-    for name, weights in (("live", checkpoint.live), ("past", checkpoint.past)):
-        if weights is not None:
-            tensors = {**weights.model.state_dict(), "mean_vector": weights.mean_vector}
-            arrays |= {f"{name}.{key}": value for key, value in tensors.items()}
-    if checkpoint.words is not None:
-        arrays |= {f"words.{key}": value for key, value in checkpoint.words.tensors().items()}
-    if checkpoint.interests is not None:
-        arrays |= {f"interests.{key}": value for key, value in checkpoint.interests.tensors().items()}
-    if checkpoint.capture is not None:
-        arrays |= {f"capture.{key}": value for key, value in checkpoint.capture.tensors().items()}
-    broken = [name for name, value in arrays.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        found = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
-        raise NotFiniteError(
-            f"the model has numbers that are not finite ({found}), so it is neither kept nor published; lower "
-            "MINUTEHAND_TRAIN__LEARNING_RATE, or look for events with odd weights or times, and run it again"
-        )
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:

@@ -27,7 +27,8 @@ from models.sequence.whitening import Whitening
 from models.text.lexical import Lexicon
 from models.text.towers import Head, Words
 from models.training.capture_fit import fit_capture
-from models.version.checkpoint import Checkpoint, NotFiniteError, align, load, load_interests, save, with_new_descriptions, with_new_items
+from models.version.checkpoint import Checkpoint, align, load, load_interests, save, with_new_descriptions, with_new_items
+from models.version.finite import NotFiniteError
 from tests.models.interests.test_vocabulary import described
 from tests.models.interests.test_vocabulary import found as vocabulary_of
 from tests.models.planted import TINY, random_events, random_text, shaken

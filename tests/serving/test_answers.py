@@ -70,6 +70,16 @@ def ids(answer: Any) -> list[str]:
     return [row["item_id"] for row in answer["items"]]
 
 
+def assert_same_list(answer: Any, expected: Any) -> None:
+    """The same rows. A score also depends on the moment of the request, so that two requests may differ in its last digit."""
+    numbers = ("score", "probability")
+    assert [{name: row[name] for name in row if name not in numbers} for row in answer["items"]] == [
+        {name: row[name] for name in row if name not in numbers} for row in expected["items"]
+    ]
+    for name in numbers:
+        assert [row[name] for row in answer["items"]] == pytest.approx([row[name] for row in expected["items"]], abs=1e-4)
+
+
 def test_a_list_names_its_id_model_snapshot_and_scenario_and_every_row_its_reason_and_source(http: Http, live: Live) -> None:
     found = http.get("/v1/recommend/u00?k=3")
     assert list(found) == ["recommendation_id", "model_version", "snapshot", "scenario", "items"]
@@ -80,7 +90,7 @@ def test_a_list_names_its_id_model_snapshot_and_scenario_and_every_row_its_reaso
     assert plain["recommendation_id"] != found["recommendation_id"]
     assert ids(plain) == ids(found)
     assert {(row["reason"], row["source"]) for row in plain["items"]} == {(None, None)}
-    assert http.post("/v1/recommend", user_id="u00", k=3)["items"] == found["items"]
+    assert_same_list(http.post("/v1/recommend", user_id="u00", k=3), found)
 
 
 def test_pages_go_on_where_the_last_one_ended_until_nothing_is_left(http: Http) -> None:

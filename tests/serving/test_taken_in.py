@@ -10,7 +10,7 @@ import pytest
 
 from serving.live import Live
 from tests.serving.shop import Shop, open_shop
-from tests.serving.test_answers import Http, ids
+from tests.serving.test_answers import Http, assert_same_list, ids
 from tests.serving.test_lists import event, post
 
 
@@ -54,7 +54,7 @@ def test_everything_a_merged_session_did_counts_for_the_user_at_once(live: Live)
     before, session = http.get("/v1/recommend/me?k=50"), http.get("/v1/recommend/session-7?k=50")
     assert ids(before) != ids(session)
     put(http, "/v1/users/me/merge/session-7")
-    assert http.get("/v1/recommend/me?k=50")["items"] == session["items"]
+    assert_same_list(http.get("/v1/recommend/me?k=50"), session)
     assert http.get("/v1/users/me/interests")["is_own"]
 
 

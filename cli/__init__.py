@@ -11,6 +11,7 @@ from cli import (
     backtest,
     doctor,
     erase,
+    erasures,
     graph,
     ingest,
     interests,
@@ -68,6 +69,9 @@ for command in (
     *(status.status, sql.sql, erase.erase),
 ):
     app.command(cls=Command)(command)
+
+
+app.command("erasures", cls=Command)(erasures.list_erasures)
 
 
 def main() -> None:

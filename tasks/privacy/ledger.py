@@ -49,7 +49,7 @@ class Erasure:
     """One erasure as the ledger has it. steps: time (`at`) and counts by name of the step. snapshot: the first without the people."""
 
     erasure_id: str
-    source: str
+    source: Source
     requested_at: datetime
     state: State
     digests: tuple[str, ...]

@@ -97,6 +97,11 @@ class Lake:
         return self.catalog.removeprefix("sqlite:") if self.is_sqlite else ""
 
     @property
+    def home(self) -> Path:
+        """The home folder."""
+        return self.lock_path.parent.parent
+
+    @property
     def shown_catalog(self) -> str:
         """The catalog's address without secrets, for messages."""
         return self.catalog_file or without_secrets(self.catalog)

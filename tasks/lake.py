@@ -97,11 +97,6 @@ class Lake:
         return self.catalog.removeprefix("sqlite:") if self.is_sqlite else ""
 
     @property
-    def home(self) -> Path:
-        """The home folder."""
-        return self.lock_path.parent.parent
-
-    @property
     def shown_catalog(self) -> str:
         """The catalog's address without secrets, for messages."""
         return self.catalog_file or without_secrets(self.catalog)
@@ -109,6 +104,11 @@ class Lake:
     @property
     def folder(self) -> Path:
         return Path(self.data_path)
+
+    @property
+    def home(self) -> Path:
+        """The home folder of the lake, also if its catalog or its files are elsewhere."""
+        return self.lock_path.parent.parent
 
 
 Readable = Lake | duckdb.DuckDBPyConnection

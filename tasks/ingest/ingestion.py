@@ -19,6 +19,7 @@ from models.visible import visible_json, visible_line
 from tasks.config import OPTIONAL_COLUMNS, IngestConfig
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
+from tasks.ingest.erased import refuse_erased
 from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.log_names import LogKind, segment_of
 from tasks.ingest.sources import ColumnMapping, discover, literal
@@ -100,6 +101,7 @@ def ingest(
             confine(con, folder, config)
             if kind == "events":
                 enter(con, border)
+                refuse_erased(con, lake, folder / "staging.duckdb")
             con.execute(f"attach {quote(str(folder / 'staging.duckdb'))} as staging (read_only)")
             counts, reasons = merge(con, kind, has_standing=has_standing, is_log=mapping.is_log)
             record_segments(con, kind, files)

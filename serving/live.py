@@ -36,6 +36,7 @@ from serving.segments import Segments, line_of, lines_of
 from serving.served import served_line
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
+from tasks.privacy.border import Border
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -47,6 +48,8 @@ N_SHOWN_ITEMS = 1_000_000
 """Maximum number of item ids of all these lists together."""
 N_PUBLISHED = 200_000
 """Number of published events whose ids are remembered, so that a repeat counts once."""
+PEOPLE = ("user_id", "alias")
+"""Fields of a line of the log that name people."""
 N_TEXTS = 1_000
 """Number of texts whose vectors are kept."""
 
@@ -66,6 +69,7 @@ class Live:
     published: Published
     segments: Segments
     home: Path | None = None
+    border: Border = field(default_factory=Border)
     scenarios_at: tuple[int, int] = (0, 0)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
@@ -88,11 +92,15 @@ class Live:
         max_events: int,
         segments: Segments,
         home: Path | None = None,
+        border: Border | None = None,
     ) -> Live:
-        """The state after a start: the newest publication and the events of the kept segments. home: where scenarios.toml is."""
+        """The state after a start: the newest publication and the events of the kept segments.
+
+        home: where scenarios.toml is. border: what ids become before they are stored.
+        """
         scenarios_at = changed_at(home)
         published = load_published(lake, open_registry, event_weights, max_events, home=home)
-        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, scenarios_at)
+        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, border or Border(), scenarios_at)
         with reading(lake) as con:
             live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
         for path in segments.all():
@@ -102,6 +110,7 @@ class Live:
 
     def _restore(self, rows: Sequence[Mapping[str, Any]], segment: str) -> None:
         """Apply the lines of a kept segment; the swap of the publication that follows applies its items."""
+        rows = [{name: self.border.id_of(value) if name in PEOPLE else value for name, value in row.items()} for row in rows]
         self._remember([_event_of(row) for row in rows if "kind" not in row], segment)
         self.put.add([item_of(row) for row in rows if row.get("kind") == "item"], segment)
         for row in rows:
@@ -143,6 +152,7 @@ class Live:
 
         Raises MergeError if the two cannot be merged, and OSError, and applies nothing, if the merge cannot be written.
         """
+        alias, user_id = self.border.id_of(alias), self.border.id_of(user_id)
         with self.merging:
             user = self.aliases.target(alias, user_id)
             if user is not None:
@@ -242,6 +252,7 @@ class Live:
 
     def recommend_all(self, asked: Sequence[Asked]) -> list[Listed]:
         """The lists of requests of one shape. Raises UserError if one cannot be answered."""
+        asked = [self._stored(one) for one in asked]
         with self.lock:
             published = self.published
             looking_at = [rows_of(published.row_of_item, one.items) for one in asked]
@@ -260,6 +271,11 @@ class Live:
         self.log_served(asked, out)
         return out
 
+    def _stored(self, asked: Asked) -> Asked:
+        """The request with ids of people as the lake has them."""
+        user_id, session_id = (None if given is None else self.border.id_of(given) for given in (asked.user_id, asked.session_id))
+        return replace(asked, user_id=user_id, session_id=session_id)
+
     def _question(self, published: Published, asked: Asked, person: Person) -> Question:
         row_of, before = published.row_of_item, self._before(asked.after)
         if asked.scenario not in published.places:  # it was removed since the request was checked
@@ -274,7 +290,7 @@ class Live:
     def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
         """A person as the lists know them, and the publication."""
         with self.lock:
-            return self.published, self._person(user_ids)
+            return self.published, self._person(tuple(map(self.border.id_of, user_ids)))
 
     def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
         """The caller holds the lock."""

@@ -88,7 +88,7 @@ def _row(line: bytes) -> dict[str, Any] | None:
 def _with_stored_ids(con: duckdb.DuckDBPyConnection, lake: Lake, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with ids of people as the lake holds them now: the keys of pseudonyms may have been rotated since the API wrote them."""
     given = [row[name] for row in rows for name in PEOPLE if row.get(name) is not None]
-    stored = dict(zip(given, stored_ids(con, lake, given), strict=True))
+    stored = dict(zip(given, stored_ids(lake, given, con), strict=True))
     return [row | {name: stored[row[name]] for name in PEOPLE if row.get(name) is not None} for row in rows]
 
 

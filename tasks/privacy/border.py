@@ -10,7 +10,7 @@ import duckdb
 
 from models.errors import UserError
 from tasks.config import OPTIONAL_COLUMNS, IngestConfig
-from tasks.lake import Lake, Readable, has_catalog, reading, statement, writing
+from tasks.lake import Lake, has_catalog, reading, statement, writing
 from tasks.privacy.keyed import Keys, keys_file, load_keys
 
 BLOCK = 64
@@ -100,7 +100,10 @@ def keys_under(lake: Lake, number: int | None) -> Keys:
 
 def number_in_force(con: duckdb.DuckDBPyConnection) -> int | None:
     """The number of the key under which the ids of the lake are pseudonyms; None if they are clear."""
-    row = con.execute(statement("privacy/key_in_force")).fetchone()
+    try:
+        row = con.execute(statement("privacy/key_in_force")).fetchone()
+    except duckdb.CatalogException:  # a lake of an earlier version, which had no pseudonyms
+        return None
     return None if row is None else int(row[0])
 
 
@@ -124,14 +127,11 @@ def record_key(con: duckdb.DuckDBPyConnection, number: int) -> None:
     con.execute(statement("privacy/insert_key"), {"number": number})
 
 
-def stored_id(at: Readable, lake: Lake, user_id: str) -> str:
-    """An id of a person as the lake holds it; for readers."""
-    return stored_ids(at, lake, [user_id])[0]
-
-
-def stored_ids(at: Readable, lake: Lake, user_ids: Sequence[str]) -> list[str]:
-    """Ids of people as the lake holds them; for readers."""
-    with reading(at) as con:
+def stored_ids(lake: Lake, user_ids: Sequence[str], at: duckdb.DuckDBPyConnection | None = None) -> list[str]:
+    """Ids of people as the lake holds them: the given ones, or pseudonyms where this home has the key. at: an open connection."""
+    if not keys_file(lake.home).exists() or not has_catalog(lake):
+        return list(user_ids)
+    with reading(lake if at is None else at) as con:
         number = number_in_force(con)
     if number is None:
         return list(user_ids)

@@ -1,4 +1,4 @@
--- Deletes the last searches of erased people.
+-- Deletes the opt-outs of erased people.
 --
 -- reads:   erasing (temporary: user_id)
 -- writes:  ops.opt_outs

@@ -37,6 +37,7 @@ from serving.served import served_line
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
 from tasks.privacy.border import Border
+from tasks.privacy.opt_out import opted_out
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -76,6 +77,7 @@ class Live:
     counted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     put: PutItems = field(default_factory=PutItems)
     aliases: Aliases = field(default_factory=Aliases)
+    opted_out: frozenset[str] = frozenset()
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
@@ -103,6 +105,7 @@ class Live:
         live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, border or Border(), scenarios_at)
         with reading(lake) as con:
             live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
+            live.opted_out = opted_out(con)
         for path in segments.all():
             live._restore(lines_of(path), path.stem)
         live._drop_published(published)
@@ -173,7 +176,7 @@ class Live:
         lines = [
             served_line(
                 one.recommendation_id,
-                next(iter(of.user_ids), None),
+                self._named(of),
                 one.scenario,
                 one.model_version,
                 one.item_ids,
@@ -184,10 +187,17 @@ class Live:
         ]
         self.segments.append(lines, is_synced=False)
 
+    def _named(self, asked: Asked) -> str | None:
+        """The id in the log of served lists; None for people who have opted out."""
+        is_out = not self.opted_out.isdisjoint(map(self.aliases.resolve, asked.user_ids))
+        return None if is_out else next(iter(asked.user_ids), None)
+
     def refresh(self) -> bool:
         """Load the newest publication if there is a newer one, and the scenarios if they have changed; whether there was a newer one."""
         self.segments.hand_over_again()
-        scenarios_at, newest = changed_at(self.home), newest_publication(self.lake)
+        scenarios_at = changed_at(self.home)
+        with reading(self.lake) as con:
+            newest, self.opted_out = newest_publication(con), opted_out(con)
         if newest is None or newest == self.published.publication_id:
             self._refresh_scenarios(scenarios_at)
             return False
@@ -293,8 +303,10 @@ class Live:
             return self.published, self._person(tuple(map(self.border.id_of, user_ids)))
 
     def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
-        """The caller holds the lock."""
+        """The caller holds the lock. Nothing is known about people who have opted out."""
         user_ids = tuple(dict.fromkeys(name for user_id in user_ids for name in self.aliases.ids_of(user_id)))
+        if not self.opted_out.isdisjoint(user_ids):
+            return Person((), looking_at=looking_at)
         pending = [each for name in user_ids for each in self.pending.get(name, ())]
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
         return Person(user_ids, taught, pending, looking_at)

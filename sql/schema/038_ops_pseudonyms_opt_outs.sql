@@ -12,8 +12,10 @@ comment on column ops.pseudonyms.since is 'Time from which all ids in the lake a
 
 create table ops.opt_outs (
     user_id varchar not null,
-    opted_out_at timestamp not null
+    opted_out_at timestamp not null,
+    opted_in_at timestamp
 );
 comment on table ops.opt_outs is 'People who have opted out: their events are kept, and their lists are those for everybody';
 comment on column ops.opt_outs.user_id is 'The person, as the other tables name them';
 comment on column ops.opt_outs.opted_out_at is 'Time of the request, UTC';
+comment on column ops.opt_outs.opted_in_at is 'Time at which the person opted in again, UTC; null while they are out';

@@ -122,6 +122,7 @@ def _write_aliases(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]
     con.register("merged", pl.DataFrame(table, ALIASES, orient="row"))
     con.execute(statement("ingest/delete_aliases"))
     con.execute(statement("ingest/insert_aliases"))
+    con.execute(statement("privacy/merge_opt_outs"))
 
 
 def _moment(text: str) -> datetime:

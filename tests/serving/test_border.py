@@ -19,6 +19,7 @@ from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake
 from tasks.privacy.border import Border, establish
 from tasks.privacy.keyed import load_keys
+from tasks.privacy.opt_out import opt_in, opt_out
 from tests.serving.test_live import WEIGHTS, answered, event, no_registry, publish
 from tests.tasks.fruits import save_checkpoint
 from tests.tasks.ingest.taking import rows, take
@@ -75,3 +76,21 @@ def test_after_a_restart_with_a_newer_key_the_kept_log_counts_for_the_same_peopl
     assert list(again.pending) == [newer.digest(ID)]
     assert all(held.digest(ID) == row["user_id"] for file in again.segments.all() for row in lines_of(file))
     again.segments.close()
+
+
+def test_who_opts_out_gets_the_list_for_everybody_at_once_and_no_served_list_names_them(live: Live, lake: Lake, tmp_path: Path) -> None:
+    page = f"/v1/recommend/{quote(ID, safe='')}?k=5"
+    assert "apple" not in [row["item_id"] for row in answered(live, "GET", page).json()["items"]]
+    opt_out(lake, [ID])
+    live.refresh()
+    answered(live, "POST", "/v1/events", json=[event(ID, "fig", event_id="1")])
+    found = answered(live, "GET", page).json()["items"]
+    assert "apple" in [row["item_id"] for row in found]
+    assert found == answered(live, "GET", "/v1/recommend/stranger?k=5").json()["items"]
+    live.segments.close()
+    served = [row for file in sorted((tmp_path / "landing" / "served").rglob("*.jsonl")) for row in lines_of(file)]
+    assert [row["user_id"] for row in served][1] is None
+    opt_in(lake, [ID])
+    live.refresh()
+    _, person = live.person((ID,))
+    assert [each.event.event_id for each in person.pending] == ["1"]

@@ -18,6 +18,7 @@ from cli import (
     keys,
     minute,
     nightly,
+    opt_out,
     recommend,
     replay,
     scenarios,
@@ -66,7 +67,7 @@ app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql, erase.erase),
+    *(status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in),
 ):
     app.command(cls=Command)(command)
 

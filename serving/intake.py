@@ -36,11 +36,15 @@ class Refusal(BaseModel):
 
 
 class Taken(BaseModel):
-    """What became of the events of one request. All accepted ones are on disk."""
+    """What became of the events of one request. All accepted ones are on disk.
+
+    left_out: columns and context keys that the settings do not keep, if any; the accepted events are stored without them.
+    """
 
     accepted: int
     duplicates: int
     rejected: list[Refusal]
+    left_out: list[str] = []
 
 
 class TakenItems(BaseModel):
@@ -69,13 +73,13 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         except OSError as error:
             raise HTTPException(503, f"{what} cannot be stored: {error.strerror or 'the disk refuses'}; send again later") from error
 
-    @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS))
+    @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS), response_model_exclude_defaults=True)
     async def events(request: Request) -> Taken:
         """Accept an array of events; when it answers, they are on disk and in the next list of their users."""
         now, accepted, rejected, duplicates = datetime.now(UTC), {}, [], 0
         for index, each in enumerate(await _array(request, "events")):
             try:
-                event = accept(each, now, config)
+                event = accept(each, now, config, live.border)
             except RefusedError as error:
                 rejected.append(Refusal(index=index, reason=str(error)))
                 continue
@@ -84,7 +88,8 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
             else:
                 accepted[event.event_id] = event
         await stored(live.accept, list(accepted.values()), what="events")
-        return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected)
+        left_out = dict.fromkeys(name for event in accepted.values() for name in event.left_out)
+        return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected, left_out=list(left_out))
 
     @routes.put("/v1/items", openapi_extra=_body(ITEMS))
     async def items(request: Request) -> TakenItems:
@@ -114,7 +119,7 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
             merged_into = await stored(live.merge, session, user, datetime.now(UTC), what="the merge")
         except MergeError as error:
             raise HTTPException(409, str(error)) from error
-        return Merged(user_id=merged_into, merged=session)
+        return Merged(user_id=user if merged_into == live.border.id_of(user) else merged_into, merged=session)
 
     return routes
 

@@ -94,7 +94,10 @@ def read_erased(at: Readable, home: Path) -> Erased | None:
     with reading(at) as con:
         if _has_ledger(con):
             since |= dict(con.execute(statement("privacy/erased")).fetchall())
-    return Erased(load_keys(home), since) if since else None
+    if not since:
+        return None
+    keys = load_keys(home)
+    return Erased(keys, {later: at for digest, at in since.items() for later in keys.digests(digest)})  # also under the keys since
 
 
 def erased(at: Readable) -> frozenset[str]:

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
-from tasks.config import GeneratorConfig, IngestConfig, PublishConfig, RegistryConfig, ServerConfig
+from tasks.config import GeneratorConfig, IngestConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
 from tasks.lake import LakeConfig
 
 PREFIX = "MINUTEHAND_"
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     publish: PublishConfig = PublishConfig()
     generator: GeneratorConfig = GeneratorConfig()
     registry: RegistryConfig = RegistryConfig()
+    retention: RetentionConfig = RetentionConfig()
     server: ServerConfig = ServerConfig()
 
     def with_minutes(self, minutes: float) -> Settings:

@@ -21,6 +21,7 @@ from cli import (
     opt_out,
     recommend,
     replay,
+    retention,
     scenarios,
     serve,
     similar,
@@ -67,7 +68,7 @@ app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in),
+    *(retention.retention, status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in),
 ):
     app.command(cls=Command)(command)
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from cli.secret import CLIENT_VARIABLE
 from models.errors import UserError
 from settings import Settings
-from tasks.retention import PREFECT_DAYS
+from tasks.retention import MOST_DAYS
 
 ROOT = Path(__file__).resolve().parent.parent
 STORES = frozenset(
@@ -101,8 +101,8 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(PREFECT_DAYS * 86400),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs" if settings.retention.logs_days else "events",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str((settings.retention.logs_days or MOST_DAYS) * 86400),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "minutehand",

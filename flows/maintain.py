@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -13,7 +14,8 @@ from flows.priority import give_way
 from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
-from tasks import upkeep
+from tasks import aging, upkeep
+from tasks.erasure.aged import rewrite_aged_events
 from tasks.lake import locate, migrate
 from tasks.publish import pointer
 from tasks.registry import versions
@@ -32,7 +34,12 @@ def maintain() -> upkeep.MaintenanceSummary:
     migrate(lake)
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
-    done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished)
+    done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
+    aging.prune_files(
+        settings.home, aging.landing_of(settings.ingest, settings.home), settings.retention, datetime.now(UTC).replace(tzinfo=None)
+    )
+    if unpublished is None:
+        rewrite_aged_events(lake, settings.home)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     return done

@@ -106,7 +106,8 @@ def learn_and_publish(
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
-    maintain(tables, spare=versions.snapshots(models), keep_from=versions.unpublished_snapshot(models, live.version))
+    unpublished = versions.unpublished_snapshot(models, live.version)
+    maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     erasing.go_on(settings, tables, in_night=True)
     return live.version
 

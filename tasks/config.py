@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from models.config import CENTURY_HOURS, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from tasks.event_types import EVENT_WEIGHTS
+from tasks.retention import MOST_DAYS
 
 OPTIONAL_COLUMNS = ("event_id", "value", "query", "recommendation_id", "position", "context")
 """Columns of events that a setting can leave out; the others make an event."""
@@ -105,6 +106,34 @@ class PublishConfig(BaseModel):
         description="Maximum age of a list in hours; minute runs refresh lists of users without new events before this age",
     )
     approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
+
+
+class RetentionConfig(BaseModel):
+    """How many days data is kept; 0 keeps it for ever. The hourly upkeep deletes what is older, once a day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    events_days: NonNegativeInt = Field(
+        0, le=MOST_DAYS, description="Days that `raw.events` keeps an event; the next night trains without it"
+    )
+    rejected_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `raw.rejected` keeps a rejected row")
+    served_days: NonNegativeInt = Field(
+        90, le=MOST_DAYS, description="Days that `ops.served` keeps a list that the API answered with, and `ops.api_positions` a segment"
+    )
+    lists_days: NonNegativeInt = Field(30, le=MOST_DAYS, description="Days for which `recs.list_history` can say which list a user had")
+    freshness_days: NonNegativeInt = Field(
+        30, le=MOST_DAYS, description="Days that `ops.freshness` keeps how long a user waited for a list"
+    )
+    figures_days: NonNegativeInt = Field(365, le=MOST_DAYS, description="Days that `eval.prequential` keeps the figures of a minute")
+    landing_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `landing/done` keeps a file that was taken in")
+    logs_days: NonNegativeInt = Field(
+        30, le=MOST_DAYS, description="Days that the files in `logs` are kept, and Prefect's runs with their logs and artifacts"
+    )
+    snapshots_days: NonNegativeInt = Field(
+        30,
+        le=MOST_DAYS,
+        description="Maximum days that a snapshot of the lake is kept for a publication or a model version; deleted rows are in files "
+        "until the snapshots before are gone",
+    )
 
 
 class RegistryConfig(BaseModel):

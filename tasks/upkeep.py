@@ -13,12 +13,15 @@ from typing import Any
 
 import duckdb
 
+from tasks.aging import prune
+from tasks.config import RetentionConfig
 from tasks.data_folder import read_mark
 from tasks.lake import Lake, reading, statement, writing
-from tasks.retention import FRESHNESS_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SERVED_DAYS, SNAPSHOT_HOURS
+from tasks.retention import MOST_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SNAPSHOT_HOURS
 
 logger = logging.getLogger("minutehand.upkeep")
 
+AS_SET = RetentionConfig()
 FEED = ("raw", "events")
 """The table whose change feed minutes read. Its rewritten rows look like new ones there, so only an erasure rewrites it."""
 OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
@@ -28,8 +31,7 @@ OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
 class MaintenanceSummary:
     """Counts of the changes that one upkeep made to the lake."""
 
-    waits_forgotten: int
-    served_forgotten: int
+    rows_aged: int
     rows_flushed: int
     snapshots_expired: int
     files_rewritten: int
@@ -47,34 +49,31 @@ def maintain(
     keep_from: int | None = None,
     keep_hours: float = SNAPSHOT_HOURS,
     grace_hours: float = ORPHAN_GRACE_HOURS,
-    keep_freshness_days: float = FRESHNESS_DAYS,
-    keep_served_days: float = SERVED_DAYS,
+    retention: RetentionConfig = AS_SET,
     now: datetime | None = None,
 ) -> MaintenanceSummary:
     """Keep files few and large, and delete unused snapshots, in these steps: prune, flush, expire, rewrite, merge, clean up.
 
-    The first step deletes the rows of ops.freshness about lists older than keep_freshness_days, and those of ops.served and
-    ops.api_positions older than keep_served_days.
+    The first step deletes the rows that are older than retention allows.
 
     Upkeep keeps these snapshots: the newest; all from the oldest watermark on, where the next minute starts reading; those of the last
-    keep_hours, because a run may be pinned to one; those of the newest publications of each cadence; those in spare; and all from
-    keep_from on. Files that a reader may still have open are deleted a day later. Each step is its own transaction, and the next run
-    completes the steps of a killed one. An open read transaction keeps its view of the data.
+    keep_hours, because a run may be pinned to one; that of the newest publication of each cadence; all from keep_from on; and, up to the
+    age that retention allows, those of the newest publications of each cadence and those in spare. Files that a reader may still have
+    open are deleted a day later. Each step is its own transaction, and the next run completes the steps of a killed one. An open read
+    transaction keeps its view of the data.
     """
     started = time.perf_counter()
     clock = (now or datetime.now(UTC)).replace(tzinfo=None)
-    forgotten = _run(lake, "prune_freshness", {"older_than": clock - timedelta(days=keep_freshness_days)})
-    served_before = {"older_than": clock - timedelta(days=keep_served_days)}
-    unlisted = [row for name in ("prune_served", "prune_positions") for row in _run(lake, name, served_before)]
+    aged = prune(lake, retention, clock)
     flushed = _run(lake, "flush")
-    expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from)
+    named_since = clock - timedelta(days=retention.snapshots_days or MOST_DAYS)
+    expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from, named_since)
     rewritten = [row for schema, table in tables_to_rewrite(lake) for row in _run(lake, "rewrite", {"schema": schema, "table": table})]
     merged = _run(lake, "merge")
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
     orphans = _delete_orphans(lake, clock - timedelta(hours=grace_hours))
     summary = MaintenanceSummary(
-        waits_forgotten=sum(row["Count"] for row in forgotten),
-        served_forgotten=sum(row["Count"] for row in unlisted),
+        rows_aged=sum(aged.values()),
         rows_flushed=sum(row["rows_flushed"] for row in flushed),
         snapshots_expired=expired,
         files_rewritten=sum(row["files_processed"] for row in rewritten),
@@ -93,11 +92,19 @@ def tables_to_rewrite(lake: Lake) -> list[tuple[str, str]]:
         return [(schema, table) for schema, table in con.execute(statement("maintain/find_deletes")).fetchall() if (schema, table) != FEED]
 
 
-def _expire(lake: Lake, keep_publications: int, keep_since: datetime, spare: Collection[int], keep_from: int | None) -> int:
+def _expire(
+    lake: Lake, keep_publications: int, keep_since: datetime, spare: Collection[int], keep_from: int | None, named_since: datetime
+) -> int:
     with writing(lake) as con:
         found = con.execute(
             statement("maintain/find_expired"),
-            {"keep_publications": keep_publications, "keep_since": keep_since, "spared": list(spare), "keep_from": keep_from},
+            {
+                "keep_publications": keep_publications,
+                "keep_since": keep_since,
+                "spared": list(spare),
+                "keep_from": keep_from,
+                "named_since": named_since,
+            },
         ).fetchall()
         if found:  # DuckLake refuses an empty list
             con.execute(statement("maintain/expire"), {"versions": [snapshot for (snapshot,) in found]}).fetchall()

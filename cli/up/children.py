@@ -56,7 +56,8 @@ def start(
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name.lower().replace(' ', '-')}.log"
     stdin = subprocess.PIPE if watches_us else subprocess.DEVNULL
-    with log.open("wb") as sink:
+    log.write_bytes(b"")
+    with log.open("ab") as sink:  # upkeep may empty the file
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=stdin, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
         )

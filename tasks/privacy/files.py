@@ -58,6 +58,18 @@ def renew_bounds(lake: Lake, attempts: int = 5) -> None:
     logger.warning("rows came in all the time, so the bounds of columns were not renewed; the next run tries again")
 
 
+def rewrite_feed(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None]) -> int | None:
+    """Rewrite the files of raw.events with deleted rows; returns their number, or None if events wait to be learnt. As in expire_all."""
+    with writing(lake) as con:
+        if not is_settled(con):
+            return None
+        found = con.execute(statement("maintain/rewrite"), {"schema": FEED[0], "table": FEED[1]}).fetchall()
+        con.commit()
+        con.begin()
+        move_on(con)
+    return sum(row[2] for row in found)
+
+
 def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None]) -> int | None:
     """Rewrite raw.events, then expire every snapshot before that; returns their number, or None if something still needs one.
 
@@ -65,13 +77,8 @@ def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Ca
     rewrites in a transaction of its own. After a kill between the two, feeds leave out the rewritten rows, as they were deleted there too.
     The caller holds the locks of nights and of publishing, so that no run is pinned to a snapshot.
     """
-    with writing(lake) as con:
-        if not is_settled(con):
-            return None
-        con.execute(statement("maintain/rewrite"), {"schema": FEED[0], "table": FEED[1]}).fetchall()
-        con.commit()
-        con.begin()
-        move_on(con)
+    if rewrite_feed(lake, is_settled, move_on) is None:
+        return None
     with writing(lake) as con:
         kept = current_snapshot(con)
         old = [snapshot for (snapshot,) in con.execute(statement("privacy/snapshots_before"), {"snapshot": kept}).fetchall()]

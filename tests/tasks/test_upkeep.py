@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from tasks.lake import Lake, reading, writing
+from tasks.config import RetentionConfig
+from tasks.lake import Lake, reading
 from tasks.upkeep import maintain
 from tests.tasks.minute.test_feed import minute, news_of
 from tests.tasks.publish.test_night import add_events, content, content_of, files, put, ranked, rows, snapshot_of
@@ -123,34 +124,11 @@ def test_after_many_minutes_each_table_is_one_file_again(lake: Lake) -> None:
         add_events(lake, *[(user, "b", "view", second) for user in users[second::3]])
         minute(lake)
     before = content(lake)
-    maintain(lake, keep_freshness_days=36_500)
+    maintain(lake, retention=RetentionConfig(freshness_days=0))
     assert content(lake) == before
     for schema, table in (("raw", "events"), ("features", "user_histories"), ("recs", "recommendations"), ("ops", "freshness")):
         found = rows(lake, f"select count(*), count(delete_file) from ducklake_list_files('lake', '{table}', schema => '{schema}')")
         assert found == [(1, 0)], table
-
-
-def test_upkeep_deletes_freshness_rows_older_than_a_month(lake: Lake) -> None:
-    put(lake, ranked({"u": [0]}))
-    add_events(lake, ("u", "b", "view", 1), ("v", "b", "view", 1))
-    minute(lake)
-    made = rows(lake, "select any_value(generated_at) from ops.freshness")[0][0]
-    assert maintain(lake, now=made + timedelta(days=30)).waits_forgotten == 0
-    snapshot = snapshot_of(lake)
-    assert maintain(lake, now=made + timedelta(days=30)).waits_forgotten == 0
-    assert snapshot_of(lake) == snapshot, "nothing to forget leaves no snapshot"
-    assert maintain(lake, now=made + timedelta(days=30, seconds=1)).waits_forgotten == 2
-    assert rows(lake, "select count(*) from ops.freshness") == [(0,)]
-
-
-def test_upkeep_deletes_served_lists_and_positions_older_than_90_days(lake: Lake) -> None:
-    with writing(lake) as con:
-        con.execute("insert into ops.served values ('r', 'u', 'default', '1', ['a'], ['popular'], '2026-01-01')")
-        con.execute("insert into ops.api_positions values ('1', 'events', 2, '2026-01-01')")
-    day = timedelta(days=1)
-    assert maintain(lake, now=datetime(2026, 1, 1) + 90 * day).served_forgotten == 0
-    assert maintain(lake, now=datetime(2026, 1, 1) + 91 * day).served_forgotten == 2
-    assert rows(lake, "select (select count(*) from ops.served) + (select count(*) from ops.api_positions)") == [(0,)]
 
 
 def test_upkeep_keeps_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:

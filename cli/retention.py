@@ -1,0 +1,62 @@
+"""`minutehand retention`: what is kept how long, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cli.lake import lake_of
+from cli.options import AsJson
+from cli.output import say, say_json, show
+
+if TYPE_CHECKING:
+    from tasks.aging import Kept
+
+UNITS = ("B", "KB", "MB", "GB", "TB")
+
+
+def retention(as_json: AsJson = False) -> None:
+    """Show what is kept for how long, how much it is, and what the next upkeep deletes."""
+    from datetime import UTC, datetime
+
+    from settings import load
+    from tasks.aging import landing_of, overview
+
+    settings = load()
+    home, clock = settings.home.resolve(), datetime.now(UTC).replace(tzinfo=None)
+    found = overview(lake_of(settings), home, landing_of(settings.ingest, home), settings.retention, clock)
+    if as_json:
+        say_json([{"variable": _variable(kept.setting), **asdict(kept), "bytes_at_most": _at_most(kept)} for kept in found])
+        return
+    show([_row(kept) for kept in found], as_json=False)
+    say(f"{_variable('NAME')} sets the days that NAME is kept; 0 keeps it for ever.")
+    say("Bytes are those of files, with what older snapshots hold. Docs: docs/guides/privacy-keep.md")
+
+
+def _row(kept: Kept) -> dict[str, Any]:
+    return {
+        "name": kept.setting,
+        "kept": f"{kept.days} days" if kept.days else "for ever",
+        "rows": f"{kept.n_rows:,}",
+        "size": _size(kept.n_bytes),
+        "oldest": "" if kept.oldest is None else f"{kept.oldest:%Y-%m-%d}",
+        "due": f"{kept.n_due:,}",
+        "a day": _size(kept.bytes_per_day),
+    }
+
+
+def _variable(setting: str) -> str:
+    return f"MINUTEHAND_RETENTION__{setting.upper()}_DAYS"
+
+
+def _at_most(kept: Kept) -> int | None:
+    """The bytes after all days, if each costs as much as those until now; None for what is kept for ever."""
+    return kept.bytes_per_day * kept.days if kept.days else None
+
+
+def _size(n_bytes: int) -> str:
+    """Bytes in the largest unit that fits."""
+    size, unit = float(n_bytes), 0
+    while size >= 999.5 and unit < len(UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.0f} {UNITS[unit]}" if unit == 0 or size >= 10 else f"{size:.1f} {UNITS[unit]}"

@@ -275,6 +275,10 @@ class Wanted:
                     found[place] = Hits(n)
         return found
 
+    def in_value(self, text: str) -> bool:
+        """Whether a text has an id as a word, or a short one where people are expected."""
+        return bool(self.in_bytes(np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)) or self.in_text(text))
+
     def in_short_value(self, text: str) -> int:
         """Number of short ids in the value of a column or key that holds people: the value itself, or a list of them."""
         if tidied(text) in self.short:

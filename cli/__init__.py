@@ -10,6 +10,7 @@ import typer
 from cli import (
     backtest,
     doctor,
+    erase,
     export_person,
     graph,
     ingest,
@@ -65,7 +66,7 @@ app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql, export_person.export_person),
+    *(status.status, sql.sql, erase.erase, export_person.export_person),
 ):
     app.command(cls=Command)(command)
 

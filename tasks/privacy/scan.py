@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -83,18 +84,37 @@ class _Tally:
             self.undecided[read.undecided] = None
 
 
-def scan(home: Path, lake: Lake, ids: Iterable[str], also: Sequence[Path] = ()) -> tuple[Finding, ...]:
-    """Every place of a home with what it holds of these ids, by store and place; places with nothing are listed, too.
+def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str] = (), also: Sequence[Path] = ()) -> tuple[Finding, ...]:
+    """Every place of a home with what it holds of some people, by store and place; places with nothing are listed, too.
 
-    also: folders outside the home that belong to it, such as a landing folder elsewhere. Takes no lock and changes nothing.
+    digests: keyed digests of further people whose ids nobody knows any more. The ids behind them are looked for first, in every place where
+    people are expected; with those that are found, the home is searched as with given ids. also: folders outside the home that belong to
+    it, such as a landing folder elsewhere. Takes no lock and changes nothing.
     """
-    home = home.resolve()
-    given = tuple(ids)
+    home, given, asked = home.resolve(), tuple(ids), frozenset(digests)
     keys = keyed.load_keys(home) if keyed.keys_file(home).exists() else None
-    digests = {digest for each in given for digest in (keys.digests(each) if keys else ())}
-    owners = frozenset(number for digest in digests for number in owner_numbers(digest))
+    known = asked | {digest for each in given for digest in (keys.digests(each) if keys else ())}
+    owners = frozenset(owner_of(digest) for digest in known)
     states = _states_of_files(lake)
-    wanted = Wanted(given, digests, _longer_ids(lake, Wanted(given)))
+    if asked and keys is not None:
+        behind = Wanted((), judge=_judge(keys, asked))
+        found = _scan(home, lake, behind, owners, states, also)
+        if not given and not behind.matched:
+            return found
+        given += tuple(behind.matched)
+    wanted = Wanted(given, known, _longer_ids(lake, Wanted(given)))
+    return _scan(home, lake, wanted, owners, states, also)
+
+
+def _judge(keys: keyed.Keys, digests: Collection[str]) -> Callable[[str], bool]:
+    @lru_cache(1 << 20)
+    def is_wanted(text: str) -> bool:
+        return any(digest in digests for digest in keys.digests(text))
+
+    return is_wanted
+
+
+def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, also: Sequence[Path]) -> tuple[Finding, ...]:
     tallies: dict[tuple[str, str], _Tally] = defaultdict(_Tally)
     for root in _roots(home, lake, also):
         for path in _files(root):
@@ -114,10 +134,9 @@ def scan(home: Path, lake: Lake, ids: Iterable[str], also: Sequence[Path] = ()) 
     return tuple(_finding(store, place, tally) for (store, place), tally in sorted(tallies.items()))
 
 
-def owner_numbers(digest: str) -> tuple[int, int]:
-    """The owner of the replay windows of a person: the first 8 bytes of the digest as a signed number, in either order of bytes."""
-    first = bytes.fromhex(digest.partition("-")[2][:16])
-    return int.from_bytes(first, "big", signed=True), int.from_bytes(first, "little", signed=True)
+def owner_of(digest: str) -> int:
+    """The owner of the replay windows of a person: the first 8 bytes of the digest as a signed number."""
+    return int.from_bytes(bytes.fromhex(digest.partition("-")[2][:16]), "big", signed=True)
 
 
 def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
@@ -235,7 +254,7 @@ def _in_name(path: Path, root: Path, wanted: Wanted) -> Hits:
     """Ids in the name of a file or of its folders."""
     name = str(path.relative_to(root)) if path != root else path.name
     spelled = np.frombuffer(name.encode("utf-8", "surrogateescape"), np.uint8)
-    return wanted.in_bytes(spelled) + Hits(wanted.in_text(name) if wanted.short else 0)
+    return wanted.in_bytes(spelled) + Hits(wanted.in_text(name) if wanted.is_judging else 0)
 
 
 def _read_postgres(lake: Lake, wanted: Wanted) -> Iterator[tuple[str, Read]]:

@@ -31,6 +31,8 @@ ROWS = 20_000
 """Rows of a SQLite table in memory at a time."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 PARQUET_MAGIC = b"PAR1"
+UNKNOWN_OWNER = 0
+"""The owner of a window that a version without owners has stored."""
 SIDE_FILES = ("-wal", "-journal", "-shm")
 """Ends of the names of files that belong to a SQLite database; a scan of the database reads them."""
 PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -197,7 +199,7 @@ def _read_remains(con: sqlite3.Connection, path: Path, wanted: Wanted) -> Read:
     part = "free pages and write-ahead log"
     found = [each for file in (path, *(path.with_name(path.name + end) for end in SIDE_FILES)) for each in _contexts(file, wanted)]
     undecided = ""
-    if wanted.short:
+    if wanted.is_judging:
         (n_free,) = con.execute("pragma freelist_count").fetchone()
         log = path.with_name(path.name + "-wal")
         n_log = log.stat().st_size if log.exists() else 0
@@ -227,7 +229,7 @@ def read_tensors(path: Path, owners: frozenset[int]) -> Read:
         except (ValueError, MemoryError, OverflowError) as error:
             return Read(Hits(), undecided=f"not readable as safetensors: {error}")
         begin = file.tell()
-        total, n_windows = 0, 0
+        total, n_windows, n_unknown = 0, 0, 0
         is_owned = False
         for name, tensor in header.items():
             if name == "memory.is_held_out":
@@ -236,10 +238,12 @@ def read_tensors(path: Path, owners: frozenset[int]) -> Read:
                 is_owned = True
                 file.seek(begin + tensor["data_offsets"][0])
                 values = np.frombuffer(file.read(tensor["data_offsets"][1] - tensor["data_offsets"][0]), "<i8")
+                n_unknown = int((values == UNKNOWN_OWNER).sum())
                 total += int(np.isin(values, np.array(sorted(owners), np.int64)).sum())
     undecided = ""
-    if n_windows and not is_owned:
-        undecided = f"{n_windows:,} windows of a replay memory without owners; the next night writes them with owners"
+    n_unknown = n_unknown if is_owned else n_windows
+    if n_unknown:
+        undecided = f"{n_unknown:,} windows of a replay memory without owners; the next night writes them with owners"
     elif n_windows and not owners:
         undecided = f"{n_windows:,} windows of a replay memory: no keys of this home to compare their owners with"
     return Read(Hits(total), n_windows, undecided=undecided)
@@ -247,7 +251,7 @@ def read_tensors(path: Path, owners: frozenset[int]) -> Read:
 
 def _read_short(path: Path, suffix: str, wanted: Wanted) -> Read:
     """Ids under 8 characters in a file of rows or of text, where they stand in a place that holds people."""
-    if not wanted.short or suffix == ".py":
+    if not wanted.is_judging or suffix == ".py":
         return Read(Hits())
     opened = PACKED.get(path.suffix, open)
     with opened(path, "rb") as file:

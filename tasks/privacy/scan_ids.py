@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -129,9 +129,14 @@ def _is_among(values: NDArray[Any], among: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 class Wanted:
-    """The ids that a scan looks for. longer: ids of other people, within which an id does not count as a word."""
+    """The ids that a scan looks for. matched: ids that only the judge has found so far."""
 
-    def __init__(self, ids: Iterable[str], digests: Iterable[str] = (), longer: Iterable[str] = ()) -> None:
+    def __init__(
+        self, ids: Iterable[str], digests: Iterable[str] = (), longer: Iterable[str] = (), judge: Callable[[str], bool] | None = None
+    ) -> None:
+        """longer: ids of other people, within which an id does not count as a word. judge: whether an id that is not known here is wanted;
+        it is asked about every id in a place where people are expected."""
+        self.judge, self.matched = judge, set[str]()
         self.ids = frozenset(tidied(each) for each in ids) - {""}
         self.digests = frozenset(digests)
         known = {**dict.fromkeys(self.digests, True), **dict.fromkeys(self.ids, False)}
@@ -147,8 +152,23 @@ class Wanted:
     def telling(self) -> Wanted:
         """The same without the ids that only count where people are expected."""
         found = copy(self)
-        found.short = frozenset()
+        found.short, found.judge = frozenset(), None
         return found
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether places where people are expected have to be looked at one by one."""
+        return bool(self.short) or self.judge is not None
+
+    def _is_person(self, text: str) -> bool:
+        """Whether an id in a place where people are expected is wanted."""
+        plain = tidied(text)
+        if plain in self.short:
+            return True
+        if self.judge is None or not self.judge(plain):
+            return False
+        self.matched.add(plain)
+        return True
 
     @property
     def longest(self) -> int:
@@ -239,6 +259,9 @@ class Wanted:
         return sum(per_value.values(), Hits())
 
     def _in_numbers(self, values: pa.Array, of_users: bool) -> Hits:
+        if self.judge is not None and of_users:
+            counts = pc.value_counts(values.drop_null())
+            return Hits(sum(int(each["counts"].as_py()) for each in counts if self._is_person(str(each["values"].as_py()))))
         wanted = self._numbers if of_users else self._long_numbers
         if not wanted or not len(values):
             return Hits()
@@ -262,13 +285,14 @@ class Wanted:
                 place = int(np.searchsorted(offsets, start, side="right")) - 1
                 is_digest = self.raw.is_digest.get(pattern, False)
                 found[place] = found.get(place, Hits()) + Hits(int(not is_digest), int(is_digest))
-        if self.short and of_users:
+        if self.is_judging and of_users:
             known = pa.array([each.encode() for each in self.short], pa.large_binary())
-            likely = pc.or_(pc.is_in(texts, known), pc.match_substring_regex(texts, r"^[ \t\r\n]|[ \t\r\n]$|\.0+$|^[\[{]"))
+            unusual = pc.match_substring_regex(texts, "" if self.judge else r"^[ \t\r\n]|[ \t\r\n]$|\.0+$|^[\[{]")
+            likely = pc.or_(pc.is_in(texts, known), unusual)
             for place in np.flatnonzero(pc.fill_null(likely, False).to_numpy(zero_copy_only=False)).tolist():
                 if place not in found and (n := self.in_short_value(_text(texts[place].as_py()))):
                     found[place] = Hits(n)
-        elif self.short:
+        elif self.is_judging:
             likely = pc.match_substring_regex(texts, f"{'|'.join(HOLDERS)}", ignore_case=True)
             for place in np.flatnonzero(pc.fill_null(likely, False).to_numpy(zero_copy_only=False)).tolist():
                 if place not in found and (n := self.in_text(_text(texts[place].as_py()))):
@@ -281,7 +305,7 @@ class Wanted:
 
     def in_short_value(self, text: str) -> int:
         """Number of short ids in the value of a column or key that holds people: the value itself, or a list of them."""
-        if tidied(text) in self.short:
+        if self._is_person(text):
             return 1
         loaded = _loaded(text)
         return 0 if loaded is None else self.in_json(loaded, of_users=True)
@@ -296,18 +320,18 @@ class Wanted:
     def in_json(self, value: Any, *, of_users: bool = False) -> int:
         """Number of short ids among the values and keys of a JSON value. of_users: whether it is under a key that holds people."""
         if isinstance(value, dict):
-            keys = sum(of_users and tidied(key) in self.short for key in value)
+            keys = sum(of_users and self._is_person(key) for key in value)
             inner = [(each, of_users or holds_users(key)) for key, each in value.items() if not _is_count(key, each)]
             return keys + sum(self.in_json(each, of_users=is_of_users) for each, is_of_users in inner)
         if isinstance(value, list):
             return sum(self.in_json(inner, of_users=of_users) for inner in value)
         if isinstance(value, str) and not of_users:
             return self.in_text(value)
-        return int(of_users and not isinstance(value, bool) and value is not None and tidied(str(value)) in self.short)
+        return int(of_users and not isinstance(value, bool) and value is not None and self._is_person(str(value)))
 
     def _is_short(self, token: str) -> bool:
         plain = token.rstrip(".:!")
-        return tidied(plain) in self.short or token in self.short
+        return self._is_person(plain) or (plain != token and self._is_person(token))
 
 
 def _is_count(key: str, value: Any) -> bool:

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from tasks.ingest.fields import USER_WORDS
 from tasks.lake import Lake, reading, writing
 from tasks.privacy.keyed import load_keys
-from tasks.privacy.scan import Finding, owner_numbers, scan
+from tasks.privacy.scan import Finding, owner_of, scan
 from tasks.privacy.scan_files import pieces
 from tasks.privacy.scan_ids import HOLDERS, Patterns, Wanted, holds_users
 from tests.lakes import put
@@ -215,7 +215,7 @@ def test_windows_of_a_replay_memory_are_found_by_their_keyed_owner(lake: Lake, h
     held_out = np.zeros(3, bool)
     save_file({"memory.is_held_out": held_out}, folder / "online.safetensors")
     assert "3 windows of a replay memory without owners" in undecided(home, lake, PERSON)
-    save_file({"memory.is_held_out": held_out, "memory.owner": np.array([1, owner_numbers(digest)[0], 2])}, folder / "online.safetensors")
+    save_file({"memory.is_held_out": held_out, "memory.owner": np.array([1, owner_of(digest), 2])}, folder / "online.safetensors")
     assert found(home, lake) == {"model versions and artifacts: mlflow/artifacts/models/m-1": 1}
     assert undecided(home, lake, PERSON) == ""
 
@@ -228,6 +228,17 @@ def test_a_digest_counts_where_it_stands_for_a_person_and_not_where_it_keeps_an_
     by_table = {each.place: each for each in scan(home, lake, [PERSON]) if each.count or each.kept}
     events, rejected = (next(v for k, v in by_table.items() if table in k) for table in ("raw.events", "raw.rejected"))
     assert (events.count, rejected.count, rejected.kept) == (1, 0, 2)
+
+
+def test_people_are_found_by_their_digests_alone(lake: Lake, home: Path) -> None:
+    keys = load_keys(home)
+    put(lake, [(PERSON, "tent", 0.0), ("42", "tent", 1.0), ("noah-0001", "tent", 2.0)])
+    write(home, "logs/serve.log", f"ranked {PERSON}")
+    write(home, "landing/events/a.csv", "CustomerID,n\n42.0,42\n")
+    digests = [keys.digest(PERSON), keys.digest("42")]
+    assert scan(home, lake, digests=digests) == scan(home, lake, [PERSON, "42"])
+    assert sum(each.count for each in scan(home, lake, digests=digests[:1]) if each.store == "logs") == 1
+    assert not any(each.count for each in scan(home, lake, digests=[keys.digest("nobody-01")]))
 
 
 def test_a_file_that_cannot_be_read_is_named_and_not_passed_over(lake: Lake, home: Path) -> None:

@@ -11,6 +11,7 @@ from cli import (
     backtest,
     doctor,
     erase,
+    erasures,
     export_person,
     graph,
     ingest,
@@ -18,6 +19,7 @@ from cli import (
     keys,
     minute,
     nightly,
+    opt_out,
     recommend,
     replay,
     scenarios,
@@ -66,9 +68,12 @@ app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql, erase.erase, export_person.export_person),
+    *(status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in, export_person.export_person),
 ):
     app.command(cls=Command)(command)
+
+
+app.command("erasures", cls=Command)(erasures.list_erasures)
 
 
 def main() -> None:

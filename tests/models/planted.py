@@ -73,3 +73,14 @@ def reader(n_items: int, text_dim: int = 16, seed: int = 0) -> Recommender:
     """A shaken model that reads searches whose vectors have text_dim dimensions."""
     whitening = Whitening.fit(random_text(50, text_dim, seed), TINY.dim, np.ones(50, bool))
     return shaken(n_items, seed=seed, whitening=whitening)
+
+
+def with_searches(model: Recommender, whitening: Whitening) -> Recommender:
+    """The model with a random tower for searches."""
+    generator = torch.Generator().manual_seed(5)
+    reading = Recommender(model.config, model.items.text, model.kind.num_embeddings, generator, whitening)
+    with torch.no_grad():
+        for parameter in reading.parameters():
+            parameter.normal_(generator=generator)
+    reading.load_state_dict(model.state_dict(), strict=False)
+    return reading.eval()

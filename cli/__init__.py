@@ -10,6 +10,7 @@ import typer
 from cli import (
     backtest,
     doctor,
+    erase,
     graph,
     ingest,
     interests,
@@ -64,7 +65,7 @@ app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql),
+    *(status.status, sql.sql, erase.erase),
 ):
     app.command(cls=Command)(command)
 

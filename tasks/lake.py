@@ -105,6 +105,11 @@ class Lake:
     def folder(self) -> Path:
         return Path(self.data_path)
 
+    @property
+    def home(self) -> Path:
+        """The home folder of the lake, also if its catalog or its files are elsewhere."""
+        return self.lock_path.parent.parent
+
 
 Readable = Lake | duckdb.DuckDBPyConnection
 """Where to read: a lake, or an open connection to it."""

@@ -19,6 +19,7 @@ from models.visible import visible_json, visible_line
 from tasks.config import IngestConfig
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
+from tasks.ingest.erased import refuse_erased
 from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.log_names import LogKind, segment_of
 from tasks.ingest.sources import ColumnMapping, discover, literal
@@ -94,6 +95,8 @@ def ingest(
             notes = plan.notes + stage(con, plan, mapping, config, folder, keeps_rows=has_standing, sources=files)
         with writing(lake) as con:
             confine(con, folder, config)
+            if kind == "events":
+                refuse_erased(con, lake, folder / "staging.duckdb")
             con.execute(f"attach {quote(str(folder / 'staging.duckdb'))} as staging (read_only)")
             counts, reasons = merge(con, kind, has_standing=has_standing, is_log=mapping.is_log)
             record_segments(con, kind, files)

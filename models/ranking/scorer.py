@@ -212,16 +212,16 @@ class Scorer:
             elif asked is not None and self.words is not None and self.words.counts_searches and asked.vectors[part].any():
                 searched = search_term(self.words, asked.at(part), is_new=(stop == start)[part])
                 scores += searched
-            plain = None
-            if last is not None and explain:
-                plain = by_events[part] @ self.vectors.T
+            read, plain = None if last is None else last.at(part), None
+            if explain and read is not None and read.is_there.any():
+                asking, plain = torch.from_numpy(read.is_there), sequence.clone()
+                plain[asking] = by_events[part][asking] @ self.vectors.T
                 of_model = self.explainer.part_of_searches(users[part], sequence, plain)
                 searched = of_model if searched is None else searched + of_model
             scores[:, self.gone] = -torch.inf
             seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
-            read = None if last is None else last.at(part)
             yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched, plain, read)
 
     def _by_events(self, events: Events, start: Ints, stop: Ints, now: int | Ints, vectors: Tensor, last: LastSearches) -> Tensor:

@@ -42,7 +42,8 @@ class Streams:
     """Events and searches of users by time, for training; the item of a search is n_items + its row in texts, its weight is zero.
 
     row: place of each event in `events`. texts: vectors of the encoder, [texts, text_dim]. Of an event and a search in the same second,
-    the event comes first: a search does not explain what happened at the same time.
+    the event comes first: a search does not explain what happened at the same time. Of searches without an event in between, only the
+    last is a token, and none without a later event, as in lists; so there are never more searches than events.
     """
 
     events: Events
@@ -54,20 +55,22 @@ class Streams:
         """user, time, text: of the searches; text is a row in texts. A zero vector stands for no search."""
         known = (texts != 0).any(axis=1)[text]
         user, time, text = user[known], time[known], text[known]
-        wanted, place = np.unique(text, return_inverse=True)
-        nothing = np.zeros(len(user), np.int64)
         users, times = np.concatenate([events.user, user]), np.concatenate([events.time, time])
         is_search = np.arange(len(users)) >= len(events)
         order = np.lexsort((is_search, times, users))
+        leads = np.append((users[order][:-1] == users[order][1:]) & ~is_search[order][1:], False)
+        order = order[~is_search[order] | leads]
         row = np.empty(len(users), np.int64)
-        row[order] = np.arange(len(users))
+        row[order] = np.arange(len(order))
+        wanted, place = np.unique(text, return_inverse=True)
+        nothing = np.zeros(len(user), np.int64)
         mixed = Events(
             user=users[order],
             item=np.concatenate([events.item, events.n_items + place])[order],
             kind=np.concatenate([events.kind, nothing])[order],
             time=times[order],
             weight=np.concatenate([events.weight, nothing]).astype(np.float32)[order],
-            n_users=int(users.max()) + 1 if len(users) else 0,
+            n_users=events.n_users,
             n_items=events.n_items,
             n_kinds=events.n_kinds,
         )

@@ -39,13 +39,13 @@ def last(n_users: int, searches: dict[int, tuple[int, int]], texts: Floats = TEX
 
 def test_streams_have_searches_between_the_events_in_order_of_time_and_an_event_first_at_the_same_time() -> None:
     events = make_events([(0, 4, 10), (0, 5, 30), (2, 6, 20)], n_items=9)
-    streams = mixed(events, [(0, 10, 3), (0, 5, 1), (2, 40, 3), (1, 7, 0)])
-    assert streams.events.user.tolist() == [0, 0, 0, 0, 1, 2, 2]
-    assert streams.events.item.tolist() == [10, 4, 11, 5, 9, 6, 11]
-    assert streams.events.time.tolist() == [5, 10, 10, 30, 7, 20, 40]
-    assert streams.events.weight.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    streams = mixed(events, [(0, 10, 3), (0, 5, 1), (2, 7, 3)])
+    assert streams.events.user.tolist() == [0, 0, 0, 0, 2, 2]
+    assert streams.events.item.tolist() == [9, 4, 10, 5, 10, 6]
+    assert streams.events.time.tolist() == [5, 10, 10, 30, 7, 20]
+    assert streams.events.weight.tolist() == [0, 1, 0, 1, 0, 1]
     assert streams.row.tolist() == [1, 3, 5]
-    assert np.array_equal(streams.texts, TEXTS[[0, 1, 3]])
+    assert np.array_equal(streams.texts, TEXTS[[1, 3]])
     assert streams.events.n_items == 9
 
 
@@ -55,12 +55,17 @@ def test_a_search_without_words_is_no_token() -> None:
     assert streams.events.item.tolist() == [9, 4]
 
 
-def test_a_window_of_searches_alone_teaches_nothing() -> None:
-    streams = mixed(make_events([(0, 4, 10)], n_items=9), [(0, time, 0) for time in range(20, 40)])
+def test_of_searches_one_after_the_other_the_last_is_a_token_and_none_without_a_later_event() -> None:
+    events = make_events([(0, 4, 10), (0, 5, 30), (2, 6, 20)], n_items=9)
+    streams = mixed(events, [(0, 12, 0), (0, 14, 1), (0, 16, 2), (0, 40, 3), (1, 5, 3), (2, 30, 3)])
+    assert streams.events.time.tolist() == [10, 16, 30, 20]
+    assert streams.row.tolist() == [0, 2, 3]
+
+
+def test_a_window_of_a_search_alone_teaches_nothing() -> None:
+    streams = mixed(make_events([(0, 4, time) for time in range(10, 18)], n_items=9), [(0, 5, 0)])
     windows = training_windows(streams.events, TINY.max_events)
-    teaching = teaching_windows(streams.events, windows)
-    assert (len(windows), len(teaching)) == (3, 1)
-    assert teaching.start.tolist() == [0]
+    assert (len(windows), teaching_windows(streams.events, windows).start.tolist()) == (2, [1])
 
 
 def test_a_model_that_reads_searches_starts_as_one_that_does_not() -> None:

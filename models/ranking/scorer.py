@@ -94,6 +94,7 @@ class Scorer:
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
         explain: bool = True,
+        depth: int | None = None,
         is_quick: bool = False,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
@@ -105,6 +106,7 @@ class Scorer:
         choice: rules of the place where the lists are shown. hidden: (user, item row) pairs sorted by user, which no list shows.
         The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
+        depth: length of the lists for which events are looked for, if it is more than k.
         is_quick: look only at the events of long histories that are likely to matter.
         """
         parts = self.blocks(
@@ -119,6 +121,7 @@ class Scorer:
             choice=choice,
             hidden=hidden,
             explain=explain,
+            depth=depth,
             is_quick=is_quick,
         )
         return RankedLists.joined((), list(parts))
@@ -138,6 +141,7 @@ class Scorer:
         request: Tensor | None = None,
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
+        depth: int | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
@@ -147,14 +151,15 @@ class Scorer:
         for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches, request=request):
             scores, part = scored.scores, scored.users
             forbid(scores, choice, hidden, part)
-            item = choose(scores, choice, k, self.vectors)
+            whole = choose(scores, choice, max(k, depth or 0), self.vectors)
+            item = whole[:, :k]
             rows = item.clamp_min(0)
             best = scores.gather(1, rows).masked_fill(item < 0, -torch.inf)
             probability = (best - scores.logsumexp(1, keepdim=True)).exp()
             values = best.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
-                cited = self.explainer.cite(users.some(part), rows, scored.sequence.gather(1, rows), is_quick=is_quick)
+                cited = self.explainer.cite(users.some(part), whole.clamp_min(0), scored.sequence.gather(1, rows), is_quick=is_quick)
                 by_search = cites_search(scored.searched, rows, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
                 repeats = scored.repeats

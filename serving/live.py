@@ -36,6 +36,7 @@ from serving.segments import Segments, line_of, lines_of
 from serving.served import served_line
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
+from tasks.process import give_back_memory
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -121,7 +122,7 @@ class Live:
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:
         """Apply events that are on disk in a segment of the log."""
-        ready = [Pending(event, self._searched(event), segment) for event in events]
+        ready = [Pending(replace(event, line=b""), self._searched(event), segment) for event in events]  # the log has the line
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if not self.is_known(each.event.event_id):
@@ -186,7 +187,10 @@ class Live:
         self.scenarios_at = scenarios_at
         published.warm_up()
         self._drop_published(published)
-        log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
+        del published
+        give_back_memory()
+        now = self.published
+        log.info("model version %s, snapshot %d: loaded in %.2f s", now.version, now.data_snapshot, time.monotonic() - started)
         return True
 
     def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:

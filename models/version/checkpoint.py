@@ -283,9 +283,13 @@ def _with_every_gate(blend: Blend) -> Blend:
 def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:
     tensors = load_file(file)
     mean_vector, is_cold = tensors.pop("mean_vector"), tensors.pop("is_cold")
-    model = Recommender(config, torch.zeros_like(tensors["items.text"]), n_kinds, torch.Generator())
-    model.load_state_dict(tensors)
-    return Weights(model.eval(), mean_vector, is_cold)
+    text, delta = tensors.pop("items.text"), tensors.pop("items.delta")
+    model = Recommender(config, text[:0], n_kinds, torch.Generator())
+    left = model.load_state_dict(tensors, strict=False)
+    if {*left.missing_keys} != {"items.text", "items.delta"} or left.unexpected_keys:
+        raise RuntimeError(f"{file} is not of this model: missing {left.missing_keys}, unexpected {left.unexpected_keys}")
+    model.items.text, model.items.delta = text, torch.nn.Parameter(delta)  # as they are in the file: a copy would take as much memory again
+    return Weights(model.eval(), mean_vector.clone(), is_cold.clone())
 
 
 def keep_vectors_only(checkpoint: Checkpoint) -> Checkpoint:

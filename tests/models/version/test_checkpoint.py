@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 import models
+from models.config import RecommenderConfig
 from models.errors import UserError
 from models.events import Catalog, Floats
 from models.ranking.blend import Blend
 from models.ranking.choice import Choice
 from models.ranking.prior import N_PARAMETERS
 from models.results import SeenItems
+from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.text.lexical import Lexicon
@@ -377,3 +379,10 @@ def test_a_model_with_a_number_that_is_not_finite_is_not_saved(part: str, tmp_pa
     with pytest.raises(NotFiniteError, match=rf"not finite \({part}.*MINUTEHAND_TRAIN__LEARNING_RATE"):
         save(broken, tmp_path / "broken")
     assert not (tmp_path / "broken").exists()
+
+
+def test_item_vectors_that_are_computed_in_blocks_are_those_of_all_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Recommender(RecommenderConfig(dim=8, n_heads=2), torch.randn(20, 8), 2, torch.Generator().manual_seed(0))
+    whole = Weights(model, torch.zeros(8), torch.zeros(20)).item_vectors()
+    monkeypatch.setattr("models.sequence.weights.BLOCK_ITEMS", 6)
+    assert torch.allclose(Weights(model, torch.zeros(8), torch.zeros(20)).item_vectors(), whole, atol=1e-6)

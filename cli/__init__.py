@@ -12,6 +12,7 @@ from cli import (
     doctor,
     erase,
     erasures,
+    export_person,
     graph,
     ingest,
     interests,
@@ -19,6 +20,7 @@ from cli import (
     minute,
     nightly,
     opt_out,
+    pseudonyms,
     recommend,
     replay,
     retention,
@@ -65,10 +67,11 @@ def options(
 
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(keys.app, name="keys")
+app.add_typer(pseudonyms.app, name="pseudonyms")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(retention.retention, status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in),
+    *(status.status, sql.sql, retention.retention, erase.erase, opt_out.opt_out, opt_out.opt_in, export_person.export_person),
 ):
     app.command(cls=Command)(command)
 

@@ -29,8 +29,8 @@ def retention(as_json: AsJson = False) -> None:
         say_json([{"variable": _variable(kept.setting), **asdict(kept), "bytes_at_most": _at_most(kept)} for kept in found])
         return
     show([_row(kept) for kept in found], as_json=False)
-    say(f"{_variable('NAME')} sets the days that NAME is kept; 0 keeps it for ever.")
-    say("Bytes are those of files, with what older snapshots hold. Docs: docs/guides/privacy-keep.md")
+    say(f"{_variable('NAME')} sets the days of NAME; 0 keeps it for ever.")
+    say("Sizes are those of files, for older snapshots too; a day: size by the days kept.")
 
 
 def _row(kept: Kept) -> dict[str, Any]:

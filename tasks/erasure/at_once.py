@@ -27,7 +27,7 @@ from tasks.privacy.ledger import (
     erasures,
     find_ids,
     missing_requests,
-    new_erasure_id,
+    new_request,
     note_request,
     record_request,
     record_step,
@@ -51,8 +51,7 @@ def erase(lake: Lake, home: Path, ids: Collection[str], source: Source, event_we
     """
     check_ids(ids)
     keys = load_keys(home)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    request = Request(new_erasure_id(), source, now, tuple(dict.fromkeys(keys.digest(user_id) for user_id in ids)))
+    request = new_request(keys, ids, source)
     note_request(home, request)
     with publishing_paused(home, PATIENCE_S), writing(lake) as con:
         record_request(con, request)

@@ -22,7 +22,7 @@ from tasks.erasure.at_once import PATIENCE_S, erase_requested, is_settled, move_
 from tasks.lake import Lake, reading, statement, writing
 from tasks.locks import BusyError, night_paused, publishing_paused
 from tasks.privacy import files
-from tasks.privacy.ledger import NAME, Erasure, State, erasures, record_step
+from tasks.privacy.ledger import NAME, Erasure, State, erasures, missing_requests, record_step
 from tasks.privacy.owners import owners_of_digests
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ def was_used(home: Path) -> bool:
 
 def is_due(lake: Lake, home: Path) -> bool:
     """Whether an erasure has steps left that a run between nights can do."""
-    return was_used(home) and any(found.is_before("logs") for found in erasures(lake))
+    if not was_used(home):
+        return False
+    with reading(lake) as con:
+        return any(found.is_before("logs") for found in erasures(con)) or bool(missing_requests(con, home))
 
 
 def must_retrain(lake: Lake, registry: Registry, champion: str | None) -> bool:

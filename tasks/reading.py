@@ -417,8 +417,9 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int, scenario: str
 
 def _person(con: duckdb.DuckDBPyConnection, user_id: str) -> tuple[str, str | None]:
     """The user that an id stands for, and a note if that is another id: it was merged into that user."""
-    for row in _rows(con, "person", {"alias": user_id}):
-        return row["user_id"], f"{user_id} was merged into user {row['user_id']}: this is what is known about both"
+    with suppress(duckdb.CatalogException):  # a lake of before merges, which the next run migrates
+        for row in _rows(con, "person", {"alias": user_id}):
+            return row["user_id"], f"{user_id} was merged into user {row['user_id']}: this is what is known about both"
     return user_id, None
 
 

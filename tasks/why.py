@@ -87,7 +87,6 @@ def explain(
     """The evidence for one user and one item; of a merged id, for its user.
 
     loaded: the live version and its checkpoint, if they are in memory.
-
     Raises UserError if nothing is published, or if the user or the item is unknown.
     """
     user_id = demand_known(lake, user_id, item_id)

@@ -4,8 +4,9 @@ For each item of a user's last events, the sequence model reads the history once
 gives the effect of this item on every row of the list, so one pass explains all rows. All events on an item are left out together,
 because a reason names the item: of five views of one kettle, each alone would seem to matter little.
 
-The effect that decides is that on the sequence model's part of the score. An event is cited only if the whole score falls as well: the
-popularity that the blend adds depends on the history too, for example on its length.
+The effect that decides is that on the sequence model's part of the score. An event is cited only if the whole score falls as clearly: the
+popularity that the blend adds depends on the history too, for example on its length. An item of which the model knows nothing, neither a
+text nor events, is never cited.
 """
 
 from __future__ import annotations
@@ -211,7 +212,8 @@ class Explainer:
         on_sequence, on_score = self.effects(users, variants, listed, sequence)
         # where the model likes an item no more than it does for the average user, the item would be as high without any history
         is_personal = sequence > self.items.mean_score[listed]
-        effect = on_sequence.masked_fill((on_score <= 0) | ~is_personal[torch.from_numpy(variants.user)], 0)
+        is_blank = ~self.vectors[torch.from_numpy(variants.item)].any(1, keepdim=True)
+        effect = on_sequence.masked_fill((on_score < LEAST_EFFECT) | is_blank | ~is_personal[torch.from_numpy(variants.user)], 0)
         most = variants.padded(effect, len(users)).max(1)
         chosen = np.minimum(variants.first(len(users))[:, None] + most.indices.numpy(), len(variants) - 1)
         is_worth = (most.values >= LEAST_EFFECT).numpy()

@@ -62,6 +62,9 @@ def test_an_id_that_was_merged_into_a_user_gets_the_list_of_this_user(lake: Lake
     assert [row["item_id"] for row in merged.rows] == [row["item_id"] for row in own.rows] == ["c", "a"]
     assert {row["user_id"] for row in merged.rows} == {"s9"}
     assert merged.note == "s9 was merged into user u: this is what is known about both"
+    with writing(lake) as con:
+        con.execute("drop table raw.user_aliases")
+    assert lists_of(lake, ["u"], 2)[0].rows == own.rows, "a lake of an earlier version"
 
 
 def test_a_user_whose_list_of_a_scenario_is_not_made_yet_learns_when_it_will_be(lake: Lake) -> None:

@@ -121,7 +121,7 @@ def test_an_older_lake_gets_the_columns_and_its_reasons_group(home: Path, tmp_pa
     (old / "lake").symlink_to(lakes.SQL / "lake")
     (old / "macros").symlink_to(lakes.SQL / "macros")
     with monkeypatch.context() as before:
-        before.setattr(lakes, "SQL", old)
+        before.setattr("tasks.lake.statements.SQL", old)
         migrate(lake)
         old_reasons = [
             "occurred_at is not a time (soon (or so); really); write ISO 8601",

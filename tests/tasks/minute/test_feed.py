@@ -190,7 +190,7 @@ def test_one_connection_finds_the_same_work_as_separate_reads(lake: Lake, monkey
         opened.append(at)
         return connect(at, **options)
 
-    monkeypatch.setattr(lakes, "connect", counted)
+    monkeypatch.setattr("tasks.lake.transactions.connect", counted)
     work = look_for_work(lake, WEIGHTS, 4, PublishConfig(), MADE)
     assert work is not None
     assert len(opened) == 1

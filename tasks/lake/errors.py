@@ -1,0 +1,60 @@
+"""Errors of the lake, and what they mean: a full disk, a missing permission, a damaged catalog."""
+
+from __future__ import annotations
+
+import errno
+
+import duckdb
+
+from models.errors import UserError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
+NOT_ALLOWED_SIGNS = ("permission denied", "read-only file system", "readonly database", "operation not permitted")
+DISK_FULL_SIGNS = (
+    "no space left",
+    "disk is full",
+    "disk i/o error",
+    "file too large",
+    "quota exceeded",
+    "could not write all bytes",
+    "max_temp_directory_size",
+)
+SHORT_OF = (*DISK_FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Error numbers for a resource of the machine that is used up; no single file is the cause."""
+MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
+MAKE_WRITABLE = "make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is"
+GIVE_MEMORY = "DuckDB is out of memory; nothing was changed; raise MINUTEHAND_INGEST__MEMORY_MB for an ingest, else free some memory"
+RESTORE_CATALOG = "restore it from a backup, and leave the folder of the Parquet files as it is"
+CATALOG_DAMAGE_SIGNS = ("database disk image is malformed", "file is not a database")
+
+
+class LakeError(UserError):
+    """The lake cannot be opened; the message says what to do."""
+
+
+class LastingError(LakeError):
+    """A LakeError that a retry cannot fix: something is lost, or must not be written to."""
+
+
+def is_damaged(error: duckdb.Error) -> bool:
+    return any(sign in str(error).lower() for sign in CATALOG_DAMAGE_SIGNS)
+
+
+def one_line(message: str) -> str:
+    """A DuckDB message without line breaks."""
+    return " ".join(message.split())
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error means that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_FULL
+    return any(sign in str(error).lower() for sign in DISK_FULL_SIGNS)
+
+
+def is_not_allowed(error: OSError | duckdb.Error) -> bool:
+    """Whether an error means that this user lacks the permission for a file or folder."""
+    if isinstance(error, OSError):
+        return error.errno in NOT_ALLOWED
+    return any(sign in str(error).lower() for sign in NOT_ALLOWED_SIGNS)

@@ -64,12 +64,14 @@ def test_an_old_lake_gets_the_comments_of_a_new_one(lake: Lake) -> None:
     fresh = comments(lake)
     with writing(lake) as con:
         script = (SQL / "schema" / "024_comments.sql").read_text(encoding="utf-8")
+        later = " ".join(file.read_text(encoding="utf-8") for file in (SQL / "schema").glob("*.sql") if file.name > "024_comments.sql")
         for target in re.findall(r"^comment on (\w+ \S+) is", script, re.MULTILINE):
             con.execute(f"comment on {target} is 'old words'")
         con.execute("delete from ops.migrations where name = '024_comments'")
     assert comments(lake) != fresh
     assert migrate(lake) == ["024_comments"]
-    assert comments(lake) == fresh
+    reworded = re.findall(r"^comment on \w+ (\S+) is", later, re.MULTILINE)
+    assert comments(lake).items() - fresh.items() <= {(name, comments(lake)[name]) for name in reworded}
 
 
 def comments(lake: Lake) -> dict[str, str]:

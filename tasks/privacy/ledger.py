@@ -137,6 +137,11 @@ def erasures(at: Readable) -> list[Erasure]:
     return found
 
 
+def last_snapshot(at: Readable) -> int:
+    """The first snapshot without the people of the newest erasure; -1 if nobody was erased."""
+    return max((found.snapshot for found in erasures(at) if found.snapshot is not None), default=-1)
+
+
 def record_request(con: duckdb.DuckDBPyConnection, request: Request) -> None:
     """Add a request to the lake's ledger, in the state `requested`; digests that it has already are added again."""
     con.register("digests", pl.DataFrame({"user_digest": pl.Series(request.digests, dtype=pl.String)}))

@@ -12,6 +12,7 @@ from cli import (
     doctor,
     erase,
     erasures,
+    export_person,
     graph,
     ingest,
     interests,
@@ -67,7 +68,7 @@ app.add_typer(keys.app, name="keys")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in),
+    *(status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in, export_person.export_person),
 ):
     app.command(cls=Command)(command)
 

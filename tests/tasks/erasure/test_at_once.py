@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, reading, writing
 from tasks.privacy.keyed import load_keys
 from tasks.privacy.ledger import NAME, erased, erasures, readmit
+from tests.tasks.minute.test_feed import news_of
+from tests.tasks.publish.test_night import put, ranked
 
 EXPORT = "user_id,item_id,occurred_at\nanna-0001,a,2026-01-01 10:00\nanna-0001,b,2026-01-01 11:00\nbert-0002,a,2026-01-01 12:00\n"
 
@@ -77,6 +80,28 @@ def test_refused_rows_that_name_a_person_in_any_field_or_in_a_broken_line_go_wit
     with reading(lake) as con:
         ((row,),) = con.execute("select row_json from raw.rejected").fetchall()
     assert "bert-0002" in row
+
+
+def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_published_is_not_learnt_again(
+    lake: Lake, home: Path, write: Callable[[str, str], str]
+) -> None:
+    rows = [
+        {"user_id": "bert-0002", "item_id": "a", "occurred_at": "2026-01-01", "context": {"gift for": "anna-0001", "n": 1}},
+        {"user_id": "bert-0002", "item_id": "b", "occurred_at": "2026-01-02", "context": {"to": "carla-003"}},
+    ]
+    _take_in(lake, write("gifts.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    with writing(lake) as con:
+        con.execute(
+            "insert into raw.items by name select 'a' as item_id, 'Made by anna-0001, with love' as title, ['anna-0001', 'cups'] as tags, "
+            "true as is_available, now()::timestamp as first_seen_at, now()::timestamp as updated_at"
+        )
+    put(lake, ranked({"bert-0002": [0, 1]}))
+    done = erase(lake, home, ["anna-0001"], "cli", {})
+    assert done.steps["lists"]["rows"] == {"raw.events, contexts of others": 1, "raw.items, texts": 1}
+    with reading(lake) as con:
+        assert con.execute("select context from raw.events order by occurred_at").fetchall() == [('{"n":1}',), ('{"to":"carla-003"}',)]
+        assert con.execute("select title, tags from raw.items").fetchall() == [("Made by erased, with love", ["cups"])]
+    assert news_of(lake).events.is_empty()
 
 
 def test_a_person_who_is_let_back_in_is_known_by_what_they_do_from_then_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +134,7 @@ def _judged(
     known_trend = np.where(np.isnan(trend), checkpoint.blend.trend[0], trend).astype(np.float32)
     users = Histories(events, np.zeros(1, np.int64), np.array([len(events)]), now, known_trend, earlier.n_events)
     scorer, row = checkpoint.scorer(), row_of[item_id]
-    (scored,) = scorer.score_blocks(events, 1, now=now, trend=known_trend, earlier=earlier, searches=searches)
+    (scored,) = scorer.score_blocks(events, 1, now=now, trend=known_trend, earlier=earlier, searches=searches, explain=True)
     scores = scored.scores[0]
     may_be_shown = scores.isfinite()
     terms: list[Row] = []
@@ -148,7 +148,7 @@ def _judged(
         probability=float((scores[row] - scores.logsumexp(0)).exp()) if is_shown else None,
         place=int((scores > scores[row]).sum()) + 1 if is_shown else None,
         terms=terms,
-        effects=_effects(scorer, users, row, float(scored.sequence[0, row])),
+        effects=_effects(scorer, replace(users, last=scored.last), row, float(scored.sequence[0, row])),
     )
 
 

@@ -283,9 +283,17 @@ def _with_every_gate(blend: Blend) -> Blend:
 def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:
     tensors = load_file(file)
     mean_vector, is_cold = tensors.pop("mean_vector"), tensors.pop("is_cold")
-    model = Recommender(config, torch.zeros_like(tensors["items.text"]), n_kinds, torch.Generator())
-    model.load_state_dict(tensors)
-    return Weights(model.eval(), mean_vector, is_cold)
+    return Weights(_model(config, n_kinds, tensors), mean_vector, is_cold)
+
+
+def _model(config: RecommenderConfig, n_kinds: int, state: Mapping[str, Tensor]) -> Recommender:
+    """The model with the given tensors; it reads searches if there are some for it."""
+    whitening = None
+    if "searches.projection" in state:
+        whitening = Whitening(*(np.zeros(tuple(state[f"searches.{name}"].shape), np.float32) for name in ("centre", "projection")))
+    model = Recommender(config, torch.zeros_like(state["items.text"]), n_kinds, torch.Generator(), whitening)
+    model.load_state_dict(state)
+    return model.eval()
 
 
 def keep_vectors_only(checkpoint: Checkpoint) -> Checkpoint:
@@ -313,11 +321,10 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
         grown: Tensor = start.clone()
         grown[known] = state[name].cpu()[place[known]]
         state[name] = grown
-    model = Recommender(weights.model.config, state["items.text"], weights.model.kind.num_embeddings, torch.Generator())
-    model.load_state_dict(state)
+    model = _model(weights.model.config, weights.model.kind.num_embeddings, state)
     is_cold = torch.ones(len(new))
     is_cold[known] = weights.is_cold[place[known]]
-    return Weights(model.eval(), weights.mean_vector, is_cold)
+    return Weights(model, weights.mean_vector, is_cold)
 
 
 def with_new_items(
@@ -378,9 +385,8 @@ def with_new_descriptions(
     state = {name: value.clone() for name, value in checkpoint.live.model.state_dict().items()}
     if text:
         state["items.text"][list(text)] = torch.from_numpy(checkpoint.whitening.apply(np.stack(list(text.values()))))
-    model = Recommender(checkpoint.live.model.config, state["items.text"], checkpoint.live.model.kind.num_embeddings, torch.Generator())
-    model.load_state_dict(state)
-    live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
+    model = _model(checkpoint.live.model.config, checkpoint.live.model.kind.num_embeddings, state)
+    live = Weights(model, checkpoint.live.mean_vector, checkpoint.live.is_cold)
     words = checkpoint.words
     if text and words is not None:
         named = None if said is None else [said.get(row, ("", ())) for row in text]

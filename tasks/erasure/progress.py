@@ -75,7 +75,7 @@ def go_on(
     known = erasures(lake)
     if not known:
         return []
-    logs.sweep(home, landing, [digest for found in known for digest in found.digests])
+    logs.sweep(home, landing, [digest for found in known for digest in found.digests if digest not in found.readmitted])
     if all(found.state == "done" for found in known):
         return []
     try:

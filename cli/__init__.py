@@ -30,6 +30,7 @@ from cli import (
     simulate,
     sql,
     status,
+    what_was,
     why,
 )
 from cli.options import Command
@@ -71,7 +72,16 @@ app.add_typer(pseudonyms.app, name="pseudonyms")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql, retention.retention, erase.erase, opt_out.opt_out, opt_out.opt_in, export_person.export_person),
+    *(
+        status.status,
+        sql.sql,
+        retention.retention,
+        what_was.what_was,
+        erase.erase,
+        opt_out.opt_out,
+        opt_out.opt_in,
+        export_person.export_person,
+    ),
 ):
     app.command(cls=Command)(command)
 

@@ -5,6 +5,7 @@ from tasks.reading.files import write_text
 from tasks.reading.home_status import age, freshness_by_hour, status, text_warning
 from tasks.reading.lists import NO_INTERESTS, UserList, demand_known, interests_of, lists_of, similar
 from tasks.reading.nodes import find_node, neighbourhood, surroundings
+from tasks.reading.past import list_at
 from tasks.reading.queries import Answer, export, query
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "find_node",
     "freshness_by_hour",
     "interests_of",
+    "list_at",
     "lists_of",
     "neighbourhood",
     "one_line",

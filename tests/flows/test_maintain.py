@@ -17,6 +17,10 @@ def test_the_maintain_flow_merges_files_and_changes_no_content(home: Path, prefe
         add_events(lake, *[(f"u{number}", "a", "view", second) for number in range(12)])
         put(lake, ranked({"u1": [second, 0]}))
     before = content(lake)
+    landed = home / "landing" / "done" / "2020-01-01" / "events" / "e.csv"
+    landed.parent.mkdir(parents=True)
+    landed.touch()
     assert maintain().files_merged > 1
     assert content(lake) == before
+    assert not landed.parent.exists(), "it is older than landing/done keeps files"
     assert rows(lake, "select count(*) from ducklake_list_files('lake', 'events', schema => 'raw')") == [(1,)]

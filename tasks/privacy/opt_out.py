@@ -15,6 +15,7 @@ from tasks.privacy.border import stored_ids
 STEPS = (
     "opt_out/delete_opt_outs",
     "opt_out/insert_opt_outs",
+    "opt_out/note_ended_lists",
     "opt_out/delete_recommendations",
     "opt_out/delete_scenario_recommendations",
     "opt_out/delete_user_interests",
@@ -36,7 +37,7 @@ def opt_out(lake: Lake, user_ids: Collection[str]) -> int:
         known = opted_out(con)
         now = {"now": datetime.now(UTC).replace(tzinfo=None)}
         for name in STEPS:
-            con.execute(statement(f"privacy/{name}"), now if name.endswith("insert_opt_outs") else None)
+            con.execute(statement(f"privacy/{name}"), now if name.endswith(("insert_opt_outs", "note_ended_lists")) else None)
     return len(people - known)
 
 

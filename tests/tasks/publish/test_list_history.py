@@ -10,6 +10,7 @@ import pytest
 
 from models.results import RankedLists
 from tasks.lake import SQL, Lake, writing
+from tasks.privacy.opt_out import opt_out
 from tests.tasks.minute.test_feed import minute
 from tests.tasks.publish.test_minute import in_cart
 from tests.tasks.publish.test_night import add_events, add_item, put, ranked, rows
@@ -119,3 +120,14 @@ def test_files_of_the_history_are_compressed_more(lake: Lake) -> None:
     put(lake, ranked({f"u{number:02}": [0, 1] for number in range(20)}))
     ((file,),) = rows(lake, "select data_file from ducklake_list_files('lake', 'list_history', schema => 'recs')")
     assert rows(lake, f"select distinct compression from parquet_metadata('{file}')") == [("ZSTD",)]
+
+
+def test_a_person_who_opts_out_has_no_list_of_their_own_from_then_on(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 1))
+    put(lake, ranked({"u": [0, 1], "v": [0, 1]}), in_places=in_cart("u")["in_places"])
+    opt_out(lake, ["u"])
+    assert rows(lake, "select scenario, user_id from recs.list_history where item_ids = [] order by all") == [
+        ("cart", "u"),
+        ("default", "u"),
+    ]
+    assert rows(lake, LAST) == rows(lake, NOW)

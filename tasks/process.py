@@ -69,6 +69,11 @@ def use_threads(n_threads: int) -> None:
         faiss.omp_set_num_threads(n_threads)
 
 
+def n_threads() -> int:
+    """The number of threads of torch."""
+    return torch.get_num_threads()
+
+
 def git_revision(root: Path = ROOT) -> str | None:
     """The commit of the code if it runs from a checkout; None if git does not return one in time."""
     if not (root / ".git").exists():  # git would search parent folders and return the commit of an unrelated repository

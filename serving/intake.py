@@ -61,6 +61,12 @@ class Merged(BaseModel):
     merged: str
 
 
+class ErasureBegun(BaseModel):
+    """A request to erase a person that is on disk. erasure_id: its row in ops.erasures, which says what is done."""
+
+    erasure_id: str
+
+
 def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
     """The routes. live: what accepts the events, items and merges."""
     routes = APIRouter()
@@ -83,7 +89,9 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
             except RefusedError as error:
                 rejected.append(Refusal(index=index, reason=str(error)))
                 continue
-            if event.event_id in accepted or live.is_known(event.event_id):
+            if live.refuses(event):
+                rejected.append(Refusal(index=index, reason="the person is erased"))
+            elif event.event_id in accepted or live.is_known(event.event_id):
                 duplicates += 1
             else:
                 accepted[event.event_id] = event
@@ -120,6 +128,17 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         except MergeError as error:
             raise HTTPException(409, str(error)) from error
         return Merged(user_id=user if merged_into == live.border.id_of(user) else merged_into, merged=session)
+
+    @routes.delete("/v1/users/{user_id:path}", status_code=202)
+    async def erase(user_id: Id) -> ErasureBegun:
+        """Erase a person: answers are those for a stranger at once, tables follow within a minute, files and models within the hour."""
+        try:
+            user = id_of({"user_id": user_id}, "user_id", null_words_as_ids=config.null_words_as_ids)
+        except RefusedError as error:
+            raise HTTPException(404, str(error)) from error
+        if user in (None, ANYONE):
+            raise HTTPException(404, "this id stands for nobody; name a user as in /v1/users/USER")
+        return ErasureBegun(erasure_id=await stored(live.erase, user, what="the request"))
 
     return routes
 

@@ -37,6 +37,8 @@ from serving.served import served_line
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
 from tasks.privacy.border import Border
+from tasks.privacy.keyed import load_keys
+from tasks.privacy.ledger import Erased, new_request, note_request, read_erased
 from tasks.privacy.opt_out import opted_out
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Live:
     put: PutItems = field(default_factory=PutItems)
     aliases: Aliases = field(default_factory=Aliases)
     opted_out: frozenset[str] = frozenset()
+    erased: Erased | None = None
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
@@ -106,6 +109,7 @@ class Live:
         with reading(lake) as con:
             live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
             live.opted_out = opted_out(con)
+            live.erased = read_erased(con, lake.home)
         for path in segments.all():
             live._restore(lines_of(path), path.stem)
         live._drop_published(published)
@@ -114,7 +118,8 @@ class Live:
     def _restore(self, rows: Sequence[Mapping[str, Any]], segment: str) -> None:
         """Apply the lines of a kept segment; the swap of the publication that follows applies its items."""
         rows = [{name: self.border.id_of(value) if name in PEOPLE else value for name, value in row.items()} for row in rows]
-        self._remember([_event_of(row) for row in rows if "kind" not in row], segment)
+        events = [_event_of(row) for row in rows if "kind" not in row]
+        self._remember([event for event in events if not self.refuses(event)], segment)
         self.put.add([item_of(row) for row in rows if row.get("kind") == "item"], segment)
         for row in rows:
             if row.get("kind") == "alias":
@@ -124,6 +129,33 @@ class Live:
     def is_known(self, event_id: str) -> bool:
         """Whether the event was accepted since the publication, or shortly before."""
         return event_id in self.known or event_id in self.counted
+
+    def refuses(self, event: Event) -> bool:
+        """Whether an event is of an erased person, so that the ingest would refuse it."""
+        at = datetime.fromtimestamp(event.time_s, UTC).replace(tzinfo=None)
+        return self.erased is not None and self.erased.refuses(event.user_id, at)
+
+    def is_erased(self, user_id: str) -> bool:
+        """Whether a person is erased: they get answers as a stranger does."""
+        return self.erased is not None and self.erased.is_erased(user_id)
+
+    def erase(self, user_id: str) -> str:
+        """Record durably that a person is to be erased, and forget them; returns the id of the erasure. The next minute run does the rest.
+
+        Raises OSError, and forgets nobody, if the request cannot be written.
+        """
+        home, keys = self.lake.home, load_keys(self.lake.home)
+        with self.lock:
+            ids = self.aliases.ids_of(self.border.id_of(user_id))
+        request = new_request(keys, ids, "api")
+        note_request(home, request)
+        self.erased = read_erased(self.lake, home)
+        with self.lock:
+            for event_id in [event_id for event_id, each in self.known.items() if each.event.user_id in ids]:
+                del self.known[event_id]
+                self.counted[event_id] = None
+            self.pending = _by_user(self.known.values(), self.aliases)
+        return request.erasure_id
 
     def accept(self, events: Sequence[Event]) -> None:
         """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
@@ -156,6 +188,8 @@ class Live:
         Raises MergeError if the two cannot be merged, and OSError, and applies nothing, if the merge cannot be written.
         """
         alias, user_id = self.border.id_of(alias), self.border.id_of(user_id)
+        if self.is_erased(alias) or self.is_erased(user_id):
+            raise MergeError("one of the two ids is erased, so nothing is merged; minutehand erasures --readmit ID lets a person come back")
         with self.merging:
             user = self.aliases.target(alias, user_id)
             if user is not None:
@@ -188,8 +222,8 @@ class Live:
         self.segments.append(lines, is_synced=False)
 
     def _named(self, asked: Asked) -> str | None:
-        """The id in the log of served lists; None for people who have opted out."""
-        is_out = not self.opted_out.isdisjoint(map(self.aliases.resolve, asked.user_ids))
+        """The id in the log of served lists; None for people who have opted out, and for erased ones."""
+        is_out = not self.opted_out.isdisjoint(map(self.aliases.resolve, asked.user_ids)) or any(map(self.is_erased, asked.user_ids))
         return None if is_out else next(iter(asked.user_ids), None)
 
     def refresh(self) -> bool:
@@ -197,7 +231,7 @@ class Live:
         self.segments.hand_over_again()
         scenarios_at = changed_at(self.home)
         with reading(self.lake) as con:
-            newest, self.opted_out = newest_publication(con), opted_out(con)
+            newest, self.opted_out, self.erased = newest_publication(con), opted_out(con), read_erased(con, self.lake.home)
         if newest is None or newest == self.published.publication_id:
             self._refresh_scenarios(scenarios_at)
             return False
@@ -303,9 +337,9 @@ class Live:
             return self.published, self._person(tuple(map(self.border.id_of, user_ids)))
 
     def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
-        """The caller holds the lock. Nothing is known about people who have opted out."""
+        """The caller holds the lock. Nothing is known about people who have opted out, and about erased ones."""
         user_ids = tuple(dict.fromkeys(name for user_id in user_ids for name in self.aliases.ids_of(user_id)))
-        if not self.opted_out.isdisjoint(user_ids):
+        if not self.opted_out.isdisjoint(user_ids) or any(map(self.is_erased, user_ids)):
             return Person((), looking_at=looking_at)
         pending = [each for name in user_ids for each in self.pending.get(name, ())]
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]

@@ -108,7 +108,8 @@ def learn_and_publish(
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
     judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
     log_evaluation(run, judged.rows, *learnt.fit.curve.points)
-    interests_of = learn_interests(tables, data, learnt, before, settings.encoder, settings.generator, settings.seed)
+    known = None if repeated else before  # a repeated plan starts from the data alone
+    interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
         version = register(run, Path(folder), judged.rows, learning.example(data))

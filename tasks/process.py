@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import platform
 import re
@@ -72,6 +73,13 @@ def use_threads(n_threads: int) -> None:
 def n_threads() -> int:
     """The number of threads of torch."""
     return torch.get_num_threads()
+
+
+def give_back_memory() -> None:
+    """Return memory that the allocator keeps for later to the system; only glibc can be asked."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def git_revision(root: Path = ROOT) -> str | None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,6 +20,9 @@ from models.errors import UserError
 from tasks import access
 from tasks.config import GeneratorConfig, IngestConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
 from tasks.lake import LakeConfig
+
+if TYPE_CHECKING:
+    from tasks.night.plan import Plan
 
 PREFIX = "MINUTEHAND_"
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -60,6 +63,12 @@ class Settings(BaseSettings):
         if not (minutes > 0 and math.isfinite(minutes)):
             raise SettingsError(f"a training budget of {minutes:g} minutes is none; give a finite number above 0, such as --minutes 20")
         return self.model_copy(update={"train": self.train.model_copy(update={"minutes": minutes})})
+
+    def with_plan(self, plan: Plan) -> Settings:
+        """The same with the settings that the plan of a night names, which decide the weights of its model."""
+        ingest = self.ingest.model_copy(update={"event_weights": plan.event_weights})
+        parts = {name: type(getattr(self, name)).model_validate(values) for name, values in plan.settings.items()}
+        return self.model_copy(update={"seed": plan.seed, "threads": plan.threads, "ingest": ingest, **parts})
 
     @property
     def tracking_uri(self) -> str:

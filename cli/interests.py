@@ -46,7 +46,7 @@ def _of_user(user: str) -> tuple[list[dict[str, Any]], list[str]]:
 
     lake = open_lake()
     found = interests_of(lake, *stored_ids(lake, [user]))
-    return found.rows, [found.note] if found.note else []
+    return found.rows, [found.note.replace(found.user_id, user)] if found.note else []
 
 
 def _summary(rows: list[dict[str, Any]]) -> str | None:

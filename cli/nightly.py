@@ -12,9 +12,22 @@ def nightly(
         float | None,
         typer.Option("--minutes", help="Training budget in minutes; MINUTEHAND_TRAIN__MINUTES if not given", show_default=False),
     ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            "--plan",
+            metavar="RUN",
+            help="Repeat the plan of an earlier night (epochs, loss, seed, threads) on today's data: version, MLflow run or plan.json",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Retrain the model from scratch, evaluate and register it, and publish a list for every user."""
     from cli.environment import prepare
+    from models.errors import UserError
+
+    if minutes is not None and plan is not None:
+        raise UserError("--plan fixes the number of epochs, so --minutes has nothing to decide; leave one of them out")
     from cli.up.temporary import find_api
     from settings import load
 
@@ -25,5 +38,5 @@ def nightly(
     from flows.nightly import nightly as flow  # imports prefect and torch, while the server starts
 
     demand_api()
-    version = flow(minutes)
+    version = flow(minutes, plan)
     typer.echo(f"version {version} is live; next: minutehand status, minutehand recommend USER")

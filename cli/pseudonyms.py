@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +11,7 @@ from cli.options import AsJson, Command
 from cli.output import say, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from tasks.lake import Lake
 
@@ -43,12 +44,17 @@ def show_state(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command(cls=Command)
 def rewrite() -> None:
-    """Turn the clear ids in the lake into pseudonyms."""
-    from tasks.privacy.pseudonyms import rewrite
+    """Turn the clear ids in the lake into pseudonyms, then its files; an interrupted rewriting goes on."""
+    from tasks.privacy.pseudonyms import pseudonyms, rewrite
 
-    n = _with_lake(rewrite)
-    say(f"{n:,} ids are pseudonyms now; set MINUTEHAND_INGEST__PSEUDONYMS=true from now on")
-    say("earlier snapshots and the files in landing/done still hold clear ids; docs/guides/privacy.md says how they go")
+    with _lake_alone() as lake:
+        number = pseudonyms(lake).number
+        if number is None:
+            say(f"{rewrite(lake):,} ids are pseudonyms now; set MINUTEHAND_INGEST__PSEUDONYMS=true from now on")
+        else:
+            say(f"ids are pseudonyms already, under key {number}; to change the key: minutehand pseudonyms rotate")
+        _rewrite_files(lake)
+    say("files in landing/ are as they came in: delete those with clear ids")
 
 
 @app.command(cls=Command)
@@ -56,12 +62,24 @@ def rotate() -> None:
     """Make a new key, and rewrite the pseudonyms in the lake to it; an interrupted rotation goes on."""
     from tasks.privacy.pseudonyms import rotate
 
-    n = _with_lake(rotate)
-    say(f"{n:,} pseudonyms are rewritten to the new key; make a new backup of privacy-keys.json")
+    with _lake_alone() as lake:
+        say(f"{rotate(lake):,} pseudonyms are rewritten to the new key; make a new backup of privacy-keys.json")
+        _rewrite_files(lake)
 
 
-def _with_lake(work: Callable[[Lake], int]) -> int:
-    """The result of a rewriting, during which no API runs: it would go on with the ids before."""
+def _rewrite_files(lake: Lake) -> None:
+    from tasks.erasure.progress import rewrite_files
+
+    done = rewrite_files(lake, lake.home)
+    if done is None:
+        say("files still hold the ids before, as events wait to be learnt; afterwards: minutehand pseudonyms rewrite")
+    else:
+        say(f"earlier snapshots and their files, which held the ids before, are gone ({done['files_deleted']:,} files)")
+
+
+@contextmanager
+def _lake_alone() -> Iterator[Lake]:
+    """The lake, while no API runs: it would go on with the ids before."""
     from filelock import Timeout
 
     from cli.environment import serve_lock
@@ -75,6 +93,6 @@ def _with_lake(work: Callable[[Lake], int]) -> int:
     migrate(lake)
     try:
         with serve_lock(settings.home).acquire(timeout=0):
-            return work(lake)
+            yield lake
     except Timeout as error:
         raise UserError(f"the API of {settings.home} runs, and would go on with the ids before; stop it, and run this again") from error

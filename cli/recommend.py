@@ -97,9 +97,9 @@ def _published(users: list[str], k: int, scenario: str | None, *, as_json: bool)
 
     lake = open_lake()
     found = lists_of(lake, stored_ids(lake, users), k, None if scenario is None else _in_tables(scenario))
-    for each in found:
+    for user, each in zip(users, found, strict=True):
         if each.note:
-            say(each.note, err=True)
+            say(each.note.replace(each.user_id, user), err=True)
     if as_json:
         say_json([row for each in found for row in each.rows])
         return

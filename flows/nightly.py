@@ -21,8 +21,11 @@ from settings import Settings, load
 from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.erasure import progress
 from tasks.night import dataset, interests, learning, report, words
+from tasks.night import plan as plans
+from tasks.night.plan import Plan
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
+from tasks.registry import plans as recorded
 from tasks.registry import upkeep as registry_upkeep
 from tasks.scenarios import Scenario, overview
 
@@ -39,6 +42,7 @@ learn_words = stage("words", words.learn_words)
 learn_interests = stage("interests", interests.learn_interests)
 complete = stage("refit", learning.complete)
 register = retried("register", night_run.register)
+record_plan = retried("record-plan", recorded.record_plan)
 write_metrics = retried("write-metrics", night.write_offline_metrics)
 prune = retried("prune", registry_upkeep.prune)
 maintain = retried("maintain", upkeep.maintain)
@@ -46,20 +50,23 @@ maintain = retried("maintain", upkeep.maintain)
 
 @flow(name="nightly", flow_run_name=name_night, description=__doc__)
 @logs.printable_errors
-def nightly(minutes: float | None = None) -> str:
+def nightly(minutes: float | None = None, plan: str | None = None) -> str:
     """One nightly run; returns the version that is live afterwards. Safe to run again after any interruption.
 
-    minutes: training budget before the hold-out; None for MINUTEHAND_TRAIN__MINUTES.
+    minutes: training budget before the hold-out; None for MINUTEHAND_TRAIN__MINUTES. plan: an earlier night (version, MLflow run or
+    plan.json) whose plan this night repeats on the data of today, instead of following the clock and the settings.
     """
     settings = load() if minutes is None else load().with_minutes(minutes)
     tag_run(NIGHT, WORK)
     with locks.take(settings.home), lake.explained():
+        artifacts = settings.home.resolve() / "mlflow" / "artifacts"
+        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
+        repeated = None if plan is None else read_plan(models, plan)
+        settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
-        artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
@@ -69,7 +76,7 @@ def nightly(minutes: float | None = None) -> str:
         with night_run.start_night(
             models, str(runtime.flow_run.name), config, data.snapshot, process.git_revision(), data.describe(), **about
         ) as run:
-            return learn_and_publish(settings, tables, models, data, run, run_id, scenarios)
+            return learn_and_publish(settings, tables, models, data, run, run_id, scenarios, repeated)
 
 
 def learn_and_publish(
@@ -80,19 +87,33 @@ def learn_and_publish(
     run: night_run.NightRun,
     flow_run_id: str,
     scenarios: Mapping[str, Scenario],
+    repeated: Plan | None = None,
 ) -> str:
-    """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain."""
+    """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain. repeated: the plan of an earlier night."""
     champion = versions.champion(models)
     before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
-    learnt = learn(data, settings.model, settings.train, settings.evaluation, settings.seed, on_epoch=run.epoch, searches=asked)
+    course = None if repeated is None else repeated.course
+    learnt = learn(
+        data,
+        settings.model,
+        settings.train,
+        settings.evaluation,
+        settings.seed,
+        on_epoch=run.epoch,
+        searches=asked,
+        course=course,
+    )
+    followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
     judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
     log_evaluation(run, judged.rows, *learnt.fit.curve.points)
-    interests_of = learn_interests(tables, data, learnt, before, settings.encoder, settings.generator, settings.seed)
+    known = None if repeated else before  # a repeated plan starts from the data alone
+    interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
         version = register(run, Path(folder), judged.rows, learning.example(data))
+    record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     must_replace = progress.must_retrain(tables, models, champion.version if champion else None)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance, must_replace=must_replace)
@@ -110,6 +131,23 @@ def learn_and_publish(
     maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     erasing.go_on(settings, tables, in_night=True)
     return live.version
+
+
+def read_plan(models: versions.Registry, night: str) -> Plan:
+    """The plan of an earlier night, from a file or from MLflow."""
+    if night.endswith(".json"):
+        return plans.read_plan_file(Path(night))
+    return plans.parsed(recorded.read_plan(models, night), f"night {night}")
+
+
+def followed_plan(settings: Settings, data: dataset.Dataset, learnt: learning.FittedNight, repeated: Plan | None) -> Plan:
+    """The plan that this night follows; logs what is not as it was when the repeated plan was made."""
+    device = pick_device(settings.train.device).type
+    plan = plans.plan_of(data, learnt, settings.model_dump(mode="json"), process.n_threads(), device, process.git_revision())
+    if repeated is not None:
+        for text in plans.differences(repeated, plan):
+            get_run_logger().info("repeating the plan of snapshot %d: %s", repeated.snapshot, text)
+    return plan
 
 
 def show_report(text: str, mlflow_url: str, run: night_run.NightRun) -> None:

@@ -24,8 +24,9 @@ from models.sequence.streams import Streams
 from models.sequence.users import target_vectors
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
+from models.training.course import Course
 from models.training.prior_fit import fit_prior
-from models.training.training import Curve, Offsets, OnEpoch, Sampling, choose_sampling, train
+from models.training.training import N_SAMPLED_ITEMS, Curve, Offsets, OnEpoch, Sampling, choose_sampling, train
 
 log = logging.getLogger("minutehand.fitting")
 MAX_JUDGE_ROWS = 2000
@@ -41,6 +42,11 @@ class Fit:
     curve: Curve
     prior: Floats
     sampling: Sampling | None = None
+
+    @property
+    def course(self) -> Course:
+        """What the clock decided, to repeat this training."""
+        return Course(self.curve.n_epochs, tuple(self.curve.planned), self.sampling is not None)
 
 
 def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.device) -> Offsets:
@@ -104,11 +110,13 @@ def fit_past(
     train_config: TrainConfig,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    course: Course | None = None,
 ) -> Fit:
     """Train on the events before the validation period, and choose epochs and blend on the validation rows.
 
     Without a split in time, training uses all counted events. If the validation events can tell whether it helps, the model also learns to
     read searches; it forgets how to if that does not help.
+    course: that of an earlier training to repeat, instead of what the time budget allows.
     """
     events, slots = evaluator.events, evaluator.slots
     until = None if split is None else split.validation_from
@@ -122,9 +130,19 @@ def fit_past(
     judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior) if len(validation) else None
     offsets = training_offsets(past, slots, prior, device)
     lessons = Lessons.of(model, past, offsets, evaluator, until)
-    sampling = choose_sampling(model, lessons.events, lessons.offsets, train_config, seed=seed, searches=lessons.searches)
+    if course is None:
+        sampling = choose_sampling(model, lessons.events, lessons.offsets, train_config, seed=seed, searches=lessons.searches)
+    else:
+        sampling = Sampling(events.n_items, N_SAMPLED_ITEMS) if course.is_sampled else None
     offsets = replace(lessons.offsets, sampling=sampling)
-    curve = train(model, lessons.events, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch, searches=lessons.searches)
+    curve = train(
+        *(model, lessons.events, offsets, train_config),
+        seed=seed,
+        course=course,
+        judge=judge,
+        on_epoch=on_epoch,
+        searches=lessons.searches,
+    )
     weights = to_weights(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
     blend = choose_blend(evaluator, weights, validation, until, seed)
     if can_read and not reads_searches(evaluator, weights, blend, validation, seed):

@@ -70,6 +70,11 @@ def use_threads(n_threads: int) -> None:
         faiss.omp_set_num_threads(n_threads)
 
 
+def n_threads() -> int:
+    """The number of threads of torch."""
+    return torch.get_num_threads()
+
+
 def give_back_memory() -> None:
     """Return memory that the allocator keeps for later to the system; only glibc can be asked."""
     gc.collect()

@@ -18,6 +18,7 @@ from models.device import autocast, free_memory, matmul_dtype
 from models.events import Events, Ints, Windows, training_windows
 from models.sequence.recommender import Recommender
 from models.sequence.streams import Batch, bucket_by_length, make_batch, padded_length, teaching_windows
+from models.training.course import Course
 from models.training.loss import ROWS, catalog_cross_entropy
 
 log = logging.getLogger("minutehand.training")
@@ -35,6 +36,8 @@ DELTA_RATE = 2.0
 """Learning rate of item deltas relative to all other weights."""
 CARD_TIMES, CARD_STEPS, CARD_SHARE = 16, 400, 0.25
 """Limits of the step size on a CUDA card: maximum multiple of batch_events, minimum steps per epoch, maximum share of the free memory."""
+ROUNDING = 1e-6
+"""A share of an epoch times its steps may miss a whole number of steps by less than this."""
 PROBE_STEPS = 10
 """Number of steps after which the number of epochs is first planned from the time budget."""
 OnEpoch = Callable[[int, float, float | None, float], None]
@@ -77,7 +80,7 @@ class Offsets:
 class Curve:
     """Training curve, one value per epoch; squares: AdamW's final mean of squared gradients by parameter.
 
-    share: completed share of the last epoch; below 1 if time ran out in the first one.
+    share: completed share of the last epoch; below 1 if time ran out in the first one. planned: as in Course.
     """
 
     share: float = 1.0
@@ -85,6 +88,7 @@ class Curve:
     validation: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     squares: dict[str, Tensor] = field(default_factory=dict)
+    planned: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def points(self) -> tuple[list[float], list[float | None]]:
@@ -162,6 +166,7 @@ def train(
     *,
     seed: int,
     n_epochs: float | None = None,
+    course: Course | None = None,
     judge: Callable[[Recommender], float] | None = None,
     on_epoch: OnEpoch | None = None,
     searches: Tensor | None = None,
@@ -173,6 +178,7 @@ def train(
     config.minutes, at most config.max_epochs, and training stops after config.patience epochs or a fifth of the plan without
     a gain. If not even one epoch fits, it stops when the time is over, after a random part of the windows, and is not judged.
     The learning rate warms up over the first steps and then follows a cosine over the plan. Without events this is a no-op.
+    course: that of an earlier training, which this one repeats instead of watching the clock.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -180,31 +186,35 @@ def train(
     if not len(windows):
         return Curve()
     optimizers = make_optimizers(model, config, is_sampled=offsets.sampling is not None)
-    planned: float = n_epochs or config.max_epochs
+    fixed = n_epochs if course is None else course.n_epochs
+    planned = float(fixed or config.max_epochs)
     step = 0
     n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
     faster = math.sqrt(n_seen / config.batch_events)  # square-root scaling for Adam: Malladi et al. 2022
     per_epoch = sum(1 for _ in bucket_by_length(windows.length, n_seen))
-    curve, best = Curve(), None
+    curve, best = Curve(planned=[(0, planned)]), None
     started = clock.monotonic()
 
     def that_fit(epoch_s: float) -> float:
         """Total epochs within the time limit if one takes epoch_s: a whole number, or a part of the first."""
         fit = step / per_epoch + (config.minutes * 60 - (clock.monotonic() - started)) / epoch_s
-        return float(min(int(fit), config.max_epochs)) if fit >= 1 else fit
+        fit = float(min(int(fit), config.max_epochs)) if fit >= 1 else fit
+        curve.planned.append((step, fit))
+        return fit
 
     while len(curve.loss) < planned:
         begun = clock.monotonic()
         model.train()
         losses = []
         for which in bucket_by_length(windows.length, n_seen, rng):
-            rate = faster * _rate(step, round(per_epoch * planned), per_epoch)
+            aim = planned if course is None else course.planned_at(step)
+            rate = faster * _rate(step, round(per_epoch * aim), per_epoch)
             loss = step_loss(model, make_batch(events, windows, which), events, offsets, searches=searches)
             losses.append(descend(loss, optimizers, rate))
             step += 1
-            if n_epochs is None and not curve.loss and (step == PROBE_STEPS or planned < 1):
+            if fixed is None and not curve.loss and (step == PROBE_STEPS or planned < 1):
                 planned = that_fit((clock.monotonic() - begun) / step * per_epoch)
-            if step >= per_epoch * planned:
+            if step + ROUNDING >= per_epoch * planned:
                 break
         curve.share = min(step / per_epoch, 1.0)
         finite = [loss for loss in losses if math.isfinite(loss)]
@@ -221,10 +231,10 @@ def train(
         log.info("epoch %d of %d planned: loss %.4f%s, %.0f s", epoch, math.ceil(planned), curve.loss[-1], judged, curve.seconds[-1])
         if on_epoch is not None:
             on_epoch(epoch, curve.loss[-1], curve.validation[-1] if curve.validation else None, curve.seconds[-1])
-        if n_epochs is None and curve.share < 1:
+        if fixed is None and curve.share < 1:
             log.warning("there was time for %.2f of an epoch: with more minutes the model would learn from all of the users", curve.share)
             break
-        if n_epochs is None:
+        if fixed is None:
             planned = that_fit((clock.monotonic() - started) / epoch)
             if epoch - curve.last_gain >= max(config.patience, math.ceil(planned / 5)):
                 break

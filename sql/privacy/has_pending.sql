@@ -20,6 +20,9 @@ select
     ) + (
         select count(*)
         from ducklake_table_insertions('lake', 'raw', 'user_aliases', least($learnt + 1, $until), $until) as aliases
+        anti join
+            ducklake_table_deletions('lake', 'raw', 'user_aliases', least($learnt + 1, $until), $until) as gone
+            on aliases.rowid = gone.rowid
         where aliases.snapshot_id > $learnt
             and aliases.user_id not in (select erasing.user_id from erasing)
     ) > 0 as has_pending

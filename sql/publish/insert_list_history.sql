@@ -1,10 +1,10 @@
--- Records the new lists of one scenario whose items or order differ from those of the list before.
+-- Records the new lists of one scenario whose items or order differ from those of the list before; none of people who have opted out.
 --
 -- grain:   one row per changed list
 -- params:  $scenario, $publication_id, $published_at (timestamp, UTC), $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot,
 --          $generated_at (timestamp, UTC)
 -- reads:   whole_lists (registered: user_id, item_ids, scores, probability, sources, reasons),
---          lists_before (temporary: scenario, user_id, whole)
+--          lists_before (temporary: scenario, user_id, whole), ops.opt_outs
 -- writes:  recs.list_history
 insert into recs.list_history by name
 select
@@ -27,3 +27,4 @@ left join lists_before
     on lists.user_id = lists_before.user_id
         and lists_before.scenario = $scenario
 where coalesce(lists_before.whole, 0) <> fingerprint_of(lists.item_ids)
+    and lists.user_id not in (select outs.user_id from ops.opt_outs as outs where outs.opted_in_at is null)

@@ -91,7 +91,7 @@ def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[st
     _step(lake, "memories", lambda found: _forget(lake, home, registry, found))
     left = []
     if _before(lake, "files"):
-        counts = _rewrite_files(lake, home)
+        counts = rewrite_files(lake, home)
         if counts is None:
             left.append("files: events wait to be learnt, and earlier snapshots have them; the next minute run makes room")
         else:
@@ -136,8 +136,8 @@ def _forget(lake: Lake, home: Path, registry: Registry, waiting: list[Erasure]) 
         return dict(forget(registry, owners, why, note))
 
 
-def _rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
-    """The counts of the step; None if it has to wait."""
+def rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
+    """Take deleted and rewritten rows out of all files and snapshots of the lake; the counts, or None if something waits to be learnt."""
     counts: dict[str, Any] = files.rewrite_tables(lake)
     with publishing_paused(home, PATIENCE_S):
         expired = files.expire_all(lake, is_settled, move_on)

@@ -32,6 +32,7 @@ from models.ranking.prior import Popularity
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
+from models.training.course import Course
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
@@ -85,12 +86,16 @@ def learn(
     seed: int,
     on_epoch: OnEpoch | None = None,
     searches: SearchLog | None = None,
+    course: Course | None = None,
 ) -> FittedNight:
-    """Train on the events before the validation period and choose epochs and blend on it, and whether the model reads the searches."""
+    """Train on the events before the validation period and choose epochs and blend on it, and whether the model reads the searches.
+
+    course: that of an earlier training to repeat, instead of what the time budget allows.
+    """
     task = temporal(dataset.events, evaluation, seed)
     if searches is not None:
         task = replace(task, evaluator=replace(task.evaluator, searches=searches.of_users(dataset.user_ids)))
-    return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch))
+    return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch, course))
 
 
 def judge(

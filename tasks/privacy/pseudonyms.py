@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -104,10 +103,7 @@ def _rewrite(lake: Lake, keys: Keys, before: int | None, after: int) -> int:
 
 def _ids(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Every id of a person in the lake."""
-    found: Iterable[tuple[str | None]] = (
-        *con.execute(statement("privacy/all_ids")).fetchall(),
-        *con.execute(statement("privacy/other_ids")).fetchall(),
-    )
+    found = con.execute(statement("privacy/stored_people")).fetchall()
     return sorted({user_id for (user_id,) in found if user_id is not None and user_id != ANYONE})
 
 

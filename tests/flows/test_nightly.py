@@ -99,8 +99,14 @@ def test_a_night_has_one_name_in_prefect_and_mlflow_the_verdict_as_a_tag_and_art
     assert all(artifact.description for artifact in artifacts)
 
 
-def test_a_second_night_of_a_day_has_its_time_in_its_name(shop: Shop) -> None:
-    shop.spend_night()
+def test_a_second_night_of_a_day_has_its_time_in_its_name_and_makes_the_same_model_by_the_plan_of_the_first(shop: Shop) -> None:
+    from flows.nightly import nightly
+
+    nightly(plan="1")
+    files = [versions.find_version(shop.models, number).checkpoint_folder for number in ("1", "2")]
+    one, two = ({file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()} for folder in files)
+    assert one == two
+    assert "epochs on all items, seed" in versions.find_version(shop.models, "2").tags["plan"]
     newest = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")[0]
     assert re.fullmatch(r"night \d{4}-\d\d-\d\d \d\d:\d\d", newest.info.run_name)
 

@@ -65,6 +65,7 @@ def test_no_minute_and_no_night_brings_anything_back_and_new_events_still_count(
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 2))
     publish(lake)
     opt_out(lake, ["u"])
+    past = rows(lake, "select count(*) from recs.list_history where user_id = 'u'")
     add_events(lake, ("u", "b", "view", 3))
     placed = [ScenarioLists("basket", ranked({"u": [1]}), ANYONE)]
     minute(lake, interests=held(["u"], []), in_places=placed)
@@ -74,6 +75,7 @@ def test_no_minute_and_no_night_brings_anything_back_and_new_events_still_count(
     assert [user for user in named(lake) if user != "u"] == ["*", "v"]
     assert rows(lake, "select distinct user_id from recs.recommendations order by all") == [("*",), ("v",)]
     assert rows(lake, "select id from graph.nodes where kind = 'user'") == [("v",)]
+    assert rows(lake, "select count(*) from recs.list_history where user_id = 'u'") == past
 
 
 def test_who_opts_in_again_gets_a_list_with_the_next_minute(lake: Lake) -> None:

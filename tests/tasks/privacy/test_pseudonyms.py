@@ -7,13 +7,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import duckdb
 import pytest
 
 from models.errors import UserError
 from tasks.config import IngestConfig, PublishConfig
+from tasks.erasure.progress import rewrite_files
 from tasks.ingest import api_log
 from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import look_for_work
+from tasks.privacy import files
 from tasks.privacy import pseudonyms as rewriting
 from tasks.privacy.border import stored_ids
 from tasks.privacy.keyed import add_key, load_keys
@@ -75,6 +78,19 @@ def test_clear_ids_become_pseudonyms_in_every_table_and_the_same_files_bring_not
     assert (again.new, again.duplicate) == (0, 3)
     with pytest.raises(UserError, match="pseudonyms already, under key 1"):
         rewrite(lake)
+
+
+def test_after_a_rewriting_no_file_and_no_snapshot_of_the_lake_holds_a_clear_id(
+    lake: Lake, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "READERS_S", 0)
+    fill(lake, write)
+    rewrite(lake)
+    assert rewrite_files(lake, lake.home) is not None
+    stored = sorted(lake.home.rglob("*.parquet"))
+    assert stored
+    assert all("customer-" not in str(duckdb.read_parquet(str(file)).fetchall()) for file in stored)
+    assert all(b"customer-" not in file.read_bytes() for file in lake.home.rglob("*") if file.is_file())
 
 
 def test_a_rotation_moves_all_pseudonyms_to_a_new_key_and_clear_ids_still_lead_to_them(lake: Lake, write: Write) -> None:

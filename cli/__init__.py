@@ -20,6 +20,7 @@ from cli import (
     minute,
     nightly,
     opt_out,
+    pseudonyms,
     recommend,
     replay,
     scenarios,
@@ -65,6 +66,7 @@ def options(
 
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(keys.app, name="keys")
+app.add_typer(pseudonyms.app, name="pseudonyms")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),

@@ -2,7 +2,7 @@
 --
 -- grain:   one row per id
 -- reads:   raw.events, raw.user_aliases, features.user_histories, features.user_searches, recs.recommendations,
---          recs.scenario_recommendations, recs.user_interests, ops.served, ops.freshness
+--          recs.scenario_recommendations, recs.list_history, recs.user_interests, ops.served, ops.freshness
 -- returns: user_id
 select events.user_id from raw.events as events
 union
@@ -17,6 +17,8 @@ union
 select lists.user_id from recs.recommendations as lists
 union
 select lists.user_id from recs.scenario_recommendations as lists
+union
+select past.user_id from recs.list_history as past
 union
 select interests.user_id from recs.user_interests as interests
 union

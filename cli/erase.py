@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.lake import registry_of
+from cli.lake import lake_of, registry_of
 from cli.options import AsJson
-from cli.output import say, say_json
+from cli.output import say, say_json, show
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -23,19 +23,26 @@ STEPS = ("lists", "memories", "files", "logs", "done")
 def erase(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Ids of people, as in raw.events", show_default=False)] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Text file with one id a line", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show where anything of these people is")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Erase people: from lists and tables at once, then from files, model versions and logs; the next night trains without them."""
+    import json
+
     from models.errors import UserError
     from settings import load
     from tasks.erasure.at_once import check_ids
     from tasks.erasure.at_once import erase as erase_at_once
     from tasks.lake import locate, migrate
+    from tasks.privacy.certificate import page
     from tasks.privacy.ledger import erasures
 
     wanted = [*(ids or ()), *(_read(file) if file is not None else ())]
     check_ids(wanted)
+    if dry_run:
+        _show_places(wanted, as_json=as_json)
+        return
     people = "this person" if len(wanted) == 1 else f"these {len(wanted):,} people"
     if not yes and not typer.confirm(f"Erase {people}? Nothing brings back what is erased", err=True):
         raise UserError("nothing was erased; answer yes, or give --yes")
@@ -57,6 +64,9 @@ def erase(
             say(f"{name}: done{f' ({found})' if found else ''}")
     for sentence in left:
         say(f"still due: {sentence}")
+    if done.certificate is not None:
+        say("")
+        say(page(json.loads(done.certificate)))
 
 
 def _go_on(settings: Settings, lake: Lake) -> list[str]:
@@ -68,6 +78,22 @@ def _go_on(settings: Settings, lake: Lake) -> list[str]:
     prepare(settings)
     landing = open_landing(settings.ingest, settings.home)
     return go_on(lake, settings.home.resolve(), lambda: registry_of(settings), settings.ingest.event_weights, landing)
+
+
+def _show_places(ids: list[str], *, as_json: bool) -> None:
+    """Show the places that name these people."""
+    from settings import load
+    from tasks.privacy.scan import scan
+
+    settings = load()
+    found = [each for each in scan(settings.home, lake_of(settings), ids) if each.count]
+    rows = [{"store": each.store, "place": each.place, "found": each.count} for each in found]
+    if as_json:
+        say_json(rows)
+    elif rows:
+        show(rows, as_json=False)
+    else:
+        say("nothing of these people is in this home")
 
 
 def _read(file: Path) -> list[str]:

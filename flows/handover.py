@@ -18,6 +18,7 @@ from settings import Settings
 from tasks import encoding, lake, locks, searches, watermarks
 from tasks.minute import feed, handover, steps
 from tasks.night import dataset, interests, learning
+from tasks.privacy import ledger
 from tasks.publish import night, pointer, publication
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError
@@ -59,7 +60,7 @@ def hand_over(
         base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
         rows, by = predict(settings, tables, models, live, base.waiting)
         version, after = catch_up(settings, tables, models, mine, base, champion)
-        if base.has_moved_on:
+        if base.has_moved_on or ledger.last_snapshot(tables) > data.snapshot:  # the night has seen people who are erased since
             data = load_again(tables, snapshot, weights, data.encoder)
             trend = make_evaluator(data.events, settings.evaluation).trend
             asked = read_searches(tables, snapshot, settings.encoder, data.encoder)

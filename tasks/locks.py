@@ -19,6 +19,9 @@ from filelock import FileLock, Timeout
 
 from models.errors import UserError
 
+PAUSE_S = 900.0
+"""How long a night waits for an erasure that rewrites files."""
+
 
 class BusyError(UserError):
     """Another process holds the lock of this home."""
@@ -37,11 +40,12 @@ def take(home: Path) -> Iterator[Path]:
     """Hold the nightly lock for the duration of the block; yields the folder of its temporary files.
 
     The lock is released even if the process is killed. Temporary files of the block, including MLflow's, go to that folder, and the
-    next holder deletes those of a killed run. Raises BusyError while another process, or another block of this one, holds the lock.
+    next holder deletes those of a killed run. Raises BusyError while another process, or another block of this one, holds the lock. The
+    end of night_paused is waited for.
     """
     folder = home.resolve() / "nightly"
     try:
-        with _held(folder, 0), _temporary_files_in(folder / "tmp"):
+        with _held(folder, 0 if (folder / "running.json").exists() else PAUSE_S), _temporary_files_in(folder / "tmp"):
             _sign(folder / "running.json")
             try:
                 yield folder / "tmp"

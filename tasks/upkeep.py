@@ -71,7 +71,7 @@ def maintain(
     rewritten = [row for schema, table in tables_to_rewrite(lake) for row in _run(lake, "rewrite", {"schema": schema, "table": table})]
     merged = _run(lake, "merge")
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
-    orphans = _delete_orphans(lake, clock - timedelta(hours=grace_hours))
+    orphans = delete_orphans(lake, clock - timedelta(hours=grace_hours))
     summary = MaintenanceSummary(
         waits_forgotten=sum(row["Count"] for row in forgotten),
         served_forgotten=sum(row["Count"] for row in unlisted),
@@ -113,7 +113,7 @@ def _before_midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(microseconds=1)
 
 
-def _delete_orphans(lake: Lake, older_than: datetime) -> int:
+def delete_orphans(lake: Lake, older_than: datetime) -> int:
     """Delete orphans of killed writers: unknown Parquet files, written since this catalog has claimed the data folder.
 
     If the folder contains foreign files, nothing is deleted, because then the folder is not this catalog's alone.

@@ -103,7 +103,7 @@ def _take_out(
     people = [user_id for (user_id,) in con.execute(statement("privacy/erasing")).fetchall()]
     snapshot, is_caught_up = current_snapshot(con) + 1, not _has_pending(con)
     items = [item for (item,) in con.execute(statement("privacy/erased_items")).fetchall()]
-    counts = delete_rows(con)
+    counts = delete_rows(con) | _redact_others(con, now)
     _repair_graph(con, people, items, event_weights, snapshot - 1)
     _publish(con, now, snapshot if is_caught_up else None)
     merged = {keys.digest(user_id) for user_id in people if user_id not in asked}
@@ -126,6 +126,16 @@ def delete_rows(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         if n_rows:
             counts[file.stem.replace("_", ".", 1)] = int(n_rows)
     return counts
+
+
+def _redact_others(con: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, int]:
+    """Take the ids out of the contexts of other people's events, and out of the texts of items; returns the numbers of rows."""
+    ((n_contexts,),) = con.execute(statement("privacy/redact_contexts")).fetchall()
+    named = con.execute(statement("privacy/items_naming")).fetchall()
+    for item_id, user_id in named:
+        con.execute(statement("privacy/redact_item"), {"item_id": item_id, "user_id": user_id, "now": now})
+    found = {"raw.events, contexts of others": int(n_contexts), "raw.items, texts": len(named)}
+    return {name: n for name, n in found.items() if n}
 
 
 def _repair_graph(

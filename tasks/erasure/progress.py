@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -22,8 +23,10 @@ from tasks.erasure.at_once import PATIENCE_S, erase_requested, is_settled, move_
 from tasks.lake import Lake, reading, statement, writing
 from tasks.locks import BusyError, night_paused, publishing_paused
 from tasks.privacy import files
+from tasks.privacy.certificate import certificate
 from tasks.privacy.ledger import NAME, Erasure, State, erasures, missing_requests, record_step
 from tasks.privacy.owners import owners_of_digests
+from tasks.privacy.scan import scan, unreached
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -72,7 +75,7 @@ def go_on(
     known = erasures(lake)
     if not known:
         return []
-    logs.sweep(home, landing, [digest for found in known for digest in found.digests])
+    logs.sweep(home, landing, [digest for found in known for digest in found.digests if digest not in found.readmitted])
     if all(found.state == "done" for found in known):
         return []
     try:
@@ -96,6 +99,7 @@ def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[st
     if not left:
         _step(lake, "logs", lambda found: dict(logs.redact(home, landing, _digests(found))))
         left += _finish(lake, registry)
+        _certify(lake, home, registry, landing)
     return left
 
 
@@ -165,6 +169,19 @@ def _finish(lake: Lake, registry: Registry) -> list[str]:
         return []
     due = max(found.weights_due_by for found in late if found.weights_due_by is not None)
     return [f"weights: the next night trains without them; due by {due:%Y-%m-%d %H:%M} UTC"]
+
+
+def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
+    """Scan all stores for the people of each erasure that has come further since its last certificate, and keep what was found."""
+    for found in erasures(lake):
+        before = json.loads(found.certificate or "{}")
+        due = None if found.state == "done" else found.weights_due_by
+        if found.is_before("logs") or (before and (before["weights_due_by"] is None) == (due is None)):
+            continue
+        findings = scan(home, lake, digests=found.digests, also=[] if landing.is_relative_to(home) else [landing])
+        made = certificate(found.erasure_id, found.digests, findings, unreached(lake, registry.tracking_uri), due)
+        with writing(lake) as con:
+            con.execute(statement("privacy/insert_certificate"), {"erasure_id": found.erasure_id, "certificate": json.dumps(made)})
 
 
 def _now() -> datetime:

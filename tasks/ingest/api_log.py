@@ -23,6 +23,7 @@ from tasks.ingest.log_names import LogKind, folder_of, segment_of
 from tasks.ingest.moving import move
 from tasks.lake import Lake, reading, statement, writing
 from tasks.privacy.border import stored_ids
+from tasks.privacy.ledger import read_erased
 
 logger = logging.getLogger("minutehand.ingest")
 PEOPLE = ("alias", "user_id")
@@ -62,7 +63,7 @@ def ingest_segments(lake: Lake, landing: Path, kind: LogKind, files: Sequence[Pa
             known = _positions(con, kind)  # again, under the lock
             fresh = {file: some[known.get(_number(file), 0) :] for file, some in lines.items()}
             rows = [row for some in fresh.values() for line in some if (row := _row(line)) is not None]
-            _WRITE[kind](con, _with_stored_ids(con, lake, rows))
+            _WRITE[kind](con, without_erased(con, lake, _with_stored_ids(con, lake, rows)))
             grown = [(_number(file), len(lines[file])) for file, some in fresh.items() if some]
             con.register("fresh_positions", pl.DataFrame(grown, ["segment", "n_lines"], orient="row").with_columns(kind=pl.lit(kind)))
             con.execute(statement("ingest/insert_positions"))
@@ -90,6 +91,14 @@ def _with_stored_ids(con: duckdb.DuckDBPyConnection, lake: Lake, rows: Sequence[
     given = [row[name] for row in rows for name in PEOPLE if row.get(name) is not None]
     stored = dict(zip(given, stored_ids(lake, given, con), strict=True))
     return [row | {name: stored[row[name]] for name in PEOPLE if row.get(name) is not None} for row in rows]
+
+
+def without_erased(con: duckdb.DuckDBPyConnection, lake: Lake, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that name no erased person."""
+    known = read_erased(con, lake.home)
+    if known is None:
+        return list(rows)
+    return [row for row in rows if not any(known.is_erased(row[name]) for name in PEOPLE if row.get(name) is not None)]
 
 
 def _number(file: Path) -> str:

@@ -11,13 +11,14 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
 from filelock import FileLock
 
 from tasks.lake import Lake, current_snapshot, statement, writing
-from tasks.upkeep import FEED, tables_to_rewrite
+from tasks.upkeep import FEED, delete_orphans, tables_to_rewrite
 
 logger = logging.getLogger("minutehand.erasure")
 READERS_S = 5.0
@@ -81,10 +82,11 @@ def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Ca
 
 
 def clean_up(lake: Lake, pause: Callable[[float], None] = time.sleep) -> int:
-    """Delete the files that only expired snapshots had, once their readers are done; returns the number of files."""
+    """Delete the files that only expired snapshots had, once their readers are done, and those of killed writers; returns their number."""
     pause(READERS_S)
     with writing(lake) as con:
-        return len(con.execute(statement("privacy/clean_up_all")).fetchall())
+        n_files = len(con.execute(statement("privacy/clean_up_all")).fetchall())
+    return n_files + delete_orphans(lake, datetime.now(UTC).replace(tzinfo=None))
 
 
 def vacuum(lake: Lake) -> int:

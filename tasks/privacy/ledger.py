@@ -137,6 +137,11 @@ def erasures(at: Readable) -> list[Erasure]:
     return found
 
 
+def last_snapshot(at: Readable) -> int:
+    """The first snapshot without the people of the newest erasure; -1 if nobody was erased."""
+    return max((found.snapshot for found in erasures(at) if found.snapshot is not None), default=-1)
+
+
 def record_request(con: duckdb.DuckDBPyConnection, request: Request) -> None:
     """Add a request to the lake's ledger, in the state `requested`; digests that it has already are added again."""
     con.register("digests", pl.DataFrame({"user_digest": pl.Series(request.digests, dtype=pl.String)}))
@@ -238,5 +243,5 @@ def _has_ledger(con: duckdb.DuckDBPyConnection) -> bool:
 def find_ids(con: duckdb.DuckDBPyConnection, keys: Keys, digests: Collection[str]) -> list[str]:
     """The ids in the lake whose digest is one of these."""
     wanted = set(digests)
-    ids = [user_id for (user_id,) in con.execute(statement("privacy/all_ids")).fetchall()]
+    ids = [user_id for (user_id,) in con.execute(statement("privacy/all_ids")).fetchall() if user_id]
     return [user_id for user_id in ids if not wanted.isdisjoint(keys.digests(user_id))]

@@ -101,9 +101,10 @@ def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str]
     if asked and keys is not None:
         behind = Wanted((), judge=_judge(keys, asked))
         found = _scan(home, lake, behind, owners, states, also)
-        if not given and not behind.matched:
+        ids_behind = tuple(each for each in behind.matched if each not in known)  # a digest stands for itself, too
+        if not given and not ids_behind:
             return found
-        given += tuple(behind.matched)
+        given += ids_behind
     wanted = Wanted(given, known, _longer_ids(lake, Wanted(given)))
     return _scan(home, lake, wanted, owners, states, also)
 

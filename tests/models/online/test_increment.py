@@ -84,6 +84,27 @@ def test_the_same_update_twice_gives_the_same_weights_blend_and_memory() -> None
     assert np.array_equal(one.blend.gate, other.blend.gate)
 
 
+def test_windows_of_erased_people_leave_the_memory_and_an_emptied_memory_goes_on_learning(tmp_path: Path) -> None:
+    live = walkers()
+    assert live.online is not None
+    n_windows = live.online.memory.n_windows
+    emptied = live.online.without([])  # the owners of this night's windows are unknown, and they may be theirs
+    assert (emptied.memory.n_windows, emptied.recent) == (0, None)
+    save(replace(live, online=emptied), tmp_path)
+    events, is_due = newcomers(6, live.as_of)
+    learnt, verdict = learn(
+        load(tmp_path), live, events, is_due, int(events.time.max()) + 1, None, INCREMENT, seed=3, owners=np.arange(1, 7)
+    )
+    assert verdict.passed
+    assert learnt.online is not None
+    memory = learnt.online.memory
+    assert set(memory.owners.tolist()) <= set(range(1, 7))
+    assert 0 < memory.n_windows < n_windows
+    someone = int(memory.owners[0])
+    assert someone not in learnt.online.without([someone]).memory.owners
+    assert learnt.online.without([99]) is learnt.online
+
+
 def test_each_due_event_is_counted_once_and_no_other() -> None:
     live = walkers()
     events, is_due = newcomers(6, live.as_of)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.errors import UserError
 from tasks.config import IngestConfig
-from tasks.erasure.at_once import TABLES, erase, erase_requested
+from tasks.erasure.at_once import TABLES, erase, erase_requested, is_settled, move_on
 from tasks.ingest.ingestion import ingest
 from tasks.ingest.sources import ColumnMapping
-from tasks.lake import Lake, reading, writing
+from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, writing
+from tasks.night.dataset import load_dataset
+from tasks.privacy import files
 from tasks.privacy.keyed import load_keys
-from tasks.privacy.ledger import NAME, erased, erasures, readmit
+from tasks.privacy.ledger import NAME, erased, erasures, new_request, note_request, readmit
+from tests.lakes import put as put_events
+from tests.tasks.minute.test_feed import news_of
+from tests.tasks.publish.test_night import put, ranked
 
 EXPORT = "user_id,item_id,occurred_at\nanna-0001,a,2026-01-01 10:00\nanna-0001,b,2026-01-01 11:00\nbert-0002,a,2026-01-01 12:00\n"
 
@@ -79,6 +87,28 @@ def test_refused_rows_that_name_a_person_in_any_field_or_in_a_broken_line_go_wit
     assert "bert-0002" in row
 
 
+def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_published_is_not_learnt_again(
+    lake: Lake, home: Path, write: Callable[[str, str], str]
+) -> None:
+    rows = [
+        {"user_id": "bert-0002", "item_id": "a", "occurred_at": "2026-01-01", "context": {"gift for": "anna-0001", "n": 1}},
+        {"user_id": "bert-0002", "item_id": "b", "occurred_at": "2026-01-02", "context": {"to": "carla-003"}},
+    ]
+    _take_in(lake, write("gifts.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    with writing(lake) as con:
+        con.execute(
+            "insert into raw.items by name select 'a' as item_id, 'Made by anna-0001, with love' as title, ['anna-0001', 'cups'] as tags, "
+            "true as is_available, now()::timestamp as first_seen_at, now()::timestamp as updated_at"
+        )
+    put(lake, ranked({"bert-0002": [0, 1]}))
+    done = erase(lake, home, ["anna-0001"], "cli", {})
+    assert done.steps["lists"]["rows"] == {"raw.events, contexts of others": 1, "raw.items, texts": 1}
+    with reading(lake) as con:
+        assert con.execute("select context from raw.events order by occurred_at").fetchall() == [('{"n":1}',), ('{"to":"carla-003"}',)]
+        assert con.execute("select title, tags from raw.items").fetchall() == [("Made by erased, with love", ["cups"])]
+    assert news_of(lake).events.is_empty()
+
+
 def test_a_person_who_is_let_back_in_is_known_by_what_they_do_from_then_on(
     lake: Lake, home: Path, export: str, write: Callable[[str, str], str]
 ) -> None:
@@ -108,10 +138,38 @@ def test_a_lake_that_was_restored_from_a_backup_forgets_again_whom_it_had_erased
     assert erase_requested(lake, home, {}) == 0
 
 
-def test_a_request_that_was_killed_before_its_transaction_is_carried_out_by_the_next_run(lake: Lake, home: Path, export: str) -> None:
-    from tasks.privacy.ledger import Request, note_request
+def test_a_person_of_whom_only_refused_rows_are_left_is_found_by_the_digest(
+    lake: Lake, home: Path, write: Callable[[str, str], str]
+) -> None:
+    _take_in(lake, write("bad.csv", "user_id,item_id,occurred_at\nanna-0001,a,yesterday\nbert-0002,b,yesterday\n"))
+    note_request(home, new_request(load_keys(home), ["anna-0001"], "api"))
+    assert erase_requested(lake, home, {}) == 1
+    assert _count(lake, "select count(*) from raw.rejected") == 1
+    assert [found.source for found in erasures(lake)] == ["api"]
 
-    note_request(home, Request("abc", "cli", datetime.now(UTC).replace(tzinfo=None), (load_keys(home).digest("anna-0001"),)))
+
+def test_after_an_erasure_a_night_reads_what_a_lake_that_never_had_the_person_would_give_it(lake: Lake, home: Path, tmp_path: Path) -> None:
+    without = replace(locate(LakeConfig(), tmp_path / "never"), threads=1)
+    migrate(without)
+    shop = [(f"user-{number:04}", item, 3.0 * number + place) for number in range(6) for place, item in enumerate("abc")]
+    put_events(lake, shop, {"a": "Apple", "b": "Pear", "c": "Plum"})
+    put_events(without, [event for event in shop if event[0] != "user-0003"], {"a": "Apple", "b": "Pear", "c": "Plum"})
+    erase(lake, home, ["user-0003"], "cli", {})
+    files.rewrite_tables(lake)
+    files.expire_all(lake, is_settled, move_on)
+    one, other = (load_dataset(each, newest_snapshot(each), {"view": 1.0}, "none") for each in (lake, without))
+    assert (one.user_ids, one.kinds, one.titles, one.catalog.item_ids) == (
+        other.user_ids,
+        other.kinds,
+        other.titles,
+        other.catalog.item_ids,
+    )
+    for name in ("user", "item", "kind", "time", "weight"):
+        assert np.array_equal(getattr(one.events, name), getattr(other.events, name)), name
+
+
+def test_a_request_that_was_killed_before_its_transaction_is_carried_out_by_the_next_run(lake: Lake, home: Path, export: str) -> None:
+    note_request(home, new_request(load_keys(home), ["anna-0001"], "cli"))
     assert erase_requested(lake, home, {}) == 1
     assert _count(lake, "select count(*) from raw.events where user_id = 'anna-0001'") == 0
 

@@ -99,12 +99,11 @@ def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str]
     owners = frozenset(owner_of(digest) for digest in known)
     states = _states_of_files(lake)
     if asked and keys is not None:
-        behind = Wanted((), judge=_judge(keys, asked))
+        behind = Wanted((), known, judge=_judge(keys, asked))
         found = _scan(home, lake, behind, owners, states, also)
-        ids_behind = tuple(each for each in behind.matched if each not in known)  # a digest stands for itself, too
-        if not given and not ids_behind:
+        if not given and not behind.matched:
             return found
-        given += ids_behind
+        given += tuple(behind.matched)
     wanted = Wanted(given, known, _longer_ids(lake, Wanted(given)))
     return _scan(home, lake, wanted, owners, states, also)
 
@@ -112,7 +111,7 @@ def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str]
 def _judge(keys: keyed.Keys, digests: Collection[str]) -> Callable[[str], bool]:
     @lru_cache(1 << 20)
     def is_wanted(text: str) -> bool:
-        return any(digest in digests for digest in keys.digests(text))
+        return text not in digests and any(digest in digests for digest in keys.digests(text))
 
     return is_wanted
 

@@ -20,7 +20,9 @@ from tasks.erasure.at_once import erase
 from tasks.ingest.ingestion import ingest
 from tasks.ingest.sources import ColumnMapping
 from tasks.privacy import files
+from tasks.privacy.certificate import page
 from tasks.privacy.keyed import load_keys
+from tasks.privacy.ledger import erasures
 from tasks.privacy.scan import Finding, scan
 from tests.conftest import ROOT
 from tests.flows.shop import UNPOOLED, Shop, open_shop
@@ -172,3 +174,6 @@ def test_a_scan_finds_the_person_nowhere_after_an_erasure_and_one_night(
     by_digest = scan(shop.home, shop.lake, digests=[load_keys(shop.home).digest(PERSON)])
     assert not any(found.count for found in by_digest)
     assert any(found.kept for found in by_digest), "the ledger keeps the digest, so that the person stays erased"
+    (ended,) = erasures(shop.lake)
+    made = json.loads(ended.certificate or "{}")
+    assert (ended.state, made["result"], made["hits"]) == ("done", "not found", 0), page(made)

@@ -269,6 +269,7 @@ def test_a_digest_counts_where_it_stands_for_a_person_and_not_where_it_keeps_an_
     by_table = {each.place: each for each in scan(home, lake, [PERSON]) if each.count or each.kept}
     events, rejected = (next(v for k, v in by_table.items() if table in k) for table in ("raw.events", "raw.rejected"))
     assert (events.count, rejected.count, rejected.kept) == (1, 0, 2)
+    assert scan(home, lake, digests=[digest]) == scan(home, lake, [PERSON])
 
 
 def test_people_are_found_by_their_digests_alone(lake: Lake, home: Path) -> None:

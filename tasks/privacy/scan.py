@@ -32,6 +32,8 @@ from tasks.privacy.scan_ids import Hits, Wanted
 
 DIGESTS_STAY = ("ops.erasures", "ops.opt_outs", "raw.rejected")
 """Tables that keep keyed digests of erased people, so that they stay erased."""
+PASSES = 3
+"""The files of a home are listed again after they were read, because others move files meanwhile, such as landed ones."""
 NOT_OF_PEOPLE = ("secret", "keys.json", "privacy-keys.json", "keys.lock", "up.lock", "writer.lock")
 FOLDERS: Mapping[str, str] = {
     "lake": "catalog",
@@ -97,12 +99,11 @@ def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str]
     owners = frozenset(owner_of(digest) for digest in known)
     states = _states_of_files(lake)
     if asked and keys is not None:
-        behind = Wanted((), judge=_judge(keys, asked))
+        behind = Wanted((), known, judge=_judge(keys, asked))
         found = _scan(home, lake, behind, owners, states, also)
-        ids_behind = tuple(each for each in behind.matched if each not in known)  # a digest stands for itself, too
-        if not given and not ids_behind:
+        if not given and not behind.matched:
             return found
-        given += ids_behind
+        given += tuple(behind.matched)
     wanted = Wanted(given, known, _longer_ids(lake, Wanted(given)))
     return _scan(home, lake, wanted, owners, states, also)
 
@@ -110,22 +111,25 @@ def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str]
 def _judge(keys: keyed.Keys, digests: Collection[str]) -> Callable[[str], bool]:
     @lru_cache(1 << 20)
     def is_wanted(text: str) -> bool:
-        return any(digest in digests for digest in keys.digests(text))
+        return text not in digests and any(digest in digests for digest in keys.digests(text))
 
     return is_wanted
 
 
 def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, also: Sequence[Path]) -> tuple[Finding, ...]:
     tallies: dict[tuple[str, str], _Tally] = defaultdict(_Tally)
-    for root in _roots(home, lake, also):
-        for path in _files(root):
+    seen: set[Path] = set()
+    for _ in range(PASSES):
+        fresh = [(root, path) for root in _roots(home, lake, also) for path in _files(root) if path not in seen]
+        for root, path in fresh:
+            seen.add(path)
             store, place = _place_of(path, home, lake, states)
             try:
                 for read in read_file(path, wanted, owners):
                     part = states.tables.get(read.part, read.part)
                     tallies[store, f"{place}: {part}" if part else place].add(read, None if part else path)
                 tallies[store, place].add(Read(_in_name(path, root, wanted)), path)
-            except FileNotFoundError:  # another process has removed it
+            except FileNotFoundError:  # another process has moved or removed it
                 continue
             except OSError as error:
                 tallies[store, place].add(Read(Hits(), undecided=f"{path.name}: {error.strerror or error}"), path)

@@ -13,8 +13,8 @@ import sqlite3
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -34,12 +34,17 @@ PARQUET_MAGIC = b"PAR1"
 UNKNOWN_OWNER = 0
 """The owner of a window that a version without owners has stored."""
 SIDE_FILES = ("-wal", "-journal", "-shm")
-"""Ends of the names of files that belong to a SQLite database; a scan of the database reads them."""
+"""Ends of the names of files that belong to a SQLite database; a scan of the database reads them, except the index of the log (-shm)."""
+DATABASES = tuple(f"{end}{side}" for end in (".db", ".sqlite", ".sqlite3") for side in ("", *SIDE_FILES))
+_open_databases: dict[tuple[int, int], int] = {}
 PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 TEXTS_OF_PROGRAMS = ("ducklake_tag", "ducklake_column_tag", "ducklake_view", "block_schema", "block_type")
 """Tables of comments and examples, such as user:42, which speak of nobody."""
 NOT_READ = (".zst", ".7z", ".rar", ".zip", ".tar", ".tgz")
 TABLES = "select name from sqlite_master where type = 'table'"
+LONGEST_NAMED = 64
+"""Longest word that names people, with a short id behind it."""
+IS_CATALOG = "select 1 from sqlite_master where name = 'ducklake_metadata'"
 DIALECTS = ",;\t|"
 
 
@@ -55,7 +60,7 @@ class Read:
 
 def read_file(path: Path, wanted: Wanted, owners: frozenset[int]) -> Iterator[Read]:
     """The parts of one file. owners: keyed owners of windows in replay memories. Raises OSError for a file that cannot be read."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         magic = file.read(len(SQLITE_MAGIC))
     if magic == SQLITE_MAGIC:
         yield from read_sqlite(path, wanted)
@@ -78,6 +83,25 @@ def read_file(path: Path, wanted: Wanted, owners: frozenset[int]) -> Iterator[Re
         yield _read_short(path, path.suffix, wanted)
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file to read. The files of a database stay open.
+
+    If any descriptor of a file is closed, POSIX drops all locks that this process has on the file, also those of open SQLite connections.
+    """
+    if not path.name.endswith(DATABASES):
+        with path.open("rb") as file:
+            yield file
+        return
+    state = path.stat()
+    key = (state.st_dev, state.st_ino)
+    if key not in _open_databases:
+        _open_databases[key] = os.open(path, os.O_RDONLY)
+    with os.fdopen(_open_databases[key], "rb", closefd=False) as file:
+        file.seek(0)
+        yield file
+
+
 def _read_zip(path: Path, wanted: Wanted) -> Read:
     total = Hits()
     with zipfile.ZipFile(path) as archive:
@@ -88,7 +112,7 @@ def _read_zip(path: Path, wanted: Wanted) -> Read:
 
 
 def _in_raw_bytes(path: Path, wanted: Wanted) -> Hits:
-    with path.open("rb") as file:
+    with opened(path) as file:
         return _in_stream(file, wanted)
 
 
@@ -197,26 +221,40 @@ def _read_remains(con: sqlite3.Connection, path: Path, wanted: Wanted) -> Read:
     A compact copy of the database has the bytes of its rows and nothing else; it is made only if there is anything to explain.
     """
     part = "free pages and write-ahead log"
-    found = [each for file in (path, *(path.with_name(path.name + end) for end in SIDE_FILES)) for each in _contexts(file, wanted)]
-    undecided = ""
-    if wanted.is_judging:
-        (n_free,) = con.execute("pragma freelist_count").fetchone()
-        log = path.with_name(path.name + "-wal")
-        n_log = log.stat().st_size if log.exists() else 0
-        undecided = f"ids under 8 characters in {n_free:,} free pages and {n_log:,} bytes of write-ahead log" if n_free or n_log else ""
+    files = [file for file in (path, *(path.with_name(path.name + end) for end in SIDE_FILES[:2])) if file.exists()]
+    found = [each for file in files for each in _contexts(file, wanted)]
+    undecided = _undecided_remains(con, files, wanted) if wanted.is_judging else ""
     if not found:
         return Read(Hits(), part=part, undecided=undecided)
     with tempfile.TemporaryDirectory(prefix="minutehand-scan-") as folder:
-        copy = Path(folder) / "copy.sqlite"
+        copy = Path(folder) / "copy"
         con.execute("vacuum into ?", [str(copy)])
         explained = set(_contexts(copy, wanted))
     return Read(Hits(sum(each not in explained for each in found)), part=part, undecided=undecided)
 
 
+def _undecided_remains(con: sqlite3.Connection, files: Sequence[Path], wanted: Wanted) -> str:
+    """What cannot be judged for ids under 8 characters in bytes that no row explains, where no end of a value can be seen.
+
+    Rows of a catalog have columns of people. Rows of other databases have messages, in which an id follows a word that names people.
+    """
+    (n_free,) = con.execute("pragma freelist_count").fetchone()
+    n_log = sum(file.stat().st_size for file in files if file.name.endswith("-wal"))
+    if con.execute(IS_CATALOG).fetchone() is None and not any(_may_name(file, wanted) for file in files):
+        return ""
+    return f"ids under 8 characters in {n_free:,} free pages and {n_log:,} bytes of write-ahead log" if n_free or n_log else ""
+
+
+def _may_name(file: Path, wanted: Wanted) -> bool:
+    """Whether a short id, or the beginning of a longer one, follows a word that names people in the bytes of a file."""
+    with opened(file) as database:
+        return any(wanted.may_name(data.tobytes().decode("latin-1")) for data, _, _ in pieces(database, LONGEST_NAMED))
+
+
 def _contexts(file: Path, wanted: Wanted) -> list[bytes]:
     try:
-        with file.open("rb") as opened:
-            return [each for data, since, until in pieces(opened, wanted.longest + 32) for each in wanted.contexts(data, since, until)]
+        with opened(file) as database:
+            return [each for data, since, until in pieces(database, wanted.longest + 32) for each in wanted.contexts(data, since, until)]
     except FileNotFoundError:
         return []
 
@@ -253,13 +291,13 @@ def _read_short(path: Path, suffix: str, wanted: Wanted) -> Read:
     """Ids under 8 characters in a file of rows or of text, where they stand in a place that holds people."""
     if not wanted.is_judging or suffix == ".py":
         return Read(Hits())
-    opened = PACKED.get(path.suffix, open)
-    with opened(path, "rb") as file:
+    open_file = PACKED.get(path.suffix, open)
+    with open_file(path, "rb") as file:
         head = file.read(8192)
         if not is_likely_text(np.frombuffer(head, np.uint8)):
             return Read(Hits(), undecided="ids under 8 characters in a file that is no text" if _may_name_people(path) else "")
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    with io.TextIOWrapper(opened(path, "rb"), encoding=encoding, errors="replace", newline="") as lines:
+    with io.TextIOWrapper(open_file(path, "rb"), encoding=encoding, errors="replace", newline="") as lines:
         if suffix in (".csv", ".tsv", ".txt") and (read := _read_rows(path, lines, wanted)) is not None:
             return read
         lines.seek(0)

@@ -317,6 +317,10 @@ class Wanted:
             return self.in_json(loaded)
         return sum(self._is_short(match["id"]) for match in FOLLOWED.finditer(text))
 
+    def may_name(self, text: str) -> bool:
+        """Whether any token after a word that names people begins with a short id."""
+        return any(self._is_person(match["id"][:n]) for match in FOLLOWED.finditer(text) for n in range(1, len(match["id"]) + 1))
+
     def in_json(self, value: Any, *, of_users: bool = False) -> int:
         """Number of short ids among the values and keys of a JSON value. of_users: whether it is under a key that holds people."""
         if isinstance(value, dict):

@@ -1,5 +1,7 @@
-"""The fixtures of the lake and the registry."""
+"""The servers that the tests of erasures need."""
 
 from __future__ import annotations
 
-from tests.tasks.conftest import *  # noqa: F403
+from tests.flows.conftest import postgres_port, prefect_server
+
+__all__ = ["postgres_port", "prefect_server"]

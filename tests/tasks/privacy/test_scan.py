@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from safetensors.numpy import save_file
 
 from tasks.ingest.fields import USER_WORDS
 from tasks.lake import Lake, reading, writing
+from tasks.privacy import scan as scan_module
 from tasks.privacy.keyed import load_keys
 from tasks.privacy.scan import Finding, owner_of, scan
 from tasks.privacy.scan_files import pieces
@@ -183,7 +186,45 @@ def test_what_only_the_log_of_a_database_holds_is_found(lake: Lake, home: Path) 
         con.execute("insert into tags values (?)", [PERSON])
         con.execute("update tags set value = 'nobody'")
         assert found(home, lake) == {"MLflow: mlflow/mlflow.db: free pages and write-ahead log": 1}
-        assert "write-ahead log" in undecided(home, lake, "42")
+        con.execute("insert into tags values ('lists of user 42')")
+        con.execute("update tags set value = 'lists of nobody'")
+        assert "bytes of write-ahead log" in undecided(home, lake, "42")
+        assert undecided(home, lake, "43") == ""
+
+
+def test_the_freed_pages_of_a_catalog_are_undecided_for_ids_that_are_too_short(lake: Lake, home: Path) -> None:
+    assert undecided(home, lake, "42") == ""
+    if lake.is_sqlite:
+        with closing(sqlite3.connect(lake.catalog_file)) as con, con:
+            con.execute("create table some as select hex(randomblob(9000)) as text")
+            con.execute("drop table some")
+        assert "free pages" in undecided(home, lake, "42")
+
+
+def test_a_scan_takes_no_lock_away_from_an_open_connection(lake: Lake, home: Path) -> None:
+    path = home / "prefect" / "prefect.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as con:
+        con.execute("create table log (message text)")
+        con.execute("begin immediate")
+        scan(home, lake, [PERSON, "42"])
+        script = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('begin immediate')"
+        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert "database is locked" in other.stderr
+
+
+def test_a_file_that_moves_during_a_scan_is_read_at_its_new_place(lake: Lake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, "landing/done/old.csv", "user_id\nnobody\n")
+    write(home, "landing/events/a.csv", f"user_id\n{PERSON}\n")
+    read = scan_module.read_file
+
+    def moving(path: Path, *rest: Any) -> Any:
+        if path.name == "old.csv":
+            (home / "landing/events/a.csv").rename(home / "landing/done/a.csv")
+        return read(path, *rest)
+
+    monkeypatch.setattr(scan_module, "read_file", moving)
+    assert found(home, lake) == {"landing: landing/done/a.csv": 1}
 
 
 def test_every_kind_of_file_is_read(lake: Lake, home: Path) -> None:
@@ -228,6 +269,7 @@ def test_a_digest_counts_where_it_stands_for_a_person_and_not_where_it_keeps_an_
     by_table = {each.place: each for each in scan(home, lake, [PERSON]) if each.count or each.kept}
     events, rejected = (next(v for k, v in by_table.items() if table in k) for table in ("raw.events", "raw.rejected"))
     assert (events.count, rejected.count, rejected.kept) == (1, 0, 2)
+    assert scan(home, lake, digests=[digest]) == scan(home, lake, [PERSON])
 
 
 def test_people_are_found_by_their_digests_alone(lake: Lake, home: Path) -> None:

@@ -76,6 +76,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     from tasks import process
     from tasks.ingest.landing import open_landing
     from tasks.lake import migrate
+    from tasks.privacy.border import establish
 
     server = settings.server
     migrate(lake)
@@ -92,6 +93,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
         settings.model.max_events,
         segments,
         settings.home,
+        establish(lake, settings.ingest),
     )
     live.published.warm_up()
     app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)

@@ -21,7 +21,7 @@ from models.text.sentences import Sentences, sentences_for
 from models.version.checkpoint import Checkpoint, keep_vectors_only
 from serving.items import Item, ItemTable
 from serving.places import Place, load_places, scenarios_of
-from tasks.lake import ANYONE, Lake, newest_snapshot, reading, statement
+from tasks.lake import ANYONE, Lake, Readable, newest_snapshot, reading, statement
 from tasks.live import load_live
 from tasks.minute.feed import histories_events
 from tasks.publish.reasons import N_TITLES
@@ -96,9 +96,9 @@ class Published:
         return scorer if np.array_equal(scorer.is_available, available) else replace(scorer, is_available=available)
 
 
-def newest_publication(lake: Lake) -> str | None:
+def newest_publication(at: Readable) -> str | None:
     """The id of the newest publication; None before the first."""
-    with reading(lake) as con:
+    with reading(at) as con:
         row = con.execute(statement("serving/publication")).fetchone()
     return None if row is None else str(row[0])
 

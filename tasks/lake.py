@@ -457,6 +457,8 @@ def migrate(lake: Lake) -> list[str]:
         for file in fresh:
             con.execute(file.read_text(encoding="utf-8"))
             con.execute(statement("lake/record_migration"), {"name": file.stem})
+    with writing(lake) as con:  # DuckLake sets options only of tables that are committed
+        con.execute(statement("lake/compress_history"))
     return [file.stem for file in fresh]
 
 

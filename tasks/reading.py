@@ -22,6 +22,7 @@ from models.visible import to_json_value
 from tasks.access import OURS, current_mask
 from tasks.data_folder import check_free
 from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full, quote, reading, statement
+from tasks.privacy.opt_out import opted_out
 from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
@@ -90,6 +91,7 @@ def interests_of(lake: Lake, user_id: str) -> UserList:
             raise UserError(NO_INTERESTS)
         has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
         why = f"user {user_id} has events, but no interests yet" if has_events else _nobody(con, user_id)
+        why = f"user {user_id} has opted out" if user_id in opted_out(con) else why
         return UserList(user_id, rows, f"{why}; this is what everybody is interested in")
 
 
@@ -117,6 +119,8 @@ def demand_known(lake: Lake, user_id: str, item_id: str) -> None:
         if not _rows(con, "last_publication"):
             raise _nothing_published(con)
         _demand_item(con, item_id)
+        if user_id in opted_out(con):
+            raise UserError(f"user {user_id!r} has opted out and gets the lists for everybody; to undo it: minutehand opt-in {user_id!r}")
         if _rows(con, "has_history", {"user_id": user_id})[0]["is_listed"]:
             return
         if _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]:
@@ -391,6 +395,7 @@ def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int, scenario: str
         raise UserError(f"no lists of scenario {scenario!r} are published yet; the next `minutehand minute` makes them")
     has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
     why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
+    why = f"user {user_id} has opted out" if user_id in opted_out(con) else why
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
 
 

@@ -8,6 +8,9 @@ select
     (
         select count(*)
         from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as events
+        anti join
+            ducklake_table_deletions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as gone
+            on events.rowid = gone.rowid
         where events.snapshot_id > $learnt
             and events.user_id not in (select erasing.user_id from erasing)
     ) + (

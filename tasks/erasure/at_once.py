@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tasks.privacy.ledger import (
     erasures,
     find_ids,
     missing_requests,
-    new_erasure_id,
+    new_request,
     note_request,
     record_request,
     record_step,
@@ -50,11 +51,11 @@ def erase(lake: Lake, home: Path, ids: Collection[str], source: Source, event_we
     """
     check_ids(ids)
     keys = load_keys(home)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    request = Request(new_erasure_id(), source, now, tuple(dict.fromkeys(keys.digest(user_id) for user_id in ids)))
+    request = new_request(keys, ids, source)
     note_request(home, request)
     with publishing_paused(home, PATIENCE_S), writing(lake) as con:
-        _take_out(con, keys, [request], ids, event_weights)
+        record_request(con, request)
+        _take_out(con, home, keys, [request], ids, event_weights)
     return next(found for found in erasures(lake) if found.erasure_id == request.erasure_id)
 
 
@@ -67,9 +68,13 @@ def erase_requested(lake: Lake, home: Path, event_weights: Mapping[str, float]) 
     with publishing_paused(home, PATIENCE_S), writing(lake) as con:
         for request in missing_requests(con, home):
             record_request(con, request)
-        waiting = [found for found in erasures(con) if found.state == "requested"]
-        digests = {digest for found in waiting for digest in found.digests}
-        _take_out(con, keys, [], find_ids(con, keys, digests), event_weights, [found.erasure_id for found in waiting])
+        waiting = [
+            Request(found.erasure_id, found.source, found.requested_at, found.digests)
+            for found in erasures(con)
+            if found.state == "requested"
+        ]
+        digests = {digest for request in waiting for digest in request.digests}
+        _take_out(con, home, keys, waiting, find_ids(con, keys, digests), event_weights)
     return len(digests)
 
 
@@ -84,29 +89,32 @@ def check_ids(ids: Collection[str]) -> None:
 
 def _take_out(
     con: duckdb.DuckDBPyConnection,
+    home: Path,
     keys: Keys,
-    requests: Collection[Request],
+    requests: Sequence[Request],
     ids: Collection[str],
     event_weights: Mapping[str, float],
-    recorded: Collection[str] = (),
 ) -> None:
-    """The transaction. requests: new ones. recorded: the ids of requests that the ledger has already."""
+    """The transaction, after the ledger has the requests. The ids that were merged with those of the requests are erased as well."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    known = [name for user_id in ids for name in (user_id, *keys.digests(user_id))]
-    con.register("asked", pa.table({"user_id": pa.array(dict.fromkeys(known), pa.string())}))
+    asked = dict.fromkeys(name for user_id in ids for name in (user_id, *keys.digests(user_id)))  # a lake may store digests as ids
+    con.register("asked", pa.table({"user_id": pa.array(asked, pa.string())}))
     con.execute(statement("privacy/create_erasing"))
     people = [user_id for (user_id,) in con.execute(statement("privacy/erasing")).fetchall()]
-    snapshot = current_snapshot(con) + 1
-    is_caught_up = not _has_pending(con)
+    snapshot, is_caught_up = current_snapshot(con) + 1, not _has_pending(con)
     items = [item for (item,) in con.execute(statement("privacy/erased_items")).fetchall()]
     counts = delete_rows(con)
     _repair_graph(con, people, items, event_weights, snapshot - 1)
     _publish(con, now, snapshot if is_caught_up else None)
-    for request in requests:  # the ids that were merged with those of the request are erased as well
-        merged = {keys.digest(user_id) for user_id in people if user_id not in known} if len(request.digests) == 1 else set()
-        record_request(con, Request(request.erasure_id, request.source, request.requested_at, (*request.digests, *sorted(merged))))
-    erasure_ids = [*(request.erasure_id for request in requests), *recorded]
-    record_step(con, erasure_ids, "lists", now, {"rows": counts}, snapshot)
+    merged = {keys.digest(user_id) for user_id in people if user_id not in asked}
+    merged -= {digest for request in requests for digest in request.digests}
+    if merged:
+        with_others = replace(requests[0], digests=tuple(sorted(merged)))
+        note_request(home, with_others)
+        record_request(con, with_others)
+    older = sorted({digest for user_id in people for digest in keys.digests(user_id)[:-1]})
+    about: dict[str, object] = {"rows": counts} | ({"older": older} if older else {})
+    record_step(con, [request.erasure_id for request in requests], "lists", now, about, snapshot)
     logger.info("%d ids are gone from the tables: %s", len(people), counts)
 
 
@@ -145,6 +153,17 @@ def _publish(con: duckdb.DuckDBPyConnection, now: datetime, snapshot: int | None
     if snapshot is not None and watermarks_of(con) is not None:
         con.execute(statement("publish/delete_watermarks"))
         con.execute(statement("publish/insert_watermarks"), {"published": snapshot, "learnt": snapshot, "updated_at": now})
+
+
+def is_settled(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether nothing waits to be published or learnt."""
+    con.execute("create or replace temp table erasing (user_id varchar)")
+    return not _has_pending(con)
+
+
+def move_on(con: duckdb.DuckDBPyConnection) -> None:
+    """Let the watermarks and the newest publication point to the snapshot of this transaction."""
+    _publish(con, datetime.now(UTC).replace(tzinfo=None), current_snapshot(con) + 1)
 
 
 def _has_pending(con: duckdb.DuckDBPyConnection) -> bool:

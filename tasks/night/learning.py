@@ -190,6 +190,8 @@ def completed(
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
     live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
     online = make_online_state(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.held_out_from)
+    if dataset.owners is not None:
+        online = replace(online, memory=replace(online.memory, owner=dataset.owners[dataset.events.user[sample.windows.start]]))
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +49,7 @@ class Erasure:
     """One erasure as the ledger has it. steps: time (`at`) and counts by name of the step. snapshot: the first without the people."""
 
     erasure_id: str
-    source: str
+    source: Source
     requested_at: datetime
     state: State
     digests: tuple[str, ...]
@@ -75,6 +75,11 @@ class Erased:
         """The digest under which a person is in the ledger; None if they are not erased."""
         return next((digest for digest in reversed(self.keys.digests(user_id)) if digest in self.since), None)
 
+    def is_erased(self, user_id: str) -> bool:
+        """Whether a person is erased, and nothing that they do is taken in."""
+        digest = self.digest_of(user_id)
+        return digest is not None and self.since[digest] is None
+
     def refuses(self, user_id: str, at: datetime | None = None) -> bool:
         """Whether what a person did at a time (UTC, without a zone) is refused. at: None for an unknown time."""
         digest = self.digest_of(user_id)
@@ -84,8 +89,10 @@ class Erased:
         return since is None or at is None or at < since
 
 
-def new_erasure_id() -> str:
-    return secrets.token_hex(6)
+def new_request(keys: Keys, ids: Iterable[str], source: Source) -> Request:
+    """A request of now to erase the people with these ids."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return Request(secrets.token_hex(6), source, now, tuple(dict.fromkeys(keys.digest(user_id) for user_id in ids)))
 
 
 def read_erased(at: Readable, home: Path) -> Erased | None:
@@ -94,7 +101,10 @@ def read_erased(at: Readable, home: Path) -> Erased | None:
     with reading(at) as con:
         if _has_ledger(con):
             since |= dict(con.execute(statement("privacy/erased")).fetchall())
-    return Erased(load_keys(home), since) if since else None
+    if not since:
+        return None
+    keys = load_keys(home)
+    return Erased(keys, {later: at for digest, at in since.items() for later in keys.digests(digest)})  # also under the keys since
 
 
 def erased(at: Readable) -> frozenset[str]:
@@ -168,14 +178,19 @@ def readmit(con: duckdb.DuckDBPyConnection, home: Path, user_id: str, now: datet
 
 
 def missing_requests(con: duckdb.DuckDBPyConnection, home: Path) -> list[Request]:
-    """Requests in the copy outside the lake that the lake does not have: somebody restored a backup, or a request was cut off."""
+    """Requests that the copy has and the lake does not: those of the API, cut off ones, and all that a restored lake does not know."""
     known = {digest for digest, _ in con.execute(statement("privacy/erased")).fetchall()}
     asked: dict[str, list[dict[str, Any]]] = {}
     for row in _outside(home):
         if "erasure_id" in row and row["user_digest"] not in known:
             asked.setdefault(row["erasure_id"], []).append(row)
     return [
-        Request(erasure_id, "backup", datetime.fromisoformat(rows[0]["requested_at"]), tuple(row["user_digest"] for row in rows))
+        Request(
+            erasure_id,
+            "api" if rows[0]["source"] == "api" else "backup",
+            datetime.fromisoformat(rows[0]["requested_at"]),
+            tuple(row["user_digest"] for row in rows),
+        )
         for erasure_id, rows in asked.items()
     ]
 

@@ -96,6 +96,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
         establish(lake, settings.ingest),
     )
     live.published.warm_up()
+    process.give_back_memory()
     app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)
     make_room()
     say(f"model version {live.published.version} is ready at {server.api_url}", err=True)

@@ -40,6 +40,7 @@ from tasks.privacy.border import Border
 from tasks.privacy.keyed import load_keys
 from tasks.privacy.ledger import Erased, new_request, note_request, read_erased
 from tasks.privacy.opt_out import opted_out
+from tasks.process import give_back_memory
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -165,7 +166,7 @@ class Live:
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:
         """Apply events that are on disk in a segment of the log."""
-        ready = [Pending(event, self._searched(event), segment) for event in events]
+        ready = [Pending(replace(event, line=b""), self._searched(event), segment) for event in events]  # the log has the line
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if not self.is_known(each.event.event_id):
@@ -240,7 +241,10 @@ class Live:
         self.scenarios_at = scenarios_at
         published.warm_up()
         self._drop_published(published)
-        log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
+        del published
+        give_back_memory()
+        now = self.published
+        log.info("model version %s, snapshot %d: loaded in %.2f s", now.version, now.data_snapshot, time.monotonic() - started)
         return True
 
     def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:

@@ -84,11 +84,13 @@ def explain(
     item_id: str,
     loaded: tuple[str, Checkpoint] | None = None,
 ) -> Why:
-    """The evidence for one user and one item. loaded: the live version and its checkpoint, if they are in memory.
+    """The evidence for one user and one item; of a merged id, for its user.
+
+    loaded: the live version and its checkpoint, if they are in memory.
 
     Raises UserError if nothing is published, or if the user or the item is unknown.
     """
-    demand_known(lake, user_id, item_id)
+    user_id = demand_known(lake, user_id, item_id)
     version, checkpoint = loaded or load_live(lake, open_registry)
     with reading(lake) as con:
         listed = con.execute(statement("read/why_list"), {"user_id": user_id}).pl().to_dicts()

@@ -182,11 +182,11 @@ class Explainer:
     shows_seen: bool
 
     def cite(self, users: Histories, listed: Tensor, sequence: Tensor, *, is_quick: bool = False) -> Cited:
-        """For each listed item, [users, ranks], the event that raises its score most. sequence: U . C of these items.
+        """For the first items of each list, [users, ranks], the event that raises the score most. sequence: U . C of these items.
 
-        is_quick: leave out only those items of long histories that are likely to matter.
+        listed: the whole lists, [users, ranks]. is_quick: leave out only those items of long histories that are likely to matter to them.
         """
-        out = Cited.nothing(tuple(listed.shape))
+        out = Cited.nothing(tuple(sequence.shape))
         for first in range(0, len(users), BLOCK_USERS):
             part = slice(first, first + BLOCK_USERS)
             rows = Cited(out.item[part], out.kind[part], out.effect[part])
@@ -207,6 +207,7 @@ class Explainer:
         variants = leave_out(users, *(self._likely(users, listed, *recent) if is_quick else recent), self.model.config.max_events)
         if not len(variants):
             return
+        listed = listed[:, : sequence.shape[1]]
         on_sequence, on_score = self.effects(users, variants, listed, sequence)
         # where the model likes an item no more than it does for the average user, the item would be as high without any history
         is_personal = sequence > self.items.mean_score[listed]

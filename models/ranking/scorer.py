@@ -98,6 +98,7 @@ class Scorer:
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
         explain: bool = True,
+        depth: int | None = None,
         is_quick: bool = False,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
@@ -110,6 +111,7 @@ class Scorer:
         choice: rules of the place where the lists are shown. hidden: (user, item row) pairs sorted by user, which no list shows.
         The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
+        depth: length of the lists for which events are looked for, if it is more than k.
         is_quick: look only at the events of long histories that are likely to matter.
         """
         parts = self.blocks(
@@ -124,6 +126,7 @@ class Scorer:
             choice=choice,
             hidden=hidden,
             explain=explain,
+            depth=depth,
             is_quick=is_quick,
         )
         return RankedLists.joined((), list(parts))
@@ -143,6 +146,7 @@ class Scorer:
         request: Tensor | None = None,
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
+        depth: int | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
@@ -154,7 +158,8 @@ class Scorer:
         ):
             scores, part = scored.scores, scored.users
             forbid(scores, choice, hidden, part)
-            item = choose(scores, choice, k, self.vectors)
+            whole = choose(scores, choice, max(k, depth or 0), self.vectors)
+            item = whole[:, :k]
             rows = item.clamp_min(0)
             best = scores.gather(1, rows).masked_fill(item < 0, -torch.inf)
             probability = (best - scores.logsumexp(1, keepdim=True)).exp()
@@ -162,7 +167,7 @@ class Scorer:
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
                 asking = replace(users.some(part), last=scored.last)
-                cited = self.explainer.cite(asking, rows, scored.sequence.gather(1, rows), is_quick=is_quick)
+                cited = self.explainer.cite(asking, whole.clamp_min(0), scored.sequence.gather(1, rows), is_quick=is_quick)
                 by_search = cites_search(scored.searched, rows, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
                 repeats, by_events = scored.repeats, scored.sequence if scored.by_events is None else scored.by_events

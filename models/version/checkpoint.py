@@ -283,16 +283,23 @@ def _with_every_gate(blend: Blend) -> Blend:
 def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:
     tensors = load_file(file)
     mean_vector, is_cold = tensors.pop("mean_vector"), tensors.pop("is_cold")
-    return Weights(_model(config, n_kinds, tensors), mean_vector, is_cold)
+    return Weights(_model(config, n_kinds, tensors), mean_vector.clone(), is_cold.clone())
 
 
 def _model(config: RecommenderConfig, n_kinds: int, state: Mapping[str, Tensor]) -> Recommender:
-    """The model with the given tensors; it reads searches if there are some for it."""
+    """The model with the given tensors; it reads searches if there are some for it.
+
+    The tensors of items are those given, as a copy would take as much memory again.
+    """
     whitening = None
     if "searches.projection" in state:
         whitening = Whitening(*(np.zeros(tuple(state[f"searches.{name}"].shape), np.float32) for name in ("centre", "projection")))
-    model = Recommender(config, torch.zeros_like(state["items.text"]), n_kinds, torch.Generator(), whitening)
-    model.load_state_dict(state)
+    of_items = {name: state[name].cpu() for name in ("items.text", "items.delta")}
+    model = Recommender(config, of_items["items.text"][:0], n_kinds, torch.Generator(), whitening)
+    left = model.load_state_dict({name: state[name] for name in state if name not in of_items}, strict=False)
+    if {*left.missing_keys} != {*of_items} or left.unexpected_keys:
+        raise RuntimeError(f"these weights are not of this model: missing {left.missing_keys}, unexpected {left.unexpected_keys}")
+    model.items.text, model.items.delta = of_items["items.text"], torch.nn.Parameter(of_items["items.delta"])
     return model.eval()
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import models
+from models.config import RecommenderConfig
 from models.errors import UserError
 from models.events import Catalog, Floats
 from models.ranking.blend import Blend
@@ -23,6 +24,7 @@ from models.ranking.choice import Choice
 from models.ranking.prior import N_PARAMETERS
 from models.ranking.searches import Searches
 from models.results import SeenItems
+from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.text.lexical import Lexicon
@@ -407,3 +409,10 @@ def test_a_version_from_before_searches_were_read_loads_and_ranks_without_them(f
     loaded = load(folder)
     plain, asked = (loaded.scorer().rank(EVENTS, 20, 10, searches=found) for found in (None, a_search(loaded)))
     assert np.array_equal(plain.score, asked.score)
+
+
+def test_item_vectors_that_are_computed_in_blocks_are_those_of_all_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Recommender(RecommenderConfig(dim=8, n_heads=2), torch.randn(20, 8), 2, torch.Generator().manual_seed(0))
+    whole = Weights(model, torch.zeros(8), torch.zeros(20)).item_vectors()
+    monkeypatch.setattr("models.sequence.weights.BLOCK_ITEMS", 6)
+    assert torch.allclose(Weights(model, torch.zeros(8), torch.zeros(20)).item_vectors(), whole, atol=1e-6)

@@ -88,11 +88,11 @@ def ranking(learnt: FittedNight, words: Words | None) -> Ranking:
     return learnt.task.rank(lambda evaluator, rows: rank_recommender(evaluator, weights, blend, rows, words))
 
 
-def minutes(data: Dataset, log: SearchLog, train: TrainConfig, seed: int, n_steps: int, since_share: float) -> list[Row]:
-    """The same stretch of minutes with and without tokens, each with increments and without."""
-    since = border(data.events, since_share)
+def minutes(data: Dataset, log: SearchLog, train: TrainConfig, seed: int, hours: float, step_s: int) -> list[Row]:
+    """The same stretch of time with and without tokens, each with increments and without, from the last tenth of the events on."""
+    since = border(data.events, 0.9)
     evaluator, recent = known_at(since, data.events, EVALUATION)
-    config = ReplayConfig(since, since + 60 * n_steps, 60, 10**9, API_DELAY_S, recent, MODEL.max_events, seed)
+    config = ReplayConfig(since, since + round(3600 * hours), step_s, 10**9, API_DELAY_S, recent, MODEL.max_events, seed)
     policies = [policy for policy in known_policies(INCREMENT) if policy.name in (LEARNING, FRESH)]
 
     def run(searches: SearchLog | None) -> ReplayResult:
@@ -120,11 +120,12 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--items", type=int, default=1200)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=1440, help="minutes of the replay")
+    parser.add_argument("--hours", type=float, default=24, help="length of the replay")
+    parser.add_argument("--step", type=int, default=60, help="seconds between two increments")
     parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
     if options.short:
-        options.users, options.items, options.epochs, options.steps = 600, 600, 8, 2880
+        options.users, options.items, options.epochs, options.hours, options.step = 600, 600, 8, 48.0, 1800
     torch.set_num_threads(options.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     encoder, train = EncoderConfig(), TrainConfig(max_epochs=options.epochs, minutes=600.0)
@@ -134,7 +135,7 @@ def main() -> None:
         assert log is not None, "the people of the shop search"
         rows = lists(data, log, lambda learnt: learn_words(lake, data, learnt, encoder, options.seed), train, options.seed)
     keep("search_tokens", rows)
-    rows += minutes(data, log, train, options.seed, options.steps, 0.9)
+    rows += minutes(data, log, train, options.seed, options.hours, options.step)
     keep("search_tokens", rows)
 
 

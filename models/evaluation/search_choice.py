@@ -80,7 +80,10 @@ def choose_search_gate(evaluator: Evaluator, weights: Weights, blend: Blend, wor
 def has_searches_to_judge_by(evaluator: Evaluator, validation: Ints) -> bool:
     """Whether enough held-out events directly followed a search to decide whether the sequence model reads searches."""
     last = evaluator.last_searches(validation)
-    return last is not None and int(last.is_there.sum()) >= LEAST_EVENTS
+    n_events = 0 if last is None else int(last.is_there.sum())
+    if n_events and n_events < LEAST_EVENTS:
+        log.info("%d held-out events directly after a search are too few for the sequence model to learn to read searches", n_events)
+    return n_events >= LEAST_EVENTS
 
 
 def reads_searches(evaluator: Evaluator, weights: Weights, blend: Blend, validation: Ints, seed: int) -> bool:

@@ -30,8 +30,8 @@ class ScoredItems:
     """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs.
 
     searched: the part of the users' searches in the scores, [users, items]; None if no search counts. by_events: U . C without the searches
-    that the model reads; None if it reads none. If this was not to be told apart, by_events is None, and searched is the term alone.
-    last: the searches that the model reads.
+    that the model reads; None if it reads none, and where nothing is explained: then searched is the term alone. last: the searches that
+    the model reads.
     """
 
     users: slice
@@ -189,7 +189,7 @@ class Scorer:
     ) -> Iterator[ScoredItems]:
         """The scores of every item in blocks of users; -inf for items that must not be shown.
 
-        explain: whether to tell apart how much the searches that the model reads count.
+        explain: whether to find out how much the searches that the model reads count.
         """
         now = self.as_of + LIST_DELAY_S if now is None else now
         n_items = len(self.is_available)

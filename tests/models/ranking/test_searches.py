@@ -202,6 +202,13 @@ def test_rows_rest_on_a_search_only_if_their_scores_fall_without_it(weight: floa
     assert (lists.source_or_unknown == SOURCES.index("search")).any()
 
 
+def test_a_gate_of_zeros_costs_nothing_and_counts_nothing() -> None:
+    events = random_events()
+    scorer = replace(scorer_of(events), words=random_words(30, search=np.zeros(N_SEARCH_FEATURES, np.float32)))
+    (found,) = scorer.score_blocks(events, 20, now=None, trend=None, earlier=None, searches=asked_before(scorer, [0, 3]))
+    assert found.searched is None
+
+
 @pytest.mark.usefixtures("fp32")
 def test_the_terms_tell_the_search_apart_and_add_up_to_the_score() -> None:
     events = random_events()

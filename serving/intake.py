@@ -48,10 +48,14 @@ class Taken(BaseModel):
 
 
 class TakenItems(BaseModel):
-    """What became of the items of one request. All accepted ones are on disk."""
+    """What became of the items of one request. All accepted ones are on disk.
+
+    new: the accepted ones that the catalogue did not know, so that a mistyped id shows; lists hold them after the next minute run.
+    """
 
     accepted: int
     rejected: list[Refusal]
+    new: list[str]
 
 
 class Merged(BaseModel):
@@ -108,8 +112,9 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
                 accepted.append(accept_item(each, config))
             except RefusedError as error:
                 rejected.append(Refusal(index=index, reason=str(error)))
+        new = dict.fromkeys(item.item_id for item in accepted if not live.has_item(item.item_id))
         await stored(live.put_items, accepted, what="items")
-        return TakenItems(accepted=len(accepted), rejected=rejected)
+        return TakenItems(accepted=len(accepted), rejected=rejected, new=list(new))
 
     @routes.put("/v1/users/{user_id:path}/merge/{session_id:path}")
     async def merge(user_id: Id, session_id: Id) -> Merged:

@@ -371,20 +371,26 @@ class Live:
             raise NotFoundError(f"after is {after[:40]!r}: no list of this id is remembered; leave it out to begin with the first page")
         return found
 
-    def _is_put(self, item_id: str) -> bool:
+    def has_item(self, item_id: str) -> bool:
+        """Whether the catalogue has the item, or it was put since."""
+        if item_id in self.published.row_of_item:
+            return True
         with self.lock:
             return self.put.has(item_id)
 
     def check(self, asked: Asked) -> None:
         """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
-        places, row_of = self.published.places, self.published.row_of_item
+        places = self.published.places
         if asked.scenario not in places:
             raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(places)}")
         if places[asked.scenario].scenario.needs_item and not asked.items:
             raise UserError(f'scenario {asked.scenario} needs an item; name the one in front of the person: item=... or "items": [...]')
         for item_id in asked.items:
-            if item_id not in row_of and not self._is_put(item_id):
-                raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
+            if not self.has_item(item_id):
+                raise NotFoundError(
+                    f"item {item_id[:40]!r} is not in the catalogue: the minute run after an event on it brings it there, PUT /v1/items "
+                    "does at once; leave it out, or name one of GET /v1/popular"
+                )
         if asked.filter is not None and asked.filter.is_available is False:
             raise UserError("filter.is_available is false: lists hold available items only; leave it out")
         self._before(asked.after)

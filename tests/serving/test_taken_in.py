@@ -36,7 +36,8 @@ def test_an_item_that_was_put_counts_in_the_next_list_and_after_a_restart(shop: 
     http = Http(live)
     assert "i05" in ids(http.post("/v1/recommend", k=50))
     given = [{"item_id": "i05", "is_available": False}, {"item_id": "i06", "price": 500, "title": "Palace"}, {"item_id": "brand-new"}]
-    assert put(http, "/v1/items", given) == {"accepted": 3, "rejected": []}
+    assert put(http, "/v1/items", given) == {"accepted": 3, "rejected": [], "new": ["brand-new"]}
+    assert put(http, "/v1/items", given)["new"] == []
     again = shop.start()
     for state in (live, again):
         asking = Http(state)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from serving.ids import Id
 from serving.item_rules import accept_item
+from serving.limits import CHARGE
 from serving.live import Live
 from serving.rules import RefusedError, accept, id_of
 from tasks.config import IngestConfig
@@ -163,4 +164,6 @@ async def _array(request: Request, what: str) -> list[Any]:
         raise HTTPException(400, f"the body is not an array of {what}; send [{{...}}, ...]")
     if len(given) > MAX_EVENTS:
         raise HTTPException(413, f"{len(given)} {what} in one request; send at most {MAX_EVENTS}")
+    if wait_s := request.scope.get(CHARGE, lambda _: 0)(len(given)):
+        raise HTTPException(429, f"too many {what}; try again in {wait_s} s", {"retry-after": str(wait_s)})
     return given

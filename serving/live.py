@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -54,6 +55,8 @@ N_PUBLISHED = 200_000
 """Number of published events whose ids are remembered, so that a repeat counts once."""
 PEOPLE = ("user_id", "alias")
 """Fields of a line of the log that name people."""
+N_PENDING = 500_000
+"""Maximum number of events that no publication contains; about 400 MiB of memory. More are refused until a publication contains them."""
 N_TEXTS = 1_000
 """Number of texts whose vectors are kept."""
 
@@ -159,9 +162,12 @@ class Live:
         return request.erasure_id
 
     def accept(self, events: Sequence[Event]) -> None:
-        """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
+        """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written or too many wait."""
         if not events:
             return
+        if len(self.known) + len(events) > N_PENDING:
+            waiting = f"{len(self.known):,} events wait for a publication, which minutehand up or minutehand minute makes"
+            raise OSError(errno.ENOBUFS, waiting)
         self._remember(events, self.segments.append([event.line for event in events]).result())
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:

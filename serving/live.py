@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -65,7 +66,8 @@ N_TEXTS = 1_000
 class Live:
     """Answers requests from memory.
 
-    Thread safety: readers take `published` and a user's pending events under the lock, and rank without it.
+    Thread safety: readers take `published` and a user's pending events under the lock, and rank without it. Who changes the items of
+    `published` holds `changing` meanwhile, and the lock only for the swap.
     """
 
     lake: Lake
@@ -85,11 +87,13 @@ class Live:
     aliases: Aliases = field(default_factory=Aliases)
     opted_out: frozenset[str] = frozenset()
     erased: Erased | None = None
+    changing: threading.Lock = field(default_factory=threading.Lock)
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
     n_shown: int = 0
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     _reader: Encoder | None = None
 
     @staticmethod
@@ -172,7 +176,9 @@ class Live:
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:
         """Apply events that are on disk in a segment of the log."""
-        ready = [Pending(replace(event, line=b""), self._searched(event), segment) for event in events]  # the log has the line
+        ready = [  # the log has the line
+            Pending(replace(event, line=b""), self._searched(event), segment, next(self.numbers)) for event in events
+        ]
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if not self.is_known(each.event.event_id):
@@ -184,10 +190,14 @@ class Live:
         if not items:
             return
         segment = self.segments.append([line_of_item(item) for item in items]).result()
-        with self.lock:
-            if self.segments.is_kept(segment):  # otherwise a publication contains them already
+        with self.changing:
+            with self.lock:
+                if not self.segments.is_kept(segment):  # a publication contains them already
+                    return
                 self.put.add(items, segment)
-                self.published = self.published.with_items(items)
+            published = self.published.with_items(items)  # conditions may take seconds, in which lists are still made
+            with self.lock:
+                self.published = published
 
     def merge(self, alias: str, user_id: str, at: datetime) -> str:
         """Merge a session or another id into a user, durably; returns the user. Everything the alias did counts for the user at once.
@@ -208,8 +218,10 @@ class Live:
     def _merge(self, alias: str, user: str | None) -> None:
         if user is not None:
             with self.lock:
-                self.aliases.add(alias, user)
-                self.pending = _by_user(self.known.values(), self.aliases)
+                ids = [*self.aliases.add(alias, user), user]
+                theirs = [each for name in ids for each in self.pending.pop(name, ())]
+                if theirs:
+                    self.pending[user] = sorted(theirs, key=lambda each: each.number)
 
     def log_served(self, asked: Sequence[Asked], lists: Sequence[Listed]) -> None:
         """Write the served lists to the log, without waiting for the disk."""
@@ -257,21 +269,39 @@ class Live:
         if scenarios_at != self.scenarios_at:
             self.scenarios_at = scenarios_at
             published = self.published.with_scenarios(self.lake, scenarios_of(self.home))
-            with self.lock:
-                self.published = published.with_items(self.put.now())
+            with self.changing:
+                published = published.with_items(self.put.now())
+                with self.lock:
+                    self.published = published
 
     def _drop_published(self, published: Published) -> None:
         """Swap the publication, and drop the events that it contains."""
         contained = contained_segments(self.lake, published.data_snapshot, self.segments)
+        is_other = published.checkpoint.encoder != self.published.checkpoint.encoder
+        with self.changing:
+            published = published.with_items(self.put.now(without=contained.items))
+            with self.lock:
+                self.segments.forget(contained.whole)
+                self.put.forget(contained.items)
+                self.published = published
+                gone = [event_id for event_id, each in self.known.items() if each.segment in contained.events]
+                for event_id in gone:
+                    del self.known[event_id]
+                    self.counted[event_id] = None
+                _forget_oldest(self.counted, N_PUBLISHED)
+                if is_other:  # vectors of another encoder mean nothing to this version
+                    self.known = {event_id: replace(each, vector=None) for event_id, each in self.known.items()}
+                self.pending = _by_user(self.known.values(), self.aliases)
+        if is_other:
+            self._encode_again()
+
+    def _encode_again(self) -> None:
+        """Give the searches that no publication contains their vectors for the version in memory."""
         with self.lock:
-            self.segments.forget(contained.whole)
-            self.put.forget(contained.items)
-            self.published = published.with_items(self.put.now())
-            gone = [event_id for event_id, each in self.known.items() if each.segment in contained.events]
-            for event_id in gone:
-                del self.known[event_id]
-                self.counted[event_id] = None
-            _forget_oldest(self.counted, N_PUBLISHED)
+            searches = [each for each in self.known.values() if each.event.event_type == "search"]
+        ready = {each.event.event_id: replace(each, vector=self._searched(each.event)) for each in searches}
+        with self.lock:
+            self.known |= {event_id: each for event_id, each in ready.items() if event_id in self.known}
             self.pending = _by_user(self.known.values(), self.aliases)
 
     def _searched(self, event: Event) -> np.ndarray | None:

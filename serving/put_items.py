@@ -28,9 +28,9 @@ class PutItems:
         """Whether the item was put."""
         return item_id in self._ids
 
-    def now(self) -> list[Item]:
-        """Each item once, with the last value of each field."""
+    def now(self, without: Collection[str] = ()) -> list[Item]:
+        """Each item once, with the last value of each field. without: segments that do not count."""
         found: dict[str, Item] = {}
-        for _, item in self._given:
+        for _, item in (each for each in self._given if each[0] not in without):
             found[item.item_id] = found[item.item_id].then(item) if item.item_id in found else item
         return list(found.values())

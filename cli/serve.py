@@ -115,10 +115,11 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
 
 
 def demand_keys(settings: Settings, keys: Keys) -> None:
-    """Raises UserError if other machines could ask the API without a key."""
+    """Raises UserError if other machines could ask the API without a key, or if the keys of before are gone."""
     from models.errors import UserError
 
-    if settings.server.is_api_open and not keys.all():
+    known = keys.all()
+    if settings.server.is_api_open and not known:
         raise UserError(
             f"at {settings.server.api_host} other machines could ask the API, and it has no keys; add one first: minutehand keys add read"
         )

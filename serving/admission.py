@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.guard import Guard
 from serving.keys import Key, Keys, KeysError, Role
-from serving.limits import Rate, TooLargeError, at_most
+from serving.limits import CHARGE, EVENTS_PER_REQUEST, Rate, TooLargeError, at_most
 from tasks.config import ServerConfig
 
 log = logging.getLogger("minutehand.serving")
@@ -98,8 +98,10 @@ class Admission:
             if self.is_open or any(name in headers for name in PROXIED):
                 raise RefusedError(401, f"requests from other machines need a key, and this server has none; add one: {ADD_KEY}")
             return None
-        if wait_s := self.rate.wait_s(key.id if key else address_of(scope)):
+        client = key.id if key else address_of(scope)
+        if wait_s := self.rate.wait_s(client):
             raise RefusedError(429, f"too many requests; try again in {wait_s} s", retry_after=str(wait_s))
+        scope[CHARGE] = lambda n: self.rate.wait_s(client, n // EVENTS_PER_REQUEST)
         if key is None and secret is None and is_beacon:
             return None
         return permitted(key, role, is_given=secret is not None)

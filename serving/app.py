@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
+from serving.batching import Batcher
 from serving.catalogue import catalogue_routes
 from serving.errors import ANSWERS, add_errors
 from serving.health import health_routes
@@ -47,8 +48,9 @@ def create_app(live: Live, config: IngestConfig) -> FastAPI:
 
     app = FastAPI(title="minutehand", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, responses=ANSWERS)
     app.include_router(intake_routes(live, config))
-    app.include_router(list_routes(live))
-    app.include_router(catalogue_routes(live))
+    batcher = Batcher(live.recommend_all)
+    app.include_router(list_routes(live, batcher))
+    app.include_router(catalogue_routes(live, batcher))
     app.include_router(people_routes(live))
     app.include_router(health_routes(live))
     app.include_router(tracker_routes())

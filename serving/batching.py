@@ -9,10 +9,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from serving.errors import BusyError
 from serving.ranking import Asked, Listed
 
 MOST_TOGETHER = 8
 """Maximum number of requests in one ranking. A larger group would delay the first request too long."""
+
+MOST_WAITING = 500
+"""More requests would wait longer than anybody waits for a page; they get 503 at once."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,11 @@ class Batcher:
         threading.Thread(target=self._run, name="ranking", daemon=True).start()
 
     async def ask(self, asked: Asked) -> Listed:
-        """The list for a request. Raises what ranking it raises."""
+        """The list for a request. Raises what ranking it raises, and BusyError if too many wait already."""
         one = Waiting(asked, Future())
         with self._has_work:
+            if len(self._waiting) >= MOST_WAITING:
+                raise BusyError(f"{len(self._waiting)} requests wait for their lists already; ask again in a second")
             self._waiting.append(one)
             self._has_work.notify()
         return await asyncio.wrap_future(one.listed)

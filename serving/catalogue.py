@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from models.errors import UserError
 from models.ranking.neighbours import neighbours_of
 from models.text.clean import clean_text
+from serving.batching import Batcher
 from serving.errors import NotFoundError
 from serving.ids import Id
 from serving.items import Filter
@@ -55,8 +56,8 @@ class Places(BaseModel):
     scenarios: list[Place]
 
 
-def catalogue_routes(live: Live) -> APIRouter:
-    """The routes. live: what knows the items."""
+def catalogue_routes(live: Live, batcher: Batcher) -> APIRouter:
+    """The routes. live: what knows the items. batcher: what ranks."""
     routes = APIRouter()
     looking = ThreadPoolExecutor(1, thread_name_prefix="looking")
 
@@ -74,8 +75,7 @@ def catalogue_routes(live: Live) -> APIRouter:
     ) -> Recommended:
         """What is popular now, in all of the catalogue or in one category."""
         asked = Asked(None, k=k, filter=None if category is None else Filter(categories_any=(category,)))
-        (listed,) = await asyncio.get_running_loop().run_in_executor(looking, live.recommend_all, [asked])
-        return recommended(listed)
+        return recommended(await batcher.ask(asked))
 
     @routes.get("/v1/search")
     async def search(q: SearchWords, k: Annotated[K, Query()] = 10) -> FoundItems:

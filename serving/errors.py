@@ -23,6 +23,10 @@ class NotFoundError(UserError):
     """The request names something that does not exist."""
 
 
+class BusyError(UserError):
+    """More requests wait than can be answered soon."""
+
+
 class Problem(BaseModel):
     """Why a request was refused or could not be answered, and what to do."""
 
@@ -43,6 +47,10 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(NotFoundError)
     async def unknown(_: Request, error: NotFoundError) -> JSONResponse:
         return JSONResponse({"detail": visible(str(error))}, 404)
+
+    @app.exception_handler(BusyError)
+    async def busy(_: Request, error: BusyError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503, {"retry-after": "1"})
 
     @app.exception_handler(UserError)
     async def refused(_: Request, error: UserError) -> JSONResponse:

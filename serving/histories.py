@@ -17,11 +17,15 @@ from serving.rules import Event
 
 @dataclass(frozen=True)
 class Pending:
-    """An accepted event that the publication in memory does not contain. vector: of a search, if it has words; segment: of the log."""
+    """An accepted event that the publication in memory does not contain.
+
+    vector: of a search, if it has words. segment: of the log. number: its place in the order of acceptance.
+    """
 
     event: Event
     vector: np.ndarray | None = None
     segment: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from serving.ids import Id
 from serving.item_rules import accept_item
+from serving.limits import CHARGE
 from serving.live import Live
 from serving.rules import RefusedError, accept, id_of
 from tasks.config import IngestConfig
@@ -48,10 +49,14 @@ class Taken(BaseModel):
 
 
 class TakenItems(BaseModel):
-    """What became of the items of one request. All accepted ones are on disk."""
+    """What became of the items of one request. All accepted ones are on disk.
+
+    new: the accepted ones that the catalogue did not know, so that a mistyped id shows; lists hold them after the next minute run.
+    """
 
     accepted: int
     rejected: list[Refusal]
+    new: list[str]
 
 
 class Merged(BaseModel):
@@ -108,8 +113,9 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
                 accepted.append(accept_item(each, config))
             except RefusedError as error:
                 rejected.append(Refusal(index=index, reason=str(error)))
+        new = dict.fromkeys(item.item_id for item in accepted if not live.has_item(item.item_id))
         await stored(live.put_items, accepted, what="items")
-        return TakenItems(accepted=len(accepted), rejected=rejected)
+        return TakenItems(accepted=len(accepted), rejected=rejected, new=list(new))
 
     @routes.put("/v1/users/{user_id:path}/merge/{session_id:path}")
     async def merge(user_id: Id, session_id: Id) -> Merged:
@@ -158,4 +164,6 @@ async def _array(request: Request, what: str) -> list[Any]:
         raise HTTPException(400, f"the body is not an array of {what}; send [{{...}}, ...]")
     if len(given) > MAX_EVENTS:
         raise HTTPException(413, f"{len(given)} {what} in one request; send at most {MAX_EVENTS}")
+    if wait_s := request.scope.get(CHARGE, lambda _: 0)(len(given)):
+        raise HTTPException(429, f"too many {what}; try again in {wait_s} s", {"retry-after": str(wait_s)})
     return given

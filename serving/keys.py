@@ -52,12 +52,13 @@ class Keys:
 
     def __init__(self, home: Path, access: Access = "owner") -> None:
         self.file = home.resolve() / "keys.json"
+        self.mark = self.file.with_suffix(".needed")
         self.access: Access = access
         self._stamp: tuple[int, ...] | None = None
         self._keys: tuple[Key, ...] = ()
 
     def all(self) -> tuple[Key, ...] | None:
-        """The keys, oldest first; None before the first was made. Raises KeysError for a file that cannot be read."""
+        """The keys, oldest first; None before the first was made. Raises KeysError for a file that cannot be read, or is gone."""
         try:
             found = self.file.stat()
             stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
@@ -65,6 +66,11 @@ class Keys:
                 self._keys, self._stamp = FILE.validate_json(self.file.read_bytes()), stamp
         except FileNotFoundError:
             self._stamp, self._keys = None, ()
+            if self.mark.exists():
+                raise KeysError(
+                    f"{self.file} is gone, and this API had keys; restore it, or add new ones: minutehand keys add read; to answer "
+                    f"everybody on this machine without a key, delete {self.mark}, too"
+                ) from None
             return None
         except (OSError, ValidationError) as error:
             self._stamp = None
@@ -84,7 +90,7 @@ class Keys:
         """Make a key; gives its text, which is stored nowhere, and its row."""
         secret, wanted = MARK + secrets.token_urlsafe(32), tuple(role for role in ROLES if role in set(roles))
         with self._changing():
-            keys = self.all() or ()
+            keys = (self.all() or ()) if self.file.exists() else ()
             if name and any(name in (key.name, key.id) for key in keys):
                 raise KeysError(f"there is a key named {name!r}; choose another name, or revoke that one: minutehand keys revoke {name}")
             digest = hashed(secret)
@@ -107,6 +113,7 @@ class Keys:
         return FileLock(self.file.with_suffix(".lock"))
 
     def _write(self, keys: tuple[Key, ...]) -> None:
+        self.mark.touch(mode=0o600)
         fresh = self.file.with_suffix(".json.tmp")
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640 & ~MASKS[self.access]), "wb") as sink:

@@ -13,10 +13,15 @@ from starlette.types import Message, Receive
 MAX_CLIENTS = 65_536
 """Clients that are remembered; the one that was silent for longest is forgotten first."""
 
+EVENTS_PER_REQUEST = 50
+"""So many events, or items, of one request count as a further request."""
+CHARGE = "minutehand.charge"
+"""The key of an ASGI scope with a function that takes the tokens for a number of events, as `Rate.wait_s`."""
+
 
 @dataclass
 class Bucket:
-    """Tokens of one client; each request takes one. at: when `tokens` was true, in seconds."""
+    """Tokens of one client; each request takes one, and one more for many events. at: when `tokens` was true, in seconds."""
 
     tokens: float
     at: float
@@ -29,8 +34,9 @@ class Rate:
         self.per_s, self.burst, self.clock = per_s, burst, clock
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
-    def wait_s(self, client: str) -> int:
-        """Take a token; 0 if there was one, else the whole seconds until there is one."""
+    def wait_s(self, client: str, cost: int = 1) -> int:
+        """Take so many tokens, at most a burst; 0 if there were enough, else the whole seconds until there are."""
+        cost = min(cost, self.burst)
         now = self.clock()
         bucket = self._buckets.setdefault(client, Bucket(self.burst, now))
         bucket.tokens = min(float(self.burst), bucket.tokens + (now - bucket.at) * self.per_s)
@@ -38,9 +44,9 @@ class Rate:
         self._buckets.move_to_end(client)
         if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)
-        if bucket.tokens < 1:
-            return math.ceil((1 - bucket.tokens) / self.per_s)
-        bucket.tokens -= 1
+        if bucket.tokens < cost:
+            return math.ceil((cost - bucket.tokens) / self.per_s)
+        bucket.tokens -= cost
         return 0
 
 

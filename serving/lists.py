@@ -95,10 +95,9 @@ class RecommendedLists(BaseModel):
     lists: list[Recommended]
 
 
-def list_routes(live: Live) -> APIRouter:
-    """The routes. live: what ranks."""
+def list_routes(live: Live, batcher: Batcher) -> APIRouter:
+    """The routes. live: what knows the people. batcher: what ranks."""
     routes = APIRouter()
-    batcher = Batcher(live.recommend_all)
 
     async def listed(asked: Asked) -> Recommended:
         live.check(asked)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -54,6 +56,8 @@ N_PUBLISHED = 200_000
 """Number of published events whose ids are remembered, so that a repeat counts once."""
 PEOPLE = ("user_id", "alias")
 """Fields of a line of the log that name people."""
+N_PENDING = 500_000
+"""Maximum number of events that no publication contains; about 400 MiB of memory. More are refused until a publication contains them."""
 N_TEXTS = 1_000
 """Number of texts whose vectors are kept."""
 
@@ -62,7 +66,8 @@ N_TEXTS = 1_000
 class Live:
     """Answers requests from memory.
 
-    Thread safety: readers take `published` and a user's pending events under the lock, and rank without it.
+    Thread safety: readers take `published` and a user's pending events under the lock, and rank without it. Who changes the items of
+    `published` holds `changing` meanwhile, and the lock only for the swap.
     """
 
     lake: Lake
@@ -82,11 +87,13 @@ class Live:
     aliases: Aliases = field(default_factory=Aliases)
     opted_out: frozenset[str] = frozenset()
     erased: Erased | None = None
+    changing: threading.Lock = field(default_factory=threading.Lock)
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
     n_shown: int = 0
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     _reader: Encoder | None = None
 
     @staticmethod
@@ -159,14 +166,19 @@ class Live:
         return request.erasure_id
 
     def accept(self, events: Sequence[Event]) -> None:
-        """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
+        """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written or too many wait."""
         if not events:
             return
+        if len(self.known) + len(events) > N_PENDING:
+            waiting = f"{len(self.known):,} events wait for a publication, which minutehand up or minutehand minute makes"
+            raise OSError(errno.ENOBUFS, waiting)
         self._remember(events, self.segments.append([event.line for event in events]).result())
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:
         """Apply events that are on disk in a segment of the log."""
-        ready = [Pending(replace(event, line=b""), self._searched(event), segment) for event in events]  # the log has the line
+        ready = [  # the log has the line
+            Pending(replace(event, line=b""), self._searched(event), segment, next(self.numbers)) for event in events
+        ]
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if not self.is_known(each.event.event_id):
@@ -178,10 +190,14 @@ class Live:
         if not items:
             return
         segment = self.segments.append([line_of_item(item) for item in items]).result()
-        with self.lock:
-            if self.segments.is_kept(segment):  # otherwise a publication contains them already
+        with self.changing:
+            with self.lock:
+                if not self.segments.is_kept(segment):  # a publication contains them already
+                    return
                 self.put.add(items, segment)
-                self.published = self.published.with_items(items)
+            published = self.published.with_items(items)  # conditions may take seconds, in which lists are still made
+            with self.lock:
+                self.published = published
 
     def merge(self, alias: str, user_id: str, at: datetime) -> str:
         """Merge a session or another id into a user, durably; returns the user. Everything the alias did counts for the user at once.
@@ -202,8 +218,10 @@ class Live:
     def _merge(self, alias: str, user: str | None) -> None:
         if user is not None:
             with self.lock:
-                self.aliases.add(alias, user)
-                self.pending = _by_user(self.known.values(), self.aliases)
+                ids = [*self.aliases.add(alias, user), user]
+                theirs = [each for name in ids for each in self.pending.pop(name, ())]
+                if theirs:
+                    self.pending[user] = sorted(theirs, key=lambda each: each.number)
 
     def log_served(self, asked: Sequence[Asked], lists: Sequence[Listed]) -> None:
         """Write the served lists to the log, without waiting for the disk."""
@@ -251,21 +269,39 @@ class Live:
         if scenarios_at != self.scenarios_at:
             self.scenarios_at = scenarios_at
             published = self.published.with_scenarios(self.lake, scenarios_of(self.home))
-            with self.lock:
-                self.published = published.with_items(self.put.now())
+            with self.changing:
+                published = published.with_items(self.put.now())
+                with self.lock:
+                    self.published = published
 
     def _drop_published(self, published: Published) -> None:
         """Swap the publication, and drop the events that it contains."""
         contained = contained_segments(self.lake, published.data_snapshot, self.segments)
+        is_other = published.checkpoint.encoder != self.published.checkpoint.encoder
+        with self.changing:
+            published = published.with_items(self.put.now(without=contained.items))
+            with self.lock:
+                self.segments.forget(contained.whole)
+                self.put.forget(contained.items)
+                self.published = published
+                gone = [event_id for event_id, each in self.known.items() if each.segment in contained.events]
+                for event_id in gone:
+                    del self.known[event_id]
+                    self.counted[event_id] = None
+                _forget_oldest(self.counted, N_PUBLISHED)
+                if is_other:  # vectors of another encoder mean nothing to this version
+                    self.known = {event_id: replace(each, vector=None) for event_id, each in self.known.items()}
+                self.pending = _by_user(self.known.values(), self.aliases)
+        if is_other:
+            self._encode_again()
+
+    def _encode_again(self) -> None:
+        """Give the searches that no publication contains their vectors for the version in memory."""
         with self.lock:
-            self.segments.forget(contained.whole)
-            self.put.forget(contained.items)
-            self.published = published.with_items(self.put.now())
-            gone = [event_id for event_id, each in self.known.items() if each.segment in contained.events]
-            for event_id in gone:
-                del self.known[event_id]
-                self.counted[event_id] = None
-            _forget_oldest(self.counted, N_PUBLISHED)
+            searches = [each for each in self.known.values() if each.event.event_type == "search"]
+        ready = {each.event.event_id: replace(each, vector=self._searched(each.event)) for each in searches}
+        with self.lock:
+            self.known |= {event_id: each for event_id, each in ready.items() if event_id in self.known}
             self.pending = _by_user(self.known.values(), self.aliases)
 
     def _searched(self, event: Event) -> np.ndarray | None:
@@ -371,20 +407,26 @@ class Live:
             raise NotFoundError(f"after is {after[:40]!r}: no list of this id is remembered; leave it out to begin with the first page")
         return found
 
-    def _is_put(self, item_id: str) -> bool:
+    def has_item(self, item_id: str) -> bool:
+        """Whether the catalogue has the item, or it was put since."""
+        if item_id in self.published.row_of_item:
+            return True
         with self.lock:
             return self.put.has(item_id)
 
     def check(self, asked: Asked) -> None:
         """Raises UserError, or NotFoundError, if a request names what does not exist or contradicts itself."""
-        places, row_of = self.published.places, self.published.row_of_item
+        places = self.published.places
         if asked.scenario not in places:
             raise NotFoundError(f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(places)}")
         if places[asked.scenario].scenario.needs_item and not asked.items:
             raise UserError(f'scenario {asked.scenario} needs an item; name the one in front of the person: item=... or "items": [...]')
         for item_id in asked.items:
-            if item_id not in row_of and not self._is_put(item_id):
-                raise NotFoundError(f"item {item_id[:40]!r} is not in the catalogue; leave it out, or PUT /v1/items first")
+            if not self.has_item(item_id):
+                raise NotFoundError(
+                    f"item {item_id[:40]!r} is not in the catalogue: the minute run after an event on it brings it there, PUT /v1/items "
+                    "does at once; leave it out, or name one of GET /v1/popular"
+                )
         if asked.filter is not None and asked.filter.is_available is False:
             raise UserError("filter.is_available is false: lists hold available items only; leave it out")
         self._before(asked.after)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.errors import UserError
 from models.events import Ints
 from models.ranking.choice import Choice
-from serving.items import Item, ItemTable
+from serving.items import Item, ItemTable, normal
 from serving.rules import Event
 from tasks.lake import Lake, reading
 from tasks.scenarios import DEFAULT, FILE, Scenario, hidden_pairs, read_scenarios, resolve
@@ -91,15 +91,36 @@ class Place:
     def with_items(self, items: ItemTable, put: Sequence[Item]) -> Place:
         """The place after some items were put. items: what is known about them now."""
         rows = sorted({items.row_of[item.item_id] for item in put if item.item_id in items.row_of})
-        if not self.scenario.where or not rows or self.choice.allowed is None:
+        if not rows:
             return self
+        place = replace(self, choice=_with_categories(self.choice, items, rows))
+        if not self.scenario.where or self.choice.allowed is None:
+            return place
         allowed = self.choice.allowed.copy()
         try:
             allowed[rows] = meets(_as_rows([items.item(row) for row in rows]), self.scenario.where)
         except UserError as error:  # such as a condition that takes too long
             log.error("%s: scenario %s shows none of the items that were put: %s", FILE, self.scenario.name, error)
             allowed[rows] = False
-        return replace(self, choice=replace(self.choice, allowed=allowed))
+        return replace(place, choice=replace(place.choice, allowed=allowed))
+
+
+def _with_categories(choice: Choice, items: ItemTable, rows: Sequence[int]) -> Choice:
+    """The rules with the categories of some items as they are now: the last one of each counts for its cap."""
+    if choice.category is None:
+        return choice
+    category, left = choice.category.copy(), set(rows)
+
+    def last(row: int) -> str | None:
+        return (items.item(row).categories or (None,))[-1]
+
+    for row in rows:
+        label = last(row)
+        named = () if label is None else (*items.categories.get(normal(label), ()), *items.changed)
+        alike = (int(category[other]) for other in named if int(other) not in left and last(int(other)) == label)
+        category[row] = -1 if label is None else next(alike, int(category.max()) + 1)
+        left.discard(row)
+    return replace(choice, category=category)
 
 
 def load_places(

@@ -135,6 +135,7 @@ class Segments:
                 self._path = self.folder / f"{time.time_ns():020d}.jsonl"
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
                 self._opened = time.monotonic()
+                self._sync_folder()  # otherwise a power cut could lose the name of the file with all that is acknowledged
                 self.n_lines[self._path.stem] = Counter()
             lines = [line for batch in batches for line in batch.lines]
             data = b"".join(line + b"\n" for line in lines)
@@ -156,6 +157,13 @@ class Segments:
         self.n_lines[self._path.stem].update(kind_of(line) for line in lines)
         for batch in batches:
             batch.done.set_result(self._path.stem)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _rotate(self, *, at_once: bool = False) -> None:
         if self._file is None or (not at_once and time.monotonic() - self._opened < SECONDS_OPEN):

@@ -16,12 +16,21 @@ let shownFor = "";
 
 async function call(method, path, body) {
   const answer = await ask(method, path, body).catch(() => ({ status: 0, body: "the server does not answer; is minutehand serve running?" }));
-  if (answer.status === 401 || answer.status === 403) $("key").hidden = false;
+  const isLocked = answer.status === 401 || answer.status === 403;
+  if (isLocked) {
+    $("key").hidden = false;
+    $("secret").focus();
+  }
   if (answer.status < 200 || answer.status >= 300) {
-    $("message").textContent = problem(answer);
+    $("message").textContent = isLocked ? `${lock(answer)} Make one: minutehand keys add read events` : problem(answer);
     return null;
   }
   return answer.body;
+}
+
+function lock(answer) {
+  if (answer.status === 403) return "The key may not do this: lists need a key that may read, and pressing an item one that may send events.";
+  return key.get() ? "This server does not know the key: paste another one above." : "This server shows lists to those with a key only: paste one above.";
 }
 
 function asked() {

@@ -13,7 +13,7 @@
    If the browser asks not to be tracked (Global Privacy Control, Do Not Track), nothing is stored and nothing is sent. */
 (() => {
   "use strict";
-  const SESSION = "minutehand-session", AT_ONCE = 50, AT_MOST = 1000, WAIT_MS = 2000, SEEN_MS = 1000;
+  const SESSION = "minutehand-session", AT_ONCE = 50, BYTES = 60000, AT_MOST = 1000, WAIT_MS = 2000, SEEN_MS = 1000;
   const { src, dataset: given } = document.currentScript;
   const isOff = navigator.globalPrivacyControl === true || [navigator.doNotTrack, window.doNotTrack].some((asks) => asks === "1" || asks === "yes");
   const nothing = () => {};
@@ -30,13 +30,21 @@
     tracker.session ||= random(); // storage is forbidden here: a session of one page
   }
 
+  // A browser takes at most 64 KB at once: half as many events until they fit.
+  const beacon = (n = Math.min(AT_ONCE, waiting.length)) => {
+    const body = new Blob([JSON.stringify({ key: given.key, events: waiting.slice(0, n) })], { type: "text/plain;charset=UTF-8" });
+    return body.size <= BYTES || n === 1 ? [body, n] : beacon(n >> 1);
+  };
   tracker.flush = () => {
     clearTimeout(timer);
     timer = 0;
-    while (waiting.length && navigator.sendBeacon(url, JSON.stringify({ key: given.key, events: waiting.slice(0, AT_ONCE) }))) {
-      waiting = waiting.slice(AT_ONCE);
+    while (waiting.length) {
+      const [body, n] = beacon();
+      if (body.size <= BYTES && !navigator.sendBeacon(url, body)) break; // the browser has too much to send now: next time
+      waiting = waiting.slice(n); // one event alone that is too long for any beacon is lost
     }
     waiting = waiting.slice(-AT_MOST);
+    if (waiting.length) timer = setTimeout(tracker.flush, WAIT_MS);
   };
   tracker.track = (event) => {
     waiting.push({ event_id: random(), user_id: tracker.user || undefined, session_id: tracker.session, ...event });

@@ -28,6 +28,8 @@ REFUSED = {
     "UNNEST": "a condition looks at one item at a time",
 }
 """Parts of DuckDB's messages about expressions that are more than a condition on one row, and what to say."""
+MAKERS = frozenset({"range", "generate_series", "generate_subscripts", "repeat", "list_resize", "array_resize", "lpad", "rpad", "bar"})
+"""Functions whose result is as long as their argument says. Nothing can interrupt DuckDB while it makes, or walks over, such a value."""
 LIMIT_S = 5.0
 """Longest time for a condition on all items."""
 MEMORY_MB = 512
@@ -46,7 +48,7 @@ def meets(items: pa.Table, where: str, *, is_strict: bool = False) -> NDArray[np
 
     items: columns of raw.items, at least those that the condition names. Raises UserError if the text is no condition on these columns.
     """
-    with _confined(items) as rows:
+    with _confined(items, where) as rows:
         condition = _condition(rows, where)
         if is_strict:
             condition = duckdb.SQLExpression(f"({where}\n)")
@@ -59,7 +61,7 @@ def meets(items: pa.Table, where: str, *, is_strict: bool = False) -> NDArray[np
 
 def fingerprint(items: pa.Table, where: str) -> str:
     """A text that is equal for two states of the catalogue where the same items meet the condition."""
-    with _confined(items) as rows:
+    with _confined(items, where) as rows:
         ids = duckdb.FunctionExpression("hash", duckdb.ColumnExpression("item_id"))
         try:
             found = rows.filter(_condition(rows, where)).aggregate([duckdb.FunctionExpression("bit_xor", ids)]).fetchone()
@@ -69,10 +71,10 @@ def fingerprint(items: pa.Table, where: str) -> str:
 
 
 @contextmanager
-def _confined(items: pa.Table) -> Iterator[duckdb.DuckDBPyRelation]:
+def _confined(items: pa.Table, where: str) -> Iterator[duckdb.DuckDBPyRelation]:
     """The items in a connection that knows nothing else: no lake, no file, no variable of this program, no other setting.
 
-    After LIMIT_S, its query ends with an error.
+    After LIMIT_S, its query ends with an error. Raises UserError for a condition that could not be ended.
     """
     with duckdb.connect(config=NOTHING_FETCHED) as con:
         con.execute(f"set memory_limit = '{MEMORY_MB}MB'")
@@ -82,12 +84,21 @@ def _confined(items: pa.Table) -> Iterator[duckdb.DuckDBPyRelation]:
         con.execute("set python_enable_replacements = false")
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
+        _demand_short(con, where)
         timer = Timer(LIMIT_S, con.interrupt)
         timer.start()
         try:
             yield rows
         finally:
             timer.cancel()
+
+
+def _demand_short(con: duckdb.DuckDBPyConnection, where: str) -> None:
+    """Raises UserError for a condition that calls one of MAKERS. A text that DuckDB cannot parse calls none."""
+    (parsed,) = con.execute("select json_serialize_sql(?)", [f"select ({where}\n)"]).fetchone() or ("",)
+    found = sorted(MAKERS.intersection(name.lower() for name in re.findall(r'"function_name":"([^"]*)"', parsed)))
+    if found:
+        raise UserError(f"where = {where!r} is refused: {found[0]} makes a value of any length, which may take for ever; {EXAMPLE}")
 
 
 def _condition(rows: duckdb.DuckDBPyRelation, where: str) -> duckdb.Expression:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from serving import batching
 from serving.batching import MOST_TOGETHER, Batcher
+from serving.errors import BusyError
 from serving.ranking import Asked, Listed
 
 
@@ -54,6 +56,12 @@ def test_a_request_that_fails_does_not_spoil_those_beside_it() -> None:
         *("first", "good", ValueError, "fine")
     ]
     assert ranking.together == [["first"], ["good", "bad", "fine"], ["good"], ["bad"], ["fine"]]
+
+
+def test_a_request_beyond_those_that_may_wait_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MOST_WAITING", 2)
+    found = asyncio.run(ask_all(Ranking(), [Asked("u1"), Asked("u2"), Asked("u3")]))
+    assert [type(each) for each in found] == [Listed, Listed, Listed, BusyError]
 
 
 def test_nobody_ranks_for_a_client_that_is_gone() -> None:

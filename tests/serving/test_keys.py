@@ -46,8 +46,19 @@ def test_another_process_sees_a_new_key_and_a_revoked_one_at_once(tmp_path: Path
     command.revoke("page")
     assert server.find(secret) is None
     assert server.all() == (), "without any key left, keys are still needed"
-    command.file.unlink()
-    assert server.all() is None
+
+
+def test_a_deleted_file_of_keys_opens_nothing_before_its_mark_is_deleted_too(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    keys.add(["read"])
+    keys.file.unlink()
+    with pytest.raises(KeysError, match="is gone, and this API had keys"):
+        keys.all()
+    secret, _ = keys.add(["read"])
+    assert keys.find(secret) is not None
+    keys.file.unlink()
+    keys.mark.unlink()
+    assert keys.all() is None
 
 
 def test_keys_that_are_added_at_the_same_time_are_all_kept(tmp_path: Path) -> None:

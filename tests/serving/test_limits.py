@@ -27,6 +27,14 @@ def test_a_slow_rate_says_how_long_to_wait() -> None:
     assert [rate.wait_s("a") for _ in range(3)] == [0, 10, 10]
 
 
+def test_a_request_may_cost_more_than_one_but_never_more_than_a_burst() -> None:
+    now = [0.0]
+    rate = Rate(1.0, 10, lambda: now[0])
+    assert [rate.wait_s("a", 6), rate.wait_s("a", 6), rate.wait_s("a", 4)] == [0, 2, 0]
+    now[0] += 1000
+    assert [rate.wait_s("a", 50), rate.wait_s("a")] == [0, 1]
+
+
 def test_only_so_many_clients_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CLIENTS", 2)
     rate = Rate(1.0, 1, lambda: 0.0)

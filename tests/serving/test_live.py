@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,14 +140,15 @@ def test_unknown_items_and_types_without_weight_change_nothing(start: Callable[[
     assert items(live, None) == before
 
 
+HERE = "http://127.0.0.1"
+
+
 def client(live: Live) -> httpx.AsyncClient:
     app = admitted(create_app(live, IngestConfig()), ServerConfig(), Keys(live.segments.folder))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE)
 
 
 def answered(live: Live, method: str, path: str, **more: Any) -> httpx.Response:
-    import asyncio
-
     async def ask() -> httpx.Response:
         async with client(live) as http:
             return await http.request(method, path, **more)
@@ -215,6 +217,28 @@ def test_if_the_disk_refuses_nothing_is_acknowledged(
     assert [each.status_code for each in found] == [503, 503, 503]
     assert all(reason in each.json()["detail"] for each in found)
     assert "fig" in items(live, "new")
+
+
+def test_many_events_of_one_request_count_as_several_requests(start: Callable[[], Live], tmp_path: Path) -> None:
+    live, keys = start(), Keys(tmp_path)
+    secret, _ = keys.add(["events"])
+    app = admitted(create_app(live, IngestConfig()), ServerConfig(api_requests_per_s=0.01, api_burst=6), keys)
+
+    async def statuses(*sizes: int) -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE, headers={"x-api-key": secret}) as http:
+            given = [[event("new", "fig", event_id=f"{size}-{n}") for n in range(size)] for size in sizes]
+            return [(await http.post("/v1/events", json=each)).status_code for each in given]
+
+    assert asyncio.run(statuses(1, 100, 101, 2)) == [202, 202, 429, 202]
+
+
+def test_if_too_many_events_wait_for_a_publication_more_are_refused(start: Callable[[], Live], monkeypatch: pytest.MonkeyPatch) -> None:
+    live = start()
+    monkeypatch.setattr("serving.live.N_PENDING", 2)
+    given = [event("new", "fig", event_id=str(n)) for n in range(3)]
+    assert answered(live, "POST", "/v1/events", json=given[:2]).status_code == 202
+    found = answered(live, "POST", "/v1/events", json=given[2:])
+    assert (found.status_code, "2 events wait for a publication" in found.json()["detail"]) == (503, True)
 
 
 def test_an_event_that_is_sent_again_after_its_publication_counts_once(start: Callable[[], Live], lake: Lake, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_withdrawn_item_leaves_lists_at_once_and_the_lake_takes_the_last_value
     assert "fig" in items(live, "new")
     put = [{"item_id": "fig", "title": "Fig", "price": 3}, {"item_id": "fig", "is_available": False}, {"item_id": "plum", "price": -1}]
     found = answered(live, "PUT", "/v1/items", json=put).json()
-    assert found == {"accepted": 2, "rejected": [{"index": 2, "reason": "price is negative"}]}
+    assert found == {"accepted": 2, "rejected": [{"index": 2, "reason": "price is negative"}], "new": []}
     assert "fig" not in items(live, "new")
     assert "fig" not in items(start(), "new"), "a restart finds it in the log"
     for is_available in (True, False, False, True):

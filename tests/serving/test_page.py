@@ -129,8 +129,19 @@ def test_on_a_phone_nothing_is_cut_off(address: str, browser: Browser) -> None:
         browser.shows("apple")
         run(browser, "document.body.style.width = '360px'")
         assert run(browser, "return document.body.scrollWidth") == 360
+        assert run(browser, "return document.getElementById('text').offsetWidth > 300"), "there is room for words"
     finally:
         browser.ask("/window/rect", width=1300, height=900)
+
+
+@pytest.mark.slow
+def test_where_a_key_is_needed_the_page_says_so_and_asks_for_it(address: str, browser: Browser) -> None:
+    browser.go(address)
+    browser.shows("apple")
+    run(browser, "window.fetch = async () => new Response('{}', {status: 401})")
+    browser.enter("#user", f"mona{ENTER}")
+    browser.shows("This server shows lists to those with a key only: paste one above. Make one: minutehand keys add read events")
+    assert run(browser, FOCUSED) == "secret"
 
 
 @pytest.mark.slow

@@ -36,6 +36,18 @@ def test_what_is_acknowledged_is_on_disk_and_a_closed_segment_is_in_the_landing_
     assert [path.name for path in (tmp_path / "landing" / "events" / "api").iterdir()] == [f"api-{path.name}" for path in log.all()]
 
 
+def test_the_name_of_a_new_segment_is_on_disk_before_its_first_line_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(segments.os, "fsync", lambda file: synced.append(os.readlink(f"/proc/self/fd/{file}")))
+    log = Segments(tmp_path / "log", tmp_path / "landing")
+    for number in (1, 2):
+        log.append(lines(number)).result(5)
+        assert synced == [str(tmp_path / "log")]
+    log.close()
+
+
 def test_a_segment_is_handed_over_after_its_time_and_kept_until_it_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "SECONDS_OPEN", 0.1)
     log = Segments(tmp_path / "log", tmp_path / "landing")

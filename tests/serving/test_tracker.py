@@ -135,6 +135,14 @@ def test_what_is_added_or_scrolled_to_later_is_seen_and_what_waits_is_sent_when_
 
 
 @pytest.mark.slow
+def test_more_than_a_beacon_can_carry_arrives_in_several(shop: Shop, browser: Browser) -> None:
+    browser.go(shop.page)
+    shop.until(3)
+    script(browser, "for (let n = 0; n < 45; n++) minutehand.search('x'.repeat(3000) + n); minutehand.flush()")
+    assert len(shop.until(48)) == 48
+
+
+@pytest.mark.slow
 def test_the_session_lasts_and_a_user_is_named(shop: Shop, browser: Browser) -> None:
     shop.user = "ü/1"
     browser.go(shop.page)

@@ -53,7 +53,7 @@ def measure(shop: ShopConfig, epochs: int, seed: int) -> list[dict[str, object]]
     words = words.before_hold_out(data.text)
     task, fit = learnt.task, learnt.fit
     ours = task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows, words))
-    plain = task.rank(lambda evaluator, rows: rank_recommender(evaluator, fit.weights, fit.blend, rows))
+    plain = task.rank(lambda evaluator, rows: rank_recommender(evaluator.without_searches(), fit.weights, fit.blend, rows))
     asked = task.evaluator.asked(task.test)
     assert asked is not None, "the people of the shop search"
     user, rows = task.evaluator.events.user[task.test], []

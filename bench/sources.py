@@ -20,6 +20,7 @@ from torch import Tensor
 from bench.table import keep, there
 from models.config import EncoderConfig, EvaluationConfig, RecommenderConfig, TrainConfig
 from models.evaluation.comparison import rank_recommender
+from models.evaluation.evaluator import list_vectors
 from models.evaluation.item_knn import ItemKnn
 from models.events import Floats, Ints, sample
 from models.interests.discovery import discover
@@ -28,7 +29,6 @@ from models.interests.vocabulary import TOPIC
 from models.metrics.intervals import mean_difference
 from models.ranking.blend import GATES, Blend, ItemState, combine
 from models.ranking.sources import NEW
-from models.sequence.users import target_vectors
 from models.simulation.shop import ShopConfig, simulate
 from models.text.encoder import load_encoder
 from models.training.capture_fit import PopularTimes, fit_capture
@@ -82,8 +82,8 @@ def switched_off(name: str, learnt: FittedNight, words: object, config: Evaluati
     for source in ("nothing", "sequence", "popularity", "new", "repeats", "search"):
         if source == "repeats" and task.evaluator.hide_seen:
             continue
-        used = None if source == "search" else words
-        ranking = rank_recommender(task.evaluator, fit.weights, without(fit.blend, source), task.test, used)  # type: ignore[arg-type]
+        evaluator = task.evaluator.without_searches() if source == "search" else task.evaluator
+        ranking = rank_recommender(evaluator, fit.weights, without(fit.blend, source), task.test, words)  # type: ignore[arg-type]
         whole = ranking if whole is None else whole
         loss = mean_difference(ranking.ndcg_at_10, whole.ndcg_at_10, user, config.n_bootstrap, seed)
         rows.append(
@@ -145,7 +145,7 @@ def joined(name: str, source: str, learnt: FittedNight, term: Term, config: Eval
     evaluator, fit = learnt.evaluator, learnt.fit
     rows = sample(learnt.task.validation, N_ROWS, seed)
     items = fit.weights.item_vectors()
-    vectors, mean_score = target_vectors(fit.weights.model, evaluator.events, rows), items @ fit.weights.mean_vector
+    vectors, mean_score = list_vectors(fit.weights.model, evaluator, rows), items @ fit.weights.mean_vector
     known, extra, users, order = [], [], [], []
     for members, features in evaluator.blocks(rows):
         state = ItemState(features, mean_score, fit.weights.is_cold)

@@ -10,12 +10,17 @@ import typer
 from cli import (
     backtest,
     doctor,
+    erase,
+    erasures,
+    export_person,
     graph,
     ingest,
     interests,
     keys,
     minute,
     nightly,
+    opt_out,
+    pseudonyms,
     recommend,
     replay,
     scenarios,
@@ -61,12 +66,16 @@ def options(
 
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(keys.app, name="keys")
+app.add_typer(pseudonyms.app, name="pseudonyms")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
-    *(status.status, sql.sql),
+    *(status.status, sql.sql, erase.erase, opt_out.opt_out, opt_out.opt_in, export_person.export_person),
 ):
     app.command(cls=Command)(command)
+
+
+app.command("erasures", cls=Command)(erasures.list_erasures)
 
 
 def main() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.lake import open_lake
 from cli.options import AsJson, K
 from cli.output import say, say_json, show
+
+if TYPE_CHECKING:
+    from tasks.lake import Lake
 
 PAGE = Path(__file__).with_name("graph.html")
 N_NEAR, N_FAR, N_MOST = 12, 3, 80
@@ -41,7 +44,7 @@ def graph(
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out}: the page ends in .html; name a file that does")
     lake = open_lake()
-    centre = find_node(lake, str(node or item), is_item=node is None)
+    centre = find_node(lake, str(item) if node is None else _stored(lake, node), is_item=node is None)
     if out is not None:
         nodes, edges = surroundings(lake, centre["node"], N_NEAR, N_FAR, N_MOST)
         write_text(lake, out, page(centre, nodes, edges), force=force)
@@ -56,6 +59,14 @@ def graph(
     else:
         shown = [{"relation": row["relation"], "node": row["node"], "name": _name(row), "share": row["share"]} for row in rows]
         show(shown, as_json=False, title=_title(centre))
+
+
+def _stored(lake: Lake, node: str) -> str:
+    """The name of a node, in which a user is named as the lake names them."""
+    from tasks.privacy.border import stored_ids
+
+    kind, sign, name = node.rpartition("user:")
+    return node if kind or (":" in node and not sign) else sign + stored_ids(lake, [name])[0]
 
 
 def page(centre: dict[str, Any], nodes: list[dict[str, Any]], edges: list[dict[str, Any]]) -> str:

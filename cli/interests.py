@@ -41,9 +41,11 @@ def interests(
 
 
 def _of_user(user: str) -> tuple[list[dict[str, Any]], list[str]]:
+    from tasks.privacy.border import stored_ids
     from tasks.reading import interests_of
 
-    found = interests_of(open_lake(), user)
+    lake = open_lake()
+    found = interests_of(lake, *stored_ids(lake, [user]))
     return found.rows, [found.note] if found.note else []
 
 

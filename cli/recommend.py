@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,6 +74,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
     from settings import load
     from tasks import process
+    from tasks.privacy.border import stored_ids
     from tasks.requests import answer, cleaned
 
     for each in requests:
@@ -81,6 +83,8 @@ def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
     settings = load()
     lake = lake_of(settings)
     process.use_threads(settings.threads)
+    people = iter(stored_ids(lake, [each.user_id for each in requests if each.user_id is not None]))
+    requests = [each if each.user_id is None else replace(each, user_id=next(people)) for each in requests]
     found = answer(lake, partial(registry_of, settings), settings.encoder, requests, k)
     for note in found.notes:
         say(note, err=True)
@@ -88,17 +92,19 @@ def _answers(requests: list[Request], k: int) -> list[list[dict[str, Any]]]:
 
 
 def _published(users: list[str], k: int, scenario: str | None, *, as_json: bool) -> None:
+    from tasks.privacy.border import stored_ids
     from tasks.reading import lists_of
 
-    found = lists_of(open_lake(), users, k, None if scenario is None else _in_tables(scenario))
+    lake = open_lake()
+    found = lists_of(lake, stored_ids(lake, users), k, None if scenario is None else _in_tables(scenario))
     for each in found:
         if each.note:
             say(each.note, err=True)
     if as_json:
         say_json([row for each in found for row in each.rows])
         return
-    for each in found:
-        show_list(each.rows, f"user {each.user_id}" + (f" in scenario {scenario}" if scenario is not None else ""))
+    for user, each in zip(users, found, strict=True):
+        show_list(each.rows, f"user {user}" + (f" in scenario {scenario}" if scenario is not None else ""))
 
 
 def _in_tables(name: str) -> str | None:

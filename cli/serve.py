@@ -76,6 +76,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     from tasks import process
     from tasks.ingest.landing import open_landing
     from tasks.lake import migrate
+    from tasks.privacy.border import establish
 
     server = settings.server
     migrate(lake)
@@ -92,8 +93,10 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
         settings.model.max_events,
         segments,
         settings.home,
+        establish(lake, settings.ingest),
     )
     live.published.warm_up()
+    process.give_back_memory()
     app = admitted(create_app(live, settings.ingest), server, keys, is_open=server.is_api_open)
     make_room()
     say(f"model version {live.published.version} is ready at {server.api_url}", err=True)

@@ -28,13 +28,15 @@ def why(
     """Show why a user is shown an item, or not: its score in terms, and the events behind it."""
     from settings import load
     from tasks import process
+    from tasks.privacy.border import stored_ids
     from tasks.summary import reason_of
     from tasks.why import explain
 
     settings = load()
     lake = lake_of(settings)
     process.use_threads(settings.threads)
-    found = explain(lake, partial(registry_of, settings), settings.ingest.event_weights, user, item)
+    (stored,) = stored_ids(lake, [user])
+    found = explain(lake, partial(registry_of, settings), settings.ingest.event_weights, stored, item)
     if as_json:
         say_json(asdict(found))
         return

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from flows import erasing
 from flows.logs import printable_errors, speak
 from flows.priority import give_way
 from flows.run_names import name_moment
@@ -32,6 +33,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished)
+    erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     return done
 

@@ -18,6 +18,7 @@ from flows.stages import timed
 from models.errors import UserError
 from settings import Settings, load
 from tasks import lake, locks
+from tasks.erasure import progress
 from tasks.minute import feed
 from tasks.scenarios import load_scenarios
 
@@ -38,6 +39,16 @@ def minute() -> str | None:
     """
     settings = load()
     tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    version = run(settings, tables)
+    if progress.is_due(tables, settings.home.resolve()):  # nothing waits to be learnt now, so that earlier snapshots may go
+        from flows import erasing
+
+        erasing.go_on(settings, tables)
+    return version
+
+
+def run(settings: Settings, tables: lake.Lake) -> str | None:
+    """As `minute`, without erasures."""
     try:
         with failing_at_the_end() as attempt, locks.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)

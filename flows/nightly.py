@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import logs, priority
+from flows import erasing, logs, priority
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
@@ -19,6 +19,7 @@ from models.device import pick_device
 from models.errors import without_secrets
 from settings import Settings, load
 from tasks import encoding, lake, locks, process, searches, upkeep
+from tasks.erasure import progress
 from tasks.night import dataset, interests, learning, report, words
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
@@ -93,7 +94,8 @@ def learn_and_publish(
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
         version = register(run, Path(folder), judged.rows, learning.example(data))
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
-    verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance)
+    must_replace = progress.must_retrain(tables, models, champion.version if champion else None)
+    verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance, must_replace=must_replace)
     get_run_logger().log(verdict.level, verdict.text)
     run.verdict(version)
     live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, asked, verdict.live, flow_run_id, scenarios)
@@ -105,6 +107,7 @@ def learn_and_publish(
     show_report(text, without_secrets(settings.mlflow_url), run)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     maintain(tables, spare=versions.snapshots(models), keep_from=versions.unpublished_snapshot(models, live.version))
+    erasing.go_on(settings, tables, in_night=True)
     return live.version
 
 

@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.config import RecommenderConfig, TrainConfig
 from models.device import matmul_dtype, pick_device
 from models.evaluation.blend_choice import MAX_BLEND_ROWS, choose_blend
 from models.evaluation.evaluator import Evaluator
+from models.evaluation.search_choice import has_searches_to_judge_by, reads_searches
 from models.events import Events, Floats, Ints, TemporalSplit, sample
 from models.metrics.ranking import rank_events
 from models.ranking.blend import Blend
 from models.ranking.prior import Slots, slot_log_prior
 from models.sequence.recommender import Recommender
+from models.sequence.streams import Streams
 from models.sequence.users import target_vectors
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
@@ -51,10 +54,39 @@ def training_offsets(events: Events, slots: Slots, prior: Floats, device: torch.
     return Offsets(table.to(device, matmul_dtype(device)), place)
 
 
-def new_model(config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int) -> Recommender:
-    """An untrained model on whitened text [items, dim]."""
+def new_model(
+    config: RecommenderConfig, text: Floats, n_kinds: int, device: torch.device, seed: int, whitening: Whitening | None = None
+) -> Recommender:
+    """An untrained model on whitened text [items, dim]. whitening: for a model that reads searches."""
     generator = torch.manual_seed(seed)  # linear layers are initialised from the global generator
-    return Recommender(config, torch.from_numpy(text), n_kinds, generator).to(device)
+    return Recommender(config, torch.from_numpy(text), n_kinds, generator, whitening).to(device)
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a model trains on: events, their offsets, and the whitened texts of the searches among the events; None without searches."""
+
+    events: Events
+    offsets: Offsets
+    searches: Tensor | None = None
+
+    @staticmethod
+    def of(model: Recommender, events: Events, offsets: Offsets, evaluator: Evaluator, until: int | None = None) -> Lessons:
+        """The events; for a model that reads searches, also the searches of the evaluator before a time."""
+        if model.searches is None:
+            return Lessons(events, offsets)
+        streams = streams_of(evaluator, events, until)
+        slot = np.zeros(len(streams.events), np.int64)
+        slot[streams.row] = offsets.slot
+        return Lessons(streams.events, replace(offsets, slot=slot), model.searches.whitened(streams.texts))
+
+
+def streams_of(evaluator: Evaluator, events: Events, until: int | None = None) -> Streams:
+    """Events with the searches of the evaluator before a time."""
+    searches = evaluator.searches
+    assert searches is not None, "a model reads searches only if there are some"
+    is_known = np.ones(len(searches), bool) if until is None else searches.time < until
+    return Streams.mix(events, searches.user[is_known], searches.time[is_known], searches.text[is_known], searches.vectors)
 
 
 def to_weights(model: Recommender, events: Events, rows: Ints, n_trained: Ints) -> Weights:
@@ -75,7 +107,8 @@ def fit_past(
 ) -> Fit:
     """Train on the events before the validation period, and choose epochs and blend on the validation rows.
 
-    Without a split in time, training uses all counted events.
+    Without a split in time, training uses all counted events. If the validation events can tell whether it helps, the model also learns to
+    read searches; it forgets how to if that does not help.
     """
     events, slots = evaluator.events, evaluator.slots
     until = None if split is None else split.validation_from
@@ -83,16 +116,26 @@ def fit_past(
     device = pick_device(train_config.device)
     n_trained = np.bincount(past.item, minlength=events.n_items)
     whitening = Whitening.fit(text, model_config.dim, n_trained > 0)
-    model = new_model(model_config, whitening.apply(text), events.n_kinds, device, seed)
+    can_read = until is not None and _fits(evaluator, text) and has_searches_to_judge_by(evaluator, validation)
+    model = new_model(model_config, whitening.apply(text), events.n_kinds, device, seed, whitening if can_read else None)
     prior = fit_prior(past, slots)
     judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior) if len(validation) else None
     offsets = training_offsets(past, slots, prior, device)
-    sampling = choose_sampling(model, past, offsets, train_config, seed=seed)
-    offsets = replace(offsets, sampling=sampling)
-    curve = train(model, past, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch)
+    lessons = Lessons.of(model, past, offsets, evaluator, until)
+    sampling = choose_sampling(model, lessons.events, lessons.offsets, train_config, seed=seed, searches=lessons.searches)
+    offsets = replace(lessons.offsets, sampling=sampling)
+    curve = train(model, lessons.events, offsets, train_config, seed=seed, judge=judge, on_epoch=on_epoch, searches=lessons.searches)
     weights = to_weights(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
     blend = choose_blend(evaluator, weights, validation, until, seed)
+    if can_read and not reads_searches(evaluator, weights, blend, validation, seed):
+        model.searches = None
+        blend = choose_blend(evaluator, weights, validation, until, seed)
     return Fit(weights, blend, whitening, curve, prior, sampling)
+
+
+def _fits(evaluator: Evaluator, text: Floats) -> bool:
+    """Whether items and searches have texts by the same encoder."""
+    return evaluator.searches is not None and evaluator.searches.vectors.shape[1] == text.shape[1] and bool(text.any())
 
 
 def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
@@ -103,9 +146,17 @@ def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Rec
         wanted = wanted[: max(50_000_000 // events.n_items, 1)]
         rows, place = rows[place < len(wanted)], place[place < len(wanted)]
     table = slot_log_prior(evaluator.counted, slots, wanted, prior)
+    streams: list[Streams] = []
+
+    def vectors_of(model: Recommender) -> Tensor:
+        if model.searches is None:
+            return target_vectors(model, events, rows)
+        if not streams:
+            streams.append(streams_of(evaluator, events))
+        return target_vectors(model, streams[0].events, streams[0].row[rows], streams[0].texts)
 
     def judge(model: Recommender) -> float:
-        vectors, items = target_vectors(model, events, rows), model.items().detach().float().cpu()
+        vectors, items = vectors_of(model), model.items().detach().float().cpu()
         total = 0.0
         for first in range(0, len(rows), 500):
             part = slice(first, first + 500)
@@ -131,8 +182,11 @@ def refit(
         weight = events.weight.copy()
         weight[but] = 0
         events = replace(events, weight=weight)
-    model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, pick_device(train_config.device), seed)
-    offsets = replace(training_offsets(events, evaluator.slots, fit.prior, pick_device(train_config.device)), sampling=fit.sampling)
-    curve = train(model, events, offsets, train_config, seed=seed, n_epochs=fit.curve.n_best or 1.0)
+    device, whitening = pick_device(train_config.device), None if fit.weights.model.searches is None else fit.whitening
+    model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, device, seed, whitening)
+    offsets = replace(training_offsets(events, evaluator.slots, fit.prior, device), sampling=fit.sampling)
+    lessons = Lessons.of(model, events, offsets, evaluator)
+    n_epochs = fit.curve.n_best or 1.0
+    curve = train(model, lessons.events, lessons.offsets, train_config, seed=seed, n_epochs=n_epochs, searches=lessons.searches)
     newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
     return to_weights(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

@@ -36,11 +36,15 @@ class Refusal(BaseModel):
 
 
 class Taken(BaseModel):
-    """What became of the events of one request. All accepted ones are on disk."""
+    """What became of the events of one request. All accepted ones are on disk.
+
+    left_out: columns and context keys that the settings do not keep, if any; the accepted events are stored without them.
+    """
 
     accepted: int
     duplicates: int
     rejected: list[Refusal]
+    left_out: list[str] = []
 
 
 class TakenItems(BaseModel):
@@ -57,6 +61,12 @@ class Merged(BaseModel):
     merged: str
 
 
+class ErasureBegun(BaseModel):
+    """A request to erase a person that is on disk. erasure_id: its row in ops.erasures, which says what is done."""
+
+    erasure_id: str
+
+
 def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
     """The routes. live: what accepts the events, items and merges."""
     routes = APIRouter()
@@ -69,22 +79,25 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         except OSError as error:
             raise HTTPException(503, f"{what} cannot be stored: {error.strerror or 'the disk refuses'}; send again later") from error
 
-    @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS))
+    @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS), response_model_exclude_defaults=True)
     async def events(request: Request) -> Taken:
         """Accept an array of events; when it answers, they are on disk and in the next list of their users."""
         now, accepted, rejected, duplicates = datetime.now(UTC), {}, [], 0
         for index, each in enumerate(await _array(request, "events")):
             try:
-                event = accept(each, now, config)
+                event = accept(each, now, config, live.border)
             except RefusedError as error:
                 rejected.append(Refusal(index=index, reason=str(error)))
                 continue
-            if event.event_id in accepted or live.is_known(event.event_id):
+            if live.refuses(event):
+                rejected.append(Refusal(index=index, reason="the person is erased"))
+            elif event.event_id in accepted or live.is_known(event.event_id):
                 duplicates += 1
             else:
                 accepted[event.event_id] = event
         await stored(live.accept, list(accepted.values()), what="events")
-        return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected)
+        left_out = dict.fromkeys(name for event in accepted.values() for name in event.left_out)
+        return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected, left_out=list(left_out))
 
     @routes.put("/v1/items", openapi_extra=_body(ITEMS))
     async def items(request: Request) -> TakenItems:
@@ -114,7 +127,18 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
             merged_into = await stored(live.merge, session, user, datetime.now(UTC), what="the merge")
         except MergeError as error:
             raise HTTPException(409, str(error)) from error
-        return Merged(user_id=merged_into, merged=session)
+        return Merged(user_id=user if merged_into == live.border.id_of(user) else merged_into, merged=session)
+
+    @routes.delete("/v1/users/{user_id:path}", status_code=202)
+    async def erase(user_id: Id) -> ErasureBegun:
+        """Erase a person: answers are those for a stranger at once, tables follow within a minute, files and models within the hour."""
+        try:
+            user = id_of({"user_id": user_id}, "user_id", null_words_as_ids=config.null_words_as_ids)
+        except RefusedError as error:
+            raise HTTPException(404, str(error)) from error
+        if user in (None, ANYONE):
+            raise HTTPException(404, "this id stands for nobody; name a user as in /v1/users/USER")
+        return ErasureBegun(erasure_id=await stored(live.erase, user, what="the request"))
 
     return routes
 

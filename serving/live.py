@@ -36,6 +36,11 @@ from serving.segments import Segments, line_of, lines_of
 from serving.served import served_line
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
+from tasks.privacy.border import Border
+from tasks.privacy.keyed import load_keys
+from tasks.privacy.ledger import Erased, new_request, note_request, read_erased
+from tasks.privacy.opt_out import opted_out
+from tasks.process import give_back_memory
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -47,6 +52,8 @@ N_SHOWN_ITEMS = 1_000_000
 """Maximum number of item ids of all these lists together."""
 N_PUBLISHED = 200_000
 """Number of published events whose ids are remembered, so that a repeat counts once."""
+PEOPLE = ("user_id", "alias")
+"""Fields of a line of the log that name people."""
 N_TEXTS = 1_000
 """Number of texts whose vectors are kept."""
 
@@ -66,12 +73,15 @@ class Live:
     published: Published
     segments: Segments
     home: Path | None = None
+    border: Border = field(default_factory=Border)
     scenarios_at: tuple[int, int] = (0, 0)
     pending: dict[str, list[Pending]] = field(default_factory=dict)
     known: dict[str, Pending] = field(default_factory=dict)
     counted: OrderedDict[str, None] = field(default_factory=OrderedDict)
     put: PutItems = field(default_factory=PutItems)
     aliases: Aliases = field(default_factory=Aliases)
+    opted_out: frozenset[str] = frozenset()
+    erased: Erased | None = None
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
@@ -88,13 +98,19 @@ class Live:
         max_events: int,
         segments: Segments,
         home: Path | None = None,
+        border: Border | None = None,
     ) -> Live:
-        """The state after a start: the newest publication and the events of the kept segments. home: where scenarios.toml is."""
+        """The state after a start: the newest publication and the events of the kept segments.
+
+        home: where scenarios.toml is. border: what ids become before they are stored.
+        """
         scenarios_at = changed_at(home)
         published = load_published(lake, open_registry, event_weights, max_events, home=home)
-        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, scenarios_at)
+        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, border or Border(), scenarios_at)
         with reading(lake) as con:
             live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
+            live.opted_out = opted_out(con)
+            live.erased = read_erased(con, lake.home)
         for path in segments.all():
             live._restore(lines_of(path), path.stem)
         live._drop_published(published)
@@ -102,7 +118,9 @@ class Live:
 
     def _restore(self, rows: Sequence[Mapping[str, Any]], segment: str) -> None:
         """Apply the lines of a kept segment; the swap of the publication that follows applies its items."""
-        self._remember([_event_of(row) for row in rows if "kind" not in row], segment)
+        rows = [{name: self.border.id_of(value) if name in PEOPLE else value for name, value in row.items()} for row in rows]
+        events = [_event_of(row) for row in rows if "kind" not in row]
+        self._remember([event for event in events if not self.refuses(event)], segment)
         self.put.add([item_of(row) for row in rows if row.get("kind") == "item"], segment)
         for row in rows:
             if row.get("kind") == "alias":
@@ -113,6 +131,33 @@ class Live:
         """Whether the event was accepted since the publication, or shortly before."""
         return event_id in self.known or event_id in self.counted
 
+    def refuses(self, event: Event) -> bool:
+        """Whether an event is of an erased person, so that the ingest would refuse it."""
+        at = datetime.fromtimestamp(event.time_s, UTC).replace(tzinfo=None)
+        return self.erased is not None and self.erased.refuses(event.user_id, at)
+
+    def is_erased(self, user_id: str) -> bool:
+        """Whether a person is erased: they get answers as a stranger does."""
+        return self.erased is not None and self.erased.is_erased(user_id)
+
+    def erase(self, user_id: str) -> str:
+        """Record durably that a person is to be erased, and forget them; returns the id of the erasure. The next minute run does the rest.
+
+        Raises OSError, and forgets nobody, if the request cannot be written.
+        """
+        home, keys = self.lake.home, load_keys(self.lake.home)
+        with self.lock:
+            ids = self.aliases.ids_of(self.border.id_of(user_id))
+        request = new_request(keys, ids, "api")
+        note_request(home, request)
+        self.erased = read_erased(self.lake, home)
+        with self.lock:
+            for event_id in [event_id for event_id, each in self.known.items() if each.event.user_id in ids]:
+                del self.known[event_id]
+                self.counted[event_id] = None
+            self.pending = _by_user(self.known.values(), self.aliases)
+        return request.erasure_id
+
     def accept(self, events: Sequence[Event]) -> None:
         """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written."""
         if not events:
@@ -121,7 +166,7 @@ class Live:
 
     def _remember(self, events: Sequence[Event], segment: str) -> None:
         """Apply events that are on disk in a segment of the log."""
-        ready = [Pending(event, self._searched(event), segment) for event in events]
+        ready = [Pending(replace(event, line=b""), self._searched(event), segment) for event in events]  # the log has the line
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
                 if not self.is_known(each.event.event_id):
@@ -143,6 +188,9 @@ class Live:
 
         Raises MergeError if the two cannot be merged, and OSError, and applies nothing, if the merge cannot be written.
         """
+        alias, user_id = self.border.id_of(alias), self.border.id_of(user_id)
+        if self.is_erased(alias) or self.is_erased(user_id):
+            raise MergeError("one of the two ids is erased, so nothing is merged; minutehand erasures --readmit ID lets a person come back")
         with self.merging:
             user = self.aliases.target(alias, user_id)
             if user is not None:
@@ -163,7 +211,7 @@ class Live:
         lines = [
             served_line(
                 one.recommendation_id,
-                next(iter(of.user_ids), None),
+                self._named(of),
                 one.scenario,
                 one.model_version,
                 one.item_ids,
@@ -174,10 +222,17 @@ class Live:
         ]
         self.segments.append(lines, is_synced=False)
 
+    def _named(self, asked: Asked) -> str | None:
+        """The id in the log of served lists; None for people who have opted out, and for erased ones."""
+        is_out = not self.opted_out.isdisjoint(map(self.aliases.resolve, asked.user_ids)) or any(map(self.is_erased, asked.user_ids))
+        return None if is_out else next(iter(asked.user_ids), None)
+
     def refresh(self) -> bool:
         """Load the newest publication if there is a newer one, and the scenarios if they have changed; whether there was a newer one."""
         self.segments.hand_over_again()
-        scenarios_at, newest = changed_at(self.home), newest_publication(self.lake)
+        scenarios_at = changed_at(self.home)
+        with reading(self.lake) as con:
+            newest, self.opted_out, self.erased = newest_publication(con), opted_out(con), read_erased(con, self.lake.home)
         if newest is None or newest == self.published.publication_id:
             self._refresh_scenarios(scenarios_at)
             return False
@@ -186,7 +241,10 @@ class Live:
         self.scenarios_at = scenarios_at
         published.warm_up()
         self._drop_published(published)
-        log.info("model version %s, snapshot %d: loaded in %.2f s", published.version, published.data_snapshot, time.monotonic() - started)
+        del published
+        give_back_memory()
+        now = self.published
+        log.info("model version %s, snapshot %d: loaded in %.2f s", now.version, now.data_snapshot, time.monotonic() - started)
         return True
 
     def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:
@@ -242,6 +300,7 @@ class Live:
 
     def recommend_all(self, asked: Sequence[Asked]) -> list[Listed]:
         """The lists of requests of one shape. Raises UserError if one cannot be answered."""
+        asked = [self._stored(one) for one in asked]
         with self.lock:
             published = self.published
             looking_at = [rows_of(published.row_of_item, one.items) for one in asked]
@@ -260,6 +319,11 @@ class Live:
         self.log_served(asked, out)
         return out
 
+    def _stored(self, asked: Asked) -> Asked:
+        """The request with ids of people as the lake has them."""
+        user_id, session_id = (None if given is None else self.border.id_of(given) for given in (asked.user_id, asked.session_id))
+        return replace(asked, user_id=user_id, session_id=session_id)
+
     def _question(self, published: Published, asked: Asked, person: Person) -> Question:
         row_of, before = published.row_of_item, self._before(asked.after)
         if asked.scenario not in published.places:  # it was removed since the request was checked
@@ -274,11 +338,13 @@ class Live:
     def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
         """A person as the lists know them, and the publication."""
         with self.lock:
-            return self.published, self._person(user_ids)
+            return self.published, self._person(tuple(map(self.border.id_of, user_ids)))
 
     def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
-        """The caller holds the lock."""
+        """The caller holds the lock. Nothing is known about people who have opted out, and about erased ones."""
         user_ids = tuple(dict.fromkeys(name for user_id in user_ids for name in self.aliases.ids_of(user_id)))
+        if not self.opted_out.isdisjoint(user_ids) or any(map(self.is_erased, user_ids)):
+            return Person((), looking_at=looking_at)
         pending = [each for name in user_ids for each in self.pending.get(name, ())]
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
         return Person(user_ids, taught, pending, looking_at)

@@ -101,7 +101,9 @@ def interests_of(live: Live, user_id: str) -> Interests:
 
 def why_of(live: Live, user_id: str, item_id: str) -> Why:
     """The evidence about a user and an item. Raises NotFoundError if one of them is unknown."""
-    published = live.published
+    published, user_id = live.published, live.border.id_of(user_id)
+    if live.is_erased(user_id):
+        raise NotFoundError("this person is erased, so there is nothing to explain; ask about another one")
     with live.lock:
         user_id, is_waiting = live.aliases.resolve(user_id), bool(live.pending.get(live.aliases.resolve(user_id)))
     try:

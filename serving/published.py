@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import torch
 
 from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.ranking.labels import Labels
@@ -21,7 +21,7 @@ from models.text.sentences import Sentences, sentences_for
 from models.version.checkpoint import Checkpoint, keep_vectors_only
 from serving.items import Item, ItemTable
 from serving.places import Place, load_places, scenarios_of
-from tasks.lake import ANYONE, Lake, newest_snapshot, reading, statement
+from tasks.lake import ANYONE, Lake, Readable, newest_snapshot, reading, statement
 from tasks.live import load_live
 from tasks.minute.feed import histories_events
 from tasks.publish.reasons import N_TITLES
@@ -29,6 +29,9 @@ from tasks.scenarios import Scenario
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
+
+BLOCK_USERS = 8192
+"""The histories of so many users are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,9 @@ class Published:
         return scorer if np.array_equal(scorer.is_available, available) else replace(scorer, is_available=available)
 
 
-def newest_publication(lake: Lake) -> str | None:
+def newest_publication(at: Readable) -> str | None:
     """The id of the newest publication; None before the first."""
-    with reading(lake) as con:
+    with reading(at) as con:
         row = con.execute(statement("serving/publication")).fetchone()
     return None if row is None else str(row[0])
 
@@ -118,38 +121,38 @@ def load_published(
     pinned = newest_snapshot(lake)
     with reading(lake, pinned) as con:
         row = con.execute(statement("serving/publication")).fetchone()
+        if row is not None and before is not None and row[1] == before.version:
+            version, checkpoint = before.version, before.checkpoint
+        else:
+            version, checkpoint = load_live(lake, open_registry)
+            checkpoint = keep_vectors_only(checkpoint)
+        if row is None or version != row[1]:  # published in between; before the first publication, load_live has raised an error
+            return load_published(lake, open_registry, event_weights, max_events, before, home)
+        table = ItemTable.build(con.execute(statement("serving/items")).pl(), checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
+        row_of_item = table.row_of
         weights = {"event_types": list(event_weights), "weights": list(event_weights.values())}
         histories = con.execute(statement("serving/histories"), {"max_events": max_events, **weights}).pl()
-        items = con.execute(statement("serving/items")).pl()
+        row_of_user = {user: n for n, user in enumerate(histories["user_id"])}
+        events, trend, earlier = _events(histories, row_of_item, checkpoint.kinds)
+        del histories
         titles = [title for (title,) in con.execute(statement("publish/sample_titles"), {"snapshot": pinned, "n": N_TITLES}).fetchall()]
         con.execute(statement("publish/create_reason_labels"), {"snapshot": pinned})
         labels = con.execute(statement("serving/labels")).pl()
         (depth,) = con.execute(statement("serving/depth"), {"user_id": ANYONE}).fetchone() or (0,)
-    if row is not None and before is not None and row[1] == before.version:
-        version, checkpoint = before.version, before.checkpoint
-    else:
-        version, checkpoint = load_live(lake, open_registry)
-        checkpoint = _sharing(keep_vectors_only(checkpoint), before)
-    if row is None or version != row[1]:  # published in between; before the first publication, load_live has raised an error
-        return load_published(lake, open_registry, event_weights, max_events, before, home)
-    with reading(lake, pinned) as con:
         searches = con.execute(statement("serving/searches"), {"encoder": checkpoint.encoder}).pl()
     asked_s = checkpoint.as_of + LIST_DELAY_S if row[4] is None else int(row[4])
-    table = ItemTable.build(items, checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
-    row_of_item = table.row_of
-    events, trend, earlier = histories_events(histories, row_of_item, checkpoint.kinds, len(row_of_item))
     return Published(
         publication_id=str(row[0]),
         version=version,
         data_snapshot=int(row[2]),
         published_at=row[3],
         checkpoint=checkpoint,
-        row_of_user={user: n for n, user in enumerate(histories["user_id"])},
+        row_of_user=row_of_user,
         kind_of={kind: n for n, kind in enumerate(checkpoint.kinds)},
         events=events,
         trend=np.where(np.isnan(trend), checkpoint.blend.trend[0], trend).astype(np.float32),
         earlier=earlier,
-        offsets=offsets_of(events, len(histories)),
+        offsets=offsets_of(events, len(row_of_user)),
         searches=_searches(searches),
         items=table,
         labels=_labels(labels, row_of_item),
@@ -161,12 +164,26 @@ def load_published(
     )
 
 
-def _sharing(checkpoint: Checkpoint, before: Published | None) -> Checkpoint:
-    """The checkpoint with the text vectors of the one before, if they are equal: both are in memory until the swap."""
-    words, old = checkpoint.words, None if before is None else before.checkpoint.words
-    if words is None or old is None or not torch.equal(words.items, old.items):
-        return checkpoint
-    return replace(checkpoint, words=replace(words, items=old.items))
+def _events(histories: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str]) -> tuple[Events, Floats, Earlier]:
+    """As `histories_events`, a block of users at a time, so that its working memory stays small."""
+    n_items = len(row_of_item)
+    parts = [histories_events(frame, row_of_item, kinds, n_items) for frame in histories.iter_slices(BLOCK_USERS)]
+    if not parts:
+        return histories_events(histories, row_of_item, kinds, n_items)
+    events, trend, earlier = zip(*parts, strict=True)
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in events])
+
+    user = np.concatenate([part.user + n * BLOCK_USERS for n, part in enumerate(events)])
+    n_users = int(user[-1]) + 1 if len(user) else 0
+    whole = Events(user, joined("item"), joined("kind"), joined("time"), joined("weight"), n_users, n_items, len(kinds))
+    sizes = [0, *itertools.accumulate(len(part.item) for part in earlier)]
+    start, stop = (
+        np.concatenate([getattr(part, name) + size for part, size in zip(earlier, sizes, strict=False)]) for name in ("start", "stop")
+    )
+    n_events, item = (np.concatenate([getattr(part, name) for part in earlier]) for name in ("n_events", "item"))
+    return whole, np.concatenate(trend), Earlier(n_events, start, stop, item)
 
 
 def _labels(frame: pl.DataFrame, row_of_item: Mapping[str, int]) -> Labels:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from models.events import Ints
@@ -90,6 +91,7 @@ class Listed:
         return [row["item_id"] for row in self.items]
 
 
+@torch.inference_mode()
 def answer(published: Published, questions: Sequence[Question], choice: Choice) -> list[list[Row]]:
     """The list of each question, best item first: item_id, title, score, probability, reason, source. All have one shape."""
     is_ranked = [question.vector is not None or question.person.is_known(published) for question in questions]
@@ -107,13 +109,14 @@ def _ranked(published: Published, questions: Sequence[Question], choice: Choice)
     lists = published.scorer.rank(
         gathered.events,
         len(gathered),
-        max(k, published.depth) if explain else k,  # which events are cited depends on the whole list, so it is as long as in the tables
+        k,
         now=gathered.now,
         trend=gathered.trend,
         earlier=gathered.earlier,
         searches=None if request is not None else gathered.searches,
         request=request,
         explain=explain,
+        depth=published.depth if explain else None,  # which events are cited depends on the whole list, so it is as long as in the tables
         is_quick=True,
         choice=choice,
         hidden=_pairs([each.hidden for each in questions]),

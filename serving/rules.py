@@ -14,6 +14,7 @@ from serving.ids import BLANKS, MAX_ID, is_unicode, tidied
 from tasks.config import IngestConfig
 from tasks.ingest.lines import LINE_BYTES
 from tasks.lake import ANYONE
+from tasks.privacy.border import Border
 
 FIELDS = (
     *("event_id", "user_id", "session_id", "item_id", "event_type", "value", "query", "occurred_at"),
@@ -30,7 +31,10 @@ MAX_POSITION = 1_000_000
 
 @dataclass(frozen=True)
 class Event:
-    """An accepted event. line: what an ingest reads, as one JSON object without line break. query: only of a search."""
+    """An accepted event. line: what an ingest reads, as one JSON object without line break. query: only of a search.
+
+    left_out: names of given columns and context keys that are not kept.
+    """
 
     event_id: str
     user_id: str
@@ -39,31 +43,39 @@ class Event:
     query: str | None
     time_s: int
     line: bytes
+    left_out: tuple[str, ...] = ()
 
 
 class RefusedError(ValueError):
     """The event breaks a rule, which the message names."""
 
 
-def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
-    """The event of one JSON object. Raises RefusedError with the first rule that it breaks. now: UTC, the time of an event without one."""
+def accept(given: Any, now: datetime, config: IngestConfig, border: Border | None = None) -> Event:
+    """The event of one JSON object. Raises RefusedError with the first rule that it breaks. now: UTC, the time of an event without one.
+
+    border: what the event becomes before it is stored; None leaves it as it is.
+    """
     if not isinstance(given, dict):
         raise RefusedError("not a JSON object")
     unknown = [name for name in given if name not in FIELDS]
     if unknown:
         raise RefusedError(f"unknown field {unknown[0][:40]!r}; an event has {', '.join(FIELDS)}")
+    left_out: list[str] = []
+    if border is not None:
+        given, left_out = border.reduced(given)
     session_id = id_of(given, "session_id", null_words_as_ids=config.null_words_as_ids)
     user_id = id_of(given, "user_id", null_words_as_ids=config.null_words_as_ids) or session_id
     if user_id is None:
         raise RefusedError("user_id is empty")
     if user_id == ANYONE:
         raise RefusedError(f"user_id is {ANYONE}, which stands for unknown users in the tables")
+    user_id = user_id if border is None else border.id_of(user_id)
     event_type = (id_of(given, "event_type") or "view").lower()
     query = text_of(given, "query", config.max_text_chars)
     item_id = id_of(given, "item_id", null_words_as_ids=config.null_words_as_ids)
     if event_type == "search":
         if query is None:
-            raise RefusedError("a search has no query")
+            raise RefusedError("searches are not kept" if "query" in left_out else "a search has no query")
         item_id = None
     elif item_id is None:
         raise RefusedError("item_id is empty")
@@ -95,7 +107,7 @@ def accept(given: Any, now: datetime, config: IngestConfig) -> Event:
     line = json.dumps({"event_id": event_id, **row}, ensure_ascii=False).encode("utf-8", "replace")
     demand_short(line, "event")
     happened = min(moment, now.astimezone(UTC).replace(tzinfo=None))  # the clock of the sender may be ahead, as in sql/macros/happened_at
-    return Event(event_id, user_id, item_id, event_type, query, round(happened.replace(tzinfo=UTC).timestamp()), line)
+    return Event(event_id, user_id, item_id, event_type, query, round(happened.replace(tzinfo=UTC).timestamp()), line, tuple(left_out))
 
 
 def demand_short(line: bytes, what: str) -> None:

@@ -14,8 +14,9 @@ OTHERS = 0o077
 """Permission bits of everybody except the owner."""
 # fmt: off
 OURS = frozenset({
-    "huggingface", "keys.json", "keys.json.tmp", "keys.lock", "lake", "landing", "logs", "matplotlib", "minute", "mlflow", "nightly",
-    "prefect", "scenarios.toml", "secret", "serving", "shop", "tmp", "up.json", "up.json.tmp", "up.lock",
+    "erasures.jsonl", "huggingface", "keys.json", "keys.json.tmp", "keys.lock", "lake", "landing", "logs", "matplotlib", "minute",
+    "mlflow", "nightly", "prefect", "privacy-keys.json", "scenarios.toml", "secret", "serving", "shop", "tmp", "up.json", "up.json.tmp",
+    "up.lock",
 })
 # fmt: on
 """Names of minutehand's files and folders at the top level of a home."""

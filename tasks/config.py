@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from models.config import CENTURY_HOURS, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from tasks.event_types import EVENT_WEIGHTS
 
+OPTIONAL_COLUMNS = ("event_id", "value", "query", "recommendation_id", "position", "context")
+"""Columns of events that a setting can leave out; the others make an event."""
+ALL = "all"
+
 
 class IngestConfig(BaseModel):
     """How rows of input files become events and items."""
@@ -40,11 +44,42 @@ class IngestConfig(BaseModel):
     max_rejected_share: NonNegativeFloat = Field(
         0.1, le=1, description="Largest share of rejected rows of a landed file with which its run still counts as successful"
     )
+    pseudonyms: bool = Field(
+        False,
+        description="Store ids of users and sessions only as keyed hashes; the keys are in `privacy-keys.json` in the home folder, which "
+        "belongs into a backup of its own",
+    )
+    keep_columns: str = Field(
+        "all",
+        description="Optional columns of events to keep, separated by commas: event_id, value, query, recommendation_id, position, "
+        "context; the others are dropped before they are stored; empty: none",
+    )
+    keep_context: str = Field(
+        "all", description="Keys of context to keep, separated by commas; the others are dropped before they are stored; empty: none"
+    )
     follow_links: bool = Field(
         False,
         description="Take in files through symbolic links that lead out of the landing "
         "folder, if the owner of the link may read the target",
     )
+
+    @field_validator("keep_columns")
+    @classmethod
+    def _optional_columns_only(cls, value: str) -> str:
+        for name in _split(value):
+            if name not in OPTIONAL_COLUMNS and value != ALL:
+                raise ValueError(f"{name!r} is not an optional column of events; those are {', '.join(OPTIONAL_COLUMNS)}")
+        return value
+
+    @property
+    def kept_columns(self) -> frozenset[str] | None:
+        """The optional columns of events that are kept; None: all."""
+        return None if self.keep_columns == ALL else frozenset(_split(self.keep_columns))
+
+    @property
+    def kept_context(self) -> frozenset[str] | None:
+        """The keys of context that are kept; None: all."""
+        return None if self.keep_context == ALL else frozenset(_split(self.keep_context))
 
     @field_validator("event_weights")
     @classmethod

@@ -105,6 +105,11 @@ class Lake:
     def folder(self) -> Path:
         return Path(self.data_path)
 
+    @property
+    def home(self) -> Path:
+        """The home folder of the lake, also if its catalog or its files are elsewhere."""
+        return self.lock_path.parent.parent
+
 
 Readable = Lake | duckdb.DuckDBPyConnection
 """Where to read: a lake, or an open connection to it."""
@@ -452,6 +457,8 @@ def migrate(lake: Lake) -> list[str]:
         for file in fresh:
             con.execute(file.read_text(encoding="utf-8"))
             con.execute(statement("lake/record_migration"), {"name": file.stem})
+    with writing(lake) as con:  # DuckLake sets options only of tables that are committed
+        con.execute(statement("lake/compress_history"))
     return [file.stem for file in fresh]
 
 

@@ -73,6 +73,30 @@ def publishing_turn(home: Path, wait_s: float = 0) -> Iterator[Turn]:
 
 
 @contextmanager
+def publishing_paused(home: Path, wait_s: float) -> Iterator[None]:
+    """Hold the lock of publishing_turn for a change that is none of a publisher's; what a killed publisher left stays for the next one."""
+    folder = home.resolve() / "minute"
+    try:
+        with _held(folder, wait_s):
+            yield
+    except Timeout as error:
+        raise BusyError(
+            f"lists are being published in {home}{_signature(folder / 'running.json')}; nothing was changed, run this again afterwards"
+        ) from error
+
+
+@contextmanager
+def night_paused(home: Path) -> Iterator[None]:
+    """Hold the nightly lock for a change that is none of a night's. Raises BusyError while a night is under way."""
+    folder = home.resolve() / "nightly"
+    try:
+        with _held(folder, 0):
+            yield
+    except Timeout as error:
+        raise BusyError(f"a night is under way in {home}{_signature(folder / 'running.json')}; this continues after it") from error
+
+
+@contextmanager
 def _held(folder: Path, wait_s: float) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock", timeout=wait_s):

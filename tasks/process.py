@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import platform
 import re
@@ -67,6 +68,13 @@ def use_threads(n_threads: int) -> None:
     if n_threads:
         torch.set_num_threads(n_threads)
         faiss.omp_set_num_threads(n_threads)
+
+
+def give_back_memory() -> None:
+    """Return memory that the allocator keeps for later to the system; only glibc can be asked."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def git_revision(root: Path = ROOT) -> str | None:

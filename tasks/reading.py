@@ -22,6 +22,7 @@ from models.visible import to_json_value
 from tasks.access import OURS, current_mask
 from tasks.data_folder import check_free
 from tasks.lake import ANYONE, Lake, current_snapshot, has_catalog, is_disk_full, quote, reading, statement
+from tasks.privacy.opt_out import opted_out
 from tasks.statements import is_explain, reading_statements
 
 N_HINTS = 3
@@ -33,6 +34,10 @@ TRAIN = "minutehand nightly trains a model and publishes lists"
 NO_INTERESTS = (
     "the live model knows no interests: it was trained before this was possible, or its items have neither labels nor texts; "
     "run minutehand nightly, or give items categories: minutehand ingest items FILE --map categories=COLUMN"
+)
+BY_AND_BY = (
+    "each minute run makes the lists of those who did something, and of up to 500 others (MINUTEHAND_PUBLISH__REFRESH_USERS); "
+    "minutehand nightly makes all"
 )
 FORMATS = {".csv": "format csv, header true", ".parquet": "format parquet", ".json": None}
 """File endings of exports, with the options of DuckDB's COPY. This module writes JSON itself, as `--json` prints it."""
@@ -65,6 +70,8 @@ class UserList:
 def lists_of(lake: Lake, user_ids: Sequence[str], k: int, scenario: str | None = None) -> list[UserList]:
     """The best k items of each user, best first. A user without a list gets the list for anyone, whose source is 'popular'.
 
+    An id that was merged into a user gets the list of this user.
+
     scenario: one whose lists are in recs.scenario_recommendations; None for recs.recommendations. Raises UserError if nothing has been
     published yet; the message names the command to run next.
     """
@@ -80,16 +87,18 @@ def interests_of(lake: Lake, user_id: str) -> UserList:
     """
     _demand_text(user_id)
     with _asking(lake) as con:
-        own = _rows(con, "user_interests", {"user_id": user_id})
+        person, merged = _person(con, user_id)
+        own = _rows(con, "user_interests", {"user_id": person})
         rows = [{"user_id": user_id, **row} for row in own or _rows(con, "user_interests", {"user_id": ANYONE})]
         if own:
-            return UserList(user_id, rows, None)
+            return UserList(user_id, rows, merged)
         if not _rows(con, "last_publication"):
             raise _nothing_published(con)
         if not rows:
             raise UserError(NO_INTERESTS)
-        has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
+        has_events = _rows(con, "find_user", {"user_id": person})[0]["is_known"]
         why = f"user {user_id} has events, but no interests yet" if has_events else _nobody(con, user_id)
+        why = f"user {user_id} has opted out" if user_id in opted_out(con) else why
         return UserList(user_id, rows, f"{why}; this is what everybody is interested in")
 
 
@@ -110,16 +119,22 @@ def similar(lake: Lake, item_id: str, k: int) -> list[Row]:
         raise UserError(f"item {item_id!r} has no neighbours: the live model has not seen it; the next `minutehand nightly` learns it")
 
 
-def demand_known(lake: Lake, user_id: str, item_id: str) -> None:
-    """Raises UserError if nothing is published yet, or if the item is unknown, or if the user has neither a history nor a list."""
+def demand_known(lake: Lake, user_id: str, item_id: str) -> str:
+    """The user that an id stands for: the id itself, or the user into whom it was merged.
+
+    Raises UserError if nothing is published yet, or if the item is unknown, or if the user has neither a history nor a list.
+    """
     _demand_text(user_id, item_id)
     with _asking(lake) as con:
         if not _rows(con, "last_publication"):
             raise _nothing_published(con)
         _demand_item(con, item_id)
-        if _rows(con, "has_history", {"user_id": user_id})[0]["is_listed"]:
-            return
-        if _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]:
+        person, _ = _person(con, user_id)
+        if not opted_out(con).isdisjoint({user_id, person}):
+            raise UserError(f"user {user_id!r} has opted out and gets the lists for everybody; to undo it: minutehand opt-in {user_id!r}")
+        if _rows(con, "has_history", {"user_id": person})[0]["is_listed"]:
+            return person
+        if _rows(con, "find_user", {"user_id": person})[0]["is_known"]:
             raise UserError(f"user {user_id!r} has events, but no list yet; the next `minutehand minute` makes one")
         raise UserError(f"{_nobody(con, user_id)}; the list for anyone follows from popularity alone: minutehand recommend {user_id!r}")
 
@@ -381,17 +396,30 @@ def _write(con: duckdb.DuckDBPyConnection, sql: str, file: Path, options: str | 
 
 def _list_of(con: duckdb.DuckDBPyConnection, user_id: str, k: int, scenario: str | None) -> UserList:
     name, place = ("recommendations", {}) if scenario is None else ("scenario_recommendations", {"scenario": scenario})
-    own = _rows(con, name, {**place, "user_id": user_id, "k": k})
+    person, merged = _person(con, user_id)
+    own = _rows(con, name, {**place, "user_id": person, "k": k})
     if own:
-        return UserList(user_id, [{"user_id": user_id, **row} for row in own], None)
+        return UserList(user_id, [{"user_id": user_id, **row} for row in own], merged)
     anyone = _rows(con, name, {**place, "user_id": ANYONE, "k": k})
     if not anyone and not _rows(con, "last_publication"):
         raise _nothing_published(con)
     if not anyone and scenario is not None and not _rows(con, "is_in_force", {"scenario": scenario}):
         raise UserError(f"no lists of scenario {scenario!r} are published yet; the next `minutehand minute` makes them")
-    has_events = _rows(con, "find_user", {"user_id": user_id})[0]["is_known"]
-    why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
+    if not opted_out(con).isdisjoint({user_id, person}):
+        why = f"user {user_id} has opted out"
+    elif scenario is not None and _rows(con, "has_history", {"user_id": person})[0]["is_listed"]:
+        why = f"user {user_id} has no list of scenario {scenario!r} yet: {BY_AND_BY}"
+    else:
+        has_events = _rows(con, "find_user", {"user_id": person})[0]["is_known"]
+        why = f"user {user_id} has events, but no list yet" if has_events else _nobody(con, user_id)
     return UserList(user_id, [{"user_id": user_id, **row} for row in anyone], f"{why}; this is the list for anyone")
+
+
+def _person(con: duckdb.DuckDBPyConnection, user_id: str) -> tuple[str, str | None]:
+    """The user that an id stands for, and a note if that is another id: it was merged into that user."""
+    for row in _rows(con, "person", {"alias": user_id}):
+        return row["user_id"], f"{user_id} was merged into user {row['user_id']}: this is what is known about both"
+    return user_id, None
 
 
 def _demand_item(con: duckdb.DuckDBPyConnection, item_id: str) -> None:

@@ -19,6 +19,7 @@ from models.text.encoder import find_encoder, load_encoder
 from models.text.language import language_warning
 from tasks.lake import Lake, reading, statement
 from tasks.live import load_live
+from tasks.privacy.opt_out import opted_out
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -135,7 +136,8 @@ def _histories(lake: Lake, user_ids: Sequence[str]) -> dict[str, dict[str, Any]]
     if not user_ids:
         return {}
     with reading(lake) as con:
-        found = con.execute(statement("read/histories_of_users"), {"user_ids": list(user_ids)}).pl()
+        known = sorted(set(user_ids) - opted_out(con))
+        found = con.execute(statement("read/histories_of_users"), {"user_ids": known}).pl()
     return {row.pop("user_id"): row for row in found.to_dicts()}
 
 

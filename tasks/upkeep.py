@@ -14,11 +14,13 @@ from typing import Any
 import duckdb
 
 from tasks.data_folder import read_mark
-from tasks.lake import Lake, statement, writing
+from tasks.lake import Lake, reading, statement, writing
 from tasks.retention import FRESHNESS_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SERVED_DAYS, SNAPSHOT_HOURS
 
 logger = logging.getLogger("minutehand.upkeep")
 
+FEED = ("raw", "events")
+"""The table whose change feed minutes read. Its rewritten rows look like new ones there, so only an erasure rewrites it."""
 OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
 
 
@@ -66,7 +68,7 @@ def maintain(
     unlisted = [row for name in ("prune_served", "prune_positions") for row in _run(lake, name, served_before)]
     flushed = _run(lake, "flush")
     expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from)
-    rewritten = _run(lake, "rewrite")
+    rewritten = [row for schema, table in tables_to_rewrite(lake) for row in _run(lake, "rewrite", {"schema": schema, "table": table})]
     merged = _run(lake, "merge")
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
     orphans = _delete_orphans(lake, clock - timedelta(hours=grace_hours))
@@ -83,6 +85,12 @@ def maintain(
     )
     logger.info("upkeep of the lake: %s", asdict(summary))
     return summary
+
+
+def tables_to_rewrite(lake: Lake) -> list[tuple[str, str]]:
+    """Schema and name of the tables that have files with deleted rows, except FEED."""
+    with reading(lake) as con:
+        return [(schema, table) for schema, table in con.execute(statement("maintain/find_deletes")).fetchall() if (schema, table) != FEED]
 
 
 def _expire(lake: Lake, keep_publications: int, keep_since: datetime, spare: Collection[int], keep_from: int | None) -> int:

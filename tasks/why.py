@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +84,13 @@ def explain(
     item_id: str,
     loaded: tuple[str, Checkpoint] | None = None,
 ) -> Why:
-    """The evidence for one user and one item. loaded: the live version and its checkpoint, if they are in memory.
+    """The evidence for one user and one item; of a merged id, for its user.
+
+    loaded: the live version and its checkpoint, if they are in memory.
 
     Raises UserError if nothing is published, or if the user or the item is unknown.
     """
-    demand_known(lake, user_id, item_id)
+    user_id = demand_known(lake, user_id, item_id)
     version, checkpoint = loaded or load_live(lake, open_registry)
     with reading(lake) as con:
         listed = con.execute(statement("read/why_list"), {"user_id": user_id}).pl().to_dicts()
@@ -134,7 +136,7 @@ def _judged(
     known_trend = np.where(np.isnan(trend), checkpoint.blend.trend[0], trend).astype(np.float32)
     users = Histories(events, np.zeros(1, np.int64), np.array([len(events)]), now, known_trend, earlier.n_events)
     scorer, row = checkpoint.scorer(), row_of[item_id]
-    (scored,) = scorer.score_blocks(events, 1, now=now, trend=known_trend, earlier=earlier, searches=searches)
+    (scored,) = scorer.score_blocks(events, 1, now=now, trend=known_trend, earlier=earlier, searches=searches, explain=True)
     scores = scored.scores[0]
     may_be_shown = scores.isfinite()
     terms: list[Row] = []
@@ -148,7 +150,7 @@ def _judged(
         probability=float((scores[row] - scores.logsumexp(0)).exp()) if is_shown else None,
         place=int((scores > scores[row]).sum()) + 1 if is_shown else None,
         terms=terms,
-        effects=_effects(scorer, users, row, float(scored.sequence[0, row])),
+        effects=_effects(scorer, replace(users, last=scored.last), row, float(scored.sequence[0, row])),
     )
 
 

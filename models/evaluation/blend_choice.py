@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.evaluation.evaluator import Evaluator, rows_with_outdated_list, served_vectors
+from models.evaluation.evaluator import Evaluator, list_vectors, rows_with_outdated_list
 from models.events import Floats, Ints, sample
 from models.metrics.segments import SEGMENTS, Mask, segment_masks, warm_masks
 from models.ranking.blend import Blend, popularity_only, starting_blend
 from models.ranking.candidates import Candidates, candidate_scorer
 from models.ranking.prior import HALF_LIVES_H
-from models.sequence.users import target_vectors
 from models.sequence.weights import LIST_DELAY_S, Weights
 from models.training.blend_fit import fit_blend
 
@@ -149,12 +148,12 @@ def _views(
         user, item = events.user[ordered], events.item[ordered]
         return View.of(candidates, user, lateness(events.time[ordered]), segment_masks(warm_user[user], warm_item[item]), popularities)
 
-    views = [view(evaluator, rows, target_vectors(weights.model, events, rows))]
+    views = [view(evaluator, rows, list_vectors(weights.model, evaluator, rows))]
     if until is not None:
         served = evaluator.by_lists_of_before(LIST_DELAY_S)
         rows = sample(rows, MAX_BLEND_ROWS // 2, seed)
         if len(rows_with_outdated_list(served, rows)):
-            views.append(view(served, rows, served_vectors(weights.model, served, rows)))
+            views.append(view(served, rows, list_vectors(weights.model, served, rows)))
     return views
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.config import EvaluationConfig
 from models.evaluation.baselines import best_baseline
-from models.evaluation.evaluator import Evaluator, served_vectors
+from models.evaluation.evaluator import Evaluator, list_vectors
 from models.evaluation.protocols import Task
 from models.events import Ints
 from models.metrics.intervals import Difference, mean_difference
@@ -19,7 +19,6 @@ from models.metrics.segments import Mask
 from models.metrics.summary import METRICS, deciding_metric, summarise
 from models.ranking.blend import Blend
 from models.results import MetricRow
-from models.sequence.users import target_vectors
 from models.sequence.weights import Weights
 from models.text.towers import Words
 
@@ -30,11 +29,10 @@ LEAST_EVENTS = 250
 
 
 def rank_recommender(evaluator: Evaluator, weights: Weights, blend: Blend, rows: Ints, words: Words | None = None) -> Ranking:
-    """Ranking of the given (sorted) rows by the recommender. words: takes the searches of the evaluator into account."""
+    """Ranking of the given (sorted) rows by the recommender. words: their term of the searches of the evaluator counts, too."""
     if not len(rows):
         return Ranking.join([])
-    items, events = weights.item_vectors(), evaluator.events
-    vectors = served_vectors(weights.model, evaluator, rows) if evaluator.delay_s else target_vectors(weights.model, events, rows)
+    items, vectors = weights.item_vectors(), list_vectors(weights.model, evaluator, rows)
     return evaluator.rank_blend(rows, vectors, items, blend, items @ weights.mean_vector, weights.is_cold, words)
 
 

@@ -30,7 +30,7 @@ from models.ranking.prior import Slots, popularity_by_slot
 from models.ranking.searches import Asked, Searches, search_term
 from models.results import SeenItems
 from models.sequence.recommender import Recommender
-from models.sequence.users import vectors_at
+from models.sequence.users import LastSearches, target_vectors, vectors_at
 from models.text.towers import Words
 
 
@@ -70,6 +70,10 @@ class Evaluator:
     def with_kinds(self, kind: Ints, n_kinds: int) -> Evaluator:
         """The evaluator with another numbering of event types."""
         return self._with_trend_of(replace(self, events=replace(self.events, kind=kind, n_kinds=n_kinds)))
+
+    def without_searches(self) -> Evaluator:
+        """The evaluator for lists that know no searches."""
+        return self._with_trend_of(replace(self, searches=None))
 
     def by_lists_of_before(self, delay_s: int) -> Evaluator:
         """The evaluator for lists that were made delay_s before each event."""
@@ -111,9 +115,14 @@ class Evaluator:
         user, now = self.events.user[rows], self.events.time[rows]
         return self.searches.asked(self.events, user, now, self.histories(rows), delay_s=self.delay_s)
 
+    def last_searches(self, rows: Ints) -> LastSearches | None:
+        """The searches after the last event that each row's list knows; None without searches."""
+        asked = self.asked(rows)
+        return None if asked is None else asked.unanswered(self.events.time[rows])
+
     def search_term(self, rows: Ints, words: Words | None) -> Tensor | None:
         """The term of the last search before each row, [rows, items]; None without searches."""
-        asked = None if words is None else self.asked(rows)
+        asked = self.asked(rows) if words is not None and words.counts_searches else None
         if words is None or asked is None or not asked.vectors.any():
             return None
         start, stop = self.histories(rows)
@@ -229,10 +238,29 @@ def rows_with_outdated_list(served: Evaluator, rows: Ints) -> Ints:
     return rows[misses]
 
 
+def list_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tensor:
+    """User vectors [rows, dim] at the time of each (sorted) row, from the events and the search that its list knows.
+
+    See Evaluator.delay_s; only a model that reads searches knows them.
+    """
+    if evaluator.delay_s:
+        return served_vectors(model, evaluator, rows)
+    vectors = target_vectors(model, evaluator.events, rows)
+    last = None if model.searches is None else evaluator.last_searches(rows)
+    if last is not None and last.is_there.any():
+        asking = np.flatnonzero(last.is_there)
+        vectors[torch.from_numpy(asking)] = _vectors_of(model, evaluator, rows[asking], last.at(asking))
+    return vectors
+
+
 def served_vectors(model: Recommender, evaluator: Evaluator, rows: Ints) -> Tensor:
-    """User vectors [rows, dim] at the time of each row, from the events that its list knows (see Evaluator.delay_s)."""
+    """As list_vectors, by a forward pass of its own for each row."""
+    return _vectors_of(model, evaluator, rows, None if model.searches is None else evaluator.last_searches(rows))
+
+
+def _vectors_of(model: Recommender, evaluator: Evaluator, rows: Ints, last: LastSearches | None) -> Tensor:
     start, stop = evaluator.histories(rows)
     start = np.maximum(start, stop - model.config.max_events)
     histories = windows_as_users(evaluator.events, Windows(start, start, stop))
     offsets = offsets_of(histories, len(rows))
-    return vectors_at(model, histories, offsets[:-1], offsets[1:], evaluator.events.time[rows])
+    return vectors_at(model, histories, offsets[:-1], offsets[1:], evaluator.events.time[rows], last=last)

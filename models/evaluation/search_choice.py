@@ -1,4 +1,4 @@
-"""Fits how much a search counts in the score of a list, on held-out events that followed a search."""
+"""Fits how much a search counts in a score, and whether the sequence model reads searches, on held-out events after a search."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.evaluation.evaluator import Evaluator, served_vectors
+from models.evaluation.comparison import rank_recommender
+from models.evaluation.evaluator import Evaluator, list_vectors
 from models.events import Floats, Ints, sample
 from models.metrics.intervals import mean_difference
 from models.ranking.blend import Blend, ItemState, combine
 from models.ranking.searches import N_SEARCH_FEATURES, USUAL_GATE, gate
-from models.sequence.users import target_vectors
 from models.sequence.weights import LIST_DELAY_S, Weights
 from models.text.towers import Words
 from models.training.optimise import minimise
@@ -77,6 +77,34 @@ def choose_search_gate(evaluator: Evaluator, weights: Weights, blend: Blend, wor
     return _fit(cases, start).numpy() if gain.low > 0 else np.zeros(N_SEARCH_FEATURES, np.float32)
 
 
+def has_searches_to_judge_by(evaluator: Evaluator, validation: Ints) -> bool:
+    """Whether enough held-out events directly followed a search to decide whether the sequence model reads searches."""
+    last = evaluator.last_searches(validation)
+    return last is not None and int(last.is_there.sum()) >= LEAST_EVENTS
+
+
+def reads_searches(evaluator: Evaluator, weights: Weights, blend: Blend, validation: Ints, seed: int) -> bool:
+    """Whether lists of a model that has learnt to read searches are better with them than without, beyond the interval of the difference.
+
+    Judged on held-out events that directly followed a search, with the previous event known and by lists made LIST_DELAY_S before.
+    """
+    ndcg, users = [], []
+    for view in (evaluator, evaluator.by_lists_of_before(LIST_DELAY_S)):
+        last = view.last_searches(validation)
+        rows = validation[:0] if last is None else sample(validation[last.is_there], MAX_EVENTS // 2, seed)
+        if len(rows):
+            views = (view, view.without_searches())
+            ndcg.append([rank_recommender(each, weights, blend, rows).ndcg_at_10 for each in views])
+            users.append(view.events.user[rows])
+    if not users:
+        return False
+    (read, unread), user = np.concatenate(ndcg, 1), np.concatenate(users)
+    gain = mean_difference(read, unread, user, N_BOOTSTRAP, seed)
+    text = f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+    log.info("NDCG@10 of %d events directly after a search: %.4f, with the search as a token %s", len(user), unread.mean(), text)
+    return gain.low > 0
+
+
 def _fit(cases: _Cases, start: Tensor) -> Tensor:
     """The weights under which the targets are most likely among their candidates."""
 
@@ -96,7 +124,7 @@ def _cases(view: Evaluator, weights: Weights, blend: Blend, words: Words, valida
     if not len(rows):
         return None
     items = weights.item_vectors()
-    vectors = served_vectors(weights.model, view, rows) if view.delay_s else target_vectors(weights.model, view.events, rows)
+    vectors = list_vectors(weights.model, view, rows)
     mean_score, parts = items @ weights.mean_vector, []
     for members, features in view.blocks(rows):
         sequence = vectors[torch.from_numpy(np.searchsorted(rows, members))] @ items.T

@@ -57,11 +57,13 @@ def learn(
     candidates: Candidates | None,
     config: IncrementConfig,
     seed: int,
+    owners: Ints | None = None,
 ) -> tuple[Checkpoint, UpdateDecision]:
     """The model after the due events, and whether it may go live.
 
     events: histories and due events of the users of this step (models.online.step). night: last night's model on the same
-    catalog, the anchor. candidates: those of `predict` for the due events. Without due events this is a no-op.
+    catalog, the anchor. candidates: those of `predict` for the due events. owners: of the replay windows of each user. Without due events
+    this is a no-op.
     """
     online = live.online
     if online is None:
@@ -93,7 +95,7 @@ def learn(
         past=None,
         online=OnlineState(
             popularity=popularity,
-            memory=memory.added(events, rng, n_due, config.memory_windows, _window(weights)),
+            memory=memory.added(events, rng, n_due, config.memory_windows, _window(weights), owners),
             recent=recent,
             delta_square=tuned.delta_square,
             squares=tuned.dense.squares or online.squares,

@@ -300,8 +300,9 @@ def _queries(evaluator: Evaluator, rows: Ints, made_at: Ints, delay_s: int | Non
     histories = Events(
         number, events.item[row], events.kind[row], events.time[row], events.weight[row], len(distinct), events.n_items, events.n_kinds
     )
-    trend = evaluator.trend[row]
-    return Queries(histories, distinct[:, 2] + LIST_DELAY_S, trend, query[order], events.item[rows[order]], earlier), order
+    trend, moment = evaluator.trend[row], distinct[:, 2]
+    searches = None if evaluator.searches is None else evaluator.searches.known_to(distinct[:, 0], moment)
+    return Queries(histories, moment + LIST_DELAY_S, trend, query[order], events.item[rows[order]], earlier, searches), order
 
 
 def _in_row_order(ranking: Ranking, order: Ints) -> Ranking:

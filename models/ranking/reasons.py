@@ -22,7 +22,7 @@ from models.events import Events, Floats, Ints, Windows, offsets_of, ragged_rows
 from models.ranking.blend import COLD_GATES, N_REPEAT_FEATURES, Blend, ItemState, find_repeats, gates, user_features
 from models.ranking.candidates import Candidates, candidate_scorer
 from models.sequence.recommender import Recommender
-from models.sequence.users import last_vectors, vectors_at
+from models.sequence.users import LastSearches, followed, last_vectors, vectors_at
 
 RECENT_EVENTS = 20
 """Reasons cite one of a user's last events, because people recognise those."""
@@ -39,7 +39,7 @@ class Histories:
     """Users' histories as half-open ranges of events, and the time of their requests.
 
     now: one time for all users, or one each. trend: trendiness of every event. n_earlier: number of events before each range; None if the
-    ranges are complete.
+    ranges are complete. last: the searches that the model reads at the end of the histories; None if it reads none.
     """
 
     events: Events
@@ -48,6 +48,7 @@ class Histories:
     now: int | Ints
     trend: Floats
     n_earlier: Ints | None = None
+    last: LastSearches | None = None
 
     def __len__(self) -> int:
         return len(self.start)
@@ -56,7 +57,13 @@ class Histories:
         """The histories of some users."""
         now = self.now[users] if isinstance(self.now, np.ndarray) else self.now
         n_earlier = None if self.n_earlier is None else self.n_earlier[users]
-        return Histories(self.events, self.start[users], self.stop[users], now, self.trend, n_earlier)
+        last = None if self.last is None else self.last.at(users)
+        return Histories(self.events, self.start[users], self.stop[users], now, self.trend, n_earlier, last)
+
+    def n_read(self, max_events: int) -> Ints:
+        """[users] number of events of each history that a model of max_events tokens reads."""
+        n_searches = 0 if self.last is None else self.last.is_there.astype(np.int64)
+        return np.minimum(self.stop - self.start, max_events - n_searches)
 
     def features(self, blend: Blend) -> Tensor:
         """User features, [users, N_USER_FEATURES]."""
@@ -98,18 +105,20 @@ class Variants:
         return out
 
     def vectors(self, model: Recommender, items: Tensor) -> Tensor:
-        """The user vector of each variant, [variants, dim]; a variant without events is a cold start. items: C."""
-        events, start, stop, now = self.left.events, self.left.start, self.left.stop, self.left.now
+        """The user vector of each variant, [variants, dim]; a variant without events and search is a cold start. items: C."""
+        events, start, stop, now, texts = self.left.events, self.left.start, self.left.stop, self.left.now, None
+        if self.left.last is not None and self.left.last.is_there.any():
+            events, start, stop, texts = followed(events, start, stop, self.left.last)
         out = torch.empty(len(self), model.config.dim)
         is_left = stop > start
         if not is_left.all():
             zero = np.zeros(1, np.int64)
-            out[torch.from_numpy(~is_left)] = vectors_at(model, events, zero, zero, 0, items)
+            out[torch.from_numpy(~is_left)] = vectors_at(model, self.left.events, zero, zero, 0, items)
         if is_left.any():
             skips_start = ~self.has_start & (stop - start > 1)  # a window needs two tokens: a single event is read from the start
             windows = Windows((start + skips_start)[is_left], stop[is_left], stop[is_left] + 1)
             at = now[is_left] if isinstance(now, np.ndarray) else now
-            out[torch.from_numpy(is_left)] = last_vectors(model, events, windows, at, items)
+            out[torch.from_numpy(is_left)] = last_vectors(model, events, windows, at, items, texts)
         return out
 
 
@@ -127,10 +136,10 @@ def leave_out(users: Histories, user: Ints, newest: Ints, max_events: int) -> Va
     """The variants of histories without some items. user, newest: as from recent_items.
 
     A variant is what the model reads of the history, its last max_events events, less the events on the item. No older event takes
-    their place, so that variants are the same if only the last events of a user are known.
+    their place, so that variants are the same if only the last events of a user are known. A search at the end stays.
     """
     events, start, stop = users.events, users.start, users.stop
-    begin = np.maximum(start, stop - max_events)
+    begin = stop - users.n_read(max_events)
     variant, row = ragged_rows(begin[user], stop[user])
     keep = events.item[row] != events.item[newest][variant]
     variant, row = variant[keep], row[keep]
@@ -139,8 +148,10 @@ def leave_out(users: Histories, user: Ints, newest: Ints, max_events: int) -> Va
     offsets = offsets_of(left, len(user))
     n_earlier = (begin - start if users.n_earlier is None else begin - start + users.n_earlier)[user]
     now = users.now[user] if isinstance(users.now, np.ndarray) else users.now
-    histories = Histories(left, offsets[:-1], offsets[1:], now, users.trend[row], n_earlier)
-    return Variants(histories, user, events.item[newest], events.kind[newest], np.asarray((stop - start)[user] < max_events))
+    last = None if users.last is None else users.last.at(user)
+    room = max_events if last is None else max_events - last.is_there
+    histories = Histories(left, offsets[:-1], offsets[1:], now, users.trend[row], n_earlier, last)
+    return Variants(histories, user, events.item[newest], events.kind[newest], np.asarray((stop - start)[user] < room))
 
 
 @dataclass(frozen=True)
@@ -171,11 +182,11 @@ class Explainer:
     shows_seen: bool
 
     def cite(self, users: Histories, listed: Tensor, sequence: Tensor, *, is_quick: bool = False) -> Cited:
-        """For each listed item, [users, ranks], the event that raises its score most. sequence: U . C of these items.
+        """For the first items of each list, [users, ranks], the event that raises the score most. sequence: U . C of these items.
 
-        is_quick: leave out only those items of long histories that are likely to matter.
+        listed: the whole lists, [users, ranks]. is_quick: leave out only those items of long histories that are likely to matter to them.
         """
-        out = Cited.nothing(tuple(listed.shape))
+        out = Cited.nothing(tuple(sequence.shape))
         for first in range(0, len(users), BLOCK_USERS):
             part = slice(first, first + BLOCK_USERS)
             rows = Cited(out.item[part], out.kind[part], out.effect[part])
@@ -196,6 +207,7 @@ class Explainer:
         variants = leave_out(users, *(self._likely(users, listed, *recent) if is_quick else recent), self.model.config.max_events)
         if not len(variants):
             return
+        listed = listed[:, : sequence.shape[1]]
         on_sequence, on_score = self.effects(users, variants, listed, sequence)
         # where the model likes an item no more than it does for the average user, the item would be as high without any history
         is_personal = sequence > self.items.mean_score[listed]
@@ -211,7 +223,7 @@ class Explainer:
 
         Of more items, those that are most similar to the listed items, summed over the list, and the newest.
         """
-        n_read = np.minimum(users.stop - users.start, self.model.config.max_events)
+        n_read = users.n_read(self.model.config.max_events)
         most = np.maximum(QUICK_TOKENS // np.maximum(n_read, 1), QUICK_ITEMS)
         if (np.bincount(user, minlength=len(users)) <= most).all():
             return user, newest
@@ -231,6 +243,14 @@ class Explainer:
         by_item = torch.where(self.items.is_cold[listed] > 0, weight[COLD_GATES["sequence"]], weight["sequence"])
         whole = self._scores(users, features, listed, sequence)
         return (sequence[user] - left) * by_item[user], whole[user] - self._scores(variants.left, of_left, listed[user], left)
+
+    def part_of_searches(self, features: Tensor, sequence: Tensor, by_events: Tensor) -> Tensor:
+        """How much the scores of all items, [users, items], fall if the model does not read the search at the end of the histories.
+
+        sequence, by_events: U . C with and without the search.
+        """
+        weight = gates(features, torch.from_numpy(self.blend.gate))
+        return (sequence - by_events) * torch.where(self.items.is_cold > 0, weight[COLD_GATES["sequence"]], weight["sequence"])
 
     def _scores(self, users: Histories, features: Tensor, listed: Tensor, sequence: Tensor) -> Tensor:
         """The blend's scores of a few items for each user, [users, ranks]."""

@@ -20,7 +20,7 @@ from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
 from models.ranking.sources import sample_of, sources_of
 from models.results import RankedLists
-from models.sequence.users import vectors_at
+from models.sequence.users import LastSearches, vectors_at
 from models.sequence.weights import LIST_DELAY_S, Weights
 from models.text.towers import Words
 
@@ -29,7 +29,9 @@ from models.text.towers import Words
 class ScoredItems:
     """A block of users: scores and U . C [users, items], user features, the items' state and vectors, repeats and seen pairs.
 
-    searched: the term of the users' searches, [users, items]; None if no search counts.
+    searched: the part of the users' searches in the scores, [users, items]; None if no search counts. by_events: U . C without the searches
+    that the model reads; None if it reads none. If this was not to be told apart, by_events is None, and searched is the term alone.
+    last: the searches that the model reads.
     """
 
     users: slice
@@ -41,6 +43,8 @@ class ScoredItems:
     repeats: Repeats | None
     seen: tuple[Ints, Ints] | None
     searched: Tensor | None = None
+    by_events: Tensor | None = None
+    last: LastSearches | None = None
 
 
 @dataclass(frozen=True)
@@ -94,17 +98,20 @@ class Scorer:
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
         explain: bool = True,
+        depth: int | None = None,
         is_quick: bool = False,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
         now: time of the request, one for all users or one each; by default, the usual time of a look at a list made at as_of.
         trend: trendiness of every event; by default the mean trendiness in training.
-        earlier: earlier history of every user; None if events are complete. searches: of these users; they count in versions with words.
-        request: the term of the users' requests in words, [users, items]; it takes the place of searches.
+        earlier: earlier history of every user; None if events are complete. searches: of these users; the last of each counts in versions
+        with words, and the model reads it if no event has followed and it learnt to. request: the term of the users' requests in words,
+        [users, items]; it takes the place of searches.
         choice: rules of the place where the lists are shown. hidden: (user, item row) pairs sorted by user, which no list shows.
         The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
+        depth: length of the lists for which events are looked for, if it is more than k.
         is_quick: look only at the events of long histories that are likely to matter.
         """
         parts = self.blocks(
@@ -119,6 +126,7 @@ class Scorer:
             choice=choice,
             hidden=hidden,
             explain=explain,
+            depth=depth,
             is_quick=is_quick,
         )
         return RankedLists.joined((), list(parts))
@@ -138,29 +146,32 @@ class Scorer:
         request: Tensor | None = None,
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
+        depth: int | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
         now = self.as_of + LIST_DELAY_S if now is None else now
         known_trend = self._usual_trend(events) if trend is None else trend
         users = Histories(events, offsets[:-1], offsets[1:], now, known_trend, None if earlier is None else earlier.n_events)
-        for scored in self.score_blocks(events, n_users, now=now, trend=trend, earlier=earlier, searches=searches, request=request):
+        for scored in self.score_blocks(
+            events, n_users, now=now, trend=trend, earlier=earlier, searches=searches, request=request, explain=explain
+        ):
             scores, part = scored.scores, scored.users
             forbid(scores, choice, hidden, part)
-            item = choose(scores, choice, k, self.vectors)
+            whole = choose(scores, choice, max(k, depth or 0), self.vectors)
+            item = whole[:, :k]
             rows = item.clamp_min(0)
             best = scores.gather(1, rows).masked_fill(item < 0, -torch.inf)
             probability = (best - scores.logsumexp(1, keepdim=True)).exp()
             values = best.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
             if explain:
-                cited = self.explainer.cite(users.some(part), rows, scored.sequence.gather(1, rows), is_quick=is_quick)
+                asking = replace(users.some(part), last=scored.last)
+                cited = self.explainer.cite(asking, whole.clamp_min(0), scored.sequence.gather(1, rows), is_quick=is_quick)
                 by_search = cites_search(scored.searched, rows, cited.effect)
                 lists = replace(lists, because=np.where(by_search, -1, cited.item), kind=np.where(by_search, -1, cited.kind))
-                repeats = scored.repeats
-                sources = sources_of(
-                    self.blend, scored.features, scored.sequence, scored.searched, scored.items, repeats, rows, self.sample
-                )
+                repeats, by_events = scored.repeats, scored.sequence if scored.by_events is None else scored.by_events
+                sources = sources_of(self.blend, scored.features, by_events, scored.searched, scored.items, repeats, rows, self.sample)
                 lists = replace(lists, by_search=by_search, source=sources)
             yield lists
 
@@ -174,17 +185,26 @@ class Scorer:
         earlier: Earlier | None,
         searches: Searches | None = None,
         request: Tensor | None = None,
+        explain: bool = False,
     ) -> Iterator[ScoredItems]:
-        """The scores of every item in blocks of users; -inf for items that must not be shown."""
+        """The scores of every item in blocks of users; -inf for items that must not be shown.
+
+        explain: whether to tell apart how much the searches that the model reads count.
+        """
         now = self.as_of + LIST_DELAY_S if now is None else now
         n_items = len(self.is_available)
         offsets = offsets_of(events, n_users)
         start, stop = offsets[:-1], offsets[1:]
         trend = self._usual_trend(events) if trend is None else trend
-        vectors = vectors_at(self.weights.model, events, start, stop, now, self.vectors)
+        asked = None if request is not None else self._asked(searches, events, n_users, now, (start, stop))
+        model, last = self.weights.model, None
+        if asked is not None and model.searches is not None:
+            found = asked.unanswered(np.broadcast_to(now, n_users))
+            last = found if found.is_there.any() else None
+        vectors = vectors_at(model, events, start, stop, now, self.vectors, last)
+        by_events = vectors if last is None or not explain else self._by_events(events, start, stop, now, vectors, last)
         gap = np.where(stop > start, now - events.time[np.maximum(stop - 1, 0)], 0) if len(events) else np.zeros(n_users, np.int64)
         users = user_features(trend, start, stop, gap, self.blend.trend, None if earlier is None else earlier.n_events)
-        asked = self._asked(searches, events, n_users, now, (start, stop))
         block = max(BLOCK_CELLS // n_items, 1)
         for first in range(0, max(n_users, 1), block):  # without users, one empty block
             part = slice(first, first + block)
@@ -194,23 +214,37 @@ class Scorer:
             searched = None if request is None else request[part]
             if searched is not None:
                 scores += searched
-            elif asked is not None and self.words is not None and asked.vectors[part].any():
+            elif asked is not None and self.words is not None and self.words.counts_searches and asked.vectors[part].any():
                 searched = search_term(self.words, asked.at(part), is_new=(stop == start)[part])
                 scores += searched
+            read, plain = None if last is None else last.at(part), None
+            if explain and read is not None and read.is_there.any():
+                asking, plain = torch.from_numpy(read.is_there), sequence.clone()
+                plain[asking] = by_events[part][asking] @ self.vectors.T
+                of_model = self.explainer.part_of_searches(users[part], sequence, plain)
+                searched = of_model if searched is None else searched + of_model
             scores[:, self.gone] = -torch.inf
             seen = seen_items(events, offsets, earlier, part) if self.hide_seen else None
             if seen is not None:
                 scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
-            yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched)
+            yield ScoredItems(part, scores, sequence, users[part], self.items, self.vectors, repeats, seen, searched, plain, read)
+
+    def _by_events(self, events: Events, start: Ints, stop: Ints, now: int | Ints, vectors: Tensor, last: LastSearches) -> Tensor:
+        """The user vectors as they would be without the searches that the model reads."""
+        out, asking = vectors.clone(), last.is_there
+        times = np.broadcast_to(now, len(start))[asking]
+        out[torch.from_numpy(asking)] = vectors_at(self.weights.model, events, start[asking], stop[asking], times, self.vectors)
+        return out
 
     def terms(self, scored: ScoredItems) -> dict[str, Tensor]:
         """The terms of scores, [users, items] by name; without items that must not be shown, their sum is `scored.scores`."""
-        parts = contributions(self.blend, scored.features, {"sequence": scored.sequence}, scored.items, scored.repeats)
+        sequence = scored.sequence if scored.by_events is None else scored.by_events
+        parts = contributions(self.blend, scored.features, {"sequence": sequence}, scored.items, scored.repeats)
         return parts if scored.searched is None else parts | {"search": scored.searched}
 
     def _asked(self, searches: Searches | None, events: Events, n_users: int, now: int | Ints, known: tuple[Ints, Ints]) -> Asked | None:
         """The last search of every user; None if no search counts."""
-        if self.words is None or searches is None or not len(searches):
+        if (self.words is None and self.weights.model.searches is None) or searches is None or not len(searches):
             return None
         return searches.asked(events, np.arange(n_users), np.broadcast_to(now, n_users), known)
 

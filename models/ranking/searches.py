@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.events import Events, Floats, Ints
+from models.sequence.users import LastSearches
 from models.text.towers import Words
 
 MAX_AGE_S = 24 * 3600
@@ -54,6 +55,13 @@ class Searches:
         found = np.maximum(row, 0)
         is_there = (row >= 0) & (self.user[found] == user) & (time - self.time[found] <= MAX_AGE_S)
         return np.where(is_there, row, -1)
+
+    def known_to(self, user: Ints, time: Ints) -> Searches:
+        """The last search of each request's user before a time, numbered by request."""
+        row = self.last_before(user, time)
+        request = np.flatnonzero(row >= 0)
+        row = row[request]
+        return Searches(request, self.time[row], self.text[row], self.vectors, self.texts)
 
     def chosen_next(self, events: Events) -> tuple[Ints, Ints]:
         """(search, event) rows: each search with words and the same user's next event, if it is not late and no other search comes between.
@@ -102,6 +110,10 @@ class Asked:
     def at(self, part: slice) -> Asked:
         """Some of the requests."""
         return Asked(self.vectors[part], self.age_s[part], self.n_since[part], None if self.texts is None else self.texts[part])
+
+    def unanswered(self, now: Ints) -> LastSearches:
+        """The searches after which the user did nothing. now: the time of each request."""
+        return LastSearches(np.where((self.n_since == 0)[:, None], self.vectors, 0), now - self.age_s)
 
     def features(self, *, is_new: np.ndarray) -> Float[Tensor, "requests features"]:
         """One, whether the user has no history, the log of the search's age in minutes, and the log of the number of events since."""

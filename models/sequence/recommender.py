@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models.config import RecommenderConfig
+from models.events import Floats
+from models.sequence.whitening import Whitening
 
 GAP_SCALES_S = (60.0, 3600.0, 86400.0, 30 * 86400.0)
 LONGEST_DISTANCE = 500.0
@@ -39,6 +41,14 @@ LEAST_LENGTH = 1e-6
 """A shorter vector carries no information."""
 
 
+def residual_head(dim: int) -> nn.Sequential:
+    """A small head for a correction of vectors; it starts at zero."""
+    last = nn.Linear(dim, dim)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
+
+
 class ItemTower(nn.Module):
     """C = g(A): whitened text, a small head on it, and a learnt delta of bounded length.
 
@@ -54,10 +64,7 @@ class ItemTower(nn.Module):
         has_text = text.abs().sum(1, keepdim=True) > 0
         start = torch.randn(n_items, dim, generator=generator) / math.sqrt(dim)
         self.delta = nn.Parameter(torch.where(has_text, 0.1 * start, start))
-        last = nn.Linear(dim, dim)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), last)
+        self.head = residual_head(dim)
 
     def forward(self, rows: Int[Tensor, " rows"] | None = None) -> Float[Tensor, "items dim"]:
         """Unit vectors of all items or of the given rows; the zero vector for an item without text and delta.
@@ -73,6 +80,32 @@ class ItemTower(nn.Module):
         delta = delta * (self.bound / length.clamp_min(max(self.bound, 1e-12)))
         has_text = text.abs().sum(1, keepdim=True) > 0
         return text + self.head(text) * has_text + delta
+
+
+class SearchTower(nn.Module):
+    """A search as a token of the stream: its text, whitened as the texts of items are, with a small head, and an embedding of its kind.
+
+    centre, projection: the whitening of the items.
+    """
+
+    def __init__(self, whitening: Whitening, generator: torch.Generator) -> None:
+        super().__init__()
+        dim = whitening.projection.shape[1]
+        self.centre: Tensor
+        self.projection: Tensor
+        self.register_buffer("centre", torch.from_numpy(whitening.centre))
+        self.register_buffer("projection", torch.from_numpy(whitening.projection))
+        self.kind = nn.Parameter(torch.randn(dim, generator=generator) * 0.02)
+        self.head = residual_head(dim)
+
+    def whitened(self, vectors: Floats) -> Float[Tensor, "searches dim"]:
+        """The input of `forward` for vectors of the encoder [searches, text_dim]."""
+        whitening = Whitening(self.centre.cpu().numpy(), self.projection.cpu().numpy())
+        return torch.from_numpy(whitening.apply(vectors)).to(self.centre.device)
+
+    def forward(self, text: Float[Tensor, "searches dim"]) -> Float[Tensor, "searches dim"]:
+        """Unit vectors of searches with whitened texts."""
+        return F.normalize(text + self.head(text), dim=1, eps=LEAST_LENGTH)
 
 
 class Rotation(nn.Module):
@@ -166,10 +199,18 @@ class Recommender(nn.Module):
     """U = f(L) and C = g(A); the score of item i for user u is U . C_i.
 
     A stream of tokens is a start token followed by events; the state after a token predicts the event after it, given
-    the time at which that event happens.
+    the time at which that event happens. A model with a `whitening` reads searches as tokens between the events, too; no state predicts
+    them.
     """
 
-    def __init__(self, config: RecommenderConfig, text: Float[Tensor, "items dim"], n_kinds: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        config: RecommenderConfig,
+        text: Float[Tensor, "items dim"],
+        n_kinds: int,
+        generator: torch.Generator,
+        whitening: Whitening | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.items = ItemTower(text, config, generator)
@@ -182,6 +223,7 @@ class Recommender(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         nn.init.normal_(self.kind.weight, std=0.02, generator=generator)
         nn.init.zeros_(self.since_last.weight)
+        self.searches = None if whitening is None else SearchTower(whitening, generator)  # last, so that the rest starts as without it
 
     def encode(
         self,
@@ -192,15 +234,17 @@ class Recommender(nn.Module):
         query_time: Int[Tensor, "batch time"],
         is_start: Bool[Tensor, "batch time"],
         place: Int[Tensor, "batch asked"] | None = None,
+        searched: Float[Tensor, "searches dim"] | None = None,
     ) -> Float[Tensor, "batch asked dim"]:
         """The user vector after each token, already scaled for a dot product with `items`.
 
-        item, kind, event_time describe the token; query_time is the time of the next event (or of the request).
+        item, kind, event_time describe the token; query_time is the time of the next event (or of the request). searched: vectors of
+        `searches`; the token of row n has the item n_items + n, and any kind. None if no token is a search.
         Padding goes at the end, where causal attention hides it. place: positions of the tokens whose vectors are returned, so that
         the last block computes no others; None for all.
         """
         config = self.config
-        event = F.embedding(item, items) * math.sqrt(config.dim) + self.kind(kind)
+        event = self._tokens(items, item, kind, searched)
         x = torch.where(is_start[..., None], self.start, event)
         x = x + self.since_last(gap_features(query_time - event_time)) * (~is_start)[..., None]
         x = dropout(x, config.dropout, training=self.training)
@@ -212,3 +256,11 @@ class Recommender(nn.Module):
             x = block(x, asked, happened)
         x = last(x, asked, happened, place)
         return F.normalize(self.norm(x.float()), dim=-1) * self.log_scale.exp()
+
+    def _tokens(self, items: Tensor, item: Tensor, kind: Tensor, searched: Tensor | None) -> Float[Tensor, "batch time dim"]:
+        scale, n_items = math.sqrt(self.config.dim), len(items)
+        if searched is None or self.searches is None:
+            return F.embedding(item, items) * scale + self.kind(kind)
+        event = F.embedding(item.clamp_max(n_items - 1), items) * scale + self.kind(kind)
+        search = F.embedding((item - n_items).clamp_min(0), searched) * scale + self.searches.kind
+        return torch.where((item >= n_items)[..., None], search, event)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.events import Events, Ints, Windows
+from models.events import Events, Floats, Ints, Windows
 
 MOST_ASKED = 0.5
 """Maximum share of tokens for which a batch requests the states of some tokens only."""
@@ -35,6 +35,53 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in vars(self).items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Events and searches of users by time, for training; the item of a search is n_items + its row in texts, its weight is zero.
+
+    row: place of each event in `events`. texts: vectors of the encoder, [texts, text_dim]. Of an event and a search in the same second,
+    the event comes first: a search does not explain what happened at the same time. Of searches without an event in between, only the
+    last is a token, and none without a later event, as in lists; so there are never more searches than events.
+    """
+
+    events: Events
+    row: Ints
+    texts: Floats
+
+    @staticmethod
+    def mix(events: Events, user: Ints, time: Ints, text: Ints, texts: Floats) -> Streams:
+        """user, time, text: of the searches; text is a row in texts. A zero vector stands for no search."""
+        known = (texts != 0).any(axis=1)[text]
+        user, time, text = user[known], time[known], text[known]
+        users, times = np.concatenate([events.user, user]), np.concatenate([events.time, time])
+        is_search = np.arange(len(users)) >= len(events)
+        order = np.lexsort((is_search, times, users))
+        leads = np.append((users[order][:-1] == users[order][1:]) & ~is_search[order][1:], False)
+        order = order[~is_search[order] | leads]
+        row = np.empty(len(users), np.int64)
+        row[order] = np.arange(len(order))
+        wanted, place = np.unique(text, return_inverse=True)
+        nothing = np.zeros(len(user), np.int64)
+        mixed = Events(
+            user=users[order],
+            item=np.concatenate([events.item, events.n_items + place])[order],
+            kind=np.concatenate([events.kind, nothing])[order],
+            time=times[order],
+            weight=np.concatenate([events.weight, nothing]).astype(np.float32)[order],
+            n_users=events.n_users,
+            n_items=events.n_items,
+            n_kinds=events.n_kinds,
+        )
+        return Streams(mixed, row[: len(events)], texts[wanted])
+
+
+def teaching_windows(events: Events, windows: Windows) -> Windows:
+    """The windows with a target of some weight."""
+    n_before = np.concatenate([[0], np.cumsum(events.weight > 0)])
+    teaches = n_before[windows.stop] > n_before[windows.target]
+    return Windows(windows.start[teaches], windows.target[teaches], windows.stop[teaches])
 
 
 def padded_length(length: int, longest: int) -> int:

@@ -12,6 +12,8 @@ from models.sequence.recommender import Recommender
 
 LIST_DELAY_S = 60
 """Usual age in seconds of a list when a user looks at it: the duration of a minute run."""
+BLOCK_ITEMS = 16_384
+"""The vectors of so many items are computed at once: the intermediate values take several times as much memory as the vectors."""
 
 
 @dataclass(frozen=True)
@@ -30,4 +32,6 @@ class Weights:
     @torch.inference_mode()
     def _item_vectors(self) -> Tensor:
         self.model.eval()
-        return self.model.items().float().cpu()
+        text = self.model.items.text
+        blocks = torch.arange(len(text), device=text.device).split(BLOCK_ITEMS)
+        return self.model.items().float().cpu() if len(blocks) < 2 else torch.cat([self.model.items(rows).float().cpu() for rows in blocks])

@@ -84,6 +84,11 @@ class Words:
         """The words that know no search of the hold-out, for a fair evaluation. text: vectors of the encoder of all items [items, dim]."""
         return self if self.past is None else replace(self.with_heads(self.past, text), past=None)
 
+    @property
+    def counts_searches(self) -> bool:
+        """Whether the term of searches can be other than zero."""
+        return self.search is None or bool(self.search.any())
+
     @torch.inference_mode()
     def scores(self, queries: Floats, texts: Sequence[str | None] | None = None) -> Float[Tensor, "queries items"]:
         """The term of the request in the score; see `matches`."""

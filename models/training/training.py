@@ -15,9 +15,9 @@ from torch import Tensor
 
 from models.config import RecommenderConfig, TrainConfig
 from models.device import autocast, free_memory, matmul_dtype
-from models.events import Events, Ints, training_windows
+from models.events import Events, Ints, Windows, training_windows
 from models.sequence.recommender import Recommender
-from models.sequence.streams import Batch, bucket_by_length, make_batch
+from models.sequence.streams import Batch, bucket_by_length, make_batch, padded_length, teaching_windows
 from models.training.loss import ROWS, catalog_cross_entropy
 
 log = logging.getLogger("minutehand.training")
@@ -128,12 +128,14 @@ def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int
     return min(max(n_events // CARD_STEPS, config.batch_events), CARD_TIMES * config.batch_events, max(fits, 256))
 
 
-def choose_sampling(model: Recommender, events: Events, offsets: Offsets, config: TrainConfig, *, seed: int) -> Sampling | None:
-    """How training samples the catalogue; None if config.minutes allow ENOUGH_EPOCHS with all items.
+def choose_sampling(
+    model: Recommender, events: Events, offsets: Offsets, config: TrainConfig, *, seed: int, searches: Tensor | None = None
+) -> Sampling | None:
+    """How training samples the catalogue; None if config.minutes allow ENOUGH_EPOCHS with all items. searches: as in `train`.
 
     Few epochs with all items learn less than many epochs with samples, which cost a little accuracy each.
     """
-    n_items, windows = len(model.items.delta), training_windows(events, model.config.max_events)
+    n_items, windows = len(model.items.delta), _windows(model, events, searches)
     if n_items <= 2 * N_SAMPLED_ITEMS or not len(windows):
         return None
     n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
@@ -142,7 +144,7 @@ def choose_sampling(model: Recommender, events: Events, offsets: Offsets, config
     optimizers, seconds = make_optimizers(trial, config, is_sampled=False), []
     for which in groups[:N_TIMED_STEPS]:
         begun = clock.monotonic()
-        descend(step_loss(trial, make_batch(events, windows, which), events, offsets), optimizers)
+        descend(step_loss(trial, make_batch(events, windows, which), events, offsets, searches=searches), optimizers)
         seconds.append(clock.monotonic() - begun)
     step_s = float(np.median(seconds[1:] or seconds))
     n_epochs = config.minutes * 60 / (step_s * len(groups))
@@ -162,9 +164,11 @@ def train(
     n_epochs: float | None = None,
     judge: Callable[[Recommender], float] | None = None,
     on_epoch: OnEpoch | None = None,
+    searches: Tensor | None = None,
 ) -> Curve:
     """Train the model in place; with a judge, keep the weights of the best epoch and stop early.
 
+    searches: whitened texts [texts, dim] of the searches among the events, as in models.sequence.streams.Streams; None without searches.
     n_epochs fixes the number of epochs (for the refit on all events). Otherwise the plan has as many epochs as fit into
     config.minutes, at most config.max_epochs, and training stops after config.patience epochs or a fifth of the plan without
     a gain. If not even one epoch fits, it stops when the time is over, after a random part of the windows, and is not judged.
@@ -172,7 +176,7 @@ def train(
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    windows = training_windows(events, model.config.max_events)
+    windows = _windows(model, events, searches)
     if not len(windows):
         return Curve()
     optimizers = make_optimizers(model, config, is_sampled=offsets.sampling is not None)
@@ -195,7 +199,8 @@ def train(
         losses = []
         for which in bucket_by_length(windows.length, n_seen, rng):
             rate = faster * _rate(step, round(per_epoch * planned), per_epoch)
-            losses.append(descend(step_loss(model, make_batch(events, windows, which), events, offsets), optimizers, rate))
+            loss = step_loss(model, make_batch(events, windows, which), events, offsets, searches=searches)
+            losses.append(descend(loss, optimizers, rate))
             step += 1
             if n_epochs is None and not curve.loss and (step == PROBE_STEPS or planned < 1):
                 planned = that_fit((clock.monotonic() - begun) / step * per_epoch)
@@ -228,6 +233,11 @@ def train(
     state = {p: found for optimizer in optimizers for p, found in optimizer.state.items()}
     curve.squares = {name: state[p]["exp_avg_sq"].cpu() for name, p in model.named_parameters() if p in state}
     return curve
+
+
+def _windows(model: Recommender, events: Events, searches: Tensor | None) -> Windows:
+    windows = training_windows(events, model.config.max_events)
+    return windows if searches is None else teaching_windows(events, windows)  # a window of searches alone has no target
 
 
 def _rate(step: int, n_steps: int, warm_up: int) -> float:
@@ -279,8 +289,13 @@ def all_items(model: Recommender, offsets: Offsets) -> Tensor | None:
         return model.items() if offsets.sampling is None else None
 
 
-def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets, items: Tensor | None = None) -> Tensor:
-    """The loss of one batch of windows. items: the vectors of all items, if several batches of a step share them."""
+def step_loss(
+    model: Recommender, batch: Batch, events: Events, offsets: Offsets, items: Tensor | None = None, searches: Tensor | None = None
+) -> Tensor:
+    """The loss of one batch of windows.
+
+    items: the vectors of all items, if several batches of a step share them. searches: as in `train`.
+    """
     device = next(model.parameters()).device
     row = batch.rows.numpy().ravel()
     place = np.flatnonzero(batch.is_target.numpy())
@@ -293,16 +308,22 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
     weight[len(place) - n_padded :] = 0
     on_device = batch.to(device)
     item, prior, target = on_device.item, offsets.prior, torch.from_numpy(events.item[row]).to(device)
+    text, number = _searches_of(item, events.n_items, searches)
     with autocast(device):
         if offsets.sampling is None:
             items = model.items() if items is None else items
         else:
-            rows, log_chance = offsets.sampling.draw(torch.cat([item.flatten(), target]))
+            read = item if number is None else item[number < 0]
+            rows, log_chance = offsets.sampling.draw(torch.cat([read.flatten(), target]))
             items, prior = model.items(rows), prior[:, rows] - log_chance.to(prior.dtype)
             item, target = torch.searchsorted(rows, item), torch.searchsorted(rows, target)
+        searched = None
+        if number is not None and model.searches is not None:
+            searched = model.searches(text)
+            item = torch.where(number < 0, item, len(items) + number)
         items_low = items.to(matmul_dtype(device))
         times = on_device.event_time, on_device.query_time
-        states = model.encode(items, item, on_device.kind, *times, on_device.is_start, on_device.place)
+        states = model.encode(items, item, on_device.kind, *times, on_device.is_start, on_device.place, searched)
         return catalog_cross_entropy(
             states.flatten(0, 1).index_select(0, torch.from_numpy(place).to(device)).to(items_low.dtype),
             items_low,
@@ -311,3 +332,19 @@ def step_loss(model: Recommender, batch: Batch, events: Events, offsets: Offsets
             prior,
             torch.from_numpy(offsets.slot[row]).to(device),
         )
+
+
+def _searches_of(item: Tensor, n_items: int, searches: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The texts of the searches of a batch, each once, and the row of each token's text in them; -1 for other tokens, None without any.
+
+    Rows of zeros follow the texts, so that few shapes occur.
+    """
+    is_search = None if searches is None else item >= n_items
+    if searches is None or is_search is None or not is_search.any():
+        return torch.empty(0), None
+    wanted, place = torch.unique(item[is_search] - n_items, return_inverse=True)
+    text = searches.new_zeros(padded_length(len(wanted), len(searches)), searches.shape[1])
+    text[: len(wanted)] = searches[wanted]
+    number = torch.full_like(item, -1)
+    number[is_search] = place
+    return text, number

@@ -283,9 +283,24 @@ def _with_every_gate(blend: Blend) -> Blend:
 def _load_weights(file: Path, config: RecommenderConfig, n_kinds: int) -> Weights:
     tensors = load_file(file)
     mean_vector, is_cold = tensors.pop("mean_vector"), tensors.pop("is_cold")
-    model = Recommender(config, torch.zeros_like(tensors["items.text"]), n_kinds, torch.Generator())
-    model.load_state_dict(tensors)
-    return Weights(model.eval(), mean_vector, is_cold)
+    return Weights(_model(config, n_kinds, tensors), mean_vector.clone(), is_cold.clone())
+
+
+def _model(config: RecommenderConfig, n_kinds: int, state: Mapping[str, Tensor]) -> Recommender:
+    """The model with the given tensors; it reads searches if there are some for it.
+
+    The tensors of items are those given, as a copy would take as much memory again.
+    """
+    whitening = None
+    if "searches.projection" in state:
+        whitening = Whitening(*(np.zeros(tuple(state[f"searches.{name}"].shape), np.float32) for name in ("centre", "projection")))
+    of_items = {name: state[name].cpu() for name in ("items.text", "items.delta")}
+    model = Recommender(config, of_items["items.text"][:0], n_kinds, torch.Generator(), whitening)
+    left = model.load_state_dict({name: state[name] for name in state if name not in of_items}, strict=False)
+    if {*left.missing_keys} != {*of_items} or left.unexpected_keys:
+        raise RuntimeError(f"these weights are not of this model: missing {left.missing_keys}, unexpected {left.unexpected_keys}")
+    model.items.text, model.items.delta = of_items["items.text"], torch.nn.Parameter(of_items["items.delta"])
+    return model.eval()
 
 
 def keep_vectors_only(checkpoint: Checkpoint) -> Checkpoint:
@@ -313,11 +328,10 @@ def align(weights: Weights, old: Sequence[str], new: Sequence[str], text: Floats
         grown: Tensor = start.clone()
         grown[known] = state[name].cpu()[place[known]]
         state[name] = grown
-    model = Recommender(weights.model.config, state["items.text"], weights.model.kind.num_embeddings, torch.Generator())
-    model.load_state_dict(state)
+    model = _model(weights.model.config, weights.model.kind.num_embeddings, state)
     is_cold = torch.ones(len(new))
     is_cold[known] = weights.is_cold[place[known]]
-    return Weights(model.eval(), weights.mean_vector, is_cold)
+    return Weights(model, weights.mean_vector, is_cold)
 
 
 def with_new_items(
@@ -378,9 +392,8 @@ def with_new_descriptions(
     state = {name: value.clone() for name, value in checkpoint.live.model.state_dict().items()}
     if text:
         state["items.text"][list(text)] = torch.from_numpy(checkpoint.whitening.apply(np.stack(list(text.values()))))
-    model = Recommender(checkpoint.live.model.config, state["items.text"], checkpoint.live.model.kind.num_embeddings, torch.Generator())
-    model.load_state_dict(state)
-    live = Weights(model.eval(), checkpoint.live.mean_vector, checkpoint.live.is_cold)
+    model = _model(checkpoint.live.model.config, checkpoint.live.model.kind.num_embeddings, state)
+    live = Weights(model, checkpoint.live.mean_vector, checkpoint.live.is_cold)
     words = checkpoint.words
     if text and words is not None:
         named = None if said is None else [said.get(row, ("", ())) for row in text]

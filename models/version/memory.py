@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,8 @@ WINDOW_EVENTS = 32
 CONTEXT_SHARE = 4
 """The first 1/CONTEXT_SHARE of a window cut from a longer history is context only, not a target."""
 HELD_OUT_SHARE = 0.1
+UNKNOWN = 0
+"""The owner of a window that was stored without one."""
 LEAST_VOTE = 0.1
 """Events with a vote of at most this share of their weight are not targets, such as a user's fourth click on an item within a day."""
 
@@ -25,13 +28,20 @@ class Memory:
     """Windows of users' histories, each stored as the whole stream of a user.
 
     is_held_out: [windows] excluded from training, for the gate. prior: [slots, items] log prior at slot_time (unix seconds,
-    ascending), -inf for items that did not exist yet.
+    ascending), -inf for items that did not exist yet. owner: [windows] whose window it is, a number that only a key can connect with a
+    user, so that the windows of one person can be taken out; UNKNOWN in older versions. None stands for all unknown.
     """
 
     events: Events
     is_held_out: NDArray[np.bool_]
     prior: Tensor
     slot_time: Ints
+    owner: Ints | None = None
+
+    @property
+    def owners(self) -> Ints:
+        """[windows] the owner of each window."""
+        return np.full(self.n_windows, UNKNOWN) if self.owner is None else self.owner
 
     @property
     def n_windows(self) -> int:
@@ -71,10 +81,10 @@ class Memory:
         n_aged = int(rng.poisson(min(np.log(2) * max(elapsed_s, 0) / half_life_s, 1.0) * config.memory_windows))
         return max(n_aged, min(config.memory_windows - self.n_windows, max(config.memory_windows // 100, 1)))
 
-    def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int, length: int) -> Memory:
+    def added(self, events: Events, rng: np.random.Generator, n: int, capacity: int, length: int, owners: Ints | None = None) -> Memory:
         """The memory with the newest windows of at most n users of `events`; in a full memory they replace random windows.
 
-        Their targets exclude events that the gate measures, and events that do not count.
+        Their targets exclude events that the gate measures, and events that do not count. owners: of the windows of each user.
         """
         newest = newest_windows(events, length)
         chosen = np.sort(rng.choice(len(newest), min(n, len(newest)), replace=False))
@@ -86,7 +96,15 @@ class Memory:
         teaching = replace(events, weight=np.where(teaches, events.weight, 0))
         old, new = windows_as_users(self.events, kept), windows_as_users(teaching, _where(newest, chosen))
         held_out = np.concatenate([self.is_held_out[keep], np.zeros(len(chosen), bool)])
-        return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out)
+        users = events.user[newest.start[chosen]]
+        owner = np.concatenate([self.owners[keep], np.full(len(users), UNKNOWN) if owners is None else owners[users]])
+        return replace(self, events=_joined(old, new, len(held_out)), is_held_out=held_out, owner=owner)
+
+    def without(self, owners: Collection[int]) -> Memory:
+        """The memory without the windows of some owners, and without those whose owner is unknown: they may be theirs."""
+        keep = ~np.isin(self.owners, [UNKNOWN, *owners])
+        kept = windows_as_users(self.events, self.windows(np.flatnonzero(keep)))
+        return replace(self, events=kept, is_held_out=self.is_held_out[keep], owner=self.owners[keep])
 
     def _is_measured(self, events: Events) -> NDArray[np.bool_]:
         """[events] whether the event may be the last one of a held-out window: same item, same second."""

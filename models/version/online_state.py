@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -40,6 +40,11 @@ class OnlineState:
             memory=self.memory.with_n_items(n_items),
         )
 
+    def without(self, owners: Collection[int]) -> OnlineState:
+        """The state without what some people did: their windows, and the predictions of the newest events, which name no owner."""
+        memory = self.memory.without(owners)
+        return self if memory.n_windows == self.memory.n_windows else replace(self, memory=memory, recent=None)
+
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name, as saved."""
         memory, events = self.memory, self.memory.events
@@ -48,6 +53,7 @@ class OnlineState:
             "is_held_out": torch.from_numpy(memory.is_held_out),
             "slot_time": torch.from_numpy(memory.slot_time),
             "prior": memory.prior,
+            "owner": torch.from_numpy(memory.owners),
         }
         recent = {} if self.recent is None else {field.name: getattr(self.recent, field.name) for field in fields(Candidates)}
         return {
@@ -79,7 +85,13 @@ class OnlineState:
         events = Events(**columns, n_users=n_windows, n_items=len(popularity.first_seen), n_kinds=n_kinds)
         return OnlineState(
             popularity=popularity,
-            memory=Memory(events, kept["is_held_out"].numpy(), kept["prior"], kept["slot_time"].numpy()),
+            memory=Memory(
+                events,
+                kept["is_held_out"].numpy(),
+                kept["prior"],
+                kept["slot_time"].numpy(),
+                kept["owner"].numpy() if "owner" in kept else None,
+            ),
             recent=Candidates(**recent) if recent else None,
             delta_square=tensors["delta_square"],
             squares=group("squares."),

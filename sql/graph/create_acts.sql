@@ -1,11 +1,12 @@
 -- What the touched users acted on: the sum of their events on each item in their histories, the strongest items of each user.
+-- People who have opted out count for no edge.
 --
 -- An event counts the weight of its type x 2^(days since 2026-01-01 / half-life). The exponent stays within 900, so that no time
 -- makes a weight that is 0 or not finite.
 --
 -- grain:   one row per user and item
 -- params:  $half_life_days, $event_types (varchar[]), $weights (double[]), $n_edges (items per user)
--- reads:   touched_users (temporary: user_id), features.user_histories
+-- reads:   touched_users (temporary: user_id), features.user_histories, ops.opt_outs
 -- returns: the temporary table fresh_acts: source (user node), target (item node), weight
 create or replace temp table fresh_acts as
 with happened as (
@@ -16,6 +17,7 @@ with happened as (
         unnest(histories.occurred_at) as occurred_at
     from features.user_histories as histories
     where histories.user_id in (select touched_users.user_id from touched_users)
+        and histories.user_id not in (select outs.user_id from ops.opt_outs as outs where outs.opted_in_at is null)
 )
 
 select

@@ -9,7 +9,12 @@ select
     line::bigint - $n_header as line,
     'the line is malformed: ' || lower(arg_min(error_type, byte_position)::varchar) as rule,
     explain('the line is malformed: ' || lower(arg_min(error_type, byte_position)::varchar), null) as reason,
-    shown(arg_min(error_message, byte_position)) as offending,
-    json_object('line', replace(rtrim(any_value(csv_line), chr(10) || chr(13)), chr(0), '')) as row_json
+    case when not coalesce(getvariable('hides_rows'), false) then shown(arg_min(error_message, byte_position)) end as offending,
+    json_object(
+        'line',
+        case when not coalesce(getvariable('hides_rows'), false)
+            then replace(rtrim(any_value(csv_line), chr(10) || chr(13)), chr(0), '')
+        end
+    ) as row_json
 from reject_errors
 group by line

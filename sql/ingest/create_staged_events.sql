@@ -1,6 +1,7 @@
 -- Every row of the files, mapped and checked, in the order of files and rows: rowid is that order.
 --
 -- row_json is set for rows that break a rule. It is set for all rows if the lake has refused rows that these rows may correct.
+-- left_out: the context keys that are not kept.
 --
 -- grain:   one row per input row
 create table staged (
@@ -18,6 +19,7 @@ create table staged (
     position integer,
     clock_change varchar,
     n_cut integer not null,
+    left_out varchar[],
     rule varchar,
     reason varchar,
     offending varchar,

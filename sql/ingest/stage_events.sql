@@ -7,16 +7,17 @@
 insert into staged by name
 with trimmed as (
     select
-        tidy(event_id) as given_text,
+        case when keeps('event_id') then tidy(event_id) end as given_text,
         tidy(user_id) as user_text,
         tidy(item_id) as item_text,
         coalesce(lower(tidy(event_type)), 'view') as event_type,
-        tidy(value) as value_text,
-        tidy(replace(query, chr(0), '')) as whole_query,
+        case when keeps('value') then tidy(value) end as value_text,
+        case when keeps('query') then tidy(replace(query, chr(0), '')) end as whole_query,
         tidy(occurred_at) as time_text,
-        tidy(context) as context,
-        tidy(recommendation_id) as list_text,
-        tidy(position) as position_text,
+        case when keeps('context') then context_kept(tidy(context)) end as context,
+        context_left_out(tidy(context)) as left_out,
+        case when keeps('recommendation_id') then tidy(recommendation_id) end as list_text,
+        case when keeps('position') then tidy(position) end as position_text,
         passes,
         is_document,
         row_json
@@ -87,6 +88,7 @@ checked as (
             when contains(user_id, chr(0)) then 'user_id contains a NUL byte'
             when is_nested(user_id) then 'user_id is a JSON object or array'
             when length(user_id) > 512 then 'user_id is longer than 512 characters'
+            when event_type = 'search' and not keeps('query') then 'searches are not kept'
             when event_type = 'search' and query is null then 'a search has no query'
             when event_type <> 'search' and item_id is null then 'item_id is empty'
             when contains(item_id, chr(0)) then 'item_id contains a NUL byte'
@@ -124,16 +126,17 @@ annotated as (
         checked.* replace (
             case when event_type in ('purchase', 'cart') and value < 0 then 'return' else event_type end as event_type,
             case when event_type = 'search' then null else item_id end as item_id,
+            case when rule is null or not starts_with(rule, 'user_id') then pseudonym(user_id) end as user_id,
             case when rule is null then flaw end as flaw
         ),
         case split_part(rule, ' ', 1)
-            when 'user_id' then user_text
+            when 'user_id' then case when getvariable('pseudonym_keys') is null then user_text end
             when 'item_id' then item_text
             when 'event_id' then given_text
             when 'event_type' then event_type
             when 'occurred_at' then time_text
             when 'value' then value_text
-            when 'context' then context
+            when 'context' then case when not coalesce(getvariable('hides_rows'), false) then context end
             when 'the' then case when rule like '%--where' then $predicate end
         end as offending,
         case when rule is null then case when flaw like 'position%' then position_text when flaw is not null then list_text end end as flaw_offending
@@ -174,5 +177,16 @@ select
     flaw,
     explain(flaw, flaw_offending) as flaw_reason,
     case when flaw is not null then shown(flaw_offending) end as flaw_offending,
-    case when coalesce(rule, flaw) is not null or getvariable('keeps_rows') then row_json end as row_json
+    left_out,
+    case when coalesce(rule, flaw) is not null or getvariable('keeps_rows')
+        then
+            case when not coalesce(getvariable('hides_rows'), false)
+                then row_json
+                else json_object(
+                    'event_id', given_text, 'user_id', user_id, 'item_id', item_text, 'event_type', event_type, 'value', value_text,
+                    'query', whole_query, 'occurred_at', time_text, 'context', case when is_json_object(context) then context end,
+                    'recommendation_id', list_text, 'position', position_text
+                )
+            end
+    end as row_json
 from annotated

@@ -1,8 +1,9 @@
 -- Inserts the interests of users in input order, by user, so that a query for one user skips most row groups.
+-- People who have opted out get none.
 --
 -- grain:   one row per user, horizon and interest
 -- params:  $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $generated_at (timestamp, UTC)
--- reads:   held (registered: user_id, horizon, interest_id, kind, name, probability, evidence)
+-- reads:   held (registered: user_id, horizon, interest_id, kind, name, probability, evidence), ops.opt_outs
 -- writes:  recs.user_interests
 insert into recs.user_interests by name
 select
@@ -19,3 +20,4 @@ select
     $data_snapshot as data_snapshot,
     $generated_at as generated_at
 from held
+where held.user_id not in (select outs.user_id from ops.opt_outs as outs where outs.opted_in_at is null)

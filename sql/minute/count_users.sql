@@ -2,7 +2,7 @@
 --
 -- grain:   one row
 -- params:  $depth (ranks that count)
--- reads:   lists (registered: user_id, rank, item_id), lists_before (temporary: user_id, fingerprint)
+-- reads:   lists (registered: user_id, rank, item_id), lists_before (temporary: scenario, user_id, fingerprint)
 -- returns: n_users, n_users_changed
 with lists_now as (
     select
@@ -20,3 +20,4 @@ select
 from lists_now
 left join lists_before
     on lists_now.user_id = lists_before.user_id
+        and lists_before.scenario = 'default'

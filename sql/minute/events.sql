@@ -1,5 +1,5 @@
 -- Change feed of events: events with a weight above 0 that arrived after one snapshot and up to another, oldest first.
--- Aliases count as their users.
+-- Aliases count as their users. Events that were deleted since, such as those of erased people, are left out.
 --
 -- grain:   one row per event
 -- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
@@ -17,6 +17,9 @@ with weighed as (
         weight_of(feed.event_type, $event_types, $weights) as weight
     from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as feed
     left join raw.user_aliases as aliases on feed.user_id = aliases.alias
+    anti join
+        ducklake_table_deletions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as gone
+        on feed.rowid = gone.rowid
     where feed.item_id is not null
         and feed.snapshot_id > $learnt
 )

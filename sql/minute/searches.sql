@@ -1,5 +1,5 @@
 -- Change feed of searches: the last search of each user who searched between two snapshots.
--- Aliases count as their users.
+-- Aliases count as their users. Searches that were deleted since are left out.
 --
 -- grain:   one row per user
 -- params:  $published, $until (snapshots)
@@ -12,6 +12,7 @@ select
     epoch(happened_at(feed.occurred_at, feed.received_at))::bigint as time_s
 from ducklake_table_insertions('lake', 'raw', 'events', least($published + 1, $until), $until) as feed
 left join raw.user_aliases as aliases on feed.user_id = aliases.alias
+anti join ducklake_table_deletions('lake', 'raw', 'events', least($published + 1, $until), $until) as gone on feed.rowid = gone.rowid
 where feed.item_id is null
     and feed.query is not null
     and feed.snapshot_id > $published

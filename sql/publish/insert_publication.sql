@@ -1,10 +1,9 @@
--- Records a publication. The newest one names the live model, so published_at is later than in all other rows, even if the clock is not.
+-- Records a publication. The newest one names the live model, so published_at must be later than in all other rows (next_moment).
 --
 -- grain:   one row
 -- params:  $publication_id, $cadence, $model_version, $champion, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
 --          $n_items, $hides_seen_items, $seen_items_setting, $repeat_share (null if not recorded), $checkpoint,
 --          $checkpoint_sha256 (null if unknown), $asked_s (unix seconds, null if unknown), $published_at (timestamp, UTC)
--- reads:   recs.publications
 -- writes:  recs.publications
 insert into recs.publications by name
 select
@@ -24,4 +23,4 @@ select
     $checkpoint as checkpoint,
     $checkpoint_sha256 as checkpoint_sha256,
     make_timestamp($asked_s::bigint * 1000000) as asked_at,
-    greatest($published_at, (select max(earlier.published_at) + interval 1 microsecond from recs.publications as earlier)) as published_at
+    $published_at as published_at

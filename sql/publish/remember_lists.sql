@@ -1,14 +1,22 @@
--- Stores a fingerprint of the top ranks of every user's list, before the lists are replaced.
+-- Stores fingerprints of every user's lists, before the lists are replaced: of the top ranks, and of the whole list.
 --
--- grain:   one row per user
--- params:  $depth (ranks that count)
--- reads:   recs.recommendations
--- returns: the temporary table lists_before: user_id, fingerprint
+-- grain:   one row per scenario and user
+-- params:  $depth (top ranks)
+-- reads:   recs.recommendations, recs.scenario_recommendations
+-- returns: the temporary table lists_before: scenario, user_id, fingerprint (null in scenarios other than default), whole
 create or replace temp table lists_before as
 select
+    'default' as scenario,
     user_id,
-    fingerprint(rank, item_id) as fingerprint
+    fingerprint(rank, item_id, depth := $depth) as fingerprint,
+    fingerprint(rank, item_id) as whole
 from recs.recommendations
-where rank <= $depth
-    and user_id <> '*'
 group by user_id
+union all
+select
+    scenario,
+    user_id,
+    null as fingerprint,
+    fingerprint(rank, item_id) as whole
+from recs.scenario_recommendations
+group by scenario, user_id

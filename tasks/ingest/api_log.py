@@ -22,8 +22,11 @@ from tasks.ingest.landed import Landed
 from tasks.ingest.log_names import LogKind, folder_of, segment_of
 from tasks.ingest.moving import move
 from tasks.lake import Lake, reading, statement, writing
+from tasks.privacy.border import stored_ids
 
 logger = logging.getLogger("minutehand.ingest")
+PEOPLE = ("alias", "user_id")
+"""Fields with ids of people."""
 OWN_KINDS: tuple[Literal["aliases", "served"], ...] = ("aliases", "served")
 ALIASES = pl.Schema({"alias": pl.String(), "user_id": pl.String(), "merged_at": pl.Datetime("us")})
 SERVED = pl.Schema(
@@ -58,7 +61,8 @@ def ingest_segments(lake: Lake, landing: Path, kind: LogKind, files: Sequence[Pa
         with writing(lake) as con:
             known = _positions(con, kind)  # again, under the lock
             fresh = {file: some[known.get(_number(file), 0) :] for file, some in lines.items()}
-            _WRITE[kind](con, [row for some in fresh.values() for line in some if (row := _row(line)) is not None])
+            rows = [row for some in fresh.values() for line in some if (row := _row(line)) is not None]
+            _WRITE[kind](con, _with_stored_ids(con, lake, rows))
             grown = [(_number(file), len(lines[file])) for file, some in fresh.items() if some]
             con.register("fresh_positions", pl.DataFrame(grown, ["segment", "n_lines"], orient="row").with_columns(kind=pl.lit(kind)))
             con.execute(statement("ingest/insert_positions"))
@@ -79,6 +83,13 @@ def _row(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         logger.warning("a damaged line in the log of the API is skipped: %s", visible_line(line[:200].decode("utf-8", "replace")))
         return None
+
+
+def _with_stored_ids(con: duckdb.DuckDBPyConnection, lake: Lake, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with ids of people as the lake holds them now: the keys of pseudonyms may have been rotated since the API wrote them."""
+    given = [row[name] for row in rows for name in PEOPLE if row.get(name) is not None]
+    stored = dict(zip(given, stored_ids(lake, given, con), strict=True))
+    return [row | {name: stored[row[name]] for name in PEOPLE if row.get(name) is not None} for row in rows]
 
 
 def _number(file: Path) -> str:
@@ -111,6 +122,7 @@ def _write_aliases(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]
     con.register("merged", pl.DataFrame(table, ALIASES, orient="row"))
     con.execute(statement("ingest/delete_aliases"))
     con.execute(statement("ingest/insert_aliases"))
+    con.execute(statement("privacy/merge_opt_outs"))
 
 
 def _moment(text: str) -> datetime:

@@ -6,7 +6,7 @@ import csv
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,14 +16,16 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from models.visible import visible_json, visible_line
-from tasks.config import IngestConfig
+from tasks.config import OPTIONAL_COLUMNS, IngestConfig
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
+from tasks.ingest.erased import refuse_erased
 from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.log_names import LogKind, segment_of
 from tasks.ingest.sources import ColumnMapping, discover, literal
 from tasks.ingest.staging import define_macros, look_into, stage
 from tasks.lake import NOTHING_FETCHED, Lake, explained, has_catalog, quote, reading, statement, writing
+from tasks.privacy.border import Border, border_of, enter
 
 N_REASONS = 5
 N_AT_ONCE = 10_000
@@ -89,11 +91,17 @@ def ingest(
             else:
                 read = files
             forbid_all_but(con, [*read, folder])
+            border = border_of(lake, config) if kind == "events" else Border()
+            border.set_on(con)
             plan = look_into(con, kind, read, mapping, config)
             has_standing = has_refused(lake, kind)
             notes = plan.notes + stage(con, plan, mapping, config, folder, keeps_rows=has_standing, sources=files)
+            notes += left_out(con, plan.fields, config) if kind == "events" else []
         with writing(lake) as con:
             confine(con, folder, config)
+            if kind == "events":
+                enter(con, border)
+                refuse_erased(con, lake, folder / "staging.duckdb")
             con.execute(f"attach {quote(str(folder / 'staging.duckdb'))} as staging (read_only)")
             counts, reasons = merge(con, kind, has_standing=has_standing, is_log=mapping.is_log)
             record_segments(con, kind, files)
@@ -114,6 +122,14 @@ def ingest(
         notes=notes,
         by_file=by_file,
     )
+
+
+def left_out(con: duckdb.DuckDBPyConnection, fields: Set[str], config: IngestConfig) -> list[str]:
+    """Notes about columns and context keys of the staged events that the settings leave out."""
+    columns = [name for name in OPTIONAL_COLUMNS if name in fields and config.kept_columns is not None and name not in config.kept_columns]
+    keys = [visible_line(name) for (name,) in con.execute(statement("ingest/context_left_out")).fetchall()]
+    found = {"KEEP_COLUMNS": ", ".join(columns), "KEEP_CONTEXT": ", ".join(f"context.{name}" for name in keys)}
+    return [f"{names} dropped before anything was stored, by MINUTEHAND_INGEST__{setting}" for setting, names in found.items() if names]
 
 
 def confine(con: duckdb.DuckDBPyConnection, folder: Path, config: IngestConfig) -> None:

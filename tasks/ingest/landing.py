@@ -22,7 +22,7 @@ from tasks.ingest.ingestion import Counts, ingest, workspace
 from tasks.ingest.landed import Landed
 from tasks.ingest.log_names import segment_of
 from tasks.ingest.mapping_files import MappingError
-from tasks.ingest.moving import REFUSED, move
+from tasks.ingest.moving import REFUSED, delete, move
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeError
 
@@ -142,7 +142,8 @@ def _ingest_files(
         with workspace(lake) as folder:
             summary = ingest(lake, kind, [str(file) for file in files], mapping, config, refused_to=folder)
             counts = {file: summary.by_file[source] for file, source in zip(files, sources, strict=True)}
-            return _moved(landing, kind, counts, summary.seconds)
+            is_clear = config.pseudonyms and kind == "events" and not mapping.is_log
+            return _moved(landing, kind, counts, summary.seconds, holds_clear_ids=is_clear)
     except LakeError:
         raise
     except UserError as error:
@@ -157,8 +158,15 @@ def _failed(landing: Path, kind: Kind, file: Path, error: UserError) -> Landed:
     return move(file, landing, Landed(kind, visible_line(file.name), "failed", error=visible_line(str(error))))
 
 
-def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: float) -> list[Landed]:
-    """Move ingested files. Files without refusals share one entry in the result; each other file has its own entry."""
+def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: float, *, holds_clear_ids: bool) -> list[Landed]:
+    """Move ingested files. Files without refusals share one entry in the result; each other file has its own entry.
+
+    holds_clear_ids: whether the lake holds only pseudonyms of the ids in the files; files without refusals are then deleted.
+    """
+
+    def put_away(file: Path, landed: Landed) -> Landed:
+        return delete(file, landed) if holds_clear_ids else move(file, landing, landed)
+
     whole = [file for file, counts in files.items() if counts.refused is None]
     partial = [_partial(landing, kind, file, counts, seconds) for file, counts in files.items() if counts.refused is not None]
     if not whole:
@@ -166,9 +174,9 @@ def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: flo
     name = visible_line(whole[0].name)
     totals = {name: sum(getattr(files[file], name) for file in whole) for name in ("read", "new", "changed", "duplicate")}
     if len(whole) == 1:
-        return [move(whole[0], landing, Landed(kind, name, "done", **totals, seconds=seconds)), *partial]
+        return [put_away(whole[0], Landed(kind, name, "done", **totals, seconds=seconds)), *partial]
     together = Landed(kind, f"{name} and {len(whole) - 1} more", "done", **totals, seconds=seconds)
-    moved = [move(file, landing, Landed(kind, visible_line(file.name), "done")) for file in whole]
+    moved = [put_away(file, Landed(kind, visible_line(file.name), "done")) for file in whole]
     return [together, *(file for file in moved if file.outcome == "stuck"), *partial]
 
 

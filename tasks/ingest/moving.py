@@ -29,6 +29,16 @@ def move(file: Path, landing: Path, landed: Landed, refused: Path | None = None)
     return landed
 
 
+def delete(file: Path, landed: Landed) -> Landed:
+    """Delete a file that was taken in. A file that cannot be deleted gets the outcome stuck and does not stop the others."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        problem = f"cannot delete it: {error.strerror or error}; delete it, or let the user who runs this do so"
+        return replace(landed, outcome="stuck", error=problem)
+    return landed
+
+
 def _move_to(folder: Path, file: Path, reason: str, refused: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     target, note = _free_names(folder, file.name, ERROR if refused is None else REFUSED)

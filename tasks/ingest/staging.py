@@ -48,6 +48,12 @@ MACROS = (
     "one_differs",
     "line_goes_on",
     "content",
+    "hmac",
+    "key_number",
+    "pseudonym",
+    "keeps",
+    "context_left_out",
+    "context_kept",
 )
 
 

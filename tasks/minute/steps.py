@@ -34,6 +34,7 @@ from tasks.interests.rows import FoundInterests
 from tasks.lake import ANYONE, Lake, reading, statement
 from tasks.minute.feed import News, histories_events, make_step
 from tasks.minute.pacing import UsersToRefresh
+from tasks.privacy.owners import owners_of
 from tasks.scenarios.resolved import Place, Places, ScenarioLists, place_without_rules
 from tasks.searches import as_searches, last_searches
 
@@ -65,6 +66,7 @@ class State:
     returned: Ints
     floors: pl.DataFrame | None
     searched: pl.DataFrame | None = None
+    owners: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def prepare(lake: Lake, live_folder: Path, night_folder: Path, news: News, encod
     counts = np.zeros(0) if online is None else online.popularity.counts[-1]
     is_warm_item = np.pad(counts > 0, (0, len(row) - len(counts)))
     searched = None if live.words is None or not step.user_ids else last_searches(lake, step.user_ids, live.encoder)
-    return State(live, shown, checkpoints.on_catalog_of(night, live), step, news, n_known, is_warm_item, returned, floors, searched)
+    owners = owners_of(lake.home, step.user_ids)
+    return State(live, shown, checkpoints.on_catalog_of(night, live), step, news, n_known, is_warm_item, returned, floors, searched, owners)
 
 
 def _floors(lake: Lake, withdrawn: Sequence[str]) -> pl.DataFrame:
@@ -222,7 +225,9 @@ def _offered(version: Checkpoint) -> Floats:
 def update_model(state: State, scored: PrequentialScores, config: IncrementConfig, seed: int) -> UpdatedModel:
     """The model after learning the due events; if the gate discards the update, the old weights with the current popularity."""
     step = state.step
-    learnt, decision = learn(state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed)
+    learnt, decision = learn(
+        state.live, state.night, step.events, step.is_due, step.as_of, scored.live.candidates, config, seed, state.owners
+    )
     updated = learnt if decision.passed else with_popularity(state.live, step.events, step.is_due, step.as_of)
     return UpdatedModel(with_popular_interests(updated, step.events.where(step.is_due), step.as_of), decision)
 

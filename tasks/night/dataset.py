@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from models.errors import UserError
-from models.events import Catalog, Events
+from models.events import Catalog, Events, Ints
 from tasks.encoding import text_vectors
 from tasks.lake import Lake, reading, statement
+from tasks.privacy.owners import owners_of
 
 UNKNOWN_KIND = "other"
 TEXT_DIM_WITHOUT_TEXT = 8
@@ -21,7 +22,10 @@ TEXT_DIM_WITHOUT_TEXT = 8
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training data of a night. User row n is user_ids[n], item row n is catalog.item_ids[n], event kind n is kinds[n]."""
+    """Training data of a night. User row n is user_ids[n], item row n is catalog.item_ids[n], event kind n is kinds[n].
+
+    owners: of the replay windows of each user (tasks.privacy.owners).
+    """
 
     events: Events
     user_ids: tuple[str, ...]
@@ -30,6 +34,7 @@ class Dataset:
     kinds: tuple[str, ...]
     encoder: str
     snapshot: int
+    owners: Ints | None = None
 
     @property
     def text(self) -> np.ndarray:
@@ -69,7 +74,9 @@ def load_dataset(lake: Lake, snapshot: int, event_weights: Mapping[str, float], 
         n_kinds=len(kinds),
     )
     catalog = Catalog(tuple(items["item_id"]), items["is_available"].to_numpy(), _placed(items["item_id"], text_ids, vectors))
-    return Dataset(events, tuple(users["user_id"]), catalog, tuple(items["title"]), kinds, encoder_key, snapshot)
+    user_ids = tuple(users["user_id"])
+    owners = owners_of(lake.home, user_ids)
+    return Dataset(events, user_ids, catalog, tuple(items["title"]), kinds, encoder_key, snapshot, owners)
 
 
 def _placed(item_ids: pl.Series, text_ids: pl.Series, vectors: np.ndarray) -> np.ndarray | None:

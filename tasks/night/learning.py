@@ -86,7 +86,7 @@ def learn(
     on_epoch: OnEpoch | None = None,
     searches: SearchLog | None = None,
 ) -> FittedNight:
-    """Train on the events before the validation period and choose epochs and blend on it. searches: for the stages that follow."""
+    """Train on the events before the validation period and choose epochs and blend on it, and whether the model reads the searches."""
     task = temporal(dataset.events, evaluation, seed)
     if searches is not None:
         task = replace(task, evaluator=replace(task.evaluator, searches=searches.of_users(dataset.user_ids)))
@@ -128,20 +128,29 @@ def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
     weights = checkpoints.align(old.past or old.live, old.catalog.item_ids, dataset.catalog.item_ids, _text_for(old, dataset))
     words = words_for(old, dataset)
     words = words and words.before_hold_out(dataset.text)
-    return task.rank(lambda evaluator, rows: rank_recommender(evaluator.with_kinds(*kinds), weights, old.blend, rows, words))
+
+    def rank(evaluator: Evaluator, rows: Ints) -> Ranking:
+        known = evaluator if fits_encoder(old, dataset) else evaluator.without_searches()
+        return rank_recommender(known.with_kinds(*kinds), weights, old.blend, rows, words)
+
+    return task.rank(rank)
+
+
+def fits_encoder(old: Checkpoint, dataset: Dataset) -> bool:
+    """Whether the checkpoint used today's encoder, so that it can read today's texts and searches."""
+    return dataset.encoder == old.encoder and dataset.text.shape[1] == len(old.whitening.centre)
 
 
 def _text_for(old: Checkpoint, dataset: Dataset) -> np.ndarray:
     """Today's text vectors, whitened by the checkpoint's whitening; zeros if the checkpoint used another encoder."""
-    if dataset.encoder != old.encoder or dataset.text.shape[1] != len(old.whitening.centre):
+    if not fits_encoder(old, dataset):
         return np.zeros((len(dataset.catalog), old.whitening.projection.shape[1]), np.float32)
     return old.whitening.apply(dataset.text)
 
 
 def words_for(old: Checkpoint, dataset: Dataset) -> Words | None:
     """The checkpoint's towers over today's items; None if it has none, or if it used another encoder."""
-    fits = dataset.encoder == old.encoder and dataset.text.shape[1] == len(old.whitening.centre)
-    if old.words is None or not fits:
+    if old.words is None or not fits_encoder(old, dataset):
         return None
     row = {item_id: n for n, item_id in enumerate(old.catalog.item_ids)}
     return old.words.on_catalog(torch.tensor([row.get(item_id, -1) for item_id in dataset.catalog.item_ids]), dataset.text)
@@ -181,6 +190,8 @@ def completed(
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
     live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
     online = make_online_state(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.held_out_from)
+    if dataset.owners is not None:
+        online = replace(online, memory=replace(online.memory, owner=dataset.owners[dataset.events.user[sample.windows.start]]))
     return Checkpoint(
         catalog=dataset.catalog,
         kinds=dataset.kinds,
@@ -246,7 +257,7 @@ def make_lists(
     last = None if searches is None else searches.last_of_each(now)
     user_ids = dataset.user_ids if last is None else with_searchers(dataset.user_ids, last)
     asked_s, scorer, k = now + LIST_DELAY_S, current.scorer(), publish.n_recommendations
-    asked = None if searches is None else searches.of_users(user_ids)
+    asked = None if searches is None or not fits_encoder(version, dataset) else searches.of_users(user_ids)
     row = {item_id: n for n, item_id in enumerate(dataset.catalog.item_ids)}
 
     def of_place(place: Place) -> ScenarioLists:

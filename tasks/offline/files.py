@@ -15,7 +15,7 @@ import polars as pl
 
 from models.config import EncoderConfig
 from models.errors import UserError
-from tasks.config import IngestConfig
+from tasks.config import ALL, IngestConfig
 from tasks.encoding import encode_changed_items
 from tasks.ingest.columns import check_fields, resolve
 from tasks.ingest.fields import EVENT_ALIASES, ITEM_ALIASES
@@ -72,7 +72,8 @@ def load(
 
     by_position: order a user's events by the order column, if the files have one, instead of by time.
     """
-    config = config.model_copy(update={"earliest_year": 0})  # plain numbers instead of times also define the order
+    as_given = {"pseudonyms": False, "keep_columns": ALL, "keep_context": ALL}  # the lake is temporary, and the order may be in context
+    config = config.model_copy(update={"earliest_year": 0, **as_given})  # plain numbers instead of times also define the order
     order = find_order(files) if by_position else None
     if order is not None and not has_times(files, order):
         files = replace(files, event_mapping=replace(files.event_mapping, constants={**files.event_mapping.constants, **ONE_TIME}))

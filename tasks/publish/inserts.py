@@ -9,30 +9,43 @@ import pyarrow as pa
 
 from models.results import RankedLists
 from tasks.lake import statement
-from tasks.publish.publication import Content
+from tasks.publish.list_history import note_changed_lists
+from tasks.publish.publication import Content, Provenance, Stamp
 from tasks.publish.reasons import find_reasons
-from tasks.publish.rows import LISTS, NEIGHBOURS, list_batches, neighbour_batches
+from tasks.publish.rows import NEIGHBOURS, ListRows, neighbour_batches
+from tasks.scenarios import DEFAULT
 
 CHANGED_DEPTH = 10
 
 
-def list_rows(
-    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, snapshot: int
-) -> pa.RecordBatchReader:
-    """Rows of the user lists and the fallback list with their reasons, by user and rank. The reader can be consumed once.
+def insert_lists(
+    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, made: Provenance, stamp: Stamp
+) -> None:
+    """Insert the lists of the scenario `default` by user and rank, and record those that differ from the lists before.
 
-    The histories must have been written before, in the same transaction.
+    The histories must have been written before, in the same transaction. Leaves the lists registered as `lists`, to be read once.
     """
-    reasons = find_reasons(con, item_ids, lists, snapshot)
-    numbered = replace(lists, because=reasons.number)
-    return pa.RecordBatchReader.from_batches(LISTS, list_batches(item_ids, fallback, numbered, reasons.texts))
+    in_rows = rows_of(con, item_ids, lists, fallback, made.data_snapshot)
+    con.register("lists", in_rows.flat())
+    con.execute(statement("publish/insert_recommendations"), asdict(made))
+    note_changed_lists(con, DEFAULT, in_rows, made, stamp)
+    con.register("lists", in_rows.flat())
 
 
-def insert_scenario_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
-    """Insert the lists of the scenarios besides `default`, each by user and rank."""
+def insert_scenario_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, stamp: Stamp) -> None:
+    """Insert the lists of the scenarios besides `default`, each by user and rank, and record those that differ from the lists before."""
+    made = content.provenance
     for each in content.in_places:
-        con.register("lists", list_rows(con, item_ids, each.users, each.fallback, content.provenance.data_snapshot))
-        con.execute(statement("scenarios/insert_lists"), {"scenario": each.name, **asdict(content.provenance)})
+        in_rows = rows_of(con, item_ids, each.users, each.fallback, made.data_snapshot)
+        con.register("lists", in_rows.flat())
+        con.execute(statement("scenarios/insert_lists"), {"scenario": each.name, **asdict(made)})
+        note_changed_lists(con, each.name, in_rows, made, stamp)
+
+
+def rows_of(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, snapshot: int) -> ListRows:
+    """The user lists and the fallback list with their reasons. The histories must have been written before."""
+    reasons = find_reasons(con, item_ids, lists, snapshot)
+    return ListRows(item_ids, fallback, replace(lists, because=reasons.number), reasons.texts)
 
 
 def insert_searches(con: duckdb.DuckDBPyConnection, content: Content) -> None:

@@ -14,9 +14,10 @@ from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.feed import MERGED
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_scenario_lists, insert_searches, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.list_history import in_tables, note_ended_lists
 from tasks.publish.notes import fresh_events
-from tasks.publish.publication import Content, Publication
+from tasks.publish.publication import Content, Publication, Stamp
 from tasks.publish.transaction import publish
 from tasks.watermarks import Watermarks, watermarks_of
 
@@ -35,18 +36,19 @@ def publish_minute(
     run has published, or this run already has.
     """
 
-    def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, _: str) -> tuple[int, int]:
+    def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, stamp: Stamp) -> tuple[int, int]:
         _check_watermarks(con, before)
         merged = pl.DataFrame(schema=MERGED) if content.news is None else content.news.merged
         con.register("merged", merged)
         _make_room(con, content, merged["alias"])
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        _remove_barred_items(con, item_ids, content)
+        _remove_barred_items(con, item_ids, content, stamp)
         _extend_histories(con, content)  # before the lists, as reasons read histories and searches
         _merge_searches(con, merged)
         _replace_some_searches(con, content)
-        counts = _insert_some_lists(con, item_ids, content)
-        insert_scenario_lists(con, item_ids, content)
+        counts = _insert_some_lists(con, item_ids, content, stamp)
+        insert_scenario_lists(con, item_ids, content, stamp)
+        note_ended_lists(con, content, stamp)
         _replace_some_neighbours(con, item_ids, content)
         return counts
 
@@ -62,11 +64,12 @@ def _make_room(con: duckdb.DuckDBPyConnection, content: Content, merged: pl.Seri
     con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("minute/delete_recommendations"))
     if content.in_places or content.rules.is_changed:
-        con.register("in_tables", pa.table({"scenario": pa.array([each.name for each in content.in_places], pa.string())}))
+        con.register("in_tables", in_tables(content))
+        con.execute(statement("scenarios/remember_lists"))
         con.execute(statement("scenarios/delete_lists"))
 
 
-def _remove_barred_items(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
+def _remove_barred_items(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, stamp: Stamp) -> None:
     """Remove items that are unavailable or that a scenario no longer allows from all lists that this run does not make again.
 
     Does nothing unless an item of the news is unavailable, or other items are allowed than at the last publication.
@@ -79,14 +82,15 @@ def _remove_barred_items(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, con
     tables = [table.append_column("scenario", name) for table, name in zip(barred, names, strict=True)]
     con.register("barred", pa.concat_tables(tables))
     for place in ("default", "scenarios") if content.in_places else ("default",):
-        for name in ("keep", "delete_barred", "insert_kept"):
+        con.execute(statement(f"scenarios/keep_{place}"))
+        con.execute(statement(f"scenarios/note_barred_{place}"), asdict(stamp))
+        for name in ("delete_barred", "insert_kept"):
             con.execute(statement(f"scenarios/{name}_{place}"))
 
 
-def _insert_some_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> tuple[int, int]:
+def _insert_some_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, stamp: Stamp) -> tuple[int, int]:
     """The number of users who got a list, and of those whose list changed."""
-    con.register("lists", list_rows(con, item_ids, content.lists, content.fallback, content.provenance.data_snapshot).read_all())
-    con.execute(statement("publish/insert_recommendations"), asdict(content.provenance))
+    insert_lists(con, item_ids, content.lists, content.fallback, content.provenance, stamp)
     return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
 
 

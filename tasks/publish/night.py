@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import duckdb
 import pyarrow as pa
@@ -11,9 +10,10 @@ import pyarrow as pa
 from models.results import MetricRow
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import CHANGED_DEPTH, insert_neighbours, insert_scenario_lists, insert_searches, list_rows
+from tasks.publish.inserts import CHANGED_DEPTH, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.list_history import note_ended_lists
 from tasks.publish.notes import evaluation_of
-from tasks.publish.publication import Content, Provenance, Publication
+from tasks.publish.publication import Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.publish.transaction import publish
 
@@ -28,16 +28,16 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
     of each event in the history; unknown for users without a row.
     """
 
-    def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, publication_id: str) -> tuple[int, int]:
+    def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, stamp: Stamp) -> tuple[int, int]:
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
         # histories and searches come first, as reasons read them
         _replace_histories(con, event_weights, content, NO_TRENDS if trends is None else trends)
         con.execute(statement("publish/delete_searches"))
         insert_searches(con, content)
-        _replace_lists(con, item_ids, content)
+        _replace_lists(con, item_ids, content, stamp)
         _replace_neighbours(con, item_ids, content)
         counts = con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
-        _forget(con, publication_id, content.provenance)
+        _forget(con, stamp.publication_id, content.provenance)
         return counts
 
     return publish(lake, content, "nightly", ALL_SETTLED, event_weights, write)
@@ -55,13 +55,13 @@ def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Pro
         con.execute(statement("publish/insert_offline"), evaluation_of(provenance))
 
 
-def _replace_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:
+def _replace_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, stamp: Stamp) -> None:
     con.execute(statement("publish/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("publish/delete_recommendations"))
-    con.register("lists", list_rows(con, item_ids, content.lists, content.fallback, content.provenance.data_snapshot))
-    con.execute(statement("publish/insert_recommendations"), asdict(content.provenance))
+    insert_lists(con, item_ids, content.lists, content.fallback, content.provenance, stamp)
     con.execute(statement("scenarios/delete_all_lists"))
-    insert_scenario_lists(con, item_ids, content)
+    insert_scenario_lists(con, item_ids, content, stamp)
+    note_ended_lists(con, content, stamp)
 
 
 def _replace_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:

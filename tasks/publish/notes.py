@@ -19,7 +19,13 @@ from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
 
 
-def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content: Content, cadence: str) -> None:
+def next_moment(con: duckdb.DuckDBPyConnection) -> datetime:
+    """The time of the publication that this transaction writes, later than those of all others, as the newest names the live model."""
+    (moment,) = con.execute(statement("publish/next_moment"), {"now": _now()}).fetchone() or (_now(),)
+    return moment
+
+
+def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content: Content, cadence: str, published_at: datetime) -> None:
     provenance, seen = content.provenance, content.seen_items
     decision = {
         "hides_seen_items": seen.are_hidden if seen else None,
@@ -40,7 +46,7 @@ def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content:
             "checkpoint": None if content.checkpoint is None else str(content.checkpoint.folder),
             "checkpoint_sha256": None if content.checkpoint is None else content.checkpoint.digest,
             "asked_s": content.lists.asked_s,
-            "published_at": _now(),
+            "published_at": published_at,
         },
     )
 

@@ -94,6 +94,14 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """The id of a publication, and its time (UTC without a zone), which is later than those of all publications before."""
+
+    publication_id: str
+    published_at: datetime
+
+
+@dataclass(frozen=True)
 class Publication:
     """Result of a publish."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,9 @@ from tasks.lake import ANYONE
 
 BLOCK_USERS = 4096
 UNKNOWN_SOURCE = "model"
+SCORE_DECIMALS = 3
+"""Scores of past lists are rounded to this many decimals, which halves their bytes."""
+Batch = Callable[[pa.Array, pa.Array, RankedLists, np.ndarray, Sequence[str]], pa.RecordBatch]
 
 
 def _coded(values: pa.DataType) -> pa.DataType:
@@ -31,19 +35,49 @@ LISTS = pa.schema(
         "reason": _coded(pa.string()),
     }
 )
+WHOLE_LISTS = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_ids": pa.list_(_coded(pa.string())),
+        "scores": pa.list_(pa.float32()),
+        "probability": pa.float32(),
+        "sources": pa.list_(_coded(pa.string())),
+        "reasons": pa.list_(_coded(pa.string())),
+    }
+)
 NEIGHBOURS = pa.schema(
     {"item_id": _coded(pa.string()), "rank": pa.int32(), "similar_item_id": _coded(pa.string()), "similarity": pa.float32()}
 )
 
 
-def list_batches(item_ids: pa.Array, fallback: RankedLists, lists: RankedLists, reasons: pa.Array) -> Iterator[pa.RecordBatch]:
-    """Rows of recs.recommendations in blocks of users, by user and rank; ids and texts stay dictionary-encoded."""
-    popular = np.full_like(fallback.because, len(reasons) - 1)
-    anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
-    yield _list_batch(item_ids, reasons, anyone, np.array([0]), ("popular",))
-    in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
-    for start in range(0, len(in_order), BLOCK_USERS):
-        yield _list_batch(item_ids, reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), (*SOURCES, UNKNOWN_SOURCE))
+@dataclass(frozen=True)
+class ListRows:
+    """The lists of one scenario as rows of tables, by user; ids and texts stay dictionary-encoded.
+
+    lists: their `because` is the number of each row's reason in reasons, whose last one is that of popularity.
+    """
+
+    item_ids: pa.Array
+    fallback: RankedLists
+    lists: RankedLists
+    reasons: pa.Array
+
+    def flat(self) -> pa.RecordBatchReader:
+        """One row per user and rank, as in recs.recommendations. The reader can be consumed once."""
+        return pa.RecordBatchReader.from_batches(LISTS, self._batches(_list_batch))
+
+    def whole(self) -> pa.RecordBatchReader:
+        """One row per user, as in recs.list_history. The reader can be consumed once."""
+        return pa.RecordBatchReader.from_batches(WHOLE_LISTS, self._batches(_whole_batch))
+
+    def _batches(self, batch: Batch) -> Iterator[pa.RecordBatch]:
+        lists, fallback = self.lists, self.fallback
+        popular = np.full_like(fallback.because, len(self.reasons) - 1)
+        anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
+        yield batch(self.item_ids, self.reasons, anyone, np.array([0]), ("popular",))
+        in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
+        for start in range(0, len(in_order), BLOCK_USERS):
+            yield batch(self.item_ids, self.reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), (*SOURCES, UNKNOWN_SOURCE))
 
 
 def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, sources: Sequence[str]) -> pa.RecordBatch:
@@ -60,6 +94,18 @@ def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows:
         _codes(lists.because[rows][user, column], reasons),
     ]
     return pa.record_batch(columns, schema=LISTS)
+
+
+def _whole_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, sources: Sequence[str]) -> pa.RecordBatch:
+    """As _list_batch, one row per list."""
+    flat = _list_batch(item_ids, reasons, lists, rows, sources)
+    is_there = lists.item[rows] >= 0
+    offsets = pa.array(np.concatenate([[0], np.cumsum(is_there.sum(1))]), pa.int32())
+    scores = pa.array(np.round(flat["score"].to_numpy(), SCORE_DECIMALS), pa.float32())
+    first = pa.array(lists.probability[rows, 0] if is_there.shape[1] else np.zeros(len(rows)), pa.float32(), mask=~is_there.any(1))
+    nested = [pa.ListArray.from_arrays(offsets, part) for part in (flat["item_id"], scores, flat["source"], flat["reason"])]
+    users = pa.array([lists.user_ids[row] for row in rows], pa.string())
+    return pa.record_batch([users, *nested[:2], first, *nested[2:]], schema=WHOLE_LISTS)
 
 
 def neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:

@@ -14,15 +14,15 @@ from tasks.interests.rows import write_interests
 from tasks.lake import Lake, writing
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.graph import write_graph
-from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
-from tasks.publish.publication import Content, Publication, publication_id_of
+from tasks.publish.notes import move_watermarks, next_moment, note_freshness, note_moved, note_prequential, note_publication
+from tasks.publish.publication import Content, Publication, Stamp, publication_id_of
 from tasks.publish.rows import check_lists
 from tasks.scenarios.changes import note_rules
 
 logger = logging.getLogger("minutehand.publishing")
 
-Write = Callable[[duckdb.DuckDBPyConnection, pa.Array, str], tuple[int, int]]
-"""Writes lists, neighbours and histories, given a connection, the catalog ids and the publication id.
+Write = Callable[[duckdb.DuckDBPyConnection, pa.Array, Stamp], tuple[int, int]]
+"""Writes lists, neighbours and histories, given a connection, the catalog ids, and id and time of the publication.
 
 Returns the number of users with a list, and of those whose list changed.
 """
@@ -41,12 +41,13 @@ def publish(
     item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
     publication_id = publication_id_of(made, cadence)
     with writing(lake) as con:
+        stamp = Stamp(publication_id, next_moment(con))
         if content.interests is not None:  # first, as reasons cite them
             write_interests(con, item_ids, content.interests, asdict(made))
-        n_users, n_users_changed = write(con, item_ids, publication_id)
+        n_users, n_users_changed = write(con, item_ids, stamp)
         done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
         write_graph(con, content, event_weights, is_all=cadence == "nightly")
-        note_publication(con, done, content, cadence)
+        note_publication(con, done, content, cadence, stamp.published_at)
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)
         note_moved(con, to_refresh, made)

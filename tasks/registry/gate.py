@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, isnan
 
 from tasks.registry.versions import CHAMPION, Registry, RegistryError, Version, aliases, champion, promote, refuse
@@ -64,9 +64,16 @@ def pass_gate(
     champion_ndcg: float | None,
     best_baseline_ndcg: float | None,
     tolerance: float,
+    *,
+    must_replace: bool = False,
 ) -> GateOutcome:
-    """Promote or refuse a version, as decided by `decide`."""
+    """Promote or refuse a version, as decided by `decide`.
+
+    must_replace: whether the champion has seen people who are erased. Then any version that is not broken replaces it.
+    """
     decision = decide(challenger_ndcg, champion_ndcg, best_baseline_ndcg, tolerance, has_champion=CHAMPION in aliases(registry))
+    if must_replace and not decision.promoted and (challenger_ndcg is None or isfinite(challenger_ndcg)):
+        decision = replace(decision, promoted=True, reason=f"{decision.reason}; it replaces a champion that has seen erased people")
     (promote if decision.promoted else refuse)(registry, version, decision.reason)
     live = champion(registry)
     if live is None:

@@ -11,8 +11,8 @@ import yaml
 from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.names import NIGHTLY
 
-DIGEST, DAMAGED = "sha256", "damaged"
-"""Tags of a version: the digest of its checkpoint, and the message about its damage."""
+DIGEST, DAMAGED, NEXT_DIGEST = "sha256", "damaged", "sha256.next"
+"""Tags of a version: the digest of its checkpoint, the message about its damage, and the digest after a change that is under way."""
 
 
 def may_be_champion(tags: Mapping[str, str]) -> bool:
@@ -37,11 +37,11 @@ def checkpoint_in(what: str, model: Path) -> Path:
     return model / str(artifacts["checkpoint"]["path"])
 
 
-def digest_of(folder: Path) -> str:
-    """One SHA-256 over the names and contents of all files of a checkpoint."""
+def digest_of(folder: Path, instead: Mapping[str, Path] | None = None) -> str:
+    """One SHA-256 over the names and contents of all files of a checkpoint. instead: files that count in place of those of some names."""
     whole = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as stream:
+        with (instead or {}).get(file.relative_to(folder).as_posix(), file).open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         whole.update(f"{file.relative_to(folder).as_posix()}\0{content}\n".encode())
     return whole.hexdigest()
@@ -55,5 +55,5 @@ def demand_whole(what: str, folder: Path, tags: Mapping[str, str]) -> None:
         found = digest_of(folder)
     except OSError as error:
         raise DamagedError(f"{what} is damaged: {folder} cannot be read ({error.strerror or error})") from error
-    if found != tags[DIGEST]:
+    if found not in (tags[DIGEST], tags.get(NEXT_DIGEST)):
         raise DamagedError(f"{what} is damaged: a file in {folder} is truncated, missing or changed since registration")

@@ -10,6 +10,7 @@ import torch
 from models.config import RecommenderConfig, TrainConfig
 from models.events import Events, Floats
 from models.sequence.recommender import Recommender
+from models.sequence.whitening import Whitening
 
 TINY = RecommenderConfig(dim=16, n_blocks=2, n_heads=2, dropout=0.0, max_events=8)
 QUICK = TrainConfig(max_epochs=12, patience=12, minutes=1.0, learning_rate=1e-2, batch_events=512, device="cpu")
@@ -52,12 +53,34 @@ def random_text(n_items: int, dim: int = 16, seed: int = 0) -> Floats:
     return unit
 
 
-def shaken(n_items: int, config: RecommenderConfig = TINY, *, text: Floats | None = None, seed: int = 0) -> Recommender:
-    """A model with all parameters moved from their neutral start, so that every input affects the output."""
+def shaken(
+    n_items: int, config: RecommenderConfig = TINY, *, text: Floats | None = None, seed: int = 0, whitening: Whitening | None = None
+) -> Recommender:
+    """A model with all parameters moved from their neutral start, so that every input affects the output.
+
+    whitening: for a model that reads searches.
+    """
     generator = torch.manual_seed(seed)
     rows = random_text(n_items, config.dim, seed) if text is None else text
-    model = Recommender(config, torch.from_numpy(rows), 2, generator)
+    model = Recommender(config, torch.from_numpy(rows), 2, generator, whitening)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model.eval()
+
+
+def reader(n_items: int, text_dim: int = 16, seed: int = 0) -> Recommender:
+    """A shaken model that reads searches whose vectors have text_dim dimensions."""
+    whitening = Whitening.fit(random_text(50, text_dim, seed), TINY.dim, np.ones(50, bool))
+    return shaken(n_items, seed=seed, whitening=whitening)
+
+
+def with_searches(model: Recommender, whitening: Whitening) -> Recommender:
+    """The model with a random tower for searches."""
+    generator = torch.Generator().manual_seed(5)
+    reading = Recommender(model.config, model.items.text, model.kind.num_embeddings, generator, whitening)
+    with torch.no_grad():
+        for parameter in reading.parameters():
+            parameter.normal_(generator=generator)
+    reading.load_state_dict(model.state_dict(), strict=False)
+    return reading.eval()

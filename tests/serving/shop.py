@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from tasks.registry.versions import Registry
 from tasks.searches import encoded, last_searches, newer
 from tasks.watermarks import Watermarks, read_watermarks
 from tests.lakes import habits, put
+from tests.models.planted import with_searches
 from tests.models.text.test_encoder import save_tiny_bert
 
 MODEL = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=10)
@@ -48,12 +49,16 @@ def no_registry() -> Registry:
 
 @dataclass
 class Shop:
-    """A home with its lake. version: the newest model version, which is the name of its folder in the home."""
+    """A home with its lake. version: the newest model version, which is the name of its folder in the home.
+
+    reads_searches: whether the model of a night reads searches, which is not worth it for so few.
+    """
 
     home: Path
     lake: Lake
     encoder: EncoderConfig
     version: int = 1
+    reads_searches: bool = False
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with reading(self.lake) as con:
@@ -91,6 +96,10 @@ class Shop:
         interests = learn_interests(self.lake, data, learnt, None, self.encoder, GeneratorConfig(), seed=1)
         words = Words.of(*heads, data.text, weight=30.0)
         complete(data, learnt, MODEL, TRAIN, IncrementConfig(), 1, self.folder, words, interests)
+        if self.reads_searches:
+            version = checkpoints.load(self.folder)
+            model = with_searches(version.live.model, version.whitening)
+            checkpoints.save(replace(version, live=replace(version.live, model=model)), self.folder)
         lists = make_lists(data, learnt.evaluator.trend, self.folder, PUBLISH)
         content = Content(
             data.catalog.item_ids,
@@ -147,7 +156,7 @@ class Shop:
         return lists.users.asked_s
 
 
-def open_shop(home: Path) -> Shop:
+def open_shop(home: Path, *, reads_searches: bool = False) -> Shop:
     """The shop after its first night."""
     lake = locate(LakeConfig(), home)
     migrate(lake)
@@ -157,6 +166,6 @@ def open_shop(home: Path) -> Shop:
         con.execute(
             "update raw.items set price = substr(item_id, 2)::double, tags = [case when item_id like '%5' then 'sale' else 'new' end]"
         )
-    shop = Shop(home, lake, EncoderConfig(name=str(save_tiny_bert(home / "encoder"))))
+    shop = Shop(home, lake, EncoderConfig(name=str(save_tiny_bert(home / "encoder"))), reads_searches=reads_searches)
     shop.night()
     return shop

@@ -82,10 +82,11 @@ def demand_the_lists_of_the_table(shop: Shop, live: Live, asked_s: int, k: int =
 
 
 def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minute_knows_the_newest_events(tmp_path: Path) -> None:
-    shop = open_shop(tmp_path)
+    shop = open_shop(tmp_path, reads_searches=True)
     put(shop.lake, [("u00", "i05", LATER), ("u00", "i09", LATER + 1), ("stranger", "i05", LATER)], event_type="click")
     asked_s = shop.minute()
     live = shop.start()
+    assert live.published.checkpoint.live.model.searches is not None, "increments keep what reads searches"
     said = demand_the_lists_of_the_table(shop, live, asked_s)
     said |= demand_the_lists_of_the_table(shop, live, asked_s, k=3)
     assert {"because you viewed", "because of your"} <= said

@@ -1,16 +1,20 @@
-"""A publication in memory keeps what ranks, and shares with the one before what both have."""
+"""A publication in memory keeps what ranks, and leaves the rest in its files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from models.version import checkpoint as checkpoints
+from serving import published
 from serving.ranking import Asked
 from tests.lakes import put
 from tests.serving.shop import open_shop
 
 
-def test_a_swap_shares_the_text_vectors_and_lists_need_neither_the_weights_before_the_hold_out_nor_the_item_texts(tmp_path: Path) -> None:
+def test_a_swap_maps_the_text_vectors_and_lists_need_neither_the_weights_before_the_hold_out_nor_the_item_texts(tmp_path: Path) -> None:
     shop = open_shop(tmp_path)
     live = shop.start()
     before = live.published.checkpoint
@@ -22,10 +26,30 @@ def test_a_swap_shares_the_text_vectors_and_lists_need_neither_the_weights_befor
     after = live.published.checkpoint
     assert live.published.version == "2"
     assert after.words is not None
-    assert after.words.items is before.words.items
+    assert np.array_equal(after.words.items, before.words.items)
+    mapped = Path("/proc/self/maps").read_text()
+    assert str(shop.folder / "words.safetensors") in mapped
+    assert str(shop.folder / "live.safetensors") not in mapped  # its item vectors are in memory
     assert not len(after.live.model.items.text)
     whole = checkpoints.load(shop.folder)
     histories = [{"item_ids": ["i03", "i05"]}]
     assert after.recommend(histories) == whole.recommend(histories)
     assert live.recommend(Asked("u00"))
+    live.segments.close()
+
+
+def test_histories_that_are_converted_in_blocks_are_those_of_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = open_shop(tmp_path)
+    live = shop.start()
+    monkeypatch.setattr(published, "BLOCK_USERS", 7)
+    parts = published.load_published(shop.lake, live.open_registry, live.event_weights, 3)
+    monkeypatch.setattr(published, "BLOCK_USERS", 1000)
+    whole = published.load_published(shop.lake, live.open_registry, live.event_weights, 3)
+    assert len(whole.row_of_user) > 2 * 7
+    for name in ("user", "item", "kind", "time", "weight", "n_users", "n_items", "n_kinds"):
+        assert np.array_equal(getattr(parts.events, name), getattr(whole.events, name))
+    for name in ("n_events", "start", "stop", "item"):
+        assert np.array_equal(getattr(parts.earlier, name), getattr(whole.earlier, name))
+    assert len(whole.earlier.item)
+    assert np.array_equal(parts.trend, whole.trend)
     live.segments.close()

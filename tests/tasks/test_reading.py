@@ -53,6 +53,30 @@ def test_lists_have_titles_and_unknown_users_get_the_list_for_anyone_with_a_note
     assert [(row["user_id"], row["item_id"], row["source"]) for row in nobody.rows] == [("o'brien", "a", "popular")]
 
 
+def test_an_id_that_was_merged_into_a_user_gets_the_list_of_this_user(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [2, 0, 1]}))
+    with writing(lake) as con:
+        con.execute("insert into raw.user_aliases values ('s9', 'u', '2026-01-01')")
+    own, merged = lists_of(lake, ["u", "s9"], 2)
+    assert [row["item_id"] for row in merged.rows] == [row["item_id"] for row in own.rows] == ["c", "a"]
+    assert {row["user_id"] for row in merged.rows} == {"s9"}
+    assert merged.note == "s9 was merged into user u: this is what is known about both"
+
+
+def test_a_user_whose_list_of_a_scenario_is_not_made_yet_learns_when_it_will_be(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [2, 0, 1]}))
+    with writing(lake) as con:
+        con.execute("insert into ops.scenarios (scenario, settings, allowed_hash) values ('cart', '{}', '')")
+    (found,) = lists_of(lake, ["u"], 2, "cart")
+    assert found.note is not None
+    assert found.note.startswith(
+        "user u has no list of scenario 'cart' yet: each minute run makes the lists of those who did something, and"
+    )
+    assert "500 others" in found.note
+
+
 def test_an_unknown_user_who_resembles_a_known_one_is_asked_whether_that_one_was_meant(lake: Lake) -> None:
     add_events(lake, *((user, "a", "view", 1) for user in ("u42", "42", " 7", "0", "other")))
     put(lake, ranked({"u42": [1]}))

@@ -186,6 +186,15 @@ def test_an_unknown_user_or_item_is_refused_with_a_hint(lake: Lake, user: str, i
     assert said in str(refused.value)
 
 
+def test_of_a_merged_id_the_evidence_is_that_of_its_user(lake: Lake) -> None:
+    (item,) = rows(lake, "select item_id from recs.recommendations where user_id = 'u05' and rank = 1")[0]
+    with writing(lake) as con:
+        con.execute("insert into raw.user_aliases values ('s9', 'u05', '2026-01-01')")
+    assert replace(why(lake, "s9", item), user_id="u05") == why(lake, "u05", item)
+    with writing(lake) as con:
+        con.execute("delete from raw.user_aliases")
+
+
 def test_before_the_first_publication_the_command_for_it_is_named(home: Path) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)

@@ -11,6 +11,7 @@ create or replace temp macro explain(rule, value) as case
                 'repair the line and take the file in again',
                 case when ends_with(rule, 'encoding') then '; if the file is not UTF-8, name its encoding with --encoding' end
             )
+            when rule = 'searches are not kept' then 'add query to MINUTEHAND_INGEST__KEEP_COLUMNS if they should be'
             when rule = 'a search has no query' then 'fill the query, or map it with --map query=COLUMN'
             when starts_with(rule, 'recommendation_id') then 'write the id of the list as short text; the event was taken in without it'
             when starts_with(rule, 'position') then 'write the rank in the list, from 1; the event was taken in without it'

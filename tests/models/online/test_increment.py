@@ -18,9 +18,10 @@ from models.online import increment
 from models.online.gate import judge_increment
 from models.online.increment import learn, with_popularity
 from models.online.prequential import Queries, predict
+from models.ranking.searches import Searches
 from models.version.checkpoint import Checkpoint, load, on_catalog_of, save, with_new_descriptions, with_new_items
 from tests.models.a_night import INCREMENT, after_a_night
-from tests.models.planted import HOUR, make_events, random_events, random_text, walks
+from tests.models.planted import HOUR, make_events, random_events, random_text, walks, with_searches
 
 N_ITEMS = 24
 
@@ -352,3 +353,18 @@ def test_the_walk_is_predicted_and_the_candidates_contain_the_target() -> None:
     assert predicted.candidates is not None
     assert len(predicted.candidates.is_target) == 30
     assert predicted.candidates.is_target.any(1).float().mean() > 0.5
+
+
+def test_increments_leave_what_reads_searches_as_the_night_made_it_and_it_still_reads() -> None:
+    plain = walkers()
+    live = replace(plain, live=replace(plain.live, model=with_searches(plain.live.model, plain.whitening)))
+    events, is_due = newcomers(4, live.as_of)
+    learnt = update(live, events, is_due)
+    assert live.live.model.searches is not None
+    assert learnt.live.model.searches is not None
+    before, after = live.live.model.searches.state_dict(), learnt.live.model.searches.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not same(live, learnt)
+    asked = Searches.build(np.array([0]), np.array([learnt.as_of]), np.array([0]), random_text(1))
+    lists, moved = (learnt.scorer().rank(events, 4, 5, searches=found) for found in (None, asked))
+    assert [user for user in range(4) if not np.allclose(lists.score[user], moved.score[user], atol=1e-3)] == [0]

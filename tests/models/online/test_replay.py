@@ -16,6 +16,8 @@ from models.metrics.summary import summarise
 from models.online import replay as replay_module
 from models.online.gate import UpdateDecision
 from models.online.replay import ALL_SEGMENTS, Policy, ReplayConfig, ReplayResult, known_policies, replay
+from models.ranking.prior import Slots
+from models.ranking.searches import Searches
 from models.sequence.weights import LIST_DELAY_S
 from models.version.checkpoint import Checkpoint
 from tests.models.a_night import INCREMENT, after_a_night
@@ -231,3 +233,13 @@ def test_a_gap_without_events_takes_one_night_and_no_policy_with_nights_takes_no
     asked.clear()
     replay(evaluator_of(gap), [known["never_updated"]], counting, config)
     assert asked == [BEGIN]
+
+
+def test_lists_of_a_replay_know_the_last_search_before_them() -> None:
+    events = make_events([(0, 1, 100), (0, 2, 500), (1, 3, 700)], n_items=4)
+    searches = Searches.build(np.array([0, 0, 1]), np.array([300, 460, 640]), np.arange(3), random_text(3))
+    evaluator = Evaluator(events, Slots.over(events.time), hide_seen=False, searches=searches)
+    found, order = replay_module._queries(evaluator, np.arange(3), np.zeros(3, np.int64), 60, 8)
+    assert found.searches is not None
+    known = dict(zip(found.searches.user.tolist(), found.searches.time.tolist(), strict=True))
+    assert [known.get(query) for query in found.query[np.argsort(order)]] == [None, 300, None], "two searches are less than a minute old"

@@ -191,3 +191,14 @@ def test_a_quick_search_cites_mostly_the_same_events() -> None:
     exact, quick = (scorer.rank(events, 20, 10, is_quick=is_quick) for is_quick in (False, True))
     assert np.array_equal(exact.item, quick.item)
     assert (exact.because == quick.because)[exact.because >= 0].mean() > 0.5
+
+
+def test_the_first_rows_of_a_list_have_the_same_reasons_without_the_rest() -> None:
+    events = random_events(n_users=20, n_events=600, n_items=N_ITEMS)
+    scorer = scorer_of(events)
+    whole, short = (scorer.rank(events, 20, k, depth=12, is_quick=True) for k in (12, 4))
+    assert short.item.shape[1] == short.because.shape[1] == short.source_or_unknown.shape[1] == 4
+    for name in ("item", "because", "kind_or_unknown", "source_or_unknown"):
+        assert np.array_equal(getattr(whole, name)[:, :4], getattr(short, name))
+    shallow = scorer.rank(events, 20, 4, is_quick=True)
+    assert not np.array_equal(shallow.because, short.because)  # which items are left out depends on the whole list

@@ -10,16 +10,22 @@ import torch
 
 from models.evaluation.comparison import rank_recommender
 from models.evaluation.evaluator import Evaluator
+from models.evaluation.protocols import held_out
 from models.evaluation.search_choice import LEAST_EVENTS, choose_search_gate
-from models.events import Floats
+from models.events import Events, Floats, TemporalSplit
+from models.night import Fit, fit_past, refit
 from models.ranking.blend import starting_blend
 from models.ranking.prior import Slots
+from models.ranking.reasons import LEAST_EFFECT
+from models.ranking.scorer import Scorer
 from models.ranking.searches import MAX_AGE_S, N_SEARCH_FEATURES, USUAL_GATE, Searches, gate, n_since
+from models.ranking.sources import SOURCES
 from models.sequence.weights import Weights
 from models.text.towers import Head, Words
-from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, shaken
-from tests.models.ranking.test_scorer import scorer_of
+from tests.models.planted import HOUR, QUICK, TINY, make_events, random_events, random_text, reader, shaken
+from tests.models.ranking.test_scorer import history_of, scorer_of
 
+FEW_EPOCHS = QUICK.model_copy(update={"max_epochs": 3})
 TREND = np.array([0.0, 1.0], np.float32)
 
 
@@ -148,3 +154,113 @@ def test_the_gate_of_searches_is_saved_with_the_towers() -> None:
     assert saved is not None
     assert np.array_equal(saved, chosen)
     assert Words.from_tensors(random_words(4).tensors()).search is None
+
+
+def reading_scorer(events: Events, *, weight: float | None = None) -> Scorer:
+    """A scorer whose model reads searches. weight: of the term of searches; None without words."""
+    model = reader(events.n_items)
+    scorer = scorer_of(events)
+    words = None if weight is None else replace(random_words(events.n_items), weight=weight)
+    return replace(scorer, weights=Weights(model, scorer.weights.mean_vector, scorer.weights.is_cold), words=words)
+
+
+def asked_before(scorer: Scorer, users: list[int]) -> Searches:
+    """A search of each user just before the lists are made, for different items."""
+    number = np.array(users)
+    return Searches.build(number, np.full(len(users), scorer.as_of - 5), np.arange(len(users)), random_text(len(users), 16, 9))
+
+
+@pytest.mark.usefixtures("fp32")
+def test_a_search_that_the_model_reads_changes_the_list_of_its_user_only_and_only_until_an_event_follows() -> None:
+    events = random_events()
+    scorer = reading_scorer(events)
+    asked = asked_before(scorer, [0, 20])
+    plain, moved = (scorer.rank(events, 21, 10, searches=searches) for searches in (None, asked))
+    same = [user for user in range(21) if np.allclose(plain.score[user], moved.score[user], atol=1e-3)]
+    assert same == list(range(1, 20))
+    late = replace(asked, time=np.array([int(events.time[events.user == 0].max()), 0]))
+    answered = scorer.rank(events, 21, 10, searches=late)
+    assert np.array_equal(plain.score, answered.score), "the user did something in that second, and the other search is too old"
+    by_request = scorer.rank(events, 21, 10, searches=asked, request=torch.zeros(21, 30))
+    assert np.array_equal(plain.score, by_request.score), "a request takes the place of searches"
+
+
+@pytest.mark.usefixtures("fp32")
+@pytest.mark.parametrize("weight", [None, 20.0])
+def test_rows_rest_on_a_search_only_if_their_scores_fall_without_it(weight: float | None) -> None:
+    events = random_events()
+    scorer = reading_scorer(events, weight=weight)
+    asked = asked_before(scorer, list(range(20)))
+    (found,) = scorer.score_blocks(events, 20, now=None, trend=None, earlier=None, searches=asked)
+    (without,) = scorer.score_blocks(events, 20, now=None, trend=None, earlier=None)
+    lists, fall = scorer.rank(events, 20, 10, searches=asked), (found.scores - without.scores).numpy()
+    fall_of_rows = np.take_along_axis(fall, lists.item, 1)
+    assert lists.is_by_search.sum() > 20
+    assert (fall_of_rows[lists.is_by_search] >= LEAST_EFFECT - 1e-4).all()
+    assert (lists.because[lists.is_by_search] == -1).all()
+    assert (lists.because >= 0).any()
+    assert (lists.source_or_unknown == SOURCES.index("search")).any()
+
+
+@pytest.mark.usefixtures("fp32")
+def test_the_terms_tell_the_search_apart_and_add_up_to_the_score() -> None:
+    events = random_events()
+    scorer = reading_scorer(events, weight=20.0)
+    asked = asked_before(scorer, [0, 3])
+    (found,) = scorer.score_blocks(events, 20, now=None, trend=None, earlier=None, searches=asked, explain=True)
+    (without,) = scorer.score_blocks(events, 20, now=None, trend=None, earlier=None)
+    terms = scorer.terms(found)
+    torch.testing.assert_close(sum(terms.values()), found.scores, atol=1e-4, rtol=0)
+    torch.testing.assert_close(terms["search"], found.scores - without.scores, atol=1e-4, rtol=0)
+    torch.testing.assert_close(terms["sequence"], scorer.terms(without)["sequence"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.usefixtures("fp32")
+def test_lists_and_reasons_with_searches_are_the_same_alone_and_among_others() -> None:
+    events = random_events()
+    scorer = reading_scorer(events, weight=20.0)
+    asked = asked_before(scorer, list(range(0, 20, 2)))
+    together = scorer.rank(events, 20, 10, searches=asked)
+    for user in range(20):
+        mine = asked.user == user
+        own = Searches(asked.user[mine] * 0, asked.time[mine], asked.text[mine], asked.vectors)
+        alone = scorer.rank(history_of(events, user), 1, 10, searches=own)
+        for name in ("item", "because", "is_by_search", "source_or_unknown"):
+            assert getattr(alone, name)[0].tolist() == getattr(together, name)[user].tolist()
+
+
+@pytest.fixture
+def quick_blend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blend is fitted once, not in folds."""
+    monkeypatch.setattr("models.evaluation.blend_choice.ENOUGH_ROWS", 0)
+
+
+@pytest.mark.usefixtures("fp32", "quick_blend")
+def test_the_night_lets_the_model_read_searches_where_that_helps_and_forgets_how_where_it_does_not() -> None:
+    for by_search in (True, False):
+        evaluator, _, _ = named(80, by_search=by_search)
+        fit = night_of(evaluator)
+        assert (fit.weights.model.searches is not None) == by_search
+        if by_search:
+            assert refit(evaluator, fit, random_text(30), TINY, FEW_EPOCHS, 0)[0].model.searches is not None
+            rows = np.flatnonzero(evaluator.events.time >= np.quantile(evaluator.events.time, 0.9))
+            with_searches, without = (
+                rank_recommender(each, fit.weights, fit.blend, rows).ndcg_at_10.mean() for each in (evaluator, evaluator.without_searches())
+            )
+            assert with_searches > 0.8 > 3 * without
+
+
+def night_of(evaluator: Evaluator) -> Fit:
+    split = TemporalSplit.by_quantile(evaluator.events.time, 0.5, 0.4)
+    validation, _ = held_out(evaluator.events, split, 1000, 0)
+    return fit_past(evaluator, split, validation, random_text(30), TINY, FEW_EPOCHS, 0)
+
+
+@pytest.mark.usefixtures("fp32", "quick_blend")
+def test_a_night_with_few_searches_trains_as_one_without_searches_bit_for_bit() -> None:
+    evaluator, _, _ = named(20, by_search=True)
+    one, other = night_of(evaluator), night_of(evaluator.without_searches())
+    state = other.weights.model.state_dict()
+    assert state.keys() == one.weights.model.state_dict().keys()
+    assert all(torch.equal(value, state[name]) for name, value in one.weights.model.state_dict().items())
+    assert one.curve.validation == other.curve.validation

@@ -19,11 +19,12 @@ from models.events import Events, Windows, training_windows
 from models.night import new_model, training_offsets
 from models.ranking.prior import HALF_LIVES_H, Slots, single_popularity
 from models.sequence.recommender import Recommender
-from models.sequence.streams import make_batch
-from models.sequence.users import user_vectors
+from models.sequence.streams import Streams, make_batch, teaching_windows
+from models.sequence.users import target_vectors, user_vectors
+from models.sequence.whitening import Whitening
 from models.training import training
-from models.training.training import Curve, Sampling, choose_sampling, descend, events_per_step, make_optimizers, step_loss, train
-from tests.models.planted import QUICK, TINY, make_events, random_events, random_text, shaken, walks
+from models.training.training import Curve, Offsets, Sampling, choose_sampling, descend, events_per_step, make_optimizers, step_loss, train
+from tests.models.planted import QUICK, TINY, make_events, random_events, random_text, reader, shaken, walks
 
 CPU = torch.device("cpu")
 N_ITEMS = 24
@@ -314,3 +315,51 @@ def test_a_large_catalogue_is_sampled_if_the_budget_is_too_short_for_enough_full
     sampling = choose_sampling(model, events, offsets, QUICK.model_copy(update={"minutes": minutes}), seed=0)
     assert (sampling is not None) == is_sampled
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), "the timed steps run on a copy"
+
+
+def searched(events: Events) -> tuple[Recommender, Streams, Offsets]:
+    """A model that reads searches, events with a search before every third, and their offsets."""
+    rows = np.arange(0, len(events), 3)
+    streams = Streams.mix(events, events.user[rows], events.time[rows] - 5, events.item[rows], random_text(N_ITEMS))
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    slot = np.zeros(len(streams.events), np.int64)
+    slot[streams.row] = offsets.slot
+    return reader(N_ITEMS), streams, replace(offsets, slot=slot)
+
+
+@pytest.mark.usefixtures("fp32")
+def test_searches_are_read_but_never_predicted_nor_drawn_as_items() -> None:
+    model, streams, offsets = searched(walks(n_users=10))
+    assert model.searches is not None
+    texts, events = model.searches.whitened(streams.texts), streams.events
+    windows = teaching_windows(events, training_windows(events, TINY.max_events))
+    batch = make_batch(events, windows, np.arange(len(windows)))
+    vectors, rows = user_vectors(model, events, windows, texts=streams.texts)
+    is_event = events.weight[rows] > 0
+    logits = vectors[torch.from_numpy(is_event)] @ model.items().detach().T
+    logits += offsets.prior[torch.from_numpy(offsets.slot[rows[is_event]])]
+    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(events.item[rows[is_event]]))
+    for sampling in (None, Sampling(N_ITEMS, n_drawn=2000)):
+        found = step_loss(model, batch, events, replace(offsets, sampling=sampling), searches=texts)
+        assert float(found.detach()) == pytest.approx(expected.item(), rel=1e-3)
+    found.backward()  # type: ignore[no-untyped-call]
+    assert model.searches.kind.grad is not None
+    assert model.searches.kind.grad.abs().sum() > 0
+
+
+def test_what_a_search_names_is_learnt_from_the_events_that_follow() -> None:
+    rng = np.random.default_rng(0)
+    item = rng.integers(0, N_ITEMS, 600)
+    events = make_events(((n % 60, int(each), n * 600) for n, each in enumerate(item)), n_items=N_ITEMS)
+    text = random_text(N_ITEMS)
+    streams = Streams.mix(events, events.user, events.time - 5, events.item, text)
+    model = new_model(TINY, text, 2, CPU, 0, Whitening.fit(text, TINY.dim, np.ones(N_ITEMS, bool)))
+    assert model.searches is not None
+    offsets = training_offsets(events, Slots.over(events.time), EVEN, CPU)
+    slot = np.zeros(len(streams.events), np.int64)
+    slot[streams.row] = offsets.slot
+    texts = model.searches.whitened(streams.texts)
+    train(model, streams.events, replace(offsets, slot=slot), QUICK, seed=0, n_epochs=6.0, searches=texts)
+    vectors = target_vectors(model, streams.events, streams.row, streams.texts)
+    best = (vectors @ model.items().detach().T).argmax(1).numpy()
+    assert (best == events.item).mean() > 0.9

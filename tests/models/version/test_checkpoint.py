@@ -16,22 +16,25 @@ import torch
 from torch import Tensor
 
 import models
+from models.config import RecommenderConfig
 from models.errors import UserError
 from models.events import Catalog, Floats
 from models.ranking.blend import Blend
 from models.ranking.choice import Choice
 from models.ranking.prior import N_PARAMETERS
+from models.ranking.searches import Searches
 from models.results import SeenItems
+from models.sequence.recommender import Recommender
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.text.lexical import Lexicon
 from models.text.towers import Head, Words
 from models.training.capture_fit import fit_capture
-from models.version.checkpoint import Checkpoint, align, load, load_interests, save, with_new_descriptions, with_new_items
+from models.version.checkpoint import Checkpoint, align, load, load_interests, on_catalog_of, save, with_new_descriptions, with_new_items
 from models.version.finite import NotFiniteError
 from tests.models.interests.test_vocabulary import described
 from tests.models.interests.test_vocabulary import found as vocabulary_of
-from tests.models.planted import TINY, random_events, random_text, shaken
+from tests.models.planted import TINY, random_events, random_text, shaken, with_searches
 from tests.models.ranking.test_scorer import popularity_of, scorer_of
 
 N_ITEMS = 30
@@ -377,3 +380,39 @@ def test_a_model_with_a_number_that_is_not_finite_is_not_saved(part: str, tmp_pa
     with pytest.raises(NotFiniteError, match=rf"not finite \({part}.*MINUTEHAND_TRAIN__LEARNING_RATE"):
         save(broken, tmp_path / "broken")
     assert not (tmp_path / "broken").exists()
+
+
+def reading_version() -> Checkpoint:
+    """A version whose model reads searches."""
+    plain = version()
+    return replace(plain, live=replace(plain.live, model=with_searches(plain.live.model, plain.whitening)))
+
+
+def a_search(checkpoint: Checkpoint, user: int = 3) -> Searches:
+    return Searches.build(np.array([user]), np.array([checkpoint.as_of]), np.zeros(1, np.int64), random_text(1, 12))
+
+
+def test_a_model_that_reads_searches_still_does_after_loading_and_with_new_items_and_descriptions(tmp_path: Path) -> None:
+    saved = reading_version()
+    save(saved, tmp_path / "version")
+    loaded = load(tmp_path / "version")
+    assert same_weights(saved.live, loaded.live)
+    grown = with_new_items(loaded, ["new"], random_text(1, 12))
+    moved = with_new_descriptions(grown, {0: random_text(1, 12)[0]}, {})
+    on_catalog = on_catalog_of(loaded, grown)
+    for each in (loaded, grown, moved, on_catalog):
+        plain, asked = (each.scorer().rank(EVENTS, 20, 10, searches=found) for found in (None, a_search(each)))
+        assert [user for user in range(20) if not np.allclose(plain.score[user], asked.score[user], atol=1e-3)] == [3]
+
+
+def test_a_version_from_before_searches_were_read_loads_and_ranks_without_them(folder: Path) -> None:
+    loaded = load(folder)
+    plain, asked = (loaded.scorer().rank(EVENTS, 20, 10, searches=found) for found in (None, a_search(loaded)))
+    assert np.array_equal(plain.score, asked.score)
+
+
+def test_item_vectors_that_are_computed_in_blocks_are_those_of_all_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Recommender(RecommenderConfig(dim=8, n_heads=2), torch.randn(20, 8), 2, torch.Generator().manual_seed(0))
+    whole = Weights(model, torch.zeros(8), torch.zeros(20)).item_vectors()
+    monkeypatch.setattr("models.sequence.weights.BLOCK_ITEMS", 6)
+    assert torch.allclose(Weights(model, torch.zeros(8), torch.zeros(20)).item_vectors(), whole, atol=1e-6)

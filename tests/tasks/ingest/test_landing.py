@@ -63,6 +63,14 @@ def test_a_taken_file_moves_to_done_even_when_one_of_that_name_is_there(lake: La
         assert con.execute("select count(*) from raw.events").fetchall() == [(1,)]
 
 
+def test_with_pseudonyms_a_taken_file_is_deleted_and_one_with_refused_rows_stays_for_its_correction(lake: Lake, landing: Path) -> None:
+    files = [drop(landing, "events/a.csv"), drop(landing, "events/b.csv"), drop(landing, "events/c.csv", EVENTS + "v,,2024-01-01\n")]
+    landed = ingest_landed_files(lake, landing, "events", files, IngestConfig(pseudonyms=True))
+    assert [file.outcome for file in landed] == ["done", "partial"]
+    assert [file.name for file in landing.rglob("*.csv")] == ["c.csv", "c.csv.rejected.csv"]
+    assert ",v," not in (landing / landed[1].outcome).rglob("*.rejected.csv").__next__().read_text()
+
+
 def test_an_unreadable_file_moves_to_failed_with_the_reason_and_the_next_gets_in(lake: Lake, landing: Path) -> None:
     drop(landing, "events/a.csv", "colour,size\nred,1\n")
     drop(landing, "events/b.csv")

@@ -15,9 +15,12 @@ import pytest
 from models.config import EncoderConfig, EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from models.evaluation.evaluator import make_evaluator
+from models.evaluation.protocols import temporal
 from models.metrics.summary import METRICS
 from models.online.gate import UpdateDecision
+from models.ranking.searches import Searches
 from models.text.towers import Head, Words
+from models.version import checkpoint as checkpoints
 from tasks.config import PublishConfig
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
@@ -26,7 +29,7 @@ from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news
 from tasks.minute.pacing import ALL_SETTLED
 from tasks.night.dataset import Dataset, load_dataset
-from tasks.night.learning import Lists, complete, completed, example, judge, learn, make_lists, user_trends
+from tasks.night.learning import Lists, as_of, complete, completed, example, judge, learn, make_lists, rank_champion, user_trends
 from tasks.night.report import night_report
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance
@@ -34,6 +37,7 @@ from tasks.registry.gate import decide
 from tasks.searches import encoded
 from tasks.watermarks import Watermarks
 from tests.lakes import Event, habits, put
+from tests.models.planted import with_searches
 from tests.models.text.test_encoder import save_tiny_bert
 
 MODEL = RecommenderConfig(dim=8, n_blocks=1, n_heads=2, max_events=8)
@@ -333,6 +337,31 @@ def test_who_has_only_searched_gets_a_list_from_the_night_and_from_a_minute(
     minute = steps.rank(state, nothing, audience(others, found.last_of_each()), PUBLISH).users
     assert minute.user_ids == ("only-words",)
     assert np.array_equal(minute.item[0], lists.users.item[-1])
+
+
+def test_a_version_reads_searches_in_the_vectors_of_its_own_encoder_only(
+    lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
+) -> None:
+    put(lake, habits(), DESCRIBED, clear=True)
+    data = pinned()
+    spend(data, tmp_path / "plain")
+    version = checkpoints.load(tmp_path / "plain")
+    model = with_searches(version.live.model, version.whitening)
+    checkpoints.save(replace(version, live=replace(version.live, model=model), past=None), tmp_path / "reading")
+    asked = SEARCH | {"user_id": "u00", "time_s": as_of(data)}
+    logs = [encoded(pl.DataFrame([asked | {"query": query}]), encoder, data.encoder) for query in ("green tent", "lamp")]
+    trend, task = make_evaluator(data.events, EVALUATION).trend, temporal(data.events, EVALUATION, 1)
+    users, moments = data.events.user[task.test], data.events.time[task.test] - 1
+    for encoder_key, is_read in ((data.encoder, True), ("another encoder", False)):
+        today, scores, ranks = replace(data, encoder=encoder_key), [], []
+        for log in logs:
+            lists = make_lists(today, trend, tmp_path / "reading", PUBLISH, log).users
+            scores.append(lists.score[lists.user_ids.index("u00")])
+            searches = Searches.build(users, moments, np.zeros(len(users), np.int64), log.vectors)
+            known = replace(task, evaluator=replace(task.evaluator, searches=searches))
+            ranks.append(rank_champion(today, known, tmp_path / "reading").rank)
+        assert np.allclose(scores[0], scores[1], atol=1e-4) != is_read
+        assert np.array_equal(ranks[0], ranks[1]) != is_read
 
 
 def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(

@@ -23,7 +23,7 @@ from tasks.interests import rows as interest_rows
 from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import make_step, read_histories
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish import inserts, notes, transaction
+from tasks.publish import inserts, list_history, notes, transaction
 from tasks.publish import minute as publishing
 from tasks.publish.minute import StaleError, publish_minute
 from tasks.publish.pointer import live_version
@@ -41,6 +41,7 @@ WRITTEN = (
     "features.user_histories",
     "recs.recommendations",
     "recs.scenario_recommendations",
+    "recs.list_history",
     "recs.similar_items",
     "recs.interests",
     "recs.item_interests",
@@ -236,7 +237,7 @@ def armed(place: str, nth: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # the signal kills the process immediately
 
     if place == "statement":
-        for module in (publishing, inserts, notes, interest_rows, graph, changes):
+        for module in (publishing, inserts, list_history, notes, interest_rows, graph, changes):
             module.statement = strike_at_statement  # type: ignore[attr-defined]
     elif place == "commit":
         transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]

@@ -1,0 +1,4 @@
+-- Sets the variable kept_context, which readers and macros look up by getvariable.
+--
+-- params:  $value
+set variable kept_context = $value

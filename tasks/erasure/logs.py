@@ -1,0 +1,95 @@
+"""Takes erased people out of what is neither a table nor a model: landed files, the log of the API, reports, databases of runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from tasks.privacy.files import vacuum_file
+from tasks.privacy.keyed import load_keys
+from tasks.privacy.redaction import People, blank_out, redact_data_file, redact_database, redact_text_file
+
+logger = logging.getLogger("minutehand.erasure")
+SWEPT = "erasures.swept"
+"""A file whose time says up to when landed files were looked through."""
+OPEN_S = 60.0
+"""The API may still write to a segment that is younger than this."""
+REPORTS = (".md", ".html", ".txt", ".json", ".csv")
+TEMPORARY = ("minute/tmp", "nightly/tmp", "tmp")
+
+
+def redact(home: Path, landing: Path, digests: Collection[str]) -> dict[str, int]:
+    """Take people out of every log below the home folder; returns the number of places by kind of store."""
+    people = People(load_keys(home), digests)
+    counts = {
+        "landed_rows": sum(redact_data_file(file, people) for file in _landed(landing)),
+        "api_log_lines": sum(redact_data_file(file, people) for file in _segments(home)),
+        "reports": sum(redact_text_file(file, people) for file in _reports(home)),
+        "log_lines": sum(blank_out(file, people) for file in _files(home / "logs")),
+        "database_values": sum(_redact_database(file, people) for file in _databases(home)),
+    }
+    return {name: n for name, n in counts.items() if n}
+
+
+def sweep(home: Path, landing: Path, digests: Collection[str]) -> int:
+    """Take late rows of erased people out of files that landed since the last sweep; returns the number of rows."""
+    mark = home / SWEPT
+    since = mark.stat().st_mtime if mark.exists() else 0.0
+    began = time.time()
+    people = People(load_keys(home), digests)
+    n_rows = sum(redact_data_file(file, people) for file in _landed(landing) if file.stat().st_ctime >= since - 1)
+    mark.touch()
+    _set_time(mark, began)
+    return n_rows
+
+
+def remove_leftovers(home: Path, staging: Path) -> None:
+    """Delete temporary folders of killed runs. The caller holds the locks of nights and of publishing."""
+    for name in TEMPORARY[:2]:
+        shutil.rmtree(home / name, ignore_errors=True)
+    for file in staging.glob("*.fresh"):
+        file.unlink(missing_ok=True)
+
+
+def _landed(landing: Path) -> Iterator[Path]:
+    for outcome in ("done", "partial", "failed"):
+        yield from _files(landing / outcome)
+
+
+def _segments(home: Path) -> Iterator[Path]:
+    """Segments of the API's log that are closed; those that wait for the ingest are refused there."""
+    before = time.time() - OPEN_S
+    yield from (file for file in _files(home / "serving" / "events") if file.suffix == ".jsonl" and file.stat().st_mtime < before)
+
+
+def _reports(home: Path) -> Iterator[Path]:
+    """Artifacts of runs; checkpoints name no people, and their files must not change."""
+    for file in _files(home / "mlflow" / "artifacts"):
+        if file.suffix in REPORTS and "checkpoint" not in file.parts and "models" not in file.relative_to(home).parts[3:4]:
+            yield file
+
+
+def _databases(home: Path) -> Iterator[Path]:
+    yield from (file for file in (home / "prefect" / "prefect.db", home / "mlflow" / "mlflow.db") if file.exists())
+
+
+def _redact_database(file: Path, people: People) -> int:
+    n_values = redact_database(file, people)
+    try:
+        vacuum_file(file)
+    except sqlite3.OperationalError as error:
+        logger.warning("%s keeps its free pages for now (%s); the next erasure tries again", file, error)
+    return n_values
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+
+
+def _set_time(file: Path, moment: float) -> None:
+    os.utime(file, (moment, moment))

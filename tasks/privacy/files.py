@@ -1,0 +1,111 @@
+"""Takes erased people out of the files of the lake: Parquet files, snapshots, and the free pages of a SQLite catalog.
+
+After a delete, DuckLake keeps the rows in the files, in earlier snapshots and in its catalog. Here every file with deleted rows is written
+again, and everything before the result expires.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection as Connection
+from filelock import FileLock
+
+from tasks.lake import Lake, current_snapshot, statement, writing
+from tasks.upkeep import FEED, tables_to_rewrite
+
+logger = logging.getLogger("minutehand.erasure")
+READERS_S = 5.0
+"""A reader that began before the snapshots expired has this long to finish with their files."""
+BUSY_S = 60.0
+"""How long the clean-up of a SQLite catalog waits for readers."""
+
+
+def rewrite_tables(lake: Lake) -> dict[str, int]:
+    """Write every file with deleted rows again, table by table, so that no writer waits long; raw.events is left to expire_all."""
+    counts = {"rows_flushed": 0, "files_rewritten": 0}
+    counts["rows_flushed"] = _flush(lake)
+    for schema, table in tables_to_rewrite(lake):
+        counts["files_rewritten"] += _rewrite(lake, schema, table)
+    return counts
+
+
+def _rewrite(lake: Lake, schema: str, table: str) -> int:
+    with writing(lake) as con:
+        return sum(row[2] for row in con.execute(statement("maintain/rewrite"), {"schema": schema, "table": table}).fetchall())
+
+
+def _flush(lake: Lake) -> int:
+    with writing(lake) as con:
+        return sum(row[2] for row in con.execute(statement("maintain/flush")).fetchall())
+
+
+def renew_bounds(lake: Lake, attempts: int = 5) -> None:
+    """Take the least and the greatest text of each column from the files that are left: either may be the id of an erased person.
+
+    The bounds of a table must cover rows that are not in files yet, so this waits for a moment without such rows.
+    """
+    for _ in range(attempts):
+        with writing(lake) as con:
+            if not sum(row[2] for row in con.execute(statement("maintain/flush")).fetchall()):
+                con.execute(statement("privacy/renew_bounds"))
+                return
+    logger.warning("rows came in all the time, so the bounds of columns were not renewed; the next run tries again")
+
+
+def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None]) -> int | None:
+    """Rewrite raw.events, then expire every snapshot before that; returns their number, or None if something still needs one.
+
+    is_settled: whether nothing waits to be learnt. move_on: moves what points to earlier snapshots to that of its transaction. DuckLake
+    rewrites in a transaction of its own. After a kill between the two, feeds leave out the rewritten rows, as they were deleted there too.
+    The caller holds the locks of nights and of publishing, so that no run is pinned to a snapshot.
+    """
+    with writing(lake) as con:
+        if not is_settled(con):
+            return None
+        con.execute(statement("maintain/rewrite"), {"schema": FEED[0], "table": FEED[1]}).fetchall()
+        con.commit()
+        con.begin()
+        move_on(con)
+    with writing(lake) as con:
+        kept = current_snapshot(con)
+        old = [snapshot for (snapshot,) in con.execute(statement("privacy/snapshots_before"), {"snapshot": kept}).fetchall()]
+        if old:
+            con.execute(statement("maintain/expire"), {"versions": old}).fetchall()
+    return len(old)
+
+
+def clean_up(lake: Lake, pause: Callable[[float], None] = time.sleep) -> int:
+    """Delete the files that only expired snapshots had, once their readers are done; returns the number of files."""
+    pause(READERS_S)
+    with writing(lake) as con:
+        return len(con.execute(statement("privacy/clean_up_all")).fetchall())
+
+
+def vacuum(lake: Lake) -> int:
+    """Rewrite a SQLite catalog without its free pages, and empty its log; returns the bytes saved. PostgreSQL does this by itself."""
+    if not lake.is_sqlite:
+        return 0
+    with FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+        return vacuum_file(Path(lake.catalog_file))
+
+
+def vacuum_file(file: Path, busy_s: float = BUSY_S) -> int:
+    """Rewrite a SQLite database without its free pages, and empty its write-ahead log; returns the bytes saved."""
+    before = _size(file)
+    with closing(sqlite3.connect(file, timeout=busy_s, isolation_level=None)) as con:
+        con.execute("pragma wal_checkpoint(truncate)")
+        con.execute("vacuum")
+        is_busy = con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+    if is_busy:
+        logger.warning("readers of %s keep its log from being emptied; the next run tries again", file)
+    return before - _size(file)
+
+
+def _size(file: Path) -> int:
+    return sum(path.stat().st_size for path in (file, file.with_name(f"{file.name}-wal")) if path.exists())

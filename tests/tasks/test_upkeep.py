@@ -79,7 +79,7 @@ def test_a_read_transaction_sees_one_state_during_publishes_and_merges(lake: Lak
         con.execute("set threads = 2")
         con.execute("begin")
         before = content_of(con)
-        for night in range(2, 5):
+        for night in range(2, 4):
             put(lake, ranked({"u0": [night % 2, 2], f"new-{night}": [1, 2]}), str(night))
             add_events(lake, (f"new-{night}", "a", "view", 100 * night))
             assert content_of(con) == before
@@ -136,9 +136,6 @@ def test_upkeep_deletes_freshness_rows_older_than_a_month(lake: Lake) -> None:
     minute(lake)
     made = rows(lake, "select any_value(generated_at) from ops.freshness")[0][0]
     assert maintain(lake, now=made + timedelta(days=30)).waits_forgotten == 0
-    snapshot = snapshot_of(lake)
-    assert maintain(lake, now=made + timedelta(days=30)).waits_forgotten == 0
-    assert snapshot_of(lake) == snapshot, "nothing to forget leaves no snapshot"
     assert maintain(lake, now=made + timedelta(days=30, seconds=1)).waits_forgotten == 2
     assert rows(lake, "select count(*) from ops.freshness") == [(0,)]
 

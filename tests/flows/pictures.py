@@ -1,4 +1,4 @@
-"""The pictures of docs/guides/pages.md: `python -m tests.flows.pictures`, which is `make screenshots`.
+"""The pictures of docs/guides/pages.md and serve.md: `python -m tests.flows.pictures`, which is `make screenshots`.
 
 A simulated shop gets three nights; the last one is trained too briefly to pass the gate. Then `minutehand up` runs, events are
 dropped for a few minutes, and a Chromium visits the pages like a user.
@@ -35,6 +35,8 @@ localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 """Browser state after a user has closed MLflow's assistant, which covers a quarter of the page."""
 
+PRESS = "document.querySelectorAll('section li button')[arguments[0]].click()"
+
 
 def main() -> None:
     """Make a home and take the screenshots."""
@@ -51,6 +53,7 @@ def main() -> None:
             drop_events(up, folder)
             visit_mlflow(up, browser, given.out)
             visit_prefect(up, browser, given.out)
+            visit_api(up, browser, given.out)
 
 
 def make_nights(folder: Path) -> None:
@@ -138,6 +141,22 @@ def visit_prefect(up: Running, browser: Browser, out: Path) -> None:
         browser.resize(TALL.get(name, HEIGHT))
         browser.go(root + path)
         browser.picture(out / f"{name}.png")
+
+
+def visit_api(up: Running, browser: Browser, out: Path) -> None:
+    """The page to try lists: a new person presses an item, then the same lists on a narrow window."""
+    browser.resize(HEIGHT)
+    browser.go(f"http://127.0.0.1:{up.api_port}/")
+    browser.shows("Model version", "Choose a user.")
+    browser.enter("#user", f"sofia{ENTER}")
+    for position in (0, 2):
+        browser.ask("/execute/sync", script=PRESS, args=[position])
+        browser.shows("stored, and in both lists after")
+    browser.ask("/execute/sync", script="document.activeElement.blur()", args=[])
+    browser.picture(out / "page-lists.png")
+    browser.go(f"http://127.0.0.1:{up.api_port}/docs")
+    browser.shows("/v1/recommend")
+    browser.picture(out / "page-docs.png")
 
 
 if __name__ == "__main__":

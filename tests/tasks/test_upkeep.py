@@ -80,7 +80,7 @@ def test_a_read_transaction_sees_one_state_during_publishes_and_merges(lake: Lak
         con.execute("set threads = 2")
         con.execute("begin")
         before = content_of(con)
-        for night in range(2, 5):
+        for night in range(2, 4):
             put(lake, ranked({"u0": [night % 2, 2], f"new-{night}": [1, 2]}), str(night))
             add_events(lake, (f"new-{night}", "a", "view", 100 * night))
             assert content_of(con) == before

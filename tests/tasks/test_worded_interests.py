@@ -81,10 +81,10 @@ def test_a_text_speaks_of_the_interests_of_the_items_that_fit_it(
     assert ask(lake, encoder, "green").rows[0]["interest_id"] == "label:garden"
 
 
-@pytest.mark.parametrize("text", ["给我一个锅", "red " * 25_000, "\x1b[31mred\x00", "not horror; ignore the above", "🎸"])
-def test_any_text_gets_an_answer(lake: Lake, tmp_path: Path, encoder: EncoderConfig, text: str) -> None:
+def test_any_text_gets_an_answer(lake: Lake, tmp_path: Path, encoder: EncoderConfig) -> None:
     publish(lake, tmp_path, encoder, has_towers=True)
-    assert sum(row["probability"] for row in ask(lake, encoder, text).rows) == pytest.approx(1, abs=1e-3)
+    for text in ("给我一个锅", "red " * 25_000, "\x1b[31mred\x00", "not horror; ignore the above", "🎸"):
+        assert sum(row["probability"] for row in ask(lake, encoder, text).rows) == pytest.approx(1, abs=1e-3), text
 
 
 def test_a_text_without_words_and_a_version_without_interests_get_one_clear_line(

@@ -259,7 +259,7 @@ def killing(catalog: str, data_path: str, lock_path: str) -> None:
         os._exit(0)
 
 
-EVERYWHERE = [*[("statement", nth) for nth in range(70)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
+EVERYWHERE = [*[("statement", nth) for nth in range(90)], *[("commit", nth) for nth in (1, 2, 4, 8, 16, 32)], ("after", 0)]
 SOMEWHERE = [("statement", 5), ("statement", 20), ("statement", 30), ("commit", 4), ("after", 0)]
 
 

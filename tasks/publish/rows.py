@@ -38,11 +38,11 @@ LISTS = pa.schema(
 WHOLE_LISTS = pa.schema(
     {
         "user_id": pa.string(),
-        "item_ids": pa.list_(_coded(pa.string())),
+        "item_ids": pa.list_(pa.string()),
         "scores": pa.list_(pa.float32()),
         "probability": pa.float32(),
-        "sources": pa.list_(_coded(pa.string())),
-        "reasons": pa.list_(_coded(pa.string())),
+        "sources": pa.list_(pa.string()),
+        "reasons": pa.list_(pa.string()),
     }
 )
 NEIGHBOURS = pa.schema(
@@ -52,7 +52,7 @@ NEIGHBOURS = pa.schema(
 
 @dataclass(frozen=True)
 class ListRows:
-    """The lists of one scenario as rows of tables, by user; ids and texts stay dictionary-encoded.
+    """The lists of one scenario as rows of tables, by user; ids and texts stay dictionary-encoded, except in nested lists.
 
     lists: their `because` is the number of each row's reason in reasons, whose last one is that of popularity.
     """
@@ -97,15 +97,17 @@ def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows:
 
 
 def _whole_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows: np.ndarray, sources: Sequence[str]) -> pa.RecordBatch:
-    """As _list_batch, one row per list."""
+    """As _list_batch, one row per list. DuckDB 1.5.5 crashes on nested lists that are empty if their values are dictionary-encoded."""
     flat = _list_batch(item_ids, reasons, lists, rows, sources)
     is_there = lists.item[rows] >= 0
     offsets = pa.array(np.concatenate([[0], np.cumsum(is_there.sum(1))]), pa.int32())
     scores = pa.array(np.round(flat["score"].to_numpy(), SCORE_DECIMALS), pa.float32())
     first = pa.array(lists.probability[rows, 0] if is_there.shape[1] else np.zeros(len(rows)), pa.float32(), mask=~is_there.any(1))
-    nested = [pa.ListArray.from_arrays(offsets, part) for part in (flat["item_id"], scores, flat["source"], flat["reason"])]
+    words = (flat[name].dictionary_decode() for name in ("item_id", "source", "reason"))
+    nested = [pa.ListArray.from_arrays(offsets, part) for part in (scores, *words)]
     users = pa.array([lists.user_ids[row] for row in rows], pa.string())
-    return pa.record_batch([users, *nested[:2], first, *nested[2:]], schema=WHOLE_LISTS)
+    scored, items, by, why = nested
+    return pa.record_batch([users, items, scored, first, by, why], schema=WHOLE_LISTS)
 
 
 def neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:

@@ -73,6 +73,13 @@ def test_the_last_row_of_every_list_is_the_published_list_after_nights_minutes_m
     assert {scenario for scenario, *_ in rows(lake, LAST)} == {"default"}, "the lists of a scenario without tables have ended"
 
 
+def test_lists_without_any_item_are_published_and_recorded(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1, 2]}), "1")
+    put(lake, ranked({"u": [-1, -1]}), "2")
+    assert history(lake, "model_version = '2' and user_id = 'u'") == [("u", [], "2")]
+
+
 def test_a_repeated_night_records_nothing_twice(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     for _ in range(2):

@@ -186,7 +186,7 @@ select
                     'event_id', given_text, 'user_id', user_id, 'item_id', item_text, 'event_type', event_type, 'value', value_text,
                     'query', whole_query, 'occurred_at', time_text, 'context', case when is_json_object(context) then context end,
                     'recommendation_id', list_text, 'position', position_text
-                )
+                )::varchar -- else the case makes JSON of row_json, which fails for a line that is none
             end
     end as row_json
 from annotated

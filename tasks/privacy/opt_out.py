@@ -6,7 +6,6 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 import duckdb
-import pyarrow as pa
 
 from models.errors import UserError
 from tasks.lake import ANYONE, Lake, statement, writing
@@ -67,6 +66,8 @@ def _register(con: duckdb.DuckDBPyConnection, lake: Lake, user_ids: Collection[s
         if not user_id.strip() or user_id == ANYONE:
             raise UserError(f"{user_id!r} stands for nobody; name the id of a person, as in raw.events")
     given = stored_ids(lake, list(user_ids), con)
+    import pyarrow as pa  # takes a third of a second, which commands that only ask who has opted out need not wait
+
     con.register("asked", pa.table({"user_id": pa.array(given, pa.string())}))
     con.execute(statement("privacy/create_leaving"))
     return frozenset(user_id for (user_id,) in con.execute(statement("privacy/leaving")).fetchall())

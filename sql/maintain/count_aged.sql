@@ -8,8 +8,8 @@ select
     'events' as setting,
     'raw.events' as table_name,
     count(*) as n_rows,
-    min(least(occurred_at, received_at)) as oldest,
-    count(*) filter (where least(occurred_at, received_at) < $events) as n_due
+    min(happened_at(occurred_at, received_at)) as oldest,
+    count(*) filter (where happened_at(occurred_at, received_at) < $events) as n_due
 from raw.events
 union all
 select

@@ -7,11 +7,9 @@ with words as (
     select
         items.item_id,
         unnest(
-            list_distinct(
-                list_concat(
-                    string_split_regex(concat_ws(' ', items.title, items.description), '[^\w.@+:~-]+'),
-                    list_concat(coalesce(items.categories, []), coalesce(items.tags, []))
-                )
+            all_items(
+                string_split_regex(concat_ws(' ', items.title, items.description), '[^\w.@+:~-]+'),
+                list_concat(coalesce(items.categories, []), coalesce(items.tags, []))
             )
         ) as word
     from raw.items as items

@@ -26,5 +26,7 @@ from whole_lists as lists
 left join lists_before
     on lists.user_id = lists_before.user_id
         and lists_before.scenario = $scenario
-where coalesce(lists_before.whole, 0) <> fingerprint_of(lists.item_ids)
+where coalesce(lists_before.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
+        list_aggregate(list_transform(lists.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id))), 'bit_xor'), 0
+    )
     and lists.user_id not in (select outs.user_id from ops.opt_outs as outs where outs.opted_in_at is null)

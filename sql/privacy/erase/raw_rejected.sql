@@ -11,12 +11,9 @@ where rowid in (
                 refused.rowid as row_no,
                 refused.kind,
                 unnest(
-                    list_distinct(
-                        list_concat(
-                            [refused.value],
-                            json_extract_string(try_cast(refused.row_json as json), '$.*'),
-                            string_split_regex(coalesce(refused.row_json, ''), '[^\w.@+:~-]+')
-                        )
+                    all_items(
+                        list_concat([refused.value], json_extract_string(try_cast(refused.row_json as json), '$.*')),
+                        string_split_regex(coalesce(refused.row_json, ''), '[^\w.@+:~-]+')
                     )
                 ) as word
             from raw.rejected as refused

@@ -71,13 +71,13 @@ def ids(answer: Any) -> list[str]:
 
 
 def assert_same_list(answer: Any, expected: Any) -> None:
-    """The same rows. A score also depends on the moment of the request, so that two requests may differ in its last digit."""
+    """The same rows. A score also depends on the moment of the request, so two requests differ in it a little, more on a slow machine."""
     numbers = ("score", "probability")
     assert [{name: row[name] for name in row if name not in numbers} for row in answer["items"]] == [
         {name: row[name] for name in row if name not in numbers} for row in expected["items"]
     ]
     for name in numbers:
-        assert [row[name] for row in answer["items"]] == pytest.approx([row[name] for row in expected["items"]], abs=1e-4)
+        assert [row[name] for row in answer["items"]] == pytest.approx([row[name] for row in expected["items"]], rel=1e-2, abs=1e-2)
 
 
 def test_a_list_names_its_id_model_snapshot_and_scenario_and_every_row_its_reason_and_source(http: Http, live: Live) -> None:

@@ -93,6 +93,7 @@ class Live:
     shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
     texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
     n_shown: int = 0
+    clock: Callable[[], float] = time.time
     numbers: Iterator[int] = field(default_factory=itertools.count)
     _reader: Encoder | None = None
 
@@ -366,7 +367,7 @@ class Live:
             raise NotFoundError(
                 f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(published.places)}"
             )
-        now, place = asked.now or int(time.time()), published.places[asked.scenario]
+        now, place = asked.now or int(self.clock()), published.places[asked.scenario]
         hides = place.hides(person.user_ids, [each.event for each in person.pending], row_of, now)
         hidden = np.concatenate([rows_of(row_of, [*asked.exclude, *before]), np.array(person.looking_at, np.int64), hides])
         return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)

@@ -243,5 +243,5 @@ def _has_ledger(con: duckdb.DuckDBPyConnection) -> bool:
 def find_ids(con: duckdb.DuckDBPyConnection, keys: Keys, digests: Collection[str]) -> list[str]:
     """The ids in the lake whose digest is one of these."""
     wanted = set(digests)
-    ids = [user_id for (user_id,) in con.execute(statement("privacy/all_ids")).fetchall() if user_id]
-    return [user_id for user_id in ids if not wanted.isdisjoint(keys.digests(user_id))]
+    ids = {user_id for name in ("stored_people", "rejected_words") for (user_id,) in con.execute(statement(f"privacy/{name}")).fetchall()}
+    return sorted(user_id for user_id in ids if user_id and not wanted.isdisjoint(keys.digests(user_id)))

@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import torch
 
 from models.config import EncoderConfig
 from models.errors import UserError
 from models.ranking.choice import Choice
 from models.text.clean import clean_text
-from models.text.encoder import Encoder, load_encoder
 from serving.errors import NotFoundError
 from serving.histories import Pending, Person
 from serving.item_rules import item_of, line_of_item
@@ -36,6 +34,8 @@ from serving.ranking import Asked, Listed, Question, answer, rows_of
 from serving.rules import Event
 from serving.segments import Segments, line_of, lines_of
 from serving.served import served_line
+from serving.shown import Shown
+from serving.texts import Texts
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
 from tasks.privacy.border import Border
@@ -48,18 +48,12 @@ if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
 log = logging.getLogger("minutehand.serving")
-N_SHOWN = 10_000
-"""Maximum number of lists remembered for paging (`after`)."""
-N_SHOWN_ITEMS = 1_000_000
-"""Maximum number of item ids of all these lists together."""
 N_PUBLISHED = 200_000
 """Number of published events whose ids are remembered, so that a repeat counts once."""
 PEOPLE = ("user_id", "alias")
 """Fields of a line of the log that name people."""
 N_PENDING = 500_000
 """Maximum number of events that no publication contains; about 400 MiB of memory. More are refused until a publication contains them."""
-N_TEXTS = 1_000
-"""Number of texts whose vectors are kept."""
 
 
 @dataclass
@@ -72,7 +66,7 @@ class Live:
 
     lake: Lake
     open_registry: Callable[[], Registry]
-    encoder: EncoderConfig
+    texts: Texts
     event_weights: Mapping[str, float]
     max_events: int
     published: Published
@@ -90,12 +84,9 @@ class Live:
     changing: threading.Lock = field(default_factory=threading.Lock)
     merging: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    shown: OrderedDict[str, tuple[str, ...]] = field(default_factory=OrderedDict)
-    texts: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
-    n_shown: int = 0
+    shown: Shown = field(default_factory=Shown)
     clock: Callable[[], float] = time.time
     numbers: Iterator[int] = field(default_factory=itertools.count)
-    _reader: Encoder | None = None
 
     @staticmethod
     def start(
@@ -114,7 +105,9 @@ class Live:
         """
         scenarios_at = changed_at(home)
         published = load_published(lake, open_registry, event_weights, max_events, home=home)
-        live = Live(lake, open_registry, encoder, event_weights, max_events, published, segments, home, border or Border(), scenarios_at)
+        live = Live(
+            lake, open_registry, Texts(encoder), event_weights, max_events, published, segments, home, border or Border(), scenarios_at
+        )
         with reading(lake) as con:
             live.aliases = Aliases(con.execute(statement("ingest/aliases")).fetchall())
             live.opted_out = opted_out(con)
@@ -289,7 +282,8 @@ class Live:
                 for event_id in gone:
                     del self.known[event_id]
                     self.counted[event_id] = None
-                _forget_oldest(self.counted, N_PUBLISHED)
+                while len(self.counted) > N_PUBLISHED:
+                    self.counted.popitem(last=False)
                 if is_other:  # vectors of another encoder mean nothing to this version
                     self.known = {event_id: replace(each, vector=None) for event_id, each in self.known.items()}
                 self.pending = _by_user(self.known.values(), self.aliases)
@@ -308,28 +302,10 @@ class Live:
     def _searched(self, event: Event) -> np.ndarray | None:
         """The vector of a search; None for other events, and if it cannot be encoded: the event is on disk, so it counts without."""
         try:
-            return self._vector(event.query) if event.event_type == "search" else None
+            return self.texts.vector(event.query, self.published.checkpoint) if event.event_type == "search" else None
         except (OSError, RuntimeError, UserError):
             log.exception("a search cannot be encoded; lists do not follow it before the next minute run")
             return None
-
-    def _vector(self, text: str | None) -> np.ndarray | None:
-        """The vector of a text; None if it has no words, or if the version cannot read it."""
-        cleaned = clean_text(text or "")
-        if not cleaned or self.published.checkpoint.words is None:
-            return None
-        if self._reader is None:
-            self._reader = load_encoder(self.encoder, torch.device("cpu"))
-        if self._reader.key != self.published.checkpoint.encoder:
-            return None
-        with self.lock:
-            vector = self.texts.get(cleaned)
-        if vector is None:
-            vector = self._reader.encode([cleaned])[0]
-            with self.lock:
-                self.texts[cleaned] = vector
-                _forget_oldest(self.texts, N_TEXTS)
-        return vector
 
     def recommend(self, asked: Asked) -> list[dict[str, Any]]:
         """One list, best item first: item_id, title, score, probability, reason, source."""
@@ -347,11 +323,7 @@ class Live:
         out = []
         for question, rows in zip(questions, lists, strict=True):
             listed = Listed(str(uuid4()), published.version, published.data_snapshot, question.asked.scenario, rows)
-            with self.lock:
-                self.shown[listed.recommendation_id] = (*question.before, *listed.item_ids)
-                self.n_shown += len(self.shown[listed.recommendation_id])
-                while len(self.shown) > N_SHOWN or self.n_shown > N_SHOWN_ITEMS:
-                    self.n_shown -= len(self.shown.popitem(last=False)[1])
+            self.shown.remember(listed.recommendation_id, question.before, listed.item_ids)
             out.append(listed)
         self.log_served(asked, out)
         return out
@@ -362,7 +334,7 @@ class Live:
         return replace(asked, user_id=user_id, session_id=session_id)
 
     def _question(self, published: Published, asked: Asked, person: Person) -> Question:
-        row_of, before = published.row_of_item, self._before(asked.after)
+        row_of, before = published.row_of_item, self.shown.before(asked.after)
         if asked.scenario not in published.places:  # it was removed since the request was checked
             raise NotFoundError(
                 f"scenario is {asked.scenario[:40]!r}: there is no such scenario; name one of {', '.join(published.places)}"
@@ -390,23 +362,13 @@ class Live:
         """The vector of the text of a request. Raises UserError if the live version cannot read it."""
         if not clean_text(text):
             raise UserError(f"the text {text[:20]!r} has no words; write what the person looks for, or leave it out")
-        vector = self._vector(text)
+        vector = self.texts.vector(text, self.published.checkpoint)
         if vector is None:
             raise UserError(
                 "the live model cannot read requests in words: too few items have titles, or it was trained with another encoder; "
                 "give items titles and run minutehand nightly, or leave the text out"
             )
         return vector
-
-    def _before(self, after: str | None) -> tuple[str, ...]:
-        """The items of the list that a request goes on from, and of those before it."""
-        if after is None:
-            return ()
-        with self.lock:
-            found = self.shown.get(after)
-        if found is None:
-            raise NotFoundError(f"after is {after[:40]!r}: no list of this id is remembered; leave it out to begin with the first page")
-        return found
 
     def has_item(self, item_id: str) -> bool:
         """Whether the catalogue has the item, or it was put since."""
@@ -430,7 +392,7 @@ class Live:
                 )
         if asked.filter is not None and asked.filter.is_available is False:
             raise UserError("filter.is_available is false: lists hold available items only; leave it out")
-        self._before(asked.after)
+        self.shown.before(asked.after)
 
     def _choice(self, published: Published, asked: Asked) -> Choice:
         """What the scenario and the filter of a request allow."""
@@ -439,11 +401,6 @@ class Live:
             allowed = published.items.allowed(asked.filter)
             choice = replace(choice, allowed=allowed if choice.allowed is None else allowed & choice.allowed)
         return choice if asked.variety is None else replace(choice, variety=asked.variety)
-
-
-def _forget_oldest(kept: OrderedDict[str, Any], n_most: int) -> None:
-    while len(kept) > n_most:
-        kept.popitem(last=False)
 
 
 def _by_user(pending: Iterable[Pending], aliases: Aliases) -> dict[str, list[Pending]]:

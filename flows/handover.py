@@ -8,6 +8,7 @@ from functools import partial
 
 from prefect import get_run_logger
 
+from flows import arms
 from flows.learning import learn_news
 from flows.stages import retried, stage
 from models.evaluation.evaluator import make_evaluator
@@ -16,6 +17,7 @@ from models.results import MetricRow, RankedLists
 from models.text.encoder import find_encoder
 from settings import Settings
 from tasks import encoding, lake, locks, searches, watermarks
+from tasks.experiments import current
 from tasks.minute import feed, handover, steps
 from tasks.night import dataset, interests, learning
 from tasks.privacy import ledger
@@ -66,7 +68,10 @@ def hand_over(
             asked = read_searches(tables, snapshot, settings.encoder, data.encoder)
         scenarios = scenarios_now(settings, tables, scenarios)
         rules = read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None))  # the lists are newer than the rules
-        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, Places(tables, snapshot, scenarios))
+        places, experiment = Places(tables, snapshot, scenarios), current(tables)
+        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places)
+        everybody = lists.users
+        lists, arm = arms.of_night(settings, tables, models, data, trend, asked, lists, places, experiment)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,
@@ -87,10 +92,12 @@ def hand_over(
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
             rules=rules,
+            arm=arm,
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events))
         increments.publish_alias(models, version.version)
-    return version, lists.users, data.titles
+        arms.follow_alias(models, current(tables))
+    return version, everybody, data.titles
 
 
 def scenarios_now(settings: Settings, tables: lake.Lake, before: Mapping[str, Scenario]) -> Mapping[str, Scenario]:

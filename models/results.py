@@ -48,6 +48,12 @@ class RankedLists:
         """`source`; -1 everywhere if it is None."""
         return np.full_like(self.because, -1) if self.source is None else self.source
 
+    def of_rows(self, rows: Ints) -> RankedLists:
+        """The lists of some users, by row."""
+        names = ("item", "score", "probability", "because", "kind_or_unknown", "is_by_search", "source_or_unknown")
+        parts = (getattr(self, name)[rows] for name in names)
+        return RankedLists(tuple(self.user_ids[row] for row in rows), *parts, kind_names=self.kind_names, asked_s=self.asked_s)
+
     @staticmethod
     def joined(user_ids: tuple[str, ...], parts: Sequence[RankedLists]) -> RankedLists:
         """The lists of several parts, one after the other."""

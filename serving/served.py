@@ -16,8 +16,10 @@ def served_line(
     items: Sequence[str],
     sources: Sequence[str | None],
     at: datetime,
+    experiment_id: str | None = None,
+    arm: str | None = None,
 ) -> bytes:
-    """One served list as a line of the log. items, sources: best first, of equal length. at: with a zone."""
+    """One served list as a line of the log. items, sources: best first, of equal length. at: with a zone. arm: of the experiment."""
     return line_of(
         "served",
         {
@@ -27,6 +29,8 @@ def served_line(
             "model_version": model_version,
             "item_ids": list(items),
             "sources": list(sources),
+            "experiment_id": experiment_id,
+            "arm": arm,
             "served_at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         },
     )

@@ -38,6 +38,8 @@ SERVED = pl.Schema(
         "model_version": pl.String(),
         "item_ids": pl.List(pl.String()),
         "sources": pl.List(pl.String()),
+        "experiment_id": pl.String(),
+        "arm": pl.String(),
         "served_at": pl.Datetime("us"),
     }
 )

@@ -5,5 +5,5 @@
 -- reads:   recs.publications, ops.experiments
 -- returns: is_published
 select
-    exists(select 1 from recs.publications as p where p.model_version = $version)
-    or exists(select 1 from ops.experiments as e where e.arm_version = $version and e.state <> 'stopped') as is_published
+    exists (select 1 from recs.publications as p where p.model_version = $version)
+    or exists (select 1 from ops.experiments as e where e.arm_version = $version and e.state <> 'stopped') as is_published

@@ -35,7 +35,8 @@ comment on column ops.experiments.control_version is 'Live version at the start;
 comment on column ops.experiments.control_settings is 'Settings of the night behind it, as JSON; {} if they were not recorded';
 comment on column ops.experiments.challenger_version is 'Version that the experiment was started with';
 comment on column ops.experiments.challenger_settings is 'Settings of the night behind it, as JSON; {} if they were not recorded';
-comment on column ops.experiments.arm_version is 'Version that makes the lists of the challenger''s arm: the challenger, or one that learnt after it';
+comment on column ops.experiments.arm_version is
+'Version that makes the lists of the challenger''s arm: the challenger, or one that learnt after it';
 comment on column ops.experiments.arm_run_id is 'The MLflow run of that version';
 comment on column ops.experiments.learnt is 'Lake snapshot: that version has learnt the events up to it';
 comment on column ops.experiments.checkpoint is 'Folder of that version on the machine that published it; null if unknown';

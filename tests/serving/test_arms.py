@@ -65,7 +65,7 @@ def test_each_user_gets_the_list_of_their_arm_also_in_a_batch_and_after_a_click(
     assert set(arms.values()) == {True, False}
     assert [each.model_version for each in lists] == ["7" if arms[user] else "2" for user in USERS]
     assert [each.arm for each in lists] == [running.arm(user) for user in USERS]
-    history = {"item_ids": ["apple"], "event_types": ["view"], "occurred_at": [datetime(2026, 11, 1)]}
+    history: dict[str, list[Any]] = {"item_ids": ["apple"], "event_types": ["view"], "occurred_at": [datetime(2026, 11, 1)]}
     assert expected(models[True], history) != expected(models[False], history)
     for user, listed in zip(USERS, lists, strict=True):
         seconds = datetime(2026, 11, 1, 0, 0, USERS.index(user) % 10)
@@ -112,6 +112,7 @@ def test_after_the_end_the_challenger_leaves_the_memory_with_the_next_publicatio
         con.execute("update ops.experiments set state = 'stopped'")
     publish(lake, tmp_path / "first", "3")
     assert live.refresh()
-    assert (live.published.challenger, live.published.experiment) == (None, None)
+    assert live.published.challenger is None
+    assert live.published.experiment is None
     lists = live.recommend_all([Asked(user, k=3, now=AT) for user in USERS])
     assert {(each.model_version, each.experiment_id, each.arm) for each in lists} == {("3", None, None)}

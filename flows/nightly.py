@@ -23,6 +23,7 @@ from tasks.erasure import progress
 from tasks.night import dataset, interests, learning, report, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
+from tasks.online import outcomes
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
 from tasks.registry import plans as recorded
@@ -32,6 +33,7 @@ from tasks.scenarios import Scenario, overview
 logs.speak()
 priority.give_way()
 
+count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
@@ -69,6 +71,7 @@ def nightly(minutes: float | None = None, plan: str | None = None) -> str:
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
+        count_outcomes(tables, settings.ingest.event_weights, settings.online, settings.retention)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
         config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)

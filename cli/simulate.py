@@ -106,7 +106,7 @@ def _summary(shop: Shop, files: dict[str, Path]) -> list[dict[str, object]]:
         "items": f"{shop.events['item_id'].drop_nulls().n_unique():,} of them with events",
         "events": f"{shop.events['user_id'].n_unique():,} users, {since} to {until}: {counted}",
         "truth_interests": "in which leaf a user's sessions start, over time",
-        "truth_items": "the leaf of each item, and the item that browsing goes on to",
+        "truth_items": "the leaf of each item, the item that browsing goes on to, and its appeal",
     }
     rows = {"items": shop.items, "events": shop.events, "truth_interests": shop.truth.interests, "truth_items": shop.truth.items}
     return [{"file": str(files[name]), "rows": rows[name].height, "about": text} for name, text in about.items()]

@@ -81,6 +81,24 @@ def crowd_at(items: pl.DataFrame, truth: Truth, at: datetime) -> Crowd:
     )
 
 
+def published(crowd: Crowd, lists: pl.DataFrame, user: Ints, n_shown: int, everyone: bool = False) -> Ints:
+    """The first items of the lists of users, as rows [users, positions]; -1 where a list is shorter, or has items that are not the shop's.
+
+    lists: user_id, rank from 1, item_id. everyone: all users are shown the list of user `*`, the one for people nobody knows.
+    """
+    shown = np.full((len(crowd.user_ids), n_shown), -1)
+    top = lists.filter(pl.col("rank") <= n_shown)
+    if everyone:
+        top = top.filter(user_id="*")
+        shown[:, top["rank"].to_numpy() - 1] = crowd.items(top["item_id"])
+    else:
+        owner = crowd.users(top["user_id"])
+        known = owner >= 0
+        shown[owner[known], top["rank"].to_numpy()[known] - 1] = crowd.items(top["item_id"])[known]
+    rows: Ints = shown[user]
+    return rows
+
+
 def walk(crowd: Crowd, user: Ints, n_steps: int, follow: float, rng: np.random.Generator) -> Ints:
     """Rows of the items that each visit views, [visits, steps]: it starts in an interest of its user, and goes on as the shop's walks.
 

@@ -32,7 +32,7 @@ from models.metrics.intervals import bootstrap_interval, mean_difference
 from models.simulation.people import Crowd, PeopleConfig, crowd_at, look, published, reactions, views, walk, wish
 from models.simulation.shop import Ints, ShopConfig, Truth
 
-SIZES = {"quick": (300, 400, 30, 0.25), "full": (1000, 1200, 60, 1.0)}
+SIZES = {"quick": (400, 1000, 40, 0.4), "full": (1000, 1200, 60, 1.0)}
 """Users, items, days, and minutes of training."""
 LOOKS = 20
 """Looks of each person at each list: people of one interest differ less than the clicks of one look."""

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.simulation.people import Crowd, PeopleConfig, click_probability, crowd_at, look, reactions, views, walk, wish
+from models.simulation.people import Crowd, PeopleConfig, click_probability, crowd_at, look, published, reactions, views, walk, wish
 from models.simulation.shop import ShopConfig, simulate
 
 CONFIG = PeopleConfig()
@@ -109,3 +109,11 @@ def test_after_the_end_of_the_truth_the_last_interests_hold(crowd: Crowd) -> Non
     shop = simulate(ShopConfig(n_users=60, n_items=80, n_days=10), seed=3)
     assert np.array_equal(crowd_at(shop.items, shop.truth, NOW + timedelta(days=40)).interest, crowd.interest)
     assert crowd.users(pl.Series(["nobody", crowd.user_ids[1]])).tolist() == [-1, 1]
+
+
+def test_published_lists_become_rows_and_what_the_shop_does_not_know_becomes_a_gap(crowd: Crowd) -> None:
+    (first, second), (one, two) = crowd.user_ids[:2], crowd.item_ids[:2]
+    rows = [(first, 1, one), (first, 2, "other"), (second, 2, two), ("nobody", 1, one), ("*", 1, two), (first, 3, two)]
+    lists = pl.DataFrame(rows, ["user_id", "rank", "item_id"], orient="row")
+    assert published(crowd, lists, np.array([1, 0]), 2).tolist() == [[-1, 1], [0, -1]]
+    assert published(crowd, lists, np.array([1, 0]), 2, everyone=True).tolist() == [[1, -1], [1, -1]]

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import numpy as np
 
-from models.simulation.people import Crowd, PeopleConfig, click_probability, crowd_at, look, wish
-from models.simulation.shop import Floats, Ints, Mask, ShopConfig, simulate
+from models.simulation.people import Crowd, PeopleConfig, crowd_at, look, wish
+from models.simulation.shop import Floats, Ints, ShopConfig, simulate
 
 SHOP = ShopConfig(n_users=500, n_items=1500, n_days=14)
 N_NEW, N_HITS = 60, 8

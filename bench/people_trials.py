@@ -1,10 +1,10 @@
 """Experiments on people who react, without a home: python -m bench.people_trials [--runs 200].
 
 Frozen lists: a noisy ranking of what people really want, and a second one with more noise, of which people click 15 % less.
-Each run draws arms, visits and clicks with a seed of its own, and looks at the difference of clicks per impression after every day.
-decided: share of runs in which the interval of the difference left zero at some look. naive: the same with the interval of one look
-(1.96 standard errors), which looks too often. right_way: share of runs that ended with the worse list found worse.
-days: median days until then.
+Half of 2,000 people get each; they visit for six weeks. Each run draws arms, visits and clicks with a seed of its own, and looks at the
+difference of clicks per impression after every day. same, worse: share of runs with equal lists, and with the worse ones, that ended
+because the interval of the difference left zero at some look. days: median number of looks until the worse lists were stopped.
+interval: the confidence sequence of experiments, and the usual interval of 1.96 standard errors, which holds for a single look.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from datetime import datetime
 import numpy as np
 
 from bench.table import keep
-from models.simulation.people import Crowd, PeopleConfig, click_probability, crowd_at, look, wish
-from models.simulation.shop import Floats, Ints, Mask, ShopConfig, simulate
+from models.experiments.sequences import ratio_difference
+from models.simulation.people import PeopleConfig, click_probability, crowd_at, look, wish
+from models.simulation.shop import Floats, Mask, ShopConfig, simulate
 
 SHOP = ShopConfig(n_users=2000, n_items=300, n_days=14)
 N_DAYS = 42
@@ -28,6 +29,26 @@ NOISE = 0.7
 LOSS = 0.15
 Interval = Callable[[Floats, Floats, Mask], tuple[float, float, float]]
 """(difference, low, high) of two arms from clicks [users], impressions [users] and whether a user is in the challenger's arm."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    n_runs, lists = parser.parse_args().runs, frozen_lists(seed=0)
+    rows: list[dict[str, object]] = []
+    for name, interval in (("sequence", ratio_difference), ("one look", naive_interval)):
+        same = trials(lists.champion, lists.champion, interval, n_runs, seed=1)
+        worse = trials(lists.champion, lists.challenger, interval, n_runs, seed=2)
+        rows.append(
+            {
+                "interval": name,
+                "runs": n_runs,
+                "same": f"{np.mean([run.day is not None for run in same]):.3f}",
+                "worse": f"{np.mean([run.is_worse for run in worse]):.3f}",
+                "days": np.median([run.day or N_DAYS for run in worse]),
+            }
+        )
+    keep("people_trials", rows)
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,11 @@ def frozen_lists(seed: int, loss: float = LOSS) -> Frozen:
     return found
 
 
+def trials(champion: Floats, challenger: Floats, interval: Interval, n_runs: int, seed: int) -> list[Verdict]:
+    """Runs of the experiment that differ in everything that is drawn."""
+    return [experiment(champion, challenger, interval, np.random.default_rng([seed, run])) for run in range(n_runs)]
+
+
 def experiment(champion: Floats, challenger: Floats, interval: Interval, rng: np.random.Generator) -> Verdict:
     """Half of the users get each list and visit for days; the interval is looked at after each day, until it is off zero."""
     n_users = len(champion)
@@ -107,3 +133,7 @@ def _top(wanted: Floats, noise: Floats, size: float, n_shown: int) -> Floats:
     best = np.argsort(-score, axis=1)[:, :n_shown]
     chance: Floats = np.take_along_axis(wanted, best, 1)
     return chance
+
+
+if __name__ == "__main__":
+    main()

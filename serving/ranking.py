@@ -108,6 +108,7 @@ def _ranked(published: Published, questions: Sequence[Question], choice: Choice)
     gathered = gather(published, [each.person for each in questions], [each.now for each in questions])
     request = _request(published, questions)
     explain = questions[0].asked.explain
+    n_slots = choice.new_item_slots if request is None else 0  # who asks in words wants what fits the words
     k = max(each.asked.k for each in questions)
     lists = published.scorer.rank(
         gathered.events,
@@ -123,6 +124,7 @@ def _ranked(published: Published, questions: Sequence[Question], choice: Choice)
         is_quick=True,
         choice=choice,
         hidden=_pairs([each.hidden for each in questions]),
+        draws=published.draws(questions[0].asked.scenario, n_slots, [next(iter(each.person.user_ids), "") for each in questions]),
     )
     out = []
     for user, question in enumerate(questions):

@@ -56,6 +56,8 @@ lists as (
         asked.scenario,
         past.item_ids,
         past.sources,
+        past.slots,
+        past.propensities,
         past.model_version
     from asked
     asof inner join recs.list_history as past
@@ -71,8 +73,8 @@ select
     list_position(item_ids, item_id) as place,
     scenario,
     sources[list_position(item_ids, item_id)] as source,
-    'ranked' as slot,
-    1.0::float as propensity,
+    coalesce(slots[list_position(item_ids, item_id)], 'ranked') as slot,
+    coalesce(propensities[list_position(item_ids, item_id)], 1)::float as propensity,
     model_version,
     null::varchar as arm
 from lists

@@ -17,8 +17,8 @@ select
     coalesce(list_position(lists.item_ids, seen.item_id), 0) as place,
     lists.scenario as scenario,
     lists.sources[list_position(lists.item_ids, seen.item_id)] as source,
-    'ranked' as slot,
-    1.0::float as propensity,
+    coalesce(lists.slots[list_position(lists.item_ids, seen.item_id)], 'ranked') as slot,
+    coalesce(lists.propensities[list_position(lists.item_ids, seen.item_id)], 1)::float as propensity,
     lists.model_version as model_version,
     null::varchar as arm
 from seen

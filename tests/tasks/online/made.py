@@ -49,15 +49,18 @@ def serve(
     version: str = "1",
     scenario: str = "default",
     minutes: float = 0,
+    propensities: list[float] | None = None,
 ) -> None:
-    """Add a list that the API has answered with."""
+    """Add a list that the API has answered with. propensities: below 1 for items that were drawn."""
+    chances = propensities or [1.0] * len(items)
     with writing(lake) as con:
         con.execute(
             "insert into ops.served by name select $id as recommendation_id, $user as user_id, $scenario as scenario, $version as"
-            " model_version, $items as item_ids, $sources as sources, $at as served_at",
+            " model_version, $items as item_ids, $sources as sources, $slots as slots, $propensities as propensities, $at as served_at",
             {
                 "id": recommendation_id, "user": user, "scenario": scenario, "version": version, "items": items,
-                "sources": ["sequence"] * len(items), "at": at(minutes),
+                "sources": ["sequence"] * len(items), "at": at(minutes), "propensities": chances,
+                "slots": ["ranked" if chance == 1 else "exploration" for chance in chances],
             },
         )  # fmt: skip
 

@@ -25,7 +25,7 @@ def rates(lake: Lake) -> dict[str, tuple[float, float]]:
 
 
 def test_an_outcome_counts_for_the_list_that_it_names_with_version_source_and_position(lake: Lake) -> None:
-    serve(lake, "r1", "u", ["a", "b"], "7", "cart")
+    serve(lake, "r1", "u", ["a", "b"], "7", "cart", propensities=[1, 0.25])
     act(lake, 0, "u", "a", recommendation_id="r1", position=1)
     act(lake, 0, "u", "b", recommendation_id="r1")
     act(lake, 5, "u", "b", "click", recommendation_id="r1", position=2)
@@ -36,7 +36,10 @@ def test_an_outcome_counts_for_the_list_that_it_names_with_version_source_and_po
     assert (done.n_shown, done.n_clicks_without) == (2, 0)
     assert outcomes(lake) == [("u", "a", False, False, None, None), ("u", "b", True, True, 30.0, 4.0)]
     of_list = outcomes(lake, "recommendation_id, position, scenario, source, slot, propensity, model_version, arm")
-    assert of_list == [("r1", place, "cart", "sequence", "ranked", 1.0, "7", None) for place in (1, 2)]
+    assert of_list == [
+        ("r1", 1, "cart", "sequence", "ranked", 1.0, "7", None),
+        ("r1", 2, "cart", "sequence", "exploration", 0.25, "7", None),
+    ]
     assert rates(lake) == {"ctr": (1, 2), "conversion": (1, 2), "value": (30, 2), "satisfaction": (4, 1)}
     assert rows(lake, "select distinct hour from eval.online") == [(NOON,)]
 

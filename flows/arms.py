@@ -18,8 +18,9 @@ from models.errors import UserError
 from models.results import RankedLists
 from settings import Settings
 from tasks import lake, locks, searches, watermarks
-from tasks.experiments import Experiment
+from tasks.experiments import Experiment, changes, current
 from tasks.experiments.experiment import RUNNING, STOPPED, STOPPING
+from tasks.experiments.standing import standing
 from tasks.minute import feed, steps
 from tasks.night import dataset, learning
 from tasks.publish.publication import Arm, Files, Provenance
@@ -185,6 +186,17 @@ def without(lists: RankedLists, others: set[str]) -> RankedLists:
 def places_without(in_places: Sequence[ScenarioLists], others: set[str]) -> list[ScenarioLists]:
     """The lists of scenarios for all but some users."""
     return [replace(each, users=without(each.users, others)) for each in in_places]
+
+
+def stop_at_guard_rail(tables: lake.Lake) -> None:
+    """Ask the next publication to return everybody to the control if the challenger surely loses more than a guard rail allows."""
+    experiment = current(tables)
+    if experiment is None or experiment.state != RUNNING:
+        return
+    verdict = standing(tables, experiment).verdict
+    if verdict.is_stop:
+        changes.end(tables, verdict.text)
+        get_run_logger().warning("%s", verdict.text)
 
 
 def follow_alias(models: versions.Registry, experiment: Experiment | None) -> None:

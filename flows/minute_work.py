@@ -53,6 +53,7 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
     with timed("alias"):
         increments.publish_alias(models, version.version)
         arms.follow_alias(models, current(tables))
+        arms.stop_at_guard_rail(tables)
     with timed("log"):
         day.metrics(day_run.read_minutes(tables, day.missing_since()))
         if day.is_due(datetime.now(UTC).replace(tzinfo=None)):

@@ -229,6 +229,8 @@ class Live:
                 one.model_version,
                 one.item_ids,
                 [row["source"] for row in one.items],
+                [row["slot"] for row in one.items],
+                [row["propensity"] for row in one.items],
                 now,
                 one.experiment_id,
                 one.arm,
@@ -311,7 +313,7 @@ class Live:
             return None
 
     def recommend(self, asked: Asked) -> list[dict[str, Any]]:
-        """One list, best item first: item_id, title, score, probability, reason, source."""
+        """One list, best item first: item_id, title, score, probability, reason, source, slot, propensity."""
         return self.recommend_all([asked])[0].items
 
     def recommend_all(self, asked: Sequence[Asked]) -> list[Listed]:

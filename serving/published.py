@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from models.events import Earlier, Events, Floats, Ints, offsets_of
+from models.ranking.exploration import Draws, Lottery
 from models.ranking.labels import Labels
 from models.ranking.scorer import Scorer
 from models.sequence.weights import LIST_DELAY_S
@@ -29,7 +30,7 @@ from tasks.live import load_live, load_version
 from tasks.minute.feed import histories_events
 from tasks.publish.publication import Files
 from tasks.publish.reasons import N_TITLES
-from tasks.scenarios import Scenario
+from tasks.scenarios import Scenario, key_of_draws
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -52,8 +53,8 @@ class Published:
     """One publication in memory. User row n of events, earlier and offsets is the user with row n in row_of_user.
 
     depth: length of the published lists. labels, sentences: what reasons are made of. places: the scenarios by name. read_at: the snapshot
-    of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds. experiment, challenger: while
-    an experiment runs; the challenger knows the users of its arm only.
+    of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds. key: of draws of new items.
+    experiment, challenger: while an experiment runs; the challenger knows the users of its arm only.
     """
 
     publication_id: str
@@ -75,6 +76,7 @@ class Published:
     places: Mapping[str, Place]
     read_at: int
     asked_s: int
+    key: bytes = b""
     experiment: Experiment | None = None
     challenger: Published | None = None
 
@@ -102,7 +104,8 @@ class Published:
         """The publication after the scenarios have changed."""
         places = load_places(lake, self.read_at, scenarios, self.row_of_item, self.checkpoint.variety, self.asked_s)
         placed = {name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()}
-        return replace(self, places=placed, challenger=self.challenger and self.challenger.with_scenarios(lake, scenarios))
+        challenger = self.challenger and self.challenger.with_scenarios(lake, scenarios)
+        return replace(self, places=placed, key=key_of_draws(lake, scenarios.values()), challenger=challenger)
 
     @property
     def row_of_item(self) -> Mapping[str, int]:
@@ -114,6 +117,14 @@ class Published:
         """What ranks: that of the checkpoint, with the availability of the items as it is now."""
         scorer, available = self.checkpoint.scorer(), self.items.is_available
         return scorer if np.array_equal(scorer.is_available, available) else replace(scorer, is_available=available)
+
+    def draws(self, scenario: str, n_slots: int, user_ids: Sequence[str]) -> Draws | None:
+        """The draws for the slots of new items in lists of some users, as in the tables; None without slots."""
+        return self._lottery.draws(self.key, scenario, self.asked_s, user_ids, n_slots) if n_slots else None
+
+    @cached_property
+    def _lottery(self) -> Lottery:
+        return self.checkpoint.new_items.lottery(self.key, self.asked_s, self.checkpoint.catalog.item_ids)
 
 
 def newest_publication(at: Readable) -> str | None:
@@ -156,8 +167,10 @@ def load_published(
             sides.append(replace(_side(con, row, pinned, model, mine), version=experiment.arm_version))
         del histories
     known = scenarios_of(home)
+    key = key_of_draws(lake, known.values())
     placed = [
-        replace(each, places=load_places(lake, pinned, known, each.row_of_item, each.checkpoint.variety, each.asked_s)) for each in sides
+        replace(each, places=load_places(lake, pinned, known, each.row_of_item, each.checkpoint.variety, each.asked_s), key=key)
+        for each in sides
     ]
     return placed[0] if len(placed) == 1 else replace(placed[0], experiment=experiment, challenger=placed[1])
 

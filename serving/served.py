@@ -15,11 +15,16 @@ def served_line(
     model_version: str,
     items: Sequence[str],
     sources: Sequence[str | None],
+    slots: Sequence[str],
+    propensities: Sequence[float],
     at: datetime,
     experiment_id: str | None = None,
     arm: str | None = None,
 ) -> bytes:
-    """One served list as a line of the log. items, sources: best first, of equal length. at: with a zone. arm: of the experiment."""
+    """One served list as a line of the log. items, sources, slots, propensities: best first, of equal length. at: with a zone.
+
+    experiment_id, arm: of the experiment.
+    """
     return line_of(
         "served",
         {
@@ -29,6 +34,8 @@ def served_line(
             "model_version": model_version,
             "item_ids": list(items),
             "sources": list(sources),
+            "slots": list(slots),
+            "propensities": list(propensities),
             "experiment_id": experiment_id,
             "arm": arm,
             "served_at": at.astimezone(UTC).isoformat(timespec="microseconds"),

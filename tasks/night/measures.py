@@ -19,7 +19,7 @@ def measure(
     text = dataset.catalog.text
     vectors = learnt.fit.weights.item_vectors().numpy() if text is None else text
     attribute = None
-    if config.user_attribute is not None:
+    if config.user_attribute:
         attribute = config.user_attribute, read_attribute(lake, dataset, config.user_attribute)
     return measure_lists(learnt.task, judged.rankings, About(_unit(vectors), interests, attribute), config, seed)
 

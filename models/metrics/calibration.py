@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from models.events import Floats, Ints
+from models.metrics.lists import as_matrix
 
 ALPHA = 0.01
 """Share of the history in the smoothed distribution of a list, so that an interest that is missing on it has a finite cost."""
@@ -43,7 +44,7 @@ def calibrate(history: csr_matrix, top: Ints, interests: csr_matrix) -> Calibrat
     for first in range(0, n_lists, BLOCK):
         part = slice(first, min(first + BLOCK, n_lists))
         p, p_total = _distribution(history[part] @ interests)
-        q, q_total = _distribution(_as_matrix(top[part], interests.shape[0]) @ interests)
+        q, q_total = _distribution(as_matrix(top[part], interests.shape[0]) @ interests)
         known = (p_total > 0) & (q_total > 0)
         row = np.repeat(np.arange(p.shape[0]), np.diff(p.indptr))
         mixed = (1 - ALPHA) * q.toarray()[row, p.indices] + ALPHA * p.data
@@ -53,13 +54,6 @@ def calibrate(history: csr_matrix, top: Ints, interests: csr_matrix) -> Calibrat
         shown += known @ q
         n_known += int(known.sum())
     return Calibration(divergence, *((total / max(n_known, 1)).astype(np.float32) for total in (wanted, shown)))
-
-
-def _as_matrix(top: Ints, n_items: int) -> csr_matrix:
-    """Lists as rows of a sparse matrix [lists, items]."""
-    is_there = top >= 0
-    ends = np.concatenate([[0], is_there.sum(1).cumsum()])
-    return csr_matrix((np.ones(ends[-1], np.float32), top[is_there], ends), shape=(len(top), n_items))
 
 
 def _distribution(weight: csr_matrix) -> tuple[csr_matrix, Floats]:

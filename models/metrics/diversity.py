@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.events import Floats, Ints
+from models.metrics.lists import as_matrix
 
 BLOCK = 4096
 
@@ -20,7 +21,7 @@ def intra_list_distance(top: Ints, vectors: Floats) -> Floats:
     for first in range(0, len(top), BLOCK):
         part = top[first : first + BLOCK]
         is_there, n = part >= 0, (part >= 0).sum(1)
-        total = (vectors[part] * is_there[..., None]).sum(1)
+        total = as_matrix(part, len(vectors)) @ vectors
         alike = (np.square(total).sum(1) - (squares[part] * is_there).sum(1)) / np.maximum(n * (n - 1), 1)
         distance[first : first + BLOCK] = np.where(n > 1, 1 - alike, 0)
     return distance

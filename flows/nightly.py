@@ -20,7 +20,7 @@ from models.errors import without_secrets
 from settings import Settings, load
 from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.erasure import progress
-from tasks.night import dataset, interests, learning, report, words
+from tasks.night import dataset, interests, learning, measures, report, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
 from tasks.publish import night, pointer, publication
@@ -40,6 +40,7 @@ judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
 learn_words = stage("words", words.learn_words)
 learn_interests = stage("interests", interests.learn_interests)
+measure = stage("measure", measures.measure)
 complete = stage("refit", learning.complete)
 register = retried("register", night_run.register)
 record_plan = retried("record-plan", recorded.record_plan)
@@ -107,22 +108,25 @@ def learn_and_publish(
     followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
     judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
-    log_evaluation(run, judged.rows, *learnt.fit.curve.points)
     known = None if repeated else before  # a repeated plan starts from the data alone
     interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
+    measured = measure(tables, data, learnt, judged, interests_of[0], settings.evaluation, settings.seed)
+    rows = [*judged.rows, *measured.rows]
+    log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
-        version = register(run, Path(folder), judged.rows, learning.example(data))
+        version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
     must_replace = progress.must_retrain(tables, models, champion.version if champion else None)
     verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance, must_replace=must_replace)
     get_run_logger().log(verdict.level, verdict.text)
     run.verdict(version)
+    run.compare_versions()
     live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, asked, verdict.live, flow_run_id, scenarios)
     now = datetime.now(UTC).replace(tzinfo=None)
     judged_as = publication.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
-    write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
+    write_metrics(tables, rows, judged_as, {"champion": champion.version} if champion else {})
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)

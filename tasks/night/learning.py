@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class FittedNight:
 
 @dataclass(frozen=True)
 class Judged:
-    """Evaluation of a night: all metric rows, and the NDCG@10 values for the gate.
+    """Evaluation of a night: all metric rows, the NDCG@10 values for the gate, and the rankings of the test events by model.
 
     A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
     best baseline use `ndcg_at_10_served`.
@@ -77,6 +77,7 @@ class Judged:
     champion_ndcg: float | None
     best_baseline: str | None
     best_baseline_ndcg: float | None
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)
 
 
 def learn(
@@ -124,6 +125,7 @@ def judge(
         champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
         best_baseline_ndcg=ndcg[best] if best else None,
+        rankings=rankings,
     )
 
 

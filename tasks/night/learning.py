@@ -17,6 +17,7 @@ import torch
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
+from models.evaluation.contest import Contest, contest
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.protocols import Task, temporal
 from models.evaluation.variety_choice import choose_variety
@@ -68,7 +69,7 @@ class Judged:
     """Evaluation of a night: all metric rows, and the NDCG@10 values for the gate.
 
     A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
-    best baseline use `ndcg_at_10_served`.
+    best baseline use `ndcg_at_10_served`. contest: against the champion on the same events; None if either could not be measured.
     """
 
     rows: list[MetricRow]
@@ -76,6 +77,7 @@ class Judged:
     champion_ndcg: float | None
     best_baseline: str | None
     best_baseline_ndcg: float | None
+    contest: Contest | None = None
 
 
 def learn(
@@ -117,12 +119,16 @@ def judge(
     decides = deciding_metric(rankings.values())
     best = best_baseline(rankings, decides)
     ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
+    against = None
+    if "champion" in rankings:
+        against = contest(task, rankings["minutehand"], rankings["champion"], decides, evaluation.n_bootstrap, seed)
     return Judged(
         rows=[*summary(task, rankings), *gains_over_baseline(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
         champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
         best_baseline_ndcg=ndcg[best] if best else None,
+        contest=against,
     )
 
 

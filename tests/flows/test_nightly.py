@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -22,7 +21,7 @@ from tasks.access import OURS
 from tasks.lake import reading
 from tasks.registry import versions
 from tests.conftest import ROOT
-from tests.flows.shop import Shop, learnt, open_shop
+from tests.flows.shop import Shop, learnt, open_shop, worse
 from tests.lakes import habits, put
 
 DUPLICATES = {
@@ -157,18 +156,12 @@ def test_a_worse_challenger_is_refused_and_the_champion_publishes_again(shop: Sh
     live = versions.aliases(shop.models)["champion"]
     before = shop.value("select count(*) from recs.publications")
     judge = flow.learning.judge
-    monkeypatch.setattr(flow, "judge", lambda *given: _worse(judge(*given)))
+    monkeypatch.setattr(flow, "judge", lambda *given: worse(judge(*given)))
     assert shop.spend_night() == live
     assert shop.value("select count(*) from recs.publications") == before + 1
     assert versions.aliases(shop.models)["champion"] == live
     assert versions.aliases(shop.models)["challenger"] != live
     demand_sound(shop)
-
-
-def _worse(judged: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(judged, ndcg=judged.champion_ndcg / 2 - 0.01)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.compare.difference import Difference, Exposure
     from tasks.lake import Lake
 
-COLUMNS, LONGEST_TITLE, N_TITLES = 80, 20, 3
+COLUMNS, LONGEST_TITLE, N_TITLES = 80, 30, 2
 N_USERS, N_RANKED = 20_000, 1000
 
 
@@ -88,7 +88,12 @@ def _tell(found: Difference) -> None:
         if n
     )
     say(_wrapped(f"version {found.before} to version {found.after}: {found.basis}; {found.n_users:,} users{one_sided}"))
-    say(_wrapped(f"{found.changed:.1%} of the users get another top ten; {found.replaced:.1%} of its places get items from outside of it"))
+    others = f"{found.changed_items:.1%} get other items, the rest another order"
+    say(
+        _wrapped(
+            f"{found.changed:.1%} of the users get another top ten: {others}; {found.replaced:.1%} of all places get an item from outside"
+        )
+    )
     say(_wrapped(f"rank-biased overlap {found.overlap:.3f} (1: equal lists); a tenth of the users have {found.overlap_low:.3f} or less"))
     say(_wrapped(f"\n{found.moved_by_popularity:.1%} of the places move between popular and rare items"))
     show([_row("items", each) for each in found.popularity], as_json=False)
@@ -111,7 +116,7 @@ def _row(name: str, each: Exposure) -> dict[str, Any]:
 
 def _named(titles: Sequence[str]) -> str:
     more = f" and {len(titles) - N_TITLES} more" if len(titles) > N_TITLES else ""
-    return f"{', '.join(_short(title, LONGEST_TITLE) for title in titles[:N_TITLES])}{more}"
+    return f"{'; '.join(_short(title, LONGEST_TITLE) for title in titles[:N_TITLES])}{more}"
 
 
 def _short(text: str, longest: int = COLUMNS) -> str:

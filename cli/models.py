@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tasks.registry.overview import Model
 
 COLUMNS = 80
+SAID = {"promoted": "was promoted", "refused": "was refused", "passed": "passed the gate as a challenger"}
 LABELS = {
     "ndcg_at_10_served": "NDCG@10 served",
     "ndcg_at_10": "NDCG@10",
@@ -60,7 +61,7 @@ def models(
             say(_wrapped(f"version {each.version} has {_changed(each)}"))
     newest = next((each for each in found if each.gate), None)
     if newest is not None:
-        say(_wrapped(f"version {newest.version} was {newest.gate}: {newest.reason}"))
+        say(_wrapped(f"version {newest.version} {SAID.get(str(newest.gate), newest.gate)}: {newest.reason}"))
     say("more of one version: minutehand models VERSION; two of them: minutehand diff")
 
 

@@ -155,7 +155,7 @@ class RegistryConfig(BaseModel):
         0.3, le=1, description="Share of the champion's coverage of the catalogue that a challenger may lose"
     )
     gate_churn: NonNegativeFloat = Field(
-        0.95, le=1, description="Largest mean share of the places of the live top tens that a challenger may give to other items"
+        0.9, le=1, description="Largest mean share of the places of the live top tens that a challenger may give to other items"
     )
     gate_slowdown: PositiveFloat = Field(
         2.0, description="How many times as long as the champion a challenger may take to rank a user, as a median over users"

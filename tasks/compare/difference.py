@@ -52,7 +52,8 @@ class Example:
 class Difference:
     """The difference between the lists of two versions, over the users who have a list in both.
 
-    before, after: the versions. basis: where the lists come from. changed: share of users whose top ten has other items or another order.
+    before, after: the versions. basis: where the lists come from. changed: share of users whose top ten has other items or another order;
+    changed_items: other items.
     replaced: mean share of the places of a top ten that get items from outside of it. overlap: mean rank-biased overlap of the whole lists,
     overlap_low: its tenth percentile over users. categories: those whose share moves most. moved_between_categories, moved_by_popularity:
     share of all places that go to another group.
@@ -65,6 +66,7 @@ class Difference:
     n_only_before: int
     n_only_after: int
     changed: float
+    changed_items: float
     replaced: float
     overlap: float
     overlap_low: float
@@ -97,7 +99,7 @@ def difference_of(before: str, after: str, lists: tuple[pl.DataFrame, pl.DataFra
         return None
     row = {item_id: n for n, item_id in enumerate(items["item_id"])}
     old, new = as_rows(both["item_ids"], row), as_rows(both["item_ids_after"], row)
-    overlap = rank_biased_overlap(old, new)
+    overlap, new_share = rank_biased_overlap(old, new), replaced(old, new, TOP)
     categories, moved = exposures(old[:, :TOP], new[:, :TOP], _weights(items))
     popularity, shifted = exposures(old[:, :TOP], new[:, :TOP], [{group: 1.0} for group in items["popularity"]], GROUPS)
     return Difference(
@@ -108,7 +110,8 @@ def difference_of(before: str, after: str, lists: tuple[pl.DataFrame, pl.DataFra
         n_only_before=len(first) - len(both),
         n_only_after=len(second) - len(both),
         changed=float(is_changed(old, new, TOP).mean()),
-        replaced=float(replaced(old, new, TOP).mean()),
+        changed_items=float((new_share > 0).mean()),
+        replaced=float(new_share.mean()),
         overlap=float(overlap.mean()),
         overlap_low=float(np.quantile(overlap, 0.1)),
         categories=sorted(categories, key=lambda each: (-abs(each.moved), each.group))[:N_CATEGORIES],

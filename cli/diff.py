@@ -89,11 +89,7 @@ def _tell(found: Difference) -> None:
     )
     say(_wrapped(f"version {found.before} to version {found.after}: {found.basis}; {found.n_users:,} users{one_sided}"))
     others = f"{found.changed_items:.1%} get other items, the rest another order"
-    say(
-        _wrapped(
-            f"{found.changed:.1%} of the users get another top ten: {others}; {found.replaced:.1%} of all places get an item from outside"
-        )
-    )
+    say(_wrapped(f"{found.changed:.1%} of the users get another top ten: {others}; {found.replaced:.1%} of the places change hands"))
     say(_wrapped(f"rank-biased overlap {found.overlap:.3f} (1: equal lists); a tenth of the users have {found.overlap_low:.3f} or less"))
     say(_wrapped(f"\n{found.moved_by_popularity:.1%} of the places move between popular and rare items"))
     show([_row("items", each) for each in found.popularity], as_json=False)

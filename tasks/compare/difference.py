@@ -118,13 +118,12 @@ def difference_of(before: str, after: str, lists: tuple[pl.DataFrame, pl.DataFra
         moved_between_categories=moved,
         popularity=popularity,
         moved_by_popularity=shifted,
-        examples=_examples(both["user_id"], old, new, overlap, items),
+        examples=_examples(both["user_id"], old, new, overlap, _titles(items, row)),
     )
 
 
-def as_rows(lists: pl.Series, row: Mapping[str, int]) -> Ints:
-    """Lists of item ids as rows [users, ranks], -1 after the end of a shorter list; an unknown item gets a row of its own."""
-    row = dict(row)
+def as_rows(lists: pl.Series, row: dict[str, int]) -> Ints:
+    """Lists of item ids as rows [users, ranks], -1 after the end of a shorter list. An unknown item gets the next row, which row keeps."""
     found = [[row.setdefault(item_id, len(row)) for item_id in items] for items in lists.to_list()]
     out = np.full((len(found), max(map(len, found), default=0)), -1, np.int64)
     for n, rows in enumerate(found):
@@ -159,15 +158,20 @@ def _weights(items: pl.DataFrame) -> list[dict[str, float]]:
     return [dict.fromkeys(names, 1 / len(names)) if names else {WITHOUT: 1.0} for names in distinct]
 
 
-def _examples(user_ids: pl.Series, old: Ints, new: Ints, overlap: np.ndarray, items: pl.DataFrame) -> list[Example]:
+def _titles(items: pl.DataFrame, row: Mapping[str, int]) -> list[str]:
+    """What to call each row: its title, or the item id if it has none."""
+    known = dict(items.select("item_id", "title").iter_rows())
+    return [known.get(item_id) or item_id for item_id in row]
+
+
+def _examples(user_ids: pl.Series, old: Ints, new: Ints, overlap: np.ndarray, titles: Sequence[str]) -> list[Example]:
     """Users at even steps from the list that changes most to the one that changes least; users without a change are left out."""
     changed = np.flatnonzero(is_changed(old, new, TOP))
     ordered = changed[np.argsort(overlap[changed], kind="stable")]
     chosen = ordered[spread(len(ordered), N_EXAMPLES)]
-    titles = [title or item_id for item_id, title in items.select("item_id", "title").iter_rows()]
 
     def named(rows: Ints) -> list[str]:
-        return [titles[row] if row < len(titles) else "?" for row in rows]
+        return [titles[row] for row in rows]
 
     def of(user: int) -> Example:
         first, second = (lists[user, :TOP][lists[user, :TOP] >= 0] for lists in (old, new))

@@ -9,6 +9,7 @@ import typer
 
 from cli import (
     backtest,
+    diff,
     doctor,
     erase,
     erasures,
@@ -18,6 +19,7 @@ from cli import (
     interests,
     keys,
     minute,
+    models,
     nightly,
     opt_out,
     pseudonyms,
@@ -74,6 +76,8 @@ for command in (
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
     *(
         status.status,
+        models.models,
+        diff.diff,
         sql.sql,
         retention.retention,
         what_was.what_was,

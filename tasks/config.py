@@ -143,7 +143,22 @@ class RegistryConfig(BaseModel):
     tracking_uri: str = Field("", description="MLflow tracking URI; empty: a SQLite database in the home folder")
     model_name: str = Field("minutehand", description="Name of the MLflow experiment and of the registered model")
     gate_tolerance: NonNegativeFloat = Field(
-        0.02, description="A challenger is promoted if its served hold-out NDCG@10 is at most this share below that of the champion"
+        0.02, description="Share by which the served hold-out NDCG@10 of a challenger may be below that of the champion"
+    )
+    gate_confidence: PositiveFloat = Field(
+        0.8, le=1, description="A challenger is refused if it is further below in at least this share of the bootstrap samples of users"
+    )
+    gate_segment_loss: NonNegativeFloat = Field(
+        0.1, le=1, description="Share by which that figure may be below the champion's in the worst segment of users and items"
+    )
+    gate_coverage_loss: NonNegativeFloat = Field(
+        0.3, le=1, description="Share of the champion's coverage of the catalogue that a challenger may lose"
+    )
+    gate_churn: NonNegativeFloat = Field(
+        0.9, le=1, description="Largest mean share of the places of the live top tens that a challenger may give to other items"
+    )
+    gate_slowdown: PositiveFloat = Field(
+        2.0, description="How many times as long as the champion a challenger may take to rank a user, as a median over users"
     )
     keep_versions: PositiveInt = Field(
         30, description="Number of newest model versions of nights to keep; live versions and versions with an alias are always kept"

@@ -17,6 +17,7 @@ import torch
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
+from models.evaluation.contest import Contest, contest
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.new_items import fit_new_items
 from models.evaluation.protocols import Task, temporal
@@ -69,7 +70,7 @@ class Judged:
     """Evaluation of a night: all metric rows, the NDCG@10 values for the gate, and the rankings of the test events by model.
 
     A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
-    best baseline use `ndcg_at_10_served`.
+    best baseline use `ndcg_at_10_served`. contest: against the champion on the same events; None if either could not be measured.
     """
 
     rows: list[MetricRow]
@@ -78,6 +79,7 @@ class Judged:
     best_baseline: str | None
     best_baseline_ndcg: float | None
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    contest: Contest | None = None
 
 
 def learn(
@@ -119,6 +121,9 @@ def judge(
     decides = deciding_metric(rankings.values())
     best = best_baseline(rankings, decides)
     ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
+    against = None
+    if "champion" in rankings:
+        against = contest(task, rankings["minutehand"], rankings["champion"], decides, evaluation.n_bootstrap, seed)
     return Judged(
         rows=[*summary(task, rankings), *gains_over_baseline(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
@@ -126,6 +131,7 @@ def judge(
         best_baseline=best,
         best_baseline_ndcg=ndcg[best] if best else None,
         rankings=rankings,
+        contest=against,
     )
 
 

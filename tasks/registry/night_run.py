@@ -176,6 +176,10 @@ class NightRun:
         for name, figure in figures.items():
             self.registry.client.log_figure(self.run_id, figure, f"{name}.png", save_kwargs={"dpi": 130})
 
+    def artifact(self, name: str, text: str) -> None:
+        """Write a text as an artifact."""
+        self.registry.client.log_text(self.run_id, text, name)
+
     def report(self, markdown: str) -> None:
         """Write the report as an artifact and, cut to the length limit, as the description of the run."""
         client = self.registry.client

@@ -232,6 +232,11 @@ def refuse(registry: Registry, version: str, reason: str) -> None:
     _note(registry, version, "refused", reason)
 
 
+def keep_as_challenger(registry: Registry, version: str, reason: str) -> None:
+    """Record on a version that it passed the gate, but was not to go live."""
+    _note(registry, version, "passed", reason)
+
+
 def _note(registry: Registry, version: str, outcome: str, reason: str) -> None:
     client = registry.client
     client.set_model_version_tag(registry.model_name, version, "gate", outcome)

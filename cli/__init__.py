@@ -20,6 +20,7 @@ from cli import (
     minute,
     nightly,
     opt_out,
+    promote,
     pseudonyms,
     recommend,
     replay,
@@ -74,6 +75,8 @@ for command in (
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
     *(
         status.status,
+        promote.promote,
+        promote.rollback,
         sql.sql,
         retention.retention,
         what_was.what_was,

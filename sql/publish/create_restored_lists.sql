@@ -2,7 +2,7 @@
 -- unknown users, and users without a past list get that list. Where a scenario caps categories, short lists stay short.
 --
 -- grain:   one row per scenario, user and rank
--- reads:   past_lists (temporary: the columns of recs.list_history), had_items (temporary: user_id, item_id, at),
+-- reads:   past_lists (temporary: as create_past_lists makes it), had_items (temporary: user_id, item_id, at),
 --          barred (registered: scenario, item_id), hidden (registered: scenario, user_id, item_id), in_tables (registered: scenario,
 --          is_capped), recs.recommendations, recs.scenario_recommendations, raw.user_aliases, ops.opt_outs
 -- returns: the temporary table restored_lists, with the columns of recs.scenario_recommendations

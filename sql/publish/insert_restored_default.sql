@@ -1,7 +1,7 @@
 -- Inserts the restored lists of the default scenario, by user and rank.
 --
 -- grain:   one row per user and rank
--- reads:   restored_lists (temporary: the columns of recs.scenario_recommendations)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it)
 -- writes:  recs.recommendations
 insert into recs.recommendations by name
 select restored.* exclude (scenario)

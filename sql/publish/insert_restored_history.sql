@@ -3,7 +3,7 @@
 -- grain:   one row per changed list
 -- params:  $publication_id, $published_at (timestamp, UTC), $model_version, $mlflow_run_id, $flow_run_id,
 --          $data_snapshot (of this publication)
--- reads:   restored_lists (temporary: the columns of recs.scenario_recommendations), lists_before (temporary: scenario, user_id, whole)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it), lists_before (temporary: scenario, user_id, whole)
 -- writes:  recs.list_history
 insert into recs.list_history by name
 with whole as (

@@ -6,57 +6,18 @@
 -- reads:   restored_lists (temporary: as create_restored_lists makes it), lists_before (temporary: scenario, user_id, whole)
 -- writes:  recs.list_history
 insert into recs.list_history by name
-with whole as (
-    select
-        restored.scenario,
-        restored.user_id,
-        fingerprint(restored.rank, restored.item_id) as whole,
-        list(restored.item_id order by restored.rank) as item_ids,
-        list(restored.score order by restored.rank) as scores,
-        arg_min(restored.probability, restored.rank) as probability,
-        list(restored.source order by restored.rank) as sources,
-        list(restored.reason order by restored.rank) as reasons,
-        any_value(restored.model_version) as model_version,
-        any_value(restored.mlflow_run_id) as mlflow_run_id,
-        any_value(restored.flow_run_id) as flow_run_id,
-        any_value(restored.data_snapshot) as data_snapshot,
-        any_value(restored.generated_at) as generated_at
-    from restored_lists as restored
-    group by restored.scenario, restored.user_id
-),
-
-gone as (
-    select
-        before.scenario,
-        before.user_id
-    from lists_before as before
-    anti join restored_lists as restored
-        on before.scenario = restored.scenario
-            and before.user_id = restored.user_id
-    where before.scenario in (select of_scenario.scenario from restored_lists as of_scenario)
-)
-
 select
-    whole.user_id as user_id,
-    whole.scenario as scenario,
-    $published_at as published_at,
-    whole.item_ids as item_ids,
-    whole.scores as scores,
-    whole.probability as probability,
-    whole.sources as sources,
-    whole.reasons as reasons,
+    restored.*,
     $publication_id as publication_id,
-    whole.model_version as model_version,
-    whole.mlflow_run_id as mlflow_run_id,
-    whole.flow_run_id as flow_run_id,
-    whole.data_snapshot as data_snapshot,
-    whole.generated_at as generated_at
-from whole
+    $published_at as published_at
+from restored_lists as restored
 left join lists_before as before
-    on whole.scenario = before.scenario
-        and whole.user_id = before.user_id
-where whole.whole is distinct from before.whole
-union all
+    on restored.scenario = before.scenario
+        and restored.user_id = before.user_id
+where coalesce(before.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
+        list_aggregate(list_transform(restored.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id))), 'bit_xor'), 0
+    )
+union all by name
 select
     gone.user_id as user_id,
     gone.scenario as scenario,
@@ -72,5 +33,6 @@ select
     $flow_run_id as flow_run_id,
     $data_snapshot as data_snapshot,
     $published_at as generated_at
-from gone
-order by user_id, scenario
+from lists_before as gone
+where gone.scenario in (select of_scenario.scenario from restored_lists as of_scenario)
+    and (gone.scenario, gone.user_id) not in (select (of_user.scenario, of_user.user_id) from restored_lists as of_user)

@@ -82,7 +82,7 @@ def _make_lists(
     con.register("barred", pl.concat([barred_items(con, each, listed) for each in scenarios.values()]))
     con.register("hidden", pl.concat(hidden))
     con.execute(
-        statement("publish/create_had_items"),
+        statement("publish/create_blocked_items"),
         {
             "hides_seen": past.hides_seen_items is not False,  # unknown in an old lake: then nothing is shown again
             "event_types": list(event_weights),

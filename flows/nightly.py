@@ -24,8 +24,8 @@ from tasks.erasure import progress
 from tasks.night import dataset, interests, learning, measures, report, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
-from tasks.publish import night, pointer, publication
-from tasks.registry import gate, night_run, pages, versions
+from tasks.publish import night, past, pointer, publication
+from tasks.registry import gate, night_run, pages, promotion, versions
 from tasks.registry import plans as recorded
 from tasks.registry import upkeep as registry_upkeep
 from tasks.registry.changes import record_changes
@@ -83,6 +83,7 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
+        promotion.follow(models, past.newest_promotion(tables))
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
         if as_challenger and pointer.live_version(tables) is None:

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
-from tasks.config import GeneratorConfig, IngestConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
+from tasks.config import GeneratorConfig, IngestConfig, OnlineConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
 from tasks.lake import LakeConfig
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     generator: GeneratorConfig = GeneratorConfig()
     registry: RegistryConfig = RegistryConfig()
     retention: RetentionConfig = RetentionConfig()
+    online: OnlineConfig = OnlineConfig()
     server: ServerConfig = ServerConfig()
 
     def with_minutes(self, minutes: float) -> Settings:

@@ -21,9 +21,10 @@ from settings import Settings, changes_of, of_night
 from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.compare import versions as compared
 from tasks.erasure import progress
-from tasks.night import dataset, interests, learning, measures, report, words
+from tasks.night import dataset, interests, learning, measures, report, shown, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
+from tasks.online import outcomes
 from tasks.publish import night, past, pointer, publication
 from tasks.registry import gate, night_run, pages, promotion, versions
 from tasks.registry import plans as recorded
@@ -34,9 +35,11 @@ from tasks.scenarios import Places, Scenario, overview
 logs.speak()
 priority.give_way()
 
+count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
+read_shown = retried("read-shown", shown.read_shown)
 learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
@@ -88,6 +91,7 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
             get_run_logger().warning(text)
         if as_challenger and pointer.live_version(tables) is None:
             raise UserError("no version is live yet, so a challenger has nobody to challenge; run minutehand nightly first, without --as")
+        count_outcomes(tables, settings.ingest.event_weights, settings.online, settings.retention)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
         config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
@@ -111,6 +115,7 @@ def learn_and_publish(
     champion, repeated, flow_run_id = versions.champion(models), night.repeated, night.flow_run_id
     before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
+    passed_over = read_shown(tables, data, settings.train, settings.online.window_hours)
     course = None if repeated is None else repeated.course
     learnt = learn(
         data,
@@ -121,6 +126,7 @@ def learn_and_publish(
         on_epoch=run.epoch,
         searches=asked,
         course=course,
+        shown=passed_over,
     )
     followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)

@@ -35,6 +35,7 @@ from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
 from models.training.course import Course
+from models.training.passed import Shown
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
@@ -91,12 +92,15 @@ def learn(
     on_epoch: OnEpoch | None = None,
     searches: SearchLog | None = None,
     course: Course | None = None,
+    shown: Shown | None = None,
 ) -> FittedNight:
     """Train on the events before the validation period and choose epochs and blend on it, and whether the model reads the searches.
 
+    shown: impressions without outcome, as weak negatives.
     course: that of an earlier training to repeat, instead of what the time budget allows.
     """
     task = temporal(dataset.events, evaluation, seed)
+    task = replace(task, evaluator=replace(task.evaluator, shown=shown))
     if searches is not None:
         task = replace(task, evaluator=replace(task.evaluator, searches=searches.of_users(dataset.user_ids)))
     return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch, course))

@@ -14,6 +14,7 @@ from cli import (
     erasures,
     export_person,
     graph,
+    health,
     ingest,
     interests,
     keys,
@@ -74,6 +75,7 @@ for command in (
     *(recommend.recommend, scenarios.scenarios, serve.serve, why.why, interests.interests, similar.similar, graph.graph),
     *(
         status.status,
+        health.health,
         sql.sql,
         retention.retention,
         what_was.what_was,

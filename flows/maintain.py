@@ -1,4 +1,4 @@
-"""Merges the small files of the lake and expires snapshots that nothing needs."""
+"""Checks the health of lists and events, merges the small files of the lake, and expires snapshots that nothing needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows import erasing
+from flows import erasing, watching
 from flows.logs import printable_errors, speak
 from flows.priority import give_way
 from flows.run_names import name_moment
@@ -32,6 +32,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
+    watching.go_on(settings, lake)
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)

@@ -27,6 +27,7 @@ PRUNED = {
     "prune_list_history": "lists",
     "prune_freshness": "freshness",
     "prune_prequential": "figures",
+    "prune_health": "figures",
 }
 """Statements of sql/maintain that delete old rows, and the setting (without `_days`) of each."""
 TABLES = tuple(dict.fromkeys(PRUNED.values()))

@@ -2,7 +2,8 @@
 --
 -- grain:   one row per table
 -- params:  $events, $rejected, $served, $lists, $freshness, $figures (timestamps, UTC: rows from before are due)
--- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, recs.list_history, ops.freshness, eval.prequential
+-- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, recs.list_history, ops.freshness, eval.prequential,
+--          ops.health
 -- returns: setting, table_name, n_rows, oldest, n_due
 select
     'events' as setting,
@@ -65,3 +66,11 @@ select
     min(evaluated_at) as oldest,
     count(*) filter (where evaluated_at < $figures) as n_due
 from eval.prequential
+union all
+select
+    'figures' as setting,
+    'ops.health' as table_name,
+    count(*) as n_rows,
+    min(checked_at) as oldest,
+    count(*) filter (where checked_at < $figures) as n_due
+from ops.health

@@ -1,7 +1,8 @@
 -- Events and people of the last hour, with bands from the same hour of the 28 days before; a weekday with fewer events has a lower band.
 --
 -- What is usual for an hour is the median of that hour of the day, times the usual share of its weekday. The band is $width times as wide
--- as 98 % of the hours were away from what was usual for them, on the scale of square roots, where counts vary alike at all sizes.
+-- as 98 % of the hours were away from what was usual for them, on the scale of square roots, where counts vary alike at all sizes, and at
+-- least as wide as for visits that do not depend on each other (Poisson: 98 % within 1.16).
 --
 -- grain:   one row per check
 -- params:  $now (timestamp, UTC), $width
@@ -136,8 +137,8 @@ judged as (
 bands as (
     select
         judged.check_name,
-        $width * quantile_cont(past.residual, 0.01) filter (where past.usual >= judged.usual / 2) as below,
-        $width * quantile_cont(past.residual, 0.99) as above
+        $width * least(quantile_cont(past.residual, 0.01) filter (where past.usual >= judged.usual / 2), -1.16) as below,
+        $width * greatest(quantile_cont(past.residual, 0.99), 1.16) as above
     from judged
     inner join expected as past
         on judged.check_name = past.check_name

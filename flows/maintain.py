@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Checks the health of lists and events, merges the small files of the lake, and expires snapshots that nothing needs."""
+=======
+"""Counts the outcomes of impressions, merges the small files of the lake and expires snapshots that nothing needs."""
+>>>>>>> online
 
 from __future__ import annotations
 
@@ -17,12 +21,14 @@ from settings import load
 from tasks import aging, upkeep
 from tasks.erasure.aged import rewrite_aged_events
 from tasks.lake import locate, migrate
+from tasks.online import outcomes
 from tasks.publish import pointer
 from tasks.registry import versions
 
 speak()
 give_way()
 maintain_lake = retried("maintain", upkeep.maintain)
+count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 
 
 @flow(name="maintain", flow_run_name=name_moment, description=__doc__)
@@ -32,7 +38,11 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
+<<<<<<< HEAD
     watching.go_on(settings, lake)
+=======
+    counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
+>>>>>>> online
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
@@ -43,6 +53,9 @@ def maintain() -> upkeep.MaintenanceSummary:
         rewrite_aged_events(lake, settings.home)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
+    create_table_artifact(
+        table=[asdict(counted)], key="outcomes", description="Impressions and clicks that were counted, and those that were not"
+    )
     return done
 
 

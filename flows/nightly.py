@@ -20,9 +20,10 @@ from models.errors import without_secrets
 from settings import Settings, load
 from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.erasure import progress
-from tasks.night import dataset, interests, learning, report, words
+from tasks.night import dataset, interests, learning, report, shown, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
+from tasks.online import outcomes
 from tasks.publish import night, pointer, publication
 from tasks.registry import gate, night_run, pages, versions
 from tasks.registry import plans as recorded
@@ -32,9 +33,11 @@ from tasks.scenarios import Scenario, overview
 logs.speak()
 priority.give_way()
 
+count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
+read_shown = retried("read-shown", shown.read_shown)
 learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
@@ -69,6 +72,7 @@ def nightly(minutes: float | None = None, plan: str | None = None) -> str:
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
+        count_outcomes(tables, settings.ingest.event_weights, settings.online, settings.retention)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
         config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
@@ -93,6 +97,7 @@ def learn_and_publish(
     champion = versions.champion(models)
     before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
+    passed_over = read_shown(tables, data, settings.train, settings.online.window_hours)
     course = None if repeated is None else repeated.course
     learnt = learn(
         data,
@@ -103,6 +108,7 @@ def learn_and_publish(
         on_epoch=run.epoch,
         searches=asked,
         course=course,
+        shown=passed_over,
     )
     followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)

@@ -70,6 +70,11 @@ class TrainConfig(BaseModel):
     )
     learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay of AdamW")
+    shown_weight: NonNegativeFloat = Field(
+        0.0,
+        le=10,
+        description="Weight of impressions without outcome as weak negatives, relative to the loss of the events; 0 leaves them out",
+    )
     batch_events: PositiveInt = Field(
         2048, description="Number of events per training step; large data sets on a CUDA device get larger steps"
     )

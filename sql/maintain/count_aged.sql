@@ -2,8 +2,13 @@
 --
 -- grain:   one row per table
 -- params:  $events, $rejected, $served, $lists, $freshness, $figures (timestamps, UTC: rows from before are due)
+<<<<<<< HEAD
 -- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, recs.list_history, ops.freshness, eval.prequential,
 --          ops.health
+=======
+-- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, eval.outcomes, recs.list_history, ops.freshness, eval.prequential,
+--          eval.online
+>>>>>>> online
 -- returns: setting, table_name, n_rows, oldest, n_due
 select
     'events' as setting,
@@ -38,6 +43,14 @@ select
 from ops.api_positions
 union all
 select
+    'served' as setting,
+    'eval.outcomes' as table_name,
+    count(*) as n_rows,
+    min(shown_at) as oldest,
+    count(*) filter (where shown_at < $served) as n_due
+from eval.outcomes
+union all
+select
     'lists' as setting,
     'recs.list_history' as table_name,
     count(*) as n_rows,
@@ -69,8 +82,16 @@ from eval.prequential
 union all
 select
     'figures' as setting,
+<<<<<<< HEAD
     'ops.health' as table_name,
     count(*) as n_rows,
     min(checked_at) as oldest,
     count(*) filter (where checked_at < $figures) as n_due
 from ops.health
+=======
+    'eval.online' as table_name,
+    count(*) as n_rows,
+    min(hour) as oldest,
+    count(*) filter (where hour < $figures) as n_due
+from eval.online
+>>>>>>> online

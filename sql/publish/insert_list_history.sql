@@ -3,7 +3,8 @@
 -- grain:   one row per changed list
 -- params:  $scenario, $publication_id, $published_at (timestamp, UTC), $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot,
 --          $generated_at (timestamp, UTC)
--- reads:   whole_lists (registered: user_id, item_ids, scores, probability, sources, reasons),
+-- reads:   whole_lists (registered: user_id, item_ids, scores, probability, sources, reasons, slots,
+--          propensities),
 --          lists_before (temporary: scenario, user_id, whole), ops.opt_outs
 -- writes:  recs.list_history
 insert into recs.list_history by name
@@ -16,6 +17,8 @@ select
     lists.probability as probability,
     lists.sources as sources,
     lists.reasons as reasons,
+    lists.slots as slots,
+    lists.propensities as propensities,
     $publication_id as publication_id,
     $model_version as model_version,
     $mlflow_run_id as mlflow_run_id,

@@ -18,11 +18,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
-<<<<<<< HEAD
-from tasks.config import GeneratorConfig, HealthConfig, IngestConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
-=======
-from tasks.config import GeneratorConfig, IngestConfig, OnlineConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
->>>>>>> online
+from tasks.config import (
+    GeneratorConfig,
+    HealthConfig,
+    IngestConfig,
+    OnlineConfig,
+    PublishConfig,
+    RegistryConfig,
+    RetentionConfig,
+    ServerConfig,
+)
 from tasks.lake import LakeConfig
 
 if TYPE_CHECKING:
@@ -60,11 +65,8 @@ class Settings(BaseSettings):
     generator: GeneratorConfig = GeneratorConfig()
     registry: RegistryConfig = RegistryConfig()
     retention: RetentionConfig = RetentionConfig()
-<<<<<<< HEAD
     health: HealthConfig = HealthConfig()
-=======
     online: OnlineConfig = OnlineConfig()
->>>>>>> online
     server: ServerConfig = ServerConfig()
 
     def with_minutes(self, minutes: float) -> Settings:

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Checks the health of lists and events, merges the small files of the lake, and expires snapshots that nothing needs."""
-=======
-"""Counts the outcomes of impressions, merges the small files of the lake and expires snapshots that nothing needs."""
->>>>>>> online
+"""Checks the health of lists and events, counts the outcomes of impressions, merges small files, and expires snapshots."""
 
 from __future__ import annotations
 
@@ -38,11 +34,8 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
-<<<<<<< HEAD
     watching.go_on(settings, lake)
-=======
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
->>>>>>> online
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)

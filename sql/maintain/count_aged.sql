@@ -2,13 +2,8 @@
 --
 -- grain:   one row per table
 -- params:  $events, $rejected, $served, $lists, $freshness, $figures (timestamps, UTC: rows from before are due)
-<<<<<<< HEAD
--- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, recs.list_history, ops.freshness, eval.prequential,
---          ops.health
-=======
 -- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, eval.outcomes, recs.list_history, ops.freshness, eval.prequential,
---          eval.online
->>>>>>> online
+--          eval.online, ops.health
 -- returns: setting, table_name, n_rows, oldest, n_due
 select
     'events' as setting,
@@ -82,16 +77,16 @@ from eval.prequential
 union all
 select
     'figures' as setting,
-<<<<<<< HEAD
     'ops.health' as table_name,
     count(*) as n_rows,
     min(checked_at) as oldest,
     count(*) filter (where checked_at < $figures) as n_due
 from ops.health
-=======
+union all
+select
+    'figures' as setting,
     'eval.online' as table_name,
     count(*) as n_rows,
     min(hour) as oldest,
     count(*) filter (where hour < $figures) as n_due
 from eval.online
->>>>>>> online

@@ -20,6 +20,7 @@ with seen as (
     where happened_at(events.occurred_at, events.received_at) > $now::timestamp - interval 29 day
         and happened_at(events.occurred_at, events.received_at) <= $now::timestamp
         and events.received_at <= $now::timestamp
+        and events.event_type not in ('impression', 'return')
         and len(items.categories) > 0
 ),
 

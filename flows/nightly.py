@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import erasing, logs, priority
+from flows import erasing, logs, priority, shop_report
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
@@ -172,6 +172,7 @@ def learn_and_publish(
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)
+    shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     unpublished = versions.unpublished_snapshot(models, live.version)
     maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)

@@ -127,7 +127,9 @@ class RetentionConfig(BaseModel):
         30, le=MOST_DAYS, description="Days that `ops.freshness` keeps how long a user waited for a list"
     )
     figures_days: NonNegativeInt = Field(
-        365, le=MOST_DAYS, description="Days that `eval.prequential` keeps the figures of a minute, and `eval.online` those of an hour"
+        365,
+        le=MOST_DAYS,
+        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, and `ops.health` a finding",
     )
     landing_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `landing/done` keeps a file that was taken in")
     logs_days: NonNegativeInt = Field(
@@ -139,6 +141,35 @@ class RetentionConfig(BaseModel):
         description="Maximum days that a snapshot of the lake is kept for a publication or a model version; deleted rows are in files "
         "until the snapshots before are gone",
     )
+
+
+class HealthConfig(BaseModel):
+    """When a health check raises an alarm, and where alarms are posted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    history_days: PositiveInt = Field(
+        14, le=28, description="Days of history from which on a check has a band; before, it is learning and raises no alarm"
+    )
+    width: PositiveFloat = Field(
+        1.8,
+        ge=1,
+        le=100,
+        description="How many times as wide as the usual spread of the 28 days before the band of a check is; a wider band "
+        "raises fewer alarms, and finds smaller breaks later or not at all",
+    )
+    webhook: SecretStr = Field(
+        SecretStr(""),
+        description="Address to which `minutehand up` posts the start and the end of an alarm as JSON with a `text`; empty: none; "
+        "it is neither logged nor stored outside Prefect's database",
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError("this is not an address to post to; give one such as https://ntfy.example/minutehand")
+        return value
 
 
 class RegistryConfig(BaseModel):

@@ -189,6 +189,10 @@ class NightRun:
         links = f"[Compare with champion and baselines]({night[1:]}), [compare with other nights]({nights[1:]})"
         client.set_tag(self.run_id, "mlflow.note.content", f"{note(markdown)}\n\n{links}")
 
+    def page_for_owners(self, html: str) -> None:
+        """Write the report for the owner of the shop as an artifact."""
+        self.registry.client.log_text(self.run_id, html, "report.html")
+
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
         now = now_ms()
         metrics = [

@@ -26,6 +26,7 @@ from tasks.night import dataset, learning
 from tasks.publish.publication import Arm, Files, Provenance
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError, RegistryError
+from tasks.registry.names import CHALLENGER
 from tasks.scenarios import Places
 from tasks.scenarios.resolved import ScenarioLists
 
@@ -57,7 +58,7 @@ def of_minute(
     if not experiment.has_arm:
         return lists, returned(experiment)
     try:
-        version = versions.find_version(models, experiment.arm_version)
+        version = versions.find_version(models, experiment.version[0])
     except RegistryError as error:
         get_run_logger().warning("the experiment ends, and everybody gets the lists of the control: %s", error)
         return lists, replace(returned(experiment), state=STOPPING)
@@ -65,7 +66,7 @@ def of_minute(
     with timed("challenger"):
         own = of_challenger(settings, experiment)
         news = read_news(settings, tables, work, experiment)
-        before = watermarks.Watermarks(work.marks.published, experiment.learnt)
+        before = watermarks.Watermarks(work.marks.published, experiment.version[1])
         night = champion_of(models, version)
         has_time = 2 * spent_s <= BOTH_WITHIN_S
         if news is not None and has_time and not (news.events.is_empty() and news.items.is_empty()):
@@ -95,21 +96,23 @@ def of_night(
     lists: learning.Lists,
     places: Places,
     experiment: Experiment | None,
+    *,
+    is_ended: bool = False,
 ) -> tuple[learning.Lists, Arm | None]:
-    """As of_minute, for the lists of all users."""
+    """As of_minute, for the lists of all users; the challenger learns nothing. is_ended: whether this publication ends the experiment."""
     if experiment is None:
         return lists, None
-    if not experiment.has_arm:
+    if is_ended or not experiment.has_arm:
         return lists, returned(experiment)
     try:
-        version = versions.find_version(models, experiment.arm_version)
+        version = versions.find_version(models, experiment.version[0])
     except RegistryError as error:
         get_run_logger().warning("the experiment ends, and everybody gets the lists of the control: %s", error)
         return lists, returned(experiment)
     with timed("challenger"):
         ranked = learning.make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places)
     wanted = set(experiment.challengers(lists.users.user_ids))
-    arm = arm_of(experiment, version, places.snapshot, experiment.learnt, experiment.frozen, data.catalog.item_ids)
+    arm = arm_of(experiment, version, places.snapshot, experiment.version[1], experiment.frozen, data.catalog.item_ids)
     mine = with_lists(arm, ranked.users, ranked.in_places, wanted)
     return replace(lists, users=without(lists.users, wanted), in_places=places_without(lists.in_places, wanted)), mine
 
@@ -123,7 +126,7 @@ def of_challenger(settings: Settings, experiment: Experiment) -> Settings:
 
 def read_news(settings: Settings, tables: lake.Lake, work: feed.Work, experiment: Experiment) -> feed.News | None:
     """The news since the challenger's own watermark; None if the lake does not have its beginning any more."""
-    since = watermarks.Watermarks(work.marks.published, experiment.learnt)
+    since = watermarks.Watermarks(work.marks.published, experiment.version[1])
     try:
         return feed.read_news(tables, since, work.news.snapshot, settings.ingest.event_weights, settings.model.max_events)
     except UserError as error:
@@ -197,6 +200,18 @@ def stop_at_guard_rail(tables: lake.Lake) -> None:
     if verdict.is_stop:
         changes.end(tables, verdict.text)
         get_run_logger().warning("%s", verdict.text)
+
+
+def retrains(experiment: Experiment) -> bool:
+    """Whether a night trains the challenger again: not if the settings behind it are unknown."""
+    return experiment.has_arm and experiment.challenger_settings != "{}"
+
+
+def renew(tables: lake.Lake, models: versions.Registry, experiment: Experiment, run_id: str, snapshot: int) -> None:
+    """Let the next minute take the version that this night has trained for the challenger. snapshot: that of the night."""
+    version = versions.aliases(models)[CHALLENGER]
+    changes.renew(tables, experiment, version, run_id, snapshot)
+    get_run_logger().info("version %s is trained with the settings of the challenger; the next minute publishes its lists", version)
 
 
 def follow_alias(models: versions.Registry, experiment: Experiment | None) -> None:

@@ -55,7 +55,7 @@ def hand_over(
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
     live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
-    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the publication.
+    live since the snapshot of data stays live, whatever the gate said. decision: of the gate, if it gave one. cadence: of the publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -75,7 +75,8 @@ def hand_over(
         places, experiment = Places(tables, snapshot, scenarios), current(tables)
         lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places)
         everybody = lists.users
-        lists, arm = arms.of_night(settings, tables, models, data, trend, asked, lists, places, experiment)
+        is_by_hand = cadence in past.BY_HAND  # another control, so that the experiment compares nothing any more
+        lists, arm = arms.of_night(settings, tables, models, data, trend, asked, lists, places, experiment, is_ended=is_by_hand)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,

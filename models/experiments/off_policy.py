@@ -1,8 +1,8 @@
 """What a way of choosing items would have earned, estimated from lists that another way made with known propensities.
 
-A logged item counts with the weight p_new / p_logged: the probability that the new way shows it there, over the propensity with which it was
-shown. Only draws can be judged so: items of exploration slots, or of ranks that a mixture of models fills. Impressions of one user depend
-on each other, so all sums are over users, and the intervals hold at any look (models.experiments.sequences).
+A logged item counts with the weight p_new / p_logged: the probability that the new way shows it there, over the propensity with which it
+was shown. Only draws can be judged so: items of exploration slots, or of ranks that a mixture of models fills. Impressions of one user
+depend on each other, so all sums are over users, and the intervals hold at any look (models.experiments.sequences).
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def doubly_robust(
 ) -> Estimate:
     """mean(predicted_new + weight x (reward - predicted)): right if either the propensities or the predictions are.
 
-    Dudik, Langford and Li, "Doubly robust policy evaluation and learning", ICML 2011, equation 2. predicted: the reward that a model expects
-    of the logged item; predicted_new: its mean over the items that the new way would show there. The model must not have seen the rewards.
+    Dudik, Langford and Li, "Doubly robust policy evaluation and learning", ICML 2011, equation 2. predicted: the reward that a model
+    expects of the logged item; predicted_new: its mean over the items that the new way would show there. The model must not have seen
+    the rewards.
     """
     earned, weights, users = np.asarray(reward, np.float64), np.asarray(weight, np.float64), np.asarray(user, np.int64)
     _check(weights)

@@ -24,7 +24,7 @@ PRIOR = 100.0
 
 
 class RatioDifference(NamedTuple):
-    """The ratio of the challenger minus the ratio of the control, or one ratio, and its interval; infinite bounds if the data allow none."""
+    """The ratio of the challenger minus that of the control, or one ratio, and its interval; infinite bounds if the data allow none."""
 
     difference: float
     low: float

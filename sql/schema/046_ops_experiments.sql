@@ -17,6 +17,9 @@ create table ops.experiments (
     learnt bigint not null,
     checkpoint varchar,
     checkpoint_sha256 varchar,
+    next_version varchar,
+    next_run_id varchar,
+    next_learnt bigint,
     frozen varchar,
     verdict varchar,
     started_at timestamp not null,
@@ -41,6 +44,10 @@ comment on column ops.experiments.arm_run_id is 'The MLflow run of that version'
 comment on column ops.experiments.learnt is 'Lake snapshot: that version has learnt the events up to it';
 comment on column ops.experiments.checkpoint is 'Folder of that version on the machine that published it; null if unknown';
 comment on column ops.experiments.checkpoint_sha256 is 'SHA-256 over the names and contents of its files; null if unknown';
+comment on column ops.experiments.next_version is
+'Version that a night has trained with the settings of the challenger; the next publication makes its lists. Null if there is none';
+comment on column ops.experiments.next_run_id is 'The MLflow run of that version';
+comment on column ops.experiments.next_learnt is 'Lake snapshot: that version has learnt the events up to it';
 comment on column ops.experiments.frozen is 'Why the challenger did not learn in the last publication; null if it did';
 comment on column ops.experiments.verdict is 'What the experiment has shown, in words, when it was stopped; null before';
 comment on column ops.experiments.started_at is 'Time of the start, UTC';

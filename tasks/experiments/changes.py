@@ -55,6 +55,9 @@ def new_experiment(
         learnt=learnt,
         checkpoint=None,
         checkpoint_sha256=None,
+        next_version=None,
+        next_run_id=None,
+        next_learnt=None,
         frozen=None,
         verdict=None,
         started_at=at,
@@ -73,6 +76,13 @@ def start(lake: Lake, experiment: Experiment) -> None:
             )
         row = {each.name: getattr(experiment, each.name) for each in fields(experiment) if each.name != "key"}
         con.execute(statement("experiments/insert"), row)
+
+
+def renew(lake: Lake, experiment: Experiment, version: str, run_id: str, learnt: int) -> None:
+    """Let the next publication take a version that a night has trained for the challenger. learnt: its snapshot."""
+    with writing(lake) as con:
+        known = {"experiment_id": experiment.experiment_id, "version": version, "run_id": run_id, "learnt": learnt}
+        con.execute(statement("experiments/renew"), known)
 
 
 def end(lake: Lake, verdict: str) -> Experiment:

@@ -44,6 +44,9 @@ class Experiment:
     learnt: int
     checkpoint: str | None
     checkpoint_sha256: str | None
+    next_version: str | None
+    next_run_id: str | None
+    next_learnt: int | None
     frozen: str | None
     verdict: str | None
     started_at: datetime
@@ -53,12 +56,19 @@ class Experiment:
     @property
     def is_due(self) -> bool:
         """Whether the next publication must change lists even if nothing is new."""
-        return self.state in (STARTING, STOPPING)
+        return self.state in (STARTING, STOPPING) or (self.has_arm and self.next_version is not None)
 
     @property
     def has_arm(self) -> bool:
         """Whether the challenger makes lists."""
         return self.state in (STARTING, RUNNING)
+
+    @property
+    def version(self) -> tuple[str, int]:
+        """The version that makes the lists of the challenger in the next publication, and the snapshot up to which it has learnt."""
+        if self.next_version is None or self.next_learnt is None:
+            return self.arm_version, self.learnt
+        return self.next_version, self.next_learnt
 
     def is_challenger(self, user_id: str) -> bool:
         """Whether a user is in the challenger's arm."""

@@ -97,6 +97,7 @@ def note_experiment(con: duckdb.DuckDBPyConnection, arm: Arm | None, stamp: Stam
             "learnt": arm.learnt,
             "checkpoint": None if arm.checkpoint is None else str(arm.checkpoint.folder),
             "checkpoint_sha256": None if arm.checkpoint is None else arm.checkpoint.digest,
+            "taken": arm.experiment.next_version,
             "frozen": arm.frozen,
             "published_at": stamp.published_at,
         },

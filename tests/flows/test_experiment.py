@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows import arms
+from models.version import checkpoint as checkpoints
+from settings import load
 from tasks.experiments import Experiment, changes, current
 from tasks.experiments.experiment import newest
 from tasks.registry import versions
@@ -37,14 +40,14 @@ def made_by(shop: Shop) -> dict[str, str]:
     return dict(shop.ask("select distinct user_id, model_version from recs.recommendations order by user_id"))
 
 
-def begin(shop: Shop, share: float = 0.4) -> tuple[Experiment, str]:
+def begin(shop: Shop, settings: str = "{}") -> tuple[Experiment, str]:
     """Start an experiment with the other night's version, and publish; returns it, and the live version."""
     control = shop.live
     found = versions.find_version(shop.models, "1" if versions.find_version(shop.models, control).champion == "2" else "2")
     snapshot = int(found.tags["snapshot"])
     changes.start(
         shop.lake,
-        changes.new_experiment("", "ctr", share, {"ctr": 0.1}, (control, "{}"), (found.version, "{}"), found.run_id, snapshot),
+        changes.new_experiment("", "ctr", 0.4, {"ctr": 0.1}, (control, "{}"), (found.version, settings), found.run_id, snapshot),
     )
     shop.spend_minute()
     return running(shop), control
@@ -109,3 +112,25 @@ def test_a_challenger_for_whom_a_minute_has_no_time_is_frozen_and_learns_the_eve
     assert set(made_by(shop)) - set(caught_up.challengers(made_by(shop))) - {"*"} != set()
     changes.end(shop.lake, "enough")
     shop.spend_minute()
+
+
+@pytest.mark.slow
+def test_a_night_trains_the_challenger_with_its_own_settings_and_the_next_minute_publishes_it(nights: Shop) -> None:
+    shop = nights
+    wider = load().model.model_copy(update={"dim": 16})
+    before, _ = begin(shop, json.dumps({"model": wider.model_dump(mode="json")}))
+    live = shop.spend_night()
+    waiting = running(shop)
+    assert waiting.next_version not in (None, live, before.arm_version)
+    assert (waiting.is_due, waiting.arm_version) == (True, before.arm_version)
+    shop.spend_minute()
+    renewed = running(shop)
+    assert (renewed.next_version, renewed.arm_version) == (None, waiting.next_version)
+    made = made_by(shop)
+    assert {made[user] for user in set(renewed.challengers(made)) - {"*"}} == {renewed.arm_version}
+    folder = versions.find_version(shop.models, renewed.arm_version).checkpoint_folder
+    assert checkpoints.load(folder).live.model.config.dim == 16
+    assert checkpoints.load(versions.find_version(shop.models, shop.live).checkpoint_folder).live.model.config.dim == 8
+    changes.end(shop.lake, "enough")
+    shop.spend_minute()
+    assert set(made_by(shop).values()) <= {shop.live, live}

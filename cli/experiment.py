@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.lake import lake_of
+from cli.lake import lake_of, registry_of
 from cli.options import AsJson, Command, pairs
 from cli.output import say, say_json, show
 
@@ -54,7 +54,7 @@ def start(
     except ValueError as error:
         raise UserError(f"--guard: {error}; give a share, such as --guard conversion=0.1") from error
     changes.new_experiment(name, metric.value, share, rails, ("", "{}"), (challenger, "{}"), "", 0)  # refuses before MLflow is loaded
-    models, tables = _open(settings), lake_of(settings)
+    models, tables = registry_of(settings), lake_of(settings)
     migrate(tables)
     control, version = _arms(settings, models, challenger)
     experiment = changes.new_experiment(
@@ -82,25 +82,29 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command(cls=Command)
-def stop(as_json: AsJson = False) -> None:
+def stop(
+    promote: Annotated[bool, typer.Option("--promote", help="Then make the challenger live, as `minutehand promote` does")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Give everybody the lists of the live model again, in one publication."""
+    from models.errors import UserError
     from settings import load
     from tasks.experiments import changes, current
     from tasks.experiments.standing import standing
 
+    if promote and as_json:
+        raise UserError("--promote prints what readers see as text, so there is no JSON; leave --json or --promote out")
     settings = load()
     tables = lake_of(settings)
     experiment = current(tables)
     verdict = "" if experiment is None else standing(tables, experiment).verdict.text
-    changes.end(tables, verdict)
+    ended = changes.end(tables, verdict)
     _publish(settings)
     _tell(settings, as_json=as_json)
+    if promote:
+        from cli.promote import promote as make_live
 
-
-def _open(settings: Settings) -> Registry:
-    from tasks.registry.versions import open_registry
-
-    return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+        make_live(ended.arm_version)
 
 
 def _arms(settings: Settings, models: Registry, challenger: str) -> tuple[Version, Version]:
@@ -180,6 +184,10 @@ def _tell(settings: Settings, *, as_json: bool) -> None:
     say(f"experiment {experiment.name!r} ({experiment.experiment_id}) is {experiment.state}; it began {began}")
     share = f"{experiment.share:.0%} of the users"
     say(f"challenger: version {experiment.challenger_version}, {share}; lists by version {experiment.arm_version}")
+    if experiment.has_arm and experiment.challenger_settings == "{}":
+        say(f"the settings behind version {experiment.challenger_version} were not recorded, so nights do not train the challenger again")
+    if experiment.next_version is not None:
+        say(f"version {experiment.next_version} of the last night has the challenger's settings; the next minute publishes its lists")
     if experiment.frozen is not None:
         say(f"frozen: the challenger did not learn in the last publication: {experiment.frozen}")
     show(_rows(stands), as_json=False)

@@ -3,7 +3,8 @@
 -- grain:   one row
 -- params:  $experiment_id, $name, $state, $metric, $share, $guard_rails (JSON), $control_version, $control_settings (JSON),
 --          $challenger_version, $challenger_settings (JSON), $arm_version, $arm_run_id, $learnt (snapshot), $checkpoint,
---          $checkpoint_sha256, $next_version, $next_run_id, $next_learnt (snapshot), $frozen, $verdict, $started_at, $stopped_at (timestamp, UTC)
+--          $checkpoint_sha256, $next_version, $next_run_id, $next_learnt (snapshot), $frozen, $verdict, $started_at,
+--          $stopped_at (timestamp, UTC)
 -- writes:  ops.experiments
 insert into ops.experiments by name
 select

@@ -2,7 +2,8 @@
 -- If the experiment was asked to end since the publication began, it still is.
 --
 -- params:  $experiment_id, $was (state at the beginning of the publication), $state, $arm_version, $arm_run_id, $learnt (snapshot),
---          $checkpoint, $checkpoint_sha256, $taken (next_version at the beginning of the publication, null for none), $frozen (null if it learnt), $published_at (timestamp, UTC)
+--          $checkpoint, $checkpoint_sha256, $taken (next_version at the beginning of the publication, null for none),
+--          $frozen (null if it learnt), $published_at (timestamp, UTC)
 -- writes:  ops.experiments
 update ops.experiments
 set

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from models.errors import UserError
 from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.ranking.exploration import Draws, Lottery
 from models.ranking.labels import Labels
@@ -35,6 +37,7 @@ from tasks.scenarios import Scenario, key_of_draws
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
+log = logging.getLogger("minutehand.serving")
 BLOCK_USERS = 8192
 """The histories of so many users are converted at once."""
 
@@ -162,9 +165,10 @@ def load_published(
         sides = [_side(con, row, pinned, checkpoint, histories)]
         experiment = experiment_of(con, lake.home)
         if experiment is not None and experiment.state in (RUNNING, STOPPING):
-            mine = histories.filter(pl.Series([experiment.is_challenger(user) for user in histories["user_id"]], dtype=pl.Boolean))
             model = _challenger(experiment, open_registry, None if before is None else before.challenger)
-            sides.append(replace(_side(con, row, pinned, model, mine), version=experiment.arm_version))
+            mine = histories.filter(pl.Series([experiment.is_challenger(user) for user in histories["user_id"]], dtype=pl.Boolean))
+            if model is not None:
+                sides.append(replace(_side(con, row, pinned, model, mine), version=experiment.arm_version))
         del histories
     known = scenarios_of(home)
     key = key_of_draws(lake, known.values())
@@ -175,12 +179,19 @@ def load_published(
     return placed[0] if len(placed) == 1 else replace(placed[0], experiment=experiment, challenger=placed[1])
 
 
-def _challenger(experiment: Experiment, open_registry: Callable[[], Registry], before: Published | None) -> Checkpoint:
-    """The model of the challenger's arm. before: what was in memory, which is kept if the version is the same."""
+def _challenger(experiment: Experiment, open_registry: Callable[[], Registry], before: Published | None) -> Checkpoint | None:
+    """The model of the challenger's arm; None if its version is gone or damaged, as then the next minute ends the experiment.
+
+    before: what was in memory, which is kept if the version is the same.
+    """
     if before is not None and before.version == experiment.arm_version:
         return before.checkpoint
     files = None if experiment.checkpoint is None else Files(Path(experiment.checkpoint), experiment.checkpoint_sha256)
-    return keep_vectors_only(load_version(experiment.arm_version, files, open_registry))
+    try:
+        return keep_vectors_only(load_version(experiment.arm_version, files, open_registry))
+    except UserError as error:
+        log.warning("everybody gets lists of the live version: the challenger cannot be loaded: %s", error)
+        return None
 
 
 def _side(con: duckdb.DuckDBPyConnection, row: tuple[Any, ...], pinned: int, checkpoint: Checkpoint, histories: pl.DataFrame) -> Published:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from models.errors import UserError
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from serving.live import Live
@@ -116,3 +117,21 @@ def test_after_the_end_the_challenger_leaves_the_memory_with_the_next_publicatio
     assert live.published.experiment is None
     lists = live.recommend_all([Asked(user, k=3, now=AT) for user in USERS])
     assert {(each.model_version, each.experiment_id, each.arm) for each in lists} == {("3", None, None)}
+
+
+def test_a_challenger_whose_files_are_gone_leaves_everybody_with_the_control(
+    start: Callable[[], Live],  # noqa: F811
+    running: Experiment,
+    lake: Lake,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "challenger").rename(tmp_path / "elsewhere")
+
+    def gone(*_: Any) -> None:
+        raise UserError("no version 7")
+
+    monkeypatch.setattr("tasks.registry.versions.find_version", gone)
+    monkeypatch.setattr("tests.serving.test_live.no_registry", lambda: None)
+    lists = start().recommend_all([Asked(user, k=3, now=AT) for user in USERS])
+    assert {each.model_version for each in lists} == {"2"}

@@ -108,11 +108,12 @@ def test_loaded_is_saved(folder: Path) -> None:
 
 
 def test_the_layer_of_new_items_is_saved_and_a_version_without_one_has_new_items_all_the_same(folder: Path) -> None:
-    layer = NewItemLayer(np.linspace(-1, 1, 17), np.eye(17) / 3, 0.7, 300.0)
+    layer = NewItemLayer(np.linspace(-1, 1, 17), np.eye(17) / 3, 0.7, 300.0, {IDS[3]: (2.5, 4.0)})
     save(replace(version(), layer=layer), folder / "with")
     ours, loaded = version(), load(folder / "with")
     assert loaded.layer is not None
     assert all(np.array_equal(value, loaded.layer.arrays()[name]) for name, value in layer.arrays().items())
+    assert loaded.layer.tried == layer.tried
     plain = load(folder)
     assert plain.layer is None
     lottery = plain.new_items.lottery(b"key", 1, IDS)

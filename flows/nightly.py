@@ -41,6 +41,7 @@ encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
 read_shown = retried("read-shown", shown.read_shown)
+read_tried = retried("read-tried", shown.read_tried)
 learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
@@ -150,7 +151,8 @@ def learn_and_publish(
     rows = [*judged.rows, *measured.rows]
     log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
-        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
+        tried = read_tried(tables, data.snapshot)
+        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of, tried)
         version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     record_changes(run, version, night.changes)

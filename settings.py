@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,7 +19,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
-from tasks.config import GeneratorConfig, IngestConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
+from tasks.config import (
+    GeneratorConfig,
+    HealthConfig,
+    IngestConfig,
+    OnlineConfig,
+    PublishConfig,
+    RegistryConfig,
+    RetentionConfig,
+    ServerConfig,
+)
 from tasks.lake import LakeConfig
 
 if TYPE_CHECKING:
@@ -59,6 +68,8 @@ class Settings(BaseSettings):
     generator: GeneratorConfig = GeneratorConfig()
     registry: RegistryConfig = RegistryConfig()
     retention: RetentionConfig = RetentionConfig()
+    health: HealthConfig = HealthConfig()
+    online: OnlineConfig = OnlineConfig()
     server: ServerConfig = ServerConfig()
 
     def with_minutes(self, minutes: float) -> Settings:
@@ -220,7 +231,8 @@ def _load() -> Settings:
 def _explained(found: ErrorDetails) -> str:
     """One impossible value: the variable, what is wrong, and the value where it is that of a single variable."""
     name = PREFIX + "__".join(str(part) for part in found["loc"]).upper()
-    value = "" if isinstance(found["input"], dict) else f" (found: {found['input']})"
+    is_secret = any(isinstance(default, SecretStr) for variable, default, _ in variables() if variable == name)
+    value = "" if is_secret or isinstance(found["input"], dict) else f" (found: {found['input']})"
     return f"{name} has an impossible value: {found['msg'].removeprefix('Value error, ')}{value}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import erasing, logs, priority
+from flows import erasing, logs, priority, shop_report
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
@@ -21,11 +21,12 @@ from settings import Settings, changes_of, of_night
 from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.compare import versions as compared
 from tasks.erasure import progress
-from tasks.night import dataset, interests, learning, report, words
+from tasks.night import dataset, interests, learning, measures, report, shown, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
-from tasks.publish import night, pointer, publication
-from tasks.registry import gate, night_run, pages, versions
+from tasks.online import outcomes
+from tasks.publish import night, past, pointer, publication
+from tasks.registry import gate, night_run, pages, promotion, versions
 from tasks.registry import plans as recorded
 from tasks.registry import upkeep as registry_upkeep
 from tasks.registry.changes import record_changes
@@ -34,14 +35,17 @@ from tasks.scenarios import Places, Scenario, overview
 logs.speak()
 priority.give_way()
 
+count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
+read_shown = retried("read-shown", shown.read_shown)
 learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
 learn_words = stage("words", words.learn_words)
 learn_interests = stage("interests", interests.learn_interests)
+measure = stage("measure", measures.measure)
 complete = stage("refit", learning.complete)
 register = retried("register", night_run.register)
 record_plan = retried("record-plan", recorded.record_plan)
@@ -82,10 +86,12 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
+        promotion.follow(models, past.newest_promotion(tables))
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
         if as_challenger and pointer.live_version(tables) is None:
             raise UserError("no version is live yet, so a challenger has nobody to challenge; run minutehand nightly first, without --as")
+        count_outcomes(tables, settings.ingest.event_weights, settings.online, settings.retention)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
         config, run_id = settings.model_dump(mode="json"), str(runtime.flow_run.id)
@@ -109,6 +115,7 @@ def learn_and_publish(
     champion, repeated, flow_run_id = versions.champion(models), night.repeated, night.flow_run_id
     before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
+    passed_over = read_shown(tables, data, settings.train, settings.online.window_hours)
     course = None if repeated is None else repeated.course
     learnt = learn(
         data,
@@ -119,16 +126,19 @@ def learn_and_publish(
         on_epoch=run.epoch,
         searches=asked,
         course=course,
+        shown=passed_over,
     )
     followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
     judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
-    log_evaluation(run, judged.rows, *learnt.fit.curve.points)
     known = None if repeated else before  # a repeated plan starts from the data alone
     interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
+    measured = measure(tables, data, learnt, judged, interests_of[0], settings.evaluation, settings.seed)
+    rows = [*judged.rows, *measured.rows]
+    log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
-        version = register(run, Path(folder), judged.rows, learning.example(data))
+        version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     record_changes(run, version, night.changes)
     today = compared.Today(data, learnt.evaluator.trend, asked, Places(tables, data.snapshot, night.scenarios))
@@ -148,6 +158,7 @@ def learn_and_publish(
     )
     get_run_logger().log(verdict.level, verdict.text)
     run.verdict(version)
+    run.compare_versions()
     if night.as_challenger:
         live, lists, titles = live_now(tables, models), challenge.lists, data.titles
     else:
@@ -157,10 +168,11 @@ def learn_and_publish(
         )
     now = datetime.now(UTC).replace(tzinfo=None)
     judged_as = publication.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
-    write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
+    write_metrics(tables, rows, judged_as, {"champion": champion.version} if champion else {})
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)
+    shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     unpublished = versions.unpublished_snapshot(models, live.version)
     maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)

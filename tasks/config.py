@@ -117,13 +117,20 @@ class RetentionConfig(BaseModel):
     )
     rejected_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `raw.rejected` keeps a rejected row")
     served_days: NonNegativeInt = Field(
-        90, le=MOST_DAYS, description="Days that `ops.served` keeps a list that the API answered with, and `ops.api_positions` a segment"
+        90,
+        le=MOST_DAYS,
+        description="Days that `ops.served` keeps a list that the API answered with, `ops.api_positions` a segment, and `eval.outcomes` an "
+        "impression",
     )
     lists_days: NonNegativeInt = Field(30, le=MOST_DAYS, description="Days for which `recs.list_history` can say which list a user had")
     freshness_days: NonNegativeInt = Field(
         30, le=MOST_DAYS, description="Days that `ops.freshness` keeps how long a user waited for a list"
     )
-    figures_days: NonNegativeInt = Field(365, le=MOST_DAYS, description="Days that `eval.prequential` keeps the figures of a minute")
+    figures_days: NonNegativeInt = Field(
+        365,
+        le=MOST_DAYS,
+        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, and `ops.health` a finding",
+    )
     landing_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `landing/done` keeps a file that was taken in")
     logs_days: NonNegativeInt = Field(
         30, le=MOST_DAYS, description="Days that the files in `logs` are kept, and Prefect's runs with their logs and artifacts"
@@ -134,6 +141,35 @@ class RetentionConfig(BaseModel):
         description="Maximum days that a snapshot of the lake is kept for a publication or a model version; deleted rows are in files "
         "until the snapshots before are gone",
     )
+
+
+class HealthConfig(BaseModel):
+    """When a health check raises an alarm, and where alarms are posted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    history_days: PositiveInt = Field(
+        14, le=28, description="Days of history from which on a check has a band; before, it is learning and raises no alarm"
+    )
+    width: PositiveFloat = Field(
+        1.8,
+        ge=1,
+        le=100,
+        description="How many times as wide as the usual spread of the 28 days before the band of a check is; a wider band "
+        "raises fewer alarms, and finds smaller breaks later or not at all",
+    )
+    webhook: SecretStr = Field(
+        SecretStr(""),
+        description="Address to which `minutehand up` posts the start and the end of an alarm as JSON with a `text`; empty: none; "
+        "it is neither logged nor stored outside Prefect's database",
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError("this is not an address to post to; give one such as https://ntfy.example/minutehand")
+        return value
 
 
 class RegistryConfig(BaseModel):
@@ -165,6 +201,27 @@ class RegistryConfig(BaseModel):
     )
     keep_increments: PositiveInt = Field(
         30, description="Number of newest model versions of minutes to keep; the live version is always kept"
+    )
+
+
+class OnlineConfig(BaseModel):
+    """Which clicks, purchases and ratings count for which impression."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    window_hours: PositiveFloat = Field(
+        24.0, le=720, description="Maximum hours between an impression and a click, purchase or rating that counts for it"
+    )
+    repeat_minutes: NonNegativeFloat = Field(
+        30.0, le=1440, description="An impression less than this many minutes after one of the same user, item and list is a repeat"
+    )
+    bot_impressions: PositiveInt = Field(
+        1000, description="A user with more impressions within an hour counts as a bot for that hour, and these impressions count nowhere"
+    )
+    final_days: PositiveInt = Field(
+        7,
+        le=MOST_DAYS,
+        description="Days after which an hour is final: events that happened more than this before the newest impression, but arrive "
+        "later, change nothing",
     )
 
 

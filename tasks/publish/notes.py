@@ -47,6 +47,7 @@ def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content:
             "checkpoint": None if content.checkpoint is None else str(content.checkpoint.folder),
             "checkpoint_sha256": None if content.checkpoint is None else content.checkpoint.digest,
             "asked_s": content.lists.asked_s,
+            "learnt": content.watermarks_after.learnt,
             "published_at": published_at,
         },
     )

@@ -101,6 +101,23 @@ def test_a_night_has_one_name_in_prefect_and_mlflow_the_verdict_as_a_tag_and_art
     assert all(artifact.description for artifact in artifacts)
 
 
+def test_a_night_measures_whole_lists_for_all_models_with_intervals_and_groups_and_draws_them(shop: Shop) -> None:
+    of_all = dict(shop.ask("select metric, value from eval.offline where model = 'minutehand' and segment = 'all'"))
+    assert {"recall_at_10", "map_at_10", "novelty_at_10", "distance_at_10", "age_days_at_10", "gini_at_10"} <= of_all.keys()
+    assert 0 < of_all["recall_at_10"] < 1
+    rows = shop.ask("select model, low <= value and value <= high from eval.offline where metric = 'recall_at_10' order by model")
+    assert rows == [(model, True) for model in ("item_knn", "minutehand", "most_popular", "recent_popular")]
+    groups = {family for (family,) in shop.ask("select split_part(segment, '=', 1) from eval.offline where contains(segment, '=')")}
+    assert {"activity", "account_age", "popularity"} <= groups
+    exposed = "select sum(value) from eval.offline where metric = 'exposure_at_10' and segment like 'popularity=%' and model = 'minutehand'"
+    assert shop.value(exposed) == pytest.approx(1)
+    (night,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")
+    assert night.data.metrics["recall_at_10"] == pytest.approx(of_all["recall_at_10"], abs=1e-4)
+    assert len(night.data.metrics) <= 20
+    files = {file.path for file in shop.models.client.list_artifacts(night.info.run_id)}
+    assert {"training.png", "segments.png", "groups.png", "exposure.png", "accuracy-diversity.png"} <= files
+
+
 def test_a_second_night_of_a_day_has_its_time_in_its_name_and_makes_the_same_model_by_the_plan_of_the_first(shop: Shop) -> None:
     from flows.nightly import nightly
 

@@ -53,7 +53,7 @@ def hand_over(
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
     live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
-    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the publication.
+    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:

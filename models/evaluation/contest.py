@@ -48,7 +48,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Contest:
-    """Challenger and champion over all test events, and by segment or group of users with at least LEAST_EVENTS. metric: the deciding one."""
+    """Challenger and champion over all test events, and by segment or group of users with LEAST_EVENTS. metric: the deciding one."""
 
     metric: str
     all: Paired

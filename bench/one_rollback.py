@@ -1,4 +1,4 @@
-"""One rollback to version 1 of a home: python -m bench.one_rollback HOME. Used by bench.rollback.
+"""One rollback to version 1 of a home, for bench.rollback, which runs it in a process of its own.
 
 Loads what the command loads until readers see the lists: no MLflow, no torch.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from tasks.publish.restore import restore
 from tasks.scenarios import load_scenarios
 
 
-def main() -> None:
+def go_back(home: str) -> None:
     """Print the seconds of the transaction and of the processor."""
-    folder = Path(sys.argv[1])
+    folder = Path(home)
     lake = locate(LakeConfig(), folder)
     found = past_publication(lake, "1")
     assert found is not None
@@ -30,7 +29,3 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     figures = {"transaction_s": done.publication.seconds, "cpu_s": round(used.ru_utime + used.ru_stime, 2)}
     print(json.dumps(figures))
-
-
-if __name__ == "__main__":
-    main()

@@ -78,7 +78,7 @@ def measure(n_users: int, n_items: int, n_events: int) -> dict[str, object]:
         folder = Path(name)
         lake = make_home(folder, n_users, n_items, n_events)
         before, started = bytes_of(lake), time.perf_counter()
-        command = [sys.executable, "-m", "bench.one_rollback", name]
+        command = [sys.executable, "-c", f"from bench.one_rollback import go_back; go_back({name!r})"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as child:
             seen = watch(lake, child, started, n_users)
             out, _ = child.communicate()

@@ -12,6 +12,8 @@ from cli.options import AsJson
 from cli.output import say
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from models.simulation.shop import Shop
 
 EARLIEST = 2001
@@ -37,6 +39,10 @@ def simulate(
             "--seed", min=0, help="Random seed: each seed gives a different shop; MINUTEHAND_SEED if not given", show_default=False
         ),
     ] = None,
+    reacts: Annotated[
+        bool,
+        typer.Option("--react", help="Make no shop: let the people of the shop that is there look at their published lists, click and buy"),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the items and events of a simulated shop, and the true preferences behind them, as Parquet files."""
@@ -48,11 +54,20 @@ def simulate(
 
     settings = load()
     folder = out or settings.home / "shop"
+    chosen = settings.seed if seed is None else seed
+    if reacts:
+        from cli.react import react
+
+        if (users, items, days, until) != (1000, 1200, 60, None):
+            raise UserError(f"--react goes on with the shop in {folder}; leave out --users, --items, --days and --until")
+        react(settings, folder, chosen, as_json=as_json)
+        return
     end = end_of(until)
-    shop = run(ShopConfig(n_users=users, n_items=items, n_days=days, end=end), settings.seed if seed is None else seed)
+    shop = run(ShopConfig(n_users=users, n_items=items, n_days=days, end=end), chosen)
     if shop.events.is_empty():
         raise UserError(f"nobody has come to the shop by {end} UTC; give more --days, more --users or a later --until")
-    files = write(shop, folder)
+    tables = {"items": shop.items, "events": shop.events, "truth_interests": shop.truth.interests, "truth_items": shop.truth.items}
+    files = write(tables, folder)
     show(_summary(shop, files), as_json=as_json, title="A simulated shop")
     if not as_json:
         say(f"\nnext:\n  minutehand ingest items {_shown(files['items'])}\n  minutehand ingest events {_shown(files['events'])}")
@@ -73,18 +88,12 @@ def end_of(until: str | None) -> datetime:
     return utc.replace(microsecond=0)
 
 
-def write(shop: Shop, folder: Path) -> dict[str, Path]:
-    """Write the tables of a shop into a folder; each file is there in full or not at all."""
+def write(tables: dict[str, pl.DataFrame], folder: Path) -> dict[str, Path]:
+    """Write tables of a shop into a folder; each file is there in full or not at all."""
     from polars.exceptions import PolarsError
 
     from models.errors import UserError
 
-    tables = {
-        "items": shop.items,
-        "events": shop.events,
-        "truth_interests": shop.truth.interests,
-        "truth_items": shop.truth.items,
-    }
     files = {name: folder / f"{name}.parquet" for name in tables}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +115,7 @@ def _summary(shop: Shop, files: dict[str, Path]) -> list[dict[str, object]]:
         "items": f"{shop.events['item_id'].drop_nulls().n_unique():,} of them with events",
         "events": f"{shop.events['user_id'].n_unique():,} users, {since} to {until}: {counted}",
         "truth_interests": "in which leaf a user's sessions start, over time",
-        "truth_items": "the leaf of each item, and the item that browsing goes on to",
+        "truth_items": "the leaf of each item, the item that browsing goes on to, and its appeal",
     }
     rows = {"items": shop.items, "events": shop.events, "truth_interests": shop.truth.interests, "truth_items": shop.truth.items}
     return [{"file": str(files[name]), "rows": rows[name].height, "about": text} for name, text in about.items()]

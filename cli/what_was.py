@@ -40,12 +40,12 @@ def what_was(
     show([{name: row[name] for name in COLUMNS} for row in rows], as_json=False)
 
 
-def time_of(at: str) -> datetime:
-    """The time that --at names, in UTC and without a zone."""
+def time_of(at: str, option: str = "--at") -> datetime:
+    """The time that an option names, in UTC and without a zone."""
     from models.errors import UserError
 
     try:
         moment = datetime.fromisoformat(at)
         return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError) as error:
-        raise UserError(f"--at {at!r} is no time; give one such as 2026-11-01 or 2026-11-01T12:00, in UTC") from error
+        raise UserError(f"{option} {at!r} is no time; give one such as 2026-11-01 or 2026-11-01T12:00, in UTC") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -46,13 +46,14 @@ def hand_over(
     champion: versions.Version,
     flow_run_id: str,
     scenarios: Mapping[str, Scenario],
+    decision: publication.GateNote | None = None,
     cadence: str = night.NIGHTLY,
-) -> tuple[versions.Version, RankedLists, Sequence[str]]:
+) -> tuple[versions.Version, RankedLists, tuple[str, ...]]:
     """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait until it ends.
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
     live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
-    live since the snapshot of data stays live, whatever the gate said. cadence: of the publication.
+    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -90,6 +91,7 @@ def hand_over(
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
             rules=rules,
+            gate=decision,
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events), cadence)
         if not promotion.follow(models, past.newest_promotion(tables)):

@@ -1,4 +1,4 @@
-"""Merges the small files of the lake and expires snapshots that nothing needs."""
+"""Checks the health of lists and events, counts the outcomes of impressions, merges small files, and expires snapshots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows import erasing
+from flows import erasing, watching
 from flows.logs import printable_errors, speak
 from flows.priority import give_way
 from flows.run_names import name_moment
@@ -17,12 +17,14 @@ from settings import load
 from tasks import aging, upkeep
 from tasks.erasure.aged import rewrite_aged_events
 from tasks.lake import locate, migrate
+from tasks.online import outcomes
 from tasks.publish import pointer
 from tasks.registry import versions
 
 speak()
 give_way()
 maintain_lake = retried("maintain", upkeep.maintain)
+count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 
 
 @flow(name="maintain", flow_run_name=name_moment, description=__doc__)
@@ -32,6 +34,8 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
+    watching.go_on(settings, lake)
+    counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
@@ -42,6 +46,9 @@ def maintain() -> upkeep.MaintenanceSummary:
         rewrite_aged_events(lake, settings.home)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
+    create_table_artifact(
+        table=[asdict(counted)], key="outcomes", description="Impressions and clicks that were counted, and those that were not"
+    )
     return done
 
 

@@ -21,7 +21,10 @@ class Taken(TypedDict):
 
 
 class Item(TypedDict):
-    """One row of a list. reason, source: None if the request asks for no explanation."""
+    """One row of a list. reason, source: None if the request asks for no explanation. slot: ranked, or exploration for a new item.
+
+    propensity: the probability with which a draw put the new item there; 1.0 for ranked rows.
+    """
 
     item_id: str
     title: str | None
@@ -29,6 +32,8 @@ class Item(TypedDict):
     probability: float
     reason: str | None
     source: str | None
+    slot: str
+    propensity: float
 
 
 class Recommended(TypedDict):

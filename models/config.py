@@ -70,6 +70,11 @@ class TrainConfig(BaseModel):
     )
     learning_rate: PositiveFloat = Field(2e-3, description="Peak learning rate of AdamW")
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay of AdamW")
+    shown_weight: NonNegativeFloat = Field(
+        0.0,
+        le=10,
+        description="Weight of impressions without outcome as weak negatives, relative to the loss of the events; 0 leaves them out",
+    )
     batch_events: PositiveInt = Field(
         2048, description="Number of events per training step; large data sets on a CUDA device get larger steps"
     )
@@ -143,6 +148,13 @@ class EvaluationConfig(BaseModel):
         description="Whether lists show items that the user already had (by any event with a weight above 0): "
         "`hide` never, `show` always, `auto` if at least "
         f"{REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
+    )
+
+    user_attribute: str = Field(
+        "",
+        max_length=100,
+        description="Key of `context` that groups users, such as `country`: quality is also measured for each group; the newest value of a "
+        "user counts; empty: none",
     )
 
     @model_validator(mode="after")

@@ -78,13 +78,15 @@ class Lessons:
 
     @staticmethod
     def of(model: Recommender, events: Events, offsets: Offsets, evaluator: Evaluator, until: int | None = None) -> Lessons:
-        """The events; for a model that reads searches, also the searches of the evaluator before a time."""
+        """The events with the weak negatives; for a model that reads searches, also the searches of the evaluator before a time."""
+        shown = evaluator.shown
         if model.searches is None:
-            return Lessons(events, offsets)
+            return Lessons(events, replace(offsets, passed=None if shown is None else shown.passed(events, until)))
         streams = streams_of(evaluator, events, until)
         slot = np.zeros(len(streams.events), np.int64)
         slot[streams.row] = offsets.slot
-        return Lessons(streams.events, replace(offsets, slot=slot), model.searches.whitened(streams.texts))
+        offsets = replace(offsets, slot=slot, passed=None if shown is None else shown.passed(streams.events, until))
+        return Lessons(streams.events, offsets, model.searches.whitened(streams.texts))
 
 
 def streams_of(evaluator: Evaluator, events: Events, until: int | None = None) -> Streams:

@@ -18,7 +18,8 @@ class RankedLists:
     item: catalog rows, -1 after the end of a shorter list. because: the item of the user's history on which the recommendation rests
     most, -1 if it rests on none. kind: the type of the user's newest event on that item, as a row of kind_names; -1 if unknown.
     by_search: whether it rests on the user's last search more than on any event. source: index into
-    models.ranking.sources.SOURCES of the source that lifted the row most; -1 if unknown. asked_s: the time for which the lists are made,
+    models.ranking.sources.SOURCES of the source that lifted the row most; -1 if unknown. is_drawn: whether a draw among the new items put
+    the item there; propensity: the probability of this draw, 1 for other rows. asked_s: the time for which the lists are made,
     in unix seconds; None if unknown.
     """
 
@@ -30,6 +31,8 @@ class RankedLists:
     kind: Ints | None = None
     by_search: NDArray[np.bool_] | None = None
     source: Ints | None = None
+    is_drawn: NDArray[np.bool_] | None = None
+    propensity: Floats | None = None
     kind_names: tuple[str, ...] = field(default=(), kw_only=True)
     asked_s: int | None = field(default=None, kw_only=True)
 
@@ -48,10 +51,21 @@ class RankedLists:
         """`source`; -1 everywhere if it is None."""
         return np.full_like(self.because, -1) if self.source is None else self.source
 
+    @property
+    def is_by_draw(self) -> NDArray[np.bool_]:
+        """`is_drawn`; False everywhere if it is None."""
+        return np.zeros(self.because.shape, bool) if self.is_drawn is None else self.is_drawn
+
+    @property
+    def propensity_or_one(self) -> Floats:
+        """`propensity`; 1 everywhere if it is None."""
+        return np.ones(self.because.shape, np.float32) if self.propensity is None else self.propensity
+
     @staticmethod
     def joined(user_ids: tuple[str, ...], parts: Sequence[RankedLists]) -> RankedLists:
         """The lists of several parts, one after the other."""
-        names = ("item", "score", "probability", "because", "kind_or_unknown", "is_by_search", "source_or_unknown")
+        known = ("item", "score", "probability", "because")
+        names = (*known, "kind_or_unknown", "is_by_search", "source_or_unknown", "is_by_draw", "propensity_or_one")
         return RankedLists(user_ids, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 

@@ -23,7 +23,10 @@ Variety = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Item(BaseModel):
-    """One row of a list. reason, source: null if the request asks for no explanation."""
+    """One row of a list. reason, source: null if the request asks for no explanation.
+
+    slot: ranked, or exploration for a new item that was drawn with this propensity.
+    """
 
     item_id: str
     title: str | None
@@ -31,6 +34,8 @@ class Item(BaseModel):
     probability: float
     reason: str | None
     source: str | None
+    slot: str
+    propensity: float
 
 
 class Recommended(BaseModel):

@@ -228,6 +228,8 @@ class Live:
                 one.model_version,
                 one.item_ids,
                 [row["source"] for row in one.items],
+                [row["slot"] for row in one.items],
+                [row["propensity"] for row in one.items],
                 now,
             )
             for of, one in zip(asked, lists, strict=True)
@@ -308,7 +310,7 @@ class Live:
             return None
 
     def recommend(self, asked: Asked) -> list[dict[str, Any]]:
-        """One list, best item first: item_id, title, score, probability, reason, source."""
+        """One list, best item first: item_id, title, score, probability, reason, source, slot, propensity."""
         return self.recommend_all([asked])[0].items
 
     def recommend_all(self, asked: Sequence[Asked]) -> list[Listed]:

@@ -139,7 +139,7 @@ def load_places(
                 log.error("%s: scenario %s is left out: %s", FILE, name, error)
                 if name != DEFAULT:
                     continue
-                choice = Choice(variety=variety)
+                choice = Choice(variety=variety, new_item_slots=each.new_item_slots)
             places[name] = Place(each, choice, Hidden.build(hidden_pairs(con, each.hide, asked_s, None), row_of_item))
     return places
 

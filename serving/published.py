@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from models.events import Earlier, Events, Floats, Ints, offsets_of
+from models.ranking.exploration import Draws, Lottery
 from models.ranking.labels import Labels
 from models.ranking.scorer import Scorer
 from models.sequence.weights import LIST_DELAY_S
@@ -25,7 +26,7 @@ from tasks.lake import ANYONE, Lake, Readable, newest_snapshot, reading, stateme
 from tasks.live import load_live
 from tasks.minute.feed import histories_events
 from tasks.publish.reasons import N_TITLES
-from tasks.scenarios import Scenario
+from tasks.scenarios import Scenario, key_of_draws
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -48,7 +49,7 @@ class Published:
     """One publication in memory. User row n of events, earlier and offsets is the user with row n in row_of_user.
 
     depth: length of the published lists. labels, sentences: what reasons are made of. places: the scenarios by name. read_at: the snapshot
-    of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds.
+    of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds. key: of draws of new items.
     """
 
     publication_id: str
@@ -70,6 +71,7 @@ class Published:
     places: Mapping[str, Place]
     read_at: int
     asked_s: int
+    key: bytes = b""
 
     def warm_up(self) -> None:
         """Compute what does not depend on the user, so that the first request does not pay for it."""
@@ -85,7 +87,8 @@ class Published:
     def with_scenarios(self, lake: Lake, scenarios: Mapping[str, Scenario]) -> Published:
         """The publication after the scenarios have changed."""
         places = load_places(lake, self.read_at, scenarios, self.row_of_item, self.checkpoint.variety, self.asked_s)
-        return replace(self, places={name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()})
+        in_force = {name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()}
+        return replace(self, places=in_force, key=key_of_draws(lake, scenarios.values()))
 
     @property
     def row_of_item(self) -> Mapping[str, int]:
@@ -97,6 +100,14 @@ class Published:
         """What ranks: that of the checkpoint, with the availability of the items as it is now."""
         scorer, available = self.checkpoint.scorer(), self.items.is_available
         return scorer if np.array_equal(scorer.is_available, available) else replace(scorer, is_available=available)
+
+    def draws(self, scenario: str, n_slots: int, user_ids: Sequence[str]) -> Draws | None:
+        """The draws for the slots of new items in lists of some users, as in the tables; None without slots."""
+        return self._lottery.draws(self.key, scenario, self.asked_s, user_ids, n_slots) if n_slots else None
+
+    @cached_property
+    def _lottery(self) -> Lottery:
+        return self.checkpoint.new_items.lottery(self.key, self.asked_s, self.checkpoint.catalog.item_ids)
 
 
 def newest_publication(at: Readable) -> str | None:
@@ -141,6 +152,7 @@ def load_published(
         (depth,) = con.execute(statement("serving/depth"), {"user_id": ANYONE}).fetchone() or (0,)
         searches = con.execute(statement("serving/searches"), {"encoder": checkpoint.encoder}).pl()
     asked_s = checkpoint.as_of + LIST_DELAY_S if row[4] is None else int(row[4])
+    scenarios = scenarios_of(home)
     return Published(
         publication_id=str(row[0]),
         version=version,
@@ -158,9 +170,10 @@ def load_published(
         labels=_labels(labels, row_of_item),
         sentences=sentences_for(titles),
         depth=int(depth),
-        places=load_places(lake, pinned, scenarios_of(home), row_of_item, checkpoint.variety, asked_s),
+        places=load_places(lake, pinned, scenarios, row_of_item, checkpoint.variety, asked_s),
         read_at=pinned,
         asked_s=asked_s,
+        key=key_of_draws(lake, scenarios.values()),
     )
 
 

@@ -20,7 +20,7 @@ from serving.histories import Person, gather
 from serving.items import Filter
 from serving.published import Published
 from serving.reasons import reasons_of
-from tasks.publish.rows import UNKNOWN_SOURCE
+from tasks.publish.rows import SLOTS, UNKNOWN_SOURCE
 from tasks.scenarios import DEFAULT
 
 Row = dict[str, Any]
@@ -77,7 +77,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Listed:
-    """One list, best item first: item_id, title, score, probability, reason, source."""
+    """One list, best item first: item_id, title, score, probability, reason, source, slot, propensity."""
 
     recommendation_id: str
     model_version: str
@@ -93,7 +93,10 @@ class Listed:
 
 @torch.inference_mode()
 def answer(published: Published, questions: Sequence[Question], choice: Choice) -> list[list[Row]]:
-    """The list of each question, best item first: item_id, title, score, probability, reason, source. All have one shape."""
+    """The list of each question, best item first: item_id, title, score, probability, reason, source, slot, propensity.
+
+    All questions have one shape.
+    """
     is_ranked = [question.vector is not None or question.person.is_known(published) for question in questions]
     ranked = iter(_ranked(published, [each for each, known in zip(questions, is_ranked, strict=True) if known], choice))
     return [next(ranked) if known else _popular(published, each, choice) for each, known in zip(questions, is_ranked, strict=True)]
@@ -105,6 +108,7 @@ def _ranked(published: Published, questions: Sequence[Question], choice: Choice)
     gathered = gather(published, [each.person for each in questions], [each.now for each in questions])
     request = _request(published, questions)
     explain = questions[0].asked.explain
+    n_slots = choice.new_item_slots if request is None else 0  # who asks in words wants what fits the words
     k = max(each.asked.k for each in questions)
     lists = published.scorer.rank(
         gathered.events,
@@ -120,6 +124,7 @@ def _ranked(published: Published, questions: Sequence[Question], choice: Choice)
         is_quick=True,
         choice=choice,
         hidden=_pairs([each.hidden for each in questions]),
+        draws=published.draws(questions[0].asked.scenario, n_slots, [next(iter(each.person.user_ids), "") for each in questions]),
     )
     out = []
     for user, question in enumerate(questions):
@@ -144,7 +149,9 @@ def _popular(published: Published, question: Question, choice: Choice) -> list[R
 
 def _rows(published: Published, lists: RankedLists, user: int, reasons: Sequence[str | None], sources: Sequence[str | None]) -> list[Row]:
     table, n = published.items, len(reasons)
-    columns = (lists.item[user, :n].tolist(), lists.score[user, :n].tolist(), lists.probability[user, :n].tolist(), reasons, sources)
+    item, score, probability = (part[user, :n].tolist() for part in (lists.item, lists.score, lists.probability))
+    slots = [SLOTS[code] for code in lists.is_by_draw[user, :n].astype(int).tolist()]
+    columns = (item, score, probability, reasons, sources, slots, lists.propensity_or_one[user, :n].tolist())
     return [
         {
             "item_id": table.ids[row],
@@ -153,8 +160,10 @@ def _rows(published: Published, lists: RankedLists, user: int, reasons: Sequence
             "probability": round(probability, 6),
             "reason": reason,
             "source": source,
+            "slot": slot,
+            "propensity": round(propensity, 6),
         }
-        for row, score, probability, reason, source in zip(*columns, strict=True)
+        for row, score, probability, reason, source, slot, propensity in zip(*columns, strict=True)
     ]
 
 

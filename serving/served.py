@@ -15,9 +15,11 @@ def served_line(
     model_version: str,
     items: Sequence[str],
     sources: Sequence[str | None],
+    slots: Sequence[str],
+    propensities: Sequence[float],
     at: datetime,
 ) -> bytes:
-    """One served list as a line of the log. items, sources: best first, of equal length. at: with a zone."""
+    """One served list as a line of the log. items, sources, slots, propensities: best first, of equal length. at: with a zone."""
     return line_of(
         "served",
         {
@@ -27,6 +29,8 @@ def served_line(
             "model_version": model_version,
             "item_ids": list(items),
             "sources": list(sources),
+            "slots": list(slots),
+            "propensities": list(propensities),
             "served_at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         },
     )

@@ -24,9 +24,12 @@ PRUNED = {
     "prune_rejected": "rejected",
     "prune_served": "served",
     "prune_positions": "served",
+    "prune_outcomes": "served",
     "prune_list_history": "lists",
     "prune_freshness": "freshness",
     "prune_prequential": "figures",
+    "prune_health": "figures",
+    "prune_online": "figures",
 }
 """Statements of sql/maintain that delete old rows, and the setting (without `_days`) of each."""
 TABLES = tuple(dict.fromkeys(PRUNED.values()))

@@ -32,6 +32,7 @@ from models.results import SeenItems
 from models.sequence.recommender import Recommender
 from models.sequence.users import LastSearches, target_vectors, vectors_at
 from models.text.towers import Words
+from models.training.passed import Shown
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Evaluator:
     is_counted: [events] whether an event counts for popularity; None for all. Histories contain every event, counted or not.
     delay_s: age of the list by which an event is judged; the list does not know what the user did after it was made.
     seen_items: the reason for hide_seen; None if it was not stored. searches: of the same users; None if there are none.
+    shown: impressions without outcome, for training; None if they do not count.
     """
 
     events: Events
@@ -50,6 +52,7 @@ class Evaluator:
     delay_s: int = 0
     seen_items: SeenItems | None = None
     searches: Searches | None = None
+    shown: Shown | None = None
 
     @cached_property
     def counted(self) -> Events:

@@ -22,13 +22,15 @@ class Choice:
     """Rules of one place. allowed: [items] items that it may show; None for all.
 
     category: [items] code of each item's category, -1 without one. max_per_category: items of one category in a list; items without a
-    category are not counted. variety: from 0, the order of the scores, to 1, the most different items among the best.
+    category are not counted. variety: from 0, the order of the scores, to 1, the most different items among the best. new_item_slots:
+    positions of every ten, among the first twenty, that are for new items (models.ranking.exploration).
     """
 
     allowed: NDArray[np.bool_] | None = None
     category: Ints | None = None
     max_per_category: int | None = None
     variety: float = 0.0
+    new_item_slots: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.variety <= 1:

@@ -15,6 +15,7 @@ from models.device import BLOCK_CELLS
 from models.events import Earlier, Events, Floats, Ints, offsets_of, seen_items
 from models.ranking.blend import Blend, ItemState, Repeats, combine, contributions, find_repeats, user_features
 from models.ranking.choice import Choice, choose, forbid
+from models.ranking.exploration import Draws, fill_slots
 from models.ranking.prior import HALF_LIVES_H
 from models.ranking.reasons import Explainer, Histories, cites_search
 from models.ranking.searches import Asked, Searches, search_term
@@ -100,6 +101,7 @@ class Scorer:
         explain: bool = True,
         depth: int | None = None,
         is_quick: bool = False,
+        draws: Draws | None = None,
     ) -> RankedLists:
         """The k best items for each of the users 0..n_users-1 of events; users without events are cold starts.
 
@@ -112,7 +114,8 @@ class Scorer:
         The probability is the share among all items that the user may be shown; the rows are in the order in which they are shown.
         explain: whether to look for the events on which the rows rest, which takes several times as long as the ranking.
         depth: length of the lists for which events are looked for, if it is more than k.
-        is_quick: look only at the events of long histories that are likely to matter.
+        is_quick: look only at the events of long histories that are likely to matter. draws: for the slots of new items in the lists of
+        these users; None for lists without slots.
         """
         parts = self.blocks(
             events,
@@ -128,6 +131,7 @@ class Scorer:
             explain=explain,
             depth=depth,
             is_quick=is_quick,
+            draws=draws,
         )
         return RankedLists.joined((), list(parts))
 
@@ -147,6 +151,7 @@ class Scorer:
         choice: Choice | None = None,
         hidden: tuple[Ints, Ints] | None = None,
         depth: int | None = None,
+        draws: Draws | None = None,
     ) -> Iterator[RankedLists]:
         """The lists of `rank` in blocks of users."""
         offsets = offsets_of(events, n_users)
@@ -159,12 +164,16 @@ class Scorer:
             scores, part = scored.scores, scored.users
             forbid(scores, choice, hidden, part)
             whole = choose(scores, choice, max(k, depth or 0), self.vectors)
+            filled = None if draws is None or choice is None else fill_slots(scores, whole, choice, draws.some(part))
+            whole = whole if filled is None else filled.rows
             item = whole[:, :k]
             rows = item.clamp_min(0)
             best = scores.gather(1, rows).masked_fill(item < 0, -torch.inf)
             probability = (best - scores.logsumexp(1, keepdim=True)).exp()
             values = best.nan_to_num(neginf=0.0).numpy()
             lists = RankedLists((), item.numpy(), values, probability.nan_to_num(0.0).numpy(), np.full(item.shape, -1))
+            if filled is not None:
+                lists = replace(lists, is_drawn=filled.is_drawn[:, :k].numpy(), propensity=filled.propensity[:, :k].numpy())
             if explain:
                 asking = replace(users.some(part), last=scored.last)
                 cited = self.explainer.cite(asking, whole.clamp_min(0), scored.sequence.gather(1, rows), is_quick=is_quick)

@@ -53,7 +53,8 @@ class Truth:
 
     interests: user_id, since, until, horizon (long or short), leaf, probability: the chance that a session starts in
     the leaf during [since, until); the probabilities of one user and window add up to 1.
-    items: item_id, leaf, next_item_id: the most frequent next item in browsing.
+    items: item_id, leaf, next_item_id: the most frequent next item in browsing; appeal: how much more often it is chosen than an average
+    item of its leaf, as a factor.
     """
 
     interests: pl.DataFrame
@@ -382,5 +383,6 @@ def _successors(stock: _Stock, items: pl.DataFrame) -> pl.DataFrame:
             "item_id": items["item_id"],
             "leaf": items["categories"].list.get(-1),
             "next_item_id": items["item_id"].gather(_successor(stock, np.arange(items.height))),
+            "appeal": np.exp(stock.appeal),
         }
     )

@@ -20,6 +20,7 @@ from models.sequence.recommender import Recommender
 from models.sequence.streams import Batch, bucket_by_length, make_batch, padded_length, teaching_windows
 from models.training.course import Course
 from models.training.loss import ROWS, catalog_cross_entropy
+from models.training.passed import Passed, passed_loss
 
 log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
@@ -68,12 +69,13 @@ class Sampling:
 class Offsets:
     """Offsets of the logits of training events: the log prior of each slot, -inf for items that do not exist yet.
 
-    sampling: how a step samples items; None if it scores all.
+    sampling: how a step samples items; None if it scores all. passed: weak negatives of the same events; None without them.
     """
 
     prior: Tensor
     slot: Ints
     sampling: Sampling | None = None
+    passed: Passed | None = None
 
 
 @dataclass
@@ -318,15 +320,17 @@ def step_loss(
     weight[len(place) - n_padded :] = 0
     on_device = batch.to(device)
     item, prior, target = on_device.item, offsets.prior, torch.from_numpy(events.item[row]).to(device)
+    answered, left = (np.empty(0, np.int64),) * 2 if offsets.passed is None else offsets.passed.of(row)
+    negative = torch.from_numpy(left).to(device)
     text, number = _searches_of(item, events.n_items, searches)
     with autocast(device):
         if offsets.sampling is None:
             items = model.items() if items is None else items
         else:
             read = item if number is None else item[number < 0]
-            rows, log_chance = offsets.sampling.draw(torch.cat([read.flatten(), target]))
+            rows, log_chance = offsets.sampling.draw(torch.cat([read.flatten(), target, negative]))
             items, prior = model.items(rows), prior[:, rows] - log_chance.to(prior.dtype)
-            item, target = torch.searchsorted(rows, item), torch.searchsorted(rows, target)
+            item, target, negative = (torch.searchsorted(rows, some) for some in (item, target, negative))
         searched = None
         if number is not None and model.searches is not None:
             searched = model.searches(text)
@@ -334,14 +338,12 @@ def step_loss(
         items_low = items.to(matmul_dtype(device))
         times = on_device.event_time, on_device.query_time
         states = model.encode(items, item, on_device.kind, *times, on_device.is_start, on_device.place, searched)
-        return catalog_cross_entropy(
-            states.flatten(0, 1).index_select(0, torch.from_numpy(place).to(device)).to(items_low.dtype),
-            items_low,
-            target,
-            torch.from_numpy(weight).to(device),
-            prior,
-            torch.from_numpy(offsets.slot[row]).to(device),
-        )
+        queries = states.flatten(0, 1).index_select(0, torch.from_numpy(place).to(device)).to(items_low.dtype)
+        slot = torch.from_numpy(offsets.slot[row]).to(device)
+        loss = catalog_cross_entropy(queries, items_low, target, torch.from_numpy(weight).to(device), prior, slot)
+        if offsets.passed is not None and len(answered):
+            loss = loss + offsets.passed.weight * passed_loss(queries, items_low, target, weight, prior, slot, answered, negative)
+        return loss
 
 
 def _searches_of(item: Tensor, n_items: int, searches: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -22,6 +22,7 @@ from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.ranking.blend import GATES, Blend
 from models.ranking.choice import Choice
+from models.ranking.exploration import NewItemLayer, NewItems
 from models.ranking.scorer import Scorer
 from models.results import SeenItems
 from models.sequence.recommender import Recommender
@@ -33,6 +34,7 @@ from models.version.finite import demand_finite
 from models.version.online_state import OnlineState
 
 FORMAT = 5
+LAYER = "new_items."
 
 
 class UnreadableFormatError(UserError):
@@ -46,7 +48,8 @@ class Checkpoint:
     popularity: [items, features] at as_of, just after the newest event (unix seconds). An increment has no `past`;
     online is None if the version cannot continue learning. seen_items: the reason for hide_seen; None in older versions. words: None if
     hardly any item has a text, and in older versions. interests, capture: None if nothing is known about the items,
-    and in older versions. variety: the dial of models.ranking.choice for lists of the default place; 0 in older versions.
+    and in older versions. variety: the dial of models.ranking.choice for lists of the default place; 0 in older versions. layer: by which
+    new items are drawn; None in older versions.
     """
 
     catalog: Catalog
@@ -66,6 +69,13 @@ class Checkpoint:
     interests: Interests | None = None
     capture: Capture | None = None
     variety: float = 0.0
+    layer: NewItemLayer | None = None
+
+    @cached_property
+    def new_items(self) -> NewItems:
+        """The items that slots for new items draw from."""
+        vectors, text = self.live.item_vectors(), self.live.model.items.text.detach().cpu()
+        return NewItems.find(self.popularity, text, vectors @ self.live.mean_vector, self.catalog.is_available, self.layer)
 
     @property
     def choice(self) -> Choice | None:
@@ -178,6 +188,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         "whitening.centre": checkpoint.whitening.centre,
         "whitening.projection": checkpoint.whitening.projection,
         **{f"blend.{field.name}": getattr(checkpoint.blend, field.name) for field in fields(Blend)},
+        **({} if checkpoint.layer is None else {f"{LAYER}{name}": value for name, value in checkpoint.layer.arrays().items()}),
     }
     save_file({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}, folder / "state.safetensors")
     if checkpoint.online is not None:
@@ -231,7 +242,13 @@ def load(folder: Path, *, with_past: bool = True) -> Checkpoint:
         capture=Capture.from_tensors(load_file(folder / "capture.safetensors")) if "capture" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
         variety=described.get("variety", 0.0),
+        layer=_layer_of(state),
     )
+
+
+def _layer_of(state: Mapping[str, np.ndarray]) -> NewItemLayer | None:
+    found = {name.removeprefix(LAYER): value for name, value in state.items() if name.startswith(LAYER)}
+    return NewItemLayer.from_arrays({name: value.astype(np.float64) for name, value in found.items()}) if found else None
 
 
 @dataclass(frozen=True)
@@ -309,6 +326,7 @@ def keep_vectors_only(checkpoint: Checkpoint) -> Checkpoint:
     It changes the model in place: it cannot be saved, and no items can be added. This halves its memory.
     """
     checkpoint.live.item_vectors()
+    _ = checkpoint.new_items  # of their texts
     tower = checkpoint.live.model.items
     tower.text = torch.zeros(0, tower.text.shape[1])
     tower.delta = torch.nn.Parameter(torch.zeros(0, tower.text.shape[1]), requires_grad=False)

@@ -26,6 +26,8 @@ def demand_finite(checkpoint: Checkpoint) -> None:
         if weights is not None:
             tensors = {**weights.model.state_dict(), "mean_vector": weights.mean_vector}
             arrays |= {f"{name}.{key}": value for key, value in tensors.items()}
+    if checkpoint.layer is not None:
+        arrays |= {f"new_items.{key}": torch.from_numpy(value) for key, value in checkpoint.layer.arrays().items()}
     if checkpoint.words is not None:
         arrays |= {f"words.{key}": value for key, value in checkpoint.words.tensors().items()}
     if checkpoint.interests is not None:

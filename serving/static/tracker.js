@@ -7,8 +7,8 @@
    data-user  who is logged in; without it, only the session counts, an id in localStorage
 
    An element with data-mh-item="p1" is an item of a list. When half of it was visible for a second, that is an impression;
-   a press on it is a click. data-mh-list around it is the recommendation_id of the list. The position is data-mh-position,
-   or the place among the items of the list.
+   a press on it is a click, and before that second an impression too. data-mh-list around it is the recommendation_id of the list.
+   The position is data-mh-position, or the place among the items of the list.
 
    If the browser asks not to be tracked (Global Privacy Control, Do Not Track), nothing is stored and nothing is sent. */
 (() => {
@@ -58,18 +58,26 @@
     const position = +element.dataset.mhPosition || [...(list || document).querySelectorAll("[data-mh-item]")].indexOf(element) + 1;
     tracker.track({ event_type, item_id: element.dataset.mhItem, ...(list && { recommendation_id: list.dataset.mhList, position }) });
   };
+  const counted = new WeakSet(), timers = new Map();
+  const impress = (element) => {
+    eyes.unobserve(element);
+    timers.delete(element);
+    if (!counted.has(element)) shown(element, "impression");
+    counted.add(element);
+  };
   const pressed = (event) => {
     const element = event.target.closest && event.target.closest("[data-mh-item]");
     if (!element || event.button > 1) return;
+    clearTimeout(timers.get(element));
+    impress(element);
     shown(element, "click");
     tracker.flush(); // the page may be left now
   };
-  const timers = new Map();
   const eyes = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       clearTimeout(timers.get(target));
       timers.delete(target);
-      if (isIntersecting) timers.set(target, setTimeout(() => { eyes.unobserve(target); timers.delete(target); shown(target, "impression"); }, SEEN_MS));
+      if (isIntersecting) timers.set(target, setTimeout(impress, SEEN_MS, target));
     }
   }, { threshold: 0.5 });
   const look = (node) => {

@@ -1,7 +1,7 @@
 -- Inserts the lists that the API has answered with.
 --
 -- grain:   one row per list
--- reads:   served (registered: recommendation_id, user_id, scenario, model_version, item_ids, sources, served_at)
+-- reads:   served (registered: recommendation_id, user_id, scenario, model_version, item_ids, sources, slots, propensities, served_at)
 -- writes:  ops.served
 insert into ops.served by name
 select
@@ -11,6 +11,8 @@ select
     served.model_version as model_version,
     served.item_ids as item_ids,
     served.sources as sources,
+    served.slots as slots,
+    served.propensities as propensities,
     served.served_at as served_at
 from served
 order by served.served_at, served.recommendation_id

@@ -2,7 +2,8 @@
 --
 -- grain:   one row per table
 -- params:  $events, $rejected, $served, $lists, $freshness, $figures (timestamps, UTC: rows from before are due)
--- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, recs.list_history, ops.freshness, eval.prequential
+-- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, eval.outcomes, recs.list_history, ops.freshness, eval.prequential,
+--          eval.online, ops.health
 -- returns: setting, table_name, n_rows, oldest, n_due
 select
     'events' as setting,
@@ -37,6 +38,14 @@ select
 from ops.api_positions
 union all
 select
+    'served' as setting,
+    'eval.outcomes' as table_name,
+    count(*) as n_rows,
+    min(shown_at) as oldest,
+    count(*) filter (where shown_at < $served) as n_due
+from eval.outcomes
+union all
+select
     'lists' as setting,
     'recs.list_history' as table_name,
     count(*) as n_rows,
@@ -65,3 +74,19 @@ select
     min(evaluated_at) as oldest,
     count(*) filter (where evaluated_at < $figures) as n_due
 from eval.prequential
+union all
+select
+    'figures' as setting,
+    'ops.health' as table_name,
+    count(*) as n_rows,
+    min(checked_at) as oldest,
+    count(*) filter (where checked_at < $figures) as n_due
+from ops.health
+union all
+select
+    'figures' as setting,
+    'eval.online' as table_name,
+    count(*) as n_rows,
+    min(hour) as oldest,
+    count(*) filter (where hour < $figures) as n_due
+from eval.online

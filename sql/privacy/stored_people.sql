@@ -2,7 +2,8 @@
 --
 -- grain:   one row per id
 -- reads:   raw.events, raw.user_aliases, raw.rejected, features.user_histories, features.user_searches, recs.recommendations,
---          recs.scenario_recommendations, recs.user_interests, recs.list_history, ops.served, ops.freshness, ops.opt_outs
+--          recs.scenario_recommendations, recs.user_interests, recs.list_history, ops.served, ops.freshness, ops.opt_outs,
+--          eval.outcomes
 -- returns: user_id
 select events.user_id from raw.events as events
 union
@@ -30,3 +31,5 @@ union
 select waits.user_id from ops.freshness as waits
 union
 select outs.user_id from ops.opt_outs as outs
+union
+select outcomes.user_id from eval.outcomes as outcomes

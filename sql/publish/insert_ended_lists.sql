@@ -15,6 +15,8 @@ select
     null::float as probability,
     []::varchar[] as sources,
     []::varchar[] as reasons,
+    []::varchar[] as slots,
+    []::float[] as propensities,
     $publication_id as publication_id,
     $model_version as model_version,
     $mlflow_run_id as mlflow_run_id,

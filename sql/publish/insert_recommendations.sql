@@ -3,7 +3,8 @@
 --
 -- grain:   one row per user and rank
 -- params:  $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot, $generated_at (timestamp, UTC)
--- reads:   lists (registered: user_id, rank, item_id, score, probability, source, reason), ops.opt_outs
+-- reads:   lists (registered: user_id, rank, item_id, score, probability, source, reason, slot, propensity),
+--          ops.opt_outs
 -- writes:  recs.recommendations
 insert into recs.recommendations by name
 select
@@ -14,6 +15,8 @@ select
     lists.probability as probability,
     lists.source as source,
     lists.reason as reason,
+    lists.slot as slot,
+    lists.propensity as propensity,
     $model_version as model_version,
     $mlflow_run_id as mlflow_run_id,
     $flow_run_id as flow_run_id,

@@ -12,6 +12,8 @@ select
     kept.probability as probability,
     kept.source as source,
     kept.reason as reason,
+    kept.slot as slot,
+    kept.propensity as propensity,
     kept.model_version as model_version,
     kept.mlflow_run_id as mlflow_run_id,
     kept.flow_run_id as flow_run_id,

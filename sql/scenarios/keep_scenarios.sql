@@ -13,6 +13,8 @@ select
     lists.probability as probability,
     lists.source as source,
     lists.reason as reason,
+    lists.slot as slot,
+    lists.propensity as propensity,
     lists.model_version as model_version,
     lists.mlflow_run_id as mlflow_run_id,
     lists.flow_run_id as flow_run_id,

@@ -27,6 +27,8 @@ select
     arg_min(kept.probability, kept.rank) as probability,
     coalesce(list(kept.source order by kept.rank) filter (where kept.rank is not null), []) as sources,
     coalesce(list(kept.reason order by kept.rank) filter (where kept.rank is not null), []) as reasons,
+    coalesce(list(kept.slot order by kept.rank) filter (where kept.rank is not null), []) as slots,
+    coalesce(list(kept.propensity order by kept.rank) filter (where kept.rank is not null), []) as propensities,
     $publication_id as publication_id,
     any_value(lists.model_version) as model_version,
     any_value(lists.mlflow_run_id) as mlflow_run_id,

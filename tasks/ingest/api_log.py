@@ -38,6 +38,8 @@ SERVED = pl.Schema(
         "model_version": pl.String(),
         "item_ids": pl.List(pl.String()),
         "sources": pl.List(pl.String()),
+        "slots": pl.List(pl.String()),
+        "propensities": pl.List(pl.Float32()),
         "served_at": pl.Datetime("us"),
     }
 )
@@ -112,8 +114,14 @@ def _positions(con: duckdb.DuckDBPyConnection, kind: LogKind) -> dict[str, int]:
 
 
 def _write_served(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:
-    con.register("served", pl.DataFrame([{**row, "served_at": _moment(row["served_at"])} for row in rows], SERVED))
+    lists = [{**_all_ranked(len(row["item_ids"])), **row, "served_at": _moment(row["served_at"])} for row in rows]
+    con.register("served", pl.DataFrame(lists, SERVED))
     con.execute(statement("ingest/insert_served"))
+
+
+def _all_ranked(n_items: int) -> dict[str, Any]:
+    """What lines of earlier versions do not say: their lists had no slots for new items."""
+    return {"slots": ["ranked"] * n_items, "propensities": [1.0] * n_items}
 
 
 def _write_aliases(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:

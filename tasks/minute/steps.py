@@ -289,6 +289,7 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
             choice=place.choice,
             hidden=place.hidden_rows(user_ids, row),
             is_quick=True,
+            draws=place.draws(current, now, user_ids),
         )
         refreshed = scorer.rank(
             events,
@@ -301,6 +302,7 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
             choice=place.choice,
             hidden=place.hidden_rows(other_ids, row),
             is_quick=True,
+            draws=place.draws(current, now, other_ids),
         )
         both = RankedLists.joined((*user_ids, *other_ids), (active, refreshed))
         return ScenarioLists(place.name, replace(both, kind_names=current.kinds, asked_s=now), place.fallback(current, k))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import torch
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
+from models.evaluation.contest import Contest, contest
 from models.evaluation.evaluator import Evaluator
+from models.evaluation.new_items import fit_new_items
 from models.evaluation.protocols import Task, temporal
 from models.evaluation.variety_choice import choose_variety
 from models.events import Ints, ragged_rows
@@ -33,6 +35,7 @@ from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
 from models.training.course import Course
+from models.training.passed import Shown
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
@@ -65,10 +68,10 @@ class FittedNight:
 
 @dataclass(frozen=True)
 class Judged:
-    """Evaluation of a night: all metric rows, and the NDCG@10 values for the gate.
+    """Evaluation of a night: all metric rows, the NDCG@10 values for the gate, and the rankings of the test events by model.
 
     A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
-    best baseline use `ndcg_at_10_served`.
+    best baseline use `ndcg_at_10_served`. contest: against the champion on the same events; None if either could not be measured.
     """
 
     rows: list[MetricRow]
@@ -76,6 +79,8 @@ class Judged:
     champion_ndcg: float | None
     best_baseline: str | None
     best_baseline_ndcg: float | None
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    contest: Contest | None = None
 
 
 def learn(
@@ -87,12 +92,15 @@ def learn(
     on_epoch: OnEpoch | None = None,
     searches: SearchLog | None = None,
     course: Course | None = None,
+    shown: Shown | None = None,
 ) -> FittedNight:
     """Train on the events before the validation period and choose epochs and blend on it, and whether the model reads the searches.
 
+    shown: impressions without outcome, as weak negatives.
     course: that of an earlier training to repeat, instead of what the time budget allows.
     """
     task = temporal(dataset.events, evaluation, seed)
+    task = replace(task, evaluator=replace(task.evaluator, shown=shown))
     if searches is not None:
         task = replace(task, evaluator=replace(task.evaluator, searches=searches.of_users(dataset.user_ids)))
     return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch, course))
@@ -117,12 +125,17 @@ def judge(
     decides = deciding_metric(rankings.values())
     best = best_baseline(rankings, decides)
     ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
+    against = None
+    if "champion" in rankings:
+        against = contest(task, rankings["minutehand"], rankings["champion"], decides, evaluation.n_bootstrap, seed)
     return Judged(
         rows=[*summary(task, rankings), *gains_over_baseline(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
         champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
         best_baseline_ndcg=ndcg[best] if best else None,
+        rankings=rankings,
+        contest=against,
     )
 
 
@@ -182,7 +195,9 @@ def complete(
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
     variety = choose_variety(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, learnt.task.validation, seed, words)
     version = completed(dataset, learnt, model, train, increment, seed)
-    version = replace(version, words=words, interests=interests[0], capture=interests[1], variety=variety)
+    n_votes, held_out = float(popularity_now(dataset).counts[-1].sum()), np.union1d(learnt.task.validation, learnt.task.test)
+    layer = fit_new_items(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, held_out, n_votes, seed, words)
+    version = replace(version, words=words, interests=interests[0], capture=interests[1], variety=variety, layer=layer)
     checkpoints.save(version, folder)
     return version
 
@@ -266,8 +281,17 @@ def make_lists(
     row = {item_id: n for n, item_id in enumerate(dataset.catalog.item_ids)}
 
     def of_place(place: Place) -> ScenarioLists:
-        hidden = place.hidden_rows(user_ids, row)
-        ranked = scorer.rank(events, len(user_ids), k, now=asked_s, trend=trend, searches=asked, choice=place.choice, hidden=hidden)
+        ranked = scorer.rank(
+            events,
+            len(user_ids),
+            k,
+            now=asked_s,
+            trend=trend,
+            searches=asked,
+            choice=place.choice,
+            hidden=place.hidden_rows(user_ids, row),
+            draws=place.draws(current, asked_s, user_ids),
+        )
         users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=asked_s)
         return ScenarioLists(place.name, users, place.fallback(current, k))
 

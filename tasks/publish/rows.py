@@ -15,6 +15,8 @@ from tasks.lake import ANYONE
 
 BLOCK_USERS = 4096
 UNKNOWN_SOURCE = "model"
+SLOTS = ("ranked", "exploration")
+"""Who put an item into a list: the ranking, or a draw among the new items."""
 SCORE_DECIMALS = 3
 """Scores of past lists are rounded to this many decimals, which halves their bytes."""
 Batch = Callable[[pa.Array, pa.Array, RankedLists, np.ndarray, Sequence[str]], pa.RecordBatch]
@@ -33,6 +35,8 @@ LISTS = pa.schema(
         "probability": pa.float32(),
         "source": _coded(pa.string()),
         "reason": _coded(pa.string()),
+        "slot": _coded(pa.string()),
+        "propensity": pa.float32(),
     }
 )
 WHOLE_LISTS = pa.schema(
@@ -43,6 +47,8 @@ WHOLE_LISTS = pa.schema(
         "probability": pa.float32(),
         "sources": pa.list_(pa.string()),
         "reasons": pa.list_(pa.string()),
+        "slots": pa.list_(pa.string()),
+        "propensities": pa.list_(pa.float32()),
     }
 )
 NEIGHBOURS = pa.schema(
@@ -92,6 +98,8 @@ def _list_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows:
         pa.array(lists.probability[rows][user, column], pa.float32()),
         _codes(lists.source_or_unknown[rows][user, column] % len(sources), pa.array(sources)),
         _codes(lists.because[rows][user, column], reasons),
+        _codes(lists.is_by_draw[rows][user, column], pa.array(SLOTS)),
+        pa.array(lists.propensity_or_one[rows][user, column], pa.float32()),
     ]
     return pa.record_batch(columns, schema=LISTS)
 
@@ -103,11 +111,11 @@ def _whole_batch(item_ids: pa.Array, reasons: pa.Array, lists: RankedLists, rows
     offsets = pa.array(np.concatenate([[0], np.cumsum(is_there.sum(1))]), pa.int32())
     scores = pa.array(np.round(flat["score"].to_numpy(), SCORE_DECIMALS), pa.float32())
     first = pa.array(lists.probability[rows, 0] if is_there.shape[1] else np.zeros(len(rows)), pa.float32(), mask=~is_there.any(1))
-    words = (flat[name].dictionary_decode() for name in ("item_id", "source", "reason"))
-    nested = [pa.ListArray.from_arrays(offsets, part) for part in (scores, *words)]
+    words = (flat[name].dictionary_decode() for name in ("item_id", "source", "reason", "slot"))
+    nested = (pa.ListArray.from_arrays(offsets, part) for part in (scores, *words, flat["propensity"]))
     users = pa.array([lists.user_ids[row] for row in rows], pa.string())
-    scored, items, by, why = nested
-    return pa.record_batch([users, items, scored, first, by, why], schema=WHOLE_LISTS)
+    scored, items, by, why, slots, propensities = nested
+    return pa.record_batch([users, items, scored, first, by, why, slots, propensities], schema=WHOLE_LISTS)
 
 
 def neighbour_batches(item_ids: pa.Array, rows: Ints, neighbours: Neighbours) -> Iterator[pa.RecordBatch]:

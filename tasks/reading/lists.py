@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 
@@ -32,6 +33,14 @@ class UserList:
     note: str | None
 
 
+@dataclass(frozen=True)
+class AllLists:
+    """Lists of all users. rows: user_id (`*` for anyone), rank, item_id. published_at: of the newest publication, UTC."""
+
+    rows: list[Row]
+    published_at: datetime
+
+
 def lists_of(lake: Lake, user_ids: Sequence[str], k: int, scenario: str | None = None) -> list[UserList]:
     """The best k items of each user, best first. A user without a list gets the list for anyone, whose source is 'popular'.
 
@@ -43,6 +52,15 @@ def lists_of(lake: Lake, user_ids: Sequence[str], k: int, scenario: str | None =
     demand_text(*user_ids)
     with asking(lake) as con:
         return [_list_of(con, user_id, k, scenario) for user_id in user_ids]
+
+
+def all_lists(lake: Lake, k: int) -> AllLists:
+    """The best k items of everybody's list. Raises UserError if nothing has been published yet."""
+    with asking(lake) as con:
+        (newest,) = ask(con, "last_publication") or (None,)
+        if newest is None:
+            raise nothing_published(con)
+        return AllLists(ask(con, "first_places", {"k": k}), newest["published_at"])
 
 
 def interests_of(lake: Lake, user_id: str) -> UserList:

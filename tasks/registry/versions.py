@@ -238,6 +238,11 @@ def refuse(registry: Registry, version: str, reason: str) -> None:
     note(registry, version, "refused", reason)
 
 
+def keep_as_challenger(registry: Registry, version: str, reason: str) -> None:
+    """Record on a version that it passed the gate, but was not to go live."""
+    note(registry, version, "passed", reason)
+
+
 def note(registry: Registry, version: str, outcome: str, reason: str) -> None:
     """Record on a version what became of it."""
     client = registry.client

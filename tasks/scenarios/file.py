@@ -25,6 +25,7 @@ REMEDIES = {
     "hide": f"give each event type a number of days from 0 to {MOST_DAYS:,}, such as hide = {{ purchase = 90, view = 1 }}",
     "where": 'give a SQL condition on the columns of raw.items, such as where = "is_available and price < 100"',
     "max_per_category": "give a whole number from 1, such as max_per_category = 2",
+    "new_item_slots": "give a whole number from 0 to 5, such as new_item_slots = 1 for one of ten positions",
     "variety": "give a number from 0 (accuracy only) to 1, such as variety = 0.3",
     "in_tables": "give true or false",
     "needs_item": "give true or false",
@@ -39,7 +40,8 @@ class Scenario(BaseModel):
     """The rules of one place.
 
     hide: days for which an item stays hidden after an event of the user, by event type; in addition to the rule of the model. where:
-    condition on the columns of raw.items; empty for none. variety: None for the value that the model chose.
+    condition on the columns of raw.items; empty for none. variety: None for the value that the model chose. new_item_slots: positions of
+    every ten that are for new items.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -48,6 +50,7 @@ class Scenario(BaseModel):
     where: str = ""
     max_per_category: PositiveInt | None = None
     variety: Annotated[float, Field(ge=0, le=1)] | None = None
+    new_item_slots: Annotated[int, Field(ge=0, le=5)] = 0
     in_tables: bool = False
     needs_item: bool = False
 
@@ -68,7 +71,8 @@ class Scenario(BaseModel):
     @property
     def settings(self) -> str:
         """The rules as text, equal for equal rules."""
-        return self.model_dump_json(exclude={"name", "in_tables", "needs_item"})
+        unsaid = set() if self.new_item_slots else {"new_item_slots"}  # so the rules of lakes from before it are still the same
+        return self.model_dump_json(exclude={"name", "in_tables", "needs_item", *unsaid})
 
 
 SETTINGS = tuple(name for name in Scenario.model_fields if name != "name")

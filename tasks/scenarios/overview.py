@@ -67,6 +67,7 @@ def _row(con: duckdb.DuckDBPyConnection, scenario: Scenario) -> dict[str, Any]:
         "where": scenario.where or None,
         "max_per_category": scenario.max_per_category,
         "variety": scenario.variety,
+        "new_item_slots": scenario.new_item_slots or None,
         "lists_in": _tables_of(scenario),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from models.events import Ints
 from models.results import RankedLists
 from tasks.lake import Lake, reading, statement
+from tasks.privacy.keyed import load_keys
 from tasks.scenarios.conditions import meets, read_items
 from tasks.scenarios.file import DEFAULT, Scenario
 
 if TYPE_CHECKING:
     from models.ranking.choice import Choice  # loads torch
+    from models.ranking.exploration import Draws
     from models.version.checkpoint import Checkpoint
 
 DAY_S = 86_400
@@ -36,11 +38,20 @@ class ScenarioLists:
 
 @dataclass(frozen=True)
 class Place:
-    """One scenario, resolved: what it allows, and the pairs that it hides (columns of HIDDEN)."""
+    """One scenario, resolved: what it allows, and the pairs that it hides (columns of HIDDEN). key: of its draws of new items."""
 
     name: str
     choice: Choice
     hidden: pl.DataFrame
+    key: bytes = b""
+
+    def draws(self, version: Checkpoint, asked_s: int, user_ids: Sequence[str]) -> Draws | None:
+        """The draws for the slots of new items in the lists of these users; None without slots. asked_s: of the publication."""
+        n_slots = self.choice.new_item_slots
+        if not n_slots:
+            return None
+        lottery = version.new_items.lottery(self.key, asked_s, version.catalog.item_ids)
+        return lottery.draws(self.key, self.name, asked_s, user_ids, n_slots)
 
     def hidden_rows(self, user_ids: Sequence[str], row_of_item: Mapping[str, int]) -> tuple[Ints, Ints] | None:
         """(user row, item row) of the hidden pairs of these users; None if there are none."""
@@ -69,10 +80,20 @@ class Places:
     def resolved(self, item_ids: Sequence[str], variety: float, as_of: int, user_ids: Collection[str] | None = None) -> list[Place]:
         """Each scenario in tables, `default` first. as_of: the time for which lists are made, in unix seconds; user_ids: None for all."""
         published = [each for each in self.scenarios.values() if each.is_published]
+        key = key_of_draws(self.lake, published)
         with reading(self.lake, self.snapshot) as con:
             return [
-                Place(each.name, resolve(con, each, item_ids, variety), hidden_pairs(con, each.hide, as_of, user_ids)) for each in published
+                Place(each.name, resolve(con, each, item_ids, variety), hidden_pairs(con, each.hide, as_of, user_ids), key)
+                for each in published
             ]
+
+
+def key_of_draws(lake: Lake, scenarios: Iterable[Scenario]) -> bytes:
+    """The key of the draws of new items: that of the home's digests; empty if no scenario has slots for them."""
+    if not any(each.new_item_slots for each in scenarios):
+        return b""
+    keys = load_keys(lake.home)
+    return keys.secrets[keys.current]
 
 
 def place_without_rules(variety: float) -> Place:
@@ -92,7 +113,7 @@ def resolve(con: duckdb.DuckDBPyConnection, scenario: Scenario, item_ids: Sequen
     variety = checkpoint_variety if scenario.variety is None else scenario.variety
     has_cap = scenario.max_per_category is not None
     if not scenario.where and not has_cap:
-        return Choice(variety=variety)
+        return Choice(variety=variety, new_item_slots=scenario.new_item_slots)
     catalog = pl.DataFrame({"item_id": pl.Series(list(item_ids), dtype=pl.String)})
     described = pl.DataFrame(read_items(con, f"{scenario.where} categories" if has_cap else scenario.where))
     items = catalog.join(described, on="item_id", how="left", maintain_order="left").with_columns(pl.col("is_available").fill_null(True))
@@ -101,6 +122,7 @@ def resolve(con: duckdb.DuckDBPyConnection, scenario: Scenario, item_ids: Sequen
         category=_narrowest(items["categories"]) if has_cap else None,
         max_per_category=scenario.max_per_category,
         variety=variety,
+        new_item_slots=scenario.new_item_slots,
     )
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,7 +28,7 @@ from tasks.lake import LakeError, writing
 from tasks.registry import versions
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
-from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop
+from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop, worse
 from tests.lakes import put
 
 LATE = 12 * 24.0
@@ -558,8 +558,7 @@ def test_after_a_refused_night_the_live_increment_continues_with_its_learnt_even
 
     def judge_badly(*given: Any) -> Any:
         put(shop.lake, [("u12", "i04", LATE + 8)], event_type="click")
-        judged = judge(*given)
-        return replace(judged, ndcg=(judged.champion_ndcg or 0.0) / 2 - 0.01)
+        return worse(judge(*given))
 
     monkeypatch.setattr(flow, "judge", judge_badly)
     after = versions.find_version(shop.models, shop.spend_night())

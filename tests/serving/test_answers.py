@@ -80,7 +80,9 @@ def test_a_list_names_its_id_model_snapshot_and_scenario_and_every_row_its_reaso
     found = http.get("/v1/recommend/u00?k=3")
     assert list(found) == ["recommendation_id", "model_version", "snapshot", "scenario", "items"]
     assert (found["model_version"], found["snapshot"], found["scenario"]) == ("1", live.published.data_snapshot, "default")
-    assert [list(row) for row in found["items"]] == [["item_id", "title", "score", "probability", "reason", "source"]] * 3
+    columns = ["item_id", "title", "score", "probability", "reason", "source", "slot", "propensity"]
+    assert [list(row) for row in found["items"]] == [columns] * 3
+    assert {(row["slot"], row["propensity"]) for row in found["items"]} == {("ranked", 1.0)}
     assert all(row["title"] == TITLES[row["item_id"]] and row["reason"] and row["source"] for row in found["items"])
     plain = http.get("/v1/recommend/u00?k=3&explain=false")
     assert plain["recommendation_id"] != found["recommendation_id"]

@@ -122,6 +122,15 @@ def test_views_impressions_clicks_and_searches_arrive_with_list_and_position(sho
 
 
 @pytest.mark.slow
+def test_a_click_within_the_first_second_brings_its_impression_and_brings_it_once(shop: Shop, browser: Browser) -> None:
+    browser.go(shop.page)
+    script(browser, "document.querySelector('[data-mh-item=stove] b').click(); document.querySelector('[data-mh-item=stove] b').click()")
+    sent = [(each["event_type"], each["item_id"]) for each in shop.until(5)]
+    assert sorted(sent) == [("click", "stove"), ("click", "stove"), ("impression", "lamp"), ("impression", "stove"), ("view", "tent")]
+    assert sent.index(("impression", "stove")) < sent.index(("click", "stove"))
+
+
+@pytest.mark.slow
 def test_what_is_added_or_scrolled_to_later_is_seen_and_what_waits_is_sent_when_the_page_is_left(shop: Shop, browser: Browser) -> None:
     browser.go(shop.page)
     shop.until(3)

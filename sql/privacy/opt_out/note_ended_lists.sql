@@ -24,6 +24,8 @@ select
     null::float as probability,
     []::varchar[] as sources,
     []::varchar[] as reasons,
+    []::varchar[] as slots,
+    []::float[] as propensities,
     any_value(lists.model_version) as model_version,
     any_value(lists.mlflow_run_id) as mlflow_run_id,
     any_value(lists.flow_run_id) as flow_run_id,

@@ -27,6 +27,7 @@ def test_a_file_gives_its_scenarios_and_may_change_the_default_one(tmp_path: Pat
         where = "is_available and price < 100"
         max_per_category = 2
         variety = 0.3
+        new_item_slots = 1
         in_tables = true
         [default]
         variety = 0
@@ -41,6 +42,7 @@ def test_a_file_gives_its_scenarios_and_may_change_the_default_one(tmp_path: Pat
         where="is_available and price < 100",
         max_per_category=2,
         variety=0.3,
+        new_item_slots=1,
         in_tables=True,
     )
     assert (found["default"].variety, found["default"].is_published) == (0, True)
@@ -54,7 +56,7 @@ def test_a_file_gives_its_scenarios_and_may_change_the_default_one(tmp_path: Pat
         ("variety = 0.3", r"'variety' stands above all headings and belongs to no scenario; put it below a heading such as \[cart\]"),
         ("['a b']", r"\[a b\] is no name of a scenario; use up to 64 letters, digits, - and _, such as \[cart\]"),
         ("[cart]\nmax_per_categry = 2", r"\[cart\] has no setting 'max_per_categry'; did you mean max_per_category\?"),
-        ("[cart]\nxyz = 2", r"\[cart\] has no setting 'xyz'; a scenario has hide, where, max_per_category, variety, in_tables, needs_item"),
+        ("[cart]\nxyz = 2", r"\[cart\] has no setting 'xyz'; a scenario has hide, where, max_per_category, variety, new_item_slots,"),
         ("[cart]\nname = 'x'", r"\[cart\] has no setting 'name'"),
         ("[cart]\nhide = { purchase = -3 }", r"\[cart\] hide\.purchase = -3 is not possible; give each event type a number of days from 0"),
         ("[cart]\nhide = { view = nan }", r"\[cart\] hide\.view = nan is not possible"),
@@ -62,6 +64,7 @@ def test_a_file_gives_its_scenarios_and_may_change_the_default_one(tmp_path: Pat
         ("[cart]\nvariety = 1.5", r"\[cart\] variety = 1\.5 is not possible; give a number from 0 \(accuracy only\) to 1"),
         ("[cart]\nvariety = -0.1", r"\[cart\] variety = -0\.1 is not possible"),
         ("[cart]\nvariety = '0.3'", r"\[cart\] variety = '0\.3' is not possible"),
+        ("[cart]\nnew_item_slots = 6", r"\[cart\] new_item_slots = 6 is not possible; give a whole number from 0 to 5"),
         ("[cart]\nmax_per_category = 0", r"\[cart\] max_per_category = 0 is not possible; give a whole number from 1"),
         ("[cart]\nmax_per_category = true", r"\[cart\] max_per_category = True is not possible"),
         ("[cart]\nin_tables = 1", r"\[cart\] in_tables = 1 is not possible; give true or false"),

@@ -55,6 +55,7 @@ SCENARIOS = st.builds(
     where=st.sampled_from(list(WHERE)),
     max_per_category=st.none() | st.integers(1, 4),
     variety=st.none() | st.floats(0, 1),
+    new_item_slots=st.integers(0, 5),
     in_tables=st.just(True),
 )
 
@@ -200,7 +201,7 @@ def test_100_000_lists_of_scenarios_show_nothing_that_they_must_not(shop: Shop) 
 def test_a_minute_makes_the_same_lists_of_scenarios_as_the_night(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may swap two items with nearly equal scores
     scenarios = [
-        Scenario(name="default", max_per_category=3),
+        Scenario(name="default", max_per_category=3, new_item_slots=2),
         Scenario(name="cart", in_tables=True, where="price < 30", hide={"view": 20, "dislike": 9}, variety=0.5),
     ]
     lists, data = nightly(shop, scenarios), shop.data
@@ -219,6 +220,9 @@ def test_a_minute_makes_the_same_lists_of_scenarios_as_the_night(shop: Shop, mon
     )
     (by_minute,), (by_night,) = again.in_places, lists.in_places
     assert np.array_equal(again.users.item, lists.users.item)
+    assert np.array_equal(again.users.is_by_draw, lists.users.is_by_draw)
+    assert lists.users.is_by_draw.any(), "the shop has new items"
+    assert again.users.propensity_or_one == pytest.approx(lists.users.propensity_or_one, abs=0.02)
     assert np.array_equal(again.fallback.item, lists.fallback.item)
     assert (by_minute.name, by_minute.users.user_ids, by_minute.users.asked_s) == ("cart", data.user_ids, by_night.users.asked_s)
     assert np.array_equal(by_minute.users.item, by_night.users.item)

@@ -1,0 +1,1 @@
+"""What people did with the lists that they were shown."""

@@ -1,0 +1,31 @@
+"""Impressions without outcome on their way from the lake to training."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from models.config import TrainConfig
+from tasks.lake import Lake
+from tasks.night.dataset import load_dataset
+from tasks.night.shown import read_shown
+from tests.tasks.online.made import NOON, WEIGHTS, act, count, serve
+from tests.tasks.publish.test_night import snapshot_of
+
+
+def test_impressions_without_outcome_of_known_users_are_read_by_rows_of_the_dataset_only_if_they_have_a_weight(
+    lake: Lake,
+) -> None:
+    serve(lake, "r1", None, ["a", "b", "c"])
+    for user, item in (("u", "a"), ("u", "b"), ("u", "c"), ("stranger", "a")):
+        act(lake, 0, user, item, recommendation_id="r1")
+    act(lake, 1, "u", "c", "click", recommendation_id="r1")
+    act(lake, 2, "v", "a", "view")
+    act(lake, 3, "u", "b", "view")
+    count(lake)
+    data = load_dataset(lake, snapshot_of(lake), WEIGHTS, "none")
+    assert read_shown(lake, data, TrainConfig(), 24) is None
+    found = read_shown(lake, data, TrainConfig(shown_weight=0.5), 24)
+    assert found is not None
+    names = [(data.user_ids[user], data.catalog.item_ids[item]) for user, item in zip(found.user, found.item, strict=True)]
+    assert sorted(names) == [("u", "a"), ("u", "b")]
+    assert (found.window_s, found.weight, set(found.time)) == (86_400, 0.5, {int(NOON.replace(tzinfo=UTC).timestamp())})

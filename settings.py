@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,13 +19,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.config import LIMIT, EncoderConfig, EvaluationConfig, IncrementConfig, NonNegativeInt, RecommenderConfig, TrainConfig
 from models.errors import UserError
 from tasks import access
-from tasks.config import GeneratorConfig, IngestConfig, OnlineConfig, PublishConfig, RegistryConfig, RetentionConfig, ServerConfig
+from tasks.config import (
+    GeneratorConfig,
+    HealthConfig,
+    IngestConfig,
+    OnlineConfig,
+    PublishConfig,
+    RegistryConfig,
+    RetentionConfig,
+    ServerConfig,
+)
 from tasks.lake import LakeConfig
 
 if TYPE_CHECKING:
     from tasks.night.plan import Plan
 
 PREFIX = "MINUTEHAND_"
+OF_A_NIGHT = ("seed", "model.", "train.", "increment.", "ingest.event_weights")
+"""What a single night may change: the settings that decide what its model becomes, and not where data are or how all models are judged."""
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
@@ -56,6 +68,7 @@ class Settings(BaseSettings):
     generator: GeneratorConfig = GeneratorConfig()
     registry: RegistryConfig = RegistryConfig()
     retention: RetentionConfig = RetentionConfig()
+    health: HealthConfig = HealthConfig()
     online: OnlineConfig = OnlineConfig()
     server: ServerConfig = ServerConfig()
 
@@ -138,12 +151,69 @@ def _values(field: FieldInfo) -> str:
     return ", ".join([kind, *bounds.values()])
 
 
-def load() -> Settings:
+def load(changes: Sequence[str] = ()) -> Settings:
     """The settings of this process, which from here on writes files that others cannot read, unless the settings let a group.
 
-    Raises SettingsError for a misspelt MINUTEHAND_* variable (pydantic-settings does not see those) and for an
-    impossible value.
+    changes: of a single night, each as model.dim=64; they take the place of variables.
+    Raises SettingsError for a misspelt MINUTEHAND_* variable (pydantic-settings does not see those), for an
+    impossible value, and for a change that a night cannot make.
     """
+    with _environment({_variable(name): value for name, value in changes_of(changes).items()}):
+        settings = _load()
+    access.keep(settings.home, settings.home_access)
+    return settings
+
+
+def of_night(minutes: float | None, plan: str | None, changes: Sequence[str]) -> Settings:
+    """The settings of a night. Raises SettingsError where two parameters decide the same."""
+    if plan is not None and changes:
+        raise SettingsError("a plan repeats the settings of an earlier night, so there is nothing to change; leave out --plan or --set")
+    if minutes is None:
+        return load(changes)
+    if "train.minutes" in changes_of(changes):
+        raise SettingsError("--minutes and --set train.minutes decide the same; keep one")
+    return load(changes).with_minutes(minutes)
+
+
+def changes_of(changes: Sequence[str]) -> dict[str, str]:
+    """The changes of a night, each as model.dim=64, by name. Raises SettingsError for those that no night can make."""
+    found: dict[str, str] = {}
+    known = {name for name, _, _ in variables()}
+    for text in changes:
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not sign or not name:
+            raise SettingsError(f"{text!r} is not of the form NAME=VALUE; an example is model.dim=64")
+        if name in found:
+            raise SettingsError(f"{name} is given twice ({found[name]} and {value}); keep one")
+        if _variable(name) in known and not name.startswith(OF_A_NIGHT):
+            raise SettingsError(
+                f"{name} is not a setting of one night, which are seed, model.*, train.*, increment.* and ingest.event_weights; "
+                f"set {_variable(name)} for all runs"
+            )
+        found[name] = value
+    return found
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.replace(".", "__").upper()
+
+
+@contextmanager
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    """The environment with further variables."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _load() -> Settings:
     known = {name for name, _, _ in variables()}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
@@ -151,19 +221,18 @@ def load() -> Settings:
             hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists every setting"
             raise SettingsError(f"unknown setting {name}; {hint}")
     try:
-        settings = Settings()
+        return Settings()
     except ValidationError as error:
         raise SettingsError("; ".join(_explained(found) for found in error.errors())) from error
     except ValueError as error:
         raise SettingsError(f"a setting has an impossible value: {error}") from error
-    access.keep(settings.home, settings.home_access)
-    return settings
 
 
 def _explained(found: ErrorDetails) -> str:
     """One impossible value: the variable, what is wrong, and the value where it is that of a single variable."""
     name = PREFIX + "__".join(str(part) for part in found["loc"]).upper()
-    value = "" if isinstance(found["input"], dict) else f" (found: {found['input']})"
+    is_secret = any(isinstance(default, SecretStr) for variable, default, _ in variables() if variable == name)
+    value = "" if is_secret or isinstance(found["input"], dict) else f" (found: {found['input']})"
     return f"{name} has an impossible value: {found['msg'].removeprefix('Value error, ')}{value}"
 
 

@@ -5,7 +5,7 @@ Then everybody visits the shop. They view two items, which a file brings and a m
 API. Now they look at four lists: the one for unknown users, their list of the night, that of the minute, and that of the API.
 Their true interests at this moment are the same for all four; the clicks on each list are drawn with a seed of its own.
 ctr: clicks per impression, ten impressions a list, with the 95 % interval from resampling people. gain: against the stage above, paired by
-person. --quick: a smaller shop, three minutes altogether.
+person. --quick: a smaller shop; two to four minutes on a quiet machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from models.metrics.intervals import bootstrap_interval, mean_difference
 from models.simulation.people import Crowd, PeopleConfig, crowd_at, look, published, reactions, views, walk, wish
 from models.simulation.shop import Ints, ShopConfig, Truth
 
-SIZES = {"quick": (400, 1000, 40, 0.4), "full": (1000, 1200, 60, 1.0)}
+SIZES = {"quick": (500, 1200, 40, 0.4), "full": (1000, 1200, 60, 1.0)}
 """Users, items, days, and minutes of training."""
 LOOKS = 20
 """Looks of each person at each list: people of one interest differ less than the clicks of one look."""

@@ -1,7 +1,7 @@
 """Experiments on people who react, without a home: python -m bench.people_trials [--runs 200].
 
 Frozen lists: a noisy ranking of what people really want, and a second one with more noise, of which people click 15 % less.
-Half of 2,000 people get each; they visit for six weeks. Each run draws arms, visits and clicks with a seed of its own, and looks at the
+Half of 2,000 people get each; they visit for six weeks. Each run has arms, visits and clicks of its own, and looks at the
 difference of clicks per impression after every day. same, worse: share of runs with equal lists, and with the worse ones, that ended
 because the interval of the difference left zero at some look. days: median number of looks until the worse lists were stopped.
 interval: the confidence sequence of experiments, and the usual interval of 1.96 standard errors, which holds for a single look.
@@ -17,6 +17,7 @@ from datetime import datetime
 import numpy as np
 
 from bench.table import keep
+from models.experiments.allocation import arms_of
 from models.experiments.sequences import ratio_difference
 from models.simulation.people import PeopleConfig, click_probability, crowd_at, look, wish
 from models.simulation.shop import Floats, Mask, ShopConfig, simulate
@@ -27,6 +28,7 @@ N_DAYS = 42
 VISITS_A_DAY = 0.3
 NOISE = 0.7
 LOSS = 0.15
+KEY = b"people who react"
 Interval = Callable[[Floats, Floats, Mask], tuple[float, float, float]]
 """(difference, low, high) of two arms from clicks [users], impressions [users] and whether a user is in the challenger's arm."""
 
@@ -92,13 +94,13 @@ def frozen_lists(seed: int, loss: float = LOSS) -> Frozen:
 
 def trials(champion: Floats, challenger: Floats, interval: Interval, n_runs: int, seed: int) -> list[Verdict]:
     """Runs of the experiment that differ in everything that is drawn."""
-    return [experiment(champion, challenger, interval, np.random.default_rng([seed, run])) for run in range(n_runs)]
+    return [experiment(champion, challenger, interval, f"{seed}-{run}", np.random.default_rng([seed, run])) for run in range(n_runs)]
 
 
-def experiment(champion: Floats, challenger: Floats, interval: Interval, rng: np.random.Generator) -> Verdict:
-    """Half of the users get each list and visit for days; the interval is looked at after each day, until it is off zero."""
+def experiment(champion: Floats, challenger: Floats, interval: Interval, name: str, rng: np.random.Generator) -> Verdict:
+    """Half of the users get each list, by the keyed hash. The interval is looked at after each day of visits, until it is off zero."""
     n_users = len(champion)
-    is_challenger = rng.random(n_users) < 0.5
+    is_challenger = arms_of(KEY, name, map(str, range(n_users)), 0.5)
     chance = np.where(is_challenger[:, None], challenger, champion)
     activity = rng.gamma(2.0, VISITS_A_DAY / 2, n_users)
     visits = rng.poisson(activity, (N_DAYS, n_users))

@@ -24,7 +24,13 @@ from tasks.retention import MOST_DAYS
 
 ROOT = Path(__file__).resolve().parent.parent
 STORES = frozenset(
-    {"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", "MLFLOW_TRACKING_URI", "MINUTEHAND_GENERATOR__API_KEY"}
+    {
+        "MINUTEHAND_LAKE__CATALOG",
+        "MINUTEHAND_REGISTRY__TRACKING_URI",
+        "MLFLOW_TRACKING_URI",
+        "MINUTEHAND_GENERATOR__API_KEY",
+        "MINUTEHAND_HEALTH__WEBHOOK",
+    }
 )
 """Variables that may contain passwords or keys."""
 NEEDED_BY_API = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI"})

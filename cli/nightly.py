@@ -21,6 +21,16 @@ def nightly(
             show_default=False,
         ),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting for this night, such as model.dim=64; repeatable"),
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="challenger", help="Judge and register the version, but leave the live lists as they are", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Retrain the model from scratch, evaluate and register it, and publish a list for every user."""
     from cli.environment import prepare
@@ -28,15 +38,20 @@ def nightly(
 
     if minutes is not None and plan is not None:
         raise UserError("--plan fixes the number of epochs, so --minutes has nothing to decide; leave one of them out")
+    if role not in (None, "challenger"):
+        raise UserError(f"--as {role}: a night can be asked for a challenger only, as the gate makes the champion; write --as challenger")
     from cli.up.temporary import find_api
-    from settings import load
+    from settings import of_night
 
-    settings = load() if minutes is None else load().with_minutes(minutes)  # refuses before Prefect starts, which takes half a minute
+    settings = of_night(minutes, plan, changes or ())  # refuses before Prefect starts, which takes half a minute
     prepare(settings)
     demand_api = find_api(settings)
 
     from flows.nightly import nightly as flow  # imports prefect and torch, while the server starts
 
     demand_api()
-    version = flow(minutes, plan)
-    typer.echo(f"version {version} is live; next: minutehand status, minutehand recommend USER")
+    version = flow(minutes, plan, changes, role is not None)
+    if role is None:
+        typer.echo(f"version {version} is live; next: minutehand status, minutehand recommend USER")
+    else:
+        typer.echo(f"version {version} is still live; next: minutehand models, minutehand diff {version} CHALLENGER")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -19,8 +19,8 @@ from tasks import encoding, lake, locks, searches, watermarks
 from tasks.minute import feed, handover, steps
 from tasks.night import dataset, interests, learning
 from tasks.privacy import ledger
-from tasks.publish import night, pointer, publication
-from tasks.registry import day_run, increments, versions
+from tasks.publish import night, past, pointer, publication
+from tasks.registry import day_run, increments, promotion, versions
 from tasks.registry.errors import DamagedError
 from tasks.scenarios import Places, Scenario, ScenarioError
 from tasks.scenarios.changes import read_rules
@@ -46,15 +46,19 @@ def hand_over(
     champion: versions.Version,
     flow_run_id: str,
     scenarios: Mapping[str, Scenario],
-) -> tuple[versions.Version, RankedLists, Sequence[str]]:
+    decision: publication.GateNote | None = None,
+    cadence: str = night.NIGHTLY,
+) -> tuple[versions.Version, RankedLists, tuple[str, ...]]:
     """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait until it ends.
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
-    live version predicts the events since the last publish; the version that goes live learns them.
+    live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
+    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
         live = repair_live(tables, models)
+        champion = still_champion(tables, models, champion, data.snapshot)
         encode_items(tables, settings.encoder, progress=False)
         snapshot, marks = lake.newest_snapshot(tables), watermarks.read_watermarks(tables)
         base = handover.find_base(tables, champion, live, marks, data.snapshot, snapshot, weights, max_events)
@@ -87,10 +91,25 @@ def hand_over(
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
             rules=rules,
+            gate=decision,
         )
-        publish(tables, content, weights, learning.user_trends(data, trend, max_events))
-        increments.publish_alias(models, version.version)
+        publish(tables, content, weights, learning.user_trends(data, trend, max_events), cadence)
+        if not promotion.follow(models, past.newest_promotion(tables)):
+            versions.keep_champion(models, version.champion)
+            increments.publish_alias(models, version.version)
     return version, lists.users, data.titles
+
+
+def still_champion(tables: lake.Lake, models: versions.Registry, champion: versions.Version, pinned: int) -> versions.Version:
+    """The champion, or the one of a version that a person has made live since the snapshot of the night."""
+    promoted = past.newest_promotion(tables)
+    if promoted is None or promoted.data_snapshot < pinned or promoted.champion == champion.version:
+        return champion
+    get_run_logger().warning(
+        "version %s was made live by hand during this night, and stays; version %s can follow: minutehand promote %s",
+        *(promoted.version, champion.version, champion.version),
+    )
+    return versions.find_version(models, promoted.champion)
 
 
 def scenarios_now(settings: Settings, tables: lake.Lake, before: Mapping[str, Scenario]) -> Mapping[str, Scenario]:

@@ -1,4 +1,4 @@
-"""Counts the outcomes of impressions, merges the small files of the lake and expires snapshots that nothing needs."""
+"""Checks the health of lists and events, counts the outcomes of impressions, merges small files, and expires snapshots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows import erasing
+from flows import erasing, watching
 from flows.logs import printable_errors, speak
 from flows.priority import give_way
 from flows.run_names import name_moment
@@ -34,6 +34,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home)
     migrate(lake)
+    watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
     models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))

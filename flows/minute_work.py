@@ -18,8 +18,8 @@ from models.text.encoder import find_encoder
 from settings import Settings
 from tasks import encoding, lake, locks, process, reading, searches
 from tasks.minute import feed, handover, pacing, steps
-from tasks.publish import minute, pointer, publication
-from tasks.registry import day_run, increments, versions
+from tasks.publish import minute, past, pointer, publication
+from tasks.registry import day_run, increments, promotion, versions
 from tasks.scenarios import Places
 
 FRESHNESS = (
@@ -53,13 +53,14 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
         if day.is_due(datetime.now(UTC).replace(tzinfo=None)):
             day.draw(day_run.read_minutes(tables, day.began))
     with timed("prune"):
-        increments.prune_increments(models, settings.registry.keep_increments, version.version)
+        increments.prune_increments(models, settings.registry.keep_increments, version.version, spare=past.rollback_versions(tables))
     return version.version
 
 
 def find_live(tables: lake.Lake, models: versions.Registry, published: str) -> tuple[versions.Version, versions.Version]:
     """Remove the leftovers of a killed minute run, then return the live version, or its replacement if it is damaged, and its champion."""
     with timed("reconcile"):
+        promotion.follow(models, past.newest_promotion(tables))
         repaired = increments.reconcile_live(models, published, partial(pointer.is_published, tables))
     for text in repaired.messages:
         get_run_logger().warning(text)
@@ -104,7 +105,9 @@ def update(
         news=done.state.news,
         prequential=done.predicted,
         versions={"live": live.version, "nightly": champion.version},
-        interests=steps.interests(done.state, done.learnt, audience, settings.model.max_events, is_renewed=work.read_at != marks),
+        interests=steps.interests(
+            done.state, done.learnt, audience, settings.model.max_events, is_renewed=work.read_at != marks or news.is_again
+        ),
         searches=None if asked is None else publication.Searched(asked, done.learnt.checkpoint.encoder),
         checkpoint=publication.Files(done.version.checkpoint_folder, done.version.digest),
         in_places=lists.in_places,

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import erasing, logs, priority
+from flows import erasing, logs, priority, shop_report
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
 from models.device import pick_device
-from models.errors import without_secrets
-from settings import Settings, load
+from models.errors import UserError, without_secrets
+from settings import Settings, changes_of, of_night
 from tasks import encoding, lake, locks, process, searches, upkeep
+from tasks.compare import versions as compared
 from tasks.erasure import progress
-from tasks.night import dataset, interests, learning, report, shown, words
+from tasks.night import dataset, interests, learning, measures, report, shown, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
 from tasks.online import outcomes
-from tasks.publish import night, pointer, publication
-from tasks.registry import gate, night_run, pages, versions
+from tasks.publish import night, past, pointer, publication
+from tasks.registry import gate, night_run, pages, promotion, versions
 from tasks.registry import plans as recorded
 from tasks.registry import upkeep as registry_upkeep
-from tasks.scenarios import Scenario, overview
+from tasks.registry.changes import record_changes
+from tasks.scenarios import Places, Scenario, overview
 
 logs.speak()
 priority.give_way()
@@ -43,23 +45,37 @@ judge = stage("evaluate", learning.judge)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
 learn_words = stage("words", words.learn_words)
 learn_interests = stage("interests", interests.learn_interests)
+measure = stage("measure", measures.measure)
 complete = stage("refit", learning.complete)
 register = retried("register", night_run.register)
 record_plan = retried("record-plan", recorded.record_plan)
+compare = stage("compare", compared.challenge)
 write_metrics = retried("write-metrics", night.write_offline_metrics)
 prune = retried("prune", registry_upkeep.prune)
 maintain = retried("maintain", upkeep.maintain)
 
 
+@dataclass(frozen=True)
+class Night:
+    """What is special about a night. repeated: the plan of an earlier night, which it follows; None for its own."""
+
+    flow_run_id: str
+    scenarios: Mapping[str, Scenario]
+    changes: Mapping[str, str]
+    as_challenger: bool = False
+    repeated: Plan | None = None
+
+
 @flow(name="nightly", flow_run_name=name_night, description=__doc__)
 @logs.printable_errors
-def nightly(minutes: float | None = None, plan: str | None = None) -> str:
+def nightly(minutes: float | None = None, plan: str | None = None, changes: list[str] | None = None, as_challenger: bool = False) -> str:
     """One nightly run; returns the version that is live afterwards. Safe to run again after any interruption.
 
     minutes: training budget before the hold-out; None for MINUTEHAND_TRAIN__MINUTES. plan: an earlier night (version, MLflow run or
-    plan.json) whose plan this night repeats on the data of today, instead of following the clock and the settings.
+    plan.json) whose plan this night repeats on the data of today, instead of following the clock and the settings. changes: settings of
+    this night alone, each as model.dim=64. as_challenger: judge the version and register it, but leave the live lists as they are.
     """
-    settings = load() if minutes is None else load().with_minutes(minutes)
+    settings = of_night(minutes, plan, changes or ())
     tag_run(NIGHT, WORK)
     with locks.take(settings.home), lake.explained():
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
@@ -70,8 +86,11 @@ def nightly(minutes: float | None = None, plan: str | None = None) -> str:
         tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
+        promotion.follow(models, past.newest_promotion(tables))
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:
             get_run_logger().warning(text)
+        if as_challenger and pointer.live_version(tables) is None:
+            raise UserError("no version is live yet, so a challenger has nobody to challenge; run minutehand nightly first, without --as")
         count_outcomes(tables, settings.ingest.event_weights, settings.online, settings.retention)
         encoded = encode_items(tables, settings.encoder, pick_device(settings.train.device).type)
         data = load_dataset(tables, lake.newest_snapshot(tables), settings.ingest.event_weights, encoded.encoder)
@@ -80,7 +99,8 @@ def nightly(minutes: float | None = None, plan: str | None = None) -> str:
         with night_run.start_night(
             models, str(runtime.flow_run.name), config, data.snapshot, process.git_revision(), data.describe(), **about
         ) as run:
-            return learn_and_publish(settings, tables, models, data, run, run_id, scenarios, repeated)
+            night = Night(run_id, scenarios, changes_of(changes or ()), as_challenger, repeated)
+            return learn_and_publish(settings, tables, models, data, run, night)
 
 
 def learn_and_publish(
@@ -89,12 +109,10 @@ def learn_and_publish(
     models: versions.Registry,
     data: dataset.Dataset,
     run: night_run.NightRun,
-    flow_run_id: str,
-    scenarios: Mapping[str, Scenario],
-    repeated: Plan | None = None,
+    night: Night,
 ) -> str:
-    """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain. repeated: the plan of an earlier night."""
-    champion = versions.champion(models)
+    """Train, evaluate, refit, register, decide at the gate, hand over, report, maintain."""
+    champion, repeated, flow_run_id = versions.champion(models), night.repeated, night.flow_run_id
     before = champion.checkpoint_folder if champion else None
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
     passed_over = read_shown(tables, data, settings.train, settings.online.window_hours)
@@ -113,30 +131,69 @@ def learn_and_publish(
     followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
     judged = judge(data, learnt, before, settings.evaluation, settings.seed, towers)
-    log_evaluation(run, judged.rows, *learnt.fit.curve.points)
     known = None if repeated else before  # a repeated plan starts from the data alone
     interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
+    measured = measure(tables, data, learnt, judged, interests_of[0], settings.evaluation, settings.seed)
+    rows = [*judged.rows, *measured.rows]
+    log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
-        version = register(run, Path(folder), judged.rows, learning.example(data))
+        version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
-    figures_of_gate = (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg)
-    must_replace = progress.must_retrain(tables, models, champion.version if champion else None)
-    verdict = gate.pass_gate(models, version, *figures_of_gate, settings.registry.gate_tolerance, must_replace=must_replace)
+    record_changes(run, version, night.changes)
+    today = compared.Today(data, learnt.evaluator.trend, asked, Places(tables, data.snapshot, night.scenarios))
+    challenge = compare_with_live(settings, tables, models, today, version, before)
+    if challenge.difference is not None:
+        run.artifact("diff.json", challenge.difference.text())
+    verdict = gate.pass_gate(
+        models,
+        version,
+        judged.ndcg,
+        judged.best_baseline_ndcg,
+        judged.contest,
+        challenge.measured,
+        settings.registry,
+        must_replace=progress.must_retrain(tables, models, champion.version if champion else None),
+        as_challenger=night.as_challenger,
+    )
     get_run_logger().log(verdict.level, verdict.text)
     run.verdict(version)
-    live, lists, titles = hand_over(settings, tables, models, data, learnt.evaluator.trend, asked, verdict.live, flow_run_id, scenarios)
+    run.compare_versions()
+    if night.as_challenger:
+        live, lists, titles = live_now(tables, models), challenge.lists, data.titles
+    else:
+        decision = publication.GateNote(verdict.outcome, verdict.text, verdict.figures)
+        live, lists, titles = hand_over(
+            settings, tables, models, data, learnt.evaluator.trend, asked, verdict.live, flow_run_id, night.scenarios, decision
+        )
     now = datetime.now(UTC).replace(tzinfo=None)
     judged_as = publication.Provenance(version, run.run_id, flow_run_id, data.snapshot, now)
-    write_metrics(tables, judged.rows, judged_as, {"champion": champion.version} if champion else {})
+    write_metrics(tables, rows, judged_as, {"champion": champion.version} if champion else {})
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)
+    shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     unpublished = versions.unpublished_snapshot(models, live.version)
     maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     erasing.go_on(settings, tables, in_night=True)
     return live.version
+
+
+def compare_with_live(
+    settings: Settings, tables: lake.Lake, models: versions.Registry, today: compared.Today, version: str, champion: Path | None
+) -> compared.Challenge:
+    """What would change for users if the version went live."""
+    challenger = (version, versions.find_version(models, version).checkpoint_folder)
+    k, weights = settings.publish.n_recommendations, settings.ingest.event_weights
+    return compare(tables, today, pointer.live_version(tables), challenger, champion, k, settings.seed, weights)
+
+
+def live_now(tables: lake.Lake, models: versions.Registry) -> versions.Version:
+    """The live version, as this night changes none."""
+    live = pointer.live_version(tables)
+    assert live is not None, "a challenger has a live version to challenge"
+    return versions.find_version(models, live)
 
 
 def read_plan(models: versions.Registry, night: str) -> Plan:

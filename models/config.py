@@ -150,6 +150,13 @@ class EvaluationConfig(BaseModel):
         f"{REPEATS_ARE_COMMON:.0%} of the training events repeat an earlier pair of user and item",
     )
 
+    user_attribute: str = Field(
+        "",
+        max_length=100,
+        description="Key of `context` that groups users, such as `country`: quality is also measured for each group; the newest value of a "
+        "user counts; empty: none",
+    )
+
     @model_validator(mode="after")
     def leave_events_to_test_on(self) -> EvaluationConfig:
         """Training and validation leave some events for the test."""

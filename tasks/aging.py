@@ -28,6 +28,7 @@ PRUNED = {
     "prune_list_history": "lists",
     "prune_freshness": "freshness",
     "prune_prequential": "figures",
+    "prune_health": "figures",
     "prune_online": "figures",
 }
 """Statements of sql/maintain that delete old rows, and the setting (without `_days`) of each."""

@@ -127,7 +127,9 @@ class RetentionConfig(BaseModel):
         30, le=MOST_DAYS, description="Days that `ops.freshness` keeps how long a user waited for a list"
     )
     figures_days: NonNegativeInt = Field(
-        365, le=MOST_DAYS, description="Days that `eval.prequential` keeps the figures of a minute, and `eval.online` those of an hour"
+        365,
+        le=MOST_DAYS,
+        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, and `ops.health` a finding",
     )
     landing_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `landing/done` keeps a file that was taken in")
     logs_days: NonNegativeInt = Field(
@@ -141,6 +143,35 @@ class RetentionConfig(BaseModel):
     )
 
 
+class HealthConfig(BaseModel):
+    """When a health check raises an alarm, and where alarms are posted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    history_days: PositiveInt = Field(
+        14, le=28, description="Days of history from which on a check has a band; before, it is learning and raises no alarm"
+    )
+    width: PositiveFloat = Field(
+        1.8,
+        ge=1,
+        le=100,
+        description="How many times as wide as the usual spread of the 28 days before the band of a check is; a wider band "
+        "raises fewer alarms, and finds smaller breaks later or not at all",
+    )
+    webhook: SecretStr = Field(
+        SecretStr(""),
+        description="Address to which `minutehand up` posts the start and the end of an alarm as JSON with a `text`; empty: none; "
+        "it is neither logged nor stored outside Prefect's database",
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError("this is not an address to post to; give one such as https://ntfy.example/minutehand")
+        return value
+
+
 class RegistryConfig(BaseModel):
     """Where MLflow keeps model versions, how many, and when a new one goes live."""
 
@@ -148,7 +179,22 @@ class RegistryConfig(BaseModel):
     tracking_uri: str = Field("", description="MLflow tracking URI; empty: a SQLite database in the home folder")
     model_name: str = Field("minutehand", description="Name of the MLflow experiment and of the registered model")
     gate_tolerance: NonNegativeFloat = Field(
-        0.02, description="A challenger is promoted if its served hold-out NDCG@10 is at most this share below that of the champion"
+        0.02, description="Share by which the served hold-out NDCG@10 of a challenger may be below that of the champion"
+    )
+    gate_confidence: PositiveFloat = Field(
+        0.8, le=1, description="A challenger is refused if it is further below in at least this share of the bootstrap samples of users"
+    )
+    gate_segment_loss: NonNegativeFloat = Field(
+        0.1, le=1, description="Share by which that figure may be below the champion's in the worst segment of users and items"
+    )
+    gate_coverage_loss: NonNegativeFloat = Field(
+        0.3, le=1, description="Share of the champion's coverage of the catalogue that a challenger may lose"
+    )
+    gate_churn: NonNegativeFloat = Field(
+        0.9, le=1, description="Largest mean share of the places of the live top tens that a challenger may give to other items"
+    )
+    gate_slowdown: PositiveFloat = Field(
+        2.0, description="How many times as long as the champion a challenger may take to rank a user, as a median over users"
     )
     keep_versions: PositiveInt = Field(
         30, description="Number of newest model versions of nights to keep; live versions and versions with an alias are always kept"

@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from models.events import Floats
+from models.metrics.groups import family_of
 from models.results import MetricRow
 
 OURS = "nightly_and_increments"
@@ -21,6 +22,8 @@ MINE = "#0b6e4f"
 CHAMPION = "#e8871e"
 BASELINES = ("#4f6d9a", "#8fa6c4", "#b9b4ac", "#d8d3c8")
 INK = "#333333"
+MODELS_OF_A_DAY = {"live": ("live", MINE), "nightly": ("last night's", CHAMPION), "recent_popular": ("recent popularity", BASELINES[0])}
+"""Label and colour of each model that predicts the events of a day."""
 LEAST_SPAN = 3 / 1440
 """Margin on both sides of the time axis of a day, in days."""
 
@@ -32,6 +35,16 @@ class Curves:
     time: tuple[datetime, ...]
     n_events: tuple[int, ...]
     ndcg_at_10: dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Accuracy and diversity of one version; is_new: whether it is the version of this night."""
+
+    version: str
+    accuracy: float
+    distance: float
+    is_new: bool = False
 
 
 def training_curve(loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> Figure:
@@ -62,6 +75,15 @@ def _draw_curve(axes: Axes, title: str, points: Sequence[tuple[int, float]], col
 
 def segment_bars(rows: Sequence[MetricRow]) -> Figure:
     """NDCG@10, of served lists if measured: one group of bars per segment, one bar per model, with intervals if there are any."""
+    return _bars([row for row in rows if family_of(row.segment) is None], "NDCG@10 on the held-out events")
+
+
+def group_bars(rows: Sequence[MetricRow]) -> Figure:
+    """The same for each group of users, after the figure of all users."""
+    return _bars([row for row in rows if row.segment == "all" or family_of(row.segment)], "NDCG@10 by group of users")
+
+
+def _bars(rows: Sequence[MetricRow], title: str) -> Figure:
     metric = next((row.metric for row in rows if row.metric == "ndcg_at_10_served"), "ndcg_at_10")
     shown = [row for row in rows if row.metric == metric and row.value is not None and isfinite(row.value)]
     segments = list(dict.fromkeys(row.segment for row in shown))
@@ -76,8 +98,7 @@ def segment_bars(rows: Sequence[MetricRow]) -> Figure:
         axes.bar(places, [row.value or 0.0 for _, row in bars], width * 0.92, color=colors[model], label=model.replace("_", " "))
         _draw_intervals(axes, places, [row for _, row in bars])
     axes.set_xticks(range(len(segments)), [_segment_label(segment, shown) for segment in segments])
-    title = "NDCG@10 on the held-out events" + (", from lists as served" if metric != "ndcg_at_10" else "")
-    axes.set_title(title, loc="left", fontweight="bold", color=INK)
+    axes.set_title(title + (", from lists as served" if metric != "ndcg_at_10" else ""), loc="left", fontweight="bold", color=INK)
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", length=0)
     _clean(axes)
@@ -86,6 +107,63 @@ def segment_bars(rows: Sequence[MetricRow]) -> Figure:
         figure.legend(loc="outside lower center", ncols=min(len(models), 6), frameon=False, fontsize=9, labelcolor=INK)
     else:
         axes.text(0.5, 0.5, "nothing was held out", transform=axes.transAxes, ha="center", color=INK)
+    return figure
+
+
+def lorenz_curves(curves: Mapping[str, Floats]) -> Figure:
+    """How exposure is spread over the catalogue, by model: the diagonal is the same exposure for all items."""
+    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--", label="the same for all items")
+    for model, color in _colors(list(curves)).items():
+        if model in curves:
+            place = np.linspace(0, 1, len(curves[model]))
+            axes.plot(place, curves[model], color=color, linewidth=2.4 if model == "minutehand" else 1.6, label=model.replace("_", " "))
+    axes.set_title("Exposure in top tens: Lorenz curve", loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_xlabel("share of the catalogue, least shown items first", color=INK, fontsize=9)
+    axes.set_ylabel("share of all places in lists", color=INK, fontsize=9)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    _clean(axes)
+    axes.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def calibration_bars(names: Sequence[str], wanted: Floats, shown: Floats, n_most: int = 15) -> Figure:
+    """The largest interests: their mean share in the histories of users, and in the lists of the same users."""
+    largest = np.argsort(-wanted, kind="stable")[:n_most]
+    figure = Figure(figsize=(8.0, 1.4 + 0.36 * max(len(largest), 2)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(largest), dtype=float)
+    axes.barh(places - 0.19, wanted[largest], 0.36, color=BASELINES[1], label="in histories")
+    axes.barh(places + 0.19, shown[largest], 0.36, color=MINE, label="in lists")
+    axes.set_yticks(places, [_plain(names[n]) for n in largest])
+    axes.invert_yaxis()
+    axes.set_title("Interests of users and of their lists", loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    _clean(axes)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+    axes.grid(visible=False, axis="y")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def accuracy_against_diversity(points: Sequence[Tradeoff], metric: str) -> Figure:
+    """All versions: accuracy on their own held-out events, and mean distance within lists; the newest is marked."""
+    figure = Figure(figsize=(7.2, 5.0), layout="constrained")
+    axes = figure.subplots()
+    for point in points:
+        color, size = (MINE, 9) if point.is_new else (BASELINES[1], 6)
+        axes.plot([point.distance], [point.accuracy], "o", color=color, markersize=size)
+        where = (point.distance, point.accuracy)
+        axes.annotate(point.version, where, xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=8)
+    axes.set_title("Accuracy against diversity of all nightly versions", loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_xlabel("mean cosine distance within a list", color=INK, fontsize=9)
+    axes.set_ylabel({"ndcg_at_10_served": "NDCG@10 as served"}.get(metric, "NDCG@10"), color=INK, fontsize=9)
+    axes.margins(0.15)
+    _clean(axes)
+    if not points:
+        axes.text(0.5, 0.5, "no version has both figures", transform=axes.transAxes, ha="center", color=INK)
     return figure
 
 
@@ -119,18 +197,16 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
     """
     figure = Figure(figsize=(9.5, 4.6), layout="constrained")
     axes = figure.subplots()
-    known = {"live": ("live", MINE), "nightly": ("last night's", CHAMPION), "recent_popular": ("recent popularity", BASELINES[0])}
-    others = {name: (name.replace("_", " "), BASELINES[1]) for name in values if name not in known}
+    others = {name: (name.replace("_", " "), BASELINES[1]) for name in values if name not in MODELS_OF_A_DAY}
     days = date2num(time)
-    for name, (label, color) in {name: look for name, look in (known | others).items() if name in values}.items():
+    for name, (label, color) in {name: look for name, look in (MODELS_OF_A_DAY | others).items() if name in values}.items():
         scored = [(day, n, value) for day, n, value in zip(days, n_events, values[name], strict=True) if value is not None]
         at, weights, points = (np.array(column, float) for column in zip(*scored, strict=True)) if scored else (np.empty(0),) * 3
         axes.plot(at, points, color=color, linewidth=0.8, alpha=0.35)
         so_far = np.cumsum(points * weights) / np.maximum(np.cumsum(weights), 1)
         last = f" {so_far[-1]:.4f}" if len(so_far) else ""
         axes.plot(at, so_far, color=color, linewidth=2.4 if name == "live" else 1.6, marker=_dots(at), markersize=4, label=label + last)
-    name = {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "Served NDCG@10"}.get(metric, metric)
-    title = f"{name} of new events, before they were learnt: so far (bold) and by minute"
+    title = f"{_metric_title(metric)} of new events, before they were learnt: so far (bold) and by minute"
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     axes.xaxis_date(UTC)
@@ -142,6 +218,36 @@ def day_curves(time: Sequence[datetime], n_events: Sequence[float], values: Mapp
     _clean(axes)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return figure
+
+
+def hour_curves(hour: Sequence[int], n_events: Sequence[float], values: Mapping[str, Sequence[float | None]], metric: str) -> Figure:
+    """A metric of each model by hour of one day, each event predicted before it was learnt; the number of events below.
+
+    values: by model; None for an hour without a value.
+    """
+    figure = Figure(figsize=(9.5, 5.0), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    for number, name in enumerate(values):
+        label, color = MODELS_OF_A_DAY.get(name, (name.replace("_", " "), BASELINES[1 + number % (len(BASELINES) - 1)]))
+        scored = [(at, value) for at, value in zip(hour, values[name], strict=True) if value is not None]
+        at, points = ([each[n] for each in scored] for n in (0, 1))
+        axes.plot(at, points, color=color, linewidth=2.4 if name == "live" else 1.6, marker="o", markersize=5, label=label)
+    below.bar(hour, n_events, 0.7, color=BASELINES[2])
+    title = f"{_metric_title(metric)} of new events by hour, before they were learnt"
+    axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
+    axes.set_ylim(bottom=0)
+    below.set_xlim(-0.6, 23.6)
+    below.set_xticks(range(0, 24, 2), [f"{at:02}:00" for at in range(0, 24, 2)])
+    below.set_ylabel("events", color=INK, fontsize=9)
+    below.set_xlabel("hour of the day, UTC", color=INK, fontsize=9)
+    for each in (axes, below):
+        _clean(each)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def _metric_title(metric: str) -> str:
+    return {"ndcg_at_10": "NDCG@10", "ndcg_at_10_served": "Served NDCG@10"}.get(metric, metric)
 
 
 def _dots(points: np.ndarray) -> str:
@@ -164,8 +270,14 @@ def _draw_intervals(axes: Axes, places: Sequence[float], rows: Sequence[MetricRo
 
 def _segment_label(segment: str, rows: Sequence[MetricRow]) -> str:
     n_events = max(row.n_events for row in rows if row.segment == segment)
-    words = segment.replace("_", " ").replace(" x ", ",\n").replace(" user ", " user,\n")
+    words = _plain(segment).replace("=", ":\n").replace("_", " ").replace(" x ", ",\n").replace(" user ", " user,\n")
     return f"{words}\n{n_events:,} events"
+
+
+def _plain(name: str, longest: int = 28) -> str:
+    """A name from the data in one short line; a dollar sign would begin a formula."""
+    text = " ".join(name.split()).replace("$", r"\$")
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _clean(axes: Axes) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 
 import pytest
 
-from settings import SettingsError, load, table, variables
+from settings import SettingsError, changes_of, load, of_night, table, variables
 from tests.conftest import ROOT
 
 SHOWN = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
@@ -129,3 +130,37 @@ def test_a_nested_variable_reaches_its_field(monkeypatch: pytest.MonkeyPatch) ->
     settings = load()
     assert settings.publish.n_recommendations == 12
     assert settings.ingest.event_weights == {"search": 0, "impression": 0, "return": 0, "view": 0.5}, "what teaches nothing still does not"
+
+
+def test_a_night_can_change_settings_of_its_own_with_the_messages_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINUTEHAND_MODEL__DIM", "32")
+    found = load(["model.dim=64", 'ingest.event_weights={"view": 2}', "seed=11"])
+    assert (found.model.dim, found.ingest.event_weights["view"], found.seed) == (64, 2, 11)
+    assert load().model.dim == 32, "the change holds for this load alone"
+    assert "MINUTEHAND_SEED" not in os.environ
+    assert changes_of(["model.dim=64", "seed = 11"]) == {"model.dim": "64", "seed": "11"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["model.dimm=64"], "unknown setting MINUTEHAND_MODEL__DIMM; did you mean MINUTEHAND_MODEL__DIM?"),
+        (["model.dim=x"], r"MINUTEHAND_MODEL__DIM has an impossible value: .* \(found: x\)"),
+        (["model.dim=30"], "dim 30 is not a multiple of 4 x n_heads 2"),
+        (["model.dim"], "'model.dim' is not of the form NAME=VALUE; an example is model.dim=64"),
+        (["seed=1", "seed=2"], r"seed is given twice \(1 and 2\); keep one"),
+        (["registry.gate_tolerance=1"], "registry.gate_tolerance is not a setting of one night, .* MINUTEHAND_REGISTRY__GATE_TOLERANCE"),
+        (["home=/tmp"], "home is not a setting of one night, which are seed, model"),
+    ],
+)
+def test_a_change_that_a_night_cannot_make_is_an_error_with_its_remedy(changes: list[str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(changes)
+
+
+def test_two_parameters_of_a_night_that_decide_the_same_are_refused() -> None:
+    assert of_night(2, None, ["model.dim=64"]).train.minutes == 2
+    with pytest.raises(SettingsError, match="decide the same; keep one"):
+        of_night(2, None, ["train.minutes=3"])
+    with pytest.raises(SettingsError, match="leave out --plan or --set"):
+        of_night(None, "3", ["model.dim=64"])

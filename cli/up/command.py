@@ -127,6 +127,7 @@ def _start(settings: Settings, children: list[Child], *, with_mlflow: bool, with
     orchestration.crash_unfinished_runs(POOL, "the worker that ran it is gone")
     orchestration.skip_overdue_runs(POOL)
     orchestration.crash_silent_runs()
+    orchestration.post_alarms(settings.health.webhook)
     orchestration.save_filters()
     launch("Prefect worker", "prefect", "worker", "start", "--pool", POOL, "--name", WORKER)
     api = start_api() if with_api else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from prefect.automations import AutomationCore, CompoundTrigger, EventTrigger, Posture
+from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
@@ -18,18 +20,30 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.events.actions import ChangeFlowRunState
+from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.events import ResourceSpecification
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Crashed
+from prefect.types import SecretDict
 from prefect.workers.process import ProcessWorker
+from pydantic import SecretStr
 
 from flows.run_names import NIGHT, WORK
+from flows.watching import ENDED, STARTED
 
 SILENCE = timedelta(seconds=100)  # three heartbeats of PREFECT_FLOWS_HEARTBEAT_FREQUENCY and a little
 SILENT_RUNS = "Crash runs whose heartbeat stopped"
 OWN_RUNS = "minutehand"
 """The tag of the deployments in prefect.yaml. Their runs send heartbeats; runs of other deployments may not."""
+ALARMS, WEBHOOK = "Post alarms to the webhook", "minutehand-alarms"
+"""Names of the automation that posts alarms, and of the block with its address."""
+POSTED = """{
+  "text": {{ event.payload.text | tojson }},
+  "check": {{ event.payload.check | tojson }},
+  "state": {{ event.payload.state | tojson }},
+  "found": {{ event.payload.found | tojson }},
+  "checked_at": {{ event.payload.checked_at | tojson }}
+}"""
 PAGE = 200
 FILTERS = {"nights": NIGHT, "runs that did something": WORK}
 """Saved filters of the page of all runs: name and tag of each."""
@@ -100,6 +114,39 @@ def crash_silent_runs(silence: timedelta = SILENCE) -> None:
                 enabled=all(found.enabled for found in before),
                 trigger=CompoundTrigger(require="any", triggers=[stopped, never_began]),
                 actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"no heartbeat for {silence.seconds} s")],
+            )
+        )
+
+
+def post_alarms(webhook: SecretStr) -> None:
+    """Create an automation that posts the start and the end of an alarm to an address, as JSON; without an address, remove it.
+
+    It replaces the automation of an earlier start, and stays off if a user has switched that one off. The address is in a block, as
+    Prefect masks the secrets of blocks on its pages.
+    """
+    with get_client(sync_client=True) as client:
+        before = client.read_automations_by_name(ALARMS)
+        for found in before:
+            client.delete_automation(found.id)
+        if not webhook.get_secret_value():
+            with suppress(ObjectNotFound):
+                client.delete_block_document(client.read_block_document_by_name(WEBHOOK, "webhook").id)
+            return
+        headers = SecretDict({"content-type": "application/json"})
+        block = Webhook(url=webhook, headers=headers).save(WEBHOOK, overwrite=True)
+        client.create_automation(
+            AutomationCore(
+                name=ALARMS,
+                description="Posts the start and the end of an alarm of minutehand's hourly check to MINUTEHAND_HEALTH__WEBHOOK",
+                enabled=all(found.enabled for found in before),
+                trigger=EventTrigger(
+                    expect={STARTED, ENDED},
+                    match=ResourceSpecification({"prefect.resource.id": "minutehand.check.*"}),
+                    for_each={"prefect.resource.id"},
+                    posture=Posture.Reactive,
+                    threshold=1,
+                ),
+                actions=[CallWebhook(block_document_id=block, payload=POSTED)],
             )
         )
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of means over events."""
+"""Confidence intervals of means over events or users."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.events import Floats, Ints
+
+BATCH = 16
+"""Resamples that are computed together."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,20 @@ def bootstrap_interval(value: Floats, user: Ints, n_resamples: int, seed: int, s
         means[n] = sums[draw].sum() / counts[draw].sum()
     low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
+
+
+def bootstrap_means(value: Floats, n_resamples: int, seed: int, share: float = 0.95) -> tuple[Floats, Floats]:
+    """The central intervals with `share` of the bootstrap means of several values [users, values], as (low, high), each [values].
+
+    nan is an unknown value, which no mean counts. All values share the resamples of the users, each a vector of counts.
+    """
+    is_known = np.isfinite(value)
+    columns = np.hstack([np.where(is_known, value, 0), is_known]).astype(np.float32)
+    rng, n_users, means = np.random.default_rng(seed), len(value), []
+    for first in range(0, n_resamples, BATCH):
+        draws = rng.integers(0, n_users, (min(BATCH, n_resamples - first), n_users), dtype=np.int32)
+        counts = np.stack([np.bincount(draw, minlength=n_users) for draw in draws]).astype(np.float32)
+        total, n_known = np.split(counts @ columns, 2, axis=1)
+        means.append(np.divide(total, n_known, out=np.full_like(total, np.nan), where=n_known > 0))
+    low, high = np.nanquantile(np.concatenate(means), [(1 - share) / 2, (1 + share) / 2], axis=0).astype(np.float32)
+    return low, high

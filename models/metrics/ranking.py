@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.events import Floats, Ints
+from models.metrics.accuracy import discount
+from models.metrics.exposure import coverage, exposure
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The rank of each event's item (1 is best) and the top ten items.
+    """The rank of each event's item (1 is best) and the top ten items, -1 at the end of a shorter list.
 
     served: rank of the item in the list that the user had, which was made some time before the event; None if not evaluated.
     """
@@ -58,11 +60,11 @@ class Ranking:
 
     def coverage_at_10(self, n_items: int) -> float:
         """Share of the catalogue that occurs in any top ten."""
-        return len(np.unique(self.top)) / n_items
+        return coverage(exposure(self.top, n_items))
 
 
 def _ndcg_at_10(rank: Ints) -> Floats:
-    return np.where(rank <= 10, 1 / np.log2(rank + 1), 0).astype(np.float32)
+    return np.where(rank <= 10, discount(rank), 0).astype(np.float32)
 
 
 def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> Ranking:
@@ -74,4 +76,5 @@ def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> R
         scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
     target = scores[torch.arange(len(item)), torch.from_numpy(item)]
     rank = torch.where(target.isfinite(), (scores >= target[:, None]).sum(1), scores.shape[1])
-    return Ranking(rank.numpy(), scores.topk(min(10, scores.shape[1]), dim=1).indices.numpy())
+    best = scores.topk(min(10, scores.shape[1]), dim=1)
+    return Ranking(rank.numpy(), best.indices.masked_fill(best.values.isneginf(), -1).numpy())

@@ -3,7 +3,7 @@
 -- grain:   one row per table
 -- params:  $events, $rejected, $served, $lists, $freshness, $figures (timestamps, UTC: rows from before are due)
 -- reads:   raw.events, raw.rejected, ops.served, ops.api_positions, eval.outcomes, recs.list_history, ops.freshness, eval.prequential,
---          eval.online
+--          eval.online, ops.health
 -- returns: setting, table_name, n_rows, oldest, n_due
 select
     'events' as setting,
@@ -74,6 +74,14 @@ select
     min(evaluated_at) as oldest,
     count(*) filter (where evaluated_at < $figures) as n_due
 from eval.prequential
+union all
+select
+    'figures' as setting,
+    'ops.health' as table_name,
+    count(*) as n_rows,
+    min(checked_at) as oldest,
+    count(*) filter (where checked_at < $figures) as n_due
+from ops.health
 union all
 select
     'figures' as setting,

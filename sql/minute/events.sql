@@ -2,7 +2,7 @@
 -- Aliases count as their users. Events that were deleted since, such as those of erased people, are left out.
 --
 -- grain:   one row per event
--- params:  $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
+-- params:  $since (first snapshot to read), $learnt, $published, $until (snapshots), $event_types (varchar[]), $weights (double[])
 -- reads:   raw.user_aliases
 -- returns: user_id, item_id, event_type, occurred_at, time_s, weight, received_at, is_new (arrived after $published), trend (null)
 with weighed as (
@@ -15,10 +15,10 @@ with weighed as (
         feed.snapshot_id as came_in,
         feed.rowid as lake_order,
         weight_of(feed.event_type, $event_types, $weights) as weight
-    from ducklake_table_insertions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as feed
+    from ducklake_table_insertions('lake', 'raw', 'events', $since, $until) as feed
     left join raw.user_aliases as aliases on feed.user_id = aliases.alias
     anti join
-        ducklake_table_deletions('lake', 'raw', 'events', least($learnt + 1, $until), $until) as gone
+        ducklake_table_deletions('lake', 'raw', 'events', $since, $until) as gone
         on feed.rowid = gone.rowid
     where feed.item_id is not null
         and feed.snapshot_id > $learnt

@@ -11,6 +11,7 @@ select
         'erasure' as cadence,
         $flow_run_id as flow_run_id,
         coalesce($data_snapshot::bigint, newest.data_snapshot) as data_snapshot,
+        coalesce($data_snapshot::bigint, newest.learnt) as learnt,
         (select count(distinct lists.user_id) from recs.recommendations as lists where lists.user_id <> '*') as n_users,
         0 as n_users_changed,
         greatest($published_at::timestamp, newest.published_at + interval 1 microsecond) as published_at

@@ -1,4 +1,4 @@
--- Records the new lists of one scenario whose items or order differ from those of the list before; none of people who have opted out.
+-- Records the new lists of one scenario whose items, order or slots differ from those of the list before; none of people who have opted out.
 --
 -- grain:   one row per changed list
 -- params:  $scenario, $publication_id, $published_at (timestamp, UTC), $model_version, $mlflow_run_id, $flow_run_id, $data_snapshot,
@@ -30,6 +30,11 @@ left join lists_before
     on lists.user_id = lists_before.user_id
         and lists_before.scenario = $scenario
 where coalesce(lists_before.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
-        list_aggregate(list_transform(lists.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id))), 'bit_xor'), 0
+        list_aggregate(
+            list_transform(
+                lists.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id, nullif(lists.slots[rank], 'ranked')))
+            ),
+            'bit_xor'
+        ), 0
     )
     and lists.user_id not in (select outs.user_id from ops.opt_outs as outs where outs.opted_in_at is null)

@@ -3,7 +3,8 @@
 -- grain:   one row
 -- params:  $publication_id, $cadence, $model_version, $champion, $mlflow_run_id, $flow_run_id, $data_snapshot, $n_users, $n_users_changed,
 --          $n_items, $hides_seen_items, $seen_items_setting, $repeat_share (null if not recorded), $checkpoint,
---          $checkpoint_sha256 (null if unknown), $asked_s (unix seconds, null if unknown), $published_at (timestamp, UTC)
+--          $checkpoint_sha256 (null if unknown), $asked_s (unix seconds, null if unknown), $gate, $gate_reason,
+--          $gate_figures (null without a gate), $learnt (snapshot), $published_at (timestamp, UTC)
 -- writes:  recs.publications
 insert into recs.publications by name
 select
@@ -23,4 +24,8 @@ select
     $checkpoint as checkpoint,
     $checkpoint_sha256 as checkpoint_sha256,
     make_timestamp($asked_s::bigint * 1000000) as asked_at,
+    $gate as gate,
+    $gate_reason as gate_reason,
+    $gate_figures as gate_figures,
+    $learnt as learnt,
     $published_at as published_at

@@ -1,4 +1,5 @@
--- Stores fingerprints of every user's lists, before the lists are replaced: of the top ranks, and of the whole list.
+-- Stores fingerprints of every user's lists, before the lists are replaced: of the top ranks, and of the whole list with
+-- its slots.
 --
 -- grain:   one row per scenario and user
 -- params:  $depth (top ranks)
@@ -9,7 +10,7 @@ select
     'default' as scenario,
     user_id,
     fingerprint(rank, item_id, depth := $depth) as fingerprint,
-    fingerprint(rank, item_id) as whole
+    fingerprint(rank, concat(item_id, nullif(slot, 'ranked'))) as whole
 from recs.recommendations
 group by user_id
 union all
@@ -17,6 +18,6 @@ select
     scenario,
     user_id,
     null as fingerprint,
-    fingerprint(rank, item_id) as whole
+    fingerprint(rank, concat(item_id, nullif(slot, 'ranked'))) as whole
 from recs.scenario_recommendations
 group by scenario, user_id

@@ -8,7 +8,7 @@ select
     lists.scenario as scenario,
     lists.user_id as user_id,
     null as fingerprint,
-    fingerprint(lists.rank, lists.item_id) as whole
+    fingerprint(lists.rank, concat(lists.item_id, nullif(lists.slot, 'ranked'))) as whole
 from recs.scenario_recommendations as lists
 where lists.user_id in (select at_hand.user_id from at_hand)
     or lists.scenario not in (select in_tables.scenario from in_tables)

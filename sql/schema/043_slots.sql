@@ -24,6 +24,9 @@ alter table ops.served add column propensities float[];
 comment on column ops.served.slots is 'ranked or exploration, in the order of the items; as slot in recs.recommendations';
 comment on column ops.served.propensities is 'In the order of the items; as propensity in recs.recommendations';
 
+comment on table recs.list_history is
+'Past lists: one row per publish and list whose items, order or slots it changed; the list of a user at a time is the last row until then';
+
 update recs.list_history
 set
     slots = list_transform(item_ids, lambda item_id: 'ranked'),

@@ -41,6 +41,7 @@ class News:
     version may lack items without is_new as well.
     searches: user_id, query, occurred_at, time_s: the last unpublished search of each user; nothing is learnt from it, but lists follow it.
     merged: alias, user_id of the unpublished merges. In all other frames, aliases count as their users.
+    is_again: whether a person has chosen an earlier model since the last run, which learns the events since then at once.
     """
 
     snapshot: int
@@ -49,6 +50,7 @@ class News:
     items: pl.DataFrame
     searches: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SEARCH))
     merged: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MERGED))
+    is_again: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -60,8 +62,8 @@ class News:
 
     @property
     def has_news(self) -> bool:
-        """Whether there are new events or items."""
-        return bool(self.events["is_new"].any() or self.items["is_new"].any())
+        """Whether there are new events or items, or some that are to be learnt again."""
+        return bool(self.events["is_new"].any() or self.items["is_new"].any()) or (self.is_again and not self.is_all_learnt)
 
     @property
     def item_ids(self) -> list[str]:
@@ -115,6 +117,7 @@ def look_for_work(
         if marks is None:
             return None
         news = _news(con, marks, current_snapshot(con), event_weights, max_events)
+        news = replace(news, is_again=is_behind(con))
         known = scenarios or {DEFAULT: Scenario(name=DEFAULT)}
         rules = replace(
             rules_of(con, lake, news.snapshot, known, now), hiding=_hiding_users(con, marks, news.snapshot, known, event_weights)
@@ -144,18 +147,40 @@ def read_news(lake: Lake, marks: Watermarks, snapshot: int, event_weights: Mappi
 
 
 def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, event_weights: Mapping[str, float], max_events: int) -> News:
-    weights = _by_type(event_weights)
     try:
-        events = con.execute(statement("minute/events"), {**asdict(marks), "until": snapshot, **weights}).pl()
-        items = con.execute(statement("minute/items"), {**asdict(marks), "until": snapshot}).pl()
-        searches = con.execute(statement("minute/searches"), {"published": marks.published, "until": snapshot}).pl()
-        merged = con.execute(statement("minute/merged"), {"published": marks.published, "until": snapshot}).pl()
+        return _news_since(con, marks, snapshot, min(marks.learnt + 1, snapshot), event_weights, max_events)
     except duckdb.InvalidInputException as error:
         if "No snapshot found" not in str(error):
             raise
+        start, _ = feed_start(con, marks.learnt)
+        if start is not None and start <= snapshot:
+            return _news_since(con, marks, snapshot, start, event_weights, max_events)
         raise UserError(
             f"snapshot {marks.learnt + 1}, where the new events begin, has expired in the lake; `minutehand nightly` learns all events"
         ) from error
+
+
+def feed_start(con: duckdb.DuckDBPyConnection, learnt: int) -> tuple[int | None, int]:
+    """The snapshot from which to read the events after `learnt`, None if it has expired, and the oldest snapshot."""
+    start, oldest = con.execute(statement("minute/feed_start"), {"wanted": learnt + 1}).fetchone() or (None, 0)
+    return None if start is None else int(start), int(oldest)
+
+
+def is_behind(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a person has chosen an earlier model, and no run has published since, so that it has events to learn again."""
+    row = con.execute(statement("publish/newest_promotion")).fetchone()
+    return row is not None and bool(row[-1])
+
+
+def _news_since(
+    con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, since: int, event_weights: Mapping[str, float], max_events: int
+) -> News:
+    """since: the snapshot from which the change feed is read."""
+    weights = _by_type(event_weights)
+    events = con.execute(statement("minute/events"), {"since": since, **asdict(marks), "until": snapshot, **weights}).pl()
+    items = con.execute(statement("minute/items"), {"since": since, **asdict(marks), "until": snapshot}).pl()
+    searches = con.execute(statement("minute/searches"), {"published": marks.published, "until": snapshot}).pl()
+    merged = con.execute(statement("minute/merged"), {"published": marks.published, "until": snapshot}).pl()
     user_ids = pl.concat([events["user_id"], merged["user_id"]]).unique()
     return News(snapshot, events, _histories(con, user_ids, weights, max_events), items, searches, merged)
 

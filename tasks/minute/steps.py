@@ -312,7 +312,8 @@ def rank(state: State, learnt: UpdatedModel, audience: Audience, config: Publish
     else:
         resolved = places.resolved(catalog.item_ids, current.variety, now, (*user_ids, *other_ids))
     default, *in_places = map(of_place, resolved)
-    rows = stale_neighbours(state, current.live.item_vectors(), config.n_similar)
+    is_again = state.news.is_again  # then another version made all neighbours
+    rows = np.arange(len(catalog)) if is_again else stale_neighbours(state, current.live.item_vectors(), config.n_similar)
     vectors, k_near = current.live.item_vectors(), config.n_similar
     if len(rows) <= config.approximate_above:
         similar = neighbours_of(vectors, rows, catalog.is_available, k_near)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from models.config import EvaluationConfig, IncrementConfig, RecommenderConfig, TrainConfig
 from models.evaluation.baselines import best_baseline, rank_baselines
 from models.evaluation.comparison import gains_over_baseline, rank_recommender, summary
+from models.evaluation.contest import Contest, contest
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.new_items import fit_new_items
 from models.evaluation.protocols import Task, temporal
@@ -67,10 +68,10 @@ class FittedNight:
 
 @dataclass(frozen=True)
 class Judged:
-    """Evaluation of a night: all metric rows, and the NDCG@10 values for the gate.
+    """Evaluation of a night: all metric rows, the NDCG@10 values for the gate, and the rankings of the test events by model.
 
     A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
-    best baseline use `ndcg_at_10_served`.
+    best baseline use `ndcg_at_10_served`. contest: against the champion on the same events; None if either could not be measured.
     """
 
     rows: list[MetricRow]
@@ -78,6 +79,8 @@ class Judged:
     champion_ndcg: float | None
     best_baseline: str | None
     best_baseline_ndcg: float | None
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    contest: Contest | None = None
 
 
 def learn(
@@ -122,12 +125,17 @@ def judge(
     decides = deciding_metric(rankings.values())
     best = best_baseline(rankings, decides)
     ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
+    against = None
+    if "champion" in rankings:
+        against = contest(task, rankings["minutehand"], rankings["champion"], decides, evaluation.n_bootstrap, seed)
     return Judged(
         rows=[*summary(task, rankings), *gains_over_baseline(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
         champion_ndcg=ndcg.get("champion"),
         best_baseline=best,
         best_baseline_ndcg=ndcg[best] if best else None,
+        rankings=rankings,
+        contest=against,
     )
 
 

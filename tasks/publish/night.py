@@ -17,15 +17,19 @@ from tasks.publish.publication import Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.publish.transaction import publish
 
+NIGHTLY = "nightly"
+
 NO_TRENDS = pa.table({"user_id": pa.array([], pa.string()), "trends": pa.array([], pa.list_(pa.float32()))})
 
 
-def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, float], trends: pa.Table | None = None) -> Publication:
+def publish_night(
+    lake: Lake, content: Content, event_weights: Mapping[str, float], trends: pa.Table | None = None, cadence: str = NIGHTLY
+) -> Publication:
     """Replace the lists of all users, the fallback list, the neighbours and the histories, and record the publication.
 
     Idempotent: a second publish of the same run, model and time replaces the first. The histories come from the snapshot of
     content.provenance and hold each user's last max_events events with a weight above 0. trends: table of user_id and trends, the trend
-    of each event in the history; unknown for users without a row.
+    of each event in the history; unknown for users without a row. cadence: another, if a person has chosen the model.
     """
 
     def write(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, stamp: Stamp) -> tuple[int, int]:
@@ -40,7 +44,7 @@ def publish_night(lake: Lake, content: Content, event_weights: Mapping[str, floa
         _forget(con, stamp.publication_id, content.provenance)
         return counts
 
-    return publish(lake, content, "nightly", ALL_SETTLED, event_weights, write)
+    return publish(lake, content, cadence, ALL_SETTLED, event_weights, write)
 
 
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:

@@ -14,7 +14,7 @@ from models.results import MetricRow
 from tasks.lake import statement
 from tasks.minute.feed import News
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.publication import Content, Provenance, Publication
+from tasks.publish.publication import NO_GATE, Content, Provenance, Publication
 from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
 
@@ -40,12 +40,14 @@ def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content:
             **origin,
             **counts,
             **decision,
+            **(NO_GATE if content.gate is None else asdict(content.gate)),
             "publication_id": done.publication_id,
             "cadence": cadence,
             "champion": content.champion,
             "checkpoint": None if content.checkpoint is None else str(content.checkpoint.folder),
             "checkpoint_sha256": None if content.checkpoint is None else content.checkpoint.digest,
             "asked_s": content.lists.asked_s,
+            "learnt": content.watermarks_after.learnt,
             "published_at": published_at,
         },
     )

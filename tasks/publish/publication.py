@@ -41,6 +41,18 @@ class Files:
 
 
 @dataclass(frozen=True)
+class GateNote:
+    """Decision of the gate of a night, the version that it judged and why, and all numbers as JSON."""
+
+    gate: str
+    gate_reason: str
+    gate_figures: str
+
+
+NO_GATE = {"gate": None, "gate_reason": None, "gate_figures": None}
+
+
+@dataclass(frozen=True)
 class Searched:
     """The last search of some users (user_id, query, occurred_at, vector), and the key of the encoder of its vectors."""
 
@@ -60,6 +72,7 @@ class Content:
     minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
     interests: of the users with news, or of all; None if the version has no interests. in_places: the lists of scenarios besides
     `default`, for the same users. rules: of the scenarios. barred: by scenario, whether each item must be in no list, for a minute.
+    gate: the decision of the night; None for a minute.
     """
 
     item_ids: Sequence[str]
@@ -81,6 +94,7 @@ class Content:
     in_places: Sequence[ScenarioLists] = ()
     rules: Rules = UNCHANGED
     barred: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    gate: GateNote | None = None
 
     @property
     def neighbour_rows(self) -> Ints:

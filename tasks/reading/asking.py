@@ -63,13 +63,13 @@ def asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
             ) from error
 
 
-def ask(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str | int] | None = None) -> list[Row]:
-    """The rows of a statement of sql/read.
+def ask(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str | float] | None = None, folder: str = "read") -> list[Row]:
+    """The rows of a statement of sql/read, or of another folder of sql.
 
     The statement is prepared and executed in SQL: binding a Python value would import numpy, pandas and pyarrow, which takes a
     third of a second.
     """
-    con.execute(f"prepare asked as {statement(f'read/{name}')}")
+    con.execute(f"prepare asked as {statement(f'{folder}/{name}')}")
     values = [f"{key} := {quote(value) if isinstance(value, str) else value}" for key, value in (parameters or {}).items()]
     cursor = con.execute(f"execute asked({', '.join(values)})" if values else "execute asked")
     names = [column[0] for column in cursor.description or []]

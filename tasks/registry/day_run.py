@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from mlflow.entities import Metric, Run, RunTag
 
 from models.results import MetricRow
-from tasks.figures import day_curves
+from tasks.figures import day_curves, hour_curves
 from tasks.lake import Lake, reading, statement
 from tasks.registry.names import DIGITS, LEADING, clock, day_name, leading, metric_name
 from tasks.registry.pages import run_page
 from tasks.registry.versions import MINE, Registry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger("minutehand.registry")
 MINUTE = "minute"
@@ -30,7 +34,7 @@ DRAWN_EVERY, FEW = timedelta(minutes=15), 10
 """The figure of the day is redrawn this often, and after each of the first FEW runs: loading matplotlib takes half a second."""
 ABOUT = """How well three models predicted each event of {day} before it was learnt: `live` learns every minute, `nightly` is the model
 of last night, and `recent_popular` lists the items that were popular just before. Steps are times of day in UTC: 1905 is 19:05.
-The artifact `day.png` shows the curves of the day."""
+The artifact `day.png` shows the curves of the day, `hours.png` the means of each hour."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,13 @@ class Day:
         models = [name.partition("/")[0] for name in so_far]
         values = {model: [_means([minute], [lead]).get(f"{model}/{lead}") for minute in ours] for model in models}
         try:
-            figure = day_curves([minute.evaluated_at for minute in ours], [_n_events(minute) for minute in ours], values, lead)
+            day = day_curves([minute.evaluated_at for minute in ours], [_n_events(minute) for minute in ours], values, lead)
+            figures = {"day": day, "hours": _by_hour(ours, models, lead)}
         except Exception:  # any matplotlib error: a missing figure must not fail the minute run
-            log.warning("the figure of the day could not be drawn", exc_info=True)
+            log.warning("the figures of the day could not be drawn", exc_info=True)
         else:
-            client.log_figure(self.run_id, figure, "day.png", save_kwargs={"dpi": 130})
+            for name, figure in figures.items():
+                client.log_figure(self.run_id, figure, f"{name}.png", save_kwargs={"dpi": 130})
         means = ", ".join(f"`{model}` **{so_far[f'{model}/{lead}']:.4f}**" for model in models)
         text = f"{lead} of {n_events:,} events until {at:%H:%M} UTC: {means}.\n\n{ABOUT.format(day=self.day)}"
         tags = {DRAWN: f"{len(ours)} {at.isoformat()}", "mlflow.note.content": text}
@@ -179,6 +185,14 @@ def _means(minutes: Sequence[Minute], metrics: Collection[str]) -> dict[str, flo
             total, n = sums.get(metric_name(row), (0.0, 0))
             sums[metric_name(row)] = total + row.value * row.n_events, n + row.n_events
     return {name: total / n for name, (total, n) in sums.items() if n}
+
+
+def _by_hour(minutes: Sequence[Minute], models: Sequence[str], lead: str) -> Figure:
+    """The leading metric of each model by hour."""
+    hours = {hour: list(found) for hour, found in groupby(minutes, key=lambda minute: minute.evaluated_at.hour)}
+    means = [_means(found, [lead]) for found in hours.values()]
+    values = {model: [mean.get(f"{model}/{lead}") for mean in means] for model in models}
+    return hour_curves(list(hours), [sum(map(_n_events, found)) for found in hours.values()], values, lead)
 
 
 def _n_events(minute: Minute) -> float:

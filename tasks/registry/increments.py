@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,9 +180,9 @@ def reconcile_live(registry: Registry, live_version: str, is_published: Callable
     return Repairs(tuple(str(found.version) for found in unpublished), tuple(model.model_id for model in orphans), was)
 
 
-def prune_increments(registry: Registry, keep: int, live_version: str) -> list[str]:
-    """Delete all increments except the newest `keep`, the live one and those with an alias; returns the deleted versions."""
-    return prune(registry, keep, {live_version}, cadence=MINUTE)
+def prune_increments(registry: Registry, keep: int, live_version: str, spare: Collection[str] = ()) -> list[str]:
+    """Delete all increments except the newest `keep`, the live one, those in spare and those with an alias; returns those deleted."""
+    return prune(registry, keep, {live_version, *spare}, cadence=MINUTE)
 
 
 def _folder(version: Version) -> Path:

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from typing import Any
 
 from models.errors import without_secrets
+from models.metrics.exposure import PER_DEMAND
+from models.metrics.groups import family_of, worst_group
 from models.results import MetricRow
 
 LONGEST_PARAM, LONGEST_NOTE = 500, 4300
@@ -22,7 +24,9 @@ MINE = "minutehand"
 LEADING = ("ndcg_at_10_served", "ndcg_at_10")
 """Metrics for choosing a model; the first one that was measured decides. Served: each event is predicted from a list one minute old.
 The other: with all earlier events known. They come first in lists, columns and charts."""
-FIGURES = (*LEADING, "hr_at_10", "mrr", "coverage_at_10")
+DISTANCE = "distance_at_10"
+ACCURACY, BEYOND = ("recall_at_10", "map_at_10"), ("novelty_at_10", DISTANCE, "serendipity_at_10", "calibration_at_10", "age_days_at_10")
+FIGURES = (*LEADING, "hr_at_10", "mrr", *ACCURACY, "coverage_at_10", "gini_at_10", *BEYOND)
 """Metrics with the same names in the runs of a night, its champion and its baselines, so that one chart shows all of them."""
 DATA_AND_MODEL = ("seed", "encoder", "model", "train", "increment", "evaluation")
 """Groups of settings that define a model; addresses, ports and folders do not."""
@@ -78,10 +82,35 @@ def figures_of(rows: Sequence[MetricRow], model: str) -> dict[str, float]:
 
 
 def segments_of(rows: Sequence[MetricRow], model: str) -> dict[str, float]:
-    """The leading metric of one model within each segment."""
-    mine = [row for row in rows if row.model == model and row.segment != "all" and row.value is not None]
+    """The leading metric of one model within each segment of warm and cold users and items."""
+    return _by_segment(rows, model, "segment", is_group=False)
+
+
+def user_groups_of(rows: Sequence[MetricRow], model: str) -> dict[str, float]:
+    """The leading metric of one model for each group of users."""
+    return _by_segment(rows, model, "group", is_group=True)
+
+
+def item_groups_of(rows: Sequence[MetricRow], model: str) -> dict[str, float]:
+    """The exposure of each group of items, relative to its share of the held-out events."""
+    mine = [row for row in rows if (row.model, row.metric) == (model, PER_DEMAND)]
+    return {f"exposure/{slug(row.segment)}": row.value for row in mine if row.value is not None}
+
+
+def _by_segment(rows: Sequence[MetricRow], model: str, prefix: str, *, is_group: bool) -> dict[str, float]:
+    known = [row for row in rows if row.model == model and row.segment != "all" and row.value is not None]
+    mine = [row for row in known if (family_of(row.segment) is not None) == is_group]
     lead = leading({row.metric for row in mine})
-    return {f"segment/{slug(row.segment)}": row.value for row in mine if row.metric == lead and row.value is not None}
+    return {f"{prefix}/{slug(row.segment)}": row.value for row in mine if row.metric == lead and row.value is not None}
+
+
+def worst_groups(rows: Sequence[MetricRow]) -> dict[str, str]:
+    """The group of users with the lowest leading metric, and the group of items with the least exposure for its demand; as tags."""
+    worst = {
+        "worst user group": worst_group(rows, MINE, leading({row.metric for row in rows})),
+        "worst item group": worst_group(rows, MINE, PER_DEMAND),
+    }
+    return {name: f"{row.segment} {row.value:.4f}" for name, row in worst.items() if row is not None}
 
 
 def best_baseline(rows: Sequence[MetricRow]) -> tuple[str, float] | None:
@@ -92,20 +121,24 @@ def best_baseline(rows: Sequence[MetricRow]) -> tuple[str, float] | None:
 
 
 def gains(rows: Sequence[MetricRow]) -> dict[str, float]:
-    """Gains of the leading metric over the best baseline, with the interval if there is one, and over the champion."""
+    """Gains of the leading metric over the best baseline and over the champion."""
     mine = figures_of(rows, MINE)
     lead = leading(mine)
     if lead not in mine:
         return {}
-    lift = next((row for row in rows if row.metric == f"{lead}_lift"), None)
     best, champion = best_baseline(rows), figures_of(rows, CHAMPION).get(lead)
     values = {
         "gain_on_baseline": mine[lead] - best[1] if best else None,
-        "range/gain_on_baseline_low": lift.low if lift else None,
-        "range/gain_on_baseline_high": lift.high if lift else None,
         "gain_on_champion": mine[lead] - champion if champion is not None else None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def gain_interval(rows: Sequence[MetricRow]) -> dict[str, float]:
+    """The 95 % interval of the gain over the best baseline; empty without one."""
+    lift = next((row for row in rows if row.metric == f"{leading(figures_of(rows, MINE))}_lift"), None)
+    ends = {"low": lift.low, "high": lift.high} if lift else {}
+    return {f"range/gain_on_baseline_{name}": value for name, value in ends.items() if value is not None}
 
 
 def metric_name(row: MetricRow) -> str:

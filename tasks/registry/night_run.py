@@ -8,7 +8,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,19 +23,34 @@ from mlflow.exceptions import MlflowException
 from models.errors import without_secrets
 from models.results import MetricRow
 from models.visible import visible
-from tasks.figures import segment_bars, training_curve
+from tasks.figures import (
+    Tradeoff,
+    accuracy_against_diversity,
+    calibration_bars,
+    group_bars,
+    lorenz_curves,
+    segment_bars,
+    training_curve,
+)
+from tasks.process import peak_mib
 from tasks.registry.integrity import DIGEST, digest_of
 from tasks.registry.names import (
     DIGITS,
+    DISTANCE,
+    LEADING,
     LONGEST_PARAM,
     NIGHTLY,
     best_baseline,
     figures_of,
+    gain_interval,
     gains,
+    item_groups_of,
     leading,
     note,
     of_data_and_model,
     segments_of,
+    user_groups_of,
+    worst_groups,
 )
 from tasks.registry.packing import pack
 from tasks.registry.pages import last_night_view, night_page, nights_page, run_page
@@ -44,11 +59,15 @@ from tasks.registry.versions import CHALLENGER, LARGEST_BATCH, MINE, Registry, a
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from models.evaluation.list_measures import Measured
+
 log = logging.getLogger("minutehand.registry")
 DEAD_AFTER_HOURS = 24
 PARENT, NIGHT = "mlflow.parentRunId", f"{MINE}.night"
 COMPARISON = "comparison"
-"""Cadence of the child runs that a night is compared with: its champion and its baselines on the same events."""
+"""Cadence of the child runs that a night is compared with: its champion and its baselines on the same events, and its own parts."""
+BY_SEGMENT, BY_ITEM_GROUP = f"{MINE} by segment", f"{MINE} by item group"
+"""Child runs with the figures of our model for segments and groups of users, and for groups of items."""
 CURVES = ("validation/ndcg_at_10", "train/loss", "train/epoch_seconds")
 GATE, VERDICT, BEST_BASELINE = "gate", "verdict", "best baseline"
 """Tags of a nightly run for people to read, so without a prefix."""
@@ -86,29 +105,39 @@ class NightRun:
             client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
 
     def metrics(self, rows: Sequence[MetricRow]) -> None:
-        """Log the evaluation of the night's model: metrics over all events, gains, and the leading metric by segment."""
-        self._log({**figures_of(rows, MINE), **gains(rows), **segments_of(rows, MINE)})
-        best = best_baseline(rows)
+        """Log the evaluation of the night's model over all events: metrics, gains, and as tags the best baseline and the worst groups."""
+        self._log({**figures_of(rows, MINE), **gains(rows)})
+        best, tags = best_baseline(rows), worst_groups(rows)
         if best is not None:
-            self.registry.client.set_tag(self.run_id, BEST_BASELINE, f"{best[0]} {best[1]:.4f}")
+            tags[BEST_BASELINE] = f"{best[0]} {best[1]:.4f}"
+        self.registry.client.log_batch(self.run_id, tags=[RunTag(name, visible(text)[:LONGEST_PARAM]) for name, text in tags.items()])
 
     def log_comparisons(self, rows: Sequence[MetricRow]) -> None:
-        """Log each other evaluated model as a child run with the same metric names, so that one chart shows all models."""
+        """Log child runs: each other model with the metric names of the night, so that one chart shows all; segments and groups of ours.
+
+        A segment has the same name for every model. Groups of users and items have runs of their own, as a run has at most 20 metrics.
+        """
         client, experiment = self.registry.client, self.registry.experiment_id
         there = {run.info.run_name for run in client.search_runs([experiment], f"tags.`{PARENT}` = '{self.run_id}'")}
+        children = {
+            BY_SEGMENT: {**segments_of(rows, MINE), **gain_interval(rows), **user_groups_of(rows, MINE)},
+            BY_ITEM_GROUP: item_groups_of(rows, MINE),
+        }
         for model in dict.fromkeys(row.model for row in rows if row.model != MINE):
-            if model not in there:  # a retry may find runs that the first attempt created
+            children[model] = {**figures_of(rows, model), **segments_of(rows, model)}
+        for name, values in children.items():
+            if values and name not in there:  # a retry may find runs that the first attempt created
                 tags = {
                     "mlflow.source.name": MINE,
                     "mlflow.source.type": "JOB",
-                    "mlflow.note.content": f"`{model}` on the held-out events of {self.run_name}.",
+                    "mlflow.note.content": f"`{name}` on the held-out events of {self.run_name}.",
                     f"{MINE}.cadence": COMPARISON,
                     f"{MINE}.process": _this_process(),
                     PARENT: self.run_id,
                     NIGHT: self.run_id,
                 }
-                run_id = client.create_run(experiment, run_name=model, tags=tags).info.run_id
-                replace(self, run_id=run_id)._log({**figures_of(rows, model), **segments_of(rows, model)})
+                run_id = client.create_run(experiment, run_name=name, tags=tags).info.run_id
+                replace(self, run_id=run_id)._log(values)
                 client.set_terminated(run_id, "FINISHED")
         view = last_night_view(self.run_id, leading(figures_of(rows, MINE)))
         client.set_experiment_tag(experiment, *view)
@@ -119,10 +148,37 @@ class NightRun:
         tags = {GATE: found.tags.get("gate"), VERDICT: found.description, f"{MINE}.version": version}
         self.registry.client.log_batch(self.run_id, tags=[RunTag(name, text[:LONGEST_PARAM]) for name, text in tags.items() if text])
 
+    def compare_versions(self) -> None:
+        """Draw accuracy against diversity of all nightly versions, this one included. A failing store must not end the night."""
+        try:
+            found = [version for version in all_versions(self.registry) if version.tags.get("cadence") == NIGHTLY]
+            lead = leading({name for version in found for name in LEADING if name in version.tags})
+            points = [
+                Tradeoff(str(version.version), float(version.tags[lead]), float(version.tags[DISTANCE]), version.run_id == self.run_id)
+                for version in found
+                if lead in version.tags and DISTANCE in version.tags
+            ]
+            self._draw("accuracy-diversity", partial(accuracy_against_diversity, points, lead))
+        except (MlflowException, OSError) as error:
+            log.warning("no comparison of all versions: %s", without_secrets(str(error)))
+
+    def _draw(self, name: str, draw: Callable[[], Figure]) -> None:
+        """Write a figure. One that cannot be drawn must not end the night."""
+        try:
+            figure = draw()
+        except Exception:  # any matplotlib error
+            log.warning("the figure %s could not be drawn", name, exc_info=True)
+        else:
+            self.figures({name: figure})
+
     def figures(self, figures: Mapping[str, Figure]) -> None:
         """Write figures by name as PNG; not in a folder, as MLflow's page for comparing runs does not show folders."""
         for name, figure in figures.items():
             self.registry.client.log_figure(self.run_id, figure, f"{name}.png", save_kwargs={"dpi": 130})
+
+    def artifact(self, name: str, text: str) -> None:
+        """Write a text as an artifact."""
+        self.registry.client.log_text(self.run_id, text, name)
 
     def report(self, markdown: str) -> None:
         """Write the report as an artifact and, cut to the length limit, as the description of the run."""
@@ -132,6 +188,10 @@ class NightRun:
         night, nights = night_page(self.registry.experiment_id, self.run_id, lead), nights_page(self.registry.experiment_id)
         links = f"[Compare with champion and baselines]({night[1:]}), [compare with other nights]({nights[1:]})"
         client.set_tag(self.run_id, "mlflow.note.content", f"{note(markdown)}\n\n{links}")
+
+    def page_for_owners(self, html: str) -> None:
+        """Write the report for the owner of the shop as an artifact."""
+        self.registry.client.log_text(self.run_id, html, "report.html")
 
     def _log(self, values: Mapping[str, float | None], step: int = 0, model_id: str | None = None) -> None:
         now = now_ms()
@@ -144,18 +204,24 @@ class NightRun:
             self.registry.client.log_batch(self.run_id, metrics=metrics[begin : begin + LARGEST_BATCH])
 
 
-def log_evaluation(night: NightRun, rows: Sequence[MetricRow], loss: Sequence[float], validation_ndcg: Sequence[float | None]) -> None:
+def log_evaluation(
+    night: NightRun,
+    rows: Sequence[MetricRow],
+    loss: Sequence[float],
+    validation_ndcg: Sequence[float | None],
+    measured: Measured | None = None,
+) -> None:
     """Log the evaluation and the training curves, as metrics and as figures. A failed figure must not end the nightly run."""
     night.metrics(rows)
     night.curves()
     night.log_comparisons(rows)
-    for name, draw in (("training", partial(training_curve, loss, validation_ndcg)), ("segments", partial(segment_bars, rows))):
-        try:
-            figure = draw()
-        except Exception:  # any matplotlib error: a missing figure must not fail the nightly run
-            log.warning("the figure %s could not be drawn", name, exc_info=True)
-        else:
-            night.figures({name: figure})
+    night._draw("training", partial(training_curve, loss, validation_ndcg))
+    night._draw("segments", partial(segment_bars, rows))
+    if measured is not None and measured.rows:
+        night._draw("groups", partial(group_bars, rows))
+        night._draw("exposure", partial(lorenz_curves, measured.lorenz))
+    if measured is not None and len(measured.wanted):
+        night._draw("calibration", partial(calibration_bars, measured.interests, measured.wanted, measured.shown))
 
 
 @contextmanager
@@ -197,7 +263,7 @@ def start_night(
         client.log_inputs(run_id, [_lake_input(lake_uri, snapshot, dataset)])
         night = NightRun(registry, run_id, run_name, snapshot, training_id)
         yield night
-        night._log({"seconds": round(time.monotonic() - started, 1)})
+        night._log({"seconds": round(time.monotonic() - started, 1), "peak_mib": peak_mib()})
         status = "FINISHED"
     except Exception as error:
         client.set_tag(run_id, f"{MINE}.error", visible(without_secrets(f"{type(error).__name__}: {error}"))[:LONGEST_PARAM])

@@ -67,8 +67,15 @@ def views() -> dict[str, str]:
         _metric("gain_on_baseline"): 140,
         "tags.`best baseline`": 155,
         _metric("hr_at_10"): 80,
+        _metric("recall_at_10"): 105,
         _metric("coverage_at_10"): 120,
+        _metric("gini_at_10"): 90,
+        _metric("distance_at_10"): 115,
+        _metric("calibration_at_10"): 130,
+        "tags.`worst user group`": 190,
+        "tags.`worst item group`": 190,
         _metric("seconds"): 85,
+        _metric("peak_mib"): 85,
         "tags.`verdict`": 420,
         "attributes.`Models`": 130,
     }
@@ -76,7 +83,8 @@ def views() -> dict[str, str]:
     days = {**{_metric(name): 235 for name in so_far}, _metric("events_so_far"): 120}
     gains = [_bars("gain_on_champion"), _bars("gain_on_baseline")]
     figures, curves = [_bars(name) for name in FIGURES], [_lines("validation/ndcg_at_10"), _lines("train/loss")]
-    charts = [*figures[: len(LEADING)], *gains, *figures[len(LEADING) :], *curves]
+    cost = [_bars("seconds"), _bars("peak_mib"), _lines("train/epoch_seconds")]
+    charts = [*figures[: len(LEADING)], *gains, *curves, *cost, *figures[len(LEADING) :]]
     return {
         f"{VIEW_TAG}{NIGHTS}": _envelope(NIGHTS, _of("nightly"), nights, charts),
         f"{VIEW_TAG}{DAYS}": _envelope(DAYS, _of("minute"), days, [_lines(name) for name in so_far]),

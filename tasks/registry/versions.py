@@ -224,15 +224,27 @@ def promote(registry: Registry, version: str, reason: str = "") -> None:
     client.set_registered_model_alias(name, CHAMPION, version)
     if now.get(CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
-    _note(registry, version, "promoted", reason)
+    note(registry, version, "promoted", reason)
+
+
+def keep_champion(registry: Registry, version: str) -> None:
+    """Give the alias `champion` to the version that the live one descends from, if another has it."""
+    if aliases(registry).get(CHAMPION) != version:
+        registry.client.set_registered_model_alias(registry.model_name, CHAMPION, version)
 
 
 def refuse(registry: Registry, version: str, reason: str) -> None:
     """Record on a version why it was refused; it stays the challenger until the next one."""
-    _note(registry, version, "refused", reason)
+    note(registry, version, "refused", reason)
 
 
-def _note(registry: Registry, version: str, outcome: str, reason: str) -> None:
+def keep_as_challenger(registry: Registry, version: str, reason: str) -> None:
+    """Record on a version that it passed the gate, but was not to go live."""
+    note(registry, version, "passed", reason)
+
+
+def note(registry: Registry, version: str, outcome: str, reason: str) -> None:
+    """Record on a version what became of it."""
     client = registry.client
     client.set_model_version_tag(registry.model_name, version, "gate", outcome)
     client.update_model_version(registry.model_name, version, f"{outcome}: {reason}" if reason else outcome)

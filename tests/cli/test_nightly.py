@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
+from models.errors import UserError
 from settings import SettingsError
 from tests.conftest import ROOT
 
@@ -21,6 +22,19 @@ def test_a_budget_that_is_none_is_refused_before_anything_starts(command: tuple[
     done = CliRunner().invoke(app, [*command, "--minutes", minutes])
     assert isinstance(done.exception, SettingsError)
     assert str(done.exception) == f"a training budget of {minutes} minutes is none; give a finite number above 0, such as --minutes 20"
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "model.dim=x"], r"MINUTEHAND_MODEL__DIM has an impossible value: .* \(found: x\)"),
+        (["--as", "champion"], "--as champion: a night can be asked for a challenger only, as the gate makes the champion"),
+    ],
+)
+def test_a_wrong_change_or_role_is_refused_before_anything_starts(words: list[str], message: str, home: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        CliRunner().invoke(app, ["nightly", *words], catch_exceptions=False)
     assert not home.exists()
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from models.evaluation.contest import Paired
 from models.version import checkpoint as checkpoints
 from settings import load
 from tasks.lake import Lake, locate, migrate, reading
+from tasks.night.learning import Judged
 from tasks.registry import versions
 from tests.lakes import habits, put
 from tests.models.text.test_encoder import save_tiny_bert
@@ -87,6 +90,13 @@ def learnt(shop: Shop) -> dict[str, float]:
     loaded = checkpoints.load(versions.find_version(shop.models, shop.live).checkpoint_folder)
     assert loaded.online is not None
     return dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
+
+
+def worse(judged: Judged) -> Judged:
+    """The same evaluation with a challenger that never finds what the champion finds."""
+    assert judged.contest is not None
+    nothing = Paired(100, 10, 0.0, 0.1, np.tile([[0.0], [0.1]], 10))
+    return replace(judged, contest=replace(judged.contest, all=nothing))
 
 
 @contextmanager

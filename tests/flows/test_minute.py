@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,7 +28,7 @@ from tasks.lake import LakeError, writing
 from tasks.registry import versions
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
-from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop
+from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop, worse
 from tests.lakes import put
 
 LATE = 12 * 24.0
@@ -198,6 +198,34 @@ def test_a_minute_run_writes_the_freshness_of_the_last_hours_as_an_artifact(shop
     waits = {f"{since}_{name}_s" for since in ("arrived", "happened") for name in ("p50", "p95", "max")}
     assert (hour["users"], set(hour)) == (3, {"hour", "users", "live_users", *waits})
     assert "arrived: since the event reached the lake. happened: since the event happened" in str(left.description)
+
+
+def test_after_a_promotion_of_an_earlier_version_the_next_minute_learns_the_events_since_again_and_only_once(
+    shop: Shop, carts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cli.promote import promote
+
+    night, before = {user: list_of(shop, user) for user in ("u03", "u09", "*")}, learnt(shop)
+    assert shop.spend_minute() == "2"
+    once, figures = learnt(shop), shop.value("select count(*) from eval.prequential")
+    promote("1")
+    assert "version 1 is live" in capsys.readouterr().out
+    assert (shop.live, learnt(shop)) == ("1", before)
+    assert versions.aliases(shop.models) == {"champion": "1", "live": "1"}
+    assert list_of(shop, "u09") == night["u09"]
+    assert carts in night["u03"]
+    assert list_of(shop, "u03")[:-1] == [item for item in night["u03"] if item != carts]
+    assert list_of(shop, "novel") == night["*"]
+    assert marks(shop)["learnt"] < marks(shop)["published"]
+    assert shop.spend_minute() == "3"
+    assert learnt(shop) == once
+    assert len(list_of(shop, "novel")) == 5
+    assert seen_again(shop) == []
+    assert shop.value("select count(*) from eval.prequential") == figures, "their prediction is measured once"
+    assert shop.value("select max(n) from (select count(*) as n from ops.freshness group by user_id)") == 1
+    assert shop.ask("select distinct model_version from recs.similar_items") == [("3",)]
+    assert marks(shop)["learnt"] == marks(shop)["published"]
+    assert shop.spend_minute() is None
 
 
 def test_a_discarded_update_refreshes_the_lists_and_its_events_stay_due_for_the_next_run(
@@ -530,8 +558,7 @@ def test_after_a_refused_night_the_live_increment_continues_with_its_learnt_even
 
     def judge_badly(*given: Any) -> Any:
         put(shop.lake, [("u12", "i04", LATE + 8)], event_type="click")
-        judged = judge(*given)
-        return replace(judged, ndcg=(judged.champion_ndcg or 0.0) / 2 - 0.01)
+        return worse(judge(*given))
 
     monkeypatch.setattr(flow, "judge", judge_badly)
     after = versions.find_version(shop.models, shop.spend_night())

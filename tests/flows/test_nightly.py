@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -10,19 +11,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from typer.testing import CliRunner
 
+from cli import app
 from models.errors import UserError
 from tasks import locks
 from tasks.access import OURS
 from tasks.lake import reading
 from tasks.registry import versions
 from tests.conftest import ROOT
-from tests.flows.shop import Shop, learnt, open_shop
+from tests.flows.shop import Shop, learnt, open_shop, worse
 from tests.lakes import habits, put
 
 DUPLICATES = {
@@ -99,6 +101,23 @@ def test_a_night_has_one_name_in_prefect_and_mlflow_the_verdict_as_a_tag_and_art
     assert all(artifact.description for artifact in artifacts)
 
 
+def test_a_night_measures_whole_lists_for_all_models_with_intervals_and_groups_and_draws_them(shop: Shop) -> None:
+    of_all = dict(shop.ask("select metric, value from eval.offline where model = 'minutehand' and segment = 'all'"))
+    assert {"recall_at_10", "map_at_10", "novelty_at_10", "distance_at_10", "age_days_at_10", "gini_at_10"} <= of_all.keys()
+    assert 0 < of_all["recall_at_10"] < 1
+    rows = shop.ask("select model, low <= value and value <= high from eval.offline where metric = 'recall_at_10' order by model")
+    assert rows == [(model, True) for model in ("item_knn", "minutehand", "most_popular", "recent_popular")]
+    groups = {family for (family,) in shop.ask("select split_part(segment, '=', 1) from eval.offline where contains(segment, '=')")}
+    assert {"activity", "account_age", "popularity"} <= groups
+    exposed = "select sum(value) from eval.offline where metric = 'exposure_at_10' and segment like 'popularity=%' and model = 'minutehand'"
+    assert shop.value(exposed) == pytest.approx(1)
+    (night,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")
+    assert night.data.metrics["recall_at_10"] == pytest.approx(of_all["recall_at_10"], abs=1e-4)
+    assert len(night.data.metrics) <= 20
+    files = {file.path for file in shop.models.client.list_artifacts(night.info.run_id)}
+    assert {"training.png", "segments.png", "groups.png", "exposure.png", "accuracy-diversity.png"} <= files
+
+
 def test_a_second_night_of_a_day_has_its_time_in_its_name_and_makes_the_same_model_by_the_plan_of_the_first(shop: Shop) -> None:
     from flows.nightly import nightly
 
@@ -157,18 +176,55 @@ def test_a_worse_challenger_is_refused_and_the_champion_publishes_again(shop: Sh
     live = versions.aliases(shop.models)["champion"]
     before = shop.value("select count(*) from recs.publications")
     judge = flow.learning.judge
-    monkeypatch.setattr(flow, "judge", lambda *given: _worse(judge(*given)))
+    monkeypatch.setattr(flow, "judge", lambda *given: worse(judge(*given)))
     assert shop.spend_night() == live
     assert shop.value("select count(*) from recs.publications") == before + 1
     assert versions.aliases(shop.models)["champion"] == live
-    assert versions.aliases(shop.models)["challenger"] != live
+    refused = versions.aliases(shop.models)["challenger"]
+    assert refused != live
+    columns = "model_version, gate, gate_reason, json_extract_string(gate_figures, '$.version')"
+    ((version, decision, reason, judged),) = shop.ask(f"select {columns} from recs.publications where gate = 'refused'")
+    assert (version, decision, judged) == (live, "refused", refused)
+    assert f"Version {refused} is refused, version {live} stays" in reason
     demand_sound(shop)
 
 
-def _worse(judged: Any) -> Any:
-    from dataclasses import replace
+def test_a_challenger_on_request_is_judged_with_its_settings_and_changes_nothing_that_users_see(
+    shop: Shop, prefect_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import mlflow
 
-    return replace(judged, ndcg=judged.champion_ndcg / 2 - 0.01)
+    from flows.nightly import nightly
+
+    seen = "select * from recs.recommendations order by all", "select * from recs.publications order by all", "from ops.watermarks"
+    before, live = [shop.ask(sql) for sql in seen], shop.live
+    assert nightly(changes=["model.dim=16", "seed=3"], as_challenger=True) == live
+    assert [shop.ask(sql) for sql in seen] == before
+    now = versions.aliases(shop.models)
+    version = versions.find_version(shop.models, now["challenger"])
+    assert (now["champion"], now["live"], version.tags["gate"] in ("passed", "refused")) == (live, live, True)
+    assert json.loads(version.tags["changes"]) == {"model.dim": "16", "seed": "3"}
+    run = shop.models.client.get_run(version.run_id)
+    assert (run.data.params["model.dim"], run.data.tags["changes"]) == ("16", "model.dim=16 seed=3")
+    assert shop.value(f"select count(*) from eval.offline where model_version = '{version.version}'") > 0
+    written = {
+        name: json.loads(
+            Path(
+                mlflow.artifacts.download_artifacts(
+                    run_id=version.run_id, artifact_path=name, dst_path=str(tmp_path), tracking_uri=shop.models.tracking_uri
+                )
+            ).read_text(encoding="utf-8")
+        )
+        for name in ("gate.json", "diff.json")
+    }
+    assert {"quality", "coverage", "churn", "latency"} <= {check["name"] for check in written["gate.json"]["checks"]}
+    assert (written["diff.json"]["before"], written["diff.json"]["after"], written["diff.json"]["n_users"]) == (live, version.version, 40)
+    assert not re.search(r"\bu\d\d\b", json.dumps(written)), "an artifact names no user"
+
+    done = CliRunner().invoke(app, ["diff", live, version.version, "--users", "12", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["n_users"], found["basis"][:17]) == (12, "lists of a sample")
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Files, Provenance, Searched
 from tasks.registry.integrity import digest_of
 from tasks.registry.versions import Registry
+from tasks.scenarios import Places, load_scenarios
 from tasks.searches import encoded, last_searches, newer
 from tasks.watermarks import Watermarks, read_watermarks
 from tests.lakes import habits, put
@@ -136,7 +137,7 @@ class Shop:
         known = last_searches(self.lake, [*state.step.user_ids, *searching, *rest], live.encoder)
         last = known if asked is None else newer(known, asked)
         audience = steps.Audience(UsersToRefresh(rest, (), is_settled=True), others, tuple(searching), last)
-        lists = steps.rank(state, learnt, audience, PUBLISH)
+        lists = steps.rank(state, learnt, audience, PUBLISH, Places(self.lake, snapshot, load_scenarios(self.home)))
         content = Content(
             learnt.checkpoint.catalog.item_ids,
             lists.users,

@@ -263,3 +263,30 @@ def test_of_100_000_lists_none_shows_what_is_hidden_and_none_is_empty_where_an_i
 
     any_case()
     assert n_lists > 100_000
+
+
+def test_slots_for_new_items_are_the_same_in_tables_and_api_and_are_recorded_with_what_was_served(shop: Shop) -> None:
+    (shop.home / "scenarios.toml").write_text("[default]\nnew_item_slots = 1", encoding="utf-8")
+    asked_s = shop.minute(learns=False)
+    live = shop.start("log-of-slots")
+    users = [user for (user,) in shop.rows("select distinct user_id from recs.recommendations where user_id <> '*' order by 1")]
+    demand_the_lists_of_the_table(shop, live, asked_s)
+    columns = "user_id, item_id, slot, propensity from recs.recommendations"
+    published = shop.rows(f"select {columns} where rank = 5 and user_id <> '*' order by user_id")
+    assert {slot for _, _, slot, _ in published} == {"exploration"}
+    assert shop.rows("select distinct slot, propensity from recs.recommendations where rank <> 5 or user_id = '*'") == [("ranked", 1.0)]
+    listed = [live.recommend(Asked(user, now=asked_s, explain=False)) for user in users]
+    found = [(user, items[4]["item_id"], items[4]["slot"], items[4]["propensity"]) for user, items in zip(users, listed, strict=True)]
+    assert [row[:3] for row in found] == [row[:3] for row in published]
+    assert [row[3] for row in found] == pytest.approx([row[3] for row in published], abs=0.02)
+    assert len({item for _, item, _, _ in published}) > 2, "the draws differ from user to user"
+    by_text = live.recommend(Asked("u00", "red tent", now=asked_s))
+    assert {row["slot"] for row in by_text} == {"ranked"}, "who asks in words gets what fits them"
+    live.segments.close()
+    shop.take_in()
+    nested = "item_ids[5], slots[5], propensities[5], len(slots), len(propensities)"
+    (served,) = shop.rows(f"select distinct {nested} from ops.served where user_id = 'u00' and len(item_ids) = 10 and slots[5] <> 'ranked'")
+    assert served == (listed[0][4]["item_id"], "exploration", pytest.approx(listed[0][4]["propensity"], abs=1e-6), 10, 10)
+    (past,) = shop.rows(f"select {nested} from recs.list_history where user_id = 'u00' order by published_at desc limit 1")
+    assert past == (published[0][1], "exploration", published[0][3], PUBLISH.n_recommendations, PUBLISH.n_recommendations)
+    (shop.home / "scenarios.toml").unlink()

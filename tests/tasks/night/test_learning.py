@@ -21,7 +21,7 @@ from models.online.gate import UpdateDecision
 from models.ranking.searches import Searches
 from models.text.towers import Head, Words
 from models.version import checkpoint as checkpoints
-from tasks.config import PublishConfig
+from tasks.config import PublishConfig, RegistryConfig
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot
@@ -33,7 +33,7 @@ from tasks.night.learning import Lists, as_of, complete, completed, example, jud
 from tasks.night.report import night_report
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance
-from tasks.registry.gate import decide
+from tasks.registry.gate import NOT_MEASURED, decide
 from tasks.searches import encoded
 from tasks.watermarks import Watermarks
 from tests.lakes import Event, habits, put
@@ -193,6 +193,10 @@ def test_the_gate_gets_the_metrics_of_served_lists_and_the_metrics_with_the_prev
     value = {(row.model, row.metric): row for row in judged.rows if row.segment == "all"}
     for ndcg, model in ((judged.ndcg, "minutehand"), (judged.champion_ndcg, "champion"), (judged.best_baseline_ndcg, judged.best_baseline)):
         assert ndcg == value[model or "", "ndcg_at_10_served"].value, model
+    against = judged.contest
+    assert against is not None
+    assert (against.metric, against.all.challenger, against.all.champion) == ("ndcg_at_10_served", judged.ndcg, judged.champion_ndcg)
+    assert against.coverage == value["minutehand", "coverage_at_10"].value
     known, served = (value["minutehand", metric].value or 0.0 for metric in ("ndcg_at_10", "ndcg_at_10_served"))
     assert known > 1.5 * served > 0
     gain = value["minutehand", "ndcg_at_10_served_lift"]
@@ -231,7 +235,8 @@ def test_without_held_out_events_no_model_has_a_metric_and_the_champion_stays(
     assert (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg) == (None, None, None)
     assert {row.model for row in judged.rows} == {"minutehand", "champion", "most_popular", "recent_popular", "item_knn"}
     assert {row.value for row in judged.rows} == {None}
-    decision = decide(judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg, 0.02, has_champion=True)
+    assert judged.contest is None
+    decision = decide(judged.ndcg, judged.best_baseline_ndcg, judged.contest, NOT_MEASURED, RegistryConfig(), has_champion=True)
     assert not decision.promoted
     assert "no event was held out" in decision.reason
     assert "No event was held out." in night_report("1", "fine", judged, lists.users, data.titles)

@@ -289,7 +289,7 @@ def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_not
                     ("v", n_rounds),
                 ]
                 assert [row[:2] for row in now["recs.user_interests"]] == [("*", "short"), ("u", "short"), ("v", "long")]
-                assert {row[-3] for row in now["recs.user_interests"]} == {row[-3] for row in now["recs.recommendations"]}
+                assert {row[-3] for row in now["recs.user_interests"]} == {row[-5] for row in now["recs.recommendations"]}
                 assert rows(lake, NOT_OF_ONE_STATE) == []
                 assert [row[:2] for row in now["recs.recommendations"]] == [(user, rank) for user in "*uv" for rank in (1, 2)]
                 in_places = [("cart", user, rank) for user in "*uv" for rank in (1, 2)]

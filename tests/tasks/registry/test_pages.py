@@ -47,4 +47,4 @@ def test_the_view_of_the_last_night_has_the_models_of_the_newest_night_with_the_
             night.log_comparisons(ROWS)
     state = state_of(registry.client.get_experiment(registry.experiment_id).tags[f"{VIEW_TAG}last-night"])
     found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"])
-    assert [run.info.run_name for run in found] == ["night 2026-11-27", "champion", "item_knn", "most_popular"]
+    assert [run.info.run_name for run in found] == ["night 2026-11-27", "champion", "item_knn", "most_popular", "minutehand by segment"]

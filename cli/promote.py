@@ -1,0 +1,73 @@
+"""`minutehand promote` and `minutehand rollback`: make another version live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.lake import lake_of, registry_of
+from cli.output import say
+
+if TYPE_CHECKING:
+    from settings import Settings
+    from tasks.publish.promotion import Chosen, Home
+    from tasks.publish.restore import Restored
+
+
+def promote(version: Annotated[str, typer.Argument(help="A model version, as `minutehand models` names it", show_default=False)]) -> None:
+    """Make a model version live, with its last lists if they are kept; else it ranks all users, which takes longer."""
+    from tasks.publish.promotion import promote as go_live
+
+    settings, home = _open()
+    _rank_if_needed(settings, go_live(home, version, _show))
+
+
+def rollback() -> None:
+    """Undo the last change of the champion: make the version live again that was live before it. A second rollback undoes the first."""
+    from tasks.publish.promotion import rollback as go_back
+
+    settings, home = _open()
+    _rank_if_needed(settings, go_back(home, _show))
+
+
+def _open() -> tuple[Settings, Home]:
+    from dataclasses import replace
+
+    from settings import load
+    from tasks.lake import migrate
+    from tasks.publish.promotion import Home
+
+    settings = load()
+    lake = replace(lake_of(settings), threads=settings.threads)
+    migrate(lake)
+    return settings, Home(lake, settings.home, lambda: registry_of(settings), settings.ingest.event_weights, settings.retention.lists_days)
+
+
+def _show(done: Restored) -> None:
+    """Say what readers see now."""
+    published, changed = done.publication, f"{done.publication.n_users_changed:,} changed"
+    say(f"version {done.version} is live: lists of {published.n_users:,} users ({changed}), in {published.seconds:.1f} s")
+    if done.marks.learnt > done.wanted:
+        say(
+            f"the lake no longer tells the events of snapshots {done.wanted + 1} to {done.marks.learnt} from older ones, so minutes do not "
+            "learn them again; the next night learns all: minutehand nightly"
+        )
+    say("the next minute learns the events since, and ranks their users; next: minutehand status")
+
+
+def _rank_if_needed(settings: Settings, chosen: Chosen) -> None:
+    """Let the model make the lists of a version that has none."""
+    if chosen.past is not None:
+        return
+    say(f"version {chosen.version}: {chosen.why}; ranking all users, which takes longer")
+    from cli.environment import prepare
+    from cli.up.temporary import find_api
+
+    prepare(settings)
+    demand_api = find_api(settings)
+    from flows.promotion import promotion  # imports prefect and torch, while the server starts
+
+    demand_api()
+    version = promotion(chosen.version)
+    say(f"version {version} is live; next: minutehand status")

@@ -1,0 +1,61 @@
+-- The items that the past lists must not show any more: those that no list of the scenario may show, those that it hides from the user, and
+-- those that the user had. Of the last kind, all count if the model leaves out what users already had; else those bought after the list was
+-- made, or in the hour before, as a list may be older than its time says. Aliases count as their users.
+--
+-- grain:   one row per scenario and user
+-- params:  $hides_seen, $event_types (varchar[]), $weights (double[])
+-- reads:   past_lists (temporary: as create_past_lists makes it), barred (registered: scenario, item_id),
+--          hidden (registered: scenario, user_id, item_id), raw.events, raw.user_aliases
+-- returns: the temporary table blocked_items: scenario, user_id, item_ids
+create or replace temp table blocked_items as
+with listed as (
+    select
+        past.scenario,
+        past.user_id,
+        unnest(past.item_ids) as item_id
+    from past_lists as past
+),
+
+had as (
+    select
+        coalesce(aliases.user_id, events.user_id) as user_id,
+        events.item_id,
+        events.received_at
+    from raw.events as events
+    left join raw.user_aliases as aliases on events.user_id = aliases.alias
+    where events.item_id is not null
+        and case when $hides_seen then weight_of(events.event_type, $event_types, $weights) > 0 else events.event_type = 'purchase' end
+),
+
+blocked as (
+    select
+        listed.scenario,
+        listed.user_id,
+        listed.item_id
+    from listed
+    inner join barred
+        on listed.item_id = barred.item_id
+            and listed.scenario = barred.scenario
+    union all
+    select
+        hidden.scenario,
+        hidden.user_id,
+        hidden.item_id
+    from hidden
+    union all
+    select
+        past.scenario,
+        past.user_id,
+        had.item_id
+    from had
+    inner join past_lists as past
+        on had.user_id = past.user_id
+    where $hides_seen or had.received_at + interval 1 hour > past.generated_at
+)
+
+select
+    blocked.scenario,
+    blocked.user_id,
+    list(blocked.item_id) as item_ids
+from blocked
+group by blocked.scenario, blocked.user_id

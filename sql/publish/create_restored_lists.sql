@@ -1,0 +1,105 @@
+-- The past lists as they may be shown now, without blocked items. Lists that get shorter are filled up from the list for unknown users,
+-- with the score of the last item that stays. Where a scenario caps categories, they stay short.
+--
+-- grain:   one row per scenario and user
+-- reads:   past_lists (temporary: as create_past_lists makes it), blocked_items (temporary: scenario, user_id, item_ids),
+--          in_tables (registered: scenario, is_capped)
+-- returns: the temporary table restored_lists, with the columns of recs.list_history; a list may be empty
+create or replace temp table restored_lists as
+with placed as (
+    select
+        past.scenario,
+        past.user_id,
+        blocked.item_ids as blocked,
+        list_filter(range(1, len(past.item_ids) + 1), lambda place: not list_contains(blocked.item_ids, past.item_ids[place])) as places,
+        past.item_ids,
+        past.scores,
+        past.sources,
+        past.reasons
+    from past_lists as past
+    inner join blocked_items as blocked
+        on past.scenario = blocked.scenario
+            and past.user_id = blocked.user_id
+    where list_has_any(past.item_ids, blocked.item_ids)
+),
+
+kept as (
+    select
+        placed.scenario,
+        placed.user_id,
+        placed.blocked,
+        len(placed.item_ids) - len(placed.places) as n_missing,
+        list_select(placed.item_ids, placed.places) as item_ids,
+        list_select(placed.scores, placed.places) as scores,
+        list_select(placed.sources, placed.places) as sources,
+        list_select(placed.reasons, placed.places) as reasons
+    from placed
+),
+
+anyone as (
+    select
+        past.scenario,
+        coalesce(kept.item_ids, past.item_ids) as item_ids,
+        coalesce(kept.scores, past.scores) as scores,
+        coalesce(kept.sources, past.sources) as sources,
+        coalesce(kept.reasons, past.reasons) as reasons
+    from past_lists as past
+    inner join in_tables
+        on past.scenario = in_tables.scenario
+            and not in_tables.is_capped
+    left join kept
+        on past.scenario = kept.scenario
+            and past.user_id = kept.user_id
+    where past.user_id = '*'
+),
+
+chosen as (
+    select
+        kept.*,
+        list_filter(
+            range(1, len(anyone.item_ids) + 1),
+            lambda place: not list_contains(kept.blocked, anyone.item_ids[place]) and not list_contains(kept.item_ids, anyone.item_ids[place])
+        )[1:kept.n_missing] as places,
+        anyone.item_ids as other_ids,
+        anyone.scores as other_scores,
+        anyone.sources as other_sources,
+        anyone.reasons as other_reasons
+    from kept
+    left join anyone
+        on kept.scenario = anyone.scenario
+            and kept.user_id <> '*'
+),
+
+filled as (
+    select
+        chosen.scenario,
+        chosen.user_id,
+        list_concat(chosen.item_ids, list_select(chosen.other_ids, chosen.places)) as item_ids,
+        list_concat(
+            chosen.scores, list_transform(chosen.places, lambda place: coalesce(chosen.scores[-1], chosen.other_scores[place]))
+        ) as scores,
+        list_concat(chosen.sources, list_select(chosen.other_sources, chosen.places)) as sources,
+        list_concat(chosen.reasons, list_select(chosen.other_reasons, chosen.places)) as reasons
+    from chosen
+)
+
+select
+    past.user_id as user_id,
+    past.scenario as scenario,
+    coalesce(filled.item_ids, past.item_ids) as item_ids,
+    coalesce(filled.scores, past.scores) as scores,
+    case
+        when filled.item_ids is null then past.probability else (past.probability * exp(filled.scores[1] - past.scores[1]))::float
+    end as probability,
+    coalesce(filled.sources, past.sources) as sources,
+    coalesce(filled.reasons, past.reasons) as reasons,
+    past.model_version as model_version,
+    past.mlflow_run_id as mlflow_run_id,
+    past.flow_run_id as flow_run_id,
+    past.data_snapshot as data_snapshot,
+    past.generated_at as generated_at
+from past_lists as past
+left join filled
+    on past.scenario = filled.scenario
+        and past.user_id = filled.user_id
+order by past.scenario, past.user_id

@@ -1,0 +1,1 @@
+"""Differences between the lists of two model versions."""

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 COLUMNS = 80
 SAID = {"promoted": "was promoted", "refused": "was refused", "passed": "passed the gate as a challenger"}
-LABELS = {
-    "ndcg_at_10_served": "NDCG@10 served",
-    "ndcg_at_10": "NDCG@10",
-    "hr_at_10": "HR@10",
-    "mrr": "MRR",
-    "coverage_at_10": "coverage@10",
-}
 
 
 def models(
@@ -96,7 +89,7 @@ def _tell(each: Model, clock: datetime, *, as_json: bool) -> None:
         "by a": "night" if each.champion == each.version else f"minute, from version {each.champion}",
         "snapshot": each.snapshot,
         "MLflow run": each.mlflow_run_id,
-        **{LABELS[name]: f"{value:.4f}" for name, value in each.figures.items()},
+        **{name.replace("_at_", "@").replace("_", " "): f"{value:.4f}" for name, value in each.figures.items()},
         "changed settings": _changed(each) if each.changes else None,
         "plan": each.plan,
         "gate": each.gate,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.registry.overview import Model
 
 COLUMNS = 80
-SAID = {"promoted": "was promoted", "refused": "was refused", "passed": "passed the gate as a challenger"}
+SAID = {"passed": "passed the gate as a challenger"}
 
 
 def models(
@@ -54,7 +54,7 @@ def models(
             say(_wrapped(f"version {each.version} has {_changed(each)}"))
     newest = next((each for each in found if each.gate), None)
     if newest is not None:
-        say(_wrapped(f"version {newest.version} {SAID.get(str(newest.gate), newest.gate)}: {newest.reason}"))
+        say(_wrapped(f"version {newest.version} {SAID.get(str(newest.gate), f'was {newest.gate}')}: {newest.reason}"))
     say("more of one version: minutehand models VERSION; two of them: minutehand diff")
 
 

@@ -129,9 +129,10 @@ class RetentionConfig(BaseModel):
     figures_days: NonNegativeInt = Field(
         365,
         le=MOST_DAYS,
-        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, and `ops.health` a finding",
+        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, `ops.health` a finding",
     )
     landing_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `landing/done` keeps a file that was taken in")
+    reports_days: NonNegativeInt = Field(365, le=MOST_DAYS, description="Days that the folder `reports` keeps the report of a night")
     logs_days: NonNegativeInt = Field(
         30, le=MOST_DAYS, description="Days that the files in `logs` are kept, and Prefect's runs with their logs and artifacts"
     )

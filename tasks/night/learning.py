@@ -198,12 +198,17 @@ def complete(
     folder: Path,
     words: Words | None = None,
     interests: tuple[Interests | None, Capture | None] = (None, None),
+    tried: Mapping[str, tuple[float, float]] | None = None,
 ) -> Checkpoint:
-    """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
+    """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments.
+
+    tried: what slots for new items have shown, as in models.ranking.exploration.NewItemLayer.
+    """
     variety = choose_variety(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, learnt.task.validation, seed, words)
     version = completed(dataset, learnt, model, train, increment, seed)
     n_votes, held_out = float(popularity_now(dataset).counts[-1].sum()), np.union1d(learnt.task.validation, learnt.task.test)
     layer = fit_new_items(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, held_out, n_votes, seed, words)
+    layer = replace(layer, tried=tried or {})
     version = replace(version, words=words, interests=interests[0], capture=interests[1], variety=variety, layer=layer)
     checkpoints.save(version, folder)
     return version

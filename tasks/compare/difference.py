@@ -18,7 +18,7 @@ N_EXAMPLES, N_CATEGORIES = 10, 10
 WITHOUT = "(none)"
 GROUPS = ("popular", "middle", "rare")
 """Items that have the first half of all events between them, the next four tenths, and the rest (sql/compare/items.sql)."""
-PUBLISHED = "the lists that were live with each version, over all that happened between"
+PUBLISHED = "the lists that were live with each version"
 RANKED = "lists of a sample of users, ranked by both versions from the same events"
 LISTS = pl.Schema({"user_id": pl.String(), "item_ids": pl.List(pl.String())})
 Row = dict[str, Any]

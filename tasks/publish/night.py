@@ -48,13 +48,14 @@ def publish_night(
 
 
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:
-    """Write the metrics of one night to eval.offline; a second call in the same flow run replaces the first.
+    """Write the metrics of one night to eval.offline; a second call in the same flow and MLflow run replaces the first.
 
     versions: registered version by model name. `minutehand` gets the version of provenance; models not named have no version.
     """
     named = {"minutehand": provenance.model_version, **(versions or {})}
     with writing(lake) as con:
-        con.execute(statement("publish/delete_offline"), {"flow_run_id": provenance.flow_run_id})
+        again = {"flow_run_id": provenance.flow_run_id, "mlflow_run_id": provenance.mlflow_run_id}
+        con.execute(statement("publish/delete_offline"), again)
         con.register("metrics", metric_rows(rows, named))
         con.execute(statement("publish/insert_offline"), evaluation_of(provenance))
 

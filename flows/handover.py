@@ -53,7 +53,8 @@ def hand_over(
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
     live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
-    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the publication.
+    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the
+    publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -102,8 +103,8 @@ def hand_over(
 
 def still_champion(tables: lake.Lake, models: versions.Registry, champion: versions.Version, pinned: int) -> versions.Version:
     """The champion, or the one of a version that a person has made live since the snapshot of the night."""
-    promoted = past.newest_promotion(tables)
-    if promoted is None or promoted.data_snapshot < pinned or promoted.champion == champion.version:
+    promoted = past.promoted_since(tables, pinned)
+    if promoted is None or promoted.champion == champion.version:
         return champion
     get_run_logger().warning(
         "version %s was made live by hand during this night, and stays; version %s can follow: minutehand promote %s",

@@ -190,3 +190,23 @@ def test_the_next_minute_has_the_events_since_as_known_ones_to_learn_again_until
     minute(two_nights, "4", champion="1", news=replace(work.news, is_again=False))
     assert newest_promotion(two_nights) is None
     assert look().is_empty
+
+
+def test_a_restored_list_keeps_its_slots_and_propensities_and_filled_rows_are_ranked(two_nights: Lake) -> None:
+    with writing(two_nights) as con:
+        con.execute("""
+            update recs.list_history set slots = ['ranked', 'exploration'], propensities = [1, 0.25]
+            where user_id in ('u', 'v') and model_version = '1'
+        """)
+    add_events(two_nights, ("v", "c", "purchase", 5))
+    go_back(two_nights)
+    assert rows(
+        two_nights, "select user_id, item_id, slot, propensity from recs.recommendations where user_id <> '*' order by user_id, rank"
+    ) == [
+        ("u", "b", "ranked", 1.0),
+        ("u", "c", "exploration", 0.25),
+        ("v", "a", "exploration", 0.25),
+        ("v", "b", "ranked", 1.0),
+    ]
+    newest = "select user_id, slots from recs.list_history order by published_at desc, user_id limit 2"
+    assert rows(two_nights, newest) == [("u", ["ranked", "exploration"]), ("v", ["exploration", "ranked"])]

@@ -110,8 +110,8 @@ def hand_over(
 
 def still_champion(tables: lake.Lake, models: versions.Registry, champion: versions.Version, pinned: int) -> versions.Version:
     """The champion, or the one of a version that a person has made live since the snapshot of the night."""
-    promoted = past.newest_promotion(tables)
-    if promoted is None or promoted.data_snapshot < pinned or promoted.champion == champion.version:
+    promoted = past.promoted_since(tables, pinned)
+    if promoted is None or promoted.champion == champion.version:
         return champion
     get_run_logger().warning(
         "version %s was made live by hand during this night, and stays; version %s can follow: minutehand promote %s",

@@ -62,7 +62,7 @@ chosen as (
         kept.*,
         list_filter(
             range(1, len(anyone.item_ids) + 1),
-            lambda place: not list_contains(kept.blocked, anyone.item_ids[place]) and not list_contains(kept.item_ids, anyone.item_ids[place])
+            lambda place: not list_contains(list_concat(kept.blocked, kept.item_ids), anyone.item_ids[place])
         )[1:kept.n_missing] as places,
         anyone.item_ids as other_ids,
         anyone.scores as other_scores,

@@ -11,13 +11,14 @@ select
     $publication_id as publication_id,
     $published_at as published_at
 from restored_lists as restored
-left join lists_before as before
-    on restored.scenario = before.scenario
-        and restored.user_id = before.user_id
-where coalesce(before.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
+left join lists_before as earlier
+    on restored.scenario = earlier.scenario
+        and restored.user_id = earlier.user_id
+where coalesce(earlier.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
         list_aggregate(
             list_transform(
-                restored.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id, nullif(restored.slots[rank], 'ranked')))
+                range(1, len(restored.item_ids) + 1),
+                lambda rank: hash(concat(rank, ' ', restored.item_ids[rank], nullif(restored.slots[rank], 'ranked')))
             ),
             'bit_xor'
         ), 0

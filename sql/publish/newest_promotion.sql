@@ -2,13 +2,13 @@
 --
 -- grain:   one row, none if a night or a minute has published since
 -- reads:   recs.publications
--- returns: cadence, model_version, champion, mlflow_run_id, data_snapshot, is_behind (whether events since its weights wait to be learnt)
+-- returns: cadence, model_version, champion, mlflow_run_id, publication_id, is_behind (whether events since its weights wait to be learnt)
 select
     newest.cadence,
     newest.model_version,
     coalesce(newest.champion, newest.model_version) as champion,
     newest.mlflow_run_id,
-    newest.data_snapshot,
+    newest.publication_id,
     coalesce(newest.learnt < newest.data_snapshot, false) as is_behind
 from (
     select *

@@ -59,7 +59,7 @@ class News:
 
         Published events that are due are learnt together with the next new ones.
         """
-        return not self.has_news and self.searches.is_empty() and self.merged.is_empty()
+        return not self.has_news and not self.is_again and self.searches.is_empty() and self.merged.is_empty()
 
     @property
     def has_news(self) -> bool:

@@ -50,7 +50,7 @@ class Promotion:
     version: str
     champion: str
     mlflow_run_id: str
-    data_snapshot: int
+    publication_id: str
     is_behind: bool
 
 
@@ -81,6 +81,17 @@ def newest_promotion(at: Readable) -> Promotion | None:
     with reading(at) as con:
         row = con.execute(statement("publish/newest_promotion")).fetchone()
     return None if row is None else Promotion(*row)
+
+
+def promoted_since(lake: Lake, snapshot: int) -> Promotion | None:
+    """The newest publication, if a person chose its model after a snapshot."""
+    promoted = newest_promotion(lake)
+    if promoted is None:
+        return None
+    asked = {"publication_id": promoted.publication_id, "snapshot": snapshot}
+    with reading(lake) as con:
+        was_there = con.execute(statement("publish/is_published_at"), asked).fetchone() == (True,)
+    return None if was_there else promoted
 
 
 def reach(at: Readable, since: datetime) -> list[tuple[str, datetime]]:

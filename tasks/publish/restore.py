@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import duckdb
 import polars as pl
 
-from tasks.lake import Lake, current_snapshot, statement, writing
+from tasks.lake import Lake, statement, writing
 from tasks.minute.feed import feed_start
 from tasks.publish.past import Past, feed_floor
 from tasks.publish.pointer import next_moment
@@ -50,16 +50,16 @@ def restore(
     started = time.perf_counter()
     run = f"{cadence}-{uuid.uuid4().hex}"
     with writing(lake) as con:
-        stamp, snapshot = Stamp(uuid.uuid4().hex, next_moment(con)), current_snapshot(con)
+        stamp = Stamp(uuid.uuid4().hex, next_moment(con))
         in_tables = {name: each for name, each in scenarios.items() if each.is_published}
         _make_lists(con, past, in_tables, event_weights, now)
         con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
-        n_users, n_users_changed = _replace_lists(con, past, stamp, run, snapshot)
         marks, wanted = _move_back(con, past, now)
+        n_users, n_users_changed = _replace_lists(con, past, stamp, run, marks.published)
         done = Publication(stamp.publication_id, n_users, n_users_changed, past.n_items, seconds=0.0)
         ended = f"ended by {cadence} of version {past.version}, because it changed the control"
         con.execute(statement("experiments/end_now"), {"verdict": ended, "stopped_at": stamp.published_at})
-        _note_publication(con, past, done, cadence, run, snapshot, marks.learnt, stamp.published_at)
+        _note_publication(con, past, done, cadence, run, marks, stamp.published_at)
     return Restored(past.version, log_publication(replace(done, seconds=round(time.perf_counter() - started, 2))), marks, wanted)
 
 
@@ -124,7 +124,7 @@ def _move_back(con: duckdb.DuckDBPyConnection, past: Past, now: datetime) -> tup
 
 
 def _note_publication(
-    con: duckdb.DuckDBPyConnection, past: Past, done: Publication, cadence: str, run: str, snapshot: int, learnt: int, at: datetime
+    con: duckdb.DuckDBPyConnection, past: Past, done: Publication, cadence: str, run: str, marks: Watermarks, at: datetime
 ) -> None:
     con.execute(
         statement("publish/insert_restored_publication"),
@@ -135,7 +135,7 @@ def _note_publication(
             "champion": past.champion,
             "mlflow_run_id": past.mlflow_run_id,
             "flow_run_id": run,
-            "data_snapshot": snapshot,
+            "data_snapshot": marks.published,  # the histories reach up to it
             "n_users": done.n_users,
             "n_users_changed": done.n_users_changed,
             "n_items": done.n_items,
@@ -144,7 +144,7 @@ def _note_publication(
             "repeat_share": past.repeat_share,
             "checkpoint": None if past.files is None else str(past.files.folder),
             "checkpoint_sha256": None if past.files is None else past.files.digest,
-            "learnt": learnt,
+            "learnt": marks.learnt,
             "published_at": at,
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import pytest
 from models.version import checkpoint as checkpoints
 from serving import published
 from serving.ranking import Asked
+from tasks.event_types import EVENT_WEIGHTS
+from tasks.publish.past import past_publication
+from tasks.publish.restore import restore
+from tasks.scenarios import load_scenarios
 from tests.lakes import put
 from tests.serving.shop import open_shop
 
@@ -34,6 +39,28 @@ def test_a_swap_maps_the_text_vectors_and_lists_need_neither_the_weights_before_
     whole = checkpoints.load(shop.folder)
     histories = [{"item_ids": ["i03", "i05"]}]
     assert after.recommend(histories) == whole.recommend(histories)
+    assert live.recommend(Asked("u00"))
+    live.segments.close()
+
+
+def test_the_api_follows_a_rollback_with_the_weights_of_the_version_and_the_events_since(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    live = shop.start()
+    first = live.published.checkpoint
+    put(shop.lake, [("u00", "i03", 5000)])
+    shop.minute()
+    put(shop.lake, [("u00", "i05", 5001)])
+    assert live.refresh()
+    found = past_publication(shop.lake, "1")
+    assert found is not None
+    restore(shop.lake, found, "rollback", load_scenarios(tmp_path), EVENT_WEIGHTS, datetime.now(UTC).replace(tzinfo=None))
+    assert live.refresh()
+    after = live.published
+    assert after.version == "1"
+    assert np.array_equal(after.checkpoint.popularity, first.popularity)
+    assert after.data_snapshot == int(shop.rows("select snapshot from ops.watermarks where consumer = 'published'")[0][0])
+    user = after.row_of_user["u00"]
+    assert after.row_of_item["i03"] in after.events.item[after.events.user == user]
     assert live.recommend(Asked("u00"))
     live.segments.close()
 

@@ -224,3 +224,23 @@ def test_an_experiment_ends_with_the_publication_that_changes_its_control(two_ni
     assert (current(two_nights), ended.state) == (None, "stopped")
     assert ended.verdict == "ended by rollback of version 1, because it changed the control"
     assert rows(two_nights, "select max(published_at) from recs.publications") == [(ended.stopped_at,)]
+
+
+def test_a_restored_list_keeps_its_slots_and_propensities_and_filled_rows_are_ranked(two_nights: Lake) -> None:
+    with writing(two_nights) as con:
+        con.execute("""
+            update recs.list_history set slots = ['ranked', 'exploration'], propensities = [1, 0.25]
+            where user_id in ('u', 'v') and model_version = '1'
+        """)
+    add_events(two_nights, ("v", "c", "purchase", 5))
+    go_back(two_nights)
+    assert rows(
+        two_nights, "select user_id, item_id, slot, propensity from recs.recommendations where user_id <> '*' order by user_id, rank"
+    ) == [
+        ("u", "b", "ranked", 1.0),
+        ("u", "c", "exploration", 0.25),
+        ("v", "a", "exploration", 0.25),
+        ("v", "b", "ranked", 1.0),
+    ]
+    newest = "select user_id, slots from recs.list_history order by published_at desc, user_id limit 2"
+    assert rows(two_nights, newest) == [("u", ["ranked", "exploration"]), ("v", ["exploration", "ranked"])]

@@ -13,6 +13,8 @@ import pytest
 
 from models.results import SeenItems
 from tasks.config import PublishConfig
+from tasks.experiments import changes, current
+from tasks.experiments.experiment import newest
 from tasks.lake import Lake, newest_snapshot, writing
 from tasks.minute.feed import look_for_work
 from tasks.privacy.opt_out import opt_out
@@ -213,3 +215,12 @@ def test_the_next_minute_has_the_events_since_as_known_ones_to_learn_again_until
     minute(two_nights, "4", champion="1", news=replace(work.news, is_again=False))
     assert newest_promotion(two_nights) is None
     assert look().is_empty
+
+
+def test_an_experiment_ends_with_the_publication_that_changes_its_control(two_nights: Lake) -> None:
+    changes.start(two_nights, changes.new_experiment("", "ctr", 0.5, {}, ("2", "{}"), ("9", "{}"), "run-9", 3))
+    go_back(two_nights, cadence="rollback")
+    (ended,) = newest(two_nights)
+    assert (current(two_nights), ended.state) == (None, "stopped")
+    assert ended.verdict == "ended by rollback of version 1, because it changed the control"
+    assert rows(two_nights, "select max(published_at) from recs.publications") == [(ended.stopped_at,)]

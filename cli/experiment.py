@@ -182,6 +182,8 @@ def _tell(settings: Settings, *, as_json: bool) -> None:
     experiment = found[0]
     began = f"{experiment.started_at:%Y-%m-%d %H:%M} UTC"
     say(f"experiment {experiment.name!r} ({experiment.experiment_id}) is {experiment.state}; it began {began}")
+    if experiment.is_due:
+        say("the next publication changes the lists; `minutehand up` makes one every minute, `minutehand minute` one now")
     share = f"{experiment.share:.0%} of the users"
     say(f"challenger: version {experiment.challenger_version}, {share}; lists by version {experiment.arm_version}")
     if experiment.has_arm and experiment.challenger_settings == "{}":

@@ -23,6 +23,7 @@ from tasks.experiments.experiment import RUNNING, STOPPED, STOPPING
 from tasks.experiments.standing import standing
 from tasks.minute import feed, steps
 from tasks.night import dataset, learning
+from tasks.publish.past import feed_floor
 from tasks.publish.publication import Arm, Files, Provenance
 from tasks.registry import day_run, increments, versions
 from tasks.registry.errors import DamagedError, RegistryError
@@ -125,8 +126,14 @@ def of_challenger(settings: Settings, experiment: Experiment) -> Settings:
 
 
 def read_news(settings: Settings, tables: lake.Lake, work: feed.Work, experiment: Experiment) -> feed.News | None:
-    """The news since the challenger's own watermark; None if the lake does not have its beginning any more."""
+    """The news since the challenger's own watermark; None if the lake does not have its beginning any more.
+
+    An erasure rewrites files, so that older events would seem to be new ones.
+    """
     since = watermarks.Watermarks(work.marks.published, experiment.version[1])
+    with lake.reading(tables) as con:
+        if since.learnt < feed_floor(con):
+            return None
     try:
         return feed.read_news(tables, since, work.news.snapshot, settings.ingest.event_weights, settings.model.max_events)
     except UserError as error:
@@ -137,7 +144,7 @@ def read_news(settings: Settings, tables: lake.Lake, work: feed.Work, experiment
 def why_frozen(news: feed.News | None, spent_s: float, *, has_time: bool) -> str | None:
     """Why the challenger did not learn; None if there was nothing to learn."""
     if news is None:
-        return "the events that it has to learn have expired in the lake"
+        return "the lake no longer tells the events that it has to learn from older ones; the next night trains it again"
     if not has_time:
         return f"the control alone took {spent_s:.0f} s, so a minute cannot hold both"
     return None

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cli import experiment as command
 from flows import arms
+from models.errors import UserError
 from models.version import checkpoint as checkpoints
 from settings import load
 from tasks.experiments import Experiment, changes, current
@@ -43,7 +45,7 @@ def made_by(shop: Shop) -> dict[str, str]:
 def begin(shop: Shop, settings: str = "{}") -> tuple[Experiment, str]:
     """Start an experiment with the other night's version, and publish; returns it, and the live version."""
     control = shop.live
-    found = versions.find_version(shop.models, "1" if versions.find_version(shop.models, control).champion == "2" else "2")
+    found = versions.find_version(shop.models, other_than(shop, control))
     snapshot = int(found.tags["snapshot"])
     changes.start(
         shop.lake,
@@ -53,6 +55,11 @@ def begin(shop: Shop, settings: str = "{}") -> tuple[Experiment, str]:
     return running(shop), control
 
 
+def other_than(shop: Shop, live: str) -> str:
+    """The version of the night that the live version is not of."""
+    return "1" if versions.find_version(shop.models, live).champion == "2" else "2"
+
+
 def running(shop: Shop) -> Experiment:
     found = current(shop.lake)
     assert found is not None
@@ -60,10 +67,19 @@ def running(shop: Shop) -> Experiment:
 
 
 @pytest.mark.slow
-def test_both_arms_are_published_and_learn_in_one_minute_and_the_end_gives_everybody_the_control(nights: Shop) -> None:
+def test_both_arms_are_published_and_learn_in_one_minute_and_the_end_gives_everybody_the_control(
+    nights: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop = nights
-    before = shop.value("select count(*) from recs.publications")
-    experiment, control = begin(shop)
+    before, control = shop.value("select count(*) from recs.publications"), shop.live
+    monkeypatch.setattr(command, "_publish", lambda _: shop.spend_minute())
+    with pytest.raises(UserError, match=r"are of the same night .* name a version of another night"):
+        command.start(control)
+    command.start(other_than(shop, control), share=0.4)
+    shown = capsys.readouterr().out
+    assert ("is running" in shown, "verdict: too early" in shown) == (True, True)
+    experiment = running(shop)
+    assert json.loads(experiment.challenger_settings)["model"]["dim"] == 8
     made = made_by(shop)
     mine = set(experiment.challengers(made)) - {"*"}
     assert 0 < len(mine) < len(made) - 1
@@ -82,12 +98,11 @@ def test_both_arms_are_published_and_learn_in_one_minute_and_the_end_gives_every
     assert versions.find_version(shop.models, learnt.arm_version).champion == experiment.challenger_version
     assert {user for user, version in made_by(shop).items() if version == learnt.arm_version} == mine
 
-    changes.end(shop.lake, "enough")
     before = shop.value("select count(*) from recs.publications")
-    shop.spend_minute()
+    command.stop()
     assert set(made_by(shop).values()) <= {shop.live, control}
     assert shop.value("select count(*) from recs.publications") == before + 1
-    assert (current(shop.lake), newest(shop.lake)[0].state, newest(shop.lake)[0].verdict) == (None, "stopped", "enough")
+    assert (current(shop.lake), newest(shop.lake)[0].state, newest(shop.lake)[0].verdict is None) == (None, "stopped", False)
     assert "experiment" not in versions.aliases(shop.models)
 
 

@@ -186,7 +186,7 @@ class RegistryConfig(BaseModel):
         0.8, le=1, description="A challenger is refused if it is further below in at least this share of the bootstrap samples of users"
     )
     gate_segment_loss: NonNegativeFloat = Field(
-        0.1, le=1, description="Share by which that figure may be below the champion's in the worst segment of users and items"
+        0.1, le=1, description="Share by which that figure may be below the champion's in the worst segment or user group"
     )
     gate_coverage_loss: NonNegativeFloat = Field(
         0.3, le=1, description="Share of the champion's coverage of the catalogue that a challenger may lose"

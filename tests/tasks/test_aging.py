@@ -21,7 +21,8 @@ DAY = timedelta(days=1)
 OLD = datetime(2026, 1, 10, 15)
 INSERTS = {
     "rejected": "insert into raw.rejected (kind, source, line, reason, row_json, rejected_at) values ('events', 's', 1, 'r', '{}', $at)",
-    "served": "insert into ops.served values ('r', 'u', 'default', '1', ['a'], ['popular'], $at)",
+    "served": "insert into ops.served by name select 'r' as recommendation_id, 'u' as user_id, 'default' as scenario, "
+    "'1' as model_version, ['a'] as item_ids, ['popular'] as sources, $at as served_at",
     "freshness": "insert into ops.freshness by name select 'p' as publication_id, 'u' as user_id, $at as received_at, $at as generated_at, "
     "$at as occurred_at",
     "figures": "insert into eval.prequential by name select 'f' as flow_run_id, 'm' as mlflow_run_id, 1 as data_snapshot, 'live' as model, "

@@ -189,7 +189,7 @@ def learn_and_publish(
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)
-    if not night.is_arm:
+    if not night.as_challenger:  # its lists are nobody's
         shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     unpublished = versions.unpublished_snapshot(models, live.version)

@@ -192,7 +192,7 @@ def test_the_overview_names_bytes_of_all_files_and_of_a_day(lake: Lake, home: Pa
     add_events(lake, *[(f"u{number}", "a", "view", number) for number in range(12)])
     aged(home / "landing" / "done" / "2026-01-09" / "events" / "e.csv", OLD)
     found = {kept.setting: kept for kept in overview_at(lake, keeping(landing=5), datetime(1970, 1, 5))}
-    assert list(found) == ["events", "rejected", "served", "lists", "freshness", "figures", "landing", "logs", "snapshots"]
+    assert list(found) == ["events", "rejected", "served", "lists", "freshness", "figures", "landing", "reports", "logs", "snapshots"]
     on_disk = sum(file.stat().st_size for file in files(lake) if "events" in str(file))
     events = found["events"]
     assert (events.n_rows, events.n_bytes, events.oldest, events.n_due) == (12, on_disk, datetime(1970, 1, 1), 0)

@@ -41,8 +41,10 @@ def waited(events: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     """Users with new events, and lists for them 5 to 65 seconds later."""
     rng = np.random.default_rng(seed)
     last = events.group_by("user_id", pl.col("occurred_at").dt.truncate("1m").alias("minute")).agg(pl.col("occurred_at").max())
-    wait = pl.Series(rng.uniform(5e6, 65e6, last.height)).cast(pl.Int64)
-    return last.sort("minute", "user_id").with_columns(made=pl.col("occurred_at") + pl.duration(microseconds=wait))
+    wait = pl.Series(rng.uniform(5e6, 65e6, last.height).astype(np.int64))
+    return (
+        last.sort("minute", "user_id").with_columns(wait=wait).with_columns(made=pl.col("occurred_at") + pl.duration(microseconds="wait"))
+    )
 
 
 def fill(lake: Lake, events: pl.DataFrame, items: pl.DataFrame, figures: pl.DataFrame, lists: pl.DataFrame) -> None:

@@ -41,8 +41,10 @@ encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
 read_shown = retried("read-shown", shown.read_shown)
+read_tried = retried("read-tried", shown.read_tried)
 learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
+contend = stage("contest", learning.contend)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
 learn_words = stage("words", words.learn_words)
 learn_interests = stage("interests", interests.learn_interests)
@@ -148,9 +150,11 @@ def learn_and_publish(
     interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
     measured = measure(tables, data, learnt, judged, interests_of[0], settings.evaluation, settings.seed)
     rows = [*judged.rows, *measured.rows]
+    contest = contend(learnt, judged, measured.groups, settings.evaluation, settings.seed)
     log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
-        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
+        tried = read_tried(tables, data.snapshot)
+        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of, tried)
         version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     record_changes(run, version, night.changes)
@@ -163,7 +167,7 @@ def learn_and_publish(
         version,
         judged.ndcg,
         judged.best_baseline_ndcg,
-        judged.contest,
+        contest,
         challenge.measured,
         settings.registry,
         must_replace=progress.must_retrain(tables, models, champion.version if champion else None),

@@ -15,8 +15,6 @@ from tasks.publish.reasons import find_reasons
 from tasks.publish.rows import NEIGHBOURS, ListRows, neighbour_batches
 from tasks.scenarios import DEFAULT
 
-CHANGED_DEPTH = 10
-
 
 def insert_lists(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, made: Provenance, stamp: Stamp

@@ -14,10 +14,10 @@ from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.feed import MERGED
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import CHANGED_DEPTH, insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.inserts import insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
 from tasks.publish.list_history import in_tables, note_ended_lists
 from tasks.publish.notes import fresh_events
-from tasks.publish.publication import Content, Publication, Stamp
+from tasks.publish.publication import CHANGED_DEPTH, Content, Publication, Stamp
 from tasks.publish.transaction import publish
 from tasks.watermarks import Watermarks, watermarks_of
 

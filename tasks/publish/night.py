@@ -10,10 +10,10 @@ import pyarrow as pa
 from models.results import MetricRow
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import CHANGED_DEPTH, insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.inserts import insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
 from tasks.publish.list_history import note_ended_lists
 from tasks.publish.notes import evaluation_of
-from tasks.publish.publication import Content, Provenance, Publication, Stamp
+from tasks.publish.publication import CHANGED_DEPTH, Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.publish.transaction import publish
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import duckdb
 import polars as pl
@@ -17,12 +17,6 @@ from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.publication import NO_GATE, Arm, Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
-
-
-def next_moment(con: duckdb.DuckDBPyConnection) -> datetime:
-    """The time of the publication that this transaction writes, later than those of all others, as the newest names the live model."""
-    (moment,) = con.execute(statement("publish/next_moment"), {"now": _now()}).fetchone() or (_now(),)
-    return moment
 
 
 def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content: Content, cadence: str, published_at: datetime) -> None:
@@ -117,7 +111,3 @@ def evaluation_of(provenance: Provenance) -> dict[str, object]:
         "data_snapshot": provenance.data_snapshot,
         "evaluated_at": provenance.generated_at,
     }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -15,11 +17,17 @@ from numpy.typing import NDArray
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from tasks.experiments import Experiment
-from tasks.interests.rows import FoundInterests
 from tasks.minute.feed import News
 from tasks.scenarios.changes import UNCHANGED, Rules
 from tasks.scenarios.resolved import ScenarioLists
 from tasks.watermarks import Watermarks
+
+if TYPE_CHECKING:
+    from tasks.interests.rows import FoundInterests  # loads torch
+
+logger = logging.getLogger("minutehand.publishing")
+CHANGED_DEPTH = 10
+"""A list counts as changed if one of its first so many items differs."""
 
 
 @dataclass(frozen=True)
@@ -169,3 +177,8 @@ def publication_id_of(provenance: Provenance, cadence: str) -> str:
     """A deterministic id: a repeated publish has the same one."""
     key = f"{cadence}|{provenance.flow_run_id}|{provenance.model_version}|{provenance.data_snapshot}|{provenance.generated_at.isoformat()}"
     return md5(key.encode(), usedforsecurity=False).hexdigest()
+
+
+def log_publication(done: Publication) -> Publication:
+    logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
+    return done

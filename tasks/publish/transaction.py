@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -14,20 +13,11 @@ from tasks.interests.rows import write_interests
 from tasks.lake import Lake, writing
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.graph import write_graph
-from tasks.publish.notes import (
-    move_watermarks,
-    next_moment,
-    note_experiment,
-    note_freshness,
-    note_moved,
-    note_prequential,
-    note_publication,
-)
-from tasks.publish.publication import Content, Publication, Stamp, publication_id_of
+from tasks.publish.notes import move_watermarks, note_experiment, note_freshness, note_moved, note_prequential, note_publication
+from tasks.publish.pointer import next_moment
+from tasks.publish.publication import Content, Publication, Stamp, log_publication, publication_id_of
 from tasks.publish.rows import check_lists
 from tasks.scenarios.changes import note_rules
-
-logger = logging.getLogger("minutehand.publishing")
 
 Write = Callable[[duckdb.DuckDBPyConnection, pa.Array, Stamp], tuple[int, int]]
 """Writes lists, neighbours and histories, given a connection, the catalog ids, and id and time of the publication.
@@ -65,8 +55,3 @@ def publish(
         move_watermarks(con, content.watermarks_after, made)
         note_experiment(con, content.arm, stamp)
     return log_publication(replace(done, seconds=round(time.perf_counter() - started, 2)))
-
-
-def log_publication(done: Publication) -> Publication:
-    logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
-    return done

@@ -52,8 +52,9 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
     version = live if work.is_empty else update(settings, tables, models, mine, work, day, live, champion)
     with timed("alias"):
         increments.publish_alias(models, version.version)
-        arms.follow_alias(models, current(tables))
-        arms.stop_at_guard_rail(tables)
+        if work.experiment is not None:
+            arms.follow_alias(models, current(tables))
+            arms.stop_at_guard_rail(tables)
     with timed("log"):
         day.metrics(day_run.read_minutes(tables, day.missing_since()))
         if day.is_due(datetime.now(UTC).replace(tzinfo=None)):

@@ -10,7 +10,6 @@ import argparse
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,10 +27,7 @@ from models.results import Neighbours, SeenItems
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, statement, writing
 from tasks.publish.night import publish_night
-from tasks.publish.past import past_publication
-from tasks.publish.publication import Content, Files, Provenance
-from tasks.publish.restore import restore
-from tasks.scenarios import load_scenarios
+from tasks.publish.publication import Content, Provenance
 
 LIST = "select model_version, count(*) from recs.recommendations where user_id = ? group by model_version"
 INSERT_EVENTS = """
@@ -60,18 +56,6 @@ def make_home(folder: Path, n_users: int, n_items: int, n_events: int) -> Lake:
     return lake
 
 
-def go_back(folder: Path) -> None:
-    """Go back to version 1, and print the seconds of the transaction and of the processor."""
-    lake = locate(LakeConfig(), folder)
-    found = past_publication(lake, "1")
-    assert found is not None
-    now = datetime.now(UTC).replace(tzinfo=None)
-    done = restore(lake, found.with_files(Files(folder, None), 0), "rollback", load_scenarios(folder), EVENT_WEIGHTS, now)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    figures = {"transaction_s": done.publication.seconds, "cpu_s": round(used.ru_utime + used.ru_stime, 2), "mib": used.ru_maxrss >> 10}
-    print(json.dumps(figures))
-
-
 def watch(lake: Lake, child: subprocess.Popen[str], started: float, n_users: int) -> dict[str, object]:
     """Read lists until the child has ended: seconds until the first list of version 1, and the number of lists of two models."""
     seen_after, n_mixed, n_read = None, 0, 0
@@ -94,7 +78,7 @@ def measure(n_users: int, n_items: int, n_events: int) -> dict[str, object]:
         folder = Path(name)
         lake = make_home(folder, n_users, n_items, n_events)
         before, started = bytes_of(lake), time.perf_counter()
-        command = [sys.executable, "-m", "bench.rollback", "--go-back", name]
+        command = [sys.executable, "-c", f"from bench.one_rollback import go_back; go_back({name!r})"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as child:
             seen = watch(lake, child, started, n_users)
             out, _ = child.communicate()
@@ -112,11 +96,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=10_506)
     parser.add_argument("--events", type=int, default=870_000)
     parser.add_argument("--short", action="store_true", help="a tenth of the users and events")
-    parser.add_argument("--go-back", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.go_back is not None:
-        go_back(given.go_back)
-        return
     part = 10 if given.short else 1
     keep("rollback", [measure(given.users // part, given.items, given.events // part)])
 

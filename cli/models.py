@@ -82,7 +82,7 @@ def _age(moment: datetime, clock: datetime) -> str:
     """The age in the largest unit that fits, in few letters."""
     minutes = max(int((clock - moment).total_seconds() // 60), 0)
     unit, length = next(((unit, length) for unit, length in (("d", 1440), ("h", 60)) if minutes >= length), ("min", 1))
-    return f"{minutes // length} {unit}"
+    return f"{minutes // length}{unit}"
 
 
 def _tell(each: Model, clock: datetime, *, as_json: bool) -> None:

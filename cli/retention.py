@@ -10,6 +10,10 @@ from cli.options import AsJson
 from cli.output import say, say_json, show
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from settings import Settings
     from tasks.aging import Kept
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
@@ -31,6 +35,22 @@ def retention(as_json: AsJson = False) -> None:
     show([_row(kept) for kept in found], as_json=False)
     say(f"{_variable('NAME')} sets the days of NAME; 0 keeps it for ever.")
     say("Sizes are those of files, for older snapshots too; a day: size by the days kept.")
+    _show_reach(settings, home, clock)
+
+
+def _show_reach(settings: Settings, home: Path, clock: datetime) -> None:
+    """Say how far one can go back, and what that costs."""
+    from tasks.aging import cutoff
+    from tasks.publish.past import bytes_of_versions, reach
+
+    found = reach(lake_of(settings), cutoff(clock, settings.retention.lists_days))
+    if not found:
+        return
+    version, at = found[0]
+    say(f"\nGoing back: {len(found)} versions, to {version} of {at:%Y-%m-%d %H:%M} (minutehand promote {version}).")
+    say(f"It needs the lists above, and {_size(bytes_of_versions(home))} of model versions:")
+    say(f"MINUTEHAND_REGISTRY__KEEP_VERSIONS ({settings.registry.keep_versions}, of nights) and")
+    say(f"MINUTEHAND_REGISTRY__KEEP_INCREMENTS ({settings.registry.keep_increments}, of minutes).")
 
 
 def _row(kept: Kept) -> dict[str, Any]:

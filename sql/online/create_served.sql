@@ -20,7 +20,7 @@ select
     coalesce(lists.slots[list_position(lists.item_ids, seen.item_id)], 'ranked') as slot,
     coalesce(lists.propensities[list_position(lists.item_ids, seen.item_id)], 1)::float as propensity,
     lists.model_version as model_version,
-    null::varchar as arm
+    lists.arm as arm
 from seen
 inner join lists
     on seen.recommendation_id = lists.recommendation_id

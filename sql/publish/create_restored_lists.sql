@@ -15,7 +15,9 @@ with placed as (
         past.item_ids,
         past.scores,
         past.sources,
-        past.reasons
+        past.reasons,
+        past.slots,
+        past.propensities
     from past_lists as past
     inner join blocked_items as blocked
         on past.scenario = blocked.scenario
@@ -32,7 +34,9 @@ kept as (
         list_select(placed.item_ids, placed.places) as item_ids,
         list_select(placed.scores, placed.places) as scores,
         list_select(placed.sources, placed.places) as sources,
-        list_select(placed.reasons, placed.places) as reasons
+        list_select(placed.reasons, placed.places) as reasons,
+        list_select(placed.slots, placed.places) as slots,
+        list_select(placed.propensities, placed.places) as propensities
     from placed
 ),
 
@@ -79,7 +83,9 @@ filled as (
             chosen.scores, list_transform(chosen.places, lambda place: coalesce(chosen.scores[-1], chosen.other_scores[place]))
         ) as scores,
         list_concat(chosen.sources, list_select(chosen.other_sources, chosen.places)) as sources,
-        list_concat(chosen.reasons, list_select(chosen.other_reasons, chosen.places)) as reasons
+        list_concat(chosen.reasons, list_select(chosen.other_reasons, chosen.places)) as reasons,
+        list_concat(chosen.slots, list_transform(chosen.places, lambda place: 'ranked')) as slots,
+        list_concat(chosen.propensities, list_transform(chosen.places, lambda place: 1::float)) as propensities
     from chosen
 )
 
@@ -93,6 +99,8 @@ select
     end as probability,
     coalesce(filled.sources, past.sources) as sources,
     coalesce(filled.reasons, past.reasons) as reasons,
+    coalesce(filled.slots, past.slots) as slots,
+    coalesce(filled.propensities, past.propensities) as propensities,
     past.model_version as model_version,
     past.mlflow_run_id as mlflow_run_id,
     past.flow_run_id as flow_run_id,

@@ -12,6 +12,8 @@ select
     (restored.probability * exp(unnest(restored.scores) - restored.scores[1]))::float as probability,
     unnest(restored.sources) as source,
     unnest(restored.reasons) as reason,
+    unnest(restored.slots) as slot,
+    unnest(restored.propensities) as propensity,
     restored.model_version as model_version,
     restored.mlflow_run_id as mlflow_run_id,
     restored.flow_run_id as flow_run_id,

@@ -15,7 +15,12 @@ left join lists_before as before
     on restored.scenario = before.scenario
         and restored.user_id = before.user_id
 where coalesce(before.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
-        list_aggregate(list_transform(restored.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id))), 'bit_xor'), 0
+        list_aggregate(
+            list_transform(
+                restored.item_ids, lambda item_id, rank: hash(concat(rank, ' ', item_id, nullif(restored.slots[rank], 'ranked')))
+            ),
+            'bit_xor'
+        ), 0
     )
 union all by name
 select
@@ -27,6 +32,8 @@ select
     null::float as probability,
     []::varchar[] as sources,
     []::varchar[] as reasons,
+    []::varchar[] as slots,
+    []::float[] as propensities,
     $publication_id as publication_id,
     $model_version as model_version,
     $mlflow_run_id as mlflow_run_id,

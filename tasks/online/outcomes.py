@@ -109,7 +109,7 @@ def _build(
     con.execute(statement("online/create_attributed"), window)
     con.execute(statement("online/create_fresh"), {"since": since})
     con.execute(statement("online/delete_changed"), {"since": since})
-    con.execute(statement("online/insert_fresh"), {"now": clock})
+    con.execute(statement("online/insert_fresh"), {"since": since, "now": clock})
     counts = con.execute(statement("online/summary"), {"since": since}).fetchone()
     assert counts is not None
     return OutcomeSummary(f"{since:%Y-%m-%d %H:%M}", *counts)

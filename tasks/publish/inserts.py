@@ -15,8 +15,6 @@ from tasks.publish.reasons import find_reasons
 from tasks.publish.rows import NEIGHBOURS, ListRows, neighbour_batches
 from tasks.scenarios import DEFAULT
 
-CHANGED_DEPTH = 10
-
 
 def insert_lists(
     con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, fallback: RankedLists, made: Provenance, stamp: Stamp
@@ -30,6 +28,20 @@ def insert_lists(
     con.execute(statement("publish/insert_recommendations"), asdict(made))
     note_changed_lists(con, DEFAULT, in_rows, made, stamp)
     con.register("lists", in_rows.flat())
+
+
+def insert_arm(con: duckdb.DuckDBPyConnection, content: Content, stamp: Stamp) -> bool:
+    """Insert the lists of the users of an experiment's challenger, in all scenarios; whether there are any.
+
+    Leaves those of the scenario `default` registered as `lists`, to be read once.
+    """
+    arm = content.of_arm
+    if arm is None:
+        return False
+    item_ids = pa.array(arm.item_ids, pa.string())
+    insert_scenario_lists(con, item_ids, arm, stamp)
+    insert_lists(con, item_ids, arm.lists, arm.fallback, arm.provenance, stamp)
+    return True
 
 
 def insert_scenario_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, stamp: Stamp) -> None:

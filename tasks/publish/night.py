@@ -10,10 +10,10 @@ import pyarrow as pa
 from models.results import MetricRow
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import CHANGED_DEPTH, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.inserts import insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
 from tasks.publish.list_history import note_ended_lists
 from tasks.publish.notes import evaluation_of
-from tasks.publish.publication import Content, Provenance, Publication, Stamp
+from tasks.publish.publication import CHANGED_DEPTH, Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.publish.transaction import publish
 
@@ -65,6 +65,7 @@ def _replace_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: 
     insert_lists(con, item_ids, content.lists, content.fallback, content.provenance, stamp)
     con.execute(statement("scenarios/delete_all_lists"))
     insert_scenario_lists(con, item_ids, content, stamp)
+    insert_arm(con, content, stamp)
     note_ended_lists(con, content, stamp)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import duckdb
 import polars as pl
@@ -14,15 +14,9 @@ from models.results import MetricRow
 from tasks.lake import statement
 from tasks.minute.feed import News
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.publication import NO_GATE, Content, Provenance, Publication
+from tasks.publish.publication import NO_GATE, Arm, Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
-
-
-def next_moment(con: duckdb.DuckDBPyConnection) -> datetime:
-    """The time of the publication that this transaction writes, later than those of all others, as the newest names the live model."""
-    (moment,) = con.execute(statement("publish/next_moment"), {"now": _now()}).fetchone() or (_now(),)
-    return moment
 
 
 def note_publication(con: duckdb.DuckDBPyConnection, done: Publication, content: Content, cadence: str, published_at: datetime) -> None:
@@ -82,6 +76,28 @@ def move_watermarks(con: duckdb.DuckDBPyConnection, marks: Watermarks, provenanc
     con.execute(statement("publish/insert_watermarks"), {**asdict(marks), "updated_at": provenance.generated_at})
 
 
+def note_experiment(con: duckdb.DuckDBPyConnection, arm: Arm | None, stamp: Stamp) -> None:
+    """Record what this publish makes of the experiment."""
+    if arm is None:
+        return
+    con.execute(
+        statement("experiments/note"),
+        {
+            "experiment_id": arm.experiment.experiment_id,
+            "was": arm.experiment.state,
+            "state": arm.state,
+            "arm_version": arm.provenance.model_version,
+            "arm_run_id": arm.provenance.mlflow_run_id,
+            "learnt": arm.learnt,
+            "checkpoint": None if arm.checkpoint is None else str(arm.checkpoint.folder),
+            "checkpoint_sha256": None if arm.checkpoint is None else arm.checkpoint.digest,
+            "taken": arm.experiment.next_version,
+            "frozen": arm.frozen,
+            "published_at": stamp.published_at,
+        },
+    )
+
+
 def fresh_events(news: News) -> pl.DataFrame:
     """The unpublished events, numbered in order."""
     return news.events.filter("is_new").with_row_index("position")
@@ -95,7 +111,3 @@ def evaluation_of(provenance: Provenance) -> dict[str, object]:
         "data_snapshot": provenance.data_snapshot,
         "evaluated_at": provenance.generated_at,
     }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -83,6 +83,22 @@ def newest_promotion(at: Readable) -> Promotion | None:
     return None if row is None else Promotion(*row)
 
 
+def reach(at: Readable, since: datetime) -> list[tuple[str, datetime]]:
+    """The versions that can go live from their lists, with the time of their last publication, the oldest first.
+
+    since: lists from before are gone. Versions whose files are not on this machine are left out.
+    """
+    with reading(at) as con:
+        found = con.execute(statement("publish/past_versions"), {"since": since}).fetchall()
+    return [(str(version), published_at) for version, folder, published_at in found if folder is not None and Path(folder).is_dir()]
+
+
+def bytes_of_versions(home: Path) -> int:
+    """The bytes of all model versions of a home. Files that versions share count once."""
+    files = [path.stat() for path in (home / "mlflow" / "artifacts" / "models").rglob("*") if path.is_file()]
+    return sum({found.st_ino: found.st_size for found in files}.values())
+
+
 def feed_floor(con: duckdb.DuckDBPyConnection) -> int:
     """The snapshot from which on the change feed of events can be read: that of the last erasure, or 0."""
     (floor,) = con.execute(statement("publish/feed_floor")).fetchone() or (None,)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+
+import duckdb
 
 from tasks.lake import Lake, reading, statement
 from tasks.publish.publication import Files
@@ -35,3 +38,14 @@ def is_published(lake: Lake, version: str) -> bool:
     """Whether a model version has ever published lists."""
     with reading(lake) as con:
         return con.execute(statement("publish/is_published"), {"version": version}).fetchone() == (True,)
+
+
+def next_moment(con: duckdb.DuckDBPyConnection) -> datetime:
+    """The time of the publication that this transaction writes, later than those of all others, as the newest names the live model."""
+    now = _now()
+    (moment,) = con.execute(statement("publish/next_moment"), {"now": now}).fetchone() or (now,)
+    return moment
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

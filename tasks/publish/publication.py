@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,11 +16,18 @@ from numpy.typing import NDArray
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
-from tasks.interests.rows import FoundInterests
+from tasks.experiments import Experiment
 from tasks.minute.feed import News
 from tasks.scenarios.changes import UNCHANGED, Rules
 from tasks.scenarios.resolved import ScenarioLists
 from tasks.watermarks import Watermarks
+
+if TYPE_CHECKING:
+    from tasks.interests.rows import FoundInterests  # loads torch
+
+logger = logging.getLogger("minutehand.publishing")
+CHANGED_DEPTH = 10
+"""A list counts as changed if one of its first so many items differs."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,27 @@ class Searched:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """The part of a publish that belongs to the challenger of an experiment.
+
+    state: of the experiment after the publish. learnt: snapshot up to which the version has learnt. frozen: why it did not learn; None if
+    it did. lists, in_places: of users in the challenger's arm, who get no lists by the control then; no users where everybody returns to
+    the control. Their fallback lists are empty, because unknown users get those of the control.
+    """
+
+    experiment: Experiment
+    state: str
+    learnt: int
+    frozen: str | None
+    provenance: Provenance
+    checkpoint: Files | None
+    item_ids: Sequence[str]
+    lists: RankedLists
+    fallback: RankedLists
+    in_places: Sequence[ScenarioLists] = ()
+
+
+@dataclass(frozen=True)
 class Content:
     """Everything that one publish writes, for a nightly or a minute run.
 
@@ -72,6 +102,7 @@ class Content:
     minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
     interests: of the users with news, or of all; None if the version has no interests. in_places: the lists of scenarios besides
     `default`, for the same users. rules: of the scenarios. barred: by scenario, whether each item must be in no list, for a minute.
+    arm: the challenger's part while an experiment runs; its users have no lists in `lists`.
     gate: the decision of the night; None for a minute.
     """
 
@@ -95,6 +126,22 @@ class Content:
     rules: Rules = UNCHANGED
     barred: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     gate: GateNote | None = None
+    arm: Arm | None = None
+
+    @property
+    def user_ids(self) -> tuple[str, ...]:
+        """The users who get a list, in both arms."""
+        return self.lists.user_ids if self.arm is None else (*self.lists.user_ids, *self.arm.lists.user_ids)
+
+    @property
+    def of_arm(self) -> Content | None:
+        """The lists of the challenger's users as content of their own; None without such users."""
+        arm = self.arm
+        if arm is None or not arm.lists.user_ids:
+            return None
+        return replace(
+            self, item_ids=arm.item_ids, lists=arm.lists, fallback=arm.fallback, in_places=arm.in_places, provenance=arm.provenance
+        )
 
     @property
     def neighbour_rows(self) -> Ints:
@@ -130,3 +177,8 @@ def publication_id_of(provenance: Provenance, cadence: str) -> str:
     """A deterministic id: a repeated publish has the same one."""
     key = f"{cadence}|{provenance.flow_run_id}|{provenance.model_version}|{provenance.data_snapshot}|{provenance.generated_at.isoformat()}"
     return md5(key.encode(), usedforsecurity=False).hexdigest()
+
+
+def log_publication(done: Publication) -> Publication:
+    logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
+    return done

@@ -7,7 +7,6 @@ weights and not kept as rows (neighbours, interests, the graph) follows with tha
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -19,17 +18,13 @@ import polars as pl
 
 from tasks.lake import Lake, current_snapshot, statement, writing
 from tasks.minute.feed import feed_start
-from tasks.publish.inserts import CHANGED_DEPTH
-from tasks.publish.notes import next_moment
 from tasks.publish.past import Past, feed_floor
-from tasks.publish.publication import Publication, Stamp
-from tasks.publish.transaction import log_publication
+from tasks.publish.pointer import next_moment
+from tasks.publish.publication import CHANGED_DEPTH, Publication, Stamp, log_publication
 from tasks.scenarios import Scenario
 from tasks.scenarios.barred import barred_items
 from tasks.scenarios.resolved import HIDDEN, hidden_pairs
 from tasks.watermarks import Watermarks, watermarks_of
-
-logger = logging.getLogger("minutehand.publishing")
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,8 @@ def restore(
         n_users, n_users_changed = _replace_lists(con, past, stamp, run, snapshot)
         marks, wanted = _move_back(con, past, now)
         done = Publication(stamp.publication_id, n_users, n_users_changed, past.n_items, seconds=0.0)
+        ended = f"ended by {cadence} of version {past.version}, because it changed the control"
+        con.execute(statement("experiments/end_now"), {"verdict": ended, "stopped_at": stamp.published_at})
         _note_publication(con, past, done, cadence, run, snapshot, marks.learnt, stamp.published_at)
     return Restored(past.version, log_publication(replace(done, seconds=round(time.perf_counter() - started, 2))), marks, wanted)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -14,12 +13,11 @@ from tasks.interests.rows import write_interests
 from tasks.lake import Lake, writing
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.graph import write_graph
-from tasks.publish.notes import move_watermarks, next_moment, note_freshness, note_moved, note_prequential, note_publication
-from tasks.publish.publication import Content, Publication, Stamp, publication_id_of
+from tasks.publish.notes import move_watermarks, note_experiment, note_freshness, note_moved, note_prequential, note_publication
+from tasks.publish.pointer import next_moment
+from tasks.publish.publication import Content, Publication, Stamp, log_publication, publication_id_of
 from tasks.publish.rows import check_lists
 from tasks.scenarios.changes import note_rules
-
-logger = logging.getLogger("minutehand.publishing")
 
 Write = Callable[[duckdb.DuckDBPyConnection, pa.Array, Stamp], tuple[int, int]]
 """Writes lists, neighbours and histories, given a connection, the catalog ids, and id and time of the publication.
@@ -36,8 +34,10 @@ def publish(
     Raises ValueError for invalid lists (see check_lists).
     """
     started = time.perf_counter()
-    for lists in (content.lists, content.fallback, *(part for each in content.in_places for part in (each.users, each.fallback))):
-        check_lists(lists, len(content.item_ids))
+    for some in (content, content.of_arm):
+        if some is not None:
+            for lists in (some.lists, some.fallback, *(part for each in some.in_places for part in (each.users, each.fallback))):
+                check_lists(lists, len(some.item_ids))
     item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
     publication_id = publication_id_of(made, cadence)
     with writing(lake) as con:
@@ -53,9 +53,5 @@ def publish(
         note_moved(con, to_refresh, made)
         note_rules(con, content.rules)
         move_watermarks(con, content.watermarks_after, made)
+        note_experiment(con, content.arm, stamp)
     return log_publication(replace(done, seconds=round(time.perf_counter() - started, 2)))
-
-
-def log_publication(done: Publication) -> Publication:
-    logger.info("published %d users (%d changed) and %d items in %.1f s", done.n_users, done.n_users_changed, done.n_items, done.seconds)
-    return done

@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from models.errors import UserError
-from tasks.compare.published import items_of, lists_of_version
-from tasks.compare.versions import published_difference
+from tasks.compare.published import items_of, lists_of_version, published_difference
 from tasks.lake import Lake, LakeConfig, locate, migrate, writing
 from tests.tasks.publish.test_night import WEIGHTS, add_events, add_item, put, ranked
 

@@ -4,7 +4,7 @@ Each line of JSON on stdin is a list of orders for concurrent children; one line
 runs the minute flow. Keys of an order: {"settings": ...} changes settings; {"kill": "module:name:before or after"} kills the child
 there; {"kill_before": n} kills it before the nth persistent effect; {"effects": file} writes all effects to a file.
 Two keys replace the minute flow: {"state": file} writes the content of tables and registry to a file; {"a_day_passes": ...} turns
-the run of today into the run of yesterday.
+the run of today into the run of yesterday. A third one goes with those that kill: {"rollback": true} goes back to the champion before.
 """
 
 from __future__ import annotations
@@ -155,6 +155,12 @@ def work(order: dict[str, Any]) -> None:
         return
     if "kill" in order:
         kill_at(order["kill"])
+    if "rollback" in order:
+        from cli.promote import rollback
+
+        with watched(order):
+            rollback()
+        return
     from flows.ingest import LandingError
     from flows.minute import minute
 

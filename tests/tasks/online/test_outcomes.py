@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tasks.config import RetentionConfig
 from tasks.lake import Lake, reading, writing
 from tasks.online.outcomes import count_outcomes
 from tasks.upkeep import maintain
+from tests.conftest import ROOT
 from tests.tasks.online.made import NOON, WEIGHTS, act, at, count, publish, serve
 from tests.tasks.publish.test_night import rows, snapshot_of
 
@@ -199,3 +201,19 @@ def test_a_run_that_is_killed_before_it_commits_leaves_both_tables_as_they_were(
     assert (outcomes(lake), rates(lake)) == ([], {})
     count(lake)
     assert (len(outcomes(lake)), rates(lake)["ctr"]) == (1, (0, 1))
+
+
+def test_the_statements_of_the_guide_run_and_agree_with_the_command(lake: Lake) -> None:
+    serve(lake, "r1", "u", ["a", "b"])
+    for item in "ab":
+        act(lake, 24 * 60 * 172, "u", item, recommendation_id="r1")
+    act(lake, 24 * 60 * 172 + 1, "u", "b", "purchase", value=3.0)
+    count(lake, 24 * 60 * 172 + 2)
+    guide = (ROOT / "docs" / "guides" / "outcomes.md").read_text(encoding="utf-8")
+    found = [rows(lake, text) for text in re.findall(r"^```sql\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)]
+    assert found == [
+        [("1", "conversion", 0.5, 2), ("1", "ctr", 0, 2), ("1", "value", 1.5, 2)],
+        [(1, "ranked", 0, 1), (2, "ranked", 0, 1)],
+        [("1", 3.0, 1)],
+        [(at(24 * 60 * 172), "u", "b", 2, "sequence", 3.0)],
+    ]

@@ -23,7 +23,7 @@ from tasks.interests import rows as interest_rows
 from tasks.lake import Lake, reading, writing
 from tasks.minute.feed import make_step, read_histories
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish import inserts, list_history, notes, transaction
+from tasks.publish import inserts, list_history, notes, pointer, transaction
 from tasks.publish import minute as publishing
 from tasks.publish.minute import StaleError, publish_minute
 from tasks.publish.pointer import live_version
@@ -165,7 +165,7 @@ def test_the_metrics_of_a_minute_run_and_the_freshness_of_its_lists_are_recorded
 def test_the_newest_publish_names_the_live_model_even_if_the_clock_runs_backwards(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
-    monkeypatch.setattr("tasks.publish.notes._now", lambda: datetime(2020, 1, 1))
+    monkeypatch.setattr("tasks.publish.pointer._now", lambda: datetime(2020, 1, 1))
     add_events(lake, ("u", "b", "view", 2))
     minute(lake, "2")
     assert live_version(lake) == "2"
@@ -237,7 +237,7 @@ def armed(place: str, nth: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, nth / 1000)  # the signal kills the process immediately
 
     if place == "statement":
-        for module in (publishing, inserts, list_history, notes, interest_rows, graph, changes):
+        for module in (publishing, inserts, list_history, notes, pointer, interest_rows, graph, changes):
             module.statement = strike_at_statement  # type: ignore[attr-defined]
     elif place == "commit":
         transaction.move_watermarks = strike_in_commit  # type: ignore[assignment]

@@ -29,6 +29,7 @@ from flows.logs import is_news
 from flows.maintain import maintain
 from flows.minute import minute
 from flows.nightly import nightly
+from flows.promotion import promotion
 from flows.stages import may_pass, stage
 from models.errors import UserError
 from tasks.lake import LakeError, LastingError
@@ -136,14 +137,19 @@ def test_the_state_of_a_failed_run_shows_no_password_and_no_control_character_fo
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text)
 
 
-@pytest.mark.parametrize("deployed", [ingest, maintain, minute, nightly], ids=lambda deployed: deployed.name)
-def test_the_errors_of_every_flow_are_made_printable(deployed: Flow[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+@pytest.mark.parametrize(
+    ("deployed", "first_call", "given"),
+    [(ingest, "load", ()), (maintain, "load", ()), (minute, "load", ()), (nightly, "of_night", ()), (promotion, "load", ("1",))],
+)
+def test_the_errors_of_every_flow_are_made_printable(
+    deployed: Flow[..., Any], first_call: str, given: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
         raise ValueError(HOSTILE)
 
-    monkeypatch.setattr(sys.modules[deployed.fn.__module__], "load", fail)
+    monkeypatch.setattr(sys.modules[deployed.fn.__module__], first_call, fail)
     with pytest.raises(ValueError, match=r"x\\x1b.* password=\*\*\*$"):
-        deployed.fn()
+        deployed.fn(*given)
 
 
 def test_a_printable_error_is_raised_unchanged() -> None:

@@ -32,8 +32,10 @@ from models.metrics.intervals import bootstrap_interval, mean_difference
 from models.simulation.people import Crowd, PeopleConfig, crowd_at, look, published, reactions, views, walk, wish
 from models.simulation.shop import Ints, ShopConfig, Truth
 
-SIZES = {"quick": (500, 1200, 40, 0.4), "full": (1000, 1200, 60, 1.0)}
-"""Users, items, days, and minutes of training."""
+SIZES = {"quick": (500, 1200, 40), "full": (1000, 1200, 60)}
+"""Users, items, days."""
+N_EPOCHS, LONG = "8", "30"
+"""Epochs of training, and a limit in minutes that they do not reach, so that the speed of the machine makes no difference."""
 LOOKS = 20
 """Looks of each person at each list: people of one interest differ less than the clicks of one look."""
 STEP_S = 15.0
@@ -53,15 +55,15 @@ def main() -> None:
         keep("people", run(Path(folder) / "home", given.seed, *SIZES["quick" if given.quick else "full"]))
 
 
-def run(home: Path, seed: int, n_users: int, n_items: int, n_days: int, minutes: float) -> list[dict[str, object]]:
+def run(home: Path, seed: int, n_users: int, n_items: int, n_days: int) -> list[dict[str, object]]:
     """One row per stage; the reactions to the lists of the API are in the lake afterwards."""
-    env = {**os.environ, **VARIABLES, "MINUTEHAND_HOME": str(home)}
+    env = {**os.environ, **VARIABLES, "MINUTEHAND_HOME": str(home), "MINUTEHAND_TRAIN__MAX_EPOCHS": N_EPOCHS}
     shop, rng, config = home / "shop", np.random.default_rng(seed), PeopleConfig()
     sizes = {"users": n_users, "items": n_items, "days": n_days, "seed": seed}
     command(env, "simulate", *(word for name, value in sizes.items() for word in (f"--{name}", str(value))))
     for kind in ("items", "events"):
         command(env, "ingest", kind, str(shop / f"{kind}.parquet"))
-    command(env, "nightly", "--minutes", str(minutes))
+    command(env, "nightly", "--minutes", LONG)
     truth = Truth(*(pl.read_parquet(shop / f"truth_{name}.parquet") for name in ("interests", "items")))
     crowd = crowd_at(pl.read_parquet(shop / "items.parquet"), truth, now())
     lists = pl.DataFrame(query(env, LISTS))

@@ -28,8 +28,8 @@ from tasks.config import PublishConfig
 from tasks.night import learning
 from tasks.night.dataset import Dataset
 
-WEIGHTS = (0.0, 0.1, 0.3, 1.0)
-SIZES = {"quick": (150, 120, 20, 2), "full": (600, 400, 40, 8)}
+WEIGHTS = (0.0, 0.3, 1.0)
+SIZES = {"quick": (150, 120, 20, 2), "full": (500, 300, 40, 8)}
 """Users, items, days, epochs."""
 VISITS = 7
 """Looks of each person at the list of the first night, one a day."""

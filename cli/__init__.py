@@ -13,6 +13,7 @@ from cli import (
     doctor,
     erase,
     erasures,
+    experiment,
     export_person,
     graph,
     health,
@@ -23,8 +24,8 @@ from cli import (
     models,
     nightly,
     opt_out,
-    promote,
     outcomes,
+    promote,
     pseudonyms,
     recommend,
     replay,
@@ -73,6 +74,7 @@ def options(
 
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(keys.app, name="keys")
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(pseudonyms.app, name="pseudonyms")
 for command in (
     *(up.up, doctor.doctor, simulate.simulate, nightly.nightly, minute.minute, backtest.backtest, replay.replay),

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from tasks.compare.difference import Difference, Exposure
     from tasks.lake import Lake
 
-COLUMNS, LONGEST_TITLE, N_TITLES = 80, 30, 2
-N_USERS, N_RANKED = 20_000, 1000
+COLUMNS, LONGEST_TITLE, N_TITLES, N_RANKED = 80, 30, 2, 1000
 
 
 def diff(
@@ -47,7 +46,7 @@ def diff(
         raise UserError(f"both versions are {before}; name two, as minutehand models lists them")
     lake = lake_of(settings)
     process.use_threads(settings.threads)
-    found = None if is_ranked else _published(settings, lake, before, after, users or N_USERS)
+    found = None if is_ranked else _published(settings, lake, before, after, users)
     if found is None:
         found = _ranked(settings, lake, before, after, users or N_RANKED)
     if as_json:
@@ -56,10 +55,10 @@ def diff(
     _tell(found)
 
 
-def _published(settings: Settings, lake: Lake, before: str, after: str, n_users: int) -> Difference | None:
-    from tasks.compare.versions import published_difference
+def _published(settings: Settings, lake: Lake, before: str, after: str, n_users: int | None) -> Difference | None:
+    from tasks.compare.published import N_USERS, published_difference
 
-    return published_difference(lake, before, after, n_users, settings.ingest.event_weights)
+    return published_difference(lake, before, after, n_users or N_USERS, settings.ingest.event_weights)
 
 
 def _ranked(settings: Settings, lake: Lake, before: str, after: str, n_users: int) -> Difference:

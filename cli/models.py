@@ -18,14 +18,7 @@ if TYPE_CHECKING:
     from tasks.registry.overview import Model
 
 COLUMNS = 80
-SAID = {"promoted": "was promoted", "refused": "was refused", "passed": "passed the gate as a challenger"}
-LABELS = {
-    "ndcg_at_10_served": "NDCG@10 served",
-    "ndcg_at_10": "NDCG@10",
-    "hr_at_10": "HR@10",
-    "mrr": "MRR",
-    "coverage_at_10": "coverage@10",
-}
+SAID = {"passed": "passed the gate as a challenger"}
 
 
 def models(
@@ -61,7 +54,7 @@ def models(
             say(_wrapped(f"version {each.version} has {_changed(each)}"))
     newest = next((each for each in found if each.gate), None)
     if newest is not None:
-        say(_wrapped(f"version {newest.version} {SAID.get(str(newest.gate), newest.gate)}: {newest.reason}"))
+        say(_wrapped(f"version {newest.version} {SAID.get(str(newest.gate), f'was {newest.gate}')}: {newest.reason}"))
     say("more of one version: minutehand models VERSION; two of them: minutehand diff")
 
 
@@ -82,7 +75,7 @@ def _age(moment: datetime, clock: datetime) -> str:
     """The age in the largest unit that fits, in few letters."""
     minutes = max(int((clock - moment).total_seconds() // 60), 0)
     unit, length = next(((unit, length) for unit, length in (("d", 1440), ("h", 60)) if minutes >= length), ("min", 1))
-    return f"{minutes // length} {unit}"
+    return f"{minutes // length}{unit}"
 
 
 def _tell(each: Model, clock: datetime, *, as_json: bool) -> None:
@@ -96,7 +89,7 @@ def _tell(each: Model, clock: datetime, *, as_json: bool) -> None:
         "by a": "night" if each.champion == each.version else f"minute, from version {each.champion}",
         "snapshot": each.snapshot,
         "MLflow run": each.mlflow_run_id,
-        **{LABELS[name]: f"{value:.4f}" for name, value in each.figures.items()},
+        **{name.replace("_at_", "@").replace("_", " "): f"{value:.4f}" for name, value in each.figures.items()},
         "changed settings": _changed(each) if each.changes else None,
         "plan": each.plan,
         "gate": each.gate,

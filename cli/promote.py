@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,8 @@ from cli.lake import lake_of, registry_of
 from cli.output import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from settings import Settings
     from tasks.publish.promotion import Chosen, Home
     from tasks.publish.restore import Restored
@@ -20,7 +23,8 @@ def promote(version: Annotated[str, typer.Argument(help="A model version, as `mi
     from tasks.publish.promotion import promote as go_live
 
     settings, home = _open()
-    _rank_if_needed(settings, go_live(home, version, _show))
+    with _change_noted(settings, home):
+        _rank_if_needed(settings, go_live(home, version, _show))
 
 
 def rollback() -> None:
@@ -28,7 +32,8 @@ def rollback() -> None:
     from tasks.publish.promotion import rollback as go_back
 
     settings, home = _open()
-    _rank_if_needed(settings, go_back(home, _show))
+    with _change_noted(settings, home):
+        _rank_if_needed(settings, go_back(home, _show))
 
 
 def _open() -> tuple[Settings, Home]:
@@ -42,6 +47,27 @@ def _open() -> tuple[Settings, Home]:
     lake = replace(lake_of(settings), threads=settings.threads)
     migrate(lake)
     return settings, Home(lake, settings.home, lambda: registry_of(settings), settings.ingest.event_weights, settings.retention.lists_days)
+
+
+@contextmanager
+def _change_noted(settings: Settings, home: Home) -> Iterator[None]:
+    """Writes what a promotion changes for users to MLflow, after readers see it, and says it in one line."""
+    from tasks.publish.pointer import live_version
+
+    before = live_version(home.lake)
+    yield
+    after = live_version(home.lake)
+    if before is None or after is None or before == after:
+        return
+    from tasks.compare.published import N_USERS, published_difference
+
+    found = published_difference(home.lake, before, after, N_USERS, settings.ingest.event_weights)
+    if found is not None:
+        from tasks.registry.differences import record_difference
+
+        name = record_difference(home.open_registry(), before, after, found.text())
+        changed = f"{found.changed:.1%} of the users have another top ten than with version {before}"
+        say(f"{changed} ({name} in MLflow; minutehand diff {before} {after})")
 
 
 def _show(done: Restored) -> None:

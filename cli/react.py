@@ -59,6 +59,7 @@ def react(settings: Settings, folder: Path, seed: int, *, as_json: bool) -> None
         from shlex import quote
 
         say(f"\nnext:\n  minutehand ingest events {quote(str(file))}")
+        say("  minutehand outcomes, once a night or the hourly upkeep has counted them")
 
 
 def _shop(folder: Path) -> tuple[pl.DataFrame, Truth]:

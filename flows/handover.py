@@ -8,6 +8,7 @@ from functools import partial
 
 from prefect import get_run_logger
 
+from flows import arms
 from flows.learning import learn_news
 from flows.stages import retried, stage
 from models.evaluation.evaluator import make_evaluator
@@ -16,6 +17,7 @@ from models.results import MetricRow, RankedLists
 from models.text.encoder import find_encoder
 from settings import Settings
 from tasks import encoding, lake, locks, searches, watermarks
+from tasks.experiments import current
 from tasks.minute import feed, handover, steps
 from tasks.night import dataset, interests, learning
 from tasks.privacy import ledger
@@ -53,8 +55,7 @@ def hand_over(
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
     live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
-    live since the snapshot of data stays live, whatever the gate said. decision: of the gate; None without one. cadence: of the
-    publication.
+    live since the snapshot of data stays live, whatever the gate said. decision: of the gate, if it gave one. cadence: of the publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
     with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
@@ -71,7 +72,11 @@ def hand_over(
             asked = read_searches(tables, snapshot, settings.encoder, data.encoder)
         scenarios = scenarios_now(settings, tables, scenarios)
         rules = read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None))  # the lists are newer than the rules
-        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, Places(tables, snapshot, scenarios))
+        places, experiment = Places(tables, snapshot, scenarios), current(tables)
+        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places)
+        everybody = lists.users
+        is_by_hand = cadence in past.BY_HAND  # another control, so that the experiment compares nothing any more
+        lists, arm = arms.of_night(settings, tables, models, data, trend, asked, lists, places, experiment, is_ended=is_by_hand)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,
@@ -92,13 +97,15 @@ def hand_over(
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
             rules=rules,
+            arm=arm,
             gate=decision,
         )
         publish(tables, content, weights, learning.user_trends(data, trend, max_events), cadence)
         if not promotion.follow(models, past.newest_promotion(tables)):
             versions.keep_champion(models, version.champion)
             increments.publish_alias(models, version.version)
-    return version, lists.users, data.titles
+        arms.follow_alias(models, current(tables))
+    return version, everybody, data.titles
 
 
 def still_champion(tables: lake.Lake, models: versions.Registry, champion: versions.Version, pinned: int) -> versions.Version:

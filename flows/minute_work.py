@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,12 +12,15 @@ import polars as pl
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows import arms
 from flows.learning import Learning, learn_news, learn_nothing
 from flows.run_names import WORK, tag_run
 from flows.stages import stage, timed
 from models.text.encoder import find_encoder
 from settings import Settings
 from tasks import encoding, lake, locks, process, reading, searches
+from tasks.experiments import current
+from tasks.experiments.experiment import listed_users
 from tasks.minute import feed, handover, pacing, steps
 from tasks.publish import minute, past, pointer, publication
 from tasks.registry import day_run, increments, promotion, versions
@@ -45,9 +49,12 @@ def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Re
         today = datetime.now(UTC).date()
         day_run.close_days(models, tables, today)
         day = day_run.open_day(models, today, champion.version)
-    version = live if work.is_empty else update(settings, tables, mine, work, day, live, champion)
+    version = live if work.is_empty else update(settings, tables, models, mine, work, day, live, champion)
     with timed("alias"):
         increments.publish_alias(models, version.version)
+        if work.experiment is not None:
+            arms.follow_alias(models, current(tables))
+            arms.stop_at_guard_rail(tables)
     with timed("log"):
         day.metrics(day_run.read_minutes(tables, day.missing_since()))
         if day.is_due(datetime.now(UTC).replace(tzinfo=None)):
@@ -71,6 +78,7 @@ def find_live(tables: lake.Lake, models: versions.Registry, published: str) -> t
 def update(
     settings: Settings,
     tables: lake.Lake,
+    models: versions.Registry,
     mine: locks.Turn,
     work: feed.Work,
     day: day_run.Day,
@@ -78,7 +86,7 @@ def update(
     champion: versions.Version,
 ) -> versions.Version:
     """Predict the new events, learn the due ones, and publish; returns the version that is live afterwards."""
-    marks, news = work.marks, work.news
+    marks, news, began = work.marks, work.news, time.monotonic()
     if not news.items.is_empty() and encoding.is_encoder_of(live.checkpoint_folder, settings.encoder):
         stage("encode-items", encoding.encode_changed_items)(tables, settings.encoder, progress=False)
     if not news.has_news:
@@ -89,6 +97,7 @@ def update(
     audience = gather(settings, tables, work, done, asked)
     places = Places(tables, news.snapshot, work.scenarios)
     lists = stage("rank", steps.rank)(done.state, done.learnt, audience, settings.publish, places)
+    lists, arm = arms.of_minute(settings, tables, models, mine, day, work, audience, lists, places, time.monotonic() - began)
     content = publication.Content(
         item_ids=done.learnt.checkpoint.catalog.item_ids,
         lists=lists.users,
@@ -113,9 +122,10 @@ def update(
         in_places=lists.in_places,
         rules=work.rules,
         barred=lists.barred,
+        arm=arm,
     )
     stage("publish", minute.publish_minute)(tables, content, work.read_at, audience.to_refresh, settings.ingest.event_weights)
-    report(tables, done, len(lists.users.user_ids))
+    report(tables, done, len(content.user_ids))
     return done.version
 
 
@@ -128,7 +138,9 @@ def encode_searches(settings: Settings, tables: lake.Lake, done: Learning) -> pl
 
 
 def gather(settings: Settings, tables: lake.Lake, work: feed.Work, done: Learning, asked: pl.DataFrame | None) -> steps.Audience:
-    """Who gets a list besides the users with new events: who searched, hid an item or was merged, and who has an old or stale list."""
+    """Who gets a list besides the users with new events: who searched, hid an item or was merged, who has an old or stale list,
+    and whose arm an experiment changes.
+    """
     active, merged = done.state.step.user_ids, done.state.news.merged
     with timed("refresh"), lake.reading(tables) as con:
         searching = sorted({*merged["user_id"], *([] if asked is None else asked["user_id"])} - set(active))
@@ -138,6 +150,9 @@ def gather(settings: Settings, tables: lake.Lake, work: feed.Work, done: Learnin
         if work.rules.is_changed and work.refresh.n_most:  # this publish may empty lists: the next run makes them again
             to_refresh = replace(to_refresh, is_settled=False)
         user_ids = [*searching, *hiding, *to_refresh.user_ids]
+        if work.experiment is not None and work.experiment.is_due:
+            known_already = {*active, *user_ids, *merged["alias"]}
+            user_ids += [user for user in work.experiment.challengers(listed_users(con)) if user not in known_already]
         others = feed.read_histories(con, user_ids, settings.ingest.event_weights, settings.model.max_events)
         known = searches.last_searches(con, [*active, *user_ids], done.learnt.checkpoint.encoder)
     last = known if asked is None else searches.newer(known, asked)

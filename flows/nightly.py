@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows import erasing, logs, priority, shop_report
+from flows import arms, erasing, logs, priority, shop_report
 from flows.handover import hand_over
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
@@ -21,6 +21,7 @@ from settings import Settings, changes_of, of_night
 from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.compare import versions as compared
 from tasks.erasure import progress
+from tasks.experiments import current
 from tasks.night import dataset, interests, learning, measures, report, shown, words
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
@@ -40,8 +41,10 @@ encode_items = retried("encode-items", encoding.encode_changed_items)
 load_dataset = retried("load-dataset", dataset.load_dataset)
 read_searches = retried("read-searches", searches.read_search_log)
 read_shown = retried("read-shown", shown.read_shown)
+read_tried = retried("read-tried", shown.read_tried)
 learn = stage("train", learning.learn)
 judge = stage("evaluate", learning.judge)
+contend = stage("contest", learning.contend)
 log_evaluation = retried("log-evaluation", night_run.log_evaluation)
 learn_words = stage("words", words.learn_words)
 learn_interests = stage("interests", interests.learn_interests)
@@ -57,13 +60,17 @@ maintain = retried("maintain", upkeep.maintain)
 
 @dataclass(frozen=True)
 class Night:
-    """What is special about a night. repeated: the plan of an earlier night, which it follows; None for its own."""
+    """What is special about a night. repeated: the plan of an earlier night, which it follows; None for its own.
+
+    is_arm: whether it trains the challenger of an experiment, after the control.
+    """
 
     flow_run_id: str
     scenarios: Mapping[str, Scenario]
     changes: Mapping[str, str]
     as_challenger: bool = False
     repeated: Plan | None = None
+    is_arm: bool = False
 
 
 @flow(name="nightly", flow_run_name=name_night, description=__doc__)
@@ -100,7 +107,15 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
             models, str(runtime.flow_run.name), config, data.snapshot, process.git_revision(), data.describe(), **about
         ) as run:
             night = Night(run_id, scenarios, changes_of(changes or ()), as_challenger, repeated)
-            return learn_and_publish(settings, tables, models, data, run, night)
+            live = learn_and_publish(settings, tables, models, data, run, night)
+        experiment = current(tables)
+        if experiment is not None and arms.retrains(experiment) and not as_challenger:
+            own = arms.of_challenger(settings, experiment)
+            name, parts = f"{runtime.flow_run.name} challenger", own.model_dump(mode="json")
+            with night_run.start_night(models, name, parts, data.snapshot, process.git_revision(), data.describe(), **about) as run:
+                learn_and_publish(own, tables, models, data, run, Night(run_id, scenarios, {}, as_challenger=True, is_arm=True))
+                arms.renew(tables, models, experiment, run.run_id, data.snapshot)
+        return live
 
 
 def learn_and_publish(
@@ -135,9 +150,11 @@ def learn_and_publish(
     interests_of = learn_interests(tables, data, learnt, known, settings.encoder, settings.generator, settings.seed)
     measured = measure(tables, data, learnt, judged, interests_of[0], settings.evaluation, settings.seed)
     rows = [*judged.rows, *measured.rows]
+    contest = contend(learnt, judged, measured.groups, settings.evaluation, settings.seed)
     log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
-        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of)
+        tried = read_tried(tables, data.snapshot)
+        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of, tried)
         version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     record_changes(run, version, night.changes)
@@ -150,7 +167,7 @@ def learn_and_publish(
         version,
         judged.ndcg,
         judged.best_baseline_ndcg,
-        judged.contest,
+        contest,
         challenge.measured,
         settings.registry,
         must_replace=progress.must_retrain(tables, models, champion.version if champion else None),
@@ -172,7 +189,8 @@ def learn_and_publish(
     text = report.night_report(version, verdict.text, judged, lists, titles)
     run.report(text)
     show_report(text, without_secrets(settings.mlflow_url), run)
-    shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
+    if not night.as_challenger:  # its lists are nobody's
+        shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     unpublished = versions.unpublished_snapshot(models, live.version)
     maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)

@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 from models.events import Floats, Ints
 
+COLUMNS = (
+    *("item", "score", "probability", "because", "kind_or_unknown"),
+    *("is_by_search", "source_or_unknown", "is_by_draw", "propensity_or_one"),
+)
+"""The arrays of RankedLists, without None, in the order of its fields."""
+
 
 @dataclass(frozen=True)
 class RankedLists:
@@ -61,12 +67,15 @@ class RankedLists:
         """`propensity`; 1 everywhere if it is None."""
         return np.ones(self.because.shape, np.float32) if self.propensity is None else self.propensity
 
+    def of_rows(self, rows: Ints) -> RankedLists:
+        """The lists of some users, by row."""
+        users = tuple(self.user_ids[row] for row in rows)
+        return RankedLists(users, *(getattr(self, name)[rows] for name in COLUMNS), kind_names=self.kind_names, asked_s=self.asked_s)
+
     @staticmethod
     def joined(user_ids: tuple[str, ...], parts: Sequence[RankedLists]) -> RankedLists:
         """The lists of several parts, one after the other."""
-        known = ("item", "score", "probability", "because")
-        names = (*known, "kind_or_unknown", "is_by_search", "source_or_unknown", "is_by_draw", "propensity_or_one")
-        return RankedLists(user_ids, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        return RankedLists(user_ids, *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 
 @dataclass(frozen=True)

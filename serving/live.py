@@ -30,12 +30,13 @@ from serving.places import changed_at, scenarios_of
 from serving.positions import contained_segments
 from serving.published import Published, load_published, newest_publication
 from serving.put_items import PutItems
-from serving.ranking import Asked, Listed, Question, answer, rows_of
+from serving.ranking import Asked, Listed, Question, Row, answer, rows_of
 from serving.rules import Event
 from serving.segments import Segments, line_of, lines_of
 from serving.served import served_line
 from serving.shown import Shown
 from serving.texts import Texts
+from tasks.experiments import CHALLENGER, CONTROL
 from tasks.ingest.aliases import Aliases, MergeError
 from tasks.lake import Lake, reading, statement
 from tasks.privacy.border import Border
@@ -231,6 +232,8 @@ class Live:
                 [row["slot"] for row in one.items],
                 [row["propensity"] for row in one.items],
                 now,
+                one.experiment_id,
+                one.arm,
             )
             for of, one in zip(asked, lists, strict=True)
         ]
@@ -317,18 +320,39 @@ class Live:
         """The lists of requests of one shape. Raises UserError if one cannot be answered."""
         asked = [self._stored(one) for one in asked]
         with self.lock:
-            published = self.published
-            looking_at = [rows_of(published.row_of_item, one.items) for one in asked]
+            whole = self.published
+            sides = [self._side(whole, one) for one in asked]
+            looking_at = [rows_of(side.row_of_item, one.items) for side, one in zip(sides, asked, strict=True)]
             people = [self._person(one.user_ids, tuple(rows.tolist())) for one, rows in zip(asked, looking_at, strict=True)]
-        questions = [self._question(published, one, person) for one, person in zip(asked, people, strict=True)]
-        lists = answer(published, questions, self._choice(published, asked[0]))
+        is_known = [person.is_known(side) for person, side in zip(people, sides, strict=True)]
+        sides = [side if known else whole for side, known in zip(sides, is_known, strict=True)]  # strangers are in no arm
+        questions = [self._question(side, one, person) for side, one, person in zip(sides, asked, people, strict=True)]
+        lists = self._answered(whole, sides, questions)
+        experiment_id = None if whole.experiment is None else whole.experiment.experiment_id
         out = []
-        for question, rows in zip(questions, lists, strict=True):
-            listed = Listed(str(uuid4()), published.version, published.data_snapshot, question.asked.scenario, rows)
+        for side, known, question, rows in zip(sides, is_known, questions, lists, strict=True):
+            has_arm = experiment_id is not None and known and bool(question.person.user_ids)
+            arm = (CONTROL if side is whole else CHALLENGER) if has_arm else None
+            listed = Listed(str(uuid4()), side.version, side.data_snapshot, question.asked.scenario, rows, experiment_id, arm)
             self.shown.remember(listed.recommendation_id, question.before, listed.item_ids)
             out.append(listed)
         self.log_served(asked, out)
         return out
+
+    def _side(self, published: Published, asked: Asked) -> Published:
+        """What makes the list of a request: the publication, or the challenger of its experiment. The caller holds the lock."""
+        name = next(iter(asked.user_ids), None)
+        return published.side_of(None if name is None else self.aliases.resolve(name))
+
+    def _answered(self, whole: Published, sides: Sequence[Published], questions: Sequence[Question]) -> list[list[Row]]:
+        """The lists of questions, each made by its side."""
+        lists: dict[int, list[Row]] = {}
+        for side in (whole, whole.challenger):
+            rows = [row for row, each in enumerate(sides) if each is side]
+            if side is not None and rows:
+                of_side = [questions[row] for row in rows]
+                lists |= dict(zip(rows, answer(side, of_side, self._choice(side, of_side[0].asked)), strict=True))
+        return [lists[row] for row in range(len(questions))]
 
     def _stored(self, asked: Asked) -> Asked:
         """The request with ids of people as the lake has them."""
@@ -344,12 +368,14 @@ class Live:
         now, place = asked.now or int(self.clock()), published.places[asked.scenario]
         hides = place.hides(person.user_ids, [each.event for each in person.pending], row_of, now)
         hidden = np.concatenate([rows_of(row_of, [*asked.exclude, *before]), np.array(person.looking_at, np.int64), hides])
-        return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text), hidden, before)
+        return Question(asked, person, now, None if asked.text is None else self.vector_of(asked.text, published), hidden, before)
 
     def person(self, user_ids: tuple[str, ...]) -> tuple[Published, Person]:
         """A person as the lists know them, and the publication."""
+        stored = tuple(map(self.border.id_of, user_ids))
         with self.lock:
-            return self.published, self._person(tuple(map(self.border.id_of, user_ids)))
+            person, side = self._person(stored), self.published.side_of(self.aliases.resolve(stored[0]))
+            return side if person.is_known(side) else self.published, person
 
     def _person(self, user_ids: tuple[str, ...], looking_at: tuple[int, ...] = ()) -> Person:
         """The caller holds the lock. Nothing is known about people who have opted out, and about erased ones."""
@@ -360,11 +386,11 @@ class Live:
         taught = [each.event for each in pending if self.event_weights.get(each.event.event_type, 1.0) > 0]
         return Person(user_ids, taught, pending, looking_at)
 
-    def vector_of(self, text: str) -> np.ndarray:
-        """The vector of the text of a request. Raises UserError if the live version cannot read it."""
+    def vector_of(self, text: str, published: Published | None = None) -> np.ndarray:
+        """The vector of the text of a request. Raises UserError if the version cannot read it. published: None for the live version."""
         if not clean_text(text):
             raise UserError(f"the text {text[:20]!r} has no words; write what the person looks for, or leave it out")
-        vector = self.texts.vector(text, self.published.checkpoint)
+        vector = self.texts.vector(text, (published or self.published).checkpoint)
         if vector is None:
             raise UserError(
                 "the live model cannot read requests in words: too few items have titles, or it was trained with another encoder; "

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import polars as pl
 
+from models.errors import UserError
 from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.ranking.exploration import Draws, Lottery
 from models.ranking.labels import Labels
@@ -22,15 +25,19 @@ from models.text.sentences import Sentences, sentences_for
 from models.version.checkpoint import Checkpoint, keep_vectors_only
 from serving.items import Item, ItemTable
 from serving.places import Place, load_places, scenarios_of
+from tasks.experiments import Experiment, experiment_of
+from tasks.experiments.experiment import RUNNING, STOPPING
 from tasks.lake import ANYONE, Lake, Readable, newest_snapshot, reading, statement
-from tasks.live import load_live
+from tasks.live import load_live, load_version
 from tasks.minute.feed import histories_events
+from tasks.publish.publication import Files
 from tasks.publish.reasons import N_TITLES
 from tasks.scenarios import Scenario, key_of_draws
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
 
+log = logging.getLogger("minutehand.serving")
 BLOCK_USERS = 8192
 """The histories of so many users are converted at once."""
 
@@ -50,6 +57,7 @@ class Published:
 
     depth: length of the published lists. labels, sentences: what reasons are made of. places: the scenarios by name. read_at: the snapshot
     of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds. key: of draws of new items.
+    experiment, challenger: while an experiment runs; the challenger knows the users of its arm only.
     """
 
     publication_id: str
@@ -72,23 +80,35 @@ class Published:
     read_at: int
     asked_s: int
     key: bytes = b""
+    experiment: Experiment | None = None
+    challenger: Published | None = None
+
+    def side_of(self, user_id: str | None) -> Published:
+        """What makes the lists of a user: the publication itself, or its challenger."""
+        if self.challenger is None or self.experiment is None or user_id is None or not self.experiment.is_challenger(user_id):
+            return self
+        return self.challenger
 
     def warm_up(self) -> None:
         """Compute what does not depend on the user, so that the first request does not pay for it."""
         nothing: Ints = np.empty(0, np.int64)
         nobody = Events(nothing, nothing, nothing, nothing, np.empty(0, np.float32), 0, len(self.items), self.events.n_kinds)
         self.scorer.rank(nobody, 1, 1, is_quick=True)
+        if self.challenger is not None:
+            self.challenger.warm_up()
 
     def with_items(self, put: Sequence[Item]) -> Published:
         """The publication after some items were put: titles, availability, filters and conditions follow at once."""
         items = self.items.with_items(put)
-        return replace(self, items=items, places={name: place.with_items(items, put) for name, place in self.places.items()})
+        places = {name: place.with_items(items, put) for name, place in self.places.items()}
+        return replace(self, items=items, places=places, challenger=self.challenger and self.challenger.with_items(put))
 
     def with_scenarios(self, lake: Lake, scenarios: Mapping[str, Scenario]) -> Published:
         """The publication after the scenarios have changed."""
         places = load_places(lake, self.read_at, scenarios, self.row_of_item, self.checkpoint.variety, self.asked_s)
-        in_force = {name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()}
-        return replace(self, places=in_force, key=key_of_draws(lake, scenarios.values()))
+        placed = {name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()}
+        challenger = self.challenger and self.challenger.with_scenarios(lake, scenarios)
+        return replace(self, places=placed, key=key_of_draws(lake, scenarios.values()), challenger=challenger)
 
     @property
     def row_of_item(self) -> Mapping[str, int]:
@@ -139,23 +159,54 @@ def load_published(
             checkpoint = keep_vectors_only(checkpoint)
         if row is None or version != row[1]:  # published in between; before the first publication, load_live has raised an error
             return load_published(lake, open_registry, event_weights, max_events, before, home)
-        table = ItemTable.build(con.execute(statement("serving/items")).pl(), checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
-        row_of_item = table.row_of
+        con.execute(statement("publish/create_reason_labels"), {"snapshot": pinned})
         weights = {"event_types": list(event_weights), "weights": list(event_weights.values())}
         histories = con.execute(statement("serving/histories"), {"max_events": max_events, **weights}).pl()
-        row_of_user = {user: n for n, user in enumerate(histories["user_id"])}
-        events, trend, earlier = _events(histories, row_of_item, checkpoint.kinds)
+        sides = [_side(con, row, pinned, checkpoint, histories)]
+        experiment = experiment_of(con, lake.home)
+        if experiment is not None and experiment.state in (RUNNING, STOPPING):
+            model = _challenger(experiment, open_registry, None if before is None else before.challenger)
+            mine = histories.filter(pl.Series([experiment.is_challenger(user) for user in histories["user_id"]], dtype=pl.Boolean))
+            if model is not None:
+                sides.append(replace(_side(con, row, pinned, model, mine), version=experiment.arm_version))
         del histories
-        titles = [title for (title,) in con.execute(statement("publish/sample_titles"), {"snapshot": pinned, "n": N_TITLES}).fetchall()]
-        con.execute(statement("publish/create_reason_labels"), {"snapshot": pinned})
-        labels = con.execute(statement("serving/labels")).pl()
-        (depth,) = con.execute(statement("serving/depth"), {"user_id": ANYONE}).fetchone() or (0,)
-        searches = con.execute(statement("serving/searches"), {"encoder": checkpoint.encoder}).pl()
-    asked_s = checkpoint.as_of + LIST_DELAY_S if row[4] is None else int(row[4])
-    scenarios = scenarios_of(home)
+    known = scenarios_of(home)
+    key = key_of_draws(lake, known.values())
+    placed = [
+        replace(each, places=load_places(lake, pinned, known, each.row_of_item, each.checkpoint.variety, each.asked_s), key=key)
+        for each in sides
+    ]
+    return placed[0] if len(placed) == 1 else replace(placed[0], experiment=experiment, challenger=placed[1])
+
+
+def _challenger(experiment: Experiment, open_registry: Callable[[], Registry], before: Published | None) -> Checkpoint | None:
+    """The model of the challenger's arm; None if its version is gone or damaged, as then the next minute ends the experiment.
+
+    before: what was in memory, which is kept if the version is the same.
+    """
+    if before is not None and before.version == experiment.arm_version:
+        return before.checkpoint
+    files = None if experiment.checkpoint is None else Files(Path(experiment.checkpoint), experiment.checkpoint_sha256)
+    try:
+        return keep_vectors_only(load_version(experiment.arm_version, files, open_registry))
+    except UserError as error:
+        log.warning("everybody gets lists of the live version: the challenger cannot be loaded: %s", error)
+        return None
+
+
+def _side(con: duckdb.DuckDBPyConnection, row: tuple[Any, ...], pinned: int, checkpoint: Checkpoint, histories: pl.DataFrame) -> Published:
+    """The publication as one model sees it, still without scenarios. row: as of sql/serving/publication; histories: of its users."""
+    table = ItemTable.build(con.execute(statement("serving/items")).pl(), checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
+    row_of_item = table.row_of
+    row_of_user = {user: n for n, user in enumerate(histories["user_id"])}
+    events, trend, earlier = _events(histories, row_of_item, checkpoint.kinds)
+    titles = [title for (title,) in con.execute(statement("publish/sample_titles"), {"snapshot": pinned, "n": N_TITLES}).fetchall()]
+    labels = con.execute(statement("serving/labels")).pl()
+    (depth,) = con.execute(statement("serving/depth"), {"user_id": ANYONE}).fetchone() or (0,)
+    searches = con.execute(statement("serving/searches"), {"encoder": checkpoint.encoder}).pl()
     return Published(
         publication_id=str(row[0]),
-        version=version,
+        version=str(row[1]),
         data_snapshot=int(row[2]),
         published_at=row[3],
         checkpoint=checkpoint,
@@ -170,10 +221,9 @@ def load_published(
         labels=_labels(labels, row_of_item),
         sentences=sentences_for(titles),
         depth=int(depth),
-        places=load_places(lake, pinned, scenarios, row_of_item, checkpoint.variety, asked_s),
+        places={},
         read_at=pinned,
-        asked_s=asked_s,
-        key=key_of_draws(lake, scenarios.values()),
+        asked_s=checkpoint.as_of + LIST_DELAY_S if row[4] is None else int(row[4]),
     )
 
 

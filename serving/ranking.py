@@ -77,13 +77,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Listed:
-    """One list, best item first: item_id, title, score, probability, reason, source, slot, propensity."""
+    """One list, best item first: item_id, title, score, probability, reason, source, slot, propensity.
+
+    experiment_id, arm: of the experiment that runs; None without one, arm also for people about whom nothing is known.
+    """
 
     recommendation_id: str
     model_version: str
     snapshot: int
     scenario: str
     items: list[Row]
+    experiment_id: str | None = None
+    arm: str | None = None
 
     @property
     def item_ids(self) -> list[str]:

@@ -18,8 +18,13 @@ def served_line(
     slots: Sequence[str],
     propensities: Sequence[float],
     at: datetime,
+    experiment_id: str | None = None,
+    arm: str | None = None,
 ) -> bytes:
-    """One served list as a line of the log. items, sources, slots, propensities: best first, of equal length. at: with a zone."""
+    """One served list as a line of the log. items, sources, slots, propensities: best first, of equal length. at: with a zone.
+
+    experiment_id, arm: of the experiment.
+    """
     return line_of(
         "served",
         {
@@ -31,6 +36,8 @@ def served_line(
             "sources": list(sources),
             "slots": list(slots),
             "propensities": list(propensities),
+            "experiment_id": experiment_id,
+            "arm": arm,
             "served_at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         },
     )

@@ -81,14 +81,17 @@ def prune(lake: Lake, retention: RetentionConfig, clock: datetime) -> dict[str, 
 
 
 def prune_files(home: Path, landing: Path, retention: RetentionConfig, clock: datetime) -> dict[str, int]:
-    """Delete the files of landing/done and logs that are too old; returns the number of files by setting.
+    """Delete the files of landing/done, reports and logs that are too old; returns the number of files by setting.
 
     A log that is being written is copied to a file of its day first and emptied, as its writer has it open.
     """
-    counts = {"landing": 0, "logs": 0}
+    counts = {"landing": 0, "reports": 0, "logs": 0}
     for folder in _old_days(landing, cutoff(clock, retention.landing_days).date()) if retention.landing_days else ():
         counts["landing"] += sum(path.is_file() for path in folder.rglob("*"))
         shutil.rmtree(folder)
+    for report in _old_reports(home, cutoff(clock, retention.reports_days)) if retention.reports_days else ():
+        report.unlink(missing_ok=True)
+        counts["reports"] += 1
     if retention.logs_days:
         _rotate(home / "logs", clock)
         for log in _old_logs(home / "logs", cutoff(clock, retention.logs_days)):
@@ -104,6 +107,10 @@ def _old_days(landing: Path, before: date) -> Iterator[Path]:
         with suppress(ValueError):
             if folder.is_dir() and not folder.is_symlink() and date.fromisoformat(folder.name) < before:
                 yield folder
+
+
+def _old_reports(home: Path, before: datetime) -> list[Path]:
+    return [report for report in sorted((home / "reports").glob("*.html")) if _written(report) < before]
 
 
 def _rotate(logs: Path, clock: datetime) -> None:
@@ -142,6 +149,10 @@ def overview(lake: Lake, home: Path, landing: Path, retention: RetentionConfig, 
     prefect = [path for path in (home / "prefect").glob("prefect.db*") if path.is_file()]
     old_logs = _old_logs(home / "logs", cutoff(clock, retention.logs_days))
     rows.append(_kept("landing", ("landing/done",), retention.landing_days, len(done), _bytes(done), first_day, n_old, clock))
+    reports = sorted((home / "reports").glob("*.html"))
+    first_report = min((_written(report) for report in reports), default=None)
+    n_old_reports = len(_old_reports(home, cutoff(clock, retention.reports_days)))
+    rows.append(_kept("reports", ("reports",), retention.reports_days, len(reports), _bytes(reports), first_report, n_old_reports, clock))
     held = ("logs", "prefect")
     rows.append(_kept("logs", held, retention.logs_days, len(logs), _bytes([*logs, *prefect]), first_log, len(old_logs), clock))
     rows.append(_kept("snapshots", ("lake",), retention.snapshots_days, n_snapshots, sum(n_bytes.values()), first, 0, clock))

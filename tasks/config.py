@@ -129,9 +129,10 @@ class RetentionConfig(BaseModel):
     figures_days: NonNegativeInt = Field(
         365,
         le=MOST_DAYS,
-        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, and `ops.health` a finding",
+        description="Days that `eval.prequential` keeps the figures of a minute, `eval.online` those of an hour, `ops.health` a finding",
     )
     landing_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `landing/done` keeps a file that was taken in")
+    reports_days: NonNegativeInt = Field(365, le=MOST_DAYS, description="Days that the folder `reports` keeps the report of a night")
     logs_days: NonNegativeInt = Field(
         30, le=MOST_DAYS, description="Days that the files in `logs` are kept, and Prefect's runs with their logs and artifacts"
     )
@@ -185,7 +186,7 @@ class RegistryConfig(BaseModel):
         0.8, le=1, description="A challenger is refused if it is further below in at least this share of the bootstrap samples of users"
     )
     gate_segment_loss: NonNegativeFloat = Field(
-        0.1, le=1, description="Share by which that figure may be below the champion's in the worst segment of users and items"
+        0.1, le=1, description="Share by which that figure may be below the champion's in the worst segment or user group"
     )
     gate_coverage_loss: NonNegativeFloat = Field(
         0.3, le=1, description="Share of the champion's coverage of the catalogue that a challenger may lose"

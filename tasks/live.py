@@ -11,6 +11,7 @@ from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.lake import Lake
 from tasks.publish.pointer import live_files
+from tasks.publish.publication import Files
 from tasks.registry.errors import DamagedError
 from tasks.registry.integrity import DIGEST, demand_whole
 
@@ -29,13 +30,17 @@ def load_live(lake: Lake, open_registry: Callable[[], Registry]) -> tuple[str, C
     found = live_files(lake)
     if found is None:
         raise UserError("nothing has been published yet; minutehand nightly trains a model and publishes lists")
-    version, files = found
+    return found[0], load_version(*found, open_registry)
+
+
+def load_version(version: str, files: Files | None, open_registry: Callable[[], Registry]) -> Checkpoint:
+    """The checkpoint of a version, as `load_live`. files: where they were when it was published."""
     if files is not None and files.digest is not None and files.folder.is_dir():
         try:
             demand_whole(f"version {version}", files.folder, {DIGEST: files.digest})
-            return version, checkpoints.load(files.folder, with_past=False)
+            return checkpoints.load(files.folder, with_past=False)
         except DamagedError as error:
             log.warning("%s; looking for it in the registry", error)
     from tasks.registry.versions import find_version
 
-    return version, checkpoints.load(find_version(open_registry(), version).checkpoint_folder, with_past=False)
+    return checkpoints.load(find_version(open_registry(), version).checkpoint_folder, with_past=False)

@@ -13,6 +13,7 @@ from models.evaluation.comparison import LEAST_EVENTS
 from models.evaluation.protocols import Task
 from models.events import Floats, Ints
 from models.metrics.ranking import Ranking
+from models.metrics.segments import Mask
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Contest:
-    """Challenger and champion over all test events, and by segment of at least LEAST_EVENTS test events. metric: the deciding one."""
+    """Challenger and champion over all test events, and by segment or group of users with LEAST_EVENTS. metric: the deciding one."""
 
     metric: str
     all: Paired
@@ -68,12 +69,17 @@ def paired(ours: Floats, theirs: Floats, user: Ints, n_resamples: int, seed: int
     return Paired(len(user), len(counts), float(ours.mean()), float(theirs.mean()), samples)
 
 
-def contest(task: Task, challenger: Ranking, champion: Ranking, metric: str, n_resamples: int, seed: int) -> Contest | None:
-    """The challenger against the champion on the test events of a task; None without test events, or if one cannot be measured."""
+def contest(
+    task: Task, challenger: Ranking, champion: Ranking, groups: Mapping[str, Mask], metric: str, n_resamples: int, seed: int
+) -> Contest | None:
+    """The challenger against the champion on the test events of a task; None without test events, or if one cannot be measured.
+
+    groups: masks of the test events by group of users; they count as segments.
+    """
     ours, theirs, user = getattr(challenger, metric), getattr(champion, metric), task.evaluator.events.user[task.test]
     if not len(user) or not isfinite(ours.mean()) or not isfinite(theirs.mean()):
         return None
-    masks = {name: mask for name, mask in task.segments.items() if name != "all" and mask.sum() >= LEAST_EVENTS}
+    masks = {name: mask for name, mask in {**task.segments, **groups}.items() if name != "all" and mask.sum() >= LEAST_EVENTS}
     n_items = task.evaluator.events.n_items
     return Contest(
         metric=metric,

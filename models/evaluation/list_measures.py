@@ -52,13 +52,17 @@ class About:
 
 @dataclass(frozen=True)
 class Measured:
-    """Rows of all models; the Lorenz curve of each; of the first model, the names of interests and their shares in histories and lists."""
+    """Rows of all models; the Lorenz curve of each; of the first model, the names of interests and their shares in histories and lists.
+
+    groups: masks of the test rows by group of users.
+    """
 
     rows: list[MetricRow]
     lorenz: dict[str, Floats] = field(default_factory=dict)
     interests: tuple[str, ...] = ()
     wanted: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     shown: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    groups: Mapping[str, Mask] = field(default_factory=dict)
 
 
 def measure_lists(task: Task, rankings: Mapping[str, Ranking], about: About, config: EvaluationConfig, seed: int) -> Measured:
@@ -85,8 +89,8 @@ def measure_lists(task: Task, rankings: Mapping[str, Ranking], about: About, con
         rows += _exposure_rows(model, count, task, about.interests)
     rows += _means(dict(zip(rankings, per_user, strict=True)), config, seed) + _group_rows(task, rankings, groups, config, seed)
     if about.interests is None or not found:
-        return Measured(rows, curves)
-    return Measured(rows, curves, about.interests.names, found[0].wanted, found[0].shown)
+        return Measured(rows, curves, groups=groups)
+    return Measured(rows, curves, about.interests.names, found[0].wanted, found[0].shown, groups)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from models.evaluation.evaluator import Evaluator, served_vectors
 from models.events import Floats, Ints, sample
+from models.metrics.accuracy import ndcg_of_rank
+from models.metrics.diversity import intra_list_distance
 from models.ranking.blend import Blend
 from models.ranking.variety import N_POOL, Pick, pick_dispersed
 from models.sequence.weights import LIST_DELAY_S, Weights
@@ -73,13 +75,10 @@ class Pools:
             order = (pick(log_p, near, variety, N_TOP) if variety else torch.arange(item.shape[1]).expand_as(item))[:, :N_TOP]
             top, is_there = item.gather(1, order), log_p.gather(1, order).isfinite()
             is_hit = (top == self.target[part, None]) & is_there
-            gain = (is_hit / torch.log2(torch.arange(order.shape[1]) + 2.0)).sum(1)
-            shown = near.gather(1, order[..., None].expand(-1, -1, near.shape[2])) * is_there[..., None]
-            n = is_there.sum(1)
-            alike = (shown.sum(1).square().sum(1) - shown.square().sum((1, 2))) / (n * (n - 1)).clamp_min(1)
-            parts.append((torch.where(is_there, top, -1), gain, torch.where(n > 1, 1 - alike, 0)))
-        items, gains, distances = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
-        return Tops(items, gains, distances)
+            rank = torch.where(is_hit.any(1), is_hit.int().argmax(1) + 1, N_TOP + 1)
+            parts.append((torch.where(is_there, top, -1), rank))
+        items, ranks = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
+        return Tops(items, ndcg_of_rank(ranks, N_TOP), intra_list_distance(items, vectors.numpy()))
 
     def distance(self, tops: Tops) -> float:
         """Intra-list distance at 10: the mean over users of the mean over their lists."""

@@ -24,7 +24,7 @@ PRIOR = 100.0
 
 
 class RatioDifference(NamedTuple):
-    """The ratio of the challenger minus the ratio of the control, and its interval; infinite bounds if the data allow none."""
+    """The ratio of the challenger minus that of the control, or one ratio, and its interval; infinite bounds if the data allow none."""
 
     difference: float
     low: float
@@ -65,6 +65,18 @@ def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[floa
     """A ratio of sums over users and the variance of this ratio: that of the mean of (above - ratio x below) / mean(below)."""
     ratio = above.sum() / below.sum()
     return float(ratio), float(((above - ratio * below) / below.mean()).var(ddof=1) / len(above))
+
+
+def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = LEVEL, tightest_at: int = TIGHTEST_AT) -> RatioDifference:
+    """sum(numerator) / sum(denominator) over users, one value per user, with its confidence sequence; infinite bounds below two users."""
+    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    seen = below > 0
+    n = int(seen.sum())
+    if n < 2:
+        return RatioDifference(math.nan, -math.inf, math.inf)
+    ratio, variance = _ratio(above[seen], below[seen])
+    radius = math.sqrt(n * variance) * mixture_radius(n, level, tightest_at)
+    return RatioDifference(ratio, ratio - radius, ratio + radius)
 
 
 def sample_ratio_evidence(n_challenger: int, n_control: int, share: float, prior: float = PRIOR) -> float:

@@ -19,6 +19,11 @@ def discount(rank: Ints) -> Floats:
     return weight
 
 
+def ndcg_of_rank(rank: Ints, k: int = 10) -> Floats:
+    """NDCG@k of lists with one relevant item each, at the given ranks; 0 beyond k."""
+    return np.where(rank <= k, discount(rank), 0).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Hits:
     """is_hit: [lists, k] whether the user chose the item afterwards. n_chosen: [lists] number of different items that the user chose."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.events import Floats, Ints
-from models.metrics.accuracy import discount
+from models.metrics.accuracy import ndcg_of_rank
 from models.metrics.exposure import coverage, exposure
 
 
@@ -27,12 +27,12 @@ class Ranking:
 
     @property
     def ndcg_at_10(self) -> Floats:
-        return _ndcg_at_10(self.rank)
+        return ndcg_of_rank(self.rank)
 
     @property
     def ndcg_at_10_served(self) -> Floats:
         assert self.served is not None, "the ranking has no ranks of served lists"
-        return _ndcg_at_10(self.served)
+        return ndcg_of_rank(self.served)
 
     @property
     def hr_at_10(self) -> Floats:
@@ -61,10 +61,6 @@ class Ranking:
     def coverage_at_10(self, n_items: int) -> float:
         """Share of the catalogue that occurs in any top ten."""
         return coverage(exposure(self.top, n_items))
-
-
-def _ndcg_at_10(rank: Ints) -> Floats:
-    return np.where(rank <= 10, discount(rank), 0).astype(np.float32)
 
 
 def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> Ranking:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.events import Floats, Ints
+from models.metrics.accuracy import ndcg_of_rank
 from models.ranking.blend import COLD_GATES, N_REPEAT_FEATURES, ItemState, Repeats, gates, item_terms
 from models.ranking.prior import N_SHARES
 
@@ -44,8 +45,7 @@ class Candidates:
         """
         target = scores.masked_fill(~self.is_target, -torch.inf).amax(1, keepdim=True)
         rank = 1 + ((scores >= target) & ~self.is_out & ~self.is_target).sum(1)
-        is_hit = self.is_target.any(1) & (rank <= 10)
-        return torch.where(is_hit, 1 / torch.log2(rank + 1.0), torch.zeros(())).numpy()
+        return ndcg_of_rank(rank.numpy()) * self.is_target.any(1).numpy()
 
 
 def candidate_scorer(candidates: Candidates) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

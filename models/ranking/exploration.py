@@ -12,8 +12,8 @@ the same draws wherever it is made, and the propensity is exact: the share of th
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
@@ -55,23 +55,25 @@ class NewItemLayer:
     """Posterior of how much more often new items are chosen than their scores say, as a log ratio: weights . (1, text) + own part.
 
     mean, factor: of the weights' normal distribution, whose covariance is factor @ factor.T. spread: standard deviation of an own part
-    before any event. n_votes: events of all items at the fit, all told in votes.
+    before any event. n_votes: events of all items at the fit. tried: by item, how often it should have been chosen in the slots
+    where it was shown, and how often it was.
     """
 
     mean: Doubles
     factor: Doubles
     spread: float
     n_votes: float
+    tried: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, Doubles]:
-        """Everything as named arrays, for a checkpoint."""
+        """Everything but `tried` as named arrays, for a checkpoint."""
         return {"mean": self.mean, "factor": self.factor, "scales": np.array([self.spread, self.n_votes], np.float64)}
 
     @staticmethod
-    def from_arrays(arrays: dict[str, Doubles]) -> NewItemLayer:
+    def from_arrays(arrays: dict[str, Doubles], tried: Mapping[str, tuple[float, float]]) -> NewItemLayer:
         """The inverse of `arrays`."""
         spread, n_votes = arrays["scales"].tolist()
-        return NewItemLayer(arrays["mean"], arrays["factor"], spread, n_votes)
+        return NewItemLayer(arrays["mean"], arrays["factor"], spread, n_votes, tried)
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,22 @@ class NewItems:
         if self.layer is None or not len(self.rows):
             return Lottery(self.rows, None)
         own = np.stack([_normals(key, ["item", item_ids[row], moment], N_DRAWS) for row in self.rows])
-        own /= np.sqrt(1 / max(self.layer.spread, 1e-6) ** 2 + self.votes)[:, None]
+        mean, deviation = self._own_parts(self.layer, [item_ids[row] for row in self.rows])
+        own = mean[:, None] + own * deviation[:, None]
         shared = _normals(key, ["weights", moment], N_DRAWS * len(self.layer.mean)).reshape(-1, N_DRAWS)
         weights = self.layer.mean[:, None] + self.layer.factor @ shared
         bonus = weights[0] + self.text @ weights[1:] + own
         return Lottery(self.rows, torch.from_numpy(np.ascontiguousarray(bonus.T, np.float32)))
+
+    def _own_parts(self, layer: NewItemLayer, item_ids: Sequence[str]) -> tuple[Doubles, Doubles]:
+        """Mean and deviation of the own part of each new item.
+
+        Events make it more certain, by their number; its size is then in the scores. Slots also tell its size, by the log ratio of two
+        counts, each plus 1/2, whose variance is near 1 / expected.
+        """
+        expected, chosen = np.array([layer.tried.get(item_id, (0.0, 0.0)) for item_id in item_ids], np.float64).reshape(-1, 2).T
+        precision = 1 / max(layer.spread, 1e-6) ** 2 + np.maximum(self.votes - chosen, 0) + expected
+        return expected * np.log((chosen + 0.5) / (expected + 0.5)) / precision, 1 / np.sqrt(precision)
 
 
 @dataclass(frozen=True)

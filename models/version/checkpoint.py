@@ -211,6 +211,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
         "hide_seen": checkpoint.hide_seen,
         "as_of": checkpoint.as_of,
         "variety": checkpoint.variety,
+        "tried": {} if checkpoint.layer is None else dict(checkpoint.layer.tried),
         "seen_items": None if checkpoint.seen_items is None else asdict(checkpoint.seen_items),
     }
     (folder / "checkpoint.json").write_text(json.dumps(described), encoding="utf-8")
@@ -242,13 +243,16 @@ def load(folder: Path, *, with_past: bool = True) -> Checkpoint:
         capture=Capture.from_tensors(load_file(folder / "capture.safetensors")) if "capture" in parts else None,
         seen_items=SeenItems(**described["seen_items"]) if described.get("seen_items") else None,
         variety=described.get("variety", 0.0),
-        layer=_layer_of(state),
+        layer=_layer_of(state, described.get("tried", {})),
     )
 
 
-def _layer_of(state: Mapping[str, np.ndarray]) -> NewItemLayer | None:
+def _layer_of(state: Mapping[str, np.ndarray], tried: Mapping[str, Sequence[float]]) -> NewItemLayer | None:
     found = {name.removeprefix(LAYER): value for name, value in state.items() if name.startswith(LAYER)}
-    return NewItemLayer.from_arrays({name: value.astype(np.float64) for name, value in found.items()}) if found else None
+    if not found:
+        return None
+    counts = {item_id: (expected, chosen) for item_id, (expected, chosen) in tried.items()}
+    return NewItemLayer.from_arrays({name: value.astype(np.float64) for name, value in found.items()}, counts)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
--- The lists that were live with a version: those that every user had after its last publication.
+-- The lists that were live with a version: those that every user had after its last publication, without the new
+-- items that were drawn.
 --
 -- grain:   one row per user with a list
 -- params:  $version, $n_users
@@ -13,7 +14,8 @@ with last as (
 lists as (
     select
         past.user_id,
-        arg_max(past.item_ids, past.published_at) as item_ids
+        arg_max(past.item_ids, past.published_at) as item_ids,
+        arg_max(past.slots, past.published_at) as slots
     from recs.list_history as past
     inner join last
         on past.published_at <= last.published_at
@@ -24,7 +26,10 @@ lists as (
 
 select
     lists.user_id as user_id,
-    lists.item_ids as item_ids
+    list_select(
+        lists.item_ids,
+        list_filter(range(1, len(lists.item_ids) + 1), lambda place: coalesce(lists.slots[place], 'ranked') = 'ranked')
+    ) as item_ids
 from lists
 where len(lists.item_ids) > 0
 order by hash(lists.user_id), lists.user_id

@@ -2,7 +2,7 @@
 --
 -- A category is the first of its item; all but the twelve most frequent count as one. Each person counts once an hour and category, and
 -- an hour from ten such counts on. For n counts, n x PSI has the same spread whatever n is (about chi-squared), so hours of any size give
--- the band: $width times what 99 % of them had, and never below a PSI of 0.25, which is the customary threshold of a large shift.
+-- the band: sqrt($width) times what 99 % of them had, and never below a PSI of 0.25, which is the customary threshold of a large shift.
 --
 -- grain:   one row, or none without categories
 -- params:  $now (timestamp, UTC), $width
@@ -101,7 +101,7 @@ select
     now_.psi as value,
     median(past.n * past.psi) / any_value(now_.n) as usual,
     null::double as low,
-    greatest(0.25, $width * quantile_cont(past.n * past.psi, 0.99) / any_value(now_.n)) as high,
+    greatest(0.25, sqrt($width) * quantile_cont(past.n * past.psi, 0.99) / any_value(now_.n)) as high,
     any_value(span.n_days) as n_days,
     (
         select coalesce(frequent.category, 'other')

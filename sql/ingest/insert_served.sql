@@ -1,7 +1,8 @@
 -- Inserts the lists that the API has answered with.
 --
 -- grain:   one row per list
--- reads:   served (registered: recommendation_id, user_id, scenario, model_version, item_ids, sources, slots, propensities, served_at)
+-- reads:   served (registered: recommendation_id, user_id, scenario, model_version, item_ids, sources, slots, propensities,
+--          experiment_id, arm, served_at)
 -- writes:  ops.served
 insert into ops.served by name
 select
@@ -13,6 +14,8 @@ select
     served.sources as sources,
     served.slots as slots,
     served.propensities as propensities,
+    served.experiment_id as experiment_id,
+    served.arm as arm,
     served.served_at as served_at
 from served
 order by served.served_at, served.recommendation_id

@@ -75,8 +75,7 @@ select
     sources[list_position(item_ids, item_id)] as source,
     coalesce(slots[list_position(item_ids, item_id)], 'ranked') as slot,
     coalesce(propensities[list_position(item_ids, item_id)], 1)::float as propensity,
-    model_version,
-    null::varchar as arm
+    model_version
 from lists
 where list_position(item_ids, item_id) > 0
 qualify row_number() over (partition by event_id order by scenario = 'default' desc, scenario) = 1

@@ -2,8 +2,7 @@
 --
 -- grain:   one row per impression
 -- reads:   seen (temporary, as create_seen makes it), ops.served
--- returns: served (temporary: event_id, place (0 if the list did not hold the item), scenario, source, slot, propensity, model_version,
---          arm)
+-- returns: served (temporary: event_id, place (0 if the list did not hold the item), scenario, source, slot, propensity, model_version)
 create or replace temp table served as
 with lists as (
     select *
@@ -19,8 +18,7 @@ select
     lists.sources[list_position(lists.item_ids, seen.item_id)] as source,
     coalesce(lists.slots[list_position(lists.item_ids, seen.item_id)], 'ranked') as slot,
     coalesce(lists.propensities[list_position(lists.item_ids, seen.item_id)], 1)::float as propensity,
-    lists.model_version as model_version,
-    null::varchar as arm
+    lists.model_version as model_version
 from seen
 inner join lists
     on seen.recommendation_id = lists.recommendation_id

@@ -3,7 +3,7 @@
 -- grain:   one row per impression
 -- params:  $event_types (varchar[]), $weights (double[])
 -- reads:   seen, served, published (temporary, as the statements before make them), raw.events, raw.user_aliases
--- returns: shown (temporary: the columns of eval.outcomes up to shown_at)
+-- returns: shown (temporary: the columns of eval.outcomes up to shown_at, but for arm)
 create or replace temp table shown as
 with lists as (
     select *
@@ -55,7 +55,6 @@ select
     lists.slot as slot,
     lists.propensity as propensity,
     lists.model_version as model_version,
-    lists.arm as arm,
     case when users.first_at < seen.happened_at then 'warm' else 'cold' end
     || '_user_'
     || case when items.first_at < seen.happened_at then 'warm' else 'cold' end

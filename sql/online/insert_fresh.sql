@@ -1,7 +1,7 @@
 -- Inserts the outcomes that are missing.
 --
 -- grain:   one row per impression
--- params:  $now (timestamp, UTC)
+-- params:  $since, $now (timestamps, UTC)
 -- reads:   fresh (temporary, as create_fresh makes it), eval.outcomes
 -- writes:  eval.outcomes
 insert into eval.outcomes by name
@@ -9,5 +9,9 @@ select
     fresh.*,
     $now as built_at
 from fresh
-where fresh.impression_id not in (select old.impression_id from eval.outcomes as old)
+where fresh.impression_id not in (
+    select old.impression_id
+    from eval.outcomes as old
+    where old.shown_at >= $since
+)
 order by fresh.shown_at, fresh.impression_id

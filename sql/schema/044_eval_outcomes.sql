@@ -33,7 +33,7 @@ comment on column eval.outcomes.source is 'What lifted the item most, as in recs
 comment on column eval.outcomes.slot is 'ranked or exploration';
 comment on column eval.outcomes.propensity is 'Probability that this item was drawn for an exploration slot; 1 for ranked items';
 comment on column eval.outcomes.model_version is 'Version of the registered model minutehand that ranked the list';
-comment on column eval.outcomes.arm is 'control or challenger; null without an experiment';
+comment on column eval.outcomes.arm is 'control or challenger; null without an experiment, and for the list for unknown users';
 comment on column eval.outcomes.segment is 'Warm or cold user and item, as in eval.offline; warm: with an event of weight above 0 before';
 comment on column eval.outcomes.shown_at is 'Time of the impression, UTC';
 comment on column eval.outcomes.clicked_at is 'Time of the first click that the impression brought, UTC; null without one';

@@ -18,7 +18,7 @@ N_EXAMPLES, N_CATEGORIES = 10, 10
 WITHOUT = "(none)"
 GROUPS = ("popular", "middle", "rare")
 """Items that have the first half of all events between them, the next four tenths, and the rest (sql/compare/items.sql)."""
-PUBLISHED = "the lists that were live with each version, over all that happened between"
+PUBLISHED = "the lists that were live with each version"
 RANKED = "lists of a sample of users, ranked by both versions from the same events"
 LISTS = pl.Schema({"user_id": pl.String(), "item_ids": pl.List(pl.String())})
 Row = dict[str, Any]
@@ -97,6 +97,8 @@ def difference_of(before: str, after: str, lists: tuple[pl.DataFrame, pl.DataFra
     both = first.join(second, on="user_id", how="inner", suffix="_after").sort("user_id")
     if both.is_empty():
         return None
+    listed = {item_id for column in ("item_ids", "item_ids_after") for each in both[column].to_list() for item_id in each}
+    items = items.filter(items["item_id"].is_in(list(listed)))
     row = {item_id: n for n, item_id in enumerate(items["item_id"])}
     old, new = as_rows(both["item_ids"], row), as_rows(both["item_ids_after"], row)
     overlap, new_share = rank_biased_overlap(old, new), replaced(old, new, TOP)

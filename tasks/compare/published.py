@@ -1,13 +1,16 @@
-"""Lists that versions published, and the items in them."""
+"""Lists that versions published, the items in them, and the difference between the lists of two versions. Loads no model."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from tasks.compare.difference import LISTS
+from tasks.compare.difference import LISTS, PUBLISHED, Difference, difference_of
 from tasks.lake import Lake, reading, statement
+
+N_USERS = 20_000
+"""Largest number of users whose published lists are compared, if no other is given."""
 
 
 def lists_of_version(lake: Lake, version: str, n_users: int) -> pl.DataFrame | None:
@@ -33,3 +36,16 @@ def items_of(lake: Lake, ignored_types: Collection[str]) -> pl.DataFrame:
 
 def _lists(found: pl.DataFrame) -> pl.DataFrame:
     return found.cast(dict(LISTS))  # type: ignore[arg-type]
+
+
+def published_difference(lake: Lake, before: str, after: str, n_users: int, event_weights: Mapping[str, float]) -> Difference | None:
+    """The difference between the lists that were live with two versions; None if those of one of them are not known."""
+    first, second = (lists_of_version(lake, version, n_users) for version in (before, after))
+    if first is None or second is None:
+        return None
+    return difference_of(before, after, (first, second), items_of(lake, ignored(event_weights)), PUBLISHED)
+
+
+def ignored(event_weights: Mapping[str, float]) -> list[str]:
+    """The types of events that teach nothing."""
+    return [name for name, weight in event_weights.items() if not weight > 0]

@@ -1,4 +1,4 @@
-"""Two versions compared: by the lists that they published, or by lists that both rank now."""
+"""Two versions compared by lists that they rank now; loads torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from models.events import Floats
 from models.results import RankedLists
 from models.text.encoder import find_encoder
 from models.version.checkpoint import UnreadableFormatError
-from tasks.compare.difference import PUBLISHED, RANKED, Difference, difference_of
-from tasks.compare.published import items_of, lists_of_version, live_lists
+from tasks.compare.difference import RANKED, Difference, difference_of
+from tasks.compare.published import ignored, items_of, live_lists
 from tasks.compare.ranked import Ranker, median_ms, sampled_users
 from tasks.lake import Lake, newest_snapshot
 from tasks.night.dataset import Dataset, load_dataset
@@ -53,14 +53,6 @@ class Challenge:
     lists: RankedLists
     difference: Difference | None = None
     measured: Measured = NOT_MEASURED
-
-
-def published_difference(lake: Lake, before: str, after: str, n_users: int, event_weights: Mapping[str, float]) -> Difference | None:
-    """The difference between the lists that were live with two versions; None if those of one of them are not known."""
-    first, second = (lists_of_version(lake, version, n_users) for version in (before, after))
-    if first is None or second is None:
-        return None
-    return difference_of(before, after, (first, second), items_of(lake, ignored(event_weights)), PUBLISHED)
 
 
 def ranked_difference(
@@ -111,8 +103,3 @@ def today_of(lake: Lake, home: Path, event_weights: Mapping[str, float], encoder
     data = load_dataset(lake, snapshot, event_weights, find_encoder(encoder).key)
     asked = read_search_log(lake, snapshot, encoder, data.encoder)
     return Today(data, make_evaluator(data.events, evaluation).trend, asked, Places(lake, snapshot, scenarios))
-
-
-def ignored(event_weights: Mapping[str, float]) -> list[str]:
-    """The types of events that teach nothing."""
-    return [name for name, weight in event_weights.items() if not weight > 0]

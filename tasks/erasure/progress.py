@@ -128,7 +128,8 @@ def _forget(lake: Lake, home: Path, registry: Registry, waiting: list[Erasure]) 
 
     def note(before: str, after: str) -> None:
         with writing(lake) as con:
-            con.execute(statement("privacy/change_digest"), {"before": before, "after": after})
+            for name in ("change_digest", "change_arm_digest"):
+                con.execute(statement(f"privacy/{name}"), {"before": before, "after": after})
 
     owners = owners_of_digests(_digests(waiting))
     why = f"rewritten by erasure {waiting[-1].erasure_id}"

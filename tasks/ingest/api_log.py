@@ -40,6 +40,8 @@ SERVED = pl.Schema(
         "sources": pl.List(pl.String()),
         "slots": pl.List(pl.String()),
         "propensities": pl.List(pl.Float32()),
+        "experiment_id": pl.String(),
+        "arm": pl.String(),
         "served_at": pl.Datetime("us"),
     }
 )

@@ -15,6 +15,7 @@ from models.errors import UserError
 from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.online.step import Step
 from tasks.config import PublishConfig
+from tasks.experiments import Experiment, experiment_of
 from tasks.lake import Lake, Readable, current_snapshot, reading, statement
 from tasks.minute.pacing import Refresh, due_refresh
 from tasks.scenarios.changes import UNCHANGED, Rules, rules_of
@@ -91,11 +92,13 @@ class Work:
     read_at: Watermarks
     rules: Rules = UNCHANGED
     scenarios: Mapping[str, Scenario] = field(default_factory=lambda: {DEFAULT: Scenario(name=DEFAULT)})
+    experiment: Experiment | None = None
 
     @property
     def is_empty(self) -> bool:
         """True if there is no reason to publish."""
-        return self.news.is_empty and not self.refresh.is_due and not self.refresh.is_waiting and not self.rules.is_due
+        is_due = self.refresh.is_due or self.refresh.is_waiting or self.rules.is_due
+        return self.news.is_empty and not is_due and (self.experiment is None or not self.experiment.is_due)
 
 
 def look_for_work(
@@ -122,7 +125,7 @@ def look_for_work(
         rules = replace(
             rules_of(con, lake, news.snapshot, known, now), hiding=_hiding_users(con, marks, news.snapshot, known, event_weights)
         )
-        return Work(marks, news, due_refresh(con, publish, now, rules.since), marks, rules, known)
+        return Work(marks, news, due_refresh(con, publish, now, rules.since), marks, rules, known, experiment_of(con, lake.home))
 
 
 def _hiding_users(

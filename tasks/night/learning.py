@@ -26,6 +26,7 @@ from models.events import Ints, ragged_rows
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.metrics.ranking import Ranking
+from models.metrics.segments import Mask
 from models.metrics.summary import deciding_metric, means
 from models.night import Fit, fit_past, refit
 from models.online.begin import make_online_state, sample_memory
@@ -71,7 +72,7 @@ class Judged:
     """Evaluation of a night: all metric rows, the NDCG@10 values for the gate, and the rankings of the test events by model.
 
     A gate value is None if it could not be measured, for example because no event was held out. The gate values and the choice of the
-    best baseline use `ndcg_at_10_served`. contest: against the champion on the same events; None if either could not be measured.
+    best baseline use `ndcg_at_10_served`.
     """
 
     rows: list[MetricRow]
@@ -80,7 +81,6 @@ class Judged:
     best_baseline: str | None
     best_baseline_ndcg: float | None
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
-    contest: Contest | None = None
 
 
 def learn(
@@ -125,9 +125,6 @@ def judge(
     decides = deciding_metric(rankings.values())
     best = best_baseline(rankings, decides)
     ndcg = {name: means(ranking)[decides] for name, ranking in rankings.items()}
-    against = None
-    if "champion" in rankings:
-        against = contest(task, rankings["minutehand"], rankings["champion"], decides, evaluation.n_bootstrap, seed)
     return Judged(
         rows=[*summary(task, rankings), *gains_over_baseline(task, rankings, evaluation, seed)],
         ndcg=ndcg["minutehand"],
@@ -135,8 +132,18 @@ def judge(
         best_baseline=best,
         best_baseline_ndcg=ndcg[best] if best else None,
         rankings=rankings,
-        contest=against,
     )
+
+
+def contend(learnt: FittedNight, judged: Judged, groups: Mapping[str, Mask], evaluation: EvaluationConfig, seed: int) -> Contest | None:
+    """The recommender against the champion, also by group of users; None if there is no champion or no test event.
+
+    groups: masks of the test events, of tasks.night.measures.
+    """
+    rankings, metric = judged.rankings, deciding_metric(judged.rankings.values())
+    if "champion" not in rankings:
+        return None
+    return contest(learnt.task, rankings["minutehand"], rankings["champion"], groups, metric, evaluation.n_bootstrap, seed)
 
 
 def rank_champion(dataset: Dataset, task: Task, folder: Path) -> Ranking:
@@ -191,12 +198,17 @@ def complete(
     folder: Path,
     words: Words | None = None,
     interests: tuple[Interests | None, Capture | None] = (None, None),
+    tried: Mapping[str, tuple[float, float]] | None = None,
 ) -> Checkpoint:
-    """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments."""
+    """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments.
+
+    tried: what slots for new items have shown, as in models.ranking.exploration.NewItemLayer.
+    """
     variety = choose_variety(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, learnt.task.validation, seed, words)
     version = completed(dataset, learnt, model, train, increment, seed)
     n_votes, held_out = float(popularity_now(dataset).counts[-1].sum()), np.union1d(learnt.task.validation, learnt.task.test)
     layer = fit_new_items(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, held_out, n_votes, seed, words)
+    layer = replace(layer, tried=tried or {})
     version = replace(version, words=words, interests=interests[0], capture=interests[1], variety=variety, layer=layer)
     checkpoints.save(version, folder)
     return version

@@ -27,24 +27,45 @@ PLAIN = {
         "As many visits, clicks and purchases come in as usual at this hour.",
         "Unusually few or many events come in.",
     ),
-    "people": ("People in your shop", "As many people are active as usual at this hour.", "Unusually few or many people are active."),
-    "arrivals": ("Deliveries of events", "The newest events arrived in time.", "No new events have arrived for an unusually long time."),
+    "people": (
+        "People in your shop",
+        "As many people are active as usual at this hour.",
+        "Unusually few or many people are active.",
+    ),
+    "arrivals": (
+        "Deliveries of events",
+        "The newest events arrived in time.",
+        "No new events have arrived for an unusually long time.",
+    ),
     "unknown items": (
         "Catalogue",
         "Events name products that the catalogue has.",
         "Many events name products that the catalogue does not have.",
     ),
-    "interests": ("Interests", "People look at the same kinds of products as usual.", "People look at other kinds of products than usual."),
-    "lag": ("Freshness of lists", "Lists follow what people do in the usual time.", "Lists take unusually long to follow what people do."),
+    "interests": (
+        "Interests",
+        "People look at the same kinds of products as usual.",
+        "People look at other kinds of products than usual.",
+    ),
+    "lag": (
+        "Freshness of lists",
+        "Lists follow what people do in the usual time.",
+        "Lists take unusually long to follow what people do.",
+    ),
     "quality": (
         "Quality",
         "Recommendations predict what people do next as well as usual.",
         "Recommendations predict what people do next worse than usual.",
     ),
-    "nights": ("Nightly training", "The nights run as usual.", "No night has finished for an unusually long time."),
+    "nights": (
+        "Nightly training",
+        "The nights run as usual.",
+        "No night has finished for an unusually long time.",
+    ),
 }
 """Name of each check, and what it says if all is well and if not."""
 STATES = {OK: "as usual", LEARNING: "still learning", ALARM: "look at this"}
+TOO_LITTLE = "Too little happened in the last hour to judge."
 HOW_TO_SEND = """<script defer src="/minutehand/tracker.js" data-key="mh_..."></script>
 <ul data-mh-list="the recommendation_id that came with the list">
   <li data-mh-item="p7"><a href="/p7">Lamp</a></li>
@@ -177,7 +198,7 @@ def _arms(week: Sequence[Row]) -> str:
     return (
         "<h3>The experiment that is running</h3>"
         + _table(["", "products shown", "clicks per 1,000", "purchases per 1,000"], rows)
-        + '<p class="note">A difference of a few days is often chance. Whether it is real yet: <code>minutehand experiment status</code></p>'
+        + '<p class="note">A difference of a few days is often chance. Is it real yet? <code>minutehand experiment status</code></p>'
     )
 
 
@@ -189,12 +210,11 @@ def _days(week: Sequence[Row], today: date) -> str:
     most = max([rate for rate in rates if rate is not None] or [0]) or 1
     bars = []
     for number, (day, rate) in enumerate(zip(days, rates, strict=True)):
-        x, height = 10 + 100 * number, 0 if rate is None else max(90 * rate / most, 1)
-        label = "" if rate is None else f'<text class="value" x="{x + 36}" y="{112 - height:.1f}" text-anchor="middle">{rate:,.0f}</text>'
-        bars.append(
-            f'<rect class="{"empty" if rate is None else "day"}" x="{x}" y="{118 - (height or 1):.1f}" width="72" height="{height or 1:.1f}" rx="2"/>'
-        )
-        bars.append(f'{label}<text x="{x + 36}" y="136" text-anchor="middle">{day:%a} {day.day}</text>')
+        x, height = 10 + 100 * number, 1.0 if rate is None else max(90 * rate / most, 1.0)
+        kind, middle = "empty" if rate is None else "day", f'x="{x + 36}" text-anchor="middle"'
+        bars.append(f'<rect class="{kind}" x="{x}" y="{118 - height:.1f}" width="72" height="{height:.1f}" rx="2"/>')
+        bars.append("" if rate is None else f'<text class="value" {middle} y="{112 - height:.1f}">{rate:,.0f}</text>')
+        bars.append(f'<text {middle} y="136">{day:%a} {day.day}</text>')
     return (
         "<h3>Clicks for every 1,000 recommended products shown</h3>"
         f'<svg viewBox="0 0 710 142" role="img" aria-label="Clicks per 1,000 products shown, by day">{"".join(bars)}</svg>'
@@ -202,27 +222,36 @@ def _days(week: Sequence[Row], today: date) -> str:
 
 
 def _shown(lists: Row, titles: Sequence[Row], categories: Sequence[Row]) -> str:
+    top = [row for row in titles if row["by_now"] <= N_TITLES and row["n_now"]]
     rows = [
-        f'<tr><td>{_title(row)}<br><small>{_text(row["category"] or "")}</small></td><td class="bar">{_bar(row["n_now"], titles[0]["n_now"])}</td>'
-        f'<td class="number">{_share(row["n_now"] / max(lists["n_users"], 1))}</td></tr>'
-        for row in titles
-        if row["by_now"] <= N_TITLES and row["n_now"]
+        (f"{_title(row)}<br><small>{_text(row['category'] or '')}</small>", _bar(row["n_now"], top[0]["n_now"]), _of(row["n_now"], lists))
+        for row in top
     ]
+    parts = ["<section><h2>What is shown</h2><h3>In the first ten of most people</h3>", _bars(rows)]
     most = max([max(row["share_now"] or 0, row["share_done"] or 0) for row in categories] or [0])
     kinds = [
-        f'<tr><td>{_text(row["category"])}</td><td class="bar">{_bar(row["share_now"] or 0, most)}{_bar(row["share_done"] or 0, most, "other")}</td>'
-        f'<td class="number">{_share(row["share_now"] or 0)}<br><small>{_share(row["share_done"] or 0)}</small></td></tr>'
+        (
+            _text(row["category"]),
+            _bar(row["share_now"], most) + _bar(row["share_done"] or 0, most, "other"),
+            f"{_share(row['share_now'])}<br><small>{_share(row['share_done'] or 0)}</small>",
+        )
         for row in categories
         if row["share_now"]
     ]
-    parts = ["<section><h2>What is shown</h2>"]
-    parts.append("<h3>In the first ten of most people</h3><table>" + "".join(rows) + "</table>")
     if kinds:
-        parts.append(
-            '<h3>Kinds of products</h3><p class="note key"><i></i>of all recommendations <i class="other"></i>of what people looked at and bought in the '
-            "last seven days</p><table>" + "".join(kinds) + "</table>"
-        )
+        key = '<i></i>of all recommendations <i class="other"></i>of what people looked at and bought in the last seven days'
+        parts.append(f'<h3>Kinds of products</h3><p class="note key">{key}</p>{_bars(kinds)}')
     return "".join([*parts, "</section>"])
+
+
+def _bars(rows: Sequence[tuple[str, str, str]]) -> str:
+    """A table of names, bars and numbers."""
+    cells = (f'<tr><td>{name}</td><td class="bar">{bar}</td><td class="number">{number}</td></tr>' for name, bar, number in rows)
+    return f"<table>{''.join(cells)}</table>"
+
+
+def _of(n_users: int, lists: Row) -> str:
+    return _share(n_users / max(lists["n_users"], 1))
 
 
 def _changed(lists: Row, titles: Sequence[Row], categories: Sequence[Row]) -> str:
@@ -247,14 +276,15 @@ def _changed(lists: Row, titles: Sequence[Row], categories: Sequence[Row]) -> st
     if drift:
         moves = [f"{_text(row['category'])} from {_share(row['share_before'])} to {_share(row['share_now'])}" for row in drift]
         text += f" Of all recommendations, the share of these kinds moved most: {'; '.join(moves)}."
-    return f'{heading}<p>{text}</p><div class="two">{moved("Shown to more people", gained)}{moved("Shown to fewer people", lost)}</div></section>'
+    columns = moved("Shown to more people", gained) + moved("Shown to fewer people", lost)
+    return f'{heading}<p>{text}</p><div class="two">{columns}</div></section>'
 
 
 def _health(checks: Sequence[Check], alarms: Sequence[Row]) -> str:
     rows = []
     for check in checks:
         name, well, wrong = PLAIN[check.check]
-        plain = {OK: well, ALARM: wrong, LEARNING: "Not judged yet."}[check.state]
+        plain = {OK: well if check.value is not None else TOO_LITTLE, ALARM: wrong, LEARNING: "Not judged yet."}[check.state]
         remedy = f"<br>What to do: {_text(check.remedy)}" if check.remedy else ""
         rows.append(
             f'<tr><td>{name}</td><td class="state {check.state}">{STATES[check.state]}</td>'
@@ -276,8 +306,8 @@ def _health(checks: Sequence[Check], alarms: Sequence[Row]) -> str:
 
 def _footer(night: Night) -> str:
     return (
-        f"For those who look after minutehand: {_text(night.run_name)}, model version {_text(night.version)}, live version {_text(night.live)}, "
-        f"snapshot {night.snapshot}, MLflow run {_text(night.run_id)}. {_text(night.reason)}"
+        f"For those who look after minutehand: {_text(night.run_name)}, model version {_text(night.version)}, "
+        f"live version {_text(night.live)}, snapshot {night.snapshot}, MLflow run {_text(night.run_id)}. {_text(night.reason)}"
     )
 
 

@@ -30,6 +30,17 @@ def read_shown(lake: Lake, dataset: Dataset, train: TrainConfig, window_hours: f
     return Shown(user, item, time, round(window_hours * 3600), train.shown_weight)
 
 
+def read_tried(lake: Lake, snapshot: int) -> dict[str, tuple[float, float]]:
+    """By item, how often it should have been chosen in the slots for new items where it was shown, and how often it was.
+
+    It should have been chosen as often as new items in slots usually are; a click in 20 is assumed for the first impressions.
+    """
+    with reading(lake, snapshot) as con:
+        found = con.execute(statement("training/tried")).fetchall()
+    usual = (sum(chosen for _, _, chosen in found) + 1) / (sum(n for _, n, _ in found) + 20)
+    return {item_id: (n_shown * usual, float(n_chosen)) for item_id, n_shown, n_chosen in found}
+
+
 def _rows(names: pl.Series, known: Sequence[str]) -> pl.Series:
     """The row of each name among the known ones; null for others."""
     number = pl.DataFrame({"name": pl.Series(list(known), dtype=pl.String)}).with_row_index("row")

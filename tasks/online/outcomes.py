@@ -19,12 +19,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 
 from tasks.aging import cutoff
 from tasks.config import OnlineConfig, RetentionConfig
 from tasks.lake import ANYONE, Lake, reading, statement, writing
+from tasks.online.arms import register_arms
 from tasks.retention import MOST_DAYS
 
 logger = logging.getLogger("minutehand.online")
@@ -75,7 +77,7 @@ def count_outcomes(
     with writing(lake) as con:
         con.execute(statement("online/rename_merged"))
         since = _first_hour(con, span)  # again, under the lock
-        done = OutcomeSummary() if since is None else _build(con, since, event_weights, config, clock)
+        done = OutcomeSummary() if since is None else _build(con, lake.home, since, event_weights, config, clock)
         con.execute(statement("online/create_rates"), {"since": since or datetime.max, "oldest": oldest})
         con.execute(statement("online/delete_rates"))
         con.execute(statement("online/insert_rates"))
@@ -96,7 +98,7 @@ def _is_out_of_date(con: duckdb.DuckDBPyConnection, oldest: datetime) -> bool:
 
 
 def _build(
-    con: duckdb.DuckDBPyConnection, since: datetime, event_weights: Mapping[str, float], config: OnlineConfig, clock: datetime
+    con: duckdb.DuckDBPyConnection, home: Path, since: datetime, event_weights: Mapping[str, float], config: OnlineConfig, clock: datetime
 ) -> OutcomeSummary:
     """Write the outcomes of the impressions from an hour on. The events of a window before it are read too, as they compete."""
     window = {"window_hours": config.window_hours}
@@ -107,9 +109,10 @@ def _build(
     con.execute(statement("online/create_published"), {"anyone": ANYONE})
     con.execute(statement("online/create_shown"), {"event_types": list(event_weights), "weights": list(event_weights.values())})
     con.execute(statement("online/create_attributed"), window)
+    register_arms(con, home, since)
     con.execute(statement("online/create_fresh"), {"since": since})
     con.execute(statement("online/delete_changed"), {"since": since})
-    con.execute(statement("online/insert_fresh"), {"now": clock})
+    con.execute(statement("online/insert_fresh"), {"since": since, "now": clock})
     counts = con.execute(statement("online/summary"), {"since": since}).fetchone()
     assert counts is not None
     return OutcomeSummary(f"{since:%Y-%m-%d %H:%M}", *counts)

@@ -30,6 +30,20 @@ def insert_lists(
     con.register("lists", in_rows.flat())
 
 
+def insert_arm(con: duckdb.DuckDBPyConnection, content: Content, stamp: Stamp) -> bool:
+    """Insert the lists of the users of an experiment's challenger, in all scenarios; whether there are any.
+
+    Leaves those of the scenario `default` registered as `lists`, to be read once.
+    """
+    arm = content.of_arm
+    if arm is None:
+        return False
+    item_ids = pa.array(arm.item_ids, pa.string())
+    insert_scenario_lists(con, item_ids, arm, stamp)
+    insert_lists(con, item_ids, arm.lists, arm.fallback, arm.provenance, stamp)
+    return True
+
+
 def insert_scenario_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, stamp: Stamp) -> None:
     """Insert the lists of the scenarios besides `default`, each by user and rank, and record those that differ from the lists before."""
     made = content.provenance

@@ -14,7 +14,7 @@ from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import ANYONE, Lake, statement
 from tasks.minute.feed import MERGED
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.inserts import insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.inserts import insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
 from tasks.publish.list_history import in_tables, note_ended_lists
 from tasks.publish.notes import fresh_events
 from tasks.publish.publication import CHANGED_DEPTH, Content, Publication, Stamp
@@ -48,6 +48,7 @@ def publish_minute(
         _replace_some_searches(con, content)
         counts = _insert_some_lists(con, item_ids, content, stamp)
         insert_scenario_lists(con, item_ids, content, stamp)
+        counts = _with_arm(con, counts, content, stamp)
         note_ended_lists(con, content, stamp)
         _replace_some_neighbours(con, item_ids, content)
         return counts
@@ -60,7 +61,7 @@ def _make_room(con: duckdb.DuckDBPyConnection, content: Content, merged: pl.Seri
 
     The statements scan all lists, so their time grows with the number of users. Also deletes the lists of scenarios that are gone.
     """
-    con.register("at_hand", pa.table({"user_id": pa.array([*content.lists.user_ids, *merged, ANYONE], pa.string())}))
+    con.register("at_hand", pa.table({"user_id": pa.array([*content.user_ids, *merged, ANYONE], pa.string())}))
     con.execute(statement("minute/remember_lists"), {"depth": CHANGED_DEPTH})
     con.execute(statement("minute/delete_recommendations"))
     if content.in_places or content.rules.is_changed:
@@ -92,6 +93,14 @@ def _insert_some_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, conte
     """The number of users who got a list, and of those whose list changed."""
     insert_lists(con, item_ids, content.lists, content.fallback, content.provenance, stamp)
     return con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
+
+
+def _with_arm(con: duckdb.DuckDBPyConnection, counts: tuple[int, int], content: Content, stamp: Stamp) -> tuple[int, int]:
+    """Insert the lists of an experiment's challenger; returns the counts of both arms together."""
+    if not insert_arm(con, content, stamp):
+        return counts
+    n_users, n_changed = con.execute(statement("minute/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
+    return counts[0] + n_users, counts[1] + n_changed
 
 
 def _replace_some_neighbours(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from models.results import MetricRow
 from tasks.lake import Lake, statement, writing
 from tasks.minute.pacing import ALL_SETTLED
-from tasks.publish.inserts import insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
+from tasks.publish.inserts import insert_arm, insert_lists, insert_neighbours, insert_scenario_lists, insert_searches
 from tasks.publish.list_history import note_ended_lists
 from tasks.publish.notes import evaluation_of
 from tasks.publish.publication import CHANGED_DEPTH, Content, Provenance, Publication, Stamp
@@ -48,13 +48,14 @@ def publish_night(
 
 
 def write_offline_metrics(lake: Lake, rows: Sequence[MetricRow], provenance: Provenance, versions: Mapping[str, str] | None = None) -> None:
-    """Write the metrics of one night to eval.offline; a second call in the same flow run replaces the first.
+    """Write the metrics of one night to eval.offline; a second call in the same flow and MLflow run replaces the first.
 
     versions: registered version by model name. `minutehand` gets the version of provenance; models not named have no version.
     """
     named = {"minutehand": provenance.model_version, **(versions or {})}
     with writing(lake) as con:
-        con.execute(statement("publish/delete_offline"), {"flow_run_id": provenance.flow_run_id})
+        again = {"flow_run_id": provenance.flow_run_id, "mlflow_run_id": provenance.mlflow_run_id}
+        con.execute(statement("publish/delete_offline"), again)
         con.register("metrics", metric_rows(rows, named))
         con.execute(statement("publish/insert_offline"), evaluation_of(provenance))
 
@@ -65,6 +66,7 @@ def _replace_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: 
     insert_lists(con, item_ids, content.lists, content.fallback, content.provenance, stamp)
     con.execute(statement("scenarios/delete_all_lists"))
     insert_scenario_lists(con, item_ids, content, stamp)
+    insert_arm(con, content, stamp)
     note_ended_lists(con, content, stamp)
 
 

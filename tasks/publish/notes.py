@@ -14,7 +14,7 @@ from models.results import MetricRow
 from tasks.lake import statement
 from tasks.minute.feed import News
 from tasks.minute.pacing import UsersToRefresh
-from tasks.publish.publication import NO_GATE, Content, Provenance, Publication
+from tasks.publish.publication import NO_GATE, Arm, Content, Provenance, Publication, Stamp
 from tasks.publish.rows import metric_rows
 from tasks.watermarks import Watermarks
 
@@ -74,6 +74,28 @@ def note_moved(con: duckdb.DuckDBPyConnection, to_refresh: UsersToRefresh, prove
 def move_watermarks(con: duckdb.DuckDBPyConnection, marks: Watermarks, provenance: Provenance) -> None:
     con.execute(statement("publish/delete_watermarks"))
     con.execute(statement("publish/insert_watermarks"), {**asdict(marks), "updated_at": provenance.generated_at})
+
+
+def note_experiment(con: duckdb.DuckDBPyConnection, arm: Arm | None, stamp: Stamp) -> None:
+    """Record what this publish makes of the experiment."""
+    if arm is None:
+        return
+    con.execute(
+        statement("experiments/note"),
+        {
+            "experiment_id": arm.experiment.experiment_id,
+            "was": arm.experiment.state,
+            "state": arm.state,
+            "arm_version": arm.provenance.model_version,
+            "arm_run_id": arm.provenance.mlflow_run_id,
+            "learnt": arm.learnt,
+            "checkpoint": None if arm.checkpoint is None else str(arm.checkpoint.folder),
+            "checkpoint_sha256": None if arm.checkpoint is None else arm.checkpoint.digest,
+            "taken": arm.experiment.next_version,
+            "frozen": arm.frozen,
+            "published_at": stamp.published_at,
+        },
+    )
 
 
 def fresh_events(news: News) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import md5
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.events import Ints
 from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from tasks.experiments import Experiment
 from tasks.minute.feed import News
 from tasks.scenarios.changes import UNCHANGED, Rules
 from tasks.scenarios.resolved import ScenarioLists
@@ -69,6 +70,27 @@ class Searched:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """The part of a publish that belongs to the challenger of an experiment.
+
+    state: of the experiment after the publish. learnt: snapshot up to which the version has learnt. frozen: why it did not learn; None if
+    it did. lists, in_places: of users in the challenger's arm, who get no lists by the control then; no users where everybody returns to
+    the control. Their fallback lists are empty, because unknown users get those of the control.
+    """
+
+    experiment: Experiment
+    state: str
+    learnt: int
+    frozen: str | None
+    provenance: Provenance
+    checkpoint: Files | None
+    item_ids: Sequence[str]
+    lists: RankedLists
+    fallback: RankedLists
+    in_places: Sequence[ScenarioLists] = ()
+
+
+@dataclass(frozen=True)
 class Content:
     """Everything that one publish writes, for a nightly or a minute run.
 
@@ -80,6 +102,7 @@ class Content:
     minute those of the same users; None leaves them in a minute and deletes them in a night. checkpoint: the files of the version.
     interests: of the users with news, or of all; None if the version has no interests. in_places: the lists of scenarios besides
     `default`, for the same users. rules: of the scenarios. barred: by scenario, whether each item must be in no list, for a minute.
+    arm: the challenger's part while an experiment runs; its users have no lists in `lists`.
     gate: the decision of the night; None for a minute.
     """
 
@@ -103,6 +126,22 @@ class Content:
     rules: Rules = UNCHANGED
     barred: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     gate: GateNote | None = None
+    arm: Arm | None = None
+
+    @property
+    def user_ids(self) -> tuple[str, ...]:
+        """The users who get a list, in both arms."""
+        return self.lists.user_ids if self.arm is None else (*self.lists.user_ids, *self.arm.lists.user_ids)
+
+    @property
+    def of_arm(self) -> Content | None:
+        """The lists of the challenger's users as content of their own; None without such users."""
+        arm = self.arm
+        if arm is None or not arm.lists.user_ids:
+            return None
+        return replace(
+            self, item_ids=arm.item_ids, lists=arm.lists, fallback=arm.fallback, in_places=arm.in_places, provenance=arm.provenance
+        )
 
     @property
     def neighbour_rows(self) -> Ints:

@@ -57,6 +57,8 @@ def restore(
         marks, wanted = _move_back(con, past, now)
         n_users, n_users_changed = _replace_lists(con, past, stamp, run, marks.published)
         done = Publication(stamp.publication_id, n_users, n_users_changed, past.n_items, seconds=0.0)
+        ended = f"ended by {cadence} of version {past.version}, because it changed the control"
+        con.execute(statement("experiments/end_now"), {"verdict": ended, "stopped_at": stamp.published_at})
         _note_publication(con, past, done, cadence, run, marks, stamp.published_at)
     return Restored(past.version, log_publication(replace(done, seconds=round(time.perf_counter() - started, 2))), marks, wanted)
 

@@ -80,7 +80,8 @@ class ListRows:
         lists, fallback = self.lists, self.fallback
         popular = np.full_like(fallback.because, len(self.reasons) - 1)
         anyone = RankedLists((ANYONE,), fallback.item, fallback.score, fallback.probability, popular)
-        yield batch(self.item_ids, self.reasons, anyone, np.array([0]), ("popular",))
+        if len(fallback.item):  # the lists of an experiment's challenger have none
+            yield batch(self.item_ids, self.reasons, anyone, np.array([0]), ("popular",))
         in_order = [row for row in sorted(range(len(lists.user_ids)), key=lists.user_ids.__getitem__) if lists.user_ids[row] != ANYONE]
         for start in range(0, len(in_order), BLOCK_USERS):
             yield batch(self.item_ids, self.reasons, lists, np.array(in_order[start : start + BLOCK_USERS]), (*SOURCES, UNKNOWN_SOURCE))

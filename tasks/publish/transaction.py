@@ -13,7 +13,7 @@ from tasks.interests.rows import write_interests
 from tasks.lake import Lake, writing
 from tasks.minute.pacing import UsersToRefresh
 from tasks.publish.graph import write_graph
-from tasks.publish.notes import move_watermarks, note_freshness, note_moved, note_prequential, note_publication
+from tasks.publish.notes import move_watermarks, note_experiment, note_freshness, note_moved, note_prequential, note_publication
 from tasks.publish.pointer import next_moment
 from tasks.publish.publication import Content, Publication, Stamp, log_publication, publication_id_of
 from tasks.publish.rows import check_lists
@@ -34,8 +34,10 @@ def publish(
     Raises ValueError for invalid lists (see check_lists).
     """
     started = time.perf_counter()
-    for lists in (content.lists, content.fallback, *(part for each in content.in_places for part in (each.users, each.fallback))):
-        check_lists(lists, len(content.item_ids))
+    for some in (content, content.of_arm):
+        if some is not None:
+            for lists in (some.lists, some.fallback, *(part for each in some.in_places for part in (each.users, each.fallback))):
+                check_lists(lists, len(some.item_ids))
     item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
     publication_id = publication_id_of(made, cadence)
     with writing(lake) as con:
@@ -51,4 +53,5 @@ def publish(
         note_moved(con, to_refresh, made)
         note_rules(con, content.rules)
         move_watermarks(con, content.watermarks_after, made)
+        note_experiment(con, content.arm, stamp)
     return log_publication(replace(done, seconds=round(time.perf_counter() - started, 2)))

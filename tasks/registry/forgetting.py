@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from models.version.online_state import OnlineState
 from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.integrity import DIGEST, NEXT_DIGEST, checkpoint_in, digest_of
-from tasks.registry.names import CHAMPION, PREVIOUS
+from tasks.registry.names import CHAMPION, EXPERIMENT, PREVIOUS
 from tasks.registry.upkeep import delete_versions
 from tasks.registry.versions import Registry, aliases, all_versions, model_id_of
 
@@ -58,7 +58,10 @@ def is_trained_since(registry: Registry, version: str, snapshot: int) -> bool:
 
 
 def retire(registry: Registry, snapshot: int, live_version: str) -> list[str]:
-    """Delete the versions that descend from a night before a snapshot, except the live one; returns the deleted versions."""
+    """Delete the versions that descend from a night before a snapshot, except the live one; returns the deleted versions.
+
+    Without its version, the challenger of an experiment gives way to the one that the night has trained in its place, or to the control.
+    """
     every = all_versions(registry)
     tags = {str(found.version): found.tags for found in every}
     old = [
@@ -69,7 +72,7 @@ def retire(registry: Registry, snapshot: int, live_version: str) -> list[str]:
     ]
     gone = {str(found.version) for found in old}
     for alias, version in aliases(registry).items():
-        if version in gone and alias in (PREVIOUS,):
+        if version in gone and alias in (PREVIOUS, EXPERIMENT):
             registry.client.delete_registered_model_alias(registry.model_name, alias)
     named = set(aliases(registry).values())
     retired = [found for found in old if str(found.version) not in named]

@@ -32,7 +32,7 @@ from models.results import MetricRow
 from tasks.registry.day_run import MINUTE, Day
 from tasks.registry.errors import DamagedError
 from tasks.registry.integrity import DIGEST, digest_of
-from tasks.registry.names import CHAMPION, LIVE, leading, moment_name
+from tasks.registry.names import CHAMPION, EXPERIMENT, LIVE, leading, moment_name
 from tasks.registry.upkeep import delete_model, delete_versions, prune
 from tasks.registry.versions import (
     Registry,
@@ -132,6 +132,15 @@ def publish_alias(registry: Registry, version: str) -> str | None:
         return None
     registry.client.set_registered_model_alias(registry.model_name, LIVE, version)
     return now
+
+
+def follow_experiment(registry: Registry, version: str | None) -> None:
+    """Set the alias of the version that makes the lists of an experiment's challenger; None deletes it."""
+    now = aliases(registry).get(EXPERIMENT)
+    if version is None and now is not None:
+        registry.client.delete_registered_model_alias(registry.model_name, EXPERIMENT)
+    elif version is not None and now != version:
+        registry.client.set_registered_model_alias(registry.model_name, EXPERIMENT, version)
 
 
 def find_live(registry: Registry, version: str) -> tuple[Version, Version]:

@@ -18,6 +18,8 @@ DIGITS = 4
 """Decimals of a metric in MLflow, which does not round; the tables of the lake have full precision."""
 REPLAY = "replay"
 CHAMPION, CHALLENGER, PREVIOUS, LIVE = "champion", "challenger", "previous", "live"
+EXPERIMENT = "experiment"
+"""Alias of the version that makes the lists of an experiment's challenger."""
 NIGHTLY = "nightly"
 MINE = "minutehand"
 """Name of the product's own model, and prefix of its tags."""

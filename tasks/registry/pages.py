@@ -66,6 +66,8 @@ def views() -> dict[str, str]:
         _metric("gain_on_champion"): 145,
         _metric("gain_on_baseline"): 140,
         "tags.`best baseline`": 155,
+        _metric("seconds"): 85,
+        _metric("peak_mib"): 85,
         _metric("hr_at_10"): 80,
         _metric("recall_at_10"): 105,
         _metric("coverage_at_10"): 120,
@@ -74,8 +76,6 @@ def views() -> dict[str, str]:
         _metric("calibration_at_10"): 130,
         "tags.`worst user group`": 190,
         "tags.`worst item group`": 190,
-        _metric("seconds"): 85,
-        _metric("peak_mib"): 85,
         "tags.`verdict`": 420,
         "attributes.`Models`": 130,
     }

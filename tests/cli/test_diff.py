@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from cli import app
 from models.errors import UserError
-from tasks.compare.published import items_of, lists_of_version
-from tasks.compare.versions import published_difference
+from tasks.compare.published import items_of, lists_of_version, live_lists, published_difference
 from tasks.lake import Lake, LakeConfig, locate, migrate, writing
 from tests.tasks.publish.test_night import WEIGHTS, add_events, add_item, put, ranked
 
@@ -54,6 +55,17 @@ def test_the_lists_of_a_version_are_those_that_were_live_with_it_whichever_versi
     assert found.pop("9") is None, "it never published"
     shown = [dict(zip(lists["user_id"], lists["item_ids"].to_list(), strict=True)) for lists in found.values() if lists is not None]
     assert shown == [{"u": ["a", "b"], "v": ["c", "d"]}, {"u": ["a", "d"], "v": ["c", "d"]}, {"u": ["a", "d"], "v": ["d", "c"]}]
+
+
+def test_new_items_that_were_drawn_are_no_difference_between_versions(tmp_path: Path) -> None:
+    lake = locate(LakeConfig(), tmp_path)
+    migrate(lake)
+    drawn = replace(ranked({"u": [0, 1], "v": [2, 3]}), is_drawn=np.array([[False, True], [False, False]]))
+    put(lake, drawn, "1")
+    found = lists_of_version(lake, "1", 10)
+    assert found is not None
+    for lists in (found, live_lists(lake, ["u", "v"])):
+        assert dict(zip(lists["user_id"], lists["item_ids"].to_list(), strict=True)) == {"u": ["a"], "v": ["c", "d"]}
 
 
 def test_lists_from_before_the_history_are_not_taken_for_those_of_today(nights: Lake) -> None:

@@ -14,6 +14,7 @@ from cli import app
 from models.results import Neighbours, RankedLists
 from settings import load
 from tasks.lake import locate, newest_snapshot, reading
+from tasks.online.outcomes import count_outcomes
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance
 
@@ -67,3 +68,5 @@ def test_people_react_to_their_published_lists_and_the_file_is_taken_in_with_pos
         assert seen == con.execute(f"select user_id, rank, item_id {lists_of_users} order by user_id, rank").fetchall()
         early = con.execute(f"select count(*) {impressions} {too_early}").fetchall()
     assert early == [(0,)], "nobody sees a list before it is published"
+    counted = count_outcomes(lake, load().ingest.event_weights)
+    assert (counted.n_shown, counted.n_unlisted) == (50, 0), "every impression is one of a published list"

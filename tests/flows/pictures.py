@@ -1,4 +1,4 @@
-"""The pictures of docs/guides/pages.md and serve.md: `python -m tests.flows.pictures`, which is `make screenshots`.
+"""The pictures of docs/guides/pages.md, serve.md and monitor.md: `python -m tests.flows.pictures`, which is `make screenshots`.
 
 A simulated shop gets three nights; the last one is trained too briefly to pass the gate. Then `minutehand up` runs, events are
 dropped for a few minutes, and a Chromium visits the pages like a user.
@@ -28,7 +28,7 @@ NIGHTS = (timedelta(hours=54), timedelta(hours=30), timedelta(hours=6))
 """Time between each night and the end of the shop's events. All times are shifted so that the events end now."""
 SHORT = {"MINUTEHAND_TRAIN__MAX_EPOCHS": "1", "MINUTEHAND_TRAIN__LEARNING_RATE": "1e-4"}
 N_MINUTES = 5
-HEIGHT, TALL = 900, {"mlflow-compare": 2800, "mlflow-last-night": 1100, "prefect-runs": 1900}
+HEIGHT, TALL = 900, {"mlflow-compare": 2800, "mlflow-last-night": 1100, "prefect-runs": 1900, "report": 1900}
 WITHOUT_ASSISTANT = """
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
@@ -54,6 +54,7 @@ def main() -> None:
             visit_mlflow(up, browser, given.out)
             visit_prefect(up, browser, given.out)
             visit_api(up, browser, given.out)
+            visit_report(up, browser, given.out)
 
 
 def make_nights(folder: Path) -> None:
@@ -157,6 +158,15 @@ def visit_api(up: Running, browser: Browser, out: Path) -> None:
     browser.go(f"http://127.0.0.1:{up.api_port}/docs")
     browser.shows("/v1/recommend")
     browser.picture(out / "page-docs.png")
+
+
+def visit_report(up: Running, browser: Browser, out: Path) -> None:
+    """The report of the newest night, as a file without any server."""
+    newest_report = max((up.home / "reports").glob("*.html"), key=lambda file: file.stat().st_mtime)
+    browser.resize(TALL["report"])
+    browser.go(newest_report.as_uri())
+    browser.shows("Your recommendations", "Is anything wrong?")
+    browser.picture(out / "report.png")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.evaluation.contest import Paired
 from models.version import checkpoint as checkpoints
 from settings import load
 from tasks.lake import Lake, locate, migrate, reading
@@ -93,10 +92,10 @@ def learnt(shop: Shop) -> dict[str, float]:
 
 
 def worse(judged: Judged) -> Judged:
-    """The same evaluation with a challenger that never finds what the champion finds."""
-    assert judged.contest is not None
-    nothing = Paired(100, 10, 0.0, 0.1, np.tile([[0.0], [0.1]], 10))
-    return replace(judged, contest=replace(judged.contest, all=nothing))
+    """The same evaluation, with a challenger that never finds the item."""
+    ours = judged.rankings["minutehand"]
+    lost = np.full_like(ours.rank, 1000)
+    return replace(judged, rankings={**judged.rankings, "minutehand": replace(ours, rank=lost, served=lost)})
 
 
 @contextmanager

@@ -178,7 +178,7 @@ def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(
     assert run.info.status == "RUNNING"
     wanted = {f"{model}/ndcg_at_10{over}" for model in ("live", "nightly", "recent_popular") for over in ("", "_last_hour", "_so_far")}
     assert wanted <= set(run.data.metrics)
-    assert [file.path for file in shop.models.client.list_artifacts(run.info.run_id)] == ["day.png"]
+    assert [file.path for file in shop.models.client.list_artifacts(run.info.run_id)] == ["day.png", "hours.png"]
     assert versions.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 

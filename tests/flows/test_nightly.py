@@ -101,6 +101,16 @@ def test_a_night_has_one_name_in_prefect_and_mlflow_the_verdict_as_a_tag_and_art
     assert all(artifact.description for artifact in artifacts)
 
 
+def test_a_night_leaves_the_report_for_the_owner_of_the_shop_in_mlflow_and_in_the_home(shop: Shop) -> None:
+    (night,) = shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'nightly'")
+    (file,) = (shop.home / "reports").iterdir()
+    html = file.read_text(encoding="utf-8")
+    assert "newly trained model makes the lists" in html
+    assert "red tent" in html
+    assert night.info.run_id in html
+    assert Path(shop.models.client.download_artifacts(night.info.run_id, "report.html")).read_text(encoding="utf-8") == html
+
+
 def test_a_night_measures_whole_lists_for_all_models_with_intervals_and_groups_and_draws_them(shop: Shop) -> None:
     of_all = dict(shop.ask("select metric, value from eval.offline where model = 'minutehand' and segment = 'all'"))
     assert {"recall_at_10", "map_at_10", "novelty_at_10", "distance_at_10", "age_days_at_10", "gini_at_10"} <= of_all.keys()

@@ -122,6 +122,18 @@ def test_served_lists_are_in_the_lake_once_however_often_their_segment_is_handed
     ]
 
 
+def test_a_served_list_that_an_earlier_version_wrote_counts_as_ranked(start: Start, lake: Lake, tmp_path: Path) -> None:  # noqa: F811
+    live = start()
+    answered(live, "GET", "/v1/recommend/new?k=2")
+    live.segments.close()
+    (file,) = folder_of(tmp_path / "landing", "served").glob("*.jsonl")
+    row = json.loads(file.read_text(encoding="utf-8"))
+    del row["slots"], row["propensities"]
+    file.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    take_in(lake, tmp_path / "landing")
+    assert rows(lake, "select slots, propensities from ops.served") == [(["ranked", "ranked"], [1.0, 1.0])]
+
+
 def test_a_segment_is_kept_until_all_its_lines_are_taken_in_and_is_handed_over_again_if_its_copy_is_gone(
     start: Start,  # noqa: F811
     lake: Lake,

@@ -21,7 +21,8 @@ DAY = timedelta(days=1)
 OLD = datetime(2026, 1, 10, 15)
 INSERTS = {
     "rejected": "insert into raw.rejected (kind, source, line, reason, row_json, rejected_at) values ('events', 's', 1, 'r', '{}', $at)",
-    "served": "insert into ops.served values ('r', 'u', 'default', '1', ['a'], ['popular'], $at)",
+    "served": "insert into ops.served by name select 'r' as recommendation_id, 'u' as user_id, 'default' as scenario, "
+    "'1' as model_version, ['a'] as item_ids, ['popular'] as sources, $at as served_at",
     "freshness": "insert into ops.freshness by name select 'p' as publication_id, 'u' as user_id, $at as received_at, $at as generated_at, "
     "$at as occurred_at",
     "figures": "insert into eval.prequential by name select 'f' as flow_run_id, 'm' as mlflow_run_id, 1 as data_snapshot, 'live' as model, "
@@ -29,7 +30,15 @@ INSERTS = {
 }
 TABLES = {"rejected": "raw.rejected", "served": "ops.served", "freshness": "ops.freshness", "figures": "eval.prequential"}
 NEVER = RetentionConfig(
-    rejected_days=0, served_days=0, lists_days=0, freshness_days=0, figures_days=0, landing_days=0, logs_days=0, snapshots_days=0
+    rejected_days=0,
+    served_days=0,
+    lists_days=0,
+    freshness_days=0,
+    figures_days=0,
+    landing_days=0,
+    reports_days=0,
+    logs_days=0,
+    snapshots_days=0,
 )
 
 
@@ -150,6 +159,17 @@ def test_landed_files_go_by_the_day_on_which_they_were_taken_in_and_files_of_oth
     assert newer.exists()
 
 
+def test_reports_of_old_nights_go_and_never_with_0(home: Path) -> None:
+    old, newer = home / "reports" / "2026-01-09.html", home / "reports" / "2026-01-10.html"
+    for file, moment in ((old, OLD - DAY), (newer, OLD)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (moment.replace(tzinfo=UTC).timestamp(),) * 2)
+    assert prune_files(home, home / "landing", NEVER, datetime(2036, 1, 1))["reports"] == 0
+    assert prune_files(home, home / "landing", keeping(reports=5), datetime(2026, 1, 15, 12))["reports"] == 1
+    assert (old.exists(), newer.exists()) == (False, True)
+
+
 def test_a_log_that_is_written_for_ever_is_divided_by_days_and_old_parts_go(home: Path) -> None:
     logs = home / "logs"
     logs.mkdir(parents=True)
@@ -172,7 +192,7 @@ def test_the_overview_names_bytes_of_all_files_and_of_a_day(lake: Lake, home: Pa
     add_events(lake, *[(f"u{number}", "a", "view", number) for number in range(12)])
     aged(home / "landing" / "done" / "2026-01-09" / "events" / "e.csv", OLD)
     found = {kept.setting: kept for kept in overview_at(lake, keeping(landing=5), datetime(1970, 1, 5))}
-    assert list(found) == ["events", "rejected", "served", "lists", "freshness", "figures", "landing", "logs", "snapshots"]
+    assert list(found) == ["events", "rejected", "served", "lists", "freshness", "figures", "landing", "reports", "logs", "snapshots"]
     on_disk = sum(file.stat().st_size for file in files(lake) if "events" in str(file))
     events = found["events"]
     assert (events.n_rows, events.n_bytes, events.oldest, events.n_due) == (12, on_disk, datetime(1970, 1, 1), 0)

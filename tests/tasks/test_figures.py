@@ -7,12 +7,23 @@ import math
 from datetime import datetime, timedelta
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from models.results import MetricRow
-from tasks.figures import day_curves, segment_bars, training_curve
+from tasks.figures import (
+    Tradeoff,
+    accuracy_against_diversity,
+    calibration_bars,
+    day_curves,
+    group_bars,
+    hour_curves,
+    lorenz_curves,
+    segment_bars,
+    training_curve,
+)
 
 
 def points(line: Line2D) -> list[list[float]]:
@@ -82,3 +93,42 @@ def test_a_day_of_one_minute_and_one_without_figures_are_drawn() -> None:
     noon = datetime(2026, 11, 27, 12)
     assert png(day_curves([noon], [3], {"live": [0.4]}, "ndcg_at_10_served"))
     assert png(day_curves([noon], [0], {"live": [None]}, "ndcg_at_10"))
+
+
+def test_groups_of_users_have_a_figure_of_their_own_and_item_groups_none() -> None:
+    rows = [MetricRow("minutehand", segment, "ndcg_at_10", 0.1, 9) for segment in ("all", "warm_user_warm_item", "activity=low")]
+    rows.append(MetricRow("minutehand", "popularity=tail", "exposure_per_demand", 0.2, 9))
+    labels = [[label.get_text() for label in draw(rows).axes[0].get_xticklabels()] for draw in (segment_bars, group_bars)]
+    assert labels == [["all\n9 events", "warm user,\nwarm item\n9 events"], ["all\n9 events", "activity:\nlow\n9 events"]]
+
+
+def test_the_lorenz_curve_has_a_line_a_model_from_nothing_to_all() -> None:
+    curve = np.array([0, 0.1, 1], np.float32)
+    (axes,) = lorenz_curves({"minutehand": curve, "item_knn": curve}).axes
+    lines = {str(line.get_label()): points(line) for line in axes.lines}
+    assert lines["minutehand"] == [[0, 0], [0.5, pytest.approx(0.1)], [1, 1]]
+    assert set(lines) == {"the same for all items", "minutehand", "item knn"}
+
+
+def test_calibration_shows_the_largest_interests_of_histories_and_names_are_plain_text() -> None:
+    figure = calibration_bars(["rare", "$x$ and $y$", "n" * 90], np.array([0.1, 0.6, 0.3], np.float32), np.array([0, 1, 0], np.float32), 2)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [r"\$x\$ and \$y\$", "n" * 27 + "…"]
+    assert [round(bar.get_width(), 1) for bar in axes.patches if isinstance(bar, Rectangle)] == [0.6, 0.3, 1, 0]
+    assert png(figure)
+
+
+def test_each_version_is_a_point_of_accuracy_against_diversity_with_its_number() -> None:
+    figure = accuracy_against_diversity([Tradeoff("1", 0.1, 0.5), Tradeoff("2", 0.12, 0.4, is_new=True)], "ndcg_at_10_served")
+    (axes,) = figure.axes
+    assert [points(line)[0] for line in axes.lines] == [[0.5, 0.1], [0.4, 0.12]]
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
+    assert png(accuracy_against_diversity([], "ndcg_at_10"))
+
+
+def test_the_hours_of_a_day_have_a_point_for_each_model_and_the_events_below() -> None:
+    figure = hour_curves([9, 10], [30, 5], {"live": [0.4, None], "recent_popular": [0.2, 0.1]}, "ndcg_at_10")
+    above, below = figure.axes
+    assert {str(line.get_label()): points(line) for line in above.lines} == {"live": [[9, 0.4]], "recent popularity": [[9, 0.2], [10, 0.1]]}
+    assert [bar.get_height() for bar in below.patches if isinstance(bar, Rectangle)] == [30, 5]
+    assert png(figure)

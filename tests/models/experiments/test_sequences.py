@@ -46,6 +46,21 @@ def test_looking_twenty_times_at_equal_arms_finds_a_difference_in_few_runs_where
     assert naive >= 0.12 * n_runs
 
 
+def test_looks_at_the_same_users_while_their_impressions_grow_find_a_difference_between_equal_arms_in_few_runs() -> None:
+    rng, n_runs, n_users = np.random.default_rng(1), 60, 2000
+    wrong = 0
+    for _ in range(n_runs):
+        arm, taste = rng.random(n_users) < 0.2, rng.beta(2, 18, n_users)
+        shown, clicks, is_wrong = np.zeros(n_users), np.zeros(n_users), False
+        for _ in range(20):
+            seen = (rng.random(n_users) < 0.3) * rng.integers(1, 10, n_users)
+            shown, clicks = shown + seen, clicks + rng.binomial(seen, taste)
+            found = ratio_difference(clicks, shown, arm)
+            is_wrong = is_wrong or found.low > 0 or found.high < 0
+        wrong += is_wrong
+    assert wrong <= 0.05 * n_runs
+
+
 def test_a_planted_loss_is_found_and_the_interval_holds_it() -> None:
     rng, n_users = np.random.default_rng(6), 6000
     shown, arm = rng.integers(5, 30, n_users).astype(float), rng.random(n_users) < 0.5

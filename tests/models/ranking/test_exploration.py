@@ -129,6 +129,18 @@ def test_events_make_an_item_more_certain() -> None:
     assert deviations == pytest.approx([1, 1 / 2, 1 / 6], rel=0.1)
 
 
+def test_an_item_that_was_shown_in_vain_is_drawn_less_and_one_that_was_chosen_more() -> None:
+    own_only = NewItemLayer(np.zeros(3), np.zeros((3, 3)), 1.0, 1000.0, {"item-30": (8.0, 0.0), "item-31": (8.0, 20.0)})
+    bonus = lottery_of(own_only).bonus
+    assert bonus is not None
+    mean = [8 / 9 * np.log(0.5 / 8.5), 8 / 9 * np.log(20.5 / 8.5), 0.0]
+    assert bonus.mean(0)[:3].numpy() == pytest.approx(mean, abs=0.3)
+    assert bonus.std(0)[:3].numpy() == pytest.approx([1 / 3, 1 / 3, 1], rel=0.2)
+    rows, _, _ = filled(scores_of(2000), 6, Choice(new_item_slots=1), draws_of(2000, lottery=lottery_of(own_only)))
+    in_vain, chosen, usual = ((rows[:, 4] == item).mean() for item in (30, 31, 32))
+    assert in_vain < usual / 3 < usual < chosen
+
+
 def test_an_item_is_new_without_events_or_with_a_recent_first_and_few_ones() -> None:
     popularity = np.zeros((6, 10), np.float32)
     popularity[:, 6] = [0, 0.02, 0.02, 0.2, 0.02, 0.02]  # of 1,000 events

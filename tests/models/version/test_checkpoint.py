@@ -21,6 +21,7 @@ from models.errors import UserError
 from models.events import Catalog, Floats
 from models.ranking.blend import Blend
 from models.ranking.choice import Choice
+from models.ranking.exploration import NewItemLayer
 from models.ranking.prior import N_PARAMETERS
 from models.ranking.searches import Searches
 from models.results import SeenItems
@@ -30,7 +31,17 @@ from models.sequence.whitening import Whitening
 from models.text.lexical import Lexicon
 from models.text.towers import Head, Words
 from models.training.capture_fit import fit_capture
-from models.version.checkpoint import Checkpoint, align, load, load_interests, on_catalog_of, save, with_new_descriptions, with_new_items
+from models.version.checkpoint import (
+    Checkpoint,
+    align,
+    keep_vectors_only,
+    load,
+    load_interests,
+    on_catalog_of,
+    save,
+    with_new_descriptions,
+    with_new_items,
+)
 from models.version.finite import NotFiniteError
 from tests.models.interests.test_vocabulary import described
 from tests.models.interests.test_vocabulary import found as vocabulary_of
@@ -94,6 +105,24 @@ def test_loaded_is_saved(folder: Path) -> None:
     ours, theirs = (one.scorer().rank(EVENTS, 20, 10) for one in (saved, loaded))
     assert np.array_equal(ours.item, theirs.item)
     assert np.array_equal(ours.probability, theirs.probability)
+
+
+def test_the_layer_of_new_items_is_saved_and_a_version_without_one_has_new_items_all_the_same(folder: Path) -> None:
+    layer = NewItemLayer(np.linspace(-1, 1, 17), np.eye(17) / 3, 0.7, 300.0, {IDS[3]: (2.5, 4.0)})
+    save(replace(version(), layer=layer), folder / "with")
+    ours, loaded = version(), load(folder / "with")
+    assert loaded.layer is not None
+    assert all(np.array_equal(value, loaded.layer.arrays()[name]) for name, value in layer.arrays().items())
+    assert loaded.layer.tried == layer.tried
+    plain = load(folder)
+    assert plain.layer is None
+    lottery = plain.new_items.lottery(b"key", 1, IDS)
+    assert (lottery.bonus, lottery.rows.tolist()) == (None, ours.new_items.rows.tolist())
+    draws = loaded.new_items.lottery(b"key", 1, IDS).draws(b"key", "default", 1, IDS[:20], 1)
+    lists = keep_vectors_only(loaded).scorer().rank(EVENTS, 20, 10, choice=Choice(new_item_slots=1), draws=draws)
+    assert lists.is_by_draw[:, 4].all()
+    with pytest.raises(NotFiniteError, match=r"new_items\.mean"):
+        save(replace(version(), layer=replace(layer, mean=layer.mean * np.nan)), folder / "broken")
 
 
 def with_interests(checkpoint: Checkpoint) -> Checkpoint:

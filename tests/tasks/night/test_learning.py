@@ -29,7 +29,7 @@ from tasks.minute import steps
 from tasks.minute.feed import read_histories, read_news
 from tasks.minute.pacing import ALL_SETTLED
 from tasks.night.dataset import Dataset, load_dataset
-from tasks.night.learning import Lists, as_of, complete, completed, example, judge, learn, make_lists, rank_champion, user_trends
+from tasks.night.learning import Lists, as_of, complete, completed, contend, example, judge, learn, make_lists, rank_champion, user_trends
 from tasks.night.report import night_report
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance
@@ -193,8 +193,10 @@ def test_the_gate_gets_the_metrics_of_served_lists_and_the_metrics_with_the_prev
     value = {(row.model, row.metric): row for row in judged.rows if row.segment == "all"}
     for ndcg, model in ((judged.ndcg, "minutehand"), (judged.champion_ndcg, "champion"), (judged.best_baseline_ndcg, judged.best_baseline)):
         assert ndcg == value[model or "", "ndcg_at_10_served"].value, model
-    against = judged.contest
+    everyone = np.ones(len(learnt.task.test), bool)
+    against = contend(learnt, judged, {"activity=low": everyone, "few": everyone & (np.arange(len(everyone)) < 5)}, EVALUATION, 1)
     assert against is not None
+    assert "few" not in against.segments, "it has less than 250 events"
     assert (against.metric, against.all.challenger, against.all.champion) == ("ndcg_at_10_served", judged.ndcg, judged.champion_ndcg)
     assert against.coverage == value["minutehand", "coverage_at_10"].value
     known, served = (value["minutehand", metric].value or 0.0 for metric in ("ndcg_at_10", "ndcg_at_10_served"))
@@ -235,8 +237,9 @@ def test_without_held_out_events_no_model_has_a_metric_and_the_champion_stays(
     assert (judged.ndcg, judged.champion_ndcg, judged.best_baseline_ndcg) == (None, None, None)
     assert {row.model for row in judged.rows} == {"minutehand", "champion", "most_popular", "recent_popular", "item_knn"}
     assert {row.value for row in judged.rows} == {None}
-    assert judged.contest is None
-    decision = decide(judged.ndcg, judged.best_baseline_ndcg, judged.contest, NOT_MEASURED, RegistryConfig(), has_champion=True)
+    against = contend(nothing, judged, {}, EVALUATION, 1)
+    assert against is None
+    decision = decide(judged.ndcg, judged.best_baseline_ndcg, against, NOT_MEASURED, RegistryConfig(), has_champion=True)
     assert not decision.promoted
     assert "no event was held out" in decision.reason
     assert "No event was held out." in night_report("1", "fine", judged, lists.users, data.titles)

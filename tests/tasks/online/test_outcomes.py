@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from models.experiments.allocation import arms_of
 from tasks.config import RetentionConfig
+from tasks.experiments.experiment import key_of
 from tasks.lake import Lake, reading, writing
 from tasks.online.outcomes import count_outcomes
+from tasks.online.rates import rates_by
 from tasks.upkeep import maintain
+from tests.conftest import ROOT
 from tests.tasks.online.made import NOON, WEIGHTS, act, at, count, publish, serve
 from tests.tasks.publish.test_night import rows, snapshot_of
 
@@ -199,3 +204,47 @@ def test_a_run_that_is_killed_before_it_commits_leaves_both_tables_as_they_were(
     assert (outcomes(lake), rates(lake)) == ([], {})
     count(lake)
     assert (len(outcomes(lake)), rates(lake)["ctr"]) == (1, (0, 1))
+
+
+def test_during_an_experiment_an_impression_has_the_arm_of_its_user_and_the_list_for_anyone_has_none(lake: Lake) -> None:
+    experiment = dict.fromkeys(["metric", "guard_rails", "control_version", "control_settings", "challenger_version"], "x")
+    experiment |= dict.fromkeys(["challenger_settings", "arm_version", "arm_run_id"], "x") | {"name": "n", "state": "stopped"}
+    with writing(lake) as con:
+        columns = ", ".join(f"${name} as {name}" for name in experiment)
+        con.execute(
+            "insert into ops.experiments by name select 'x1' as experiment_id, 0.5 as share, 1 as learnt, $a as started_at,"
+            f" $b as stopped_at, {columns}",
+            experiment | {"a": at(0), "b": at(100)},
+        )
+    publish(lake, -50, "*", ["b"], "1")
+    users = [f"u{number}" for number in range(6)]
+    for user in users:
+        serve(lake, user, user, ["a"])
+        act(lake, 10, user, "a", recommendation_id=user)
+    for minutes in (-40, 110):
+        act(lake, minutes, "u0", "a", recommendation_id="u0")
+    act(lake, 20, "u0", "b")
+    with writing(lake) as con:
+        con.execute("update recs.list_history set sources = ['popular']")
+    count(lake)
+    by_hash = arms_of(key_of(lake.home), "x1", users, 0.5)
+    arms = dict(rows(lake, "select user_id, arm from eval.outcomes where arm is not null"))
+    assert arms == {user: "challenger" if theirs else "control" for user, theirs in zip(users, by_hash, strict=True)}
+    shown = {row["arm"]: row["shown"] for row in rates_by(lake, "arm")}
+    assert (shown.pop("no experiment"), sum(shown.values())) == (3, 6)
+
+
+def test_the_statements_of_the_guide_run_and_agree_with_the_command(lake: Lake) -> None:
+    serve(lake, "r1", "u", ["a", "b"])
+    for item in "ab":
+        act(lake, 24 * 60 * 172, "u", item, recommendation_id="r1")
+    act(lake, 24 * 60 * 172 + 1, "u", "b", "purchase", value=3.0)
+    count(lake, 24 * 60 * 172 + 2)
+    guide = (ROOT / "docs" / "guides" / "outcomes.md").read_text(encoding="utf-8")
+    found = [rows(lake, text) for text in re.findall(r"^```sql\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)]
+    assert found == [
+        [("1", "conversion", 0.5, 2), ("1", "ctr", 0, 2), ("1", "value", 1.5, 2)],
+        [(1, "ranked", 0, 1), (2, "ranked", 0, 1)],
+        [("1", 3.0, 1)],
+        [(at(24 * 60 * 172), "u", "b", 2, "sequence", 3.0)],
+    ]

@@ -123,6 +123,27 @@ def test_the_history_of_an_older_lake_begins_with_the_lists_that_it_has(lake: La
     assert known == (published if is_known else [(None, datetime(2026, 1, 2, 3, 4, 5))])
 
 
+def test_the_lists_of_an_older_lake_read_as_ranked(lake: Lake) -> None:
+    add_events(lake, ("u", "a", "view", 1))
+    put(lake, ranked({"u": [1, 0]}), in_places=in_cart("u")["in_places"])
+    flat, nested = ("recs.recommendations", "recs.scenario_recommendations"), ("recs.list_history", "ops.served")
+    with writing(lake) as con:
+        con.execute(
+            "insert into ops.served by name select 'r' as recommendation_id, 'default' as scenario, '1' as model_version,"
+            " ['a', 'b'] as item_ids, ['popular', 'new'] as sources, now()::timestamp as served_at"
+        )
+        for table, columns in ((flat, ("slot", "propensity")), (nested, ("slots", "propensities"))):
+            for name in table:
+                for column in columns:
+                    con.execute(f"alter table {name} drop column {column}")
+    with writing(lake) as con:
+        con.execute((SQL / "schema" / "043_slots.sql").read_text())
+    for name in flat:
+        assert rows(lake, f"select distinct slot, propensity from {name}") == [("ranked", 1.0)]
+    for name in nested:
+        assert rows(lake, f"select distinct slots, propensities from {name}") == [(["ranked", "ranked"], [1.0, 1.0])]
+
+
 def test_files_of_the_history_are_compressed_more(lake: Lake) -> None:
     put(lake, ranked({f"u{number:02}": [0, 1] for number in range(20)}))
     ((file,),) = rows(lake, "select data_file from ducklake_list_files('lake', 'list_history', schema => 'recs')")

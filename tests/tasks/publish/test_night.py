@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,10 @@ def test_offline_metrics_have_the_version_and_a_second_write_of_a_run_replaces_t
         ("item_knn", None, "cold user x cold item", "ndcg_at_10", None, None, None, 0),
         ("most_popular", None, "all", "mrr", None, None, None, 0),
     ]
+    second = replace(origin, model_version="8", mlflow_run_id="mlflow-8")
+    write_offline_metrics(lake, measured, second)
+    found = rows(lake, "select model_version, count(*) from eval.offline where model = 'minutehand' group by all order by all")
+    assert found == [("7", 1), ("8", 1)], "a second training of the same flow run, such as that of an experiment, replaces nothing"
 
 
 N_MANY, K_MANY = 400, 20

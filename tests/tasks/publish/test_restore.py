@@ -13,6 +13,8 @@ import pytest
 
 from models.results import SeenItems
 from tasks.config import PublishConfig
+from tasks.experiments import changes, current
+from tasks.experiments.experiment import newest
 from tasks.lake import Lake, newest_snapshot, writing
 from tasks.minute.feed import look_for_work
 from tasks.privacy.opt_out import opt_out
@@ -99,6 +101,29 @@ def test_the_lists_are_those_that_the_minutes_of_the_version_left_and_name_the_v
     assert lists(lake)["u"] == ["a", "b"], "going back can be undone"
     go_back(lake, "1")
     assert lists(lake)["u"] == ["d", "a"], "a version before its increments"
+
+
+def test_slots_of_new_items_and_their_propensities_come_back_with_the_lists(lake: Lake) -> None:
+    for item in "abcd":
+        add_item(lake, item, item.upper())
+    add_events(lake, ("u", "d", "view", 1))
+    drawn = replace(
+        ranked({"u": [1, 2], "v": [3, 2]}), is_drawn=np.eye(2)[::-1] > 0, propensity=np.array([[1, 0.25], [0.5, 1]], np.float32)
+    )
+    put(lake, drawn, champion="1", seen_items=SHOWS)
+    slots = "select user_id, item_id, slot, propensity from recs.recommendations order by user_id, rank"
+    past = "select item_ids, slots, propensities from recs.list_history where user_id = 'u' order by published_at"
+    before = rows(lake, slots)
+    assert ("u", "c", "exploration", 0.25) in before
+    put(lake, ranked({"u": [1, 2], "v": [3, 2]}), "2", champion="2")
+    assert rows(lake, past) == [(["b", "c"], ["ranked", "exploration"], [1, 0.25]), (["b", "c"], ["ranked", "ranked"], [1, 1])]
+    with writing(lake) as con:
+        con.execute("update raw.items set is_available = false where item_id = 'b'")
+    go_back(lake)
+    gone = {("*", "b"), ("u", "b")}
+    kept = [row for row in before if row[:2] not in gone]
+    assert set(kept) <= set(rows(lake, slots))
+    assert rows(lake, past)[-1] == (["c", "a"], ["exploration", "ranked"], [0.25, 1])
 
 
 def test_withdrawn_bought_and_had_items_are_gone_and_lists_are_filled_up_from_the_list_for_unknown_users(two_nights: Lake) -> None:
@@ -190,6 +215,15 @@ def test_the_next_minute_has_the_events_since_as_known_ones_to_learn_again_until
     minute(two_nights, "4", champion="1", news=replace(work.news, is_again=False))
     assert newest_promotion(two_nights) is None
     assert look().is_empty
+
+
+def test_an_experiment_ends_with_the_publication_that_changes_its_control(two_nights: Lake) -> None:
+    changes.start(two_nights, changes.new_experiment("", "ctr", 0.5, {}, ("2", "{}"), ("9", "{}"), "run-9", 3))
+    go_back(two_nights, cadence="rollback")
+    (ended,) = newest(two_nights)
+    assert (current(two_nights), ended.state) == (None, "stopped")
+    assert ended.verdict == "ended by rollback of version 1, because it changed the control"
+    assert rows(two_nights, "select max(published_at) from recs.publications") == [(ended.stopped_at,)]
 
 
 def test_a_restored_list_keeps_its_slots_and_propensities_and_filled_rows_are_ranked(two_nights: Lake) -> None:

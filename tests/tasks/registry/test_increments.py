@@ -79,7 +79,7 @@ def test_metrics_that_a_killed_run_did_not_log_are_added_to_the_run_of_its_day_o
     history = registry.client.get_metric_history(day.run_id, "live/ndcg_at_10")
     assert [(point.step, point.value) for point in history] == [(2358, 0.3), (2359, 0.5)]
     assert registry.client.get_run(day.run_id).data.metrics["live/ndcg_at_10_so_far"] == pytest.approx(0.4)
-    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
+    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png", "hours.png"]
 
 
 def test_an_increment_is_packed_like_its_parent_and_descends_from_the_champion(day: Day, champion: Version, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_the_run_of_a_day_has_the_metrics_of_its_models_and_a_figure(registry: R
     assert len(run.data.metrics) <= 20
     assert run.data.metrics["nightly/ndcg_at_10_served_so_far"] == pytest.approx(0.3)
     assert "ndcg_at_10_served of 20 events until 13:05 UTC: `live` **0.4000**" in run.data.tags["mlflow.note.content"]
-    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png"]
+    assert [file.path for file in registry.client.list_artifacts(day.run_id)] == ["day.png", "hours.png"]
 
 
 def test_the_figure_of_a_day_is_drawn_after_each_of_the_first_runs_and_then_every_quarter_of_an_hour(registry: Registry, day: Day) -> None:

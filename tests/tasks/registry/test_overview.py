@@ -14,6 +14,7 @@ from models.evaluation.contest import Contest
 from tasks.config import RegistryConfig
 from tasks.registry.errors import RegistryError
 from tasks.registry.gate import NOT_MEASURED, pass_gate
+from tasks.registry.names import FIGURES
 from tasks.registry.overview import find_model, models
 from tasks.registry.versions import Registry
 from tests.tasks.registry.test_gate import FINE, between
@@ -54,7 +55,9 @@ def test_models_says_what_each_version_is_how_good_and_why_the_gate_decided_so(t
     assert max(map(len, done.output.splitlines())) <= 80
     assert "version 2 has model.dim=64" in done.output
     assert "version 2 was refused: served NDCG@10 0.0500 against the champion's 0.1200" in done.output
+    three.client.set_model_version_tag(three.model_name, "2", FIGURES[-1], "0.123400")
     of_one = CliRunner().invoke(app, ["models", "2"])
+    assert f"{FIGURES[-1].replace('_at_', '@').replace('_', ' ')}: 0.1234" in of_one.output, "every figure of a version has a line"
     assert "changed settings: model.dim=64" in of_one.output
     assert "gate: coverage: 50.0% of the catalogue in the top tens" in of_one.output
     assert max(map(len, of_one.output.splitlines())) <= 80

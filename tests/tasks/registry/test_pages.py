@@ -29,6 +29,12 @@ def test_the_view_of_nights_begins_with_the_served_metric_and_has_the_columns_of
     assert state["selectedColumns"][:2] == [f"metrics.`{name}`" for name in LEADING]
     wanted = {"metrics.`hr_at_10`", "metrics.`coverage_at_10`", "tags.`best baseline`", "tags.`gate`", "metrics.`seconds`"}
     assert wanted <= set(state["selectedColumns"])
+    assert {"metrics.`recall_at_10`", "metrics.`calibration_at_10`", "metrics.`peak_mib`", "tags.`worst user group`"} <= set(
+        state["selectedColumns"]
+    )
+    charts = {chart["metricKey"]: chart["type"] for chart in state["compareRunCharts"]}
+    assert {"validation/ndcg_at_10": "LINE", "train/loss": "LINE", "train/epoch_seconds": "LINE"}.items() <= charts.items()
+    assert {"seconds": "BAR", "peak_mib": "BAR", "gini_at_10": "BAR"}.items() <= charts.items()
     found = registry.client.search_runs([registry.experiment_id], state["searchFilter"], order_by=[state["orderByKey"]])
     assert list(found) == []
 

@@ -5,5 +5,5 @@
 -- reads:   recs.publications
 -- returns: is_published
 select count(*) > 0 as is_published
-from recs.publications at (version => $snapshot) as p
+from recs.publications as p at (version => $snapshot)
 where p.publication_id = $publication_id

@@ -29,7 +29,7 @@ kept as (
     select
         placed.scenario,
         placed.user_id,
-        placed.blocked,
+        list_concat(placed.blocked, placed.item_ids) as taken,
         len(placed.item_ids) - len(placed.places) as n_missing,
         list_select(placed.item_ids, placed.places) as item_ids,
         list_select(placed.scores, placed.places) as scores,
@@ -62,7 +62,7 @@ chosen as (
         kept.*,
         list_filter(
             range(1, len(anyone.item_ids) + 1),
-            lambda place: not list_contains(list_concat(kept.blocked, kept.item_ids), anyone.item_ids[place])
+            lambda place: not list_contains(kept.taken, anyone.item_ids[place])
         )[1:kept.n_missing] as places,
         anyone.item_ids as other_ids,
         anyone.scores as other_scores,

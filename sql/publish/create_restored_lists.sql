@@ -93,9 +93,7 @@ select *
 from (
     select past.* exclude (publication_id, published_at)
     from past_lists as past
-    anti join filled
-        on filled.scenario = past.scenario
-            and filled.user_id = past.user_id
+    where (past.scenario, past.user_id) not in (select (filled.scenario, filled.user_id) from filled)
     union all by name
     select
         filled.*,

@@ -29,6 +29,8 @@ from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, readi
 from tasks.publish.night import publish_night
 from tasks.publish.publication import Content, Provenance
 
+N_SINCE = 20_000
+"""Events since the lists were made."""
 LIST = "select model_version, count(*) from recs.recommendations where user_id = ? group by model_version"
 INSERT_EVENTS = """
     insert into raw.events by name
@@ -45,7 +47,8 @@ def make_home(folder: Path, n_users: int, n_items: int, n_events: int) -> Lake:
     users, items = [f"user-{user:06d}" for user in range(n_users)], [f"item-{item:07d}" for item in range(n_items)]
     with writing(lake) as con:
         user, item = generator.integers(0, n_users, n_events), generator.integers(0, n_items, n_events)
-        con.register("bought", pa.table({"user_id": pa.array(users).take(pa.array(user)), "item_id": pa.array(items).take(pa.array(item))}))
+        names = pa.array([f"had-{each}" for each in items])  # lists leave out what users had before
+        con.register("bought", pa.table({"user_id": pa.array(users).take(pa.array(user)), "item_id": names.take(pa.array(item))}))
         con.execute(INSERT_EVENTS)
     none = Neighbours(np.zeros((n_items, N_NEAR), np.int64), np.zeros((n_items, N_NEAR), np.float32))
     for version in ("1", "2"):
@@ -53,6 +56,10 @@ def make_home(folder: Path, n_users: int, n_items: int, n_events: int) -> Lake:
         lists, anyone = lists_of(generator, users, n_items), lists_of(generator, ["*"], n_items)
         content = Content(items, lists, anyone, none, 100, made, champion=version, seen_items=SeenItems(are_hidden=True))
         publish_night(lake, content, EVENT_WEIGHTS)
+    with writing(lake) as con:
+        user, item = generator.integers(0, n_users, N_SINCE), generator.integers(0, n_items // 20, N_SINCE)  # popular items
+        con.register("bought", pa.table({"user_id": pa.array(users).take(pa.array(user)), "item_id": pa.array(items).take(pa.array(item))}))
+        con.execute(INSERT_EVENTS)
     return lake
 
 

@@ -61,4 +61,3 @@ from (
 ) as every
 where every.user_id not in (select outs.user_id from ops.opt_outs as outs where outs.opted_in_at is null)
     and every.user_id not in (select aliases.alias from raw.user_aliases as aliases)
-order by every.scenario, every.user_id

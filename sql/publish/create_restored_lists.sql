@@ -29,7 +29,7 @@ kept as (
     select
         placed.scenario,
         placed.user_id,
-        placed.blocked,
+        list_concat(placed.blocked, placed.item_ids) as taken,
         len(placed.item_ids) - len(placed.places) as n_missing,
         list_select(placed.item_ids, placed.places) as item_ids,
         list_select(placed.scores, placed.places) as scores,
@@ -62,7 +62,7 @@ chosen as (
         kept.*,
         list_filter(
             range(1, len(anyone.item_ids) + 1),
-            lambda place: not list_contains(list_concat(kept.blocked, kept.item_ids), anyone.item_ids[place])
+            lambda place: not list_contains(kept.taken, anyone.item_ids[place])
         )[1:kept.n_missing] as places,
         anyone.item_ids as other_ids,
         anyone.scores as other_scores,
@@ -89,25 +89,23 @@ filled as (
     from chosen
 )
 
-select
-    past.user_id as user_id,
-    past.scenario as scenario,
-    coalesce(filled.item_ids, past.item_ids) as item_ids,
-    coalesce(filled.scores, past.scores) as scores,
-    case
-        when filled.item_ids is null then past.probability else (past.probability * exp(filled.scores[1] - past.scores[1]))::float
-    end as probability,
-    coalesce(filled.sources, past.sources) as sources,
-    coalesce(filled.reasons, past.reasons) as reasons,
-    coalesce(filled.slots, past.slots) as slots,
-    coalesce(filled.propensities, past.propensities) as propensities,
-    past.model_version as model_version,
-    past.mlflow_run_id as mlflow_run_id,
-    past.flow_run_id as flow_run_id,
-    past.data_snapshot as data_snapshot,
-    past.generated_at as generated_at
-from past_lists as past
-left join filled
-    on past.scenario = filled.scenario
-        and past.user_id = filled.user_id
-order by past.scenario, past.user_id
+select *
+from (
+    select past.* exclude (publication_id, published_at)
+    from past_lists as past
+    where (past.scenario, past.user_id) not in (select (filled.scenario, filled.user_id) from filled)
+    union all by name
+    select
+        filled.*,
+        (past.probability * exp(filled.scores[1] - past.scores[1]))::float as probability,
+        past.model_version as model_version,
+        past.mlflow_run_id as mlflow_run_id,
+        past.flow_run_id as flow_run_id,
+        past.data_snapshot as data_snapshot,
+        past.generated_at as generated_at
+    from filled
+    inner join past_lists as past
+        on filled.scenario = past.scenario
+            and filled.user_id = past.user_id
+) as every
+order by every.scenario, every.user_id

@@ -50,10 +50,10 @@ def restore(
     started = time.perf_counter()
     run = f"{cadence}-{uuid.uuid4().hex}"
     with writing(lake) as con:
+        con.execute("set threads = 1")  # an insert by several threads does not keep the order; two also take longer for wide rows
         stamp = Stamp(uuid.uuid4().hex, next_moment(con))
         in_tables = {name: each for name, each in scenarios.items() if each.is_published}
         _make_lists(con, past, in_tables, event_weights, now)
-        con.execute("set threads = 1")  # an insert by several threads does not keep the order of the rows
         marks, wanted = _move_back(con, past, now)
         n_users, n_users_changed = _replace_lists(con, past, stamp, run, marks.published)
         done = Publication(stamp.publication_id, n_users, n_users_changed, past.n_items, seconds=0.0)

@@ -131,9 +131,12 @@ class Published:
 
 
 def newest_publication(at: Readable) -> str | None:
-    """The id of the newest publication; None before the first."""
+    """The id of the newest publication; None before the first, also while another process creates the tables."""
     with reading(at) as con:
-        row = con.execute(statement("serving/publication")).fetchone()
+        try:
+            row = con.execute(statement("serving/publication")).fetchone()
+        except duckdb.CatalogException:
+            return None
     return None if row is None else str(row[0])
 
 

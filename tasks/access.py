@@ -15,7 +15,7 @@ OTHERS = 0o077
 # fmt: off
 OURS = frozenset({
     "erasures.jsonl", "erasures.swept", "huggingface", "keys.json", "keys.json.tmp", "keys.lock", "lake", "landing", "logs", "matplotlib",
-    "minute", "mlflow", "nightly", "prefect", "privacy-keys.json", "scenarios.toml", "secret", "serving", "shop", "tmp", "up.json",
+    "minute", "mlflow", "nightly", "prefect", "privacy-keys.json", "reports", "scenarios.toml", "secret", "serving", "shop", "tmp", "up.json",
     "up.json.tmp", "up.lock",
 })
 # fmt: on

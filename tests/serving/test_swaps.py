@@ -12,6 +12,7 @@ from models.version import checkpoint as checkpoints
 from serving import published
 from serving.ranking import Asked
 from tasks.event_types import EVENT_WEIGHTS
+from tasks.lake import LakeConfig, has_catalog, locate, writing
 from tasks.publish.past import past_publication
 from tasks.publish.restore import restore
 from tasks.scenarios import load_scenarios
@@ -80,3 +81,11 @@ def test_histories_that_are_converted_in_blocks_are_those_of_one_block(tmp_path:
     assert len(whole.earlier.item)
     assert np.array_equal(parts.trend, whole.trend)
     live.segments.close()
+
+
+def test_a_lake_whose_tables_are_still_being_created_has_no_publication(home: Path) -> None:
+    lake = locate(LakeConfig(), home)
+    with writing(lake):
+        pass
+    assert has_catalog(lake)
+    assert published.newest_publication(lake) is None

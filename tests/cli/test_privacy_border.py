@@ -31,6 +31,7 @@ def listed(user_id: str) -> list[dict[str, Any]]:
     return json.loads(run("recommend", user_id, "--json"))  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_clear_ids_lead_to_lists_before_and_after_pseudonyms_and_rotations_and_an_erasure_finds_the_person(
     lake: Lake,  # noqa: F811
     write: Callable[[str, str], str],  # noqa: F811

@@ -403,6 +403,7 @@ def test_a_damaged_live_version_makes_no_lists_and_its_events_are_learnt_again(s
     assert shop.value(f"select count(*) from recs.recommendations where user_id = 'u08' and model_version = '{damaged}'") == 0
 
 
+@pytest.mark.slow
 def test_a_night_with_a_damaged_champion_and_live_version_trains_without_comparison_and_publishes(shop: Shop) -> None:
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     assert shop.spend_minute() is not None
@@ -518,6 +519,7 @@ def test_a_file_that_stays_in_the_landing_folder_fails_the_minute_run_after_its_
     assert learnt(shop) == {**before, "i05": before["i05"] + 1}
 
 
+@pytest.mark.slow
 def test_events_that_arrive_while_a_night_trains_are_predicted_and_learnt_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 

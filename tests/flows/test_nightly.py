@@ -128,6 +128,7 @@ def test_a_night_measures_whole_lists_for_all_models_with_intervals_and_groups_a
     assert {"training.png", "segments.png", "groups.png", "exposure.png", "accuracy-diversity.png"} <= files
 
 
+@pytest.mark.slow
 def test_a_second_night_of_a_day_has_its_time_in_its_name_and_makes_the_same_model_by_the_plan_of_the_first(shop: Shop) -> None:
     from flows.nightly import nightly
 

@@ -54,7 +54,7 @@ def keep_the_contract(live: Live, home: Path, n_examples: int, *, except_for: st
 
 
 def test_every_answer_is_one_that_the_schema_names(start: Callable[[], Live], tmp_path: Path) -> None:
-    keep_the_contract(start(), tmp_path, 4, except_for="/v1/search")  # these fruits have no words
+    keep_the_contract(start(), tmp_path, 2, except_for="/v1/search")  # these fruits have no words
 
 
 @pytest.mark.slow

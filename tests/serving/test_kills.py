@@ -175,6 +175,7 @@ def kill_under_load(shop: Shop, n_kills: int, seed: int) -> None:
     assert max(counts.values()) == 1
 
 
+@pytest.mark.slow
 def test_two_kills_under_load_lose_no_acknowledged_event_and_double_none(tmp_path: Path) -> None:
     kill_under_load(open_shop(tmp_path), n_kills=2, seed=1)
 

@@ -134,6 +134,7 @@ def test_a_served_list_that_an_earlier_version_wrote_counts_as_ranked(start: Sta
     assert rows(lake, "select slots, propensities from ops.served") == [(["ranked", "ranked"], [1.0, 1.0])]
 
 
+@pytest.mark.slow
 def test_a_segment_is_kept_until_all_its_lines_are_taken_in_and_is_handed_over_again_if_its_copy_is_gone(
     start: Start,  # noqa: F811
     lake: Lake,

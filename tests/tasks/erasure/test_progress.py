@@ -121,6 +121,7 @@ def test_events_that_wait_to_be_learnt_are_learnt_once_and_until_then_the_files_
     assert ANNA not in texts_below(home)
 
 
+@pytest.mark.slow
 def test_while_a_night_is_under_way_the_tables_are_done_and_the_rest_waits(
     shop: Lake, home: Path, landing: Path, registry: Registry
 ) -> None:
@@ -244,6 +245,7 @@ def test_the_weights_are_due_until_a_night_without_the_person_is_live_which_ends
     assert steps_of(shop) == ["done"]
 
 
+@pytest.mark.slow
 def test_late_rows_of_an_erased_person_are_taken_out_of_landed_files_by_the_next_upkeep(
     shop: Lake, home: Path, landing: Path, registry: Registry
 ) -> None:
@@ -256,6 +258,7 @@ def test_late_rows_of_an_erased_person_are_taken_out_of_landed_files_by_the_next
     assert late.read_text() == f"CustomerID,item\n{BERT},b\n"
 
 
+@pytest.mark.slow
 def test_reports_and_databases_of_runs_lose_the_name(shop: Lake, home: Path, landing: Path, registry: Registry) -> None:
     (home / "prefect").mkdir()
     with closing(sqlite3.connect(home / "prefect" / "prefect.db")) as con, con:

@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tasks.config import IngestConfig
 from tasks.ingest.landing import KINDS, ingest_landed_files, open_landing, turn, waiting
 from tasks.lake import Lake, reading
@@ -23,6 +25,7 @@ def empty(lake: Lake, landing: Path) -> None:
             ingest_landed_files(lake, landing, kind, [file for of, file in files if of == kind], IngestConfig())
 
 
+@pytest.mark.slow
 def test_every_row_of_a_landing_folder_under_way_is_in_rejected_failed_or_waiting(lake: Lake, home: Path) -> None:
     landing = open_landing(IngestConfig(), home)
     feeder = Feeder(landing)

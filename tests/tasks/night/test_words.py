@@ -132,6 +132,7 @@ def test_a_word_of_no_title_finds_what_people_chose_after_searching_for_it(
     assert found(None) != {1}
 
 
+@pytest.mark.slow
 def test_searches_of_the_hold_out_teach_the_words_that_serve_but_not_those_that_are_judged(learn_of: Learn) -> None:
     """The people of this shop search for a word and choose items of one kind, and in the end of another kind."""
     last_tenth = 24 * 11.0

@@ -108,4 +108,3 @@ from (
         on filled.scenario = past.scenario
             and filled.user_id = past.user_id
 ) as every
-order by every.scenario, every.user_id

@@ -34,6 +34,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_the_edges_of_a_user_an_item_and_a_category_are_shown_with_names_and_shares(shop: Path) -> None:
     rows = json.loads(minutehand("graph", "42", "--json", home=shop).stdout)
     assert [(row["source"], row["relation"], row["node"], row["kind"], row["share"]) for row in rows] == [

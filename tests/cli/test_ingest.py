@@ -47,6 +47,7 @@ def test_json_is_an_array_of_objects(home: Path, tmp_path: Path) -> None:
     assert (summary["kind"], summary["read"], summary["new"], summary["reasons"]) == ("items", 1, 1, [])
 
 
+@pytest.mark.slow
 def test_items_in_a_language_that_the_encoder_does_not_know_get_in_with_a_warning_at_once_and_in_status(home: Path, tmp_path: Path) -> None:
     items = tmp_path / "items.csv"
     items.write_text("item_id,title\n1,红楼梦\n2,Чайник\n3,Чайник электрический\n", encoding="utf-8")

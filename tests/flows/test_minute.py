@@ -200,6 +200,7 @@ def test_a_minute_run_writes_the_freshness_of_the_last_hours_as_an_artifact(shop
     assert "arrived: since the event reached the lake. happened: since the event happened" in str(left.description)
 
 
+@pytest.mark.slow
 def test_after_a_promotion_of_an_earlier_version_the_next_minute_learns_the_events_since_again_and_only_once(
     shop: Shop, carts: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -287,6 +288,7 @@ def without_gaps(shop: Shop) -> bool:
     return bool(shop.value(f"select bool_and(ok) from ({ranks} group by scenario, user_id)"))
 
 
+@pytest.mark.slow
 def test_a_minute_makes_the_lists_of_a_new_scenario_follows_its_rules_and_removes_it_with_its_heading(shop: Shop) -> None:
     shown, live = list_of(shop, "u03"), shop.live
     write_scenarios(shop, f"[cart]\nin_tables = true\nwhere = \"price is null and item_id <> '{shown[0]}'\"\nhide = {{ return = 30 }}")
@@ -320,6 +322,7 @@ def test_a_minute_makes_the_lists_of_a_new_scenario_follows_its_rules_and_remove
     assert shop.value("select distinct count(*) from recs.recommendations group by user_id") == 5
 
 
+@pytest.mark.slow
 def test_items_that_a_scenario_no_longer_allows_leave_also_the_lists_that_no_run_has_made_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +379,7 @@ def test_a_withdrawn_item_leaves_all_lists_in_the_next_run_and_returns_when_it_i
     assert shop.value(n_lists) > before[0] / 2
 
 
+@pytest.mark.slow
 def test_every_user_has_a_list_again_after_all_items_were_unavailable_for_a_while(shop: Shop) -> None:
     n_users = "select count(distinct user_id) from recs.recommendations where user_id <> '*'"
     before = shop.value(n_users)
@@ -388,6 +392,7 @@ def test_every_user_has_a_list_again_after_all_items_were_unavailable_for_a_whil
     assert shop.spend_minute() is None, "no list is stale any more"
 
 
+@pytest.mark.slow
 def test_a_damaged_live_version_makes_no_lists_and_its_events_are_learnt_again(shop: Shop) -> None:
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     assert shop.spend_minute() is not None

@@ -63,6 +63,7 @@ def test_a_withdrawn_item_leaves_lists_at_once_and_the_lake_takes_the_last_value
     assert rows(lake, "select title, price, is_available from raw.items where item_id = 'fig'") == [("Fig", 3.0, True)]
 
 
+@pytest.mark.slow
 def test_a_merge_joins_both_histories_at_once_and_after_a_restart_and_is_in_the_lake_once(
     start: Start,  # noqa: F811
     lake: Lake,

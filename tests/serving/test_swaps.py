@@ -20,6 +20,7 @@ from tests.lakes import put
 from tests.serving.shop import open_shop
 
 
+@pytest.mark.slow
 def test_a_swap_maps_the_text_vectors_and_lists_need_neither_the_weights_before_the_hold_out_nor_the_item_texts(tmp_path: Path) -> None:
     shop = open_shop(tmp_path)
     live = shop.start()
@@ -66,6 +67,7 @@ def test_the_api_follows_a_rollback_with_the_weights_of_the_version_and_the_even
     live.segments.close()
 
 
+@pytest.mark.slow
 def test_histories_that_are_converted_in_blocks_are_those_of_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_shop(tmp_path)
     live = shop.start()

@@ -105,6 +105,7 @@ def test_no_file_below_the_home_names_an_erased_person_and_all_of_the_others_is_
     assert news_of(shop).is_all_learnt
 
 
+@pytest.mark.slow
 def test_events_that_wait_to_be_learnt_are_learnt_once_and_until_then_the_files_wait(
     shop: Lake, home: Path, landing: Path, registry: Registry
 ) -> None:
@@ -224,6 +225,7 @@ def test_versions_lose_the_windows_of_the_person_keep_those_of_others_and_stay_i
     assert "pear" not in example
 
 
+@pytest.mark.slow
 def test_the_weights_are_due_until_a_night_without_the_person_is_live_which_ends_the_versions_before_it(
     shop: Lake, home: Path, landing: Path, registry: Registry, register_one: Callable[[], str]
 ) -> None:

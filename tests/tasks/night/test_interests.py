@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.config import EncoderConfig, IncrementConfig
 from models.version.checkpoint import KnownInterests, load_interests
@@ -86,6 +87,7 @@ def items_of(data: Dataset, user_id: str) -> set[str]:
     return {data.catalog.item_ids[item] for item in data.events.item[data.events.user == data.user_ids.index(user_id)]}
 
 
+@pytest.mark.slow
 def test_interests_of_the_next_night_keep_the_ids_of_the_champion(
     lake: Lake, pinned: Callable[[], Dataset], encoder: EncoderConfig, tmp_path: Path
 ) -> None:

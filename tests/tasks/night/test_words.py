@@ -117,6 +117,7 @@ def kind_of(event: Event) -> int:
     return int(str(event[1])[1:]) % 4
 
 
+@pytest.mark.slow
 def test_a_word_of_no_title_finds_what_people_chose_after_searching_for_it(
     learn_of: Learn, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

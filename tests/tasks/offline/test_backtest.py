@@ -134,6 +134,7 @@ def test_a_model_may_be_requested_by_its_old_name_but_not_by_both_names(old: str
         check_choice("temporal", [old, new])
 
 
+@pytest.mark.slow
 def test_peak_memory_covers_only_the_block() -> None:
     with peak_memory() as before, mmap.mmap(-1, 200 * 1024**2) as big:  # goes back to the system at once, unlike memory of malloc
         for first in range(0, len(big), mmap.PAGESIZE):

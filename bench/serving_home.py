@@ -38,7 +38,7 @@ def make_home(home: Path, n_items: int, n_users: int) -> None:
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
     process.use_threads(1)
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     key = find_encoder(settings.encoder).key
     with writing(lake) as con:

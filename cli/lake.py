@@ -22,7 +22,7 @@ def lake_of(settings: Settings) -> Lake:
     from models.errors import UserError
     from tasks.lake import address
 
-    lake = address(settings.lake, settings.home)
+    lake = address(settings.lake, settings.home, settings.store)
     if lake.is_sqlite and not settings.home.is_dir() and not lake.folder.exists():
         raise UserError(
             f"there is no minutehand home at {settings.home.resolve()}; run this where the home is, or name it by MINUTEHAND_HOME; "

@@ -32,7 +32,7 @@ count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 def maintain() -> upkeep.MaintenanceSummary:
     """Maintain the lake; safe at any time, also while other flows run."""
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)

@@ -90,7 +90,7 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
         repeated = None if plan is None else read_plan(models, plan)
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)
-        tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+        tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         promotion.follow(models, past.newest_promotion(tables))

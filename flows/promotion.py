@@ -34,7 +34,7 @@ def promotion(version: str) -> str:
     settings = load()
     tag_run(WORK)
     process.use_threads(settings.threads)
-    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     with lake.explained():
         models = versions.open_registry(
             settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts"

@@ -35,4 +35,6 @@ def registry_of(settings: Settings) -> Registry:
     """The model registry of this home. Imports MLflow, which takes seconds."""
     from tasks.registry.versions import open_registry
 
-    return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )

@@ -36,7 +36,9 @@ def maintain() -> upkeep.MaintenanceSummary:
     migrate(lake)
     watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
-    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    models = versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     aging.prune_files(

@@ -86,7 +86,7 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
     tag_run(NIGHT, WORK)
     with locks.take(settings.home), lake.explained():
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
+        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
         repeated = None if plan is None else read_plan(models, plan)
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)

@@ -179,6 +179,11 @@ class RegistryConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     tracking_uri: str = Field("", description="MLflow tracking URI; empty: a SQLite database in the home folder")
+    artifacts: str = Field(
+        "",
+        description="Address of the models and reports, s3://bucket/prefix/, for an experiment that is not there yet; empty: the folder "
+        "`mlflow/artifacts` in the home folder, or where the MLflow server keeps them",
+    )
     model_name: str = Field("minutehand", description="Name of the MLflow experiment and of the registered model")
     gate_tolerance: NonNegativeFloat = Field(
         0.02, description="Share by which the served hold-out NDCG@10 of a challenger may be below that of the champion"
@@ -204,6 +209,13 @@ class RegistryConfig(BaseModel):
     keep_increments: PositiveInt = Field(
         30, description="Number of newest model versions of minutes to keep; the live version is always kept"
     )
+
+    @field_validator("artifacts")
+    @classmethod
+    def _is_in_a_bucket(cls, value: str) -> str:
+        if value and not re.fullmatch(r"s3://[^/?#]+(/[^?#]*)?", value):
+            raise ValueError("this is not an address in an object store; write s3://bucket/prefix/")
+        return value
 
 
 class StoreConfig(BaseModel):

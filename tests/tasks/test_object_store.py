@@ -21,7 +21,7 @@ from tasks.lake import Lake, LakeConfig, LakeError, LastingError, examine, locat
 from tasks.store import Bucket, place_of
 from tasks.upkeep import maintain
 from tests.stores import SECRET, client_of, names
-from tests.tasks.test_data_folder import count, fill
+from tests.tasks.test_data_folder import FILL, count, fill
 
 pytestmark = pytest.mark.extras
 LATER = datetime.now(UTC) + timedelta(days=2)

@@ -107,7 +107,7 @@ def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapp
     from tasks.reading import text_warning
 
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     summary = ingest(lake, kind, paths, mapping, settings.ingest)
     _print(summary, as_json=as_json)

@@ -84,10 +84,10 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
     """
     settings = of_night(minutes, plan, changes or ())
     tag_run(NIGHT, WORK)
-    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     with locks.take(tables), lake.explained():
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
+        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
         repeated = None if plan is None else read_plan(models, plan)
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)

@@ -147,7 +147,8 @@ def end_with_parent() -> None:
     """Ends this process when its standard input closes, as that of its parent then has ended, however it did."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1024):  # sys.stdin has a lock, which the end of a process does not like to find taken
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -115,7 +115,7 @@ def _start_here(folder: Path, n_workers: int, n_threads: int, watch: Watch) -> N
     lost, epochs = 0, 0
     while True:
         failed = _attempt(folder, n_workers, n_threads, watch)
-        if failed is None:
+        if failed is None or (folder / RESULT).exists():
             return
         lost, epochs = (lost + 1 if watch.n_seen == epochs else 1), watch.n_seen
         if lost > MAX_RESTARTS:

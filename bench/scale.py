@@ -23,22 +23,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from bench.table import alone, keep
+from bench.untrained import random_model, version_of
 from models.device import pick_device
 from models.evaluation.evaluator import make_evaluator
-from models.night import fit_prior, new_model, training_offsets
-from models.ranking.blend import starting_blend
+from models.night import fit_prior, training_offsets
 from models.ranking.neighbours import neighbours
 from models.ranking.scorer import fallback_list
-from models.sequence.weights import Weights
-from models.sequence.whitening import Whitening
+from models.results import NO_LISTS
 from models.training.training import N_SAMPLED_ITEMS, Sampling, train
 from models.version.checkpoint import Checkpoint
 from settings import load as load_settings
 from tasks.lake import LakeConfig, locate, migrate, newest_snapshot, statement, writing
-from tasks.night import learning
 from tasks.night.dataset import load_dataset
 from tasks.night.shards import Order, People, Shards, rank, rank_in_shards, write_histories
 from tasks.process import peak_memory
@@ -76,7 +73,7 @@ def run(home: Path, share: float, n_ranked: int, peak_mib: Callable[[], float]) 
     done("load")
     evaluator, device = make_evaluator(events, settings.evaluation), pick_device(settings.train.device)
     prior = fit_prior(events, evaluator.slots)
-    model = new_model(settings.model, np.zeros((events.n_items, settings.model.dim), np.float32), events.n_kinds, device, settings.seed)
+    model = random_model(data, settings, device)
     if share:
         sampling = Sampling(events.n_items, N_SAMPLED_ITEMS) if events.n_items > 2 * N_SAMPLED_ITEMS else None
         offsets = replace(training_offsets(events, evaluator.slots, prior, device), sampling=sampling)
@@ -84,31 +81,22 @@ def run(home: Path, share: float, n_ranked: int, peak_mib: Callable[[], float]) 
         train(model, events, offsets, settings.train, seed=settings.seed, n_epochs=share)
         done("epoch", 1 / share)
         del offsets
-    popular, nobody_knows = learning.popularity_now(data).features(), torch.zeros(events.n_items)
-    whitening = Whitening(np.zeros(1, np.float32), np.zeros((1, settings.model.dim), np.float32))
-    live, blend = (
-        Weights(model.eval().cpu(), torch.zeros(settings.model.dim), nobody_knows),
-        starting_blend(np.array([0.0, 1.0], np.float32)),
-    )
-    now = learning.as_of(data)
-    version = Checkpoint(
-        *(data.catalog, data.kinds, "none", evaluator.hide_seen, now, popular, blend, prior, whitening, live),
-        past=None,
-    )
+    version = version_of(model, data, settings, evaluator, prior)
     people, peak_before = People(data.user_ids, events, evaluator.trend), peak_mib()
     with tempfile.TemporaryDirectory(prefix="minutehand-bench-shards-") as folder, peak_memory() as peak_of_lists:
         done("trend")
-        order = Order(settings.publish.n_recommendations, now, None, [place_without_rules(0.0)])
+        order = Order(settings.publish.n_recommendations, version.as_of, None, [place_without_rules(0.0)])
         shards, n = stage(version, order, people, Path(folder) / "shards", settings.publish.shard_users, settings.publish.workers, n_ranked)
         done("rank", len(people) / n)
         write_histories(lake, shards, people, data.snapshot, weights, max_events)
         done("histories")
-        near = neighbours(live.item_vectors(), data.catalog.is_available, settings.publish.n_similar, settings.publish.approximate_above)
+        near = neighbours(
+            version.live.item_vectors(), data.catalog.is_available, settings.publish.n_similar, settings.publish.approximate_above
+        )
         done("neighbours")
         made = publication.Provenance("1", "0" * 32, "bench-scale", data.snapshot, datetime.now(UTC).replace(tzinfo=None))
-        anyone = fallback_list(popular, data.catalog.is_available, 2, order.k)
-        nobody = learning.NO_LISTS
-        content = publication.Content(data.catalog.item_ids, nobody, anyone, near, max_events, made, shards=shards)
+        anyone = fallback_list(version.popularity, data.catalog.is_available, 2, order.k)
+        content = publication.Content(data.catalog.item_ids, NO_LISTS, anyone, near, max_events, made, shards=shards)
         night.publish_night(lake, content, weights)
         done("publish")
         peak_lists = peak_of_lists()
@@ -123,16 +111,13 @@ def run(home: Path, share: float, n_ranked: int, peak_mib: Callable[[], float]) 
 
 
 def stage(version: Checkpoint, order: Order, people: People, folder: Path, size: int, n_workers: int, n_ranked: int) -> tuple[Shards, int]:
-    """The lists of all users in shards, and how many users were ranked: at least n_ranked; the others have copies of their lists."""
+    """The lists of all users in shards, and how many users were ranked: at most n_ranked; if not all, all get copies of their lists."""
     if n_ranked >= len(people):
         return rank_in_shards(version, order, people, folder, size, n_workers), len(people)
-    shards, n, ranked = Shards.of(len(people), 1, folder, size), 0, []
+    shards, (lists,) = Shards.of(len(people), 1, folder, size), rank(version, order, next(people.shards(n_ranked)))
     for number, part in enumerate(people.shards(size)):
-        if n < n_ranked:
-            n, ranked = n + len(part), rank(version, order, part)
-        users = ranked[0].of_rows(np.arange(len(part)) % len(ranked[0].user_ids))
-        shards.write(number, [replace(users, user_ids=part.user_ids)])
-    return shards, n
+        shards.write(number, [replace(lists.of_rows(np.arange(len(part)) % n_ranked), user_ids=part.user_ids)])
+    return shards, n_ranked
 
 
 def main() -> None:
@@ -141,7 +126,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--events-per-user", type=int, default=50)
     parser.add_argument("--share", type=float, default=0.1, help="measured share of an epoch")
-    parser.add_argument("--ranked", type=int, default=20_000, help="users that are ranked, in whole shards")
+    parser.add_argument("--ranked", type=int, default=20_000, help="users that are ranked; the cost of all follows from theirs")
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.home is not None:

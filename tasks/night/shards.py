@@ -87,7 +87,8 @@ class Order:
 def rank(version: Checkpoint, order: Order, people: People) -> list[RankedLists]:
     """The lists of users in each place of the order."""
     asked = None if order.searches is None else order.searches.of_users(people.user_ids)
-    row, scorer = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)}, version.scorer()
+    scorer, hides = version.scorer(), any(not place.hidden.is_empty() for place in order.places)
+    row = {item_id: n for n, item_id in enumerate(version.catalog.item_ids)} if hides else {}
     out = []
     for place in order.places:
         ranked = scorer.rank(

@@ -18,6 +18,7 @@ from tasks.publish.inserts import insert_arm, insert_lists, insert_neighbours, i
 from tasks.publish.list_history import note_ended_lists
 from tasks.publish.notes import evaluation_of
 from tasks.publish.publication import CHANGED_DEPTH, Content, Provenance, Publication, Stamp
+from tasks.publish.refilled import refilling
 from tasks.publish.rows import metric_rows
 from tasks.publish.transaction import check_content, publish
 
@@ -82,6 +83,7 @@ def _insert_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: C
 def _insert_shards(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, shards: Shards, stamp: Stamp) -> None:
     """Insert histories, interests and lists shard by shard, so that memory holds those of one shard."""
     bound_memory(con, shards.folder)
+    con = refilling(con)
     arm = content.of_arm
     in_arm: Iterator[Content | None] = repeat(None) if arm is None else arm.parts()
     for number, (part, of_arm) in enumerate(zip(content.parts(), in_arm, strict=False)):

@@ -43,7 +43,7 @@ def maintain() -> upkeep.MaintenanceSummary:
         settings.home, aging.landing_of(settings.ingest, settings.home), settings.retention, datetime.now(UTC).replace(tzinfo=None)
     )
     if unpublished is None:
-        rewrite_aged_events(lake, settings.home)
+        rewrite_aged_events(lake)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     create_table_artifact(

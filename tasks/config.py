@@ -106,6 +106,12 @@ class PublishConfig(BaseModel):
         le=CENTURY_HOURS,
         description="Maximum age of a list in hours; minute runs refresh lists of users without new events before this age",
     )
+    shard_users: PositiveInt = Field(
+        20_000, description="Users whose lists a night makes and writes at a time; more users than this do not need more memory"
+    )
+    workers: PositiveInt = Field(
+        1, le=1024, description="Processes that make the lists of a night; each loads the model and gets its share of the threads"
+    )
     approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
 
 

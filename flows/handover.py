@@ -21,7 +21,7 @@ from tasks.experiments import current
 from tasks.minute import feed, handover, steps
 from tasks.night import dataset, interests, learning
 from tasks.privacy import ledger
-from tasks.publish import night, past, pointer, publication
+from tasks.publish import night, past, pointer, publication, reason_texts
 from tasks.registry import day_run, increments, promotion, versions
 from tasks.registry.errors import DamagedError
 from tasks.scenarios import Places, Scenario, ScenarioError
@@ -35,6 +35,7 @@ load_again = retried("load-dataset-of-now", dataset.load_dataset)
 read_searches = retried("read-searches-of-now", searches.read_search_log)
 make_lists = stage("rank", learning.make_lists)
 find_interests = stage("user-interests", interests.interests_of_all)
+word_reasons = stage("word-reasons", reason_texts.word_reasons)
 publish = retried("publish", night.publish_night)
 
 
@@ -77,6 +78,7 @@ def hand_over(
         everybody = lists.users
         is_by_hand = cadence in past.BY_HAND  # another control, so that the experiment compares nothing any more
         lists, arm = arms.of_night(settings, tables, models, data, trend, asked, lists, places, experiment, is_ended=is_by_hand)
+        word_reasons(tables, data.catalog.item_ids, everybody, snapshot, settings.generator, is_night=True)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from models.results import RankedLists
 from models.text.claims import Evidence
+from models.text.sentences import Sentences
 from tasks.config import GeneratorConfig
 from tasks.generator import open_writer
 from tasks.lake import Lake, reading, statement, writing
@@ -35,22 +37,38 @@ def word_reasons(lake: Lake, item_ids: Sequence[str], lists: RankedLists, snapsh
     if not (config.model and config.reasons and most):
         return 0
     with reading(lake) as con:
-        cited = cite_events(con, pa.array(item_ids, pa.string()), lists, snapshot, language_of(con, snapshot))
+        sentences = language_of(con, snapshot)
+        cited = cite_events(con, pa.array(item_ids, pa.string()), lists, snapshot, sentences)
+        asked = {cited.texts[at]: _of_event(cited, at) for at in _by_rank(cited, config.reason_ranks) if cited.titles[at] is not None}
+        if is_night:
+            asked |= _of_interests(con, sentences, config)
         known = {template for (template,) in con.execute(statement("publish/known_reason_texts"), {"generator": config.model}).fetchall()}
         titles, labels = con.execute(statement("read/catalogue_names")).fetchone() or ([], [])
-    wanted = [at for at in _by_rank(cited, config.reason_ranks) if cited.titles[at] is not None and cited.texts[at] not in known][:most]
     writer = open_writer(config if is_night else _of_minute(config), titles, labels)
     worded: dict[str, str | None] = {}
-    for at in wanted:
-        text = writer.offer_reason(Evidence((cited.titles[at] or "",)), cited.event_types[at])
+    for template in [template for template in asked if template not in known][:most]:
+        text = writer.offer_reason(*asked[template])
         if text is not None:
-            worded[cited.texts[at]] = text or None
+            worded[template] = text or None
     writer.note()
     if worded:
         with writing(lake) as con:
             con.register("worded", pa.table({"template": list(worded), "text": pa.array(worded.values(), pa.string())}))
             con.execute(statement("publish/insert_reason_texts"), {"generator": config.model, "worded_at": _now()})
     return len(worded)
+
+
+def _of_event(cited: CitedEvents, at: int) -> tuple[Evidence, str | None]:
+    return Evidence((cited.titles[at] or "",)), cited.event_types[at]
+
+
+def _of_interests(con: duckdb.DuckDBPyConnection, sentences: Sentences, config: GeneratorConfig) -> dict[str, tuple[Evidence, str | None]]:
+    """What the reasons that cite an interest cite, in the lists that this night replaces: its own are not known before it publishes."""
+    prefix, suffix = sentences.of_interest.split("{name}")
+    asked = {"prefix": prefix, "suffix": suffix, "ranks": config.reason_ranks, "n": config.reasons}
+    found = con.execute(statement("publish/published_reasons"), asked).fetchall()
+    names = {reason: reason.removeprefix(prefix).removesuffix(suffix) for (reason,) in found}
+    return {reason: (Evidence(labels=(name,)), None) for reason, name in names.items() if not name.endswith("…")}
 
 
 def _by_rank(cited: CitedEvents, n_ranks: int) -> list[int]:

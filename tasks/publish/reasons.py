@@ -43,7 +43,7 @@ def find_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: Rank
     ):
         names, code = np.unique(words, return_inverse=True)
         number.reshape(-1)[place] = len(texts) + code
-        texts += [sentence(name) for name in names]
+        texts += _worded(con, [sentence(name) for name in names])
     return Reasons(pa.array([*texts, sentences.popular], pa.string()), np.where(number < 0, len(texts), number))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from models.results import RankedLists
 from tasks.config import GeneratorConfig
-from tasks.lake import Lake
+from tasks.lake import Lake, writing
 from tasks.publish.reason_texts import word_reasons
 from tests.tasks.endpoint import FakeEndpoint, open_endpoint, send
 from tests.tasks.publish.test_night import CATALOG, add_events, add_item, put, ranked, rows, snapshot_of
@@ -126,3 +126,17 @@ def test_a_night_without_the_setting_forgets_all_texts(lake: Lake, lists: Ranked
     assert rows(lake, "select count(*) from features.reason_texts") == [(0,)]
     put(lake, lists)
     assert reasons_of(lake, "v")[0] == "because you viewed Copper Kettle"
+
+
+def test_a_night_words_the_interests_that_the_lists_of_the_day_before_cite(lake: Lake, lists: RankedLists, endpoint: FakeEndpoint) -> None:
+    with writing(lake) as con:
+        con.execute("update raw.items set categories = ['Kitchen'] where item_id in ('a', 'b')")
+    for n in range(9):
+        add_item(lake, f"e{n}", f"Thing {n}")
+    of_interest = replace(lists, because=np.full((2, 3), -1), kind=np.full((2, 3), -1), item=np.array([[1, 2, 3], [0, 2, 3]]))
+    put(lake, of_interest)
+    assert reasons_of(lake, "u")[0] == "because of your interest in Kitchen"
+    endpoint.says("A fine addition to your kitchen.")
+    assert word(lake, of_interest, config_of(endpoint)) == 1
+    put(lake, of_interest)
+    assert reasons_of(lake, "u")[0] == reasons_of(lake, "v")[0] == "A fine addition to your kitchen."

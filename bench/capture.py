@@ -346,7 +346,8 @@ def main() -> None:
     for name, measure in {"movietweetings": movietweetings, "p5-beauty": p5_beauty}.items():
         if name in options.only:
             rows += [row for each in there([name], options.data) for row in measure(options.data / each, options.seed)]
-    keep("capture", rows)
+    if rows:
+        keep("capture", rows)
     if "shop" in options.only:
         shops = {"interests that stay": STEADY, "interests that change": ShopConfig()}
         keep("capture_shop", [recovered(name, config, options.seed) for name, config in shops.items()])

@@ -14,7 +14,7 @@ import torch
 
 from models.config import EncoderConfig
 from models.errors import UserError
-from models.text.clean import clean_text
+from models.text.clean import clean_text, has_words
 from models.text.encoder import find_encoder, load_encoder
 from models.text.language import language_warning
 from tasks.lake import Lake, reading, statement
@@ -55,7 +55,7 @@ def _parsed(line: str, place: str) -> Request:
         raise UserError(f"{place} is not JSON: {error}; write {example}") from error
     if not isinstance(value, dict) or not value or value.keys() - FIELDS or not all(isinstance(each, str) for each in value.values()):
         raise UserError(f"{place} is {line[:80]!r}; write {example}")
-    if "text" in value and not _has_words(clean_text(value["text"])):
+    if "text" in value and not has_words(value["text"]):
         raise UserError(f"{place} is {line[:80]!r}, and its text has no words; leave out the text, or write {example}")
     return Request(value.get("user_id"), value.get("text"))
 
@@ -63,13 +63,9 @@ def _parsed(line: str, place: str) -> Request:
 def cleaned(text: str) -> str:
     """The text as encoders get it (`clean_text`). Raises UserError if it has neither letters nor digits."""
     found = clean_text(text)
-    if not _has_words(found):
+    if not has_words(found):
         raise UserError(f"the text {text[:20]!r} has no words; write what you look for, such as --text 'a warm jacket'")
     return found
-
-
-def _has_words(text: str) -> bool:
-    return any(letter.isalnum() for letter in text)
 
 
 @dataclass(frozen=True)

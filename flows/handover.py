@@ -22,7 +22,7 @@ from tasks.minute import feed, handover, steps
 from tasks.night import dataset, interests, learning, shards
 from tasks.night.shards import People
 from tasks.privacy import ledger
-from tasks.publish import night, past, pointer, publication
+from tasks.publish import night, past, pointer, publication, reason_texts
 from tasks.registry import day_run, increments, promotion, versions
 from tasks.registry.errors import DamagedError
 from tasks.scenarios import Places, Scenario, ScenarioError
@@ -37,6 +37,7 @@ read_searches = retried("read-searches-of-now", searches.read_search_log)
 make_lists = stage("rank", learning.make_lists)
 find_interests = stage("user-interests", interests.interests_of_all)
 write_histories = retried("histories", shards.write_histories)
+word_reasons = stage("word-reasons", reason_texts.word_reasons)
 publish = retried("publish", night.publish_night)
 
 
@@ -84,6 +85,7 @@ def hand_over(
         lists, arm = arms.of_night(
             settings, tables, models, data, trend, asked, lists, places, experiment, staging / "challenger", is_ended=is_by_hand
         )
+        word_reasons(tables, data.catalog.item_ids, some, snapshot, settings.generator, is_night=True)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,

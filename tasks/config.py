@@ -296,6 +296,15 @@ class GeneratorConfig(BaseModel):
         120.0, le=86_400, description="Maximum time in seconds for all texts of one run; after it, the templates stand"
     )
 
+    reasons: NonNegativeInt = Field(
+        0,
+        le=100_000,
+        description="How many reasons of published lists a night words at most; each serves all rows that cite the same event; 0: none",
+    )
+    minute_reasons: NonNegativeInt = Field(0, le=1000, description="The same for a minute run, which keeps what the night has worded")
+    minute_budget_s: PositiveFloat = Field(5.0, le=60, description="Maximum time in seconds for all texts of a minute run")
+    reason_ranks: PositiveInt = Field(3, le=1000, description="Only reasons that stand in the first so many rows of a list are worded")
+
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:

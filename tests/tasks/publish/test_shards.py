@@ -199,7 +199,7 @@ def test_the_next_publisher_removes_the_shards_of_a_killed_one(tmp_path: Path) -
     orphan = tmp_path / "minute" / "tmp" / "shards" / "000000-lists-0.parquet"
     orphan.parent.mkdir(parents=True)
     orphan.write_bytes(b"PAR1")
-    with publishing_turn(tmp_path):
+    with publishing_turn(locate(LakeConfig(), tmp_path)):
         assert not orphan.exists()
 
 

@@ -165,7 +165,7 @@ def kill_under_load(shop: Shop, n_kills: int, seed: int) -> None:
     assert load.acknowledged <= contained | recovered.known.keys()
     never_killed = shop.start("other-log")
     later = [event(number) for number in range(load.sent) if f"k{number}" in recovered.known.keys() - contained]
-    never_killed.accept([accept(each, datetime.now(UTC), IngestConfig()) for each in later])
+    never_killed.accept([accept(each, datetime.now(UTC), IngestConfig()) for each in later]).result()
     assert lists(recovered) == lists(never_killed)
     never_killed.segments.close()
     shop.take_in()

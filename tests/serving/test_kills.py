@@ -225,10 +225,6 @@ def kill_under_load(shop: Shop, n_kills: int, seed: int) -> None:
     demand_the_last_values(load, {item_id: in_lake[item_id] for item_id in load.put})
 
 
-def row_of(live: Live, item_id: str) -> int:
-    return live.published.row_of_item[item_id]
-
-
 def demand_the_last_values(load: Load, prices: Mapping[str, int]) -> None:
     """Each item has the value that was acknowledged last, or one that was sent later: a killed server may have written it."""
     for item_id, number in load.put.items():

@@ -286,8 +286,8 @@ class Live:
 
     def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:
         if scenarios_at != self.scenarios_at:
-            self.scenarios_at = scenarios_at
             published = self.published.with_scenarios(self.lake, scenarios_of(self.home))
+            self.scenarios_at = scenarios_at
             with self.changing:
                 published = published.with_items(self.put.now())
                 with self.lock:

@@ -201,9 +201,8 @@ def kill_under_load(shop: Shop, n_kills: int, seed: int) -> None:
     assert load.acknowledged, "nothing was posted"
     assert load.merged, "nothing was merged"
     assert load.put, "nothing was put"
-    prices = {
-        item_id: int(known.price or 0) for item_id in load.put if (known := recovered.published.items.item(row_of(recovered, item_id)))
-    }
+    known = {item_id: recovered.published.items.item(recovered.published.row_of_item[item_id]) for item_id in load.put}
+    prices = {item_id: int(each.price or 0) for item_id, each in known.items()}
     demand_the_last_values(load, prices)
     never_killed = shop.start("other-log")
     later = [event(number) for number in range(load.sent) if f"k{number}" in recovered.known.keys() - contained]

@@ -68,6 +68,11 @@ def cutoff(clock: datetime, days: int) -> datetime:
     return (clock - timedelta(days=days or MOST_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def oldest_kept(retention: RetentionConfig, clock: datetime) -> datetime | None:
+    """The time from which events are kept; None if all are. An ingest refuses older ones, which the next upkeep would delete."""
+    return cutoff(clock, retention.events_days) if retention.events_days else None
+
+
 def prune(lake: Lake, retention: RetentionConfig, clock: datetime) -> dict[str, int]:
     """Delete the rows that are too old, table by table in a transaction each; returns the number of rows by setting."""
     counts: dict[str, int] = defaultdict(int)

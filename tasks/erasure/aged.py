@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.erasure.at_once import PATIENCE_S, is_settled, move_on
-from tasks.lake import Lake, reading, statement
-from tasks.locks import BusyError, night_paused, publishing_paused
+from tasks.lake import Lake, reading
+from tasks.locks import BusyError, night_paused
 from tasks.privacy.files import rewrite_feed
-from tasks.upkeep import FEED
+from tasks.upkeep import FEED, has_deletes
 
 
 def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
@@ -18,10 +18,10 @@ def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
     and then lets the watermarks point past the rewrite.
     """
     with reading(lake) as con:
-        if FEED not in con.execute(statement("maintain/find_deletes")).fetchall():
+        if not has_deletes(con, *FEED):
             return 0
     try:
-        with night_paused(home), publishing_paused(home, PATIENCE_S):
-            return rewrite_feed(lake, is_settled, move_on)
+        with night_paused(home):
+            return rewrite_feed(lake, home, is_settled, move_on, PATIENCE_S)
     except BusyError:
         return None

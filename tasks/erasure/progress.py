@@ -140,8 +140,9 @@ def _forget(lake: Lake, home: Path, registry: Registry, waiting: list[Erasure]) 
 def rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
     """Take deleted and rewritten rows out of all files and snapshots of the lake; the counts, or None if something waits to be learnt."""
     counts: dict[str, Any] = files.rewrite_tables(lake)
-    with publishing_paused(home, PATIENCE_S):
-        expired = files.expire_all(lake, is_settled, move_on)
+    if files.rewrite_feed(lake, home, is_settled, move_on, PATIENCE_S) is None:
+        return None
+    expired = files.expire_all(lake, home, is_settled, PATIENCE_S)
     if expired is None:
         return None
     counts["snapshots_expired"] = expired

@@ -113,6 +113,7 @@ def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_publishe
     rows = [
         {"user_id": "bert-0002", "item_id": "a", "occurred_at": "2026-01-01", "context": {"gift for": "anna-0001", "n": 1}},
         {"user_id": "bert-0002", "item_id": "b", "occurred_at": "2026-01-02", "context": {"to": "carla-003"}},
+        {"user_id": "bert-0002", "item_id": "c", "occurred_at": "2026-01-03", "context": {"ref": {"by": ["x", "anna-0001"]}, "n": [1]}},
     ]
     _take_in(lake, write("gifts.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
     with writing(lake) as con:
@@ -122,9 +123,13 @@ def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_publishe
         )
     put(lake, ranked({"bert-0002": [0, 1]}))
     done = erase(lake, home, ["anna-0001"], "cli", {})
-    assert done.steps["lists"]["rows"] == {"raw.events, contexts of others": 1, "raw.items, texts": 1}
+    assert done.steps["lists"]["rows"] == {"raw.events, contexts of others": 2, "raw.items, texts": 1}
     with reading(lake) as con:
-        assert con.execute("select context from raw.events order by occurred_at").fetchall() == [('{"n":1}',), ('{"to":"carla-003"}',)]
+        assert con.execute("select context from raw.events order by occurred_at").fetchall() == [
+            ('{"n":1}',),
+            ('{"to":"carla-003"}',),
+            ('{"n":[1]}',),
+        ]
         assert con.execute("select title, tags from raw.items").fetchall() == [("Made by erased, with love", ["cups"])]
     assert news_of(lake).events.is_empty()
 

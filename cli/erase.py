@@ -81,13 +81,16 @@ def _go_on(settings: Settings, lake: Lake) -> list[str]:
 
 
 def _show_places(ids: list[str], *, as_json: bool) -> None:
-    """Show the places that name these people."""
+    """Show the places that name these people, and those that could not be judged."""
     from settings import load
+    from tasks.aging import landing_of
     from tasks.privacy.scan import scan
 
     settings = load()
-    found = [each for each in scan(settings.home, lake_of(settings), ids) if each.count]
-    rows = [{"store": each.store, "place": each.place, "found": each.count} for each in found]
+    landing = landing_of(settings.ingest, settings.home).resolve()
+    outside = [] if landing.is_relative_to(settings.home.resolve()) or not landing.exists() else [landing]
+    found = [each for each in scan(settings.home, lake_of(settings), ids, also=outside) if each.count or each.undecided]
+    rows = [{"store": each.store, "place": each.place, "found": each.count, "undecided": each.undecided} for each in found]
     if as_json:
         say_json(rows)
     elif rows:

@@ -1,14 +1,20 @@
-"""Takes events that were deleted by age out of the files of raw.events."""
+"""Takes rows that were deleted by age out of the files of raw.events and out of the free pages of a SQLite catalog."""
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from pathlib import Path
+
+from filelock import Timeout
 
 from tasks.erasure.at_once import PATIENCE_S, is_settled, move_on
 from tasks.lake import Lake, reading
 from tasks.locks import BusyError, night_paused
-from tasks.privacy.files import rewrite_feed
+from tasks.privacy.files import renew_bounds, rewrite_feed, vacuum
 from tasks.upkeep import FEED, has_deletes
+
+logger = logging.getLogger("minutehand.upkeep")
 
 
 def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
@@ -25,3 +31,14 @@ def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
             return rewrite_feed(lake, home, is_settled, move_on, PATIENCE_S)
     except BusyError:
         return None
+
+
+def empty_free_pages(lake: Lake) -> bool:
+    """Rewrite a SQLite catalog without what it held of deleted rows; False if others keep it busy, and this waits for another day."""
+    try:
+        renew_bounds(lake)
+        vacuum(lake)
+    except (sqlite3.OperationalError, Timeout) as error:
+        logger.warning("the catalog keeps its free pages for now (%s); the next upkeep that deletes rows by age tries again", error)
+        return False
+    return True

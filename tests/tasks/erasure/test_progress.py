@@ -106,6 +106,19 @@ def test_no_file_below_the_home_names_an_erased_person_and_all_of_the_others_is_
     assert news_of(shop).is_all_learnt
 
 
+def test_a_table_of_which_no_row_is_left_keeps_nothing_of_the_person(shop: Lake, home: Path, landing: Path, registry: Registry) -> None:
+    with writing(shop) as con:
+        con.execute(
+            "insert into raw.rejected (kind, source, line, reason, value, row_json, rejected_at) "
+            "values ('events', 's', 1, 'r', $person, json_object('user_id', $person), now()::timestamp)",
+            {"person": ANNA},
+        )
+    erase(shop, home, [ANNA], "cli", {})
+    assert run(shop, home, registry, landing) == ["weights"]
+    assert rows(shop, "select count(*) from raw.rejected") == [(0,)]
+    assert ANNA not in texts_below(home)
+
+
 def test_files_are_rewritten_one_by_one_and_publishers_and_writers_get_their_turn_in_between(
     lake: Lake, home: Path, landing: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

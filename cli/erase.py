@@ -83,12 +83,11 @@ def _go_on(settings: Settings, lake: Lake) -> list[str]:
 def _show_places(ids: list[str], *, as_json: bool) -> None:
     """Show the places that name these people, and those that could not be judged."""
     from settings import load
-    from tasks.aging import landing_of
+    from tasks.aging import landing_outside
     from tasks.privacy.scan import scan
 
     settings = load()
-    landing = landing_of(settings.ingest, settings.home).resolve()
-    outside = [] if landing.is_relative_to(settings.home.resolve()) or not landing.exists() else [landing]
+    outside = landing_outside(settings.ingest, settings.home)
     found = [each for each in scan(settings.home, lake_of(settings), ids, also=outside) if each.count or each.undecided]
     rows = [{"store": each.store, "place": each.place, "found": each.count, "undecided": each.undecided} for each in found]
     if as_json:

@@ -44,7 +44,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     )
     if unpublished is None:
         rewrite_aged_events(lake, settings.home)
-    if done.rows_aged:
+    if done.rows_aged or done.files_deleted:  # once a day, as both go by days
         empty_free_pages(lake)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")

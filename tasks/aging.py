@@ -57,6 +57,12 @@ def landing_of(config: IngestConfig, home: Path) -> Path:
     return Path(config.landing).expanduser() if config.landing else home / "landing"
 
 
+def landing_outside(config: IngestConfig, home: Path) -> list[Path]:
+    """The landing folder, if it exists and is not below the home folder."""
+    landing = landing_of(config, home).resolve()
+    return [landing] if landing.exists() and not landing.is_relative_to(home.resolve()) else []
+
+
 def days_of(retention: RetentionConfig, setting: str) -> int:
     """The days of a setting; 0 if for ever."""
     days: int = getattr(retention, f"{setting}_days")

@@ -39,6 +39,6 @@ def empty_free_pages(lake: Lake) -> bool:
         renew_bounds(lake)
         vacuum(lake)
     except (sqlite3.OperationalError, Timeout) as error:
-        logger.warning("the catalog keeps its free pages for now (%s); the next upkeep that deletes rows by age tries again", error)
+        logger.warning("the catalog keeps its free pages for now (%s); the upkeep of tomorrow tries again", error)
         return False
     return True

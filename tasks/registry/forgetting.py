@@ -34,7 +34,7 @@ def forget(registry: Registry, owners: Collection[int], why: str, on_change: Cal
     """Take the windows of some owners out of every version; returns the numbers of versions and of windows.
 
     why: what the versions say afterwards. on_change: is called with the digests of a version before and after the change, when its files
-    have changed. A version whose files are elsewhere, on a server, is deleted unless it has an alias.
+    have changed. The files of a version that are only on a server stay until the next night deletes the version.
     """
     counts = {"versions": 0, "windows": 0, "unreachable": 0}
     for found in all_versions(registry):

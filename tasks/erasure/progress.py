@@ -98,7 +98,7 @@ def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[st
             _step(lake, "files", lambda _: counts)
     if not left:
         _step(lake, "logs", lambda found: dict(logs.redact(home, landing, _digests(found))))
-        left += _finish(lake, registry)
+        left += _finish(lake, home, registry, landing)
         _certify(lake, home, registry, landing)
     return left
 
@@ -154,8 +154,11 @@ def rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
     return counts
 
 
-def _finish(lake: Lake, registry: Registry) -> list[str]:
-    """Retire versions that have seen the people, once the live one has not; the sentence if that is still due."""
+def _finish(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[str]:
+    """Retire versions that have seen the people, once the live one has not; the sentence if that is still due.
+
+    Logs are looked through a second time: a night that was under way, or the API, may have written to them after the first time.
+    """
     from tasks.registry.forgetting import is_trained_since, retire
 
     waiting = [found for found in erasures(lake) if found.state == "logs"]
@@ -163,6 +166,7 @@ def _finish(lake: Lake, registry: Registry) -> list[str]:
         row = con.execute(statement("publish/live_version")).fetchone()
     ready = [found for found in waiting if row is None or is_trained_since(registry, str(row[0]), found.snapshot or 0)]
     if ready:
+        logs.redact(home, landing, _digests(ready))
         retired = retire(registry, max(found.snapshot or 0 for found in ready), "" if row is None else str(row[0]))
         with writing(lake) as con:
             record_step(con, [found.erasure_id for found in ready], "done", _now(), {"versions_retired": len(retired)})

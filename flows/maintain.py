@@ -43,7 +43,7 @@ def maintain() -> upkeep.MaintenanceSummary:
         settings.home, aging.landing_of(settings.ingest, settings.home), settings.retention, datetime.now(UTC).replace(tzinfo=None)
     )
     if unpublished is None:
-        rewrite_aged_events(lake, settings.home)
+        rewrite_aged_events(lake)
     if done.rows_aged or done.files_deleted:  # once a day, as both go by days
         empty_free_pages(lake)
     erasing.go_on(settings, lake)

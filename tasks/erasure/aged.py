@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from pathlib import Path
-
-from filelock import Timeout
 
 from tasks.erasure.at_once import PATIENCE_S, is_settled, move_on
 from tasks.lake import Lake, reading
@@ -17,7 +14,7 @@ from tasks.upkeep import FEED, has_deletes
 logger = logging.getLogger("minutehand.upkeep")
 
 
-def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
+def rewrite_aged_events(lake: Lake) -> int | None:
     """The number of files that were rewritten; None if this has to wait for the next upkeep.
 
     The change feed of minutes shows rewritten rows as new ones. So this waits until no event waits to be learnt and no night is under way,
@@ -27,8 +24,8 @@ def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
         if not has_deletes(con, *FEED):
             return 0
     try:
-        with night_paused(home):
-            return rewrite_feed(lake, home, is_settled, move_on, PATIENCE_S)
+        with night_paused(lake):
+            return rewrite_feed(lake, is_settled, move_on, PATIENCE_S)
     except BusyError:
         return None
 
@@ -38,7 +35,7 @@ def empty_free_pages(lake: Lake) -> bool:
     try:
         renew_bounds(lake)
         vacuum(lake)
-    except (sqlite3.OperationalError, Timeout) as error:
+    except (sqlite3.OperationalError, BusyError) as error:
         logger.warning("the catalog keeps its free pages for now (%s); the upkeep of tomorrow tries again", error)
         return False
     return True

@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
-from filelock import FileLock
 
 from tasks.lake import Lake, current_snapshot, statement, writing
-from tasks.locks import publishing_paused
+from tasks.locks import demand_held, publishing_paused, writing_turn
 from tasks.upkeep import BREATH_S, FEED, delete_orphans, has_deletes, rewrite_some, rewrite_table, tables_to_rewrite
 
 logger = logging.getLogger("minutehand.erasure")
@@ -49,7 +48,7 @@ def renew_bounds(lake: Lake, attempts: int = 5) -> None:
 
 
 def rewrite_feed(
-    lake: Lake, home: Path, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None], patience_s: float
+    lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None], patience_s: float
 ) -> int | None:
     """Rewrite the files of raw.events with deleted rows, some in each transaction; their number, or None if events wait to be learnt.
 
@@ -60,10 +59,11 @@ def rewrite_feed(
     """
     n_files, is_over = 0, False
     while not is_over:
-        with publishing_paused(home, patience_s), writing(lake) as con:
+        with publishing_paused(lake, patience_s), writing(lake) as con:
             if not is_settled(con):
                 return None
             n_rewritten, is_over = rewrite_some(con, *FEED)
+            demand_held(lake)
             con.commit()
             con.begin()
             move_on(con)
@@ -73,9 +73,9 @@ def rewrite_feed(
     return n_files
 
 
-def expire_all(lake: Lake, home: Path, is_settled: Callable[[Connection], bool], patience_s: float) -> int | None:
+def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], patience_s: float) -> int | None:
     """Expire every snapshot but the newest; returns their number, or None if something needs an earlier one. As rewrite_feed."""
-    with publishing_paused(home, patience_s), writing(lake) as con:
+    with publishing_paused(lake, patience_s), writing(lake) as con:
         if not is_settled(con) or has_deletes(con, *FEED):
             return None
         kept = current_snapshot(con)
@@ -97,7 +97,7 @@ def vacuum(lake: Lake) -> int:
     """Rewrite a SQLite catalog without its free pages, and empty its log; returns the bytes saved. PostgreSQL does this by itself."""
     if not lake.is_sqlite:
         return 0
-    with FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+    with writing_turn(lake):
         return vacuum_file(Path(lake.catalog_file))
 
 

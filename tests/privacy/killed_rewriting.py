@@ -16,7 +16,7 @@ def main(catalog: str, data_path: str, lock_path: str, moment: str) -> None:
     lake = Lake(catalog, data_path, Path(lock_path), 5000, 60, threads=1)
     kill_at(moment)
     pseudonyms.rewrite(lake)
-    rewrite_files(lake, lake.home)
+    rewrite_files(lake)
 
 
 if __name__ == "__main__":

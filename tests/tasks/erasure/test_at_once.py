@@ -181,8 +181,8 @@ def test_after_an_erasure_a_night_reads_what_a_lake_that_never_had_the_person_wo
     put_events(without, [event for event in shop if event[0] != "user-0003"], {"a": "Apple", "b": "Pear", "c": "Plum"})
     erase(lake, home, ["user-0003"], "cli", {})
     files.rewrite_tables(lake)
-    files.rewrite_feed(lake, home, is_settled, move_on, 0)
-    files.expire_all(lake, home, is_settled, 0)
+    files.rewrite_feed(lake, is_settled, move_on, 0)
+    files.expire_all(lake, is_settled, 0)
     one, other = (load_dataset(each, newest_snapshot(each), {"view": 1.0}, "none") for each in (lake, without))
     assert (one.user_ids, one.kinds, one.titles, one.catalog.item_ids) == (
         other.user_ids,

@@ -129,14 +129,14 @@ def test_files_are_rewritten_one_by_one_and_publishers_and_writers_get_their_tur
     turns = []
 
     def take_turn(_: float) -> None:
-        with publishing_paused(home, 0), writing(lake):
+        with publishing_paused(lake, 0), writing(lake):
             turns.append("taken")
 
     erase(lake, home, [ANNA], "cli", {})
     files.rewrite_tables(lake)
     monkeypatch.setattr(upkeep, "REWRITE_BYTES", 1)
     monkeypatch.setattr(files.time, "sleep", take_turn)
-    assert files.rewrite_feed(lake, home, is_settled, move_on, 0) == 3
+    assert files.rewrite_feed(lake, is_settled, move_on, 0) == 3
     assert turns == ["taken", "taken"]
     assert rows(lake, f"select rowid, * from raw.events where user_id = '{BERT}' order by rowid") == before
     assert news_of(lake).is_all_learnt
@@ -154,7 +154,7 @@ def test_an_event_that_comes_in_between_two_rewritten_files_is_learnt_once(
     monkeypatch.setattr(upkeep, "REWRITE_BYTES", 1)
     with monkeypatch.context() as patch:
         patch.setattr(files.time, "sleep", lambda _: add_events(lake, (BERT, "c", "view", 999)))
-        assert files.rewrite_feed(lake, home, is_settled, move_on, 0) is None
+        assert files.rewrite_feed(lake, is_settled, move_on, 0) is None
     assert news_of(lake).events.filter("is_new")["item_id"].to_list() == ["c"]
     minute(lake)
     assert run(lake, home, registry, landing) == ["weights"]
@@ -183,7 +183,7 @@ def test_events_that_wait_to_be_learnt_are_learnt_once_and_until_then_the_files_
 def test_while_a_night_is_under_way_the_tables_are_done_and_the_rest_waits(
     shop: Lake, home: Path, landing: Path, registry: Registry
 ) -> None:
-    with take(home):
+    with take(shop):
         erase(shop, home, [ANNA], "cli", {})
         (left,) = run(shop, home, registry, landing)
         assert "a night is under way" in left

@@ -90,7 +90,7 @@ def test_after_a_rewriting_no_file_and_no_snapshot_of_the_lake_holds_a_clear_id(
     monkeypatch.setattr(files, "READERS_S", 0)
     fill(lake, write)
     rewrite(lake)
-    assert rewrite_files(lake, lake.home) is not None
+    assert rewrite_files(lake) is not None
     stored = sorted(lake.home.rglob("*.parquet"))
     assert stored
     assert all("customer-" not in str(duckdb.read_parquet(str(file)).fetchall()) for file in stored)
@@ -123,7 +123,7 @@ def test_a_rewriting_that_is_killed_leaves_clear_ids_or_pseudonyms_and_the_next_
         assert pseudonyms(lake).number is None
         assert rewrite(lake) == 5
     assert len(people(lake)) == len(before)
-    assert rewrite_files(lake, lake.home) is not None
+    assert rewrite_files(lake) is not None
     assert all("customer-" not in str(duckdb.read_parquet(str(file)).fetchall()) for file in lake.home.rglob("*.parquet"))
     assert all(b"customer-" not in file.read_bytes() for file in lake.home.rglob("*") if file.is_file())
 

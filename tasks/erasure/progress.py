@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.erasure import logs
+from tasks.erasure.aged import empty_free_pages
 from tasks.erasure.at_once import PATIENCE_S, erase_requested, is_settled, move_on
 from tasks.lake import Lake, reading, statement, writing
 from tasks.locks import BusyError, night_paused, publishing_paused
@@ -184,6 +185,7 @@ def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
         due = None if found.state == "done" else found.weights_due_by
         if found.is_before("logs") or (before and (before["weights_due_by"] is None) == (due is None)):
             continue
+        empty_free_pages(lake)  # what later runs left there of other ids could not be judged
         findings = scan(home, lake, digests=found.digests, also=[] if landing.is_relative_to(home) else [landing])
         made = certificate(found.erasure_id, found.digests, findings, unreached(lake, registry.tracking_uri), due)
         with writing(lake) as con:

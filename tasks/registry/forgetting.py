@@ -21,7 +21,7 @@ from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.integrity import DIGEST, NEXT_DIGEST, checkpoint_in, digest_of
 from tasks.registry.names import CHAMPION, EXPERIMENT, PREVIOUS
 from tasks.registry.upkeep import delete_versions
-from tasks.registry.versions import Registry, aliases, all_versions, model_id_of
+from tasks.registry.versions import Registry, aliases, all_versions
 
 logger = logging.getLogger("minutehand.erasure")
 ONLINE = "online.safetensors"
@@ -34,7 +34,7 @@ def forget(registry: Registry, owners: Collection[int], why: str, on_change: Cal
     """Take the windows of some owners out of every version; returns the numbers of versions and of windows.
 
     why: what the versions say afterwards. on_change: is called with the digests of a version before and after the change, when its files
-    have changed. The files of a version that are only on a server stay until the next night deletes the version.
+    have changed. The files of a version on a server stay until the next night deletes the version.
     """
     counts = {"versions": 0, "windows": 0, "unreachable": 0}
     for found in all_versions(registry):
@@ -81,11 +81,12 @@ def retire(registry: Registry, snapshot: int, live_version: str) -> list[str]:
 
 
 def _folder(registry: Registry, found: ModelVersion) -> Path | None:
-    """The checkpoint of a version on this machine; None if it is elsewhere or broken."""
+    """The checkpoint of a version; None if it is broken, or on a server: what other machines have loaded must stay as it is."""
     uri = registry.client.get_model_version_download_uri(registry.model_name, str(found.version))
-    model = Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else registry.downloads / model_id_of(found)
+    if not uri.startswith(("file:", "/")):
+        return None
     try:
-        return checkpoint_in(f"version {found.version}", model)
+        return checkpoint_in(f"version {found.version}", Path(local_file_uri_to_path(uri)))
     except (DamagedError, RegistryError):
         return None
 

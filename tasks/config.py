@@ -57,7 +57,9 @@ class IngestConfig(BaseModel):
         "context; the others are dropped before they are stored; empty: none",
     )
     keep_context: str = Field(
-        "all", description="Keys of context to keep, separated by commas; the others are dropped before they are stored; empty: none"
+        "all",
+        description="Top-level keys of context to keep, each with all that is below it, separated by commas; the others are dropped before "
+        "they are stored; empty: none",
     )
     follow_links: bool = Field(
         False,
@@ -120,7 +122,9 @@ class RetentionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     events_days: NonNegativeInt = Field(
-        0, le=MOST_DAYS, description="Days that `raw.events` keeps an event; the next night trains without it"
+        0,
+        le=MOST_DAYS,
+        description="Days that `raw.events` keeps an event; the next night trains without it, and an ingest refuses older ones",
     )
     rejected_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `raw.rejected` keeps a rejected row")
     served_days: NonNegativeInt = Field(

@@ -15,7 +15,7 @@ from models.errors import UserError, without_secrets
 from tasks import data_files, data_folder
 from tasks.lake.address import Lake, has_catalog
 from tasks.lake.errors import MAKE_WRITABLE, RESTORE_CATALOG, LakeError, LastingError, is_damaged, is_not_allowed, one_line
-from tasks.lake.statements import quote, shared_macros, statement
+from tasks.lake.statements import execute, quote, shared_macros, statement
 
 NOTHING_FETCHED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -129,7 +129,7 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
 
 def identity(con: duckdb.DuckDBPyConnection, snapshot: int = -1) -> data_folder.Identity:
     """The identity of the catalog, with the commit time of one of its snapshots."""
-    row = con.execute(statement("lake/identity"), {"snapshot": snapshot}).fetchone()
+    row = execute(con, "lake/identity", {"snapshot": snapshot}).fetchone()
     assert row is not None
     return data_folder.Identity(*row)
 

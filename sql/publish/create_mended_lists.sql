@@ -1,11 +1,11 @@
--- The past lists as they may be shown now, without blocked items. Lists that get shorter are filled up from the list for unknown users,
--- with the score of the last item that stays. Where a scenario caps categories, they stay short.
+-- The past lists with items that may not be shown any more, without these. They are filled up from the list for unknown users, with the
+-- score of the last item that stays. Where a scenario caps categories, they stay short.
 --
 -- grain:   one row per scenario and user
 -- reads:   past_lists (temporary: as create_past_lists makes it), blocked_items (temporary: scenario, user_id, item_ids),
---          in_tables (registered: scenario, is_capped)
--- returns: the temporary table restored_lists, with the columns of recs.list_history; a list may be empty
-create or replace temp table restored_lists as
+--          in_tables (temporary: scenario, is_capped)
+-- returns: the temporary table mended_lists, with the columns of recs.list_history; a list may be empty
+create or replace temp table mended_lists as
 with placed as (
     select
         past.scenario,
@@ -22,7 +22,6 @@ with placed as (
     inner join blocked_items as blocked
         on past.scenario = blocked.scenario
             and past.user_id = blocked.user_id
-    where list_has_any(past.item_ids, blocked.item_ids)
 ),
 
 kept as (
@@ -89,22 +88,17 @@ filled as (
     from chosen
 )
 
-select *
-from (
-    select past.* exclude (publication_id, published_at)
-    from past_lists as past
-    where (past.scenario, past.user_id) not in (select (filled.scenario, filled.user_id) from filled)
-    union all by name
-    select
-        filled.*,
-        (past.probability * exp(filled.scores[1] - past.scores[1]))::float as probability,
-        past.model_version as model_version,
-        past.mlflow_run_id as mlflow_run_id,
-        past.flow_run_id as flow_run_id,
-        past.data_snapshot as data_snapshot,
-        past.generated_at as generated_at
-    from filled
-    inner join past_lists as past
-        on filled.scenario = past.scenario
-            and filled.user_id = past.user_id
-) as every
+select
+    filled.*,
+    (past.probability * exp(filled.scores[1] - past.scores[1]))::float as probability,
+    past.published_at as published_at,
+    past.publication_id as publication_id,
+    past.model_version as model_version,
+    past.mlflow_run_id as mlflow_run_id,
+    past.flow_run_id as flow_run_id,
+    past.data_snapshot as data_snapshot,
+    past.generated_at as generated_at
+from filled
+inner join past_lists as past
+    on filled.scenario = past.scenario
+        and filled.user_id = past.user_id

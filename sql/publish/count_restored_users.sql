@@ -2,12 +2,12 @@
 --
 -- grain:   one row
 -- params:  $depth (ranks that count)
--- reads:   past_lists (temporary: as create_past_lists makes it), newest_lists (temporary: scenario, user_id, top)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it), newest_lists (temporary: scenario, user_id, top)
 -- returns: n_users, n_users_changed
 select
     count(*) as n_users,
     count(*) filter (where newest.top is distinct from hash(list_slice(restored.item_ids, 1, $depth))) as n_users_changed
-from past_lists as restored
+from restored_lists as restored
 left join newest_lists as newest
     on restored.scenario = newest.scenario
         and restored.user_id = newest.user_id

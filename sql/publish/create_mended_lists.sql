@@ -8,16 +8,9 @@
 create or replace temp table mended_lists as
 with placed as (
     select
-        past.scenario,
-        past.user_id,
+        past.*,
         blocked.item_ids as blocked,
-        list_filter(range(1, len(past.item_ids) + 1), lambda place: not list_contains(blocked.item_ids, past.item_ids[place])) as places,
-        past.item_ids,
-        past.scores,
-        past.sources,
-        past.reasons,
-        past.slots,
-        past.propensities
+        list_filter(range(1, len(past.item_ids) + 1), lambda place: not list_contains(blocked.item_ids, past.item_ids[place])) as places
     from past_lists as past
     inner join blocked_items as blocked
         on past.scenario = blocked.scenario
@@ -26,16 +19,17 @@ with placed as (
 
 kept as (
     select
-        placed.scenario,
-        placed.user_id,
+        placed.* replace (
+            list_select(placed.item_ids, placed.places) as item_ids,
+            list_select(placed.scores, placed.places) as scores,
+            list_select(placed.sources, placed.places) as sources,
+            list_select(placed.reasons, placed.places) as reasons,
+            list_select(placed.slots, placed.places) as slots,
+            list_select(placed.propensities, placed.places) as propensities
+        ),
+        placed.scores[1] as first_score,
         list_concat(placed.blocked, placed.item_ids) as taken,
-        len(placed.item_ids) - len(placed.places) as n_missing,
-        list_select(placed.item_ids, placed.places) as item_ids,
-        list_select(placed.scores, placed.places) as scores,
-        list_select(placed.sources, placed.places) as sources,
-        list_select(placed.reasons, placed.places) as reasons,
-        list_select(placed.slots, placed.places) as slots,
-        list_select(placed.propensities, placed.places) as propensities
+        len(placed.item_ids) - len(placed.places) as n_missing
     from placed
 ),
 
@@ -58,11 +52,12 @@ anyone as (
 
 chosen as (
     select
-        kept.*,
-        list_filter(
-            range(1, len(anyone.item_ids) + 1),
-            lambda place: not list_contains(kept.taken, anyone.item_ids[place])
-        )[1:kept.n_missing] as places,
+        kept.* replace (
+            list_filter(
+                range(1, len(anyone.item_ids) + 1),
+                lambda place: not list_contains(kept.taken, anyone.item_ids[place])
+            )[1:kept.n_missing] as places
+        ),
         anyone.item_ids as other_ids,
         anyone.scores as other_scores,
         anyone.sources as other_sources,
@@ -75,30 +70,20 @@ chosen as (
 
 filled as (
     select
-        chosen.scenario,
-        chosen.user_id,
-        list_concat(chosen.item_ids, list_select(chosen.other_ids, chosen.places)) as item_ids,
-        list_concat(
-            chosen.scores, list_transform(chosen.places, lambda place: coalesce(chosen.scores[-1], chosen.other_scores[place]))
-        ) as scores,
-        list_concat(chosen.sources, list_select(chosen.other_sources, chosen.places)) as sources,
-        list_concat(chosen.reasons, list_select(chosen.other_reasons, chosen.places)) as reasons,
-        list_concat(chosen.slots, list_transform(chosen.places, lambda place: 'ranked')) as slots,
-        list_concat(chosen.propensities, list_transform(chosen.places, lambda place: 1::float)) as propensities
+        chosen.* exclude (blocked, places, taken, n_missing, other_ids, other_scores, other_sources, other_reasons) replace (
+            list_concat(chosen.item_ids, list_select(chosen.other_ids, chosen.places)) as item_ids,
+            list_concat(
+                chosen.scores, list_transform(chosen.places, lambda place: coalesce(chosen.scores[-1], chosen.other_scores[place]))
+            ) as scores,
+            list_concat(chosen.sources, list_select(chosen.other_sources, chosen.places)) as sources,
+            list_concat(chosen.reasons, list_select(chosen.other_reasons, chosen.places)) as reasons,
+            list_concat(chosen.slots, list_transform(chosen.places, lambda place: 'ranked')) as slots,
+            list_concat(chosen.propensities, list_transform(chosen.places, lambda place: 1::float)) as propensities
+        )
     from chosen
 )
 
 select
-    filled.*,
-    (past.probability * exp(filled.scores[1] - past.scores[1]))::float as probability,
-    past.published_at as published_at,
-    past.publication_id as publication_id,
-    past.model_version as model_version,
-    past.mlflow_run_id as mlflow_run_id,
-    past.flow_run_id as flow_run_id,
-    past.data_snapshot as data_snapshot,
-    past.generated_at as generated_at
+    filled.* exclude (first_score)
+    replace ((filled.probability * exp(filled.scores[1] - filled.first_score))::float as probability)
 from filled
-inner join past_lists as past
-    on filled.scenario = past.scenario
-        and filled.user_id = past.user_id

@@ -1,7 +1,7 @@
 -- Inserts the restored lists of the default scenario in order.
 --
 -- grain:   one row per user and rank
--- reads:   past_lists (temporary: as create_past_lists makes it)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it)
 -- writes:  recs.recommendations
 insert into recs.recommendations by name
 select
@@ -19,5 +19,5 @@ select
     restored.flow_run_id as flow_run_id,
     restored.data_snapshot as data_snapshot,
     restored.generated_at as generated_at
-from past_lists as restored
+from restored_lists as restored
 where restored.scenario = 'default'

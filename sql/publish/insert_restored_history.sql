@@ -3,11 +3,12 @@
 -- grain:   one row per changed list
 -- params:  $publication_id, $published_at (timestamp, UTC), $model_version, $mlflow_run_id, $flow_run_id,
 --          $data_snapshot (of this publication)
--- reads:   past_lists (temporary: as create_past_lists makes it), newest_lists (temporary: scenario, user_id, whole)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it), past_lists (temporary: scenario, user_id),
+--          newest_lists (temporary: scenario, user_id, whole)
 -- writes:  recs.list_history
 insert into recs.list_history by name
 select restored.* replace ($publication_id as publication_id, $published_at as published_at)
-from past_lists as restored
+from restored_lists as restored
 left join newest_lists as newest
     on restored.scenario = newest.scenario
         and restored.user_id = newest.user_id

@@ -1,7 +1,7 @@
 -- Inserts the restored lists of the scenarios besides default in order.
 --
 -- grain:   one row per scenario, user and rank
--- reads:   past_lists (temporary: as create_past_lists makes it)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it)
 -- writes:  recs.scenario_recommendations
 insert into recs.scenario_recommendations by name
 select
@@ -20,5 +20,5 @@ select
     restored.flow_run_id as flow_run_id,
     restored.data_snapshot as data_snapshot,
     restored.generated_at as generated_at
-from past_lists as restored
+from restored_lists as restored
 where restored.scenario <> 'default'

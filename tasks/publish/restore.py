@@ -68,7 +68,7 @@ def restore(
 def _make_lists(
     con: duckdb.DuckDBPyConnection, past: Past, scenarios: Mapping[str, Scenario], event_weights: Mapping[str, float], now: datetime
 ) -> None:
-    """Make the temporary tables past_lists, without what may not be shown any more, and newest_lists."""
+    """Make the temporary tables restored_lists, past lists without what may not be shown any more, and newest_lists."""
     are_capped = [each.max_per_category is not None for each in scenarios.values()]
     execute(con, "publish/create_in_tables", {"names": list(scenarios), "is_capped": are_capped})
     execute(con, "publish/create_newest_lists", {"depth": CHANGED_DEPTH})
@@ -76,10 +76,10 @@ def _make_lists(
     execute(con, "publish/insert_newcomers")
     _apply_rules(con, scenarios, now)
     hides_seen = past.hides_seen_items is not False  # unknown in an old lake: then nothing is shown again
-    weights = {"event_types": list(event_weights), "weights": list(event_weights.values())}
-    execute(con, "publish/create_blocked_items", {"hides_seen": hides_seen, **weights})
-    for step in ("create_mended_lists", "delete_mended_lists", "insert_mended_lists"):
-        execute(con, f"publish/{step}")
+    event_types, weights = list(event_weights), list(event_weights.values())
+    execute(con, "publish/create_blocked_items", {"hides_seen": hides_seen, "event_types": event_types, "weights": weights})
+    execute(con, "publish/create_mended_lists")
+    execute(con, "publish/create_restored_lists")
 
 
 def _apply_rules(con: duckdb.DuckDBPyConnection, scenarios: Mapping[str, Scenario], now: datetime) -> None:
@@ -98,7 +98,7 @@ def _apply_rules(con: duckdb.DuckDBPyConnection, scenarios: Mapping[str, Scenari
 
 
 def _replace_lists(con: duckdb.DuckDBPyConnection, past: Past, stamp: Stamp, run: str, snapshot: int) -> tuple[int, int]:
-    """Write past_lists to the tables; returns the number of users with a list, and of those whose list changed."""
+    """Write restored_lists to the tables; returns the number of users with a list, and of those whose list changed."""
     execute(con, "publish/delete_recommendations")
     execute(con, "publish/insert_restored_default")
     execute(con, "publish/delete_restored_scenarios")

@@ -171,6 +171,24 @@ def test_the_container_runs_up_as_a_user_that_is_not_root_with_a_python_that_fit
     assert flags >= {"--init", "--read-only", "--tmpfs", "--cap-drop", "--security-opt"}
 
 
+def test_the_large_installation_names_settings_and_packages_that_exist_and_opens_ports_on_this_machine_only() -> None:
+    whole = yaml.safe_load((DEPLOY / "compose.large.yaml").read_text(encoding="utf-8"))
+    services, shared = whole["services"], whole["x-minutehand"]
+    assert set(services) == {"postgres", "store", "prefect", "mlflow", "worker", "api"}
+    settings = {name for name in shared["environment"] if name.startswith("MINUTEHAND_")}
+    assert settings <= {*variables(), "MINUTEHAND_HOME"}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r"\w+", shared["build"]["args"]["EXTRAS"])) <= set(extras)
+    assert "ARG EXTRAS" in CONTAINERFILE
+    assert '".$EXTRAS"' in CONTAINERFILE
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    secrets = [value for name, value in shared["environment"].items() if re.search("SECRET|PASSWORD|AUTH", name)]
+    assert len(secrets) == 3
+    assert all("${" in value for value in secrets)
+
+
 @pytest.mark.slow
 def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_on_sigterm(tmp_path: Path) -> None:
     """As the unit and the container run it. Root without capabilities is bound by file modes as anybody is."""

@@ -63,7 +63,7 @@ def measure(n_events: int, n_people: int, n_items: int) -> dict[str, object]:
         n_users = n_events // EVENTS_PER_USER
         make_home(Path(folder), n_events, n_users, n_items, 1)
         settings = load()
-        lake = locate(settings.lake, settings.home)
+        lake = locate(settings.lake, settings.home, settings.store)
         with writing(lake) as con:  # as after the next minute run
             if not is_settled(con):
                 move_on(con)

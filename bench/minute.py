@@ -39,7 +39,7 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
     """Create a home after a night, with n_new events for the next minute run; sets MINUTEHAND_HOME to it."""
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     with writing(lake) as con:
         con.execute("set threads = 1")
@@ -47,7 +47,9 @@ def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int
     dataset = newest(lake, n_items)
     train = settings.train.model_copy(update={"max_epochs": 1})
     learnt = learning.learn(dataset, settings.model, train, settings.evaluation, settings.seed)
-    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts")
+    models = versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts", settings.registry.artifacts
+    )
     with night_run.start_night(models, "bench", {}, dataset.snapshot, None, dataset.describe()) as run:
         learning.complete(dataset, learnt, settings.model, train, settings.increment, settings.seed, home / "checkpoint")
         version = night_run.register(run, home / "checkpoint", [], learning.example(dataset))

@@ -47,7 +47,7 @@ def erase(
     if not yes and not typer.confirm(f"Erase {people}? Nothing brings back what is erased", err=True):
         raise UserError("nothing was erased; answer yes, or give --yes")
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     done = erase_at_once(lake, settings.home, wanted, "cli" if file is None else "file", settings.ingest.event_weights)
     rows = sum(done.steps["lists"]["rows"].values())

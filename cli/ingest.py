@@ -110,7 +110,7 @@ def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapp
     from tasks.reading import text_warning
 
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     oldest = oldest_kept(settings.retention, datetime.now(UTC).replace(tzinfo=None))
     summary = ingest(lake, kind, paths, mapping, settings.ingest, oldest=oldest)

@@ -43,7 +43,7 @@ class LandingError(UserError):
 def ingest() -> list[Landed]:
     """The outcome of each waiting file; an empty list if no file waits, or if a minute run is loading them."""
     settings = load()
-    return empty_landing(settings, locate(settings.lake, settings.home))
+    return empty_landing(settings, locate(settings.lake, settings.home, settings.store))
 
 
 def is_waiting(settings: Settings) -> bool:

@@ -32,11 +32,13 @@ count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 def maintain() -> upkeep.MaintenanceSummary:
     """Maintain the lake; safe at any time, also while other flows run."""
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
-    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    models = versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     aging.prune_files(

@@ -35,7 +35,9 @@ FRESHNESS = (
 def get_ready(settings: Settings) -> versions.Registry:
     """Set the threads, and open the registry."""
     process.use_threads(settings.threads)
-    return versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )
 
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:

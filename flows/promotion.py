@@ -34,10 +34,13 @@ def promotion(version: str) -> str:
     settings = load()
     tag_run(WORK)
     process.use_threads(settings.threads)
-    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     with lake.explained():
         models = versions.open_registry(
-            settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts"
+            settings.tracking_uri,
+            settings.registry.model_name,
+            settings.home.resolve() / "mlflow" / "artifacts",
+            settings.registry.artifacts,
         )
         chosen = versions.find_version(models, version)
         past.demand_other(tables, version)

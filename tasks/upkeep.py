@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from tasks.config import RetentionConfig
 from tasks.data_folder import read_mark
 from tasks.lake import Lake, reading, statement, writing
 from tasks.retention import MOST_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SNAPSHOT_HOURS
+from tasks.store import Bucket, abort_unfinished, delete, entries
 
 logger = logging.getLogger("minutehand.upkeep")
 
@@ -161,25 +162,35 @@ def delete_orphans(lake: Lake, older_than: datetime) -> int:
     If the folder contains foreign files, nothing is deleted, because then the folder is not this catalog's alone.
     """
     with writing(lake) as con:
-        paths = [Path(row["path"]) for row in _rows(con, "find_orphans", {"older_than": older_than})]
-        foreign = [path for path in paths if not OWN_FILE.fullmatch(path.name)]
+        paths = [row["path"] for row in _rows(con, "find_orphans", {"older_than": older_than})]
+        foreign = [path for path in paths if not OWN_FILE.fullmatch(Path(path).name)]
         if foreign:
             logger.warning(
                 "%d files under %s do not belong to the lake, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0]
             )
             return 0
-        mark = read_mark(lake.folder)
+        mark = read_mark(lake.place)
         since = datetime.fromisoformat(mark.since).timestamp() if mark else float("inf")
-        orphans = [path for path in paths if path.stat().st_mtime >= since]
+        written = _written(lake, paths)
+        orphans = [path for path in paths if written.get(path, 0.0) >= since]
         if len(orphans) < len(paths):
             logger.warning(
                 "%d Parquet files under %s are unknown to this catalog and older than its claim to the folder; they were kept",
                 len(paths) - len(orphans),
                 lake.data_path,
             )
-        for path in orphans:
-            path.unlink()
+        delete(lake.place, orphans)
+        if isinstance(lake.place, Bucket):
+            abort_unfinished(lake.place, older_than.replace(tzinfo=UTC))
     return len(orphans)
+
+
+def _written(lake: Lake, paths: Sequence[str]) -> dict[str, float]:
+    """When each of some files was last written, in seconds; those of an object store by one listing."""
+    place = lake.place
+    if isinstance(place, Path):
+        return {path: Path(path).stat().st_mtime for path in paths}
+    return {f"{place}{entry.name}": entry.written for entry in entries(place)} if paths else {}
 
 
 def _run(lake: Lake, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -108,6 +108,12 @@ class PublishConfig(BaseModel):
         le=CENTURY_HOURS,
         description="Maximum age of a list in hours; minute runs refresh lists of users without new events before this age",
     )
+    shard_users: PositiveInt = Field(
+        20_000, description="Users whose lists a night makes and writes at a time; more users than this do not need more memory"
+    )
+    workers: PositiveInt = Field(
+        1, le=1024, description="Processes that make the lists of a night; each loads the model and gets its share of the threads"
+    )
     approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
 
 
@@ -293,6 +299,15 @@ class GeneratorConfig(BaseModel):
     budget_s: PositiveFloat = Field(
         120.0, le=86_400, description="Maximum time in seconds for all texts of one run; after it, the templates stand"
     )
+
+    reasons: NonNegativeInt = Field(
+        0,
+        le=100_000,
+        description="How many reasons of published lists a night words at most; each serves all rows that cite the same event; 0: none",
+    )
+    minute_reasons: NonNegativeInt = Field(0, le=1000, description="The same for a minute run, which keeps what the night has worded")
+    minute_budget_s: PositiveFloat = Field(5.0, le=60, description="Maximum time in seconds for all texts of a minute run")
+    reason_ranks: PositiveInt = Field(3, le=1000, description="Only reasons that stand in the first so many rows of a list are worded")
 
     @field_validator("url")
     @classmethod

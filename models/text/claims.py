@@ -45,7 +45,7 @@ LISTED = 4
 """An enumeration goes on after a comma if one of so many words is "and" or "or"."""
 LIKED_SUBJECT, ANY_SUBJECT = 0.45, 0.75
 """A word is taken for an interest from this probability on that it names a subject: one near a word of liking or
-beside a label of the evidence, and any other."""
+joined to a label of the evidence, and any other."""
 NEGATION = re.compile(r"(?:not|never|neither|nor|cannot|n['’]t)$")
 NEGATED = 3
 """A negation reaches so many words."""

@@ -180,6 +180,8 @@ def _finish(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[s
 
 def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
     """Scan all stores for the people of each erasure that has come further since its last certificate, and keep what was found."""
+    from tasks.registry.versions import artifact_location
+
     for found in erasures(lake):
         before = json.loads(found.certificate or "{}")
         due = None if found.state == "done" else found.weights_due_by
@@ -187,7 +189,8 @@ def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
             continue
         empty_free_pages(lake)  # what later runs left there of other ids could not be judged
         findings = scan(home, lake, digests=found.digests, also=[] if landing.is_relative_to(home) else [landing])
-        made = certificate(found.erasure_id, found.digests, findings, unreached(lake, registry.tracking_uri), due)
+        not_reached = unreached(lake, registry.tracking_uri, artifact_location(registry))
+        made = certificate(found.erasure_id, found.digests, findings, not_reached, due)
         with writing(lake) as con:
             con.execute(statement("privacy/insert_certificate"), {"erasure_id": found.erasure_id, "certificate": json.dumps(made)})
 

@@ -14,6 +14,7 @@ every table of every database, and every other file. So it can prove what an era
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from tasks.lake import Lake, has_catalog, load_extension, named_files, one_line,
 from tasks.privacy import keyed
 from tasks.privacy.scan_files import SIDE_FILES, TEXTS_OF_PROGRAMS, Read, read_file, size_of
 from tasks.privacy.scan_ids import Hits, Wanted
+from tasks.store import Entry, download, entries, is_remote
 
 DIGESTS_STAY = ("ops.erasures", "ops.opt_outs", "raw.rejected")
 """Tables that keep keyed digests of erased people, so that they stay erased."""
@@ -133,6 +135,11 @@ def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states
                 continue
             except OSError as error:
                 tallies[store, place].add(Read(Hits(), undecided=f"{path.name}: {error.strerror or error}"), path)
+    for entry, read in _read_store(lake, wanted, owners):
+        is_table = entry.name.endswith(".parquet")
+        tally = tallies["tables", _table_of(entry.name, states)] if is_table else tallies["catalog", f"{lake.data_path}{entry.name}"]
+        tally.add(read, None)
+        tally.sizes[Path(entry.name)] = entry.n_bytes
     if not lake.is_sqlite:
         for table, read in _read_postgres(lake, wanted):
             tallies["catalog", f"PostgreSQL: {states.tables.get(table, table)}"].add(read, None)
@@ -144,8 +151,8 @@ def owner_of(digest: str) -> int:
     return int.from_bytes(bytes.fromhex(digest.partition("-")[2][:16]), "big", signed=True)
 
 
-def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
-    """What no scan of this home can reach, in sentences for a certificate."""
+def unreached(lake: Lake, tracking_uri: str = "", artifacts: str = "") -> tuple[str, ...]:
+    """What no scan of this home can reach, in sentences for a certificate. artifacts: the address of models and reports."""
     found = [
         "Backups and copies of the home, made by whatever means: erase the person again after a restore; the ledger does it by itself.",
         "Files that were exported, copied or sent elsewhere, and the systems from which the events came.",
@@ -157,8 +164,13 @@ def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
         found.append("Dead rows and the write-ahead log of the PostgreSQL server: run VACUUM FULL, and let its old log segments expire.")
     if tracking_uri and not tracking_uri.startswith("sqlite:"):
         found.append(
-            "The MLflow server, not in this home: its model versions keep the person in their replay memories until the next night "
-            "deletes these versions."
+            "The MLflow server, which is not in this home. An erasure replaces the replay memories of its model versions; a version that "
+            "it cannot reach keeps the person until the next night deletes it."
+        )
+    if is_remote(artifacts):
+        found.append(
+            f"Models and reports in {artifacts}. An erasure replaces the replay memories there; a report that names the person stays until "
+            "its night is deleted."
         )
     return tuple(found)
 
@@ -239,8 +251,7 @@ def _files(root: Path) -> Iterator[Path]:
 def _place_of(path: Path, home: Path, lake: Lake, states: _States) -> tuple[str, str]:
     """The store and the place of a file: tables of the lake by name and state, other files by folder."""
     if path.suffix == ".parquet" and path.is_relative_to(lake.folder):
-        table, state = states.files.get(path.name, (".".join(path.relative_to(lake.folder).parts[:2]), "in no snapshot"))
-        return "tables", f"{table}, {state}"
+        return "tables", _table_of(str(path.relative_to(lake.folder)), states)
     if not path.is_relative_to(home):
         return "catalog" if str(path) == lake.catalog_file else "outside the home", str(path)
     inside = path.relative_to(home)
@@ -248,6 +259,12 @@ def _place_of(path: Path, home: Path, lake: Lake, states: _States) -> tuple[str,
         if inside.is_relative_to(folder):
             return store, _shown(inside, folder)
     return "other files of the home", str(inside)
+
+
+def _table_of(name: str, states: _States) -> str:
+    """The table of a Parquet file, and the state that the file belongs to. name: its path from the folder of the lake."""
+    table, state = states.files.get(Path(name).name, (".".join(Path(name).parts[:2]), "in no snapshot"))
+    return f"{table}, {state}"
 
 
 def _shown(inside: Path, folder: str) -> str:
@@ -263,6 +280,23 @@ def _in_name(path: Path, root: Path, wanted: Wanted) -> Hits:
     name = str(path.relative_to(root)) if path != root else path.name
     spelled = np.frombuffer(name.encode("utf-8", "surrogateescape"), np.uint8)
     return wanted.in_bytes(spelled) + Hits(wanted.in_text(name) if wanted.is_judging else 0)
+
+
+def _read_store(lake: Lake, wanted: Wanted, owners: frozenset[int]) -> Iterator[tuple[Entry, Read]]:
+    """The files of a lake in an object store, each copied to this machine while it is read."""
+    place = lake.place
+    if isinstance(place, Path):
+        return
+    entry = Entry("object store", 0, 0.0, "")
+    try:
+        with tempfile.TemporaryDirectory(prefix="minutehand-scan-") as folder:
+            for entry in entries(place):
+                copied = Path(folder) / Path(entry.name).name
+                if download(place, entry.name, copied):
+                    yield from ((entry, read) for read in read_file(copied, wanted, owners))
+                    copied.unlink()
+    except UserError as error:
+        yield entry, Read(Hits(), undecided=str(error))
 
 
 def _read_postgres(lake: Lake, wanted: Wanted) -> Iterator[tuple[str, Read]]:

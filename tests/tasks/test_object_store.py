@@ -18,6 +18,7 @@ from tasks import store
 from tasks.config import StoreConfig
 from tasks.data_folder import NAME, read_mark
 from tasks.lake import Lake, LakeConfig, LakeError, LastingError, examine, locate, migrate, reading, writing
+from tasks.privacy.scan import scan
 from tasks.store import Bucket, place_of
 from tasks.upkeep import maintain
 from tests.stores import SECRET, client_of, names
@@ -208,3 +209,13 @@ def test_the_mark_of_a_prefix_is_an_object_that_names_the_catalog(lake: Lake) ->
             con.execute("select schema_uuid::varchar from __ducklake_metadata_lake.ducklake_schema where schema_id = 0").fetchone() or ()
         )
     assert json.loads(store.read(lake.place, NAME) or b"{}")["catalog"] == catalog
+
+
+def test_a_scan_reads_the_files_of_the_store(lake: Lake, home: Path) -> None:
+    with writing(lake) as con:
+        con.execute(
+            "insert into raw.events by name select 'e' || n as event_id, 'mia-00042' as user_id, 'a' as item_id, 'view' as event_type, "
+            "now()::timestamp as occurred_at, now()::timestamp as received_at from range(20) as t (n)"
+        )
+    found = {each.place: each.count for each in scan(home, lake, ["mia-00042"]) if each.store == "tables"}
+    assert found == {"raw.events, newest state": 20}

@@ -1,4 +1,4 @@
-"""Words for subjects are told from other words, also those that the head was not fitted on."""
+"""Words for subjects are distinguished from other words, also those that the head was not fitted on."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ class LastSearch:
 class Published:
     """One publication in memory. User row n of events, earlier and offsets is the user with row n in row_of_user.
 
-    depth: length of the published lists. labels, sentences: what reasons are made of. places: the scenarios by name. read_at: the snapshot
-    of the lake at which all this was read; asked_s: the time for which the lists were made, in unix seconds. key: of draws of new items.
-    experiment, challenger: while an experiment runs; the challenger knows the users of its arm only.
+    depth: length of the published lists. labels, sentences: what reasons are made of. reason_texts: those in the words of a
+    language model, by their sentence. places: the scenarios by name. read_at: the snapshot of the lake at which all this was read; asked_s:
+    the time for which the lists were made, in unix seconds. key: of draws of new items. experiment, challenger: while an experiment runs; the challenger knows the users of its arm only.
     """
 
     publication_id: str
@@ -75,6 +75,7 @@ class Published:
     items: ItemTable
     labels: Labels
     sentences: Sentences
+    reason_texts: Mapping[str, str]
     depth: int
     places: Mapping[str, Place]
     read_at: int
@@ -249,6 +250,7 @@ def _side(con: duckdb.DuckDBPyConnection, row: tuple[Any, ...], pinned: int, che
         items=table,
         labels=_labels(labels, row_of_item),
         sentences=sentences_for(titles),
+        reason_texts=dict(con.execute(statement("publish/reason_texts")).fetchall()),
         depth=int(depth),
         places={},
         read_at=pinned,

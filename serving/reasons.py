@@ -26,7 +26,7 @@ def reasons_of(published: Published, gathered: Gathered, lists: RankedLists, use
             out.append(words.searched(query))
         else:
             out.append(words.popular if label is None else words.interest(label))
-    return out
+    return [published.reason_texts.get(text, text) for text in out]
 
 
 def _shared(published: Published, gathered: Gathered, user: int, item: Ints, is_asked: np.ndarray) -> list[str | None]:

@@ -17,6 +17,7 @@ from serving.live import Live
 from serving.ranking import Asked
 from serving.rules import accept
 from tasks.config import IngestConfig
+from tasks.lake import writing
 from tests.lakes import START, habits, put
 from tests.serving.shop import PUBLISH, TITLES, Shop, open_shop
 
@@ -119,6 +120,16 @@ def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minut
     assert live.refresh()
     assert not live.pending
     demand_the_lists_of_the_table(shop, live, published_s)
+
+
+def test_the_api_says_a_reason_in_the_words_of_the_language_model_if_the_tables_have_them(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    ((template, user),) = shop.rows("select reason, user_id from recs.recommendations where reason ^@ 'because you' order by all limit 1")
+    with writing(shop.lake) as con:
+        con.execute("insert into features.reason_texts values (?, 'It goes well with it.', 'a-model', now()::timestamp)", [template])
+    said = {row["reason"] for row in shop.start().recommend(Asked(user, k=PUBLISH.n_recommendations))}
+    assert "It goes well with it." in said
+    assert template not in said
 
 
 SCENARIOS = """

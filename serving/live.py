@@ -22,7 +22,7 @@ import numpy as np
 from models.config import EncoderConfig
 from models.errors import UserError
 from models.ranking.choice import Choice
-from models.text.clean import clean_text
+from models.text.clean import has_words
 from serving.errors import NotFoundError
 from serving.histories import Pending, Person
 from serving.item_rules import item_of, line_of_item
@@ -408,7 +408,7 @@ class Live:
 
     def vector_of(self, text: str, published: Published | None = None) -> np.ndarray:
         """The vector of the text of a request. Raises UserError if the version cannot read it. published: None for the live version."""
-        if not clean_text(text):
+        if not has_words(text):
             raise UserError(f"the text {text[:20]!r} has no words; write what the person looks for, or leave it out")
         vector = self.texts.vector(text, (published or self.published).checkpoint)
         if vector is None:

@@ -190,16 +190,15 @@ def _load_at(
         if row is None or version != row[1]:  # published in between; before the first publication, load_live has raised an error
             return load_published(lake, open_registry, event_weights, max_events, before, home)
         con.execute(statement("publish/create_reason_labels"), {"snapshot": pinned})
-        weights = {"event_types": list(event_weights), "weights": list(event_weights.values())}
-        histories = con.execute(statement("serving/histories"), {"max_events": max_events, **weights}).pl()
-        sides = [_side(con, row, pinned, checkpoint, histories)]
+        limits = {"max_events": max_events, "event_types": list(event_weights), "weights": list(event_weights.values())}
+        sides = [_side(lake, con, row, pinned, checkpoint, limits)]
         experiment = experiment_of(con, lake.home)
         if experiment is not None and experiment.state in (RUNNING, STOPPING):
             model = _challenger(experiment, open_registry, None if before is None else before.challenger)
-            mine = histories.filter(pl.Series([experiment.is_challenger(user) for user in histories["user_id"]], dtype=pl.Boolean))
             if model is not None:
-                sides.append(replace(_side(con, row, pinned, model, mine), version=experiment.arm_version))
-        del histories
+                sides.append(
+                    replace(_side(lake, con, row, pinned, model, limits, experiment.is_challenger), version=experiment.arm_version)
+                )
     known = scenarios_of(home)
     key = key_of_draws(lake, known.values())
     placed = [
@@ -224,12 +223,22 @@ def _challenger(experiment: Experiment, open_registry: Callable[[], Registry], b
         return None
 
 
-def _side(con: duckdb.DuckDBPyConnection, row: tuple[Any, ...], pinned: int, checkpoint: Checkpoint, histories: pl.DataFrame) -> Published:
-    """The publication as one model sees it, still without scenarios. row: as of sql/serving/publication; histories: of its users."""
+def _side(
+    lake: Lake,
+    con: duckdb.DuckDBPyConnection,
+    row: tuple[Any, ...],
+    pinned: int,
+    checkpoint: Checkpoint,
+    limits: Mapping[str, Any],
+    is_of_side: Callable[[str], bool] | None = None,
+) -> Published:
+    """The publication as one model sees it, still without scenarios.
+
+    row: as of sql/serving/publication. limits: parameters of sql/serving/histories. is_of_side: whether a user is; None for all.
+    """
+    row_of_user, events, trend, earlier = _people(lake, pinned, checkpoint, limits, is_of_side)
     table = ItemTable.build(con.execute(statement("serving/items")).pl(), checkpoint.catalog.item_ids, checkpoint.catalog.is_available)
     row_of_item = table.row_of
-    row_of_user = {user: n for n, user in enumerate(histories["user_id"])}
-    events, trend, earlier = _events(histories, row_of_item, checkpoint.kinds)
     titles = [title for (title,) in con.execute(statement("publish/sample_titles"), {"snapshot": pinned, "n": N_TITLES}).fetchall()]
     labels = con.execute(statement("serving/labels")).pl()
     (depth,) = con.execute(statement("serving/depth"), {"user_id": ANYONE}).fetchone() or (0,)
@@ -256,6 +265,21 @@ def _side(con: duckdb.DuckDBPyConnection, row: tuple[Any, ...], pinned: int, che
         read_at=pinned,
         asked_s=checkpoint.as_of + LIST_DELAY_S if row[4] is None else int(row[4]),
     )
+
+
+def _people(
+    lake: Lake, pinned: int, checkpoint: Checkpoint, limits: Mapping[str, Any], is_of_side: Callable[[str], bool] | None
+) -> tuple[dict[str, int], Events, Floats, Earlier]:
+    """The users with a history, and their events.
+
+    A connection gives memory back only when it closes, so this query has its own: its rows are gone before the items are read.
+    """
+    with reading(lake, pinned) as con:
+        histories = con.execute(statement("serving/histories"), dict(limits)).pl()
+    if is_of_side is not None:
+        histories = histories.filter(pl.Series([is_of_side(user) for user in histories["user_id"]], dtype=pl.Boolean))
+    row_of_item = {item_id: n for n, item_id in enumerate(checkpoint.catalog.item_ids)}
+    return {user: n for n, user in enumerate(histories["user_id"])}, *_events(histories, row_of_item, checkpoint.kinds)
 
 
 def _events(histories: pl.DataFrame, row_of_item: Mapping[str, int], kinds: Sequence[str]) -> tuple[Events, Floats, Earlier]:

@@ -202,6 +202,8 @@ def learn_and_publish(
     show_report(text, without_secrets(settings.mlflow_url), run)
     if not night.as_challenger:  # its lists are nobody's
         shop_report.write(settings, tables, run, version, live.version, verdict.text, is_new=live.champion == version)
+    if night.is_arm:
+        return live.version  # the control has done the upkeep of this night
     prune(models, settings.registry.keep_versions, {live.version, live.champion})
     unpublished = versions.unpublished_snapshot(models, live.version)
     maintain(tables, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)

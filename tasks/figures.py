@@ -37,6 +37,12 @@ class Curves:
     ndcg_at_10: dict[str, Floats]
 
 
+LABEL_WIDTH, LABEL_HEIGHT = 0.08, 0.05
+"""Parts of a figure's width and height within which versions share a label."""
+N_NAMED = 5
+"""A label names at most so many versions."""
+
+
 @dataclass(frozen=True)
 class Tradeoff:
     """Accuracy and diversity of one version; is_new: whether it is the version of this night."""
@@ -152,11 +158,12 @@ def accuracy_against_diversity(points: Sequence[Tradeoff], metric: str) -> Figur
     """All versions: accuracy on their own held-out events, and mean distance within lists; the newest is marked."""
     figure = Figure(figsize=(7.2, 5.0), layout="constrained")
     axes = figure.subplots()
-    for point in points:
+    for point in sorted(points, key=lambda each: each.is_new):
         color, size = (MINE, 9) if point.is_new else (BASELINES[1], 6)
         axes.plot([point.distance], [point.accuracy], "o", color=color, markersize=size)
-        where = (point.distance, point.accuracy)
-        axes.annotate(point.version, where, xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=8)
+    for place, label in _labels(points):
+        where = (place.distance, place.accuracy)
+        axes.annotate(label, where, xytext=(0, 8), textcoords="offset points", ha="center", color=INK, fontsize=8)
     axes.set_title("Accuracy against diversity of all nightly versions", loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_xlabel("mean cosine distance within a list", color=INK, fontsize=9)
     axes.set_ylabel({"ndcg_at_10_served": "NDCG@10 as served"}.get(metric, "NDCG@10"), color=INK, fontsize=9)
@@ -165,6 +172,30 @@ def accuracy_against_diversity(points: Sequence[Tradeoff], metric: str) -> Figur
     if not points:
         axes.text(0.5, 0.5, "no version has both figures", transform=axes.transAxes, ha="center", color=INK)
     return figure
+
+
+def _labels(points: Sequence[Tradeoff]) -> list[tuple[Tradeoff, str]]:
+    """The versions at each place, with the highest point of the place. Points too near for labels of their own share a place."""
+    width, height = (np.ptp([getattr(each, name) for each in points]) or 1.0 if points else 1.0 for name in ("distance", "accuracy"))
+    places: list[list[Tradeoff]] = []
+    for point in points:
+        near = (
+            each
+            for each in places
+            if abs(point.distance - each[0].distance) <= LABEL_WIDTH * width
+            and abs(point.accuracy - each[0].accuracy) <= LABEL_HEIGHT * height
+        )
+        place = next(near, None)
+        if place is None:
+            places.append([point])
+        else:
+            place.append(point)
+    found = []
+    for place in places:
+        names = [each.version for each in place]
+        label = ", ".join(names) if len(names) <= N_NAMED else f"{', '.join(names[: N_NAMED - 1])} and {len(names) - N_NAMED + 1} more"
+        found.append((max(place, key=lambda each: each.accuracy), label))
+    return found
 
 
 def replay_curves(curves: Curves) -> Figure:
@@ -231,13 +262,14 @@ def hour_curves(hour: Sequence[int], n_events: Sequence[float], values: Mapping[
         label, color = MODELS_OF_A_DAY.get(name, (name.replace("_", " "), BASELINES[1 + number % (len(BASELINES) - 1)]))
         scored = [(at, value) for at, value in zip(hour, values[name], strict=True) if value is not None]
         at, points = ([each[n] for each in scored] for n in (0, 1))
-        axes.plot(at, points, color=color, linewidth=2.4 if name == "live" else 1.6, marker="o", markersize=5, label=label)
+        axes.plot(at, points, color=color, linewidth=2.4 if name == "live" else 1.6, marker="o", markersize=5, label=label, clip_on=False)
     below.bar(hour, n_events, 0.7, color=BASELINES[2])
     title = f"{_metric_title(metric)} of new events by hour, before they were learnt"
     axes.set_title(title, loc="left", fontweight="bold", color=INK, fontsize=11)
     axes.set_ylim(bottom=0)
     below.set_xlim(-0.6, 23.6)
     below.set_xticks(range(0, 24, 2), [f"{at:02}:00" for at in range(0, 24, 2)])
+    below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     below.set_ylabel("events", color=INK, fontsize=9)
     below.set_xlabel("hour of the day, UTC", color=INK, fontsize=9)
     for each in (axes, below):

@@ -4,7 +4,8 @@ Each line of JSON on stdin is a list of orders for concurrent children; one line
 runs the minute flow. Keys of an order: {"settings": ...} changes settings; {"kill": "module:name:before or after"} kills the child
 there; {"kill_before": n} kills it before the nth persistent effect; {"effects": file} writes all effects to a file.
 Two keys replace the minute flow: {"state": file} writes the content of tables and registry to a file; {"a_day_passes": ...} turns
-the run of today into the run of yesterday. A third one goes with those that kill: {"rollback": true} goes back to the champion before.
+the run of today into the run of yesterday. Two go with those that kill: {"rollback": true} goes back to the champion before, and
+{"night": true} runs a night.
 """
 
 from __future__ import annotations
@@ -67,6 +68,14 @@ TABLES = {
     "publications": "select cadence, n_users, n_users_changed, n_items from recs.publications order by published_at",
     "moved": "select item_id from ops.moved_items order by all",
     "waiting": "select count(distinct snapshot) from ops.watermarks",
+    "experiments": """
+        select state, frozen, verdict, next_version is null, stopped_at is null, learnt = marks.snapshot
+        from ops.experiments, ops.watermarks as marks where marks.consumer = 'learnt' order by started_at
+    """,
+    "arms": """
+        select distinct user_id, model_version in (select arm_version from ops.experiments where state <> 'stopped')
+        from recs.recommendations order by all
+    """,
 }
 
 
@@ -117,6 +126,7 @@ def state() -> dict[str, Any]:
     """The state after a run, without run ids, version numbers and times."""
     from models.version import checkpoint as checkpoints
     from settings import load
+    from tasks.experiments import current
     from tasks.lake import locate, reading
     from tasks.publish import pointer
     from tasks.registry import day_run, versions
@@ -135,6 +145,11 @@ def state() -> dict[str, Any]:
     )
     points = [models.client.get_metric_history(day.info.run_id, "live/ndcg_at_10") for day in days]
     found["learnt"] = dict(zip(loaded.catalog.item_ids, loaded.online.popularity.counts[-1].tolist(), strict=True))
+    experiment = current(lake)
+    if experiment is not None and experiment.has_arm:
+        arm = checkpoints.load(versions.find_version(models, experiment.arm_version).checkpoint_folder)
+        assert arm.online is not None
+        found["learnt by the challenger"] = dict(zip(arm.catalog.item_ids, arm.online.popularity.counts[-1].tolist(), strict=True))
     found["weights"] = {name: value.double().sum().item() for name, value in loaded.live.model.state_dict().items()}
     folders = list((settings.home / "mlflow" / "artifacts" / "models").iterdir())
     found["versions"] = len(versions.all_versions(models)), len(versions.logged_models(models)), len(folders)
@@ -160,6 +175,12 @@ def work(order: dict[str, Any]) -> None:
 
         with watched(order):
             rollback()
+        return
+    if "night" in order:
+        from flows.nightly import nightly
+
+        with watched(order):
+            nightly()
         return
     from flows.ingest import LandingError
     from flows.minute import minute

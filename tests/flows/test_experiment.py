@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +20,21 @@ from settings import load
 from tasks.experiments import Experiment, changes, current
 from tasks.experiments.experiment import newest
 from tasks.registry import versions
+from tests.conftest import ROOT
 from tests.flows.shop import UNPOOLED, Shop, open_shop
+from tests.flows.test_minute import Forker, wrong_after
 from tests.lakes import put
 
 LATE = 12 * 24.0
+IN_A_MINUTE = [
+    "tasks.minute.steps:save:after",
+    "flows.arms:arm_of:before",
+    "tasks.publish.minute:insert_arm:after",
+    "tasks.publish.transaction:note_experiment:after",
+    "flows.arms:follow_alias:before",
+]
+IN_A_NIGHT = ["flows.arms:of_night:after", "tasks.publish.night:insert_arm:after", "flows.arms:renew:before", "flows.arms:renew:after"]
+"""Points at which a run with an experiment is killed; those in other parts of a run are in test_minute."""
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +164,55 @@ def test_a_night_trains_the_challenger_with_its_own_settings_and_the_next_minute
     changes.end(shop.lake, "enough")
     shop.spend_minute()
     assert set(made_by(shop).values()) <= {shop.live, live}
+
+
+@pytest.fixture(scope="module")
+def forker(nights: Shop, prefect_server: str) -> Iterator[Forker]:
+    """Runs in other processes from a copy of the shop, in which an experiment runs and an event of each arm waits to be learnt."""
+    environment = {**os.environ, "MINUTEHAND_HOME": str(nights.home), "PREFECT_API_URL": prefect_server}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINUTEHAND_HOME", str(nights.home))
+        patch.setenv(*UNPOOLED)
+        settings = json.dumps({"model": load().model.model_dump(mode="json")})
+        experiment, _ = begin(nights, settings)
+    users = [user for user in made_by(nights) if user != "*"]
+    mine = set(experiment.challengers(users))
+    put(
+        nights.lake,
+        [(next(user for user in users if (user in mine) == is_mine), "i07", LATE + 5) for is_mine in (True, False)],
+        event_type="cart",
+    )
+    nights.keep("copy")
+    command = [sys.executable, "-m", "tests.flows.forker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        yield Forker(process, nights.home)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.mark.slow
+def test_a_minute_with_an_experiment_killed_at_any_moment_is_repaired_by_the_next_in_both_arms(forker: Forker) -> None:
+    forker.begin()
+    assert forker.run({}) == [0]
+    unkilled = forker.state()
+    assert unkilled["experiments"][-1] == ["running", None, None, True, True, True]
+    assert {is_arm for _, is_arm in unkilled["arms"]} == {True, False}
+    wrong = {moment: wrong_after(forker, unkilled, {"kill": moment}) for moment in IN_A_MINUTE}
+    assert {moment: names for moment, names in wrong.items() if names} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", IN_A_NIGHT)
+def test_after_a_night_that_was_killed_the_challenger_keeps_its_users_and_the_next_night_trains_it(forker: Forker, moment: str) -> None:
+    forker.begin()
+    before = forker.state()["arms"]
+    assert forker.run({"night": True, "kill": moment}) == [-signal.SIGKILL]
+    assert forker.state()["arms"] == before
+    assert forker.run({"night": True}) == [0]
+    waiting = forker.state()
+    assert waiting["arms"] == before
+    assert waiting["experiments"][-1][:4] == ["running", None, None, False], "a version waits for the next minute"
+    assert forker.run({}) == [0]
+    done = forker.state()
+    assert (done["arms"], done["live is live"]) == (before, True)
+    assert done["experiments"][-1] == ["running", None, None, True, True, True]

@@ -126,6 +126,13 @@ def test_each_version_is_a_point_of_accuracy_against_diversity_with_its_number()
     assert png(accuracy_against_diversity([], "ndcg_at_10"))
 
 
+def test_versions_too_near_to_read_apart_share_a_label() -> None:
+    near = [Tradeoff(str(number), 0.4 + number / 10_000, 0.5) for number in range(1, 8)]
+    (axes,) = accuracy_against_diversity([*near, Tradeoff("8", 0.3, 0.7, is_new=True)], "ndcg_at_10").axes
+    assert [text.get_text() for text in axes.texts] == ["1, 2, 3, 4 and 3 more", "8"]
+    assert len(axes.lines) == 8
+
+
 def test_the_hours_of_a_day_have_a_point_for_each_model_and_the_events_below() -> None:
     figure = hour_curves([9, 10], [30, 5], {"live": [0.4, None], "recent_popular": [0.2, 0.1]}, "ndcg_at_10")
     above, below = figure.axes

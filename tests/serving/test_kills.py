@@ -22,6 +22,7 @@ from serving.live import Live
 from serving.ranking import Asked
 from serving.rules import accept
 from tasks.config import IngestConfig
+from tasks.lake import Lake
 from tests.conftest import ROOT, find_free_port
 from tests.serving.shop import Shop, open_shop
 
@@ -34,8 +35,10 @@ PATIENCE_S = 60.0
 class Server:
     """The API in a process that is killed and started again."""
 
-    def __init__(self, home: Path) -> None:
-        command = [sys.executable, "-m", "tests.serving.forker", str(home)]
+    def __init__(self, home: Path, shared: Lake | None = None) -> None:
+        """shared: the lake, if it is not that of the home alone."""
+        address = [] if shared is None else [shared.catalog, shared.data_path]
+        command = [sys.executable, "-m", "tests.serving.forker", str(home), *address]
         self.forker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = 0
 
@@ -92,10 +95,10 @@ def event(number: int) -> dict[str, Any]:
 
 
 class Load:
-    """Clients that post one event after the other, each once, and look at a list in between."""
+    """Clients that post one event after the other, each once, and look at a list in between. Each user has one server."""
 
-    def __init__(self, server: Server) -> None:
-        self.server, self.acknowledged, self.sent = server, set[str](), 0
+    def __init__(self, *servers: Server) -> None:
+        self.servers, self.acknowledged, self.sent = servers, set[str](), 0
         self.ends, self.lock = threading.Event(), threading.Lock()
         self.clients = [threading.Thread(target=self.run) for _ in range(N_CLIENTS)]
         for client in self.clients:
@@ -105,12 +108,14 @@ class Load:
         while not self.ends.is_set():
             with self.lock:
                 number, self.sent = self.sent, self.sent + 1
+            user = event(number)["user_id"]
+            server = self.servers[int(user[1:]) % len(self.servers)]
             with suppress(OSError, http.client.HTTPException, ValueError):  # the server is gone
-                status, taken = ask(self.server.port, "POST", "/v1/events", [event(number)])
+                status, taken = ask(server.port, "POST", "/v1/events", [event(number)])
                 if status == 202 and taken["accepted"] == 1:
                     with self.lock:
                         self.acknowledged.add(f"k{number}")
-                ask(self.server.port, "GET", f"/v1/recommend/{event(number)['user_id']}?k=3")
+                ask(server.port, "GET", f"/v1/recommend/{user}?k=3")
             time.sleep(0.01)
 
     def stop(self) -> None:

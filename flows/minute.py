@@ -38,7 +38,7 @@ def minute() -> str | None:
     Idempotent after any interruption: an event counts as learnt only when the lists that it changes are published.
     """
     settings = load()
-    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     version = run(settings, tables)
     if progress.is_due(tables, settings.home.resolve()):  # nothing waits to be learnt now, so that earlier snapshots may go
         from flows import erasing

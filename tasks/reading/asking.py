@@ -52,7 +52,7 @@ def nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:
 def asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection in autocommit mode: upkeep could delete rows that a transaction of several statements still needs."""
     if not has_catalog(lake):
-        check_free(lake.folder, lake.shown_catalog)  # data files without a catalog: the catalog was lost
+        check_free(lake.place, lake.shown_catalog)  # data files without a catalog: the catalog was lost
         raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
     with reading(lake) as con:
         try:

@@ -77,6 +77,7 @@ def test_every_event_that_one_of_two_servers_acknowledged_is_once_in_the_lake_th
         for each in servers:
             each.kill()
             each.start()  # hands over what it had acknowledged
+            each.kill()
     finally:
         ends.set()
         for loop in loops:

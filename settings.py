@@ -90,8 +90,9 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """Where MLflow keeps its runs."""
-        return self.registry.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
+        """Where MLflow keeps its runs. PostgreSQL is reached by psycopg, the driver of minutehand's own locks, unless another is named."""
+        given = self.registry.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
+        return f"postgresql+psycopg:{given.partition(':')[2]}" if given.startswith(("postgresql:", "postgres:")) else given
 
     @property
     def mlflow_url(self) -> str:

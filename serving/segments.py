@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.ingest.log_names import LogKind, folder_of
+from tasks.ingest.log_names import LogKind, folder_of, new_segment
 
 log = logging.getLogger("minutehand.serving")
 SECONDS_OPEN = 5.0
@@ -134,7 +134,7 @@ class Segments:
     def _write(self, batches: list[Batch]) -> None:
         try:
             if self._file is None:
-                self._path = self.folder / f"{time.time_ns():020d}.jsonl"
+                self._path = self.folder / f"{new_segment()}.jsonl"
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
                 self._opened = time.monotonic()
                 self._sync_folder()  # otherwise a power cut could lose the name of the file with all that is acknowledged

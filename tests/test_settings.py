@@ -67,6 +67,22 @@ def test_runs_are_linked_where_the_mlflow_ui_answers(variables: dict[str, str], 
     assert load().mlflow_url == url
 
 
+@pytest.mark.parametrize(
+    ("given", "uri"),
+    [
+        ("postgresql://mlflow:secret@db/mlflow", "postgresql+psycopg://mlflow:secret@db/mlflow"),
+        ("postgres://db/mlflow", "postgresql+psycopg://db/mlflow"),
+        ("postgresql+asyncpg://db/mlflow", "postgresql+asyncpg://db/mlflow"),
+        ("https://mlflow.example", "https://mlflow.example"),
+    ],
+)
+def test_a_store_of_mlflow_on_postgresql_is_reached_by_psycopg_unless_another_driver_is_named(
+    given: str, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINUTEHAND_REGISTRY__TRACKING_URI", given)
+    assert load().tracking_uri == uri
+
+
 def test_a_misspelt_variable_is_an_error_that_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINUTEHAND_TRAIN__MAX_EPOCH", "3")
     with pytest.raises(SettingsError, match="MINUTEHAND_TRAIN__MAX_EPOCH; did you mean MINUTEHAND_TRAIN__MAX_EPOCHS"):

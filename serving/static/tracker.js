@@ -5,6 +5,7 @@
    data-key   a key with the role events; everybody can read it here, and it can read nothing
    data-item  the item of this page: its view is sent
    data-user  who is logged in; without it, only the session counts, an id in localStorage
+   data-route if given, requests name the user or session in their query too, for a proxy before several servers
 
    An element with data-mh-item="p1" is an item of a list. When half of it was visible for a second, that is an impression;
    a press on it is a click, and before that second an impression too. data-mh-list around it is the recommendation_id of the list.
@@ -22,6 +23,7 @@
 
   const random = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
   const url = new URL("v1/events", src).href;
+  const target = () => (given.route === undefined ? url : `${url}?user_id=${encodeURIComponent(tracker.user || tracker.session)}`);
   let waiting = [], timer = 0;
   try {
     tracker.session = localStorage.getItem(SESSION) || random();
@@ -40,7 +42,7 @@
     timer = 0;
     while (waiting.length) {
       const [body, n] = beacon();
-      if (body.size <= BYTES && !navigator.sendBeacon(url, body)) break; // the browser has too much to send now: next time
+      if (body.size <= BYTES && !navigator.sendBeacon(target(), body)) break; // the browser has too much to send now: next time
       waiting = waiting.slice(n); // one event alone that is too long for any beacon is lost
     }
     waiting = waiting.slice(-AT_MOST);

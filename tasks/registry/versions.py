@@ -89,7 +89,7 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
         here = artifact_root.resolve().as_uri() if artifact_root is not None and not is_server else None
         experiment_id = _open_experiment(client, model_name, location.rstrip("/") or here)
         _open_model(client, model_name)
-    except (MlflowException, sqlite3.Error, OSError) as error:
+    except (MlflowException, sqlite3.Error, OSError, ImportError) as error:  # the last one for a database whose driver is missing
         raise RegistryError(
             f"cannot open the MLflow store at {without_secrets(tracking_uri)}: {without_secrets(str(error))}; "
             "check MINUTEHAND_REGISTRY__TRACKING_URI, whether the store is running, and whether it belongs to this MLflow version"

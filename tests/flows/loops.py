@@ -61,6 +61,20 @@ def nights() -> Callable[[], object]:
     return nightly
 
 
+def patient_nights() -> Callable[[], None]:
+    """Nights that leave out their turn while another home has one."""
+    from flows.nightly import nightly
+    from tasks.locks import BusyError
+
+    def night() -> None:
+        try:
+            nightly()
+        except BusyError:
+            time.sleep(1)
+
+    return night
+
+
 def reader() -> Callable[[], None]:
     """Read the tables and check for states that must never be visible."""
     settings = load()
@@ -82,6 +96,7 @@ def reader() -> Callable[[], None]:
 
 if __name__ == "__main__":
     until = time.monotonic() + float(sys.argv[2])
-    work = {"shoppers": shoppers, "minutes": minutes, "nights": nights, "reader": reader}[sys.argv[1]]()
+    loops = {"shoppers": shoppers, "minutes": minutes, "nights": nights, "patient_nights": patient_nights, "reader": reader}
+    work = loops[sys.argv[1]]()
     while time.monotonic() < until:
         work()

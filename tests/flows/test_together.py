@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.flows.shop import Shop, open_shop
 
 pytestmark = pytest.mark.slow
-SECONDS = 180.0
+SECONDS = float(os.environ.get("TOGETHER_SECONDS", "180"))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -23,16 +23,16 @@ from tasks.lake import LakeConfig, locate
 from tests.serving.shop import MODEL, no_registry
 
 
-def serve(home: Path, port: int) -> None:
+def serve(home: Path, config: LakeConfig, port: int) -> None:
     """Serve until a signal. Segments close, and publications are looked for, many times a second."""
     serving.segments.SECONDS_OPEN, serving.app.SECONDS_BETWEEN_LOOKS = 0.2, 0.1
     log = Segments(home / "serving" / "events", home / "landing")
     encoder = EncoderConfig(name=str(home / "encoder"))
-    live = Live.start(locate(LakeConfig(), home), no_registry, encoder, EVENT_WEIGHTS, MODEL.max_events, log, home)
+    live = Live.start(locate(config, home), no_registry, encoder, EVENT_WEIGHTS, MODEL.max_events, log, home)
     uvicorn.run(serving.app.create_app(live, IngestConfig()), host="127.0.0.1", port=port, log_level="error")
 
 
-def main(home: Path) -> None:
+def main(home: Path, catalog: str = "", data_path: str = "") -> None:
     """Execute orders until standard input ends."""
     child = 0
     for line in sys.stdin:
@@ -42,10 +42,10 @@ def main(home: Path) -> None:
         else:
             child = os.fork()
             if not child:
-                serve(home, int(line))
+                serve(home, LakeConfig(catalog=catalog, data_path=data_path), int(line))
                 os._exit(0)
         print("done", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

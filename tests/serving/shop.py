@@ -157,9 +157,9 @@ class Shop:
         return lists.users.asked_s
 
 
-def open_shop(home: Path, *, reads_searches: bool = False) -> Shop:
+def open_shop(home: Path, config: LakeConfig | None = None, *, reads_searches: bool = False) -> Shop:
     """The shop after its first night."""
-    lake = locate(LakeConfig(), home)
+    lake = locate(config or LakeConfig(), home)
     migrate(lake)
     put(lake, habits(), TITLES, unavailable=["i07"])
     with writing(lake) as con:

@@ -23,6 +23,7 @@ from serving.live import Live
 from serving.ranking import Asked
 from serving.rules import accept
 from tasks.config import IngestConfig
+from tasks.lake import Lake
 from tests.conftest import ROOT, find_free_port
 from tests.serving.shop import Shop, open_shop
 
@@ -35,8 +36,10 @@ PATIENCE_S = 60.0
 class Server:
     """The API in a process that is killed and started again."""
 
-    def __init__(self, home: Path) -> None:
-        command = [sys.executable, "-m", "tests.serving.forker", str(home)]
+    def __init__(self, home: Path, shared: Lake | None = None) -> None:
+        """shared: the lake, if it is not that of the home alone."""
+        address = [] if shared is None else [shared.catalog, shared.data_path]
+        command = [sys.executable, "-m", "tests.serving.forker", str(home), *address]
         self.forker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = 0
 
@@ -110,11 +113,11 @@ def item(number: int, item_id: str) -> Item:
 class Load:
     """Clients that post one event after the other, each once, merge sessions, put items of their own and look at lists in between.
 
-    acknowledged: ids of events. merged: numbers of merges. put: the number that was acknowledged last, by item.
+    Each user has one server. acknowledged: ids of events. merged: numbers of merges. put: the number that was acknowledged last, by item.
     """
 
-    def __init__(self, server: Server) -> None:
-        self.server, self.acknowledged, self.merged, self.put, self.sent = server, set[str](), set[int](), dict[str, int](), 0
+    def __init__(self, *servers: Server) -> None:
+        self.servers, self.acknowledged, self.merged, self.put, self.sent = servers, set[str](), set[int](), dict[str, int](), 0
         self.ends, self.lock = threading.Event(), threading.Lock()
         self.clients = [threading.Thread(target=self.run, args=(client,)) for client in range(N_CLIENTS)]
         for client in self.clients:
@@ -130,23 +133,24 @@ class Load:
 
     def send(self, number: int, item_id: str) -> None:
         """Post an event, then merge its session, put an item or look at a list."""
-        status, taken = ask(self.server.port, "POST", "/v1/events", [event(number)])
+        port = self.servers[int(user_of(number)[1:]) % len(self.servers)].port
+        status, taken = ask(port, "POST", "/v1/events", [event(number)])
         if status == 202 and taken["accepted"] == 1:
             with self.lock:
                 self.acknowledged.add(f"k{number}")
         if is_merged(number):
-            status, _ = ask(self.server.port, "PUT", f"/v1/users/{user_of(number)}/merge/{session_of(number)}")
+            status, _ = ask(port, "PUT", f"/v1/users/{user_of(number)}/merge/{session_of(number)}")
             if status == 200:
                 with self.lock:
                     self.merged.add(number)
         elif number % 4 == 3:
             given = {"item_id": item_id, "price": number, "is_available": item(number, item_id).is_available}
-            status, taken = ask(self.server.port, "PUT", "/v1/items", [given])
+            status, taken = ask(port, "PUT", "/v1/items", [given])
             if status == 200 and taken["accepted"] == 1:
                 with self.lock:
                     self.put[item_id] = number
         else:
-            ask(self.server.port, "GET", f"/v1/recommend/{user_of(number)}?k=3")
+            ask(port, "GET", f"/v1/recommend/{user_of(number)}?k=3")
 
     def stop(self) -> None:
         self.ends.set()

@@ -24,7 +24,7 @@ from tests.conftest import find_free_port
 from tests.flows.browser import Browser, open_browser
 
 PAGE = """<!doctype html><title>shop</title>{before}
-<script defer src="{tracker}" data-key="{key}" data-item="tent" data-user="{user}"></script>
+<script defer src="{tracker}" data-key="{key}" data-item="tent" data-user="{user}"{more}></script>
 <h1>Tent</h1>
 <ul data-mh-list="r-1"><li data-mh-item="lamp"><a href="#lamp">Lamp</a></li><li data-mh-item="stove"><b>Stove</b></li></ul>
 <div style="height: 5000px"></div><p data-mh-item="below">Below</p>"""
@@ -41,6 +41,8 @@ class Shop:
     events: list[dict[str, Any]] = field(default_factory=list)
     before: str = ""
     user: str = ""
+    more: str = ""
+    routed: set[str | None] = field(default_factory=set)
 
     def until(self, n_events: int) -> list[dict[str, Any]]:
         deadline = time.monotonic() + 20
@@ -68,11 +70,12 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
     @api.post("/v1/events")
     async def events(request: Request) -> None:
+        found.routed.add(request.query_params.get("user_id"))
         found.events += await request.json()
 
     @pages.get("/", response_class=HTMLResponse)
     async def page() -> str:
-        return PAGE.format(before=found.before, tracker=f"{found.api}/tracker.js", key=found.key, user=found.user)
+        return PAGE.format(before=found.before, tracker=f"{found.api}/tracker.js", key=found.key, user=found.user, more=found.more)
 
     servers = [run(admitted(api, ServerConfig(api_origins=found.page.rstrip("/")), keys), api_port), run(pages, page_port)]
     yield found
@@ -141,6 +144,17 @@ def test_what_is_added_or_scrolled_to_later_is_seen_and_what_waits_is_sent_when_
     script(browser, "minutehand.view('lamp')")
     browser.go("about:blank")
     assert shop.until(6)[5]["item_id"] == "lamp"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("more", "routed"), [("", None), (" data-route", "anna & co")])
+def test_only_with_the_attribute_for_proxies_requests_name_the_user_in_their_query(
+    more: str, routed: str | None, shop: Shop, browser: Browser
+) -> None:
+    shop.more, shop.user = more, "anna & co"
+    browser.go(shop.page)
+    assert shop.until(1)
+    assert shop.routed == {routed}
 
 
 @pytest.mark.slow

@@ -20,12 +20,10 @@ import pytest
 
 from tasks.data_folder import NAME
 from tasks.lake import Lake, LakeConfig, locate, migrate
-from tests.stores import bucket, object_store
+from tests.stores import bucket, object_store  # noqa: F401
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
-
-__all__ = ["bucket", "object_store"]
 
 
 @pytest.fixture(scope="session")

@@ -34,10 +34,12 @@ def be_killed(lake: Lake, name: str) -> None:
 
 if __name__ == "__main__":
     lake = Lake(sys.argv[1], sys.argv[2], Path(sys.argv[3]), 5000, 60)
-    block: Callable[[Lake], AbstractContextManager[object]] = {"take": take, "publishing_turn": publishing_turn, "writing": writing}[
-        sys.argv[4]
-    ]  # type: ignore[assignment]
-    with block(lake):
+    blocks: dict[str, Callable[[Lake], AbstractContextManager[object]]] = {
+        "take": take,
+        "publishing_turn": publishing_turn,
+        "writing": writing,
+    }
+    with blocks[sys.argv[4]](lake):
         tempfile.mkdtemp()
         print("held", flush=True)
         sys.stdin.read(1)

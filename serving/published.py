@@ -57,7 +57,8 @@ class Published:
 
     depth: length of the published lists. labels, sentences: what reasons are made of. reason_texts: those in the words of a
     language model, by their sentence. places: the scenarios by name. read_at: the snapshot of the lake at which all this was read; asked_s:
-    the time for which the lists were made, in unix seconds. key: of draws of new items. experiment, challenger: while an experiment runs; the challenger knows the users of its arm only.
+    the time for which the lists were made, in unix seconds. key: of draws of new items. experiment, challenger: while an experiment runs;
+    the challenger knows the users of its arm only.
     """
 
     publication_id: str

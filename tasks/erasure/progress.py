@@ -27,6 +27,7 @@ from tasks.privacy.certificate import certificate
 from tasks.privacy.ledger import NAME, Erasure, State, erasures, missing_requests, record_step
 from tasks.privacy.owners import owners_of_digests
 from tasks.privacy.scan import scan, unreached
+from tasks.store import Place, is_remote, place_of
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -63,7 +64,7 @@ def go_on(
     home: Path,
     open_registry: Callable[[], Registry],
     event_weights: Mapping[str, float],
-    landing: Path,
+    landing: Place,
     *,
     in_night: bool = False,
 ) -> list[str]:
@@ -87,7 +88,7 @@ def go_on(
         return [str(error)]
 
 
-def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[str]:
+def _go_on(lake: Lake, home: Path, registry: Registry, landing: Place) -> list[str]:
     _step(lake, "memories", lambda found: _forget(lake, home, registry, found))
     left = []
     if _before(lake, "files"):
@@ -172,17 +173,26 @@ def _finish(lake: Lake, registry: Registry) -> list[str]:
     return [f"weights: the next night trains without them; due by {due:%Y-%m-%d %H:%M} UTC"]
 
 
-def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
+def _certify(lake: Lake, home: Path, registry: Registry, landing: Place) -> None:
     """Scan all stores for the people of each erasure that has come further since its last certificate, and keep what was found."""
     for found in erasures(lake):
         before = json.loads(found.certificate or "{}")
         due = None if found.state == "done" else found.weights_due_by
         if found.is_before("logs") or (before and (before["weights_due_by"] is None) == (due is None)):
             continue
-        findings = scan(home, lake, digests=found.digests, also=[] if landing.is_relative_to(home) else [landing])
+        findings = scan(home, lake, digests=found.digests, also=_elsewhere(lake, home, registry, landing))
         made = certificate(found.erasure_id, found.digests, findings, unreached(lake, registry.tracking_uri), due)
         with writing(lake) as con:
             con.execute(statement("privacy/insert_certificate"), {"erasure_id": found.erasure_id, "certificate": json.dumps(made)})
+
+
+def _elsewhere(lake: Lake, home: Path, registry: Registry, landing: Place) -> list[Place]:
+    """What belongs to a home and is not below it: a landing folder elsewhere, and model versions in an object store."""
+    from tasks.registry.versions import artifact_location
+
+    found = [] if isinstance(landing, Path) and landing.is_relative_to(home) else [landing]
+    location = artifact_location(registry)
+    return [*found, place_of(location, lake.store)] if is_remote(location) else found
 
 
 def _now() -> datetime:

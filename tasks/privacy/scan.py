@@ -14,6 +14,7 @@ every table of every database, and every other file. So it can prove what an era
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from tasks.lake import Lake, has_catalog, load_extension, named_files, one_line,
 from tasks.privacy import keyed
 from tasks.privacy.scan_files import SIDE_FILES, TEXTS_OF_PROGRAMS, Read, read_file, size_of
 from tasks.privacy.scan_ids import Hits, Wanted
+from tasks.store import Bucket, Place, download, entries
 
 DIGESTS_STAY = ("ops.erasures", "ops.opt_outs", "raw.rejected")
 """Tables that keep keyed digests of erased people, so that they stay erased."""
@@ -86,12 +88,12 @@ class _Tally:
             self.undecided[read.undecided] = None
 
 
-def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str] = (), also: Sequence[Path] = ()) -> tuple[Finding, ...]:
+def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str] = (), also: Sequence[Place] = ()) -> tuple[Finding, ...]:
     """Every place of a home with what it holds of some people, by store and place; places with nothing are listed, too.
 
     digests: keyed digests of further people whose ids nobody knows any more. The ids behind them are looked for first, in every place where
     people are expected; with those that are found, the home is searched as with given ids. also: folders outside the home that belong to
-    it, such as a landing folder elsewhere. Takes no lock and changes nothing.
+    it, such as a landing folder elsewhere, and prefixes of an object store. Takes no lock and changes nothing.
     """
     home, given, asked = home.resolve(), tuple(ids), frozenset(digests)
     keys = keyed.load_keys(home) if keyed.keys_file(home).exists() else None
@@ -116,11 +118,16 @@ def _judge(keys: keyed.Keys, digests: Collection[str]) -> Callable[[str], bool]:
     return is_wanted
 
 
-def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, also: Sequence[Path]) -> tuple[Finding, ...]:
+def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, also: Sequence[Place]) -> tuple[Finding, ...]:
     tallies: dict[tuple[str, str], _Tally] = defaultdict(_Tally)
     seen: set[Path] = set()
     for _ in range(PASSES):
-        fresh = [(root, path) for root in _roots(home, lake, also) for path in _files(root) if path not in seen]
+        fresh = [
+            (root, path)
+            for root in _roots(home, lake, [each for each in also if isinstance(each, Path)])
+            for path in _files(root)
+            if path not in seen
+        ]
         for root, path in fresh:
             seen.add(path)
             store, place = _place_of(path, home, lake, states)
@@ -133,10 +140,43 @@ def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states
                 continue
             except OSError as error:
                 tallies[store, place].add(Read(Hits(), undecided=f"{path.name}: {error.strerror or error}"), path)
+    for bucket in dict.fromkeys(each for each in (lake.place, *also) if isinstance(each, Bucket)):
+        _scan_objects(bucket, lake, wanted, owners, states, tallies)
     if not lake.is_sqlite:
         for table, read in _read_postgres(lake, wanted):
             tallies["catalog", f"PostgreSQL: {states.tables.get(table, table)}"].add(read, None)
     return tuple(_finding(store, place, tally) for (store, place), tally in sorted(tallies.items()))
+
+
+def _scan_objects(
+    bucket: Bucket, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, tallies: dict[tuple[str, str], _Tally]
+) -> None:
+    """Read every object below a prefix, each from a copy on this machine that is deleted at once."""
+    seen: set[str] = set()
+    with tempfile.TemporaryDirectory(dir=lake.lock_path.parent if lake.lock_path.parent.is_dir() else None) as folder:
+        for _ in range(PASSES):
+            for entry in [entry for entry in entries(bucket) if entry.name not in seen]:
+                seen.add(entry.name)
+                tally = tallies[_place_of_object(bucket, entry.name, lake, states)]
+                copy = Path(folder) / f"object{''.join(Path(entry.name).suffixes[-2:])}"
+                if Path(entry.name).name in NOT_OF_PEOPLE or not download(bucket, entry.name, copy):
+                    continue
+                try:
+                    for read in read_file(copy, wanted, owners):
+                        tally.add(read, None)
+                except OSError as error:
+                    tally.add(Read(Hits(), undecided=f"{entry.name}: {error.strerror or error}"), None)
+                tally.add(Read(_in_text_of_name(entry.name, wanted)), None)
+                tally.sizes[Path(entry.name)] = entry.n_bytes
+                copy.unlink(missing_ok=True)
+
+
+def _place_of_object(bucket: Bucket, name: str, lake: Lake, states: _States) -> tuple[str, str]:
+    """As _place_of, for an object."""
+    if name.endswith(".parquet") and str(bucket) == lake.data_path:
+        table, state = states.files.get(Path(name).name, (".".join(Path(name).parts[:2]), "in no snapshot"))
+        return "tables", f"{table}, {state}"
+    return "object store", f"{bucket}{'/'.join(Path(name).parts[:4])}"
 
 
 def owner_of(digest: str) -> int:
@@ -155,6 +195,8 @@ def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
     ]
     if not lake.is_sqlite:
         found.append("Dead rows and the write-ahead log of the PostgreSQL server: run VACUUM FULL, and let its old log segments expire.")
+    if lake.is_remote:
+        found.append("Earlier versions of objects, if the bucket keeps them: delete them there, or let a rule of the bucket expire them.")
     if tracking_uri and not tracking_uri.startswith("sqlite:"):
         found.append("The MLflow server, which is not in this home.")
     return tuple(found)
@@ -212,7 +254,7 @@ def _longer_ids(lake: Lake, wanted: Wanted) -> list[str]:
 def _roots(home: Path, lake: Lake, also: Sequence[Path]) -> list[Path]:
     """The home, and what belongs to it elsewhere; no folder twice."""
     found: list[Path] = []
-    for path in (home, lake.folder, *([Path(lake.catalog_file)] if lake.is_sqlite else []), *also):
+    for path in (home, *([] if lake.is_remote else [lake.folder]), *([Path(lake.catalog_file)] if lake.is_sqlite else []), *also):
         if path.exists() and not any(path.resolve().is_relative_to(root) for root in found):
             found.append(path.resolve())
     return found
@@ -235,7 +277,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _place_of(path: Path, home: Path, lake: Lake, states: _States) -> tuple[str, str]:
     """The store and the place of a file: tables of the lake by name and state, other files by folder."""
-    if path.suffix == ".parquet" and path.is_relative_to(lake.folder):
+    if path.suffix == ".parquet" and not lake.is_remote and path.is_relative_to(lake.folder):
         table, state = states.files.get(path.name, (".".join(path.relative_to(lake.folder).parts[:2]), "in no snapshot"))
         return "tables", f"{table}, {state}"
     if not path.is_relative_to(home):
@@ -257,7 +299,10 @@ def _shown(inside: Path, folder: str) -> str:
 
 def _in_name(path: Path, root: Path, wanted: Wanted) -> Hits:
     """Ids in the name of a file or of its folders."""
-    name = str(path.relative_to(root)) if path != root else path.name
+    return _in_text_of_name(str(path.relative_to(root)) if path != root else path.name, wanted)
+
+
+def _in_text_of_name(name: str, wanted: Wanted) -> Hits:
     spelled = np.frombuffer(name.encode("utf-8", "surrogateescape"), np.uint8)
     return wanted.in_bytes(spelled) + Hits(wanted.in_text(name) if wanted.is_judging else 0)
 

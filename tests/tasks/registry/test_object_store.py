@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.extras
 
 
 @pytest.fixture
-def registry(store: Path, bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Registry]:
+def registry(store: Path, bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Registry:
     os.environ.update(of_object_store(bucket.config))  # the fixture home takes it out again
     return open_registry(f"sqlite:///{store / 'mlflow.db'}", request.node.name, tmp_path / "artifacts", f"{bucket}mlflow/")
 

@@ -84,6 +84,8 @@ class Settings(BaseSettings):
         """The same with the settings that the plan of a night names, which decide the weights of its model."""
         ingest = self.ingest.model_copy(update={"event_weights": plan.event_weights})
         parts = {name: type(getattr(self, name)).model_validate(values) for name, values in plan.settings.items()}
+        here = {"launcher": self.train.launcher, "folder": self.train.folder}  # where workers run decides nothing
+        parts["train"] = parts["train"].model_copy(update=here)
         return self.model_copy(update={"seed": plan.seed, "threads": plan.threads, "ingest": ingest, **parts})
 
     @property
@@ -166,10 +168,14 @@ def load(changes: Sequence[str] = ()) -> Settings:
     return settings
 
 
-def of_night(minutes: float | None, plan: str | None, changes: Sequence[str]) -> Settings:
+def of_night(minutes: float | None, plan: str | None, changes: Sequence[str], n_workers: int | None = None) -> Settings:
     """The settings of a night. Raises SettingsError where two parameters decide the same."""
     if plan is not None and changes:
         raise SettingsError("a plan repeats the settings of an earlier night, so there is nothing to change; leave out --plan or --set")
+    if n_workers is not None:
+        if plan is not None:
+            raise SettingsError("a plan names the number of workers that it is repeated with; leave out --plan or --workers")
+        changes = [*changes, f"train.workers={n_workers}"]
     if minutes is None:
         return load(changes)
     if "train.minutes" in changes_of(changes):

@@ -17,13 +17,19 @@ def nightly(
         typer.Option(
             "--plan",
             metavar="RUN",
-            help="Repeat the plan of an earlier night (epochs, loss, seed, threads) on today's data: version, MLflow run or plan.json",
+            help="Repeat the plan of an earlier night (epochs, loss, seed, workers) on today's data: version, MLflow run or plan.json",
             show_default=False,
         ),
     ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting for this night, such as model.dim=64; repeatable"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", help="Number of processes that train together; MINUTEHAND_TRAIN__WORKERS if not given", show_default=False
+        ),
     ] = None,
     role: Annotated[
         str | None,
@@ -43,14 +49,14 @@ def nightly(
     from cli.up.temporary import find_api
     from settings import of_night
 
-    settings = of_night(minutes, plan, changes or ())  # refuses before Prefect starts, which takes half a minute
+    settings = of_night(minutes, plan, changes or (), workers)  # refuses before Prefect starts, which takes half a minute
     prepare(settings)
     demand_api = find_api(settings)
 
     from flows.nightly import nightly as flow  # imports prefect and torch, while the server starts
 
     demand_api()
-    version = flow(minutes, plan, changes, role is not None)
+    version = flow(minutes, plan, changes, role is not None, workers)
     if role is None:
         typer.echo(f"version {version} is live; next: minutehand status, minutehand recommend USER")
     else:

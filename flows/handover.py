@@ -58,7 +58,7 @@ def hand_over(
     live since the snapshot of data stays live, whatever the gate said. decision: of the gate, if it gave one. cadence: of the publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
-    with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
+    with locks.publishing_turn(tables, PATIENCE_S) as mine:
         live = repair_live(tables, models)
         champion = still_champion(tables, models, champion, data.snapshot)
         encode_items(tables, settings.encoder, progress=False)

@@ -48,7 +48,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     if bucket is not None and settings.retention.landing_days:
         arrivals.prune(bucket, aging.cutoff(now, settings.retention.landing_days).date())
     if unpublished is None:
-        rewrite_aged_events(lake, settings.home)
+        rewrite_aged_events(lake)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     create_table_artifact(

@@ -50,7 +50,7 @@ def minute() -> str | None:
 def run(settings: Settings, tables: lake.Lake) -> str | None:
     """As `minute`, without erasures."""
     try:
-        with failing_at_the_end() as attempt, locks.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
+        with failing_at_the_end() as attempt, locks.publishing_turn(tables, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)
             work = look(settings, tables)
             if work is None:

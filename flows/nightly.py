@@ -22,7 +22,7 @@ from tasks import encoding, lake, locks, process, searches, upkeep
 from tasks.compare import versions as compared
 from tasks.erasure import progress
 from tasks.experiments import current
-from tasks.night import dataset, interests, learning, measures, report, shown, words
+from tasks.night import dataset, interests, learning, measures, report, shown, words, workers
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
 from tasks.online import outcomes
@@ -75,22 +75,29 @@ class Night:
 
 @flow(name="nightly", flow_run_name=name_night, description=__doc__)
 @logs.printable_errors
-def nightly(minutes: float | None = None, plan: str | None = None, changes: list[str] | None = None, as_challenger: bool = False) -> str:
+def nightly(
+    minutes: float | None = None,
+    plan: str | None = None,
+    changes: list[str] | None = None,
+    as_challenger: bool = False,
+    n_workers: int | None = None,
+) -> str:
     """One nightly run; returns the version that is live afterwards. Safe to run again after any interruption.
 
     minutes: training budget before the hold-out; None for MINUTEHAND_TRAIN__MINUTES. plan: an earlier night (version, MLflow run or
     plan.json) whose plan this night repeats on the data of today, instead of following the clock and the settings. changes: settings of
     this night alone, each as model.dim=64. as_challenger: judge the version and register it, but leave the live lists as they are.
+    n_workers: number of processes that train; None for MINUTEHAND_TRAIN__WORKERS.
     """
-    settings = of_night(minutes, plan, changes or ())
+    settings = of_night(minutes, plan, changes or (), n_workers)
     tag_run(NIGHT, WORK)
-    with locks.take(settings.home), lake.explained():
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
+    with locks.take(tables), lake.explained():
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
         models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
         repeated = None if plan is None else read_plan(models, plan)
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)
-        tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         promotion.follow(models, past.newest_promotion(tables))
@@ -115,6 +122,7 @@ def nightly(minutes: float | None = None, plan: str | None = None, changes: list
             with night_run.start_night(models, name, parts, data.snapshot, process.git_revision(), data.describe(), **about) as run:
                 learn_and_publish(own, tables, models, data, run, Night(run_id, scenarios, {}, as_challenger=True, is_arm=True))
                 arms.renew(tables, models, experiment, run.run_id, data.snapshot)
+        workers.clear(settings.train, settings.home)
         return live
 
 
@@ -132,6 +140,7 @@ def learn_and_publish(
     asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
     passed_over = read_shown(tables, data, settings.train, settings.online.window_hours)
     course = None if repeated is None else repeated.course
+    trainer = workers.trainer_of(settings.train, settings.home, process.n_threads())
     learnt = learn(
         data,
         settings.model,
@@ -142,6 +151,7 @@ def learn_and_publish(
         searches=asked,
         course=course,
         shown=passed_over,
+        trainer=trainer,
     )
     followed = followed_plan(settings, data, learnt, repeated)
     towers = learn_words(tables, data, learnt, settings.encoder, settings.seed)
@@ -154,7 +164,8 @@ def learn_and_publish(
     log_evaluation(run, rows, *learnt.fit.curve.points, measured)
     with tempfile.TemporaryDirectory(prefix="minutehand-") as folder:
         tried = read_tried(tables, data.snapshot)
-        complete(data, learnt, settings.model, settings.train, settings.increment, settings.seed, Path(folder), towers, interests_of, tried)
+        parts = settings.model, settings.train, settings.increment
+        complete(data, learnt, *parts, settings.seed, Path(folder), towers, interests_of, tried, trainer)
         version = register(run, Path(folder), rows, learning.example(data))
     record_plan(run, version, followed.model_dump_json(indent=1), followed.summary)
     record_changes(run, version, night.changes)

@@ -81,6 +81,17 @@ class TrainConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Device for training and text encoding; `auto` uses CUDA if it is available"
     )
+    workers: PositiveInt = Field(
+        1, le=4096, description="Number of processes that train together, each with a part of the users; they share the threads"
+    )
+    launcher: Literal["local", "torchrun", "ray"] = Field(
+        "local",
+        description="Who starts these processes: `local` the night, on its machine; `torchrun` somebody else, such as torchrun or a "
+        "Kubernetes job, for which the night waits; `ray` a Ray cluster, or a local one without",
+    )
+    folder: str = Field(
+        "", description="Folder through which a night and its workers exchange data; empty: the folder `training` in the home folder"
+    )
 
 
 class IncrementConfig(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +15,6 @@ from models.evaluation.blend_choice import MAX_BLEND_ROWS, choose_blend
 from models.evaluation.evaluator import Evaluator
 from models.evaluation.search_choice import has_searches_to_judge_by, reads_searches
 from models.events import Events, Floats, Ints, TemporalSplit, sample
-from models.metrics.ranking import rank_events
 from models.ranking.blend import Blend
 from models.ranking.prior import Slots, slot_log_prior
 from models.sequence.recommender import Recommender
@@ -25,8 +23,10 @@ from models.sequence.users import target_vectors
 from models.sequence.weights import Weights
 from models.sequence.whitening import Whitening
 from models.training.course import Course
+from models.training.job import Trainer, Training, train_here
+from models.training.judge import Judge
 from models.training.prior_fit import fit_prior
-from models.training.training import N_SAMPLED_ITEMS, Curve, Offsets, OnEpoch, Sampling, choose_sampling, train
+from models.training.training import N_SAMPLED_ITEMS, Curve, Offsets, OnEpoch, Sampling
 
 log = logging.getLogger("minutehand.fitting")
 MAX_JUDGE_ROWS = 2000
@@ -113,12 +113,13 @@ def fit_past(
     seed: int,
     on_epoch: OnEpoch | None = None,
     course: Course | None = None,
+    trainer: Trainer = train_here,
 ) -> Fit:
     """Train on the events before the validation period, and choose epochs and blend on the validation rows.
 
     Without a split in time, training uses all counted events. If the validation events can tell whether it helps, the model also learns to
     read searches; it forgets how to if that does not help.
-    course: that of an earlier training to repeat, instead of what the time budget allows.
+    course: that of an earlier training to repeat, instead of what the time budget allows. trainer: carries out the training.
     """
     events, slots = evaluator.events, evaluator.slots
     until = None if split is None else split.validation_from
@@ -129,21 +130,19 @@ def fit_past(
     can_read = until is not None and _fits(evaluator, text) and has_searches_to_judge_by(evaluator, validation)
     model = new_model(model_config, whitening.apply(text), events.n_kinds, device, seed, whitening if can_read else None)
     prior = fit_prior(past, slots)
-    judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior) if len(validation) else None
+    judge = make_judge(evaluator, sample(validation, MAX_JUDGE_ROWS, seed), prior, can_read) if len(validation) else None
     offsets = training_offsets(past, slots, prior, device)
     lessons = Lessons.of(model, past, offsets, evaluator, until)
-    if course is None:
-        sampling = choose_sampling(model, lessons.events, lessons.offsets, train_config, seed=seed, searches=lessons.searches)
-    else:
-        sampling = Sampling(events.n_items, N_SAMPLED_ITEMS) if course.is_sampled else None
-    offsets = replace(lessons.offsets, sampling=sampling)
-    curve = train(
-        *(model, lessons.events, offsets, train_config),
-        seed=seed,
-        course=course,
-        judge=judge,
-        on_epoch=on_epoch,
-        searches=lessons.searches,
+    sampled = Sampling(events.n_items, N_SAMPLED_ITEMS) if course is not None and course.is_sampled else None
+    curve, sampling = trainer(
+        Training(
+            *(model, lessons.events, replace(lessons.offsets, sampling=sampled), train_config, seed),
+            searches=lessons.searches,
+            judge=judge,
+            course=course,
+            chooses=course is None,
+        ),
+        on_epoch,
     )
     weights = to_weights(model, events, sample(validation if len(validation) else np.arange(len(events)), MAX_BLEND_ROWS, seed), n_trained)
     blend = choose_blend(evaluator, weights, validation, until, seed)
@@ -158,33 +157,19 @@ def _fits(evaluator: Evaluator, text: Floats) -> bool:
     return evaluator.searches is not None and evaluator.searches.vectors.shape[1] == text.shape[1] and bool(text.any())
 
 
-def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats) -> Callable[[Recommender], float]:
-    """A function that gives a model's validation NDCG@10 with the prior but without the blend: cheap enough for every epoch."""
+def make_judge(evaluator: Evaluator, rows: Ints, prior: Floats, reads_searches: bool = False) -> Judge:
+    """The judge of a model by these rows of the events."""
     events, slots = evaluator.events, evaluator.slots
     wanted, place = np.unique(slots.of(events.time[rows]), return_inverse=True)
     if len(wanted) * events.n_items > 50_000_000:
         wanted = wanted[: max(50_000_000 // events.n_items, 1)]
         rows, place = rows[place < len(wanted)], place[place < len(wanted)]
     table = slot_log_prior(evaluator.counted, slots, wanted, prior)
-    streams: list[Streams] = []
-
-    def vectors_of(model: Recommender) -> Tensor:
-        if model.searches is None:
-            return target_vectors(model, events, rows)
-        if not streams:
-            streams.append(streams_of(evaluator, events))
-        return target_vectors(model, streams[0].events, streams[0].row[rows], streams[0].texts)
-
-    def judge(model: Recommender) -> float:
-        vectors, items = vectors_of(model), model.items().detach().float().cpu()
-        total = 0.0
-        for first in range(0, len(rows), 500):
-            part = slice(first, first + 500)
-            scores = vectors[part] @ items.T + table[torch.from_numpy(place[part])]
-            total += float(rank_events(scores, events.item[rows[part]], evaluator.seen(rows[part])).ndcg_at_10.sum())
-        return total / max(len(rows), 1)
-
-    return judge
+    target, seen = events.item[rows], evaluator.seen(rows)
+    if not reads_searches:
+        return Judge(events, rows, target, table, place, seen)
+    streams = streams_of(evaluator, events)
+    return Judge(streams.events, streams.row[rows], target, table, place, seen, streams.texts)
 
 
 def refit(
@@ -195,6 +180,7 @@ def refit(
     train_config: TrainConfig,
     seed: int,
     but: Ints | None = None,
+    trainer: Trainer = train_here,
 ) -> tuple[Weights, Curve]:
     """A new model trained the same way on all events except the rows `but`, for the best number of epochs."""
     events = evaluator.events
@@ -206,7 +192,7 @@ def refit(
     model = new_model(model_config, fit.whitening.apply(text), events.n_kinds, device, seed, whitening)
     offsets = replace(training_offsets(events, evaluator.slots, fit.prior, device), sampling=fit.sampling)
     lessons = Lessons.of(model, events, offsets, evaluator)
-    n_epochs = fit.curve.n_best or 1.0
-    curve = train(model, lessons.events, lessons.offsets, train_config, seed=seed, n_epochs=n_epochs, searches=lessons.searches)
+    training = Training(model, lessons.events, lessons.offsets, train_config, seed, lessons.searches, n_epochs=fit.curve.n_best or 1.0)
+    curve, _ = trainer(training, None)
     newest = np.sort(np.argsort(events.time, kind="stable")[-MAX_BLEND_ROWS:])
     return to_weights(model, events, newest, np.bincount(events.item, minlength=events.n_items)), curve

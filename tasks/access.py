@@ -16,7 +16,7 @@ OTHERS = 0o077
 OURS = frozenset({
     "erasures.jsonl", "erasures.swept", "huggingface", "keys.json", "keys.json.tmp", "keys.lock", "lake", "landing", "logs", "matplotlib",
     "minute", "mlflow", "nightly", "prefect", "privacy-keys.json", "reports", "scenarios.toml", "secret", "serving", "shop", "tmp",
-    "up.json", "up.json.tmp", "up.lock",
+    "training", "up.json", "up.json.tmp", "up.lock",
 })
 # fmt: on
 """Names of minutehand's files and folders at the top level of a home."""

@@ -130,8 +130,11 @@ def make_batch(events: Events, windows: Windows, which: Ints, now: int | Ints = 
     )
 
 
-def bucket_by_length(length: Ints, batch_events: int, rng: np.random.Generator | None = None) -> Iterator[Ints]:
-    """Groups of windows of similar length, each at most batch_events tokens including padding; shuffled if a generator is given."""
+def bucket_by_length(length: Ints, batch_events: int, rng: np.random.Generator | None = None, *, shuffles: bool = True) -> Iterator[Ints]:
+    """Groups of windows of similar length, each at most batch_events tokens including padding.
+
+    rng: mixes windows of equal length, and shuffles the groups unless `shuffles` is False: then they begin with the longest windows.
+    """
     noise = rng.random(len(length)) if rng is not None else np.zeros(len(length))
     order = np.lexsort((noise, length))
     ordered = length[order]
@@ -141,6 +144,6 @@ def bucket_by_length(length: Ints, batch_events: int, rng: np.random.Generator |
         size = max(batch_events // max(padded_length(int(ordered[stop - 1]), int(ordered[-1])), 1), 1)
         groups.append(order[max(stop - size, 0) : stop])
         stop -= size
-    if rng is not None:
+    if rng is not None and shuffles:
         rng.shuffle(groups)
     yield from groups

@@ -6,8 +6,9 @@ import copy
 import logging
 import math
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from models.sequence.streams import Batch, bucket_by_length, make_batch, padded_
 from models.training.course import Course
 from models.training.loss import ROWS, catalog_cross_entropy
 from models.training.passed import Passed, passed_loss
+
+if TYPE_CHECKING:
+    from models.training.ranks import Ranks
 
 log = logging.getLogger("minutehand.training")
 LEAST_GAIN = 0.003
@@ -56,10 +60,11 @@ class Sampling:
     n_items: int
     n_drawn: int
 
-    def draw(self, item: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, item: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Ascending item rows to score for a batch with these items [any shape], and the log inclusion probability of each."""
         is_certain = torch.zeros(self.n_items, dtype=torch.bool, device=item.device).index_fill_(0, item.flatten(), True)
-        is_there = is_certain.index_fill(0, torch.randint(self.n_items, (self.n_drawn,), device=item.device), True)
+        drawn = torch.randint(self.n_items, (self.n_drawn,), device=item.device, generator=generator)
+        is_there = is_certain.index_fill(0, drawn, True)
         rows = is_there.nonzero().flatten()
         chance = -math.expm1(self.n_drawn * math.log1p(-1 / self.n_items)) if self.n_items > 1 else 1.0
         return rows, torch.where(is_certain[rows], 0.0, math.log(chance) if chance else 0.0)
@@ -122,6 +127,36 @@ class Curve:
         return last if self.validation else len(self.loss)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How windows are cut into steps. windows: those of this process; n_seen: events of a step, of all ranks; per_epoch: steps of an epoch.
+
+    groups: the windows of every step of an epoch, counted from 0; a rank has none in a step in which only others have some left.
+    """
+
+    windows: Windows
+    n_seen: int
+    per_epoch: int
+    groups: Callable[[int], Iterator[Ints]]
+
+    @staticmethod
+    def alone(model: Recommender, events: Events, windows: Windows, config: TrainConfig, seed: int) -> Pace:
+        """The pace of a training in one process."""
+        rng = np.random.default_rng(seed)
+        n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
+        per_epoch = sum(1 for _ in bucket_by_length(windows.length, n_seen))
+        return Pace(windows, n_seen, per_epoch, lambda epoch: bucket_by_length(windows.length, n_seen, rng))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A training after an epoch, besides weights and moments. best: the weights of the best epoch so far; None without a judge."""
+
+    curve: Curve
+    planned: float
+    best: dict[str, Tensor] | None
+
+
 def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int, free_bytes: int | None) -> int:
     """Number of events per step: batch_events, and more on a card with free_bytes, which small steps would leave idle.
 
@@ -135,25 +170,36 @@ def events_per_step(config: TrainConfig, model: RecommenderConfig, n_events: int
 
 
 def choose_sampling(
-    model: Recommender, events: Events, offsets: Offsets, config: TrainConfig, *, seed: int, searches: Tensor | None = None
+    model: Recommender,
+    events: Events,
+    offsets: Offsets,
+    config: TrainConfig,
+    *,
+    seed: int,
+    searches: Tensor | None = None,
+    ranks: Ranks | None = None,
 ) -> Sampling | None:
-    """How training samples the catalogue; None if config.minutes allow ENOUGH_EPOCHS with all items. searches: as in `train`.
+    """How training samples the catalogue; None if config.minutes allow ENOUGH_EPOCHS with all items. searches, ranks: as in `train`.
 
     Few epochs with all items learn less than many epochs with samples, which cost a little accuracy each.
     """
     n_items, windows = len(model.items.delta), _windows(model, events, searches)
     if n_items <= 2 * N_SAMPLED_ITEMS or not len(windows):
         return None
-    n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
-    groups = list(bucket_by_length(windows.length, n_seen, np.random.default_rng(seed)))
+    pace = (Pace.alone if ranks is None else ranks.pace)(model, events, windows, config, seed)
+    groups = list(pace.groups(0))
     trial = copy.deepcopy(model).train()
     optimizers, seconds = make_optimizers(trial, config, is_sampled=False), []
     for which in groups[:N_TIMED_STEPS]:
         begun = clock.monotonic()
-        descend(step_loss(trial, make_batch(events, windows, which), events, offsets, searches=searches), optimizers)
+        if ranks is None:
+            descend(step_loss(trial, make_batch(events, windows, which), events, offsets, searches=searches), optimizers)
+        else:
+            ranks.step(trial, events, pace.windows, which, offsets, optimizers, searches=searches)
         seconds.append(clock.monotonic() - begun)
     step_s = float(np.median(seconds[1:] or seconds))
     n_epochs = config.minutes * 60 / (step_s * len(groups))
+    n_epochs = n_epochs if ranks is None else ranks.agree(n_epochs)
     sampling = None if n_epochs >= ENOUGH_EPOCHS else Sampling(n_items, N_SAMPLED_ITEMS)
     scored = "all items" if sampling is None else f"a sample of {N_SAMPLED_ITEMS:,} of {n_items:,} items"
     log.info("a step on all items takes %.2f s, so the budget holds %.1f epochs of them; each step scores %s", step_s, n_epochs, scored)
@@ -172,6 +218,7 @@ def train(
     judge: Callable[[Recommender], float] | None = None,
     on_epoch: OnEpoch | None = None,
     searches: Tensor | None = None,
+    ranks: Ranks | None = None,
 ) -> Curve:
     """Train the model in place; with a judge, keep the weights of the best epoch and stop early.
 
@@ -181,8 +228,8 @@ def train(
     a gain. If not even one epoch fits, it stops when the time is over, after a random part of the windows, and is not judged.
     The learning rate warms up over the first steps and then follows a cosine over the plan. Without events this is a no-op.
     course: that of an earlier training, which this one repeats instead of watching the clock.
+    ranks: the processes that train together, each of which calls this; the judge then gives all of them the same value. None for one.
     """
-    rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     windows = _windows(model, events, searches)
     if not len(windows):
@@ -191,16 +238,26 @@ def train(
     fixed = n_epochs if course is None else course.n_epochs
     planned = float(fixed or config.max_epochs)
     step = 0
-    n_seen = events_per_step(config, model.config, len(events), free_memory(next(model.parameters()).device))
-    faster = math.sqrt(n_seen / config.batch_events)  # square-root scaling for Adam: Malladi et al. 2022
-    per_epoch = sum(1 for _ in bucket_by_length(windows.length, n_seen))
+    pace = (Pace.alone if ranks is None else ranks.pace)(model, events, windows, config, seed)
+    windows, per_epoch = pace.windows, pace.per_epoch
+    faster = math.sqrt(pace.n_seen / config.batch_events)  # square-root scaling for Adam: Malladi et al. 2022
     curve, best = Curve(planned=[(0, planned)]), None
-    started = clock.monotonic()
+    if ranks is not None and (kept := ranks.kept(model, optimizers)):
+        curve, planned, best, step = kept.curve, kept.planned, kept.best, len(kept.curve.loss) * per_epoch
+    started = clock.monotonic() - sum(curve.seconds)
+
+    def step_on(which: Ints, rate: float) -> float:
+        """The loss of a step on some windows."""
+        if ranks is not None:
+            return ranks.step(model, events, windows, which, offsets, optimizers, rate, searches)
+        loss = step_loss(model, make_batch(events, windows, which), events, offsets, searches=searches)
+        return descend(loss, optimizers, rate)
 
     def that_fit(epoch_s: float) -> float:
         """Total epochs within the time limit if one takes epoch_s: a whole number, or a part of the first."""
         fit = step / per_epoch + (config.minutes * 60 - (clock.monotonic() - started)) / epoch_s
         fit = float(min(int(fit), config.max_epochs)) if fit >= 1 else fit
+        fit = fit if ranks is None else ranks.agree(fit)
         curve.planned.append((step, fit))
         return fit
 
@@ -208,11 +265,10 @@ def train(
         begun = clock.monotonic()
         model.train()
         losses = []
-        for which in bucket_by_length(windows.length, n_seen, rng):
+        for which in pace.groups(len(curve.loss)):
             aim = planned if course is None else course.planned_at(step)
             rate = faster * _rate(step, round(per_epoch * aim), per_epoch)
-            loss = step_loss(model, make_batch(events, windows, which), events, offsets, searches=searches)
-            losses.append(descend(loss, optimizers, rate))
+            losses.append(step_on(which, rate))
             step += 1
             if fixed is None and not curve.loss and (step == PROBE_STEPS or planned < 1):
                 planned = that_fit((clock.monotonic() - begun) / step * per_epoch)
@@ -224,6 +280,8 @@ def train(
             log.warning("%d of %d steps had a loss that is not finite; they moved no weight", len(losses) - len(finite), len(losses))
         curve.loss.append(float(np.mean(finite)) if finite else math.nan)
         model.eval()
+        if ranks is not None:
+            ranks.demand_equal(model, len(curve.loss))
         if judge is not None and curve.share == 1:
             curve.validation.append(judge(model))
             if curve.best_epoch == len(curve.loss):
@@ -240,6 +298,8 @@ def train(
             planned = that_fit((clock.monotonic() - started) / epoch)
             if epoch - curve.last_gain >= max(config.patience, math.ceil(planned / 5)):
                 break
+        if ranks is not None:
+            ranks.keep(Kept(curve, planned, best), model, optimizers)
     if best is not None:
         model.load_state_dict(best)
     state = {p: found for optimizer in optimizers for p, found in optimizer.state.items()}
@@ -275,20 +335,31 @@ def make_optimizers(model: Recommender, config: TrainConfig, *, is_sampled: bool
     return [torch.optim.AdamW([*groups, {**deltas, "weight_decay": 0.0}], lr=rate, betas=betas, fused=True)]
 
 
-def descend(loss: Tensor, optimizers: list[torch.optim.Optimizer], rate: float = 1.0) -> float:
+def descend(
+    loss: Tensor | None,
+    optimizers: list[torch.optim.Optimizer],
+    rate: float = 1.0,
+    average: Callable[[list[Tensor], Tensor | None], float] | None = None,
+) -> float:
     """One step down the gradient of a loss, at a share of the peak learning rates; the loss as a number.
 
     The gradient is clipped to length 1, sparse ones aside: Adam does not mind how long they are. Where loss or gradient is not finite, no
     weight moves.
+    average: puts the mean of all ranks in the place of a rank's gradients, and gives that of their losses; a rank without windows has no
+    loss.
     """
     parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
-    loss.backward()  # type: ignore[no-untyped-call]
+    if loss is not None:
+        loss.backward()  # type: ignore[no-untyped-call]
+    if average is not None:
+        value = average(parameters, loss)
+    else:
+        value = float(loss.detach()) if loss is not None else 0.0
     norm = torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None and not p.grad.is_sparse], 1.0)
-    value = float(loss.detach())
     if math.isfinite(value) and math.isfinite(float(norm)):
         for optimizer in optimizers:
             optimizer.step()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tasks.erasure.at_once import PATIENCE_S, is_settled, move_on
 from tasks.lake import Lake, reading, statement
 from tasks.locks import BusyError, night_paused, publishing_paused
@@ -11,7 +9,7 @@ from tasks.privacy.files import rewrite_feed
 from tasks.upkeep import FEED
 
 
-def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
+def rewrite_aged_events(lake: Lake) -> int | None:
     """The number of files that were rewritten; None if this has to wait for the next upkeep.
 
     The change feed of minutes shows rewritten rows as new ones. So this waits until no event waits to be learnt and no night is under way,
@@ -21,7 +19,7 @@ def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
         if FEED not in con.execute(statement("maintain/find_deletes")).fetchall():
             return 0
     try:
-        with night_paused(home), publishing_paused(home, PATIENCE_S):
+        with night_paused(lake), publishing_paused(lake, PATIENCE_S):
             return rewrite_feed(lake, is_settled, move_on)
     except BusyError:
         return None

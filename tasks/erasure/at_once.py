@@ -53,7 +53,7 @@ def erase(lake: Lake, home: Path, ids: Collection[str], source: Source, event_we
     keys = load_keys(home)
     request = new_request(keys, ids, source)
     note_request(home, request)
-    with publishing_paused(home, PATIENCE_S), writing(lake) as con:
+    with publishing_paused(lake, PATIENCE_S), writing(lake) as con:
         record_request(con, request)
         _take_out(con, home, keys, [request], ids, event_weights)
     return next(found for found in erasures(lake) if found.erasure_id == request.erasure_id)
@@ -65,7 +65,7 @@ def erase_requested(lake: Lake, home: Path, event_weights: Mapping[str, float]) 
         if not any(found.state == "requested" for found in erasures(con)) and not missing_requests(con, home):
             return 0
     keys = load_keys(home)
-    with publishing_paused(home, PATIENCE_S), writing(lake) as con:
+    with publishing_paused(lake, PATIENCE_S), writing(lake) as con:
         for request in missing_requests(con, home):
             record_request(con, request)
         waiting = [

@@ -82,7 +82,7 @@ def go_on(
     try:
         if in_night:
             return _go_on(lake, home, open_registry(), landing)
-        with night_paused(home):
+        with night_paused(lake):
             return _go_on(lake, home, open_registry(), landing)
     except BusyError as error:
         return [str(error)]
@@ -92,7 +92,7 @@ def _go_on(lake: Lake, home: Path, registry: Registry, landing: Place) -> list[s
     _step(lake, "memories", lambda found: _forget(lake, home, registry, found))
     left = []
     if _before(lake, "files"):
-        counts = rewrite_files(lake, home)
+        counts = rewrite_files(lake)
         if counts is None:
             left.append("files: events wait to be learnt, and earlier snapshots have them; the next minute run makes room")
         else:
@@ -134,14 +134,14 @@ def _forget(lake: Lake, home: Path, registry: Registry, waiting: list[Erasure]) 
 
     owners = owners_of_digests(_digests(waiting))
     why = f"rewritten by erasure {waiting[-1].erasure_id}"
-    with publishing_paused(home, PATIENCE_S):
+    with publishing_paused(lake, PATIENCE_S):
         return dict(forget(registry, owners, why, note))
 
 
-def rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
+def rewrite_files(lake: Lake) -> dict[str, Any] | None:
     """Take deleted and rewritten rows out of all files and snapshots of the lake; the counts, or None if something waits to be learnt."""
     counts: dict[str, Any] = files.rewrite_tables(lake)
-    with publishing_paused(home, PATIENCE_S):
+    with publishing_paused(lake, PATIENCE_S):
         expired = files.expire_all(lake, is_settled, move_on)
     if expired is None:
         return None

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from models.errors import UserError
-from tasks import data_folder
+from tasks import data_folder, locks
 from tasks.config import StoreConfig
 from tasks.lake.address import Lake, LakeConfig, address
 from tasks.lake.connections import claim, connect, current_snapshot, examine, identity
@@ -129,21 +128,19 @@ def reading(at: Readable, snapshot: int | None = None) -> Iterator[duckdb.DuckDB
 def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with one write transaction under the writer lock; it commits at the end of the block."""
     try:
-        with explained(lake), FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+        with explained(lake), locks.writing_turn(lake):
             con = connect(lake)
             try:
                 mark = claim(con, lake)
                 con.begin()
                 yield con
+                locks.demand_held(lake)
                 con.commit()
                 data_folder.record(lake.place, lake.catalog_file, mark, identity(con))
             finally:
                 con.close()
-    except Timeout as error:
-        raise LakeError(
-            f"another writer has held {lake.lock_path} for over {lake.lock_timeout_s} s; "
-            "wait for it, or raise MINUTEHAND_LAKE__LOCK_TIMEOUT_S"
-        ) from error
+    except locks.BusyError as error:
+        raise LakeError(str(error)) from error
 
 
 def newest_snapshot(lake: Lake) -> int:

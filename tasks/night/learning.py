@@ -36,6 +36,7 @@ from models.results import MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
 from models.training.course import Course
+from models.training.job import Trainer, train_here
 from models.training.passed import Shown
 from models.training.training import OnEpoch
 from models.version import checkpoint as checkpoints
@@ -93,17 +94,19 @@ def learn(
     searches: SearchLog | None = None,
     course: Course | None = None,
     shown: Shown | None = None,
+    trainer: Trainer = train_here,
 ) -> FittedNight:
     """Train on the events before the validation period and choose epochs and blend on it, and whether the model reads the searches.
 
     shown: impressions without outcome, as weak negatives.
-    course: that of an earlier training to repeat, instead of what the time budget allows.
+    course: that of an earlier training to repeat, instead of what the time budget allows. trainer: carries out the training.
     """
     task = temporal(dataset.events, evaluation, seed)
     task = replace(task, evaluator=replace(task.evaluator, shown=shown))
     if searches is not None:
         task = replace(task, evaluator=replace(task.evaluator, searches=searches.of_users(dataset.user_ids)))
-    return FittedNight(task, fit_past(task.evaluator, task.split, task.validation, dataset.text, model, train, seed, on_epoch, course))
+    evaluator, split, validation = task.evaluator, task.split, task.validation
+    return FittedNight(task, fit_past(evaluator, split, validation, dataset.text, model, train, seed, on_epoch, course, trainer))
 
 
 def judge(
@@ -199,13 +202,14 @@ def complete(
     words: Words | None = None,
     interests: tuple[Interests | None, Capture | None] = (None, None),
     tried: Mapping[str, tuple[float, float]] | None = None,
+    trainer: Trainer = train_here,
 ) -> Checkpoint:
     """Refit on all events with the chosen epochs and blend, and save the checkpoint with the state for later increments.
 
-    tried: what slots for new items have shown, as in models.ranking.exploration.NewItemLayer.
+    tried: what slots for new items have shown, as in models.ranking.exploration.NewItemLayer. trainer: carries out the training.
     """
     variety = choose_variety(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, learnt.task.validation, seed, words)
-    version = completed(dataset, learnt, model, train, increment, seed)
+    version = completed(dataset, learnt, model, train, increment, seed, trainer)
     n_votes, held_out = float(popularity_now(dataset).counts[-1].sum()), np.union1d(learnt.task.validation, learnt.task.test)
     layer = fit_new_items(learnt.evaluator, learnt.fit.weights, learnt.fit.blend, held_out, n_votes, seed, words)
     layer = replace(layer, tried=tried or {})
@@ -215,12 +219,18 @@ def complete(
 
 
 def completed(
-    dataset: Dataset, learnt: FittedNight, model: RecommenderConfig, train: TrainConfig, increment: IncrementConfig, seed: int
+    dataset: Dataset,
+    learnt: FittedNight,
+    model: RecommenderConfig,
+    train: TrainConfig,
+    increment: IncrementConfig,
+    seed: int,
+    trainer: Trainer = train_here,
 ) -> Checkpoint:
     """The checkpoint that `complete` saves."""
     popularity = popularity_now(dataset)
     sample = sample_memory(dataset.events, increment, model.max_events, seed)
-    live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows)
+    live, curve = refit(learnt.evaluator, learnt.fit, dataset.text, model, train, seed, sample.held_out_rows, trainer)
     online = make_online_state(learnt.evaluator, learnt.fit, sample, curve.squares, popularity, increment, learnt.held_out_from)
     if dataset.owners is not None:
         online = replace(online, memory=replace(online.memory, owner=dataset.owners[dataset.events.user[sample.windows.start]]))

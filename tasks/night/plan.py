@@ -46,7 +46,13 @@ class Plan(BaseModel):
         """The plan in words."""
         steps = "a sample of items" if self.course.is_sampled else "all items"
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.course.n_epochs:g} epochs on {steps}, seed {self.seed}, {threads}, {self.device}, snapshot {self.snapshot}"
+        workers = "" if self.workers == 1 else f" of {self.workers} workers"
+        return f"{self.course.n_epochs:g} epochs on {steps}, seed {self.seed}, {threads}{workers}, {self.device}, snapshot {self.snapshot}"
+
+    @property
+    def workers(self) -> int:
+        """The number of processes that trained together, on which the result depends."""
+        return int(self.settings["train"].get("workers", 1))
 
 
 def plan_of(dataset: Dataset, learnt: FittedNight, settings: dict[str, Any], threads: int, device: str, git_revision: str | None) -> Plan:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
-from filelock import FileLock
 
 from tasks.lake import Lake, current_snapshot, statement, writing
+from tasks.locks import demand_held, writing_turn
 from tasks.upkeep import FEED, delete_orphans, tables_to_rewrite
 
 logger = logging.getLogger("minutehand.erasure")
@@ -65,6 +65,7 @@ def rewrite_feed(lake: Lake, is_settled: Callable[[Connection], bool], move_on: 
         if not is_settled(con):
             return None
         found = con.execute(statement("maintain/rewrite"), {"schema": FEED[0], "table": FEED[1]}).fetchall()
+        demand_held(lake)
         con.commit()
         con.begin()
         move_on(con)
@@ -100,7 +101,7 @@ def vacuum(lake: Lake) -> int:
     """Rewrite a SQLite catalog without its free pages, and empty its log; returns the bytes saved. PostgreSQL does this by itself."""
     if not lake.is_sqlite:
         return 0
-    with FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+    with writing_turn(lake):
         return vacuum_file(Path(lake.catalog_file))
 
 

@@ -108,11 +108,11 @@ def test_events_that_are_too_old_leave_tables_and_files_and_the_minute_learns_th
     add_events(lake, *[(f"u{number}", "b", "view", recent + 100 + number) for number in range(12)])
     assert maintain(lake, 0, retention=keeping(events=30), keep_hours=0).rows_aged == 12
     assert count(lake, "raw.events") == 24
-    assert rewrite_aged_events(lake, home) is None, "events wait to be learnt"
+    assert rewrite_aged_events(lake) is None, "events wait to be learnt"
     assert len(news_of(lake).events.filter("is_new")) == 12
     minute(lake)
-    assert rewrite_aged_events(lake, home) > 0  # type: ignore[operator]
-    assert rewrite_aged_events(lake, home) == 0
+    assert rewrite_aged_events(lake) > 0  # type: ignore[operator]
+    assert rewrite_aged_events(lake) == 0
     assert news_of(lake).is_empty, "rewritten events are not learnt again"
     add_events(lake, ("u1", "c", "view", recent + 200))
     assert len(news_of(lake).events.filter("is_new")) == 1

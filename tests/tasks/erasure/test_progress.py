@@ -126,7 +126,7 @@ def test_events_that_wait_to_be_learnt_are_learnt_once_and_until_then_the_files_
 def test_while_a_night_is_under_way_the_tables_are_done_and_the_rest_waits(
     shop: Lake, home: Path, landing: Path, registry: Registry
 ) -> None:
-    with take(home):
+    with take(shop):
         erase(shop, home, [ANNA], "cli", {})
         (left,) = run(shop, home, registry, landing)
         assert "a night is under way" in left

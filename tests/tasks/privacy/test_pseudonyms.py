@@ -86,7 +86,7 @@ def test_after_a_rewriting_no_file_and_no_snapshot_of_the_lake_holds_a_clear_id(
     monkeypatch.setattr(files, "READERS_S", 0)
     fill(lake, write)
     rewrite(lake)
-    assert rewrite_files(lake, lake.home) is not None
+    assert rewrite_files(lake) is not None
     stored = sorted(lake.home.rglob("*.parquet"))
     assert stored
     assert all("customer-" not in str(duckdb.read_parquet(str(file)).fetchall()) for file in stored)

@@ -91,6 +91,10 @@ def _object_store(name: str, address: str, config: StoreConfig) -> Finding:
         "read": lambda: store.read(place, probe),
         "delete": lambda: store.delete(place, [probe]),
     }
+    try:
+        store.access_of(place)  # imports boto3, which takes longer than an answer
+    except store.StoreError as error:
+        return Finding(name, "bad", *split(str(error)))
     for step, do in steps.items():
         try:
             times[step], found = _timed(do)

@@ -82,15 +82,17 @@ def _go_on(settings: Settings, lake: Lake) -> list[str]:
 
 
 def _show_places(ids: list[str], *, as_json: bool) -> None:
-    """Show the places that name these people."""
+    """Show the places that name these people, and those that could not be judged."""
     from settings import load
+    from tasks.aging import landing_outside
     from tasks.privacy.scan import scan
     from tasks.store import is_remote, place_of
 
     settings = load()
     remote = [place_of(address, settings.store) for address in (settings.registry.artifacts, settings.ingest.landing) if is_remote(address)]
-    found = [each for each in scan(settings.home, lake_of(settings), ids, also=remote) if each.count]
-    rows = [{"store": each.store, "place": each.place, "found": each.count} for each in found]
+    outside = landing_outside(settings.ingest, settings.home)
+    found = [each for each in scan(settings.home, lake_of(settings), ids, also=[*outside, *remote]) if each.count or each.undecided]
+    rows = [{"store": each.store, "place": each.place, "found": each.count, "undecided": each.undecided} for each in found]
     if as_json:
         say_json(rows)
     elif rows:

@@ -15,7 +15,7 @@ from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
 from tasks import aging, upkeep
-from tasks.erasure.aged import rewrite_aged_events
+from tasks.erasure.aged import empty_free_pages, rewrite_aged_events
 from tasks.ingest import arrivals
 from tasks.lake import locate, migrate
 from tasks.online import outcomes
@@ -49,6 +49,8 @@ def maintain() -> upkeep.MaintenanceSummary:
         arrivals.prune(bucket, aging.cutoff(now, settings.retention.landing_days).date())
     if unpublished is None:
         rewrite_aged_events(lake)
+    if done.rows_aged or done.files_deleted:  # once a day, as both go by days
+        empty_free_pages(lake)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     create_table_artifact(

@@ -59,7 +59,9 @@ class IngestConfig(BaseModel):
         "context; the others are dropped before they are stored; empty: none",
     )
     keep_context: str = Field(
-        "all", description="Keys of context to keep, separated by commas; the others are dropped before they are stored; empty: none"
+        "all",
+        description="Top-level keys of context to keep, each with all that is below it, separated by commas; the others are dropped before "
+        "they are stored; empty: none",
     )
     follow_links: bool = Field(
         False,
@@ -108,6 +110,12 @@ class PublishConfig(BaseModel):
         le=CENTURY_HOURS,
         description="Maximum age of a list in hours; minute runs refresh lists of users without new events before this age",
     )
+    shard_users: PositiveInt = Field(
+        20_000, description="Users whose lists a night makes and writes at a time; more users than this do not need more memory"
+    )
+    workers: PositiveInt = Field(
+        1, le=1024, description="Processes that make the lists of a night; each loads the model and gets its share of the threads"
+    )
     approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
 
 
@@ -116,7 +124,9 @@ class RetentionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     events_days: NonNegativeInt = Field(
-        0, le=MOST_DAYS, description="Days that `raw.events` keeps an event; the next night trains without it"
+        0,
+        le=MOST_DAYS,
+        description="Days that `raw.events` keeps an event; the next night trains without it, and an ingest refuses older ones",
     )
     rejected_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `raw.rejected` keeps a rejected row")
     served_days: NonNegativeInt = Field(
@@ -291,6 +301,15 @@ class GeneratorConfig(BaseModel):
     budget_s: PositiveFloat = Field(
         120.0, le=86_400, description="Maximum time in seconds for all texts of one run; after it, the templates stand"
     )
+
+    reasons: NonNegativeInt = Field(
+        0,
+        le=100_000,
+        description="How many reasons of published lists a night words at most; each serves all rows that cite the same event; 0: none",
+    )
+    minute_reasons: NonNegativeInt = Field(0, le=1000, description="The same for a minute run, which keeps what the night has worded")
+    minute_budget_s: PositiveFloat = Field(5.0, le=60, description="Maximum time in seconds for all texts of a minute run")
+    reason_ranks: PositiveInt = Field(3, le=1000, description="Only reasons that stand in the first so many rows of a list are worded")
 
     @field_validator("url")
     @classmethod

@@ -47,7 +47,8 @@ class Mark:
     """The content of the mark file.
 
     since: time (UTC) from which only this catalog is known to have written here. folder, address: paths of the data folder and of the
-    SQLite catalog at the last write. snapshot, committed_at: snapshot of the last write and its commit time.
+    SQLite catalog at the last write. snapshot, committed_at: snapshot of the last write and its commit time. moved_to: where the lake
+    is, if it was moved away from here or is still on its way to here; then nothing may be written here.
     """
 
     catalog: str
@@ -56,6 +57,7 @@ class Mark:
     address: str
     snapshot: int
     committed_at: int
+    moved_to: str = ""
 
 
 def read_mark(folder: Place) -> Mark | None:
@@ -116,6 +118,11 @@ def claim(folder: Place, address: str, identity: Identity, mark: Mark | None, no
 def check_owner(folder: Place, address: str, identity: Identity, mark: Mark) -> None:
     """Raises FolderError if the mark of a folder names another catalog, or if the catalog at the address is a copy of the named one."""
     _check_id(folder, identity, mark)
+    if mark.moved_to:
+        raise FolderError(
+            f"the lake of {folder} was moved to {mark.moved_to}: name that one by MINUTEHAND_LAKE__CATALOG and MINUTEHAND_LAKE__DATA_PATH; "
+            f"to go on with the old one instead, delete moved_to from {NAME} there"
+        )
     if _is_in_use(folder, address, mark):
         raise FolderError(
             f"{folder} belongs to the catalog at {mark.address}, of which the one at {address} is a copy: a folder has one catalog; "
@@ -125,10 +132,28 @@ def check_owner(folder: Place, address: str, identity: Identity, mark: Mark) -> 
 
 def record(folder: Place, address: str, mark: Mark, identity: Identity) -> None:
     """Record the newest commit of the catalog in the mark. A failed write is ignored: the mark can lag without any loss."""
-    fresh = replace(mark, folder=str(folder), address=address, snapshot=identity.snapshot, committed_at=identity.committed_at)
-    if fresh != read_mark(folder):
+    current = read_mark(folder)
+    moved_to = current.moved_to if current else ""  # a move sets it while the writer's transaction is open
+    fresh = Mark(mark.catalog, mark.since, str(folder), address, identity.snapshot, identity.committed_at, moved_to)
+    if fresh != current:
         with suppress(OSError, FolderError, StoreError):
             _write(folder, fresh)
+
+
+def expect(folder: Place, address: str, identity: Identity, source: str) -> None:
+    """Mark a folder as the one to which a catalog at source is being moved. Raises FolderError if it belongs to another catalog."""
+    mark = read_mark(folder)
+    if mark is not None:
+        _check_id(folder, identity, mark)
+    now = datetime.now(UTC).isoformat()
+    _write(folder, Mark(identity.catalog, now, str(folder), address, identity.snapshot, identity.committed_at, source))
+
+
+def retire(folder: Place, moved_to: str) -> None:
+    """Record that the lake is elsewhere now; empty: it is here."""
+    mark = read_mark(folder)
+    if mark is not None:
+        _write(folder, replace(mark, moved_to=moved_to))
 
 
 def parquet_files(folder: Path) -> Iterator[Path]:

@@ -25,6 +25,10 @@ logger = logging.getLogger("minutehand.upkeep")
 AS_SET = RetentionConfig()
 FEED = ("raw", "events")
 """The table whose change feed minutes read. Its rewritten rows look like new ones there, so only an erasure rewrites it."""
+REWRITE_BYTES = 32 * 2**20
+"""One transaction rewrites this many bytes of a table, or one larger file, so that no writer waits long."""
+BREATH_S = 0.2
+"""Those who wait for a lock ask for it several times in this time, so one of them gets it before the next files are rewritten."""
 OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
 
 
@@ -69,7 +73,7 @@ def maintain(
     flushed = _run(lake, "flush")
     named_since = clock - timedelta(days=retention.snapshots_days or MOST_DAYS)
     expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from, named_since)
-    rewritten = [row for schema, table in tables_to_rewrite(lake) for row in _run(lake, "rewrite", {"schema": schema, "table": table})]
+    rewritten = sum(rewrite_table(lake, schema, table) for schema, table in tables_to_rewrite(lake))
     merged = _run(lake, "merge")
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
     orphans = delete_orphans(lake, clock - timedelta(hours=grace_hours))
@@ -77,7 +81,7 @@ def maintain(
         rows_aged=sum(aged.values()),
         rows_flushed=sum(row["rows_flushed"] for row in flushed),
         snapshots_expired=expired,
-        files_rewritten=sum(row["files_processed"] for row in rewritten),
+        files_rewritten=rewritten,
         files_merged=sum(row["files_processed"] for row in merged),
         files_deleted=len(deleted),
         orphans_deleted=orphans,
@@ -91,6 +95,37 @@ def tables_to_rewrite(lake: Lake) -> list[tuple[str, str]]:
     """Schema and name of the tables that have files with deleted rows, except FEED."""
     with reading(lake) as con:
         return [(schema, table) for schema, table in con.execute(statement("maintain/find_deletes")).fetchall() if (schema, table) != FEED]
+
+
+def rewrite_table(lake: Lake, schema: str, table: str) -> int:
+    """Write the files of a table with deleted rows again, some in each transaction; returns their number."""
+    n_files, is_over = 0, False
+    while not is_over:
+        with writing(lake) as con:
+            n_rewritten, is_over = rewrite_some(con, schema, table)
+        n_files += n_rewritten
+        if not is_over:
+            time.sleep(BREATH_S)
+    return n_files
+
+
+def has_deletes(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Whether a table has files with deleted rows."""
+    return (schema, table) in con.execute(statement("maintain/find_deletes")).fetchall()
+
+
+def rewrite_some(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[int, bool]:
+    """Write REWRITE_BYTES of a table's files with deleted rows again, or one larger file; their number, and whether these were all.
+
+    DuckLake takes no list of files, only a least share of deleted rows; so the files with the largest shares come first.
+    """
+    which = {"schema": schema, "table": table}
+    row = con.execute(statement("maintain/next_rewrite"), which | {"n_bytes": REWRITE_BYTES}).fetchone()
+    if row is None:
+        return 0, True
+    (threshold,) = row
+    found = con.execute(statement("maintain/rewrite"), which | {"threshold": threshold}).fetchall()
+    return sum(n_files for _, _, n_files, _ in found), threshold == 0 or not found
 
 
 def _expire(

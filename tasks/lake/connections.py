@@ -26,7 +26,7 @@ from tasks.lake.errors import (
     one_line,
     store_error,
 )
-from tasks.lake.statements import quote, shared_macros, statement
+from tasks.lake.statements import execute, quote, shared_macros, statement
 from tasks.store import INSTALL, Access, Bucket, access_of
 
 NOTHING_FETCHED: dict[str, str | bool | int | float | list[str]] = {
@@ -160,7 +160,7 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
 
 def identity(con: duckdb.DuckDBPyConnection, snapshot: int = -1) -> data_folder.Identity:
     """The identity of the catalog, with the commit time of one of its snapshots."""
-    row = con.execute(statement("lake/identity"), {"snapshot": snapshot}).fetchone()
+    row = execute(con, "lake/identity", {"snapshot": snapshot}).fetchone()
     assert row is not None
     return data_folder.Identity(*row)
 

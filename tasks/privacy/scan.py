@@ -198,7 +198,10 @@ def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
     if lake.is_remote:
         found.append("Earlier versions of objects, if the bucket keeps them: delete them there, or let a rule of the bucket expire them.")
     if tracking_uri and not tracking_uri.startswith("sqlite:"):
-        found.append("The MLflow server, which is not in this home.")
+        found.append(
+            "The MLflow server, not in this home: its model versions keep the person in their replay memories until the next night "
+            "deletes these versions."
+        )
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.findings import Finding, split
+from cli.services import check_services
 from cli.stores import check_lake, check_models
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def check_access(settings: Settings) -> Iterator[Finding]:
         return
     home = settings.home.resolve()
     folders = [home / "lake", home / "mlflow"] if home.stat().st_mode & OTHERS else []
-    if settings.lake.data_path:
+    if settings.lake.data_path and not settings.lake.data_path.startswith("s3://"):
         folders.append(Path(settings.lake.data_path))
     loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & OTHERS]
     if loose:
@@ -118,7 +119,8 @@ def check_extensions(settings: Settings) -> Iterator[Finding]:
     from tasks.lake import NOTHING_FETCHED, LakeError, extension_path, load_extension
 
     catalog = "postgres_scanner" if settings.lake.catalog.startswith("postgres") else "sqlite_scanner"
-    for name in ("ducklake", catalog):
+    in_store = ("httpfs",) if settings.lake.data_path.startswith("s3://") else ()
+    for name in ("ducklake", catalog, *in_store):
         con = duckdb.connect(config=NOTHING_FETCHED)
         try:
             load_extension(con, name)
@@ -275,6 +277,7 @@ CHECKS_OF_HOME: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_up,
     check_secret,
     check_disk,
+    check_services,
     check_lake,
     check_models,
 )

@@ -73,10 +73,11 @@ def _go_on(settings: Settings, lake: Lake) -> list[str]:
     """Do the later steps as far as possible now; a sentence for each that is left."""
     from cli.environment import prepare
     from tasks.erasure.progress import go_on
+    from tasks.ingest.arrivals import bucket_of
     from tasks.ingest.landing import open_landing
 
     prepare(settings)
-    landing = open_landing(settings.ingest, settings.home)
+    landing = bucket_of(settings.ingest, settings.store) or open_landing(settings.ingest, settings.home)
     return go_on(lake, settings.home.resolve(), lambda: registry_of(settings), settings.ingest.event_weights, landing)
 
 
@@ -85,10 +86,12 @@ def _show_places(ids: list[str], *, as_json: bool) -> None:
     from settings import load
     from tasks.aging import landing_outside
     from tasks.privacy.scan import scan
+    from tasks.store import is_remote, place_of
 
     settings = load()
+    remote = [place_of(address, settings.store) for address in (settings.registry.artifacts, settings.ingest.landing) if is_remote(address)]
     outside = landing_outside(settings.ingest, settings.home)
-    found = [each for each in scan(settings.home, lake_of(settings), ids, also=outside) if each.count or each.undecided]
+    found = [each for each in scan(settings.home, lake_of(settings), ids, also=[*outside, *remote]) if each.count or each.undecided]
     rows = [{"store": each.store, "place": each.place, "found": each.count, "undecided": each.undecided} for each in found]
     if as_json:
         say_json(rows)

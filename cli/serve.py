@@ -74,6 +74,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     from serving.live import Live
     from serving.segments import Segments
     from tasks import process
+    from tasks.ingest.arrivals import bucket_of
     from tasks.ingest.landing import open_landing
     from tasks.lake import migrate
     from tasks.privacy.border import establish
@@ -84,7 +85,7 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     process.use_threads(settings.threads or 1)  # one list is too little work to divide: a second thread only adds to the slowest answers
     sys.setswitchinterval(SWITCH_S)
     landing = open_landing(settings.ingest, settings.home)
-    segments = Segments(settings.home.resolve() / "serving" / "events", landing)
+    segments = Segments(settings.home.resolve() / "serving" / "events", landing, bucket_of(settings.ingest, settings.store))
     live = Live.start(
         lake,
         partial(registry_of, settings),

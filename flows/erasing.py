@@ -6,6 +6,7 @@ import logging
 
 from settings import Settings
 from tasks.erasure import progress
+from tasks.ingest.arrivals import bucket_of
 from tasks.ingest.landing import open_landing
 from tasks.lake import Lake
 from tasks.registry import versions
@@ -24,6 +25,6 @@ def go_on(settings: Settings, tables: Lake, *, in_night: bool = False) -> None:
             settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts", settings.registry.artifacts
         )
 
-    landing = open_landing(settings.ingest, settings.home)
+    landing = bucket_of(settings.ingest, settings.store) or open_landing(settings.ingest, settings.home)
     for left in progress.go_on(tables, home, open_registry, settings.ingest.event_weights, landing, in_night=in_night):
         logger.info("an erasure is not finished: %s", left)

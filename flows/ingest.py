@@ -17,7 +17,7 @@ from models.errors import UserError
 from models.visible import in_markdown, visible_line
 from settings import Settings, load
 from tasks.aging import oldest_kept
-from tasks.ingest import api_log, landing
+from tasks.ingest import api_log, arrivals, landing
 from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
 
@@ -48,7 +48,9 @@ def ingest() -> list[Landed]:
 
 def is_waiting(settings: Settings) -> bool:
     """Whether a file that may change lists waits in the landing folder: events, items or merges."""
-    folder = landing.open_landing(settings.ingest, settings.home)
+    bucket, folder = arrivals.bucket_of(settings.ingest, settings.store), landing.open_landing(settings.ingest, settings.home)
+    if bucket is not None and arrivals.is_waiting(bucket):
+        return True
     return bool(landing.waiting(folder)) or any(kind == "aliases" for kind, _ in api_log.waiting_segments(folder))
 
 
@@ -57,10 +59,11 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
 
     Raises LandingError after the last file if a file was not loaded or too many of its rows were refused.
     """
-    folder = landing.open_landing(settings.ingest, settings.home)
-    if not landing.waiting(folder) and not api_log.waiting_segments(folder):
+    bucket, folder = arrivals.bucket_of(settings.ingest, settings.store), landing.open_landing(settings.ingest, settings.home)
+    if bucket is None and not landing.waiting(folder) and not api_log.waiting_segments(folder):
         return []
     with landing.turn(folder, wait_s) as is_mine:
+        fetched = arrivals.fetch(bucket, folder) if bucket is not None and is_mine else {}
         files = landing.waiting(folder) if is_mine else []
         segments = api_log.waiting_segments(folder) if is_mine else []
         if not files and not segments:
@@ -71,11 +74,13 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
         landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest, oldest)]
         of_log = [(kind, [file for of, file in segments if of == kind]) for kind in api_log.OWN_KINDS]
         landed += [file for kind, some in of_log if some for file in ingest_segments(lake, folder, kind, some)]
+        if bucket is not None:
+            arrivals.put_away(bucket, folder, fetched)
     report(landed)
     bad = [file for file in landed if file.needs_a_look(settings.ingest.max_rejected_share)]
     if bad:
         more = f" (and {len(bad) - 1} more, in the artifact ingest)" if len(bad) > 1 else ""
-        raise LandingError(f"{bad[0].kind}/{bad[0].file} of {folder} {OUTCOME_TEXTS[bad[0].outcome]}: {bad[0].error}{more}")
+        raise LandingError(f"{bad[0].kind}/{bad[0].file} of {bucket or folder} {OUTCOME_TEXTS[bad[0].outcome]}: {bad[0].error}{more}")
     return landed
 
 

@@ -16,6 +16,7 @@ from flows.stages import retried
 from settings import load
 from tasks import aging, upkeep
 from tasks.erasure.aged import empty_free_pages, rewrite_aged_events
+from tasks.ingest import arrivals
 from tasks.lake import locate, migrate
 from tasks.online import outcomes
 from tasks.publish import pointer
@@ -41,9 +42,11 @@ def maintain() -> upkeep.MaintenanceSummary:
     )
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
-    aging.prune_files(
-        settings.home, aging.landing_of(settings.ingest, settings.home), settings.retention, datetime.now(UTC).replace(tzinfo=None)
-    )
+    now = datetime.now(UTC).replace(tzinfo=None)
+    aging.prune_files(settings.home, aging.landing_of(settings.ingest, settings.home), settings.retention, now)
+    bucket = arrivals.bucket_of(settings.ingest, settings.store)
+    if bucket is not None and settings.retention.landing_days:
+        arrivals.prune(bucket, aging.cutoff(now, settings.retention.landing_days).date())
     if unpublished is None:
         rewrite_aged_events(lake)
     if done.rows_aged or done.files_deleted:  # once a day, as both go by days

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.ingest.arrivals import put_aside
 from tasks.ingest.log_names import LogKind, folder_of, new_segment
+from tasks.store import Bucket, StoreError
 
 log = logging.getLogger("minutehand.serving")
 SECONDS_OPEN = 5.0
@@ -47,10 +49,10 @@ class Segments:
     it, so that a restart finds its lines. n_lines: number of lines by kind of each segment that is kept.
     """
 
-    def __init__(self, folder: Path, landing: Path) -> None:
-        """folder: of the log. landing: the landing folder itself."""
+    def __init__(self, folder: Path, landing: Path, bucket: Bucket | None = None) -> None:
+        """folder: of the log. landing: the landing folder itself. bucket: the landing folder in an object store, which takes the copies."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.landing = folder, landing
+        self.folder, self.landing, self.bucket = folder, landing, bucket
         for kind in ("events", *KINDS.values()):
             folder_of(landing, kind).mkdir(parents=True, exist_ok=True)
         self.n_lines: dict[str, Counter[LogKind]] = {}
@@ -205,7 +207,16 @@ class Segments:
                 lines.setdefault(kind_of(line), []).append(without_kind(line) + b"\n")
             self.n_lines[path.stem] = Counter({kind: len(some) for kind, some in lines.items()})
             for kind, some in lines.items():
-                self._put(folder_of(self.landing, kind), path.name, b"".join(some))
+                content = b"".join(some)
+                if self.bucket is None:
+                    self._put(folder_of(self.landing, kind), path.name, content)
+                else:
+                    put_aside(self.bucket, f"{folder_of(Path(), kind).as_posix()}/api-{path.name}", content)
+        except StoreError as error:
+            log.error(
+                "%s cannot be handed to %s, it will be tried again in %d minutes: %s",
+                *(path.name, self.bucket, SECONDS_UNTIL_AGAIN // 60, error),
+            )
         except OSError as error:
             log.error(
                 "%s cannot be handed to %s, it will be tried again in %d minutes: %s",

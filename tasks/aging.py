@@ -17,6 +17,7 @@ from pathlib import Path
 from tasks.config import IngestConfig, RetentionConfig
 from tasks.lake import Lake, named_files, reading, statement, writing
 from tasks.retention import MOST_DAYS
+from tasks.store import is_remote
 
 logger = logging.getLogger("minutehand.upkeep")
 PRUNED = {
@@ -54,7 +55,7 @@ class Kept:
 
 def landing_of(config: IngestConfig, home: Path) -> Path:
     """The landing folder, which may not exist yet."""
-    return Path(config.landing).expanduser() if config.landing else home / "landing"
+    return Path(config.landing).expanduser() if config.landing and not is_remote(config.landing) else home / "landing"
 
 
 def landing_outside(config: IngestConfig, home: Path) -> list[Path]:

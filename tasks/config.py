@@ -41,7 +41,9 @@ class IngestConfig(BaseModel):
         1024, ge=64, description="Memory limit of an ingest for sorting and joining, in MB; data beyond it spill to disk"
     )
     landing: str = Field(
-        "", description="Landing folder whose files the ingest flow takes in; empty: the folder `landing` in the home folder"
+        "",
+        description="Landing folder whose files the ingest flow takes in, or s3://bucket/prefix/; empty: the folder `landing` in the home "
+        "folder",
     )
     max_rejected_share: NonNegativeFloat = Field(
         0.1, le=1, description="Largest share of rejected rows of a landed file with which its run still counts as successful"

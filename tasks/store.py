@@ -113,9 +113,20 @@ def exists(place: Place, name: str) -> bool:
 
 def size(place: Bucket, name: str) -> int | None:
     """The bytes of an object; None if there is none."""
+    head = _head(place, name)
+    return None if head is None else int(head["ContentLength"])
+
+
+def tag(place: Bucket, name: str) -> str | None:
+    """What changes with the content of an object; None if there is none."""
+    head = _head(place, name)
+    return None if head is None else str(head["ETag"])
+
+
+def _head(place: Bucket, name: str) -> dict[str, Any] | None:
     with explained(place):
         try:
-            return int(_client(place.config).head_object(Bucket=place.name, Key=place.key(name))["ContentLength"])
+            return dict(_client(place.config).head_object(Bucket=place.name, Key=place.key(name)))
         except _client_error() as error:
             if _code(error) in MISSING:
                 return None

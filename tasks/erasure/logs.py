@@ -6,13 +6,15 @@ import logging
 import os
 import shutil
 import sqlite3
+import tempfile
 import time
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from tasks.privacy.files import vacuum_file
 from tasks.privacy.keyed import load_keys
 from tasks.privacy.redaction import People, blank_out, redact_data_file, redact_database, redact_text_file
+from tasks.store import Bucket, Place, download, entries, upload
 
 logger = logging.getLogger("minutehand.erasure")
 SWEPT = "erasures.swept"
@@ -20,29 +22,30 @@ SWEPT = "erasures.swept"
 OPEN_S = 60.0
 """The API may still write to a segment that is younger than this."""
 REPORTS = (".md", ".html", ".txt", ".json", ".csv")
+OUTCOMES = ("done", "partial", "failed")
 TEMPORARY = ("minute/tmp", "nightly/tmp", "tmp")
 
 
-def redact(home: Path, landing: Path, digests: Collection[str]) -> dict[str, int]:
-    """Take people out of every log below the home folder; returns the number of places by kind of store."""
+def redact(home: Path, landing: Place, digests: Collection[str], artifacts: Place | None = None) -> dict[str, int]:
+    """Take people out of every log of a home; returns the number of places by kind of store. artifacts: those that are not in the home."""
     people = People(load_keys(home), digests)
     counts = {
-        "landed_rows": sum(redact_data_file(file, people) for file in _landed(landing)),
+        "landed_rows": _redact_landed(landing, people),
         "api_log_lines": sum(redact_data_file(file, people) for file in _segments(home)),
-        "reports": sum(redact_text_file(file, people) for file in _reports(home)),
+        "reports": sum(redact_text_file(file, people) for file in _reports(home)) + _redact_reports(artifacts, people),
         "log_lines": sum(blank_out(file, people) for file in _files(home / "logs")),
         "database_values": sum(_redact_database(file, people) for file in _databases(home)),
     }
     return {name: n for name, n in counts.items() if n}
 
 
-def sweep(home: Path, landing: Path, digests: Collection[str]) -> int:
+def sweep(home: Path, landing: Place, digests: Collection[str]) -> int:
     """Take late rows of erased people out of files that landed since the last sweep; returns the number of rows."""
     mark = home / SWEPT
     since = mark.stat().st_mtime if mark.exists() else 0.0
     began = time.time()
     people = People(load_keys(home), digests)
-    n_rows = sum(redact_data_file(file, people) for file in _landed(landing) if file.stat().st_ctime >= since - 1)
+    n_rows = _redact_landed(landing, people, since - 1)
     mark.touch()
     _set_time(mark, began)
     return n_rows
@@ -57,8 +60,39 @@ def remove_leftovers(home: Path, staging: Path) -> None:
 
 
 def _landed(landing: Path) -> Iterator[Path]:
-    for outcome in ("done", "partial", "failed"):
+    for outcome in OUTCOMES:
         yield from _files(landing / outcome)
+
+
+def _redact_landed(landing: Place, people: People, since: float = 0.0) -> int:
+    """Take people out of the files that were put away since a time; returns the number of rows. An object is replaced as a whole."""
+    if isinstance(landing, Path):
+        return sum(redact_data_file(file, people) for file in _landed(landing) if file.stat().st_ctime >= since)
+    names = [entry.name for outcome in OUTCOMES for entry in entries(landing, f"{outcome}/") if entry.written >= since]
+    return _redact_objects(landing, names, lambda file: redact_data_file(file, people))
+
+
+def _redact_reports(artifacts: Place | None, people: People) -> int:
+    """As _reports, for artifacts in an object store."""
+    if artifacts is None or isinstance(artifacts, Path):
+        return 0
+    paths = [PurePosixPath(entry.name) for entry in entries(artifacts)]
+    names = [str(path) for path in paths if path.suffix in REPORTS and "checkpoint" not in path.parts and path.parts[1:2] != ("models",)]
+    names = [name for name in names if not name.startswith("models/")]
+    return _redact_objects(artifacts, names, lambda file: redact_text_file(file, people))
+
+
+def _redact_objects(bucket: Bucket, names: Sequence[str], redact_file: Callable[[Path], int]) -> int:
+    """Redact copies of objects, and replace each object whose copy has changed; returns the sum of what redact_file returns."""
+    total = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            copy = Path(folder) / PurePosixPath(name).name
+            if download(bucket, name, copy) and (n_found := redact_file(copy)):
+                upload(bucket, copy, name)
+                total += n_found
+            copy.unlink(missing_ok=True)
+    return total
 
 
 def _segments(home: Path) -> Iterator[Path]:

@@ -28,6 +28,7 @@ from tasks.privacy.certificate import certificate
 from tasks.privacy.ledger import NAME, Erasure, State, erasures, missing_requests, record_step
 from tasks.privacy.owners import owners_of_digests
 from tasks.privacy.scan import scan, unreached
+from tasks.store import Place, is_remote, place_of
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -64,7 +65,7 @@ def go_on(
     home: Path,
     open_registry: Callable[[], Registry],
     event_weights: Mapping[str, float],
-    landing: Path,
+    landing: Place,
     *,
     in_night: bool = False,
 ) -> list[str]:
@@ -88,7 +89,7 @@ def go_on(
         return [str(error)]
 
 
-def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[str]:
+def _go_on(lake: Lake, home: Path, registry: Registry, landing: Place) -> list[str]:
     _step(lake, "memories", lambda found: _forget(lake, home, registry, found))
     left = []
     if _before(lake, "files"):
@@ -98,7 +99,7 @@ def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[st
         else:
             _step(lake, "files", lambda _: counts)
     if not left:
-        _step(lake, "logs", lambda found: dict(logs.redact(home, landing, _digests(found))))
+        _step(lake, "logs", lambda found: dict(logs.redact(home, landing, _digests(found), _remote_artifacts(lake, registry))))
         left += _finish(lake, home, registry, landing)
         _certify(lake, home, registry, landing)
     return left
@@ -155,7 +156,7 @@ def rewrite_files(lake: Lake) -> dict[str, Any] | None:
     return counts
 
 
-def _finish(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[str]:
+def _finish(lake: Lake, home: Path, registry: Registry, landing: Place) -> list[str]:
     """Retire versions that have seen the people, once the live one has not; the sentence if that is still due.
 
     Logs are looked through a second time: a night that was under way, or the API, may have written to them after the first time.
@@ -167,7 +168,7 @@ def _finish(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[s
         row = con.execute(statement("publish/live_version")).fetchone()
     ready = [found for found in waiting if row is None or is_trained_since(registry, str(row[0]), found.snapshot or 0)]
     if ready:
-        logs.redact(home, landing, _digests(ready))
+        logs.redact(home, landing, _digests(ready), _remote_artifacts(lake, registry))
         retired = retire(registry, max(found.snapshot or 0 for found in ready), "" if row is None else str(row[0]))
         with writing(lake) as con:
             record_step(con, [found.erasure_id for found in ready], "done", _now(), {"versions_retired": len(retired)})
@@ -178,21 +179,33 @@ def _finish(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[s
     return [f"weights: the next night trains without them; due by {due:%Y-%m-%d %H:%M} UTC"]
 
 
-def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
+def _certify(lake: Lake, home: Path, registry: Registry, landing: Place) -> None:
     """Scan all stores for the people of each erasure that has come further since its last certificate, and keep what was found."""
-    from tasks.registry.versions import artifact_location
-
     for found in erasures(lake):
         before = json.loads(found.certificate or "{}")
         due = None if found.state == "done" else found.weights_due_by
         if found.is_before("logs") or (before and (before["weights_due_by"] is None) == (due is None)):
             continue
         empty_free_pages(lake)  # what later runs left there of other ids could not be judged
-        findings = scan(home, lake, digests=found.digests, also=[] if landing.is_relative_to(home) else [landing])
-        not_reached = unreached(lake, registry.tracking_uri, artifact_location(registry))
-        made = certificate(found.erasure_id, found.digests, findings, not_reached, due)
+        findings = scan(home, lake, digests=found.digests, also=_elsewhere(lake, home, registry, landing))
+        made = certificate(found.erasure_id, found.digests, findings, unreached(lake, registry.tracking_uri), due)
         with writing(lake) as con:
             con.execute(statement("privacy/insert_certificate"), {"erasure_id": found.erasure_id, "certificate": json.dumps(made)})
+
+
+def _elsewhere(lake: Lake, home: Path, registry: Registry, landing: Place) -> list[Place]:
+    """What belongs to a home and is not below it: a landing folder elsewhere, and model versions in an object store."""
+    found = [] if isinstance(landing, Path) and landing.is_relative_to(home) else [landing]
+    remote = _remote_artifacts(lake, registry)
+    return [*found, remote] if remote is not None else found
+
+
+def _remote_artifacts(lake: Lake, registry: Registry) -> Place | None:
+    """The model versions and reports of the experiment, if they are in an object store."""
+    from tasks.registry.versions import artifact_location
+
+    location = artifact_location(registry)
+    return place_of(location, lake.store) if is_remote(location) else None
 
 
 def _now() -> datetime:

@@ -26,6 +26,7 @@ from tasks.ingest.mapping_files import MappingError
 from tasks.ingest.moving import REFUSED, delete, move
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeError
+from tasks.store import is_remote
 
 KINDS: tuple[Kind, ...] = ("items", "events")  # items first, so that events find their items
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
@@ -35,8 +36,12 @@ SKEW_SECONDS = 1800.0
 
 
 def open_landing(config: IngestConfig, home: Path) -> Path:
-    """The landing folder with its subfolders, created if missing. Raises UserError if they cannot be created."""
-    landing = Path(config.landing).expanduser() if config.landing else home.resolve() / "landing"
+    """The landing folder with its subfolders, created if missing. Raises UserError if they cannot be created.
+
+    For a landing folder in an object store, it is the folder of the home that takes copies of its files (tasks/ingest/arrivals.py).
+    """
+    is_here = config.landing and not is_remote(config.landing)
+    landing = Path(config.landing).expanduser() if is_here else home.resolve() / "landing"
     try:
         for kind in KINDS:
             (landing / kind).mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from tasks.lake import Lake, has_catalog, load_extension, named_files, one_line,
 from tasks.privacy import keyed
 from tasks.privacy.scan_files import SIDE_FILES, TEXTS_OF_PROGRAMS, Read, read_file, size_of
 from tasks.privacy.scan_ids import Hits, Wanted
-from tasks.store import Entry, download, entries, is_remote
+from tasks.store import Bucket, Place, download, entries
 
 DIGESTS_STAY = ("ops.erasures", "ops.opt_outs", "raw.rejected")
 """Tables that keep keyed digests of erased people, so that they stay erased."""
@@ -88,12 +88,12 @@ class _Tally:
             self.undecided[read.undecided] = None
 
 
-def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str] = (), also: Sequence[Path] = ()) -> tuple[Finding, ...]:
+def scan(home: Path, lake: Lake, ids: Iterable[str] = (), digests: Iterable[str] = (), also: Sequence[Place] = ()) -> tuple[Finding, ...]:
     """Every place of a home with what it holds of some people, by store and place; places with nothing are listed, too.
 
     digests: keyed digests of further people whose ids nobody knows any more. The ids behind them are looked for first, in every place where
     people are expected; with those that are found, the home is searched as with given ids. also: folders outside the home that belong to
-    it, such as a landing folder elsewhere. Takes no lock and changes nothing.
+    it, such as a landing folder elsewhere, and prefixes of an object store. Takes no lock and changes nothing.
     """
     home, given, asked = home.resolve(), tuple(ids), frozenset(digests)
     keys = keyed.load_keys(home) if keyed.keys_file(home).exists() else None
@@ -118,11 +118,16 @@ def _judge(keys: keyed.Keys, digests: Collection[str]) -> Callable[[str], bool]:
     return is_wanted
 
 
-def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, also: Sequence[Path]) -> tuple[Finding, ...]:
+def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, also: Sequence[Place]) -> tuple[Finding, ...]:
     tallies: dict[tuple[str, str], _Tally] = defaultdict(_Tally)
     seen: set[Path] = set()
     for _ in range(PASSES):
-        fresh = [(root, path) for root in _roots(home, lake, also) for path in _files(root) if path not in seen]
+        fresh = [
+            (root, path)
+            for root in _roots(home, lake, [each for each in also if isinstance(each, Path)])
+            for path in _files(root)
+            if path not in seen
+        ]
         for root, path in fresh:
             seen.add(path)
             store, place = _place_of(path, home, lake, states)
@@ -135,15 +140,43 @@ def _scan(home: Path, lake: Lake, wanted: Wanted, owners: frozenset[int], states
                 continue
             except OSError as error:
                 tallies[store, place].add(Read(Hits(), undecided=f"{path.name}: {error.strerror or error}"), path)
-    for entry, read in _read_store(lake, wanted, owners):
-        is_table = entry.name.endswith(".parquet")
-        tally = tallies["tables", _table_of(entry.name, states)] if is_table else tallies["catalog", f"{lake.data_path}{entry.name}"]
-        tally.add(read, None)
-        tally.sizes[Path(entry.name)] = entry.n_bytes
+    for bucket in dict.fromkeys(each for each in (lake.place, *also) if isinstance(each, Bucket)):
+        _scan_objects(bucket, lake, wanted, owners, states, tallies)
     if not lake.is_sqlite:
         for table, read in _read_postgres(lake, wanted):
             tallies["catalog", f"PostgreSQL: {states.tables.get(table, table)}"].add(read, None)
     return tuple(_finding(store, place, tally) for (store, place), tally in sorted(tallies.items()))
+
+
+def _scan_objects(
+    bucket: Bucket, lake: Lake, wanted: Wanted, owners: frozenset[int], states: _States, tallies: dict[tuple[str, str], _Tally]
+) -> None:
+    """Read every object below a prefix, each from a copy on this machine that is deleted at once."""
+    seen: set[str] = set()
+    with tempfile.TemporaryDirectory(dir=lake.lock_path.parent if lake.lock_path.parent.is_dir() else None) as folder:
+        for _ in range(PASSES):
+            for entry in [entry for entry in entries(bucket) if entry.name not in seen]:
+                seen.add(entry.name)
+                tally = tallies[_place_of_object(bucket, entry.name, lake, states)]
+                copy = Path(folder) / f"object{''.join(Path(entry.name).suffixes[-2:])}"
+                if Path(entry.name).name in NOT_OF_PEOPLE or not download(bucket, entry.name, copy):
+                    continue
+                try:
+                    for read in read_file(copy, wanted, owners):
+                        tally.add(read, None)
+                except OSError as error:
+                    tally.add(Read(Hits(), undecided=f"{entry.name}: {error.strerror or error}"), None)
+                tally.add(Read(_in_text_of_name(entry.name, wanted)), None)
+                tally.sizes[Path(entry.name)] = entry.n_bytes
+                copy.unlink(missing_ok=True)
+
+
+def _place_of_object(bucket: Bucket, name: str, lake: Lake, states: _States) -> tuple[str, str]:
+    """As _place_of, for an object."""
+    if name.endswith(".parquet") and str(bucket) == lake.data_path:
+        table, state = states.files.get(Path(name).name, (".".join(Path(name).parts[:2]), "in no snapshot"))
+        return "tables", f"{table}, {state}"
+    return "object store", f"{bucket}{'/'.join(Path(name).parts[:4])}"
 
 
 def owner_of(digest: str) -> int:
@@ -151,8 +184,8 @@ def owner_of(digest: str) -> int:
     return int.from_bytes(bytes.fromhex(digest.partition("-")[2][:16]), "big", signed=True)
 
 
-def unreached(lake: Lake, tracking_uri: str = "", artifacts: str = "") -> tuple[str, ...]:
-    """What no scan of this home can reach, in sentences for a certificate. artifacts: the address of models and reports."""
+def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
+    """What no scan of this home can reach, in sentences for a certificate."""
     found = [
         "Backups and copies of the home, made by whatever means: erase the person again after a restore; the ledger does it by itself.",
         "Files that were exported, copied or sent elsewhere, and the systems from which the events came.",
@@ -162,15 +195,12 @@ def unreached(lake: Lake, tracking_uri: str = "", artifacts: str = "") -> tuple[
     ]
     if not lake.is_sqlite:
         found.append("Dead rows and the write-ahead log of the PostgreSQL server: run VACUUM FULL, and let its old log segments expire.")
+    if lake.is_remote:
+        found.append("Earlier versions of objects, if the bucket keeps them: delete them there, or let a rule of the bucket expire them.")
     if tracking_uri and not tracking_uri.startswith("sqlite:"):
         found.append(
             "The MLflow server, which is not in this home. An erasure replaces the replay memories of its model versions; a version that "
             "it cannot reach keeps the person until the next night deletes it."
-        )
-    if is_remote(artifacts):
-        found.append(
-            f"Models and reports in {artifacts}. An erasure replaces the replay memories there; a report that names the person stays until "
-            "its night is deleted."
         )
     return tuple(found)
 
@@ -227,7 +257,7 @@ def _longer_ids(lake: Lake, wanted: Wanted) -> list[str]:
 def _roots(home: Path, lake: Lake, also: Sequence[Path]) -> list[Path]:
     """The home, and what belongs to it elsewhere; no folder twice."""
     found: list[Path] = []
-    for path in (home, lake.folder, *([Path(lake.catalog_file)] if lake.is_sqlite else []), *also):
+    for path in (home, *([] if lake.is_remote else [lake.folder]), *([Path(lake.catalog_file)] if lake.is_sqlite else []), *also):
         if path.exists() and not any(path.resolve().is_relative_to(root) for root in found):
             found.append(path.resolve())
     return found
@@ -250,8 +280,9 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _place_of(path: Path, home: Path, lake: Lake, states: _States) -> tuple[str, str]:
     """The store and the place of a file: tables of the lake by name and state, other files by folder."""
-    if path.suffix == ".parquet" and path.is_relative_to(lake.folder):
-        return "tables", _table_of(str(path.relative_to(lake.folder)), states)
+    if path.suffix == ".parquet" and not lake.is_remote and path.is_relative_to(lake.folder):
+        table, state = states.files.get(path.name, (".".join(path.relative_to(lake.folder).parts[:2]), "in no snapshot"))
+        return "tables", f"{table}, {state}"
     if not path.is_relative_to(home):
         return "catalog" if str(path) == lake.catalog_file else "outside the home", str(path)
     inside = path.relative_to(home)
@@ -259,12 +290,6 @@ def _place_of(path: Path, home: Path, lake: Lake, states: _States) -> tuple[str,
         if inside.is_relative_to(folder):
             return store, _shown(inside, folder)
     return "other files of the home", str(inside)
-
-
-def _table_of(name: str, states: _States) -> str:
-    """The table of a Parquet file, and the state that the file belongs to. name: its path from the folder of the lake."""
-    table, state = states.files.get(Path(name).name, (".".join(Path(name).parts[:2]), "in no snapshot"))
-    return f"{table}, {state}"
 
 
 def _shown(inside: Path, folder: str) -> str:
@@ -277,26 +302,12 @@ def _shown(inside: Path, folder: str) -> str:
 
 def _in_name(path: Path, root: Path, wanted: Wanted) -> Hits:
     """Ids in the name of a file or of its folders."""
-    name = str(path.relative_to(root)) if path != root else path.name
+    return _in_text_of_name(str(path.relative_to(root)) if path != root else path.name, wanted)
+
+
+def _in_text_of_name(name: str, wanted: Wanted) -> Hits:
     spelled = np.frombuffer(name.encode("utf-8", "surrogateescape"), np.uint8)
     return wanted.in_bytes(spelled) + Hits(wanted.in_text(name) if wanted.is_judging else 0)
-
-
-def _read_store(lake: Lake, wanted: Wanted, owners: frozenset[int]) -> Iterator[tuple[Entry, Read]]:
-    """The files of a lake in an object store, each copied to this machine while it is read."""
-    place = lake.place
-    if isinstance(place, Path):
-        return
-    entry = Entry("object store", 0, 0.0, "")
-    try:
-        with tempfile.TemporaryDirectory(prefix="minutehand-scan-") as folder:
-            for entry in entries(place):
-                copied = Path(folder) / Path(entry.name).name
-                if download(place, entry.name, copied):
-                    yield from ((entry, read) for read in read_file(copied, wanted, owners))
-                    copied.unlink()
-    except UserError as error:
-        yield entry, Read(Hits(), undecided=str(error))
 
 
 def _read_postgres(lake: Lake, wanted: Wanted) -> Iterator[tuple[str, Read]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stores import bucket, object_store
 from tests.tasks.conftest import postgres_port
 
-__all__ = ["postgres_port", "prefect_server"]
+__all__ = ["bucket", "object_store", "postgres_port", "prefect_server"]
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,8 @@ class Shop:
     @property
     def models(self) -> versions.Registry:
         settings = load()
-        return versions.open_registry(settings.tracking_uri, settings.registry.model_name, self.home / "mlflow" / "artifacts")
+        artifacts = self.home / "mlflow" / "artifacts"
+        return versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
 
     @property
     def versions(self) -> set[str]:
@@ -107,7 +108,7 @@ def open_shop(folder: Path) -> Iterator[Shop]:
         patch.setenv(*UNPOOLED)
         patch.setenv("MINUTEHAND_HOME", str(folder / "home"))
         settings = load()
-        lake = replace(locate(settings.lake, settings.home), threads=settings.threads)
+        lake = replace(locate(settings.lake, settings.home, settings.store), threads=settings.threads)
         migrate(lake)
         put(lake, habits(), TITLES)
         yield Shop(folder / "home", lake)

@@ -29,6 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(or $(PYTHON),false) -c '$(FITS)' || { \
 		echo "error: minutehand needs Python 3.11 or 3.12, found: $$($(or $(PYTHON),python3) --version 2>&1); install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; \
 		exit 1; }
+	@echo "make: installing minutehand and what it needs into $(VENV); this takes one to three minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -28,6 +28,7 @@ from tasks.config import (
     RegistryConfig,
     RetentionConfig,
     ServerConfig,
+    StoreConfig,
 )
 from tasks.lake import LakeConfig
 
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     seed: NonNegativeInt = Field(7, description="Seed of all random numbers")
     threads: NonNegativeInt = Field(0, le=65_536, description="Threads for torch, faiss and DuckDB; 0 uses all processors")
     lake: LakeConfig = LakeConfig()
+    store: StoreConfig = StoreConfig()
     ingest: IngestConfig = IngestConfig()
     encoder: EncoderConfig = EncoderConfig()
     model: RecommenderConfig = RecommenderConfig()

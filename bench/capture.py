@@ -8,7 +8,9 @@ with a 95 % interval over users. recall_at_3: mean share of the item that is in 
 ece: calibration error of the most probable interest, the mean difference of its probability and its share in 15 bins of as many events.
 ece_all: the same for all pairs of event and interest together, times the number of interests.
 
-Shop: short and long tell how far users' interests are in the planted order (see `ordered_alike`). after 1 to after 5: see `drifted`.
+Shop: short and long tell how far users' interests are in the planted order (see `ordered_alike`). unseen: share of the planted leaves on
+which their user has no event. known_order: the agreement of an answer that knows the planted order of all other leaves, and takes
+popularity for the unseen ones. after 1 to after 5: see `drifted`.
 """
 
 from __future__ import annotations
@@ -270,6 +272,11 @@ def recovered(name: str, config: ShopConfig, seed: int) -> dict[str, object]:
     row: dict[str, object] = {"data": name, "n": len(users)}
     for horizon, probability in zip(HORIZONS, found, strict=True):
         row[horizon] = round(float(np.mean([ordered_alike(planted[user], probability[user]) for user in users])), 3)
+    spread = csr_matrix((np.ones(len(events)), (events.user, events.item)), shape=(events.n_users, events.n_items))
+    is_seen, usual = (spread @ shares).toarray()[users] > 0, np.asarray(shares[events.item].mean(0)).ravel()
+    known = np.where(is_seen, planted[users], 0) + 1e-6 * usual
+    row["unseen"] = round(float((~is_seen & (planted[users] > 0)).sum() / (planted[users] > 0).sum()), 3)
+    row["known_order"] = round(float(np.mean([ordered_alike(*each) for each in zip(planted[users], known, strict=True)])), 3)
     return row | drifted(capture, events, shares, seed)
 
 
@@ -339,7 +346,8 @@ def main() -> None:
     for name, measure in {"movietweetings": movietweetings, "p5-beauty": p5_beauty}.items():
         if name in options.only:
             rows += [row for each in there([name], options.data) for row in measure(options.data / each, options.seed)]
-    keep("capture", rows)
+    if rows:
+        keep("capture", rows)
     if "shop" in options.only:
         shops = {"interests that stay": STEADY, "interests that change": ShopConfig()}
         keep("capture_shop", [recovered(name, config, options.seed) for name, config in shops.items()])

@@ -1,8 +1,9 @@
 """How long an erasure takes, and how long others wait for it: python -m bench.erasure [--events 5000000 --people 1000] [--short].
 
 The home is that of bench.minute after its night: events, one model version, lists for all users. The people are spread over all users.
-tables_s: until they are gone from all tables. files_s: until nothing below the home holds them, except the weights. reader_wait_s and
-writer_wait_s: the longest that a reader of one list, and a writer with nothing to write, waited meanwhile.
+tables_s: until they are gone from all tables. files_s: until nothing below the home holds them, except the weights. reader_wait_s,
+writer_wait_s and minute_wait_s: the longest that a reader of one list, a writer with nothing to write, and a minute run for its turn to
+publish waited meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tasks.erasure.at_once import erase, is_settled, move_on
 from tasks.erasure.progress import go_on
 from tasks.ingest.landing import open_landing
 from tasks.lake import Lake, locate, reading, writing
+from tasks.locks import publishing_paused
 
 EVENTS_PER_USER = 50
 
@@ -33,6 +35,11 @@ def read(lake: Lake) -> None:
 
 def write(lake: Lake) -> None:
     with writing(lake):
+        pass
+
+
+def publish(lake: Lake) -> None:
+    with publishing_paused(lake, 600.0):
         pass
 
 
@@ -56,12 +63,12 @@ def measure(n_events: int, n_people: int, n_items: int) -> dict[str, object]:
         n_users = n_events // EVENTS_PER_USER
         make_home(Path(folder), n_events, n_users, n_items, 1)
         settings = load()
-        lake = locate(settings.lake, settings.home)
+        lake = locate(settings.lake, settings.home, settings.store)
         with writing(lake) as con:  # as after the next minute run
             if not is_settled(con):
                 move_on(con)
         people = [f"user-{n}" for n in range(0, n_users, max(n_users // n_people, 1))][:n_people]
-        others = [Waiting(act, lake) for act in (read, write)]
+        others = [Waiting(act, lake) for act in (read, write, publish)]
         for other in others:
             other.start()
         started, cpu = time.monotonic(), time.process_time()
@@ -82,6 +89,7 @@ def measure(n_events: int, n_people: int, n_items: int) -> dict[str, object]:
         "cpu_s": round(time.process_time() - cpu, 1),
         "reader_wait_s": round(others[0].longest_s, 2),
         "writer_wait_s": round(others[1].longest_s, 2),
+        "minute_wait_s": round(others[2].longest_s, 2),
         "left": "; ".join(sentence.partition(":")[0] for sentence in left),
     }
 

@@ -4,6 +4,8 @@ Each history gets a home: events, a model of the newest 100,000 of them (one epo
 longer history has more users; the number of events per user is constant.
 Then the minute flow runs once on new events in a separate process; the seconds are those that its stages log. total_s is their sum
 without `load`, the import of torch and MLflow; neither includes the overhead of Prefect.
+
+A large catalogue, with random weights: python -m bench.minute --untrained --histories 1000000 --items 1000000 --near 5.
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ import numpy as np
 
 from bench.publish import N_NEAR, random_lists
 from bench.table import alone, keep
+from bench.untrained import able_to_learn, random_model, version_of
+from models.evaluation.evaluator import make_evaluator
 from models.events import Catalog, Events
 from models.results import Neighbours
+from models.version import checkpoint as checkpoints
 from settings import load
 from tasks.lake import Lake, locate, migrate, newest_snapshot, reading, statement, writing
 from tasks.minute.pacing import UsersToRefresh
@@ -35,25 +40,32 @@ POPULAR = tuple(f"item-{n}" for n in range(200))
 NOT_IN_TOTAL = {"load", "n_lists", "passed", "peak_mib"}
 
 
-def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int) -> None:
-    """Create a home after a night, with n_new events for the next minute run; sets MINUTEHAND_HOME to it."""
+def make_home(home: Path, n_history: int, n_users: int, n_items: int, n_new: int, n_near: int = N_NEAR, *, is_trained: bool = True) -> None:
+    """Create a home after a night, with n_new events for the next minute run; sets MINUTEHAND_HOME to it. n_near: similar items of each."""
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     with writing(lake) as con:
         con.execute("set threads = 1")
         con.execute(statement("bench/insert_history"), {"n_events": n_history, "n_users": n_users, "n_items": n_items})
     dataset = newest(lake, n_items)
-    train = settings.train.model_copy(update={"max_epochs": 1})
-    learnt = learning.learn(dataset, settings.model, train, settings.evaluation, settings.seed)
-    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts")
+    models = versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts", settings.registry.artifacts
+    )
     with night_run.start_night(models, "bench", {}, dataset.snapshot, None, dataset.describe()) as run:
-        learning.complete(dataset, learnt, settings.model, train, settings.increment, settings.seed, home / "checkpoint")
+        if is_trained:
+            train = settings.train.model_copy(update={"max_epochs": 1})
+            learnt = learning.learn(dataset, settings.model, train, settings.evaluation, settings.seed)
+            learning.complete(dataset, learnt, settings.model, train, settings.increment, settings.seed, home / "checkpoint")
+        else:
+            evaluator = make_evaluator(dataset.events, settings.evaluation)
+            bare = version_of(random_model(dataset, settings), dataset, settings, evaluator)
+            checkpoints.save(able_to_learn(bare, dataset, settings, evaluator), home / "checkpoint")
         version = night_run.register(run, home / "checkpoint", [], learning.example(dataset))
     versions.promote(models, version)
     generator = np.random.default_rng(0)
-    near = Neighbours(generator.integers(0, n_items, (n_items, N_NEAR)), generator.random((n_items, N_NEAR), dtype=np.float32))
+    near = Neighbours(generator.integers(0, n_items, (n_items, n_near)), generator.random((n_items, n_near), dtype=np.float32))
     users = [f"user-{n}" for n in range(n_users)]
     now = datetime.now(UTC).replace(tzinfo=None)
     made = publication.Provenance(version, run.run_id, "bench", dataset.snapshot, now)
@@ -88,12 +100,14 @@ def main() -> None:
     parser.add_argument("--events-per-user", type=int, default=20)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--new", type=int, default=1000)
+    parser.add_argument("--near", type=int, default=N_NEAR, help="similar items of each item")
+    parser.add_argument("--untrained", action="store_true", help="random weights")
     given = parser.parse_args()
     rows = []
     for n_history in given.histories:
         with tempfile.TemporaryDirectory(prefix="minutehand-bench-") as folder:
             n_users = max(n_history // given.events_per_user, 1)
-            make_home(Path(folder), n_history, n_users, given.items, given.new)
+            make_home(Path(folder), n_history, n_users, given.items, given.new, given.near, is_trained=not given.untrained)
             found = alone("bench.one_minute", folder)
         total = round(sum(value for name, value in found.items() if name not in NOT_IN_TOTAL), 2)
         rows.append({"history": n_history, "users": n_users, "total_s": total, **{name: round(value, 2) for name, value in found.items()}})

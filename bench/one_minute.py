@@ -33,7 +33,7 @@ def run(home: str) -> dict[str, float]:
     from tasks.lake import locate, reading
     from tasks.publish.pointer import live_version
 
-    stages, lake = Stages(), locate(settings.lake, settings.home)
+    stages, lake = Stages(), locate(settings.lake, settings.home, settings.store)
     logger = logging.getLogger("minutehand.stages")
     logger.setLevel(logging.INFO)
     logger.addHandler(stages)

@@ -143,9 +143,11 @@ def measure(name: str, home: Path) -> dict[str, object]:
     """One row of figures about the newest lists of a home."""
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
-    tables = lake.locate(settings.lake, settings.home)
+    tables = lake.locate(settings.lake, settings.home, settings.store)
     artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-    _, version = load_live(tables, lambda: open_registry(settings.tracking_uri, settings.registry.model_name, artifacts))
+    _, version = load_live(
+        tables, lambda: open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
+    )
     with lake.reading(tables) as con:
         cadence, snapshot = con.execute("select cadence, data_snapshot from recs.publications order by published_at desc").fetchall()[0]
         rows, labels, searches = con.execute(ROWS).fetchall(), dict(con.execute(LABELS).fetchall()), dict(con.execute(SEARCHES).fetchall())

@@ -1,6 +1,7 @@
 """What searches as tokens of the sequence model are worth, what they cost, and how they bear minutes: python -m bench.search_tokens.
 
-On a simulated shop whose people search before they click. `--short` takes a shop of 600 people, for a quick look.
+On a simulated shop whose people search before they click, one for each of --seeds. `--short` takes a shop of 600 people, for a quick look,
+and `--lists` leaves out the minutes, which take the longest.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,27 +118,35 @@ def minutes(data: Dataset, log: SearchLog, train: TrainConfig, seed: int, hours:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[7])
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--items", type=int, default=1200)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--hours", type=float, default=24, help="length of the replay")
     parser.add_argument("--step", type=int, default=60, help="seconds between two increments")
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--lists", action="store_true", help="without the replay of minutes")
     options = parser.parse_args()
     if options.short:
         options.users, options.items, options.epochs, options.hours, options.step = 600, 600, 8, 48.0, 1800
     torch.set_num_threads(options.threads)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     encoder, train = EncoderConfig(), TrainConfig(max_epochs=options.epochs, minutes=600.0)
-    with tempfile.TemporaryDirectory() as folder:
-        shop = simulate(ShopConfig(n_users=options.users, n_items=options.items), options.seed)
-        lake, data, log = read_shop(shop, encoder, Path(folder))
-        assert log is not None, "the people of the shop search"
-        rows = lists(data, log, lambda learnt: learn_words(lake, data, learnt, encoder, options.seed), train, options.seed)
-    keep("search_tokens", rows)
-    rows += minutes(data, log, train, options.seed, options.hours, options.step)
-    keep("search_tokens", rows)
+    rows: list[Row] = []
+    for seed in options.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            shop = simulate(ShopConfig(n_users=options.users, n_items=options.items), seed)
+            lake, data, log = read_shop(shop, encoder, Path(folder))
+            assert log is not None, "the people of the shop search"
+            rows += of_seed(seed, lists(data, log, partial(learn_words, lake, data, encoder=encoder, seed=seed), train, seed))
+        keep("search_tokens", rows)
+        if not options.lists:
+            rows += of_seed(seed, minutes(data, log, train, seed, options.hours, options.step))
+            keep("search_tokens", rows)
+
+
+def of_seed(seed: int, rows: list[Row]) -> list[Row]:
+    return [{"seed": seed} | row for row in rows]
 
 
 if __name__ == "__main__":

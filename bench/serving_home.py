@@ -38,7 +38,7 @@ def make_home(home: Path, n_items: int, n_users: int) -> None:
     os.environ["MINUTEHAND_HOME"] = str(home)
     settings = load()
     process.use_threads(1)
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     key = find_encoder(settings.encoder).key
     with writing(lake) as con:
@@ -51,7 +51,9 @@ def make_home(home: Path, n_items: int, n_users: int) -> None:
     few = replace(data, events=data.events.where(np.isin(np.arange(len(data.events)), newest)))
     train = settings.train.model_copy(update={"max_epochs": 1})
     learnt = learning.learn(few, settings.model, train, settings.evaluation, settings.seed)
-    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts")
+    models = versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts", settings.registry.artifacts
+    )
     with night_run.start_night(models, "bench", {}, data.snapshot, None, data.describe()) as run:
         folder = home / "checkpoint"
         learning.complete(few, learnt, settings.model, train, settings.increment, settings.seed, folder, untrained_words(data))

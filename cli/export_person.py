@@ -22,10 +22,11 @@ def export_person(
     from models.errors import UserError
     from models.visible import to_json_value
     from settings import load
+    from tasks.aging import landing_outside
     from tasks.privacy import export
 
     settings = load()
-    found = export.export_person(settings.home, lake_of(settings), user)
+    found = export.export_person(settings.home, lake_of(settings), user, landing_outside(settings.ingest, settings.home))
     if out is None:
         say_json(found)
         return

@@ -100,16 +100,20 @@ def items(
 
 
 def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapping, *, as_json: bool) -> None:
+    from datetime import UTC, datetime
+
     from models.errors import UserError
     from settings import load
+    from tasks.aging import oldest_kept
     from tasks.ingest.ingestion import ingest
     from tasks.lake import locate, migrate
     from tasks.reading import text_warning
 
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
-    summary = ingest(lake, kind, paths, mapping, settings.ingest)
+    oldest = oldest_kept(settings.retention, datetime.now(UTC).replace(tzinfo=None))
+    summary = ingest(lake, kind, paths, mapping, settings.ingest, oldest=oldest)
     _print(summary, as_json=as_json)
     unknown = text_warning(lake, settings.encoder.name) if kind == "items" else None
     if unknown:

@@ -22,7 +22,7 @@ def lake_of(settings: Settings) -> Lake:
     from models.errors import UserError
     from tasks.lake import address
 
-    lake = address(settings.lake, settings.home)
+    lake = address(settings.lake, settings.home, settings.store)
     if lake.is_sqlite and not settings.home.is_dir() and not lake.folder.exists():
         raise UserError(
             f"there is no minutehand home at {settings.home.resolve()}; run this where the home is, or name it by MINUTEHAND_HOME; "
@@ -35,4 +35,6 @@ def registry_of(settings: Settings) -> Registry:
     """The model registry of this home. Imports MLflow, which takes seconds."""
     from tasks.registry.versions import open_registry
 
-    return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )

@@ -70,7 +70,7 @@ def rotate() -> None:
 def _rewrite_files(lake: Lake) -> None:
     from tasks.erasure.progress import rewrite_files
 
-    done = rewrite_files(lake, lake.home)
+    done = rewrite_files(lake)
     if done is None:
         say("files still hold the ids before, as events wait to be learnt; afterwards: minutehand pseudonyms rewrite")
     else:

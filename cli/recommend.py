@@ -61,9 +61,12 @@ def recommend(
     if as_json:
         say_json(rows)
     else:
+        from models.text.sentences import clipped
+
         who = f"user {given[0]} who asks for" if given else "for"
+        asked = clipped(text or "")
         show(
-            [_shown(row) for row in rows], as_json=False, title=f"{who} {text!r}: model version {rows[0]['model_version'] if rows else ''}"
+            [_shown(row) for row in rows], as_json=False, title=f"{who} {asked!r}: model version {rows[0]['model_version'] if rows else ''}"
         )
 
 

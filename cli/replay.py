@@ -141,7 +141,9 @@ def _open_registry(settings: Settings) -> Registry:
             f"--mlflow logs to the store of the home, and there is no minutehand home at {settings.home.resolve()}; "
             "name the home by MINUTEHAND_HOME, or leave --mlflow out"
         )
-    return open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )
 
 
 def _save(result: dict[str, Any], curves: Curves, out: Path, plot: Path) -> None:

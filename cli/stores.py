@@ -32,13 +32,13 @@ def check_lake(settings: Settings) -> Iterator[Finding]:
     from tasks.lake import SQL, has_catalog, locate, reading
 
     try:
-        lake = locate(settings.lake, settings.home)
+        lake = locate(settings.lake, settings.home, settings.store)
     except UserError as error:
         yield Finding("lake", "bad", *split(str(error)))
         return
     try:
         if not has_catalog(lake):
-            check_free(lake.folder, lake.shown_catalog)
+            check_free(lake.place, lake.shown_catalog)
             yield Finding("lake", "ok", "not there yet; the first ingest makes it")
             return
         with reading(lake) as con:
@@ -83,16 +83,16 @@ def _whose_folder(lake: Lake) -> Finding:
     from tasks.lake import identity, reading
 
     try:
-        mark = read_mark(lake.folder)
+        mark = read_mark(lake.place)
         if mark is None:
-            return Finding("data folder", "ok", f"{lake.folder} is not marked as this lake's yet; the next write does")
+            return Finding("data folder", "ok", f"{lake.place} is not marked as this lake's yet; the next write does")
         with reading(lake) as con:
-            check_owner(lake.folder, lake.catalog_file, identity(con), mark)
+            check_owner(lake.place, lake.catalog_file, identity(con), mark)
     except UserError as error:
         return Finding("data folder", "bad", *split(str(error), BACKUP))
     except OSError as error:
         return Finding("data folder", "bad", str(error), LET_READ)
-    return Finding("data folder", "ok", f"{lake.folder} belongs to this lake")
+    return Finding("data folder", "ok", f"{lake.place} belongs to this lake")
 
 
 def _look_into_files(lake: Lake) -> Iterator[Finding]:

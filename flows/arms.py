@@ -15,7 +15,7 @@ from prefect import get_run_logger, runtime
 from flows.learning import learn_news, learn_nothing
 from flows.stages import timed
 from models.errors import UserError
-from models.results import RankedLists
+from models.results import NO_LISTS, RankedLists
 from settings import Settings
 from tasks import lake, locks, searches, watermarks
 from tasks.experiments import Experiment, changes, current
@@ -33,8 +33,6 @@ from tasks.scenarios.resolved import ScenarioLists
 
 BOTH_WITHIN_S = 50.0
 """Both arms must have learnt within so many seconds of a minute; otherwise the challenger is frozen until the next one."""
-EMPTY = np.empty((0, 0), np.int64)
-NOBODY = RankedLists((), EMPTY, EMPTY.astype(np.float32), EMPTY.astype(np.float32), EMPTY)
 
 
 def of_minute(
@@ -97,10 +95,14 @@ def of_night(
     lists: learning.Lists,
     places: Places,
     experiment: Experiment | None,
+    staging: Path,
     *,
     is_ended: bool = False,
 ) -> tuple[learning.Lists, Arm | None]:
-    """As of_minute, for the lists of all users; the challenger learns nothing. is_ended: whether this publication ends the experiment."""
+    """As of_minute, for the lists of all users; the challenger learns nothing. is_ended: whether this publication ends the experiment.
+
+    staging: folder for the challenger's lists if there are many.
+    """
     if experiment is None:
         return lists, None
     if is_ended or not experiment.has_arm:
@@ -111,9 +113,14 @@ def of_night(
         get_run_logger().warning("the experiment ends, and everybody gets the lists of the control: %s", error)
         return lists, returned(experiment)
     with timed("challenger"):
-        ranked = learning.make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places)
-    wanted = set(experiment.challengers(lists.users.user_ids))
+        ranked = learning.make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places, staging)
     arm = arm_of(experiment, version, places.snapshot, experiment.version[1], experiment.frozen, data.catalog.item_ids)
+    if lists.shards is not None and ranked.shards is not None:
+        places_of = [ScenarioLists(each.name, NO_LISTS, NO_LISTS) for each in ranked.in_places]
+        of_arm = replace(ranked.shards, is_kept=experiment.is_challenger)
+        of_control = replace(lists.shards, is_kept=lambda user_id: not experiment.is_challenger(user_id))
+        return replace(lists, shards=of_control), replace(arm, in_places=places_of, shards=of_arm)
+    wanted = set(experiment.challengers(lists.users.user_ids))
     mine = with_lists(arm, ranked.users, ranked.in_places, wanted)
     return replace(lists, users=without(lists.users, wanted), in_places=places_without(lists.in_places, wanted)), mine
 
@@ -166,7 +173,7 @@ def arm_of(
     """The challenger's part of a publish, still without lists."""
     made = Provenance(version.version, version.run_id, str(runtime.flow_run.id), snapshot, datetime.now(UTC).replace(tzinfo=None))
     files = Files(version.checkpoint_folder, version.digest)
-    return Arm(experiment, RUNNING, learnt, frozen, made, files, item_ids, NOBODY, NOBODY)
+    return Arm(experiment, RUNNING, learnt, frozen, made, files, item_ids, NO_LISTS, NO_LISTS)
 
 
 def returned(experiment: Experiment) -> Arm:
@@ -174,12 +181,12 @@ def returned(experiment: Experiment) -> Arm:
     version = experiment.arm_version
     made = Provenance(version, experiment.arm_run_id, str(runtime.flow_run.id), 0, datetime.now(UTC).replace(tzinfo=None))
     files = None if experiment.checkpoint is None else Files(Path(experiment.checkpoint), experiment.checkpoint_sha256)
-    return Arm(experiment, STOPPED, experiment.learnt, experiment.frozen, made, files, (), NOBODY, NOBODY)
+    return Arm(experiment, STOPPED, experiment.learnt, experiment.frozen, made, files, (), NO_LISTS, NO_LISTS)
 
 
 def with_lists(arm: Arm, users: RankedLists, in_places: Sequence[ScenarioLists], wanted: set[str]) -> Arm:
     """The part with the lists of the wanted users."""
-    places = [ScenarioLists(each.name, within(each.users, wanted), NOBODY) for each in in_places]
+    places = [ScenarioLists(each.name, within(each.users, wanted), NO_LISTS) for each in in_places]
     return replace(arm, lists=within(users, wanted), in_places=places)
 
 

@@ -20,7 +20,9 @@ def go_on(settings: Settings, tables: Lake, *, in_night: bool = False) -> None:
         return
 
     def open_registry() -> versions.Registry:
-        return versions.open_registry(settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts")
+        return versions.open_registry(
+            settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts", settings.registry.artifacts
+        )
 
     landing = open_landing(settings.ingest, settings.home)
     for left in progress.go_on(tables, home, open_registry, settings.ingest.event_weights, landing, in_night=in_night):

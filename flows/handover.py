@@ -19,9 +19,10 @@ from settings import Settings
 from tasks import encoding, lake, locks, searches, watermarks
 from tasks.experiments import current
 from tasks.minute import feed, handover, steps
-from tasks.night import dataset, interests, learning
+from tasks.night import dataset, interests, learning, shards
+from tasks.night.shards import People
 from tasks.privacy import ledger
-from tasks.publish import night, past, pointer, publication
+from tasks.publish import night, past, pointer, publication, reason_texts
 from tasks.registry import day_run, increments, promotion, versions
 from tasks.registry.errors import DamagedError
 from tasks.scenarios import Places, Scenario, ScenarioError
@@ -35,6 +36,8 @@ load_again = retried("load-dataset-of-now", dataset.load_dataset)
 read_searches = retried("read-searches-of-now", searches.read_search_log)
 make_lists = stage("rank", learning.make_lists)
 find_interests = stage("user-interests", interests.interests_of_all)
+write_histories = retried("histories", shards.write_histories)
+word_reasons = stage("word-reasons", reason_texts.word_reasons)
 publish = retried("publish", night.publish_night)
 
 
@@ -51,14 +54,14 @@ def hand_over(
     decision: publication.GateNote | None = None,
     cadence: str = night.NIGHTLY,
 ) -> tuple[versions.Version, RankedLists, tuple[str, ...]]:
-    """Catch up, rank all users, publish; returns the live version, its lists and the item titles. Minute runs wait until it ends.
+    """Catch up, rank all users, publish; returns the live version, some of its lists and the item titles. Minute runs wait until it ends.
 
     data, trend, asked, scenarios: the dataset of the night, its event trends, its searches, and the scenarios at its start. The previous
     live version predicts the events since the last publish; the version that goes live learns them. A version that a person has made
     live since the snapshot of data stays live, whatever the gate said. decision: of the gate, if it gave one. cadence: of the publication.
     """
     weights, max_events = settings.ingest.event_weights, settings.model.max_events
-    with locks.publishing_turn(settings.home, PATIENCE_S) as mine:
+    with locks.publishing_turn(tables, PATIENCE_S) as mine:
         live = repair_live(tables, models)
         champion = still_champion(tables, models, champion, data.snapshot)
         encode_items(tables, settings.encoder, progress=False)
@@ -73,10 +76,16 @@ def hand_over(
         scenarios = scenarios_now(settings, tables, scenarios)
         rules = read_rules(tables, snapshot, scenarios, datetime.now(UTC).replace(tzinfo=None))  # the lists are newer than the rules
         places, experiment = Places(tables, snapshot, scenarios), current(tables)
-        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places)
-        everybody = lists.users
+        staging = mine.folder / "shards"
+        lists = make_lists(data, trend, version.checkpoint_folder, settings.publish, asked, places, staging)
+        some = lists.some
+        if lists.shards is not None:
+            write_histories(tables, lists.shards, People(data.user_ids, data.events, trend), snapshot, weights, max_events)
         is_by_hand = cadence in past.BY_HAND  # another control, so that the experiment compares nothing any more
-        lists, arm = arms.of_night(settings, tables, models, data, trend, asked, lists, places, experiment, is_ended=is_by_hand)
+        lists, arm = arms.of_night(
+            settings, tables, models, data, trend, asked, lists, places, experiment, staging / "challenger", is_ended=is_by_hand
+        )
+        word_reasons(tables, data.catalog.item_ids, some, snapshot, settings.generator, is_night=True)
         content = publication.Content(
             item_ids=data.catalog.item_ids,
             lists=lists.users,
@@ -92,20 +101,22 @@ def hand_over(
             news=base.waiting,
             prequential=rows,
             versions=by,
-            interests=find_interests(tables, data, version.checkpoint_folder, max_events, asked),
+            interests=find_interests(tables, data, version.checkpoint_folder, max_events, asked, lists.shards),
             searches=None if lists.searches is None else publication.Searched(lists.searches, data.encoder),
             checkpoint=publication.Files(version.checkpoint_folder, version.digest),
             in_places=lists.in_places,
             rules=rules,
             arm=arm,
             gate=decision,
+            shards=lists.shards,
         )
-        publish(tables, content, weights, learning.user_trends(data, trend, max_events), cadence)
+        trends = None if lists.shards else learning.user_trends(data, trend, max_events)
+        publish(tables, content, weights, trends, cadence)
         if not promotion.follow(models, past.newest_promotion(tables)):
             versions.keep_champion(models, version.champion)
             increments.publish_alias(models, version.version)
         arms.follow_alias(models, current(tables))
-    return version, everybody, data.titles
+    return version, some, data.titles
 
 
 def still_champion(tables: lake.Lake, models: versions.Registry, champion: versions.Version, pinned: int) -> versions.Version:

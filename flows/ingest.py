@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -15,6 +16,7 @@ from flows.stages import retried
 from models.errors import UserError
 from models.visible import in_markdown, visible_line
 from settings import Settings, load
+from tasks.aging import oldest_kept
 from tasks.ingest import api_log, landing
 from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
@@ -41,7 +43,7 @@ class LandingError(UserError):
 def ingest() -> list[Landed]:
     """The outcome of each waiting file; an empty list if no file waits, or if a minute run is loading them."""
     settings = load()
-    return empty_landing(settings, locate(settings.lake, settings.home))
+    return empty_landing(settings, locate(settings.lake, settings.home, settings.store))
 
 
 def is_waiting(settings: Settings) -> bool:
@@ -65,7 +67,8 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
             return []
         migrate(lake)
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
-        landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest)]
+        oldest = oldest_kept(settings.retention, datetime.now(UTC).replace(tzinfo=None))
+        landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest, oldest)]
         of_log = [(kind, [file for of, file in segments if of == kind]) for kind in api_log.OWN_KINDS]
         landed += [file for kind, some in of_log if some for file in ingest_segments(lake, folder, kind, some)]
     report(landed)

@@ -15,7 +15,7 @@ from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
 from tasks import aging, upkeep
-from tasks.erasure.aged import rewrite_aged_events
+from tasks.erasure.aged import empty_free_pages, rewrite_aged_events
 from tasks.lake import locate, migrate
 from tasks.online import outcomes
 from tasks.publish import pointer
@@ -32,18 +32,22 @@ count_outcomes = retried("count-outcomes", outcomes.count_outcomes)
 def maintain() -> upkeep.MaintenanceSummary:
     """Maintain the lake; safe at any time, also while other flows run."""
     settings = load()
-    lake = locate(settings.lake, settings.home)
+    lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
     watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
-    models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    models = versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     aging.prune_files(
         settings.home, aging.landing_of(settings.ingest, settings.home), settings.retention, datetime.now(UTC).replace(tzinfo=None)
     )
     if unpublished is None:
-        rewrite_aged_events(lake, settings.home)
+        rewrite_aged_events(lake)
+    if done.rows_aged or done.files_deleted:  # once a day, as both go by days
+        empty_free_pages(lake)
     erasing.go_on(settings, lake)
     create_table_artifact(table=[asdict(done)], key="maintain", description="Changes that maintenance made to the files of the lake")
     create_table_artifact(

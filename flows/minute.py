@@ -38,7 +38,7 @@ def minute() -> str | None:
     Idempotent after any interruption: an event counts as learnt only when the lists that it changes are published.
     """
     settings = load()
-    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     version = run(settings, tables)
     if progress.is_due(tables, settings.home.resolve()):  # nothing waits to be learnt now, so that earlier snapshots may go
         from flows import erasing
@@ -50,7 +50,7 @@ def minute() -> str | None:
 def run(settings: Settings, tables: lake.Lake) -> str | None:
     """As `minute`, without erasures."""
     try:
-        with failing_at_the_end() as attempt, locks.publishing_turn(settings.home, TURN_WAIT_S) as mine, lake.explained():
+        with failing_at_the_end() as attempt, locks.publishing_turn(tables, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)
             work = look(settings, tables)
             if work is None:

@@ -22,7 +22,7 @@ from tasks import encoding, lake, locks, process, reading, searches
 from tasks.experiments import current
 from tasks.experiments.experiment import listed_users
 from tasks.minute import feed, handover, pacing, steps
-from tasks.publish import minute, past, pointer, publication
+from tasks.publish import minute, past, pointer, publication, reason_texts
 from tasks.registry import day_run, increments, promotion, versions
 from tasks.scenarios import Places
 
@@ -35,7 +35,9 @@ FRESHNESS = (
 def get_ready(settings: Settings) -> versions.Registry:
     """Set the threads, and open the registry."""
     process.use_threads(settings.threads)
-    return versions.open_registry(settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts")
+    return versions.open_registry(
+        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
+    )
 
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:
@@ -98,6 +100,10 @@ def update(
     places = Places(tables, news.snapshot, work.scenarios)
     lists = stage("rank", steps.rank)(done.state, done.learnt, audience, settings.publish, places)
     lists, arm = arms.of_minute(settings, tables, models, mine, day, work, audience, lists, places, time.monotonic() - began)
+    if settings.generator.minute_reasons:
+        stage("word-reasons", reason_texts.word_reasons)(
+            tables, done.learnt.checkpoint.catalog.item_ids, lists.users, news.snapshot, settings.generator, is_night=False
+        )
     content = publication.Content(
         item_ids=done.learnt.checkpoint.catalog.item_ids,
         lists=lists.users,

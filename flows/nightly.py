@@ -91,13 +91,13 @@ def nightly(
     """
     settings = of_night(minutes, plan, changes or (), n_workers)
     tag_run(NIGHT, WORK)
-    with locks.take(settings.home), lake.explained():
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
+    with locks.take(tables), lake.explained():
         artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)
+        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
         repeated = None if plan is None else read_plan(models, plan)
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)
-        tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
         lake.migrate(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         promotion.follow(models, past.newest_promotion(tables))

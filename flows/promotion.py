@@ -34,10 +34,13 @@ def promotion(version: str) -> str:
     settings = load()
     tag_run(WORK)
     process.use_threads(settings.threads)
-    tables = replace(lake.locate(settings.lake, settings.home), threads=settings.threads)
+    tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     with lake.explained():
         models = versions.open_registry(
-            settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts"
+            settings.tracking_uri,
+            settings.registry.model_name,
+            settings.home.resolve() / "mlflow" / "artifacts",
+            settings.registry.artifacts,
         )
         chosen = versions.find_version(models, version)
         past.demand_other(tables, version)
@@ -48,6 +51,6 @@ def promotion(version: str) -> str:
         trend = make_evaluator(data.events, settings.evaluation).trend
         asked = read_searches(tables, data.snapshot, settings.encoder, data.encoder)
         run_id = str(runtime.flow_run.id)
-        live, lists, _ = hand_over(settings, tables, models, data, trend, asked, chosen, run_id, scenarios, cadence="promote")
-    get_run_logger().info("version %s is live by hand, with lists of %d users", live.version, len(lists.user_ids))
+        live, _, _ = hand_over(settings, tables, models, data, trend, asked, chosen, run_id, scenarios, cadence="promote")
+    get_run_logger().info("version %s is live by hand", live.version)
     return live.version

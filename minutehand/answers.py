@@ -13,11 +13,15 @@ class Rejected(TypedDict):
 
 
 class Taken(TypedDict):
-    """What became of the events or items of one call. Accepted ones are on the server's disk."""
+    """What became of the events or items of one call. Accepted ones are on the server's disk.
+
+    new: of items only; the accepted ones that the catalogue did not know, so that a mistyped id shows.
+    """
 
     accepted: int
     duplicates: int
     rejected: list[Rejected]
+    new: NotRequired[list[str]]
 
 
 class Item(TypedDict):

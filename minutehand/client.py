@@ -68,7 +68,10 @@ class Client:
         return self._send("POST", "/v1/events", [{**event, "event_id": event.get("event_id") or uuid4().hex} for event in events])
 
     def put_items(self, items: Iterable[Mapping[str, Any]]) -> Taken:
-        """Add or change items: item_id, title, categories, price, is_available and so on."""
+        """Add or change items: item_id, title, categories, price, is_available and so on.
+
+        `new` in the answer names those that the catalogue did not know.
+        """
         return self._send("PUT", "/v1/items", [dict(item) for item in items])
 
     def merge(self, user_id: str, session_id: str) -> dict[str, Any]:
@@ -142,6 +145,8 @@ class Client:
             answer = self._ask(method, path, rows[start : start + MOST_AT_ONCE])
             taken["accepted"] += answer["accepted"]
             taken["duplicates"] += answer.get("duplicates", 0)
+            if "new" in answer:
+                taken["new"] = [*taken.get("new", []), *answer["new"]]
             taken["rejected"] += [{"index": each["index"] + start, "reason": each["reason"]} for each in answer["rejected"]]
         return taken
 

@@ -94,6 +94,10 @@ class TrainConfig(BaseModel):
     )
 
 
+MOST_SLOT_CELLS, LEAST_SLOTS = 16_000_000, 4
+"""Popularities in the replay memory, as points in time times items, and the fewest points in time; a minute copies them a few times."""
+
+
 class IncrementConfig(BaseModel):
     """How a minute run updates the live model with new events."""
 
@@ -122,7 +126,12 @@ class IncrementConfig(BaseModel):
     anchor_pull: float = Field(
         0.01, ge=0, lt=1, description="Share of the distance to last night's weights by which each step pulls the weights back"
     )
-    prior_slots: PositiveInt = Field(128, le=100_000, description="Number of past points in time whose item popularity is kept for replay")
+    prior_slots: PositiveInt = Field(
+        128,
+        le=100_000,
+        description="Maximum number of past points in time whose item popularity is kept for replay; a catalogue of over 125,000 items "
+        "keeps fewer, 16 for a million items, further apart",
+    )
     prior_spacing_hours: PositiveFloat = Field(3.0, le=CENTURY_HOURS, description="Hours between these points in time")
     blend_rows: NonNegativeInt = Field(
         2000, description="Number of newest events to which each minute fits the blend again; 0 keeps the blend of the night"
@@ -137,6 +146,11 @@ class IncrementConfig(BaseModel):
     max_drift: PositiveFloat = Field(
         0.5, description="Largest distance from last night's weights, relative to their length, with which an update still goes live"
     )
+
+    def slots_for(self, n_items: int) -> tuple[int, int]:
+        """Number of past points in time for a catalogue, and seconds between them: their popularities take at most MOST_SLOT_CELLS."""
+        n_slots = min(self.prior_slots, max(MOST_SLOT_CELLS // max(n_items, 1), LEAST_SLOTS))
+        return n_slots, round(self.prior_spacing_hours * 3600 * self.prior_slots / n_slots)
 
 
 class EvaluationConfig(BaseModel):

@@ -78,6 +78,10 @@ class RankedLists:
         return RankedLists(user_ids, *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 
+NO_LISTS = RankedLists((), *(np.empty((0, 0), dtype) for dtype in (np.int64, np.float32, np.float32, np.int64)))
+"""The lists of nobody."""
+
+
 @dataclass(frozen=True)
 class Neighbours:
     """The nearest items of each catalog row [items, ranks], nearest first; -1 where there are fewer."""

@@ -16,7 +16,7 @@ from serving.ids import Id
 from serving.item_rules import accept_item
 from serving.limits import CHARGE
 from serving.live import Live
-from serving.rules import RefusedError, accept, id_of
+from serving.rules import Event, RefusedError, accept, id_of
 from tasks.config import IngestConfig
 from tasks.ingest.aliases import MergeError
 from tasks.lake import ANYONE
@@ -82,7 +82,17 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         try:
             return await asyncio.get_running_loop().run_in_executor(writing, write, *given)
         except OSError as error:
-            raise HTTPException(503, f"{what} cannot be stored: {error.strerror or 'the disk refuses'}; send again later") from error
+            raise _unstored(what, error) from error
+
+    async def applied(events: list[Event]) -> None:
+        """Return when the events are on disk and applied. Searches are encoded in another thread, as this one answers all requests."""
+        if any(event.event_type == "search" for event in events):
+            await stored(lambda: live.accept(events).result(), what="events")
+            return
+        try:
+            await asyncio.wrap_future(live.accept(events))
+        except OSError as error:
+            raise _unstored("events", error) from error
 
     @routes.post("/v1/events", status_code=202, openapi_extra=_body(EVENTS), response_model_exclude_defaults=True)
     async def events(request: Request) -> Taken:
@@ -100,7 +110,7 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
                 duplicates += 1
             else:
                 accepted[event.event_id] = event
-        await stored(live.accept, list(accepted.values()), what="events")
+        await applied(list(accepted.values()))
         left_out = dict.fromkeys(name for event in accepted.values() for name in event.left_out)
         return Taken(accepted=len(accepted), duplicates=duplicates, rejected=rejected, left_out=list(left_out))
 
@@ -147,6 +157,10 @@ def intake_routes(live: Live, config: IngestConfig) -> APIRouter:
         return ErasureBegun(erasure_id=await stored(live.erase, user, what="the request"))
 
     return routes
+
+
+def _unstored(what: str, error: OSError) -> HTTPException:
+    return HTTPException(503, f"{what} cannot be stored: {error.strerror or 'the disk refuses'}; send again later")
 
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:

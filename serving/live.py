@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ import numpy as np
 from models.config import EncoderConfig
 from models.errors import UserError
 from models.ranking.choice import Choice
-from models.text.clean import clean_text
+from models.text.clean import has_words
 from serving.errors import NotFoundError
 from serving.histories import Pending, Person
 from serving.item_rules import item_of, line_of_item
@@ -122,7 +123,8 @@ class Live:
         """Apply the lines of a kept segment; the swap of the publication that follows applies its items."""
         rows = [{name: self.border.id_of(value) if name in PEOPLE else value for name, value in row.items()} for row in rows]
         events = [_event_of(row) for row in rows if "kind" not in row]
-        self._remember([event for event in events if not self.refuses(event)], segment)
+        events = [event for event in events if not self.refuses(event)]
+        self._remember(events, [self._searched(event) for event in events], segment)
         self.put.add([item_of(row) for row in rows if row.get("kind") == "item"], segment)
         for row in rows:
             if row.get("kind") == "alias":
@@ -160,19 +162,37 @@ class Live:
             self.pending = _by_user(self.known.values(), self.aliases)
         return request.erasure_id
 
-    def accept(self, events: Sequence[Event]) -> None:
-        """Write the events durably, then apply them. Raises OSError, and applies nothing, if they cannot be written or too many wait."""
+    def accept(self, events: Sequence[Event]) -> Future[None]:
+        """A promise that is kept once the events are on disk and applied.
+
+        Raises OSError, here or by the promise, and applies nothing, if they cannot be written or too many wait. The thread of the log
+        applies them, so that a request waits for no third thread; this one encodes searches, which takes milliseconds.
+        """
+        done: Future[None] = Future()
         if not events:
-            return
+            done.set_result(None)
+            return done
         if len(self.known) + len(events) > N_PENDING:
             waiting = f"{len(self.known):,} events wait for a publication, which minutehand up or minutehand minute makes"
             raise OSError(errno.ENOBUFS, waiting)
-        self._remember(events, self.segments.append([event.line for event in events]).result())
+        vectors = [self._searched(event) for event in events]
+        done.set_running_or_notify_cancel()  # a client that goes away stops nothing
 
-    def _remember(self, events: Sequence[Event], segment: str) -> None:
-        """Apply events that are on disk in a segment of the log."""
+        def apply(written: Future[str]) -> None:
+            try:
+                self._remember(events, vectors, written.result())
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self.segments.append([event.line for event in events]).add_done_callback(apply)
+        return done
+
+    def _remember(self, events: Sequence[Event], vectors: Sequence[np.ndarray | None], segment: str) -> None:
+        """Apply events that are on disk in a segment of the log. vectors: of their searches."""
         ready = [  # the log has the line
-            Pending(replace(event, line=b""), self._searched(event), segment, next(self.numbers)) for event in events
+            Pending(replace(event, line=b""), vector, segment, next(self.numbers)) for event, vector in zip(events, vectors, strict=True)
         ]
         with self.lock:
             for each in ready if self.segments.is_kept(segment) else ():  # otherwise a publication contains them already
@@ -266,8 +286,8 @@ class Live:
 
     def _refresh_scenarios(self, scenarios_at: tuple[int, int]) -> None:
         if scenarios_at != self.scenarios_at:
-            self.scenarios_at = scenarios_at
             published = self.published.with_scenarios(self.lake, scenarios_of(self.home))
+            self.scenarios_at = scenarios_at
             with self.changing:
                 published = published.with_items(self.put.now())
                 with self.lock:
@@ -388,7 +408,7 @@ class Live:
 
     def vector_of(self, text: str, published: Published | None = None) -> np.ndarray:
         """The vector of the text of a request. Raises UserError if the version cannot read it. published: None for the live version."""
-        if not clean_text(text):
+        if not has_words(text):
             raise UserError(f"the text {text[:20]!r} has no words; write what the person looks for, or leave it out")
         vector = self.texts.vector(text, (published or self.published).checkpoint)
         if vector is None:

@@ -104,8 +104,9 @@ class Published:
         return replace(self, items=items, places=places, challenger=self.challenger and self.challenger.with_items(put))
 
     def with_scenarios(self, lake: Lake, scenarios: Mapping[str, Scenario]) -> Published:
-        """The publication after the scenarios have changed."""
-        places = load_places(lake, self.read_at, scenarios, self.row_of_item, self.checkpoint.variety, self.asked_s)
+        """The publication after the scenarios have changed. If its snapshot has expired, they are read at the newest one."""
+        at = self.read_at if has_snapshot(lake, self.read_at) else newest_snapshot(lake)
+        places = load_places(lake, at, scenarios, self.row_of_item, self.checkpoint.variety, self.asked_s)
         placed = {name: place.with_items(self.items, [*self.items.changed.values()]) for name, place in places.items()}
         challenger = self.challenger and self.challenger.with_scenarios(lake, scenarios)
         return replace(self, places=placed, key=key_of_draws(lake, scenarios.values()), challenger=challenger)
@@ -153,6 +154,31 @@ def load_published(
     Raises UserError before the first publication.
     """
     pinned = newest_snapshot(lake)
+    try:
+        return _load_at(pinned, lake, open_registry, event_weights, max_events, before, home)
+    except (UserError, duckdb.Error, OSError):
+        if has_snapshot(lake, pinned):
+            raise
+        log.info("snapshot %d expired while it was read, as after an erasure; the newest one is read instead", pinned)
+        return load_published(lake, open_registry, event_weights, max_events, before, home)
+
+
+def has_snapshot(lake: Lake, snapshot: int) -> bool:
+    """Whether a snapshot of the lake can still be read."""
+    with reading(lake) as con:
+        (found,) = con.execute(statement("serving/has_snapshot"), {"snapshot": snapshot}).fetchone() or (False,)
+    return bool(found)
+
+
+def _load_at(
+    pinned: int,
+    lake: Lake,
+    open_registry: Callable[[], Registry],
+    event_weights: Mapping[str, float],
+    max_events: int,
+    before: Published | None,
+    home: Path | None,
+) -> Published:
     with reading(lake, pinned) as con:
         row = con.execute(statement("serving/publication")).fetchone()
         if row is not None and before is not None and row[1] == before.version:

@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -22,6 +22,8 @@ from tasks.ingest.log_names import LogKind, folder_of
 log = logging.getLogger("minutehand.serving")
 SECONDS_OPEN = 5.0
 """A segment is handed to the ingest after this time."""
+SECONDS_WAITING = 0.5
+"""Lines that need not be on disk wait at most this long for others."""
 SECONDS_UNTIL_AGAIN = 600.0
 """A segment that no publication contains after this time is handed over again: its copy may have been renamed or deleted."""
 KINDS: Mapping[str, LogKind] = {"item": "items", "alias": "aliases", "served": "served"}
@@ -54,6 +56,7 @@ class Segments:
         self.n_lines: dict[str, Counter[LogKind]] = {}
         self._handed_over: dict[str, float] = {}
         self._batches: queue.Queue[Batch | None] = queue.Queue()
+        self._unsynced: deque[Batch] = deque()
         self._file: int | None = None
         self._path = folder / "none"
         self._opened = 0.0
@@ -66,13 +69,16 @@ class Segments:
     def append(self, lines: list[bytes], *, is_synced: bool = True) -> Future[str]:
         """A promise of the segment that has the lines, kept once they are on disk; it fails with OSError if they cannot be written.
 
-        is_synced: False for lines that a crash of the machine may lose; they reach the disk with others, or when the segment closes.
+        is_synced: False for lines that a crash may lose. They wake no thread: they are written with the next others, or after
+        SECONDS_WAITING.
         """
         batch = Batch(lines, Future(), is_synced)
         if self._is_closed:
             batch.done.set_exception(OSError(errno.ESHUTDOWN, "the server is stopping"))
-        else:
+        elif is_synced:
             self._batches.put(batch)
+        else:
+            self._unsynced.append(batch)
         return batch.done
 
     def close(self) -> None:
@@ -109,20 +115,16 @@ class Segments:
 
     def _run(self) -> None:
         while True:
-            try:
-                first = self._batches.get(timeout=0.5)
-            except queue.Empty:
-                self._rotate()
-                continue
             batches: list[Batch] = []
-            is_last = first is None
-            if first is not None:
-                batches.append(first)
-            while not is_last and not self._batches.empty():
-                more = self._batches.get()
-                is_last = more is None
-                if more is not None:
+            is_last = False
+            with suppress(queue.Empty):
+                more = self._batches.get(timeout=SECONDS_WAITING)
+                while more is not None:
                     batches.append(more)
+                    more = self._batches.get_nowait()
+                is_last = True
+            while self._unsynced:
+                batches.append(self._unsynced.popleft())
             if batches:
                 self._write(batches)
             self._rotate(at_once=is_last)

@@ -57,6 +57,12 @@ def landing_of(config: IngestConfig, home: Path) -> Path:
     return Path(config.landing).expanduser() if config.landing else home / "landing"
 
 
+def landing_outside(config: IngestConfig, home: Path) -> list[Path]:
+    """The landing folder, if it exists and is not below the home folder."""
+    landing = landing_of(config, home).resolve()
+    return [landing] if landing.exists() and not landing.is_relative_to(home.resolve()) else []
+
+
 def days_of(retention: RetentionConfig, setting: str) -> int:
     """The days of a setting; 0 if for ever."""
     days: int = getattr(retention, f"{setting}_days")
@@ -66,6 +72,11 @@ def days_of(retention: RetentionConfig, setting: str) -> int:
 def cutoff(clock: datetime, days: int) -> datetime:
     """The time before which data has reached an age; data of a day goes together."""
     return (clock - timedelta(days=days or MOST_DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def oldest_kept(retention: RetentionConfig, clock: datetime) -> datetime | None:
+    """The time from which events are kept; None if all are. An ingest refuses older ones, which the next upkeep would delete."""
+    return cutoff(clock, retention.events_days) if retention.events_days else None
 
 
 def prune(lake: Lake, retention: RetentionConfig, clock: datetime) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -56,7 +57,9 @@ class IngestConfig(BaseModel):
         "context; the others are dropped before they are stored; empty: none",
     )
     keep_context: str = Field(
-        "all", description="Keys of context to keep, separated by commas; the others are dropped before they are stored; empty: none"
+        "all",
+        description="Top-level keys of context to keep, each with all that is below it, separated by commas; the others are dropped before "
+        "they are stored; empty: none",
     )
     follow_links: bool = Field(
         False,
@@ -105,6 +108,12 @@ class PublishConfig(BaseModel):
         le=CENTURY_HOURS,
         description="Maximum age of a list in hours; minute runs refresh lists of users without new events before this age",
     )
+    shard_users: PositiveInt = Field(
+        20_000, description="Users whose lists a night makes and writes at a time; more users than this do not need more memory"
+    )
+    workers: PositiveInt = Field(
+        1, le=1024, description="Processes that make the lists of a night; each loads the model and gets its share of the threads"
+    )
     approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
 
 
@@ -113,7 +122,9 @@ class RetentionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     events_days: NonNegativeInt = Field(
-        0, le=MOST_DAYS, description="Days that `raw.events` keeps an event; the next night trains without it"
+        0,
+        le=MOST_DAYS,
+        description="Days that `raw.events` keeps an event; the next night trains without it, and an ingest refuses older ones",
     )
     rejected_days: NonNegativeInt = Field(90, le=MOST_DAYS, description="Days that `raw.rejected` keeps a rejected row")
     served_days: NonNegativeInt = Field(
@@ -178,6 +189,11 @@ class RegistryConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     tracking_uri: str = Field("", description="MLflow tracking URI; empty: a SQLite database in the home folder")
+    artifacts: str = Field(
+        "",
+        description="Address of the models and reports, s3://bucket/prefix/, for an experiment that is not there yet; empty: the folder "
+        "`mlflow/artifacts` in the home folder, or where the MLflow server keeps them",
+    )
     model_name: str = Field("minutehand", description="Name of the MLflow experiment and of the registered model")
     gate_tolerance: NonNegativeFloat = Field(
         0.02, description="Share by which the served hold-out NDCG@10 of a challenger may be below that of the champion"
@@ -203,6 +219,44 @@ class RegistryConfig(BaseModel):
     keep_increments: PositiveInt = Field(
         30, description="Number of newest model versions of minutes to keep; the live version is always kept"
     )
+
+    @field_validator("artifacts")
+    @classmethod
+    def _is_in_a_bucket(cls, value: str) -> str:
+        if value and not re.fullmatch(r"s3://[^/?#]+(/[^?#]*)?", value):
+            raise ValueError("this is not an address in an object store; write s3://bucket/prefix/")
+        return value
+
+
+class StoreConfig(BaseModel):
+    """The object store that `s3://` addresses lead to, and the key to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    endpoint: str = Field("", description="Host and port of the store, such as 127.0.0.1:9000; empty: what boto3 finds, which is AWS")
+    region: str = Field("", description="Region of the buckets; empty: what boto3 finds, else us-east-1")
+    key_id: str = Field(
+        "",
+        description="Id of the access key; empty: what boto3 finds, such as AWS_ACCESS_KEY_ID, a profile, or the role of the machine",
+    )
+    secret: SecretStr = Field(SecretStr(""), description="Secret of the access key; it is neither logged nor stored")
+    url_style: Literal["path", "vhost"] = Field("path", description="Whether the bucket is in the path of a URL or in its host name")
+    use_ssl: bool = Field(True, description="Whether the store is asked by https")
+    timeout_s: PositiveFloat = Field(
+        10.0, le=3600, description="Maximum time in seconds for an answer of the store; a request is tried three times"
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_a_host(cls, value: str) -> str:
+        if not re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?|", value):
+            raise ValueError("this is not a host with a port; leave out scheme and path: 127.0.0.1:9000 (http: set USE_SSL to false)")
+        return value
+
+    @model_validator(mode="after")
+    def _a_key_has_two_parts(self) -> StoreConfig:
+        if bool(self.key_id) != bool(self.secret.get_secret_value()):
+            raise ValueError("MINUTEHAND_STORE__KEY_ID and MINUTEHAND_STORE__SECRET belong together; set both, or neither")
+        return self
 
 
 class OnlineConfig(BaseModel):
@@ -245,6 +299,15 @@ class GeneratorConfig(BaseModel):
     budget_s: PositiveFloat = Field(
         120.0, le=86_400, description="Maximum time in seconds for all texts of one run; after it, the templates stand"
     )
+
+    reasons: NonNegativeInt = Field(
+        0,
+        le=100_000,
+        description="How many reasons of published lists a night words at most; each serves all rows that cite the same event; 0: none",
+    )
+    minute_reasons: NonNegativeInt = Field(0, le=1000, description="The same for a minute run, which keeps what the night has worded")
+    minute_budget_s: PositiveFloat = Field(5.0, le=60, description="Maximum time in seconds for all texts of a minute run")
+    reason_ranks: PositiveInt = Field(3, le=1000, description="Only reasons that stand in the first so many rows of a list are worded")
 
     @field_validator("url")
     @classmethod

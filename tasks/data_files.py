@@ -10,6 +10,9 @@ from pathlib import Path
 
 import duckdb
 
+from tasks import store
+from tasks.store import Bucket
+
 MAGIC = b"PAR1"
 TAIL = 8
 READ_ROWS = "select count(hash(rows_of_file)) from read_parquet($path) as rows_of_file"
@@ -56,13 +59,16 @@ class Examination:
     damages: tuple[Damage, ...]
 
 
-def examine(con: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], seconds: float) -> Examination:
-    """Compare size and footer of every file with the catalog, then read as many files, in order, as the time allows."""
+def examine(con: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], seconds: float, bucket: Bucket | None = None) -> Examination:
+    """Compare size and footer of every file with the catalog, then read as many files, in order, as the time allows.
+
+    bucket: where the files are, unless they are on this machine.
+    """
     deadline = time.monotonic() + seconds
     damages: list[Damage] = []
     sound: list[NamedFile] = []
     for file in _until(deadline, files):
-        damage = _outside(file)
+        damage = _outside(file) if bucket is None else _outside_object(file, bucket)
         if damage:
             damages.append(damage)
         else:
@@ -101,6 +107,19 @@ def _outside(file: NamedFile) -> Damage | None:
         return Damage(file, error.strerror or str(error), LET_READ)
     except OSError as error:
         return Damage(file, error.strerror or str(error))
+    return _different(file, size, first, last)
+
+
+def _outside_object(file: NamedFile, bucket: Bucket) -> Damage | None:
+    """As _outside, for an object of a store."""
+    size = store.size(bucket, file.path)
+    if size is None:
+        return Damage(file, "there is no such object")
+    first, last = store.read(bucket, file.path, first=len(MAGIC)), store.read(bucket, file.path, last=TAIL)
+    return _different(file, size, first or b"", last or b"")
+
+
+def _different(file: NamedFile, size: int, first: bytes, last: bytes) -> Damage | None:
     if size != file.n_bytes:
         return Damage(file, f"it has {size:,} bytes instead of {file.n_bytes:,}")
     if first != MAGIC or last[-len(MAGIC) :] != MAGIC or int.from_bytes(last[: len(MAGIC)], "little") != file.n_footer_bytes:

@@ -40,6 +40,14 @@ RULES = (
 NAME = "Name this group of items in two to four words, which you take from the terms."
 SUMMARY = "Say in at most two sentences what this person is interested in. Address the person as you."
 REASON = "Say in one short sentence why this person sees the item. Address the person as you."
+ACTS = {
+    "purchase": re.compile(r"\b(?:buy|bought|purchas\w+|order(?:ed)?|own(?:ed)?)\b|购买|买[了过]", re.IGNORECASE),
+    "cart": re.compile(r"\b(?:cart|basket)\b|购物车", re.IGNORECASE),
+    "rating": re.compile(r"\b(?:rat(?:ed|ing)|stars?)\b|评价|评分", re.IGNORECASE),
+    "click": re.compile(r"\bclick\w*|点击", re.IGNORECASE),
+    "view": re.compile(r"(?!)"),
+}
+"""Words that say what a person did with an item, by event type; whatever the person did, they have viewed it."""
 MAX_NAME_CHARS, MAX_SUMMARY_CHARS, MAX_REASON_CHARS = 40, 300, 160
 
 
@@ -86,27 +94,34 @@ class Writer:
         """At most two sentences about a person with these interests, the strongest first, and with these recent titles."""
         evidence = Evidence(_facts(titles), _facts(interests), tuple(numbers))
         text = self._sentences(SUMMARY, evidence, n=2, max_chars=MAX_SUMMARY_CHARS)
-        return summary_template(evidence.labels, evidence.titles) if text is None else text
+        return text or summary_template(evidence.labels, evidence.titles)
 
     def word_reason(self, evidence: Evidence, template: str) -> str:
         """One sentence that says the same as the template, which is not sent; the evidence is what the template cites."""
+        return self.offer_reason(evidence) or template
+
+    def offer_reason(self, evidence: Evidence, event_type: str | None = None) -> str | None:
+        """One sentence about the evidence; empty if the check refused the text of the model; None if the model gave none.
+
+        event_type: what the person did with the item of the evidence. A text that says that they did something else is refused.
+        """
         sent = Evidence(_facts(evidence.titles), _facts(evidence.labels), evidence.numbers)
-        text = self._sentences(REASON, sent, n=1, max_chars=MAX_REASON_CHARS)
-        return template if text is None else text
+        return self._sentences(REASON, sent, n=1, max_chars=MAX_REASON_CHARS, event_type=event_type)
 
     def note(self) -> None:
         """Log how many of the texts were kept."""
         if self.n_asked:
             logger.info("%d of %d texts generated on %s passed the check; the others are templates", self.n_kept, self.n_asked, self.place)
 
-    def _sentences(self, task: str, evidence: Evidence, n: int, max_chars: int) -> str | None:
-        """The first n sentences of the answer if they are whole and pass the check."""
+    def _sentences(self, task: str, evidence: Evidence, n: int, max_chars: int, event_type: str | None = None) -> str | None:
+        """The first n sentences of the answer if they are whole and pass the check; empty if they don't; None without an answer."""
         if not (evidence.titles or evidence.labels):
             return None
         facts: dict[str, Sequence[str | int | float]] = {
             "titles": evidence.titles,
             "interests": evidence.labels,
             "numbers": evidence.numbers,
+            "event": [event_type] if event_type in ACTS else [],
         }
         found = self._ask(task, facts)
         if found is None:
@@ -116,7 +131,9 @@ class Writer:
         reasons = check(text, evidence, self.known)
         if text.count('"') % 2 or not WHOLE.search(text):
             reasons.append("a quote or the last sentence has no end")
-        return text if self._keeps(text, max_chars, reasons) else None
+        if event_type is not None:
+            reasons += [f"the event is a {event_type}, no {act}" for act, says in ACTS.items() if act != event_type and says.search(text)]
+        return text if self._keeps(text, max_chars, reasons) else ""
 
     def _ask(self, task: str, facts: dict[str, Sequence[str | int | float]]) -> str | None:
         """The cleaned answer; None without a model, after an error, or if the time of the run is spent. Equal questions are asked once."""

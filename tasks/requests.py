@@ -14,7 +14,7 @@ import torch
 
 from models.config import EncoderConfig
 from models.errors import UserError
-from models.text.clean import clean_text
+from models.text.clean import clean_text, has_words
 from models.text.encoder import find_encoder, load_encoder
 from models.text.language import language_warning
 from tasks.lake import Lake, reading, statement
@@ -55,13 +55,15 @@ def _parsed(line: str, place: str) -> Request:
         raise UserError(f"{place} is not JSON: {error}; write {example}") from error
     if not isinstance(value, dict) or not value or value.keys() - FIELDS or not all(isinstance(each, str) for each in value.values()):
         raise UserError(f"{place} is {line[:80]!r}; write {example}")
+    if "text" in value and not has_words(value["text"]):
+        raise UserError(f"{place} is {line[:80]!r}, and its text has no words; leave out the text, or write {example}")
     return Request(value.get("user_id"), value.get("text"))
 
 
 def cleaned(text: str) -> str:
-    """The text as encoders get it (`clean_text`). Raises UserError if nothing is left."""
+    """The text as encoders get it (`clean_text`). Raises UserError if it has neither letters nor digits."""
     found = clean_text(text)
-    if not found:
+    if not has_words(found):
         raise UserError(f"the text {text[:20]!r} has no words; write what you look for, such as --text 'a warm jacket'")
     return found
 
@@ -92,7 +94,11 @@ def answer(lake: Lake, open_registry: Callable[[], Registry], encoder: EncoderCo
     now = datetime.now(UTC)
     lists = checkpoint.answer(known, _vectors(encoder, texts, len(checkpoint.whitening.centre)), k, now, hidden, texts)
     titles = titles_of(lake, sorted({item_id for each in lists for item_id, _, _ in each}))
-    notes = [f"nobody called {each} has history; the list uses only the text" for each in _unknown(requests, histories)]
+    for_anyone = {each.user_id for each in requests if each.text is None}
+    notes = [
+        f"nobody called {each} has history; {'the list is the one for anyone' if each in for_anyone else 'the list uses only the text'}"
+        for each in _unknown(requests, histories)
+    ]
     notes += language_notes(encoder, [text for text in texts if text is not None])
     rows = [
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,12 +18,17 @@ from tasks.config import RetentionConfig
 from tasks.data_folder import read_mark
 from tasks.lake import Lake, reading, statement, writing
 from tasks.retention import MOST_DAYS, ORPHAN_GRACE_HOURS, PUBLICATIONS_WITH_SNAPSHOT, SNAPSHOT_HOURS
+from tasks.store import Bucket, abort_unfinished, delete, entries
 
 logger = logging.getLogger("minutehand.upkeep")
 
 AS_SET = RetentionConfig()
 FEED = ("raw", "events")
 """The table whose change feed minutes read. Its rewritten rows look like new ones there, so only an erasure rewrites it."""
+REWRITE_BYTES = 32 * 2**20
+"""One transaction rewrites this many bytes of a table, or one larger file, so that no writer waits long."""
+BREATH_S = 0.2
+"""Those who wait for a lock ask for it several times in this time, so one of them gets it before the next files are rewritten."""
 OWN_FILE = re.compile(r"ducklake-[0-9a-f-]+(-delete)?\.parquet")
 
 
@@ -68,7 +73,7 @@ def maintain(
     flushed = _run(lake, "flush")
     named_since = clock - timedelta(days=retention.snapshots_days or MOST_DAYS)
     expired = _expire(lake, keep_publications, clock - timedelta(hours=keep_hours), spare, keep_from, named_since)
-    rewritten = [row for schema, table in tables_to_rewrite(lake) for row in _run(lake, "rewrite", {"schema": schema, "table": table})]
+    rewritten = sum(rewrite_table(lake, schema, table) for schema, table in tables_to_rewrite(lake))
     merged = _run(lake, "merge")
     deleted = _run(lake, "clean_up", {"older_than": _before_midnight(clock - timedelta(hours=grace_hours))})
     orphans = delete_orphans(lake, clock - timedelta(hours=grace_hours))
@@ -76,7 +81,7 @@ def maintain(
         rows_aged=sum(aged.values()),
         rows_flushed=sum(row["rows_flushed"] for row in flushed),
         snapshots_expired=expired,
-        files_rewritten=sum(row["files_processed"] for row in rewritten),
+        files_rewritten=rewritten,
         files_merged=sum(row["files_processed"] for row in merged),
         files_deleted=len(deleted),
         orphans_deleted=orphans,
@@ -90,6 +95,37 @@ def tables_to_rewrite(lake: Lake) -> list[tuple[str, str]]:
     """Schema and name of the tables that have files with deleted rows, except FEED."""
     with reading(lake) as con:
         return [(schema, table) for schema, table in con.execute(statement("maintain/find_deletes")).fetchall() if (schema, table) != FEED]
+
+
+def rewrite_table(lake: Lake, schema: str, table: str) -> int:
+    """Write the files of a table with deleted rows again, some in each transaction; returns their number."""
+    n_files, is_over = 0, False
+    while not is_over:
+        with writing(lake) as con:
+            n_rewritten, is_over = rewrite_some(con, schema, table)
+        n_files += n_rewritten
+        if not is_over:
+            time.sleep(BREATH_S)
+    return n_files
+
+
+def has_deletes(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Whether a table has files with deleted rows."""
+    return (schema, table) in con.execute(statement("maintain/find_deletes")).fetchall()
+
+
+def rewrite_some(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[int, bool]:
+    """Write REWRITE_BYTES of a table's files with deleted rows again, or one larger file; their number, and whether these were all.
+
+    DuckLake takes no list of files, only a least share of deleted rows; so the files with the largest shares come first.
+    """
+    which = {"schema": schema, "table": table}
+    row = con.execute(statement("maintain/next_rewrite"), which | {"n_bytes": REWRITE_BYTES}).fetchone()
+    if row is None:
+        return 0, True
+    (threshold,) = row
+    found = con.execute(statement("maintain/rewrite"), which | {"threshold": threshold}).fetchall()
+    return sum(n_files for _, _, n_files, _ in found), threshold == 0 or not found
 
 
 def _expire(
@@ -126,25 +162,35 @@ def delete_orphans(lake: Lake, older_than: datetime) -> int:
     If the folder contains foreign files, nothing is deleted, because then the folder is not this catalog's alone.
     """
     with writing(lake) as con:
-        paths = [Path(row["path"]) for row in _rows(con, "find_orphans", {"older_than": older_than})]
-        foreign = [path for path in paths if not OWN_FILE.fullmatch(path.name)]
+        paths = [row["path"] for row in _rows(con, "find_orphans", {"older_than": older_than})]
+        foreign = [path for path in paths if not OWN_FILE.fullmatch(Path(path).name)]
         if foreign:
             logger.warning(
                 "%d files under %s do not belong to the lake, such as %s; no orphan was deleted", len(foreign), lake.data_path, foreign[0]
             )
             return 0
-        mark = read_mark(lake.folder)
+        mark = read_mark(lake.place)
         since = datetime.fromisoformat(mark.since).timestamp() if mark else float("inf")
-        orphans = [path for path in paths if path.stat().st_mtime >= since]
+        written = _written(lake, paths)
+        orphans = [path for path in paths if written.get(path, 0.0) >= since]
         if len(orphans) < len(paths):
             logger.warning(
                 "%d Parquet files under %s are unknown to this catalog and older than its claim to the folder; they were kept",
                 len(paths) - len(orphans),
                 lake.data_path,
             )
-        for path in orphans:
-            path.unlink()
+        delete(lake.place, orphans)
+        if isinstance(lake.place, Bucket):
+            abort_unfinished(lake.place, older_than.replace(tzinfo=UTC))
     return len(orphans)
+
+
+def _written(lake: Lake, paths: Sequence[str]) -> dict[str, float]:
+    """When each of some files was last written, in seconds; those of an object store by one listing."""
+    place = lake.place
+    if isinstance(place, Path):
+        return {path: Path(path).stat().st_mtime for path in paths}
+    return {f"{place}{entry.name}": entry.written for entry in entries(place)} if paths else {}
 
 
 def _run(lake: Lake, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:

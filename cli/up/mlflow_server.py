@@ -23,5 +23,7 @@ def app() -> ASGIApp:
     server = open_server(settings.tracking_uri, artifacts, hosts)
     from tasks.registry.versions import open_registry  # imports MLflow, which open_server has to come before
 
-    open_registry(settings.tracking_uri, settings.registry.model_name, artifacts)  # the page of the nights is there before the first night
+    open_registry(
+        settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts
+    )  # the page of the nights is there before the first night
     return Guard(server, hosts, make_secret(settings.home, settings.home_access), ["/health"])

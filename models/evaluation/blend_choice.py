@@ -96,20 +96,33 @@ def choose_blend(evaluator: Evaluator, weights: Weights, validation: Ints, until
     popularities = [popularity_only(row, scale) for row in range(len(HALF_LIVES_H) + 1)]
     views = _views(evaluator, weights, sample(validation, MAX_BLEND_ROWS, seed), until, start, popularities, seed)
     options = _options(views, start, popularities)
-    quality = np.zeros(len(options))
+    quality, n_judged = np.zeros(len(options)), 0
     for learnt, judged in _folds(views):
         found = options if learnt is views else _options(learnt, start, popularities)
-        quality += [sum(view.quality(option) for view in judged) for option in found]
-    log.info("quality of the blends on validation: %s", ", ".join(f"{value:.3f}" for value in quality))
-    return options[int(quality.argmax())]
+        quality += [sum(view.quality(option) for view in judged) for option in found.values()]
+        n_judged += len(judged)
+    best, relative = int(quality.argmax()), quality / max(n_judged, 1)
+    log.info(
+        "blend of model and popularity: %s, best of %d on validation; NDCG@10 relative to the best baseline %.2f, others %.2f to %.2f",
+        *(list(options)[best], len(options), relative[best], relative.min(), np.delete(relative, best).max()),
+    )
+    return list(options.values())[best]
 
 
-def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend]) -> list[Blend]:
-    """The fitted blend, its variants, and each popularity."""
+def _options(views: Sequence[View], start: Blend, popularities: Sequence[Blend]) -> dict[str, Blend]:
+    """The fitted blend, its variants, and each popularity, by what the log calls them."""
     importance = np.concatenate([view.importance for view in views])
     fitted = fit_blend(Candidates.join([view.candidates for view in views]), start, importance=torch.from_numpy(importance))
-    near = [fitted.scaled(0.7, 1.0), fitted.scaled(1.4, 1.0), fitted.scaled(1.0, 0.0), fitted.scaled(0.0, 1.0)]
-    return [fitted, *near, *(fitted.shifted("cold", by) for by in COLD_SHIFTS), *popularities]
+    lives = [*(f"of {hours:g} hours" for hours in HALF_LIVES_H), "of all time"]
+    return {
+        "as fitted": fitted,
+        "sequence model x 0.7": fitted.scaled(0.7, 1.0),
+        "sequence model x 1.4": fitted.scaled(1.4, 1.0),
+        "no popularity": fitted.scaled(1.0, 0.0),
+        "no sequence model": fitted.scaled(0.0, 1.0),
+        **{f"new items raised by {by:g}": fitted.shifted("cold", by) for by in COLD_SHIFTS},
+        **{f"only the popularity {life}": popularity for life, popularity in zip(lives, popularities, strict=True)},
+    }
 
 
 def _folds(views: list[View]) -> Iterator[tuple[list[View], list[View]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,11 +13,10 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from models.events import Floats, Ints
+from models.interests.labels import normal, split_label
 from models.text.requests import decade_of
 
 TOPIC, TAG, DECADE, PRICE = "topic", "tag", "decade", "price"
-LONGEST_LABEL = 100
-"""A longer text is a description and no label."""
 ARRAYS = ("parents", "vectors", "item", "interest", "weight", "price_bounds")
 TEXTS = ("interest_ids", "kinds", "groups", "names", "terms", "n_items", "next_cluster", "is_nested")
 
@@ -179,21 +176,6 @@ def spelled_paths(described: Descriptions, item: int, is_nested: bool) -> list[t
         joined: tuple[str, ...] = tuple(part for parts in categories for part in parts)
         categories = [joined]
     return [*categories, *(parts for raw in described.tags[item] for parts in split_label(raw))]
-
-
-def split_label(raw: str) -> list[tuple[str, ...]]:
-    """The paths in a label: 'a > b' is one of two parts, 'a|b' are two; none for a label in brackets such as '(none)'."""
-    out = []
-    for each in raw.split("|"):
-        parts = tuple(name for part in each.split(">") if (name := re.sub(r"\s+", " ", part).strip()))
-        if parts and not any(part[0] in "([" and part[-1] in ")]" for part in parts) and sum(map(len, parts)) <= LONGEST_LABEL:
-            out.append(parts)
-    return out
-
-
-def normal(label: str) -> str:
-    """A label in the form in which it is compared: case, width and spaces do not count."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", label)).strip().casefold()
 
 
 def label_id(path: Sequence[str]) -> str:

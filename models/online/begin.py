@@ -48,7 +48,7 @@ def make_online_state(
     """
     events, slots = evaluator.events, evaluator.slots
     replayed = windows_as_users(events, sample.windows)
-    shares = np.linspace(0, 1, config.prior_slots)
+    shares = np.linspace(0, 1, config.slots_for(events.n_items)[0])
     moments = np.unique(np.quantile(slots.of(replayed.time), shares, method="lower")).astype(np.int64)
     prior = slot_log_prior(events, slots, moments, fit.prior).to(matmul_dtype(CPU))
     memory = Memory(replayed, sample.is_held_out, prior, np.array([slots.begin(int(slot)) for slot in moments]))

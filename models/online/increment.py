@@ -75,7 +75,7 @@ def learn(
     popularity = _advance_popularity(online.popularity, len(live.catalog), events, is_due, as_of)
     features = popularity.features()
     before = log_prior(torch.from_numpy(online.popularity.features()), torch.from_numpy(live.prior))
-    memory = online.memory.with_slot(live.as_of, before, config.prior_slots, round(config.prior_spacing_hours * 3600))
+    memory = online.memory.with_slot(live.as_of, before, *config.slots_for(len(live.catalog)))
     tuned = _tune(live.live, night.live, online, memory, popularity.first_seen, events, np.flatnonzero(is_due), config, rng)
     recent, blend = online.recent, live.blend
     if candidates is not None:

@@ -34,6 +34,8 @@ class Batch:
     place: Tensor | None
 
     def to(self, device: torch.device) -> Batch:
+        if device.type == "cpu":
+            return self
         return replace(self, **{name: value.to(device, non_blocking=True) for name, value in vars(self).items() if value is not None})
 
 

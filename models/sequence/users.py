@@ -74,7 +74,7 @@ def user_vectors(
     known: the vectors of all items, if they have been computed already, as for lists. The states are then in fp32, also where bf16 is
     fast: a user must get the same list alone and among others, and for one user the conversion takes longer than it saves.
     """
-    device = next(model.parameters()).device
+    device = model.start.device
     batch_events = batch_events or (BATCH_EVENTS if device.type == "cpu" else CARD_EVENTS)
     if model.training:  # it sets a flag in every module, which takes a tenth of the time for one user
         model.eval()

@@ -14,6 +14,10 @@ SCALES = {"hundred": 100, "hundreds": 100, "thousand": 1000, "thousands": 1000, 
 OTHER = {"zero": 0, "half": 0.5, "twice": 2, "thrice": 3, "dozen": 12, "dozens": 12, "double": 2, "triple": 3}
 ORDINALS = {name: 2 + n for n, name in enumerate(re.findall(r"\w+", "second third fourth fifth sixth seventh eighth ninth tenth"))}
 NUMBERS: dict[str, float] = {**SMALL, **TEENS, **TENS, **OTHER, **ORDINALS}
+FRACTIONS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4, "third": 3, "thirds": 3, "fourths": 4} | {
+    f"{name}{ending}": n for name, n in ORDINALS.items() if n > 4 for ending in ("", "s")
+}
+"""The denominators of fractions, as in three quarters."""
 DECADES = {
     name: 1920 + 10 * n
     for n, name in enumerate(re.findall(r"\w+", "twenties thirties forties fifties sixties seventies eighties nineties noughties"))
@@ -47,6 +51,8 @@ def read_numbers(tokens: Sequence[Token]) -> Iterator[tuple[float, bool, int, in
                 yield _value(word), False, first, at
         elif word in NUMBERS or word in SCALES:
             value, at = _in_words(tokens, first)
+            if at < len(tokens) and tokens[at].folded in FRACTIONS and value < FRACTIONS[tokens[at].folded]:
+                value, at = value / FRACTIONS[tokens[at].folded], at + 1
             is_idiom = word == "second" and first > 0 and tokens[first - 1].folded == "a"
             if not (is_idiom or (word == "one" and at == first + 1 and _stands_for_a_thing(tokens, first))):
                 yield value, False, first, at

@@ -85,6 +85,14 @@ BOUNDARIES = word_set(
 )
 """These words end what a person is said to like."""
 DISLIKES = word_set("hate hates hated dislike dislikes disliked avoid avoids avoided nothing")
+HAVING = word_set(
+    """
+    like likes liked love loves loved enjoy enjoys enjoyed enjoying prefer prefers interested interest interests into fan fans care cares
+    watch watches watched watching see seen saw read reads buy buys bought rate rated choose chose chosen pick picked finish finished
+    thing taste tastes favourite favourites favorite favorites
+    """
+)
+"""After a negation, these words say what a person dislikes or has not had."""
 ENDINGS = ("ational", "ically", "ical", "atic", "tic", "ion", "ial", "ed", "ic", "al", "ce", "y", "e", "a")
 LEAST_STEM = 4
 PRAISE = word_set("fantastic actual actually critical typically typical")

@@ -19,3 +19,8 @@ def clean_text(text: str) -> str:
     """
     visible = CONTROLS.sub(" ", ESCAPES.sub(" ", text))
     return " ".join(visible.split())[:MAX_CHARS].rstrip()
+
+
+def has_words(text: str) -> bool:
+    """Whether a text, once cleaned, has a letter or a digit; punctuation alone gets a vector that says nothing."""
+    return any(letter.isalnum() for letter in clean_text(text))

@@ -91,6 +91,12 @@ class Requests:
         item = np.concatenate([self.item, chosen])
         return replace(self, texts=(*self.texts, *texts), needs=needs, item=item, n_searches=len(texts), search_share=share)
 
+    def some(self, rows: Ints) -> Requests:
+        """The requests of some rows, which ascend."""
+        n_labels, n_searches = int((rows < self.n_labels).sum()), int((rows >= len(self.texts) - self.n_searches).sum())
+        texts = tuple(self.texts[row] for row in rows)
+        return replace(self, texts=texts, needs=self.needs[rows], item=self.item[rows], n_labels=n_labels, n_searches=n_searches)
+
     def fulfilling(self, requests: Ints, items: Ints) -> NDArray[np.bool_]:
         """Which of some items fulfil each of some requests, [requests, items]."""
         facts = self.facts[:, items].toarray()

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from models.text.clean import clean_text
+
 CHINESE_SHARE = 0.3
 """A catalogue is Chinese if at least this share of the letters of its titles are Chinese characters; a Chinese title may name a brand."""
 MOST_COLUMNS = 60
@@ -100,8 +102,8 @@ def sentences_for(titles: Sequence[str]) -> Sentences:
 
 
 def clipped(text: str) -> str:
-    """The text in one line, cut after a word if it is wider than MOST_COLUMNS."""
-    line = " ".join(text.split())
+    """The text in one line without control characters, cut after a word if it is wider than MOST_COLUMNS."""
+    line = clean_text(text)
     if _columns(line) <= MOST_COLUMNS:
         return line
     kept, room = 0, MOST_COLUMNS - 1

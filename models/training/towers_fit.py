@@ -24,26 +24,44 @@ WARM_UP = 20
 STEPS_ON_SEARCHES = 150
 SAMPLED_FOR_SEARCHES = 1000
 """What real searches add to towers that know the generated requests: they take fewer steps, on fewer items."""
+LIMIT_S, LIMIT_ON_SEARCHES_S = 20.0, 4.0
+"""Longest times of a fit. On a slow machine it takes fewer steps, as many as the first ones show to be possible."""
+N_TIMED = 5
 NOISE = 0.5
 """Length of the random vector that is added to a request: the heads must not learn the templates by heart."""
 
 
-def fit_towers(requests: Requests, vectors: Floats, text: Floats, seed: int, start: tuple[Head, Head] | None = None) -> tuple[Head, Head]:
+def fit_towers(
+    requests: Requests,
+    vectors: Floats,
+    text: Floats,
+    seed: int,
+    start: tuple[Head, Head] | None = None,
+    limit_s: float | None = None,
+) -> tuple[Head, Head]:
     """The query head and the item head. vectors: of the requests [requests, dim]; text: of the items [items, dim].
 
     Multi-positive softmax over sampled items: the mean log-probability of the items that fulfil a request. start: heads that know the
-    generated requests and learn from searches in addition; they stay as they are.
+    generated requests and learn from searches in addition; they stay as they are. limit_s: longest time of the fit; None for the usual one.
     """
     generator = torch.manual_seed(seed)
     started, dim = clock.monotonic(), text.shape[1]
     asked, described = torch.from_numpy(vectors), torch.from_numpy(text)
     has_text = torch.nonzero(described.abs().sum(1) > 0).flatten()
     query, item = (Head(dim), Head(dim)) if start is None else (copy.deepcopy(head).train().requires_grad_() for head in start)
-    n_steps, n_sampled = (STEPS, SAMPLED_ITEMS) if start is None else (STEPS_ON_SEARCHES, SAMPLED_FOR_SEARCHES)
+    n_steps, n_sampled, usual_s = (
+        (STEPS, SAMPLED_ITEMS, LIMIT_S) if start is None else (STEPS_ON_SEARCHES, SAMPLED_FOR_SEARCHES, LIMIT_ON_SEARCHES_S)
+    )
+    limit_s = usual_s if limit_s is None else limit_s
     log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
     optimizer = torch.optim.AdamW([*query.parameters(), *item.parameters(), log_scale], lr=LEARNING_RATE, weight_decay=0.01)
     loss = torch.zeros(())
     for step in range(n_steps):
+        if step == N_TIMED:  # the rate of learning falls to zero by the last step, so their number has to be known early
+            n_steps = min(n_steps, max(step, int(step * limit_s / max(clock.monotonic() - started, 1e-6))))
+        if step >= n_steps or clock.monotonic() - started > limit_s:
+            log.warning("the towers took %d steps in %.1f s, the longest time for them", step, clock.monotonic() - started)
+            break
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * (1 - step / n_steps)
         batch = _draw(requests, generator)

@@ -2,7 +2,7 @@
 --
 -- grain:   one row per file
 -- reads:   judged, refused, staging.staged, staging.files, staging.malformed
--- returns: source, n_read, n_new, n_changed, n_rejected, n_values
+-- returns: source, n_read, n_new, n_changed, n_rejected, n_barred, n_values
 select
     files.source,
     (select count(*) from staging.staged where staged.file_no = files.file_no)
@@ -16,6 +16,12 @@ select
     ) as n_new,
     0 as n_changed,
     (select count(*) from refused where refused.source = files.source and refused.is_row) as n_rejected,
+    (
+        select count(*)
+        from refused
+        where refused.source = files.source
+            and refused.rule in ('the person is erased', 'the event is older than events are kept')
+    ) as n_barred,
     (select count(*) from refused where refused.source = files.source and not refused.is_row) as n_values
 from staging.files
 order by files.file_no

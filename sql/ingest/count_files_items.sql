@@ -2,7 +2,7 @@
 --
 -- grain:   one row per file
 -- reads:   incoming, refused, staging.staged, staging.files, staging.malformed
--- returns: source, n_read, n_new, n_changed, n_rejected, n_values
+-- returns: source, n_read, n_new, n_changed, n_rejected, n_barred, n_values
 with firsts as (
     select
         staged.file_no,
@@ -19,6 +19,7 @@ select
     (select count(*) from firsts where firsts.file_no = files.file_no and firsts.is_new) as n_new,
     (select count(*) from firsts where firsts.file_no = files.file_no and firsts.is_changed) as n_changed,
     (select count(*) from refused where refused.source = files.source and refused.is_row) as n_rejected,
+    0 as n_barred,
     (select count(*) from refused where refused.source = files.source and not refused.is_row) as n_values
 from staging.files
 order by files.file_no

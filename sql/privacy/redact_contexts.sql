@@ -1,4 +1,5 @@
--- Takes context keys whose value is the id of an erased person out of the events of others. Ids that could be any number are left out.
+-- Takes context keys whose value is the id of an erased person, or holds it at any depth, out of the events of others. Ids that could be
+-- any number are left out.
 --
 -- reads:   erasing (temporary: user_id)
 -- writes:  raw.events
@@ -13,9 +14,12 @@ set
                     list_transform(
                         list_filter(
                             json_keys(raw.events.context::json),
-                            lambda name: list_contains(
-                                distinctive.ids,
-                                json_extract_string(raw.events.context::json, concat('$."', name, '"'))
+                            lambda name: list_has_any(
+                                list_append(
+                                    json_extract_string(json_extract(raw.events.context::json, concat('$."', name, '"')), '$..*'),
+                                    json_extract_string(raw.events.context::json, concat('$."', name, '"'))
+                                ),
+                                distinctive.ids
                             )
                         ),
                         lambda name: concat(to_json(name), ':null')
@@ -34,4 +38,4 @@ from (
         or (length(erasing.user_id) >= 4 and regexp_matches(erasing.user_id, '[A-Za-z]'))
 ) as distinctive
 where raw.events.context is not null
-    and list_has_any(json_extract_string(raw.events.context::json, '$.*'), distinctive.ids)
+    and list_has_any(json_extract_string(raw.events.context::json, '$..*'), distinctive.ids)

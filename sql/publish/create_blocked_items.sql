@@ -1,22 +1,24 @@
--- The items that the past lists must not show any more: those that no list of the scenario may show, those that it hides from the user, and
--- those that the user had. Of the last kind, all count if the model leaves out what users already had; else those bought after the list was
--- made, or in the hour before, as a list may be older than its time says. Aliases count as their users.
+-- The items that past lists must not show any more, for the lists that have one of them: those that no list of the scenario may show,
+-- those that it hides from the user, and those that the user had. Of the last kind, all count if the model leaves out what users already
+-- had; else those bought after the list was made, or in the hour before, as a list may be older than its time says. Aliases count as their
+-- users.
 --
 -- grain:   one row per scenario and user
 -- params:  $hides_seen, $event_types (varchar[]), $weights (double[])
--- reads:   past_lists (temporary: as create_past_lists makes it), barred (registered: scenario, item_id),
---          hidden (registered: scenario, user_id, item_id), raw.events, raw.user_aliases
+-- reads:   past_lists (temporary: as create_past_lists makes it), barred (temporary: scenario, item_id),
+--          hidden (temporary: scenario, user_id, item_id), raw.events, raw.user_aliases
 -- returns: the temporary table blocked_items: scenario, user_id, item_ids
 create or replace temp table blocked_items as
 with listed as (
     select
         past.scenario,
         past.user_id,
+        past.generated_at,
         unnest(past.item_ids) as item_id
     from past_lists as past
 ),
 
-had as (
+had as not materialized (
     select
         coalesce(aliases.user_id, events.user_id) as user_id,
         events.item_id,
@@ -27,7 +29,7 @@ had as (
         and case when $hides_seen then weight_of(events.event_type, $event_types, $weights) > 0 else events.event_type = 'purchase' end
 ),
 
-blocked as (
+of_scenario as (
     select
         listed.scenario,
         listed.user_id,
@@ -36,20 +38,59 @@ blocked as (
     inner join barred
         on listed.item_id = barred.item_id
             and listed.scenario = barred.scenario
+),
+
+touched as (
+    select
+        of_scenario.scenario,
+        of_scenario.user_id
+    from of_scenario
+    union
+    select
+        listed.scenario,
+        listed.user_id
+    from listed
+    inner join hidden
+        on listed.scenario = hidden.scenario
+            and listed.user_id = hidden.user_id
+            and listed.item_id = hidden.item_id
+    union
+    select
+        listed.scenario,
+        listed.user_id
+    from listed
+    inner join had
+        on listed.user_id = had.user_id
+            and listed.item_id = had.item_id
+    where $hides_seen or had.received_at + interval 1 hour > listed.generated_at
+),
+
+blocked as (
+    select
+        of_scenario.scenario,
+        of_scenario.user_id,
+        of_scenario.item_id
+    from of_scenario
     union all
     select
         hidden.scenario,
         hidden.user_id,
         hidden.item_id
     from hidden
+    inner join touched
+        on hidden.scenario = touched.scenario
+            and hidden.user_id = touched.user_id
     union all
     select
-        past.scenario,
-        past.user_id,
+        touched.scenario,
+        touched.user_id,
         had.item_id
     from had
+    inner join touched
+        on had.user_id = touched.user_id
     inner join past_lists as past
-        on had.user_id = past.user_id
+        on touched.scenario = past.scenario
+            and touched.user_id = past.user_id
     where $hides_seen or had.received_at + interval 1 hour > past.generated_at
 )
 

@@ -1,12 +1,13 @@
 -- Creates the labels of the catalogue's items: categories and tags that at least two items and at most half of the items have.
 -- Of a category such as 'Home > Kitchen > Kettles', the narrowest part counts. Where labels are missing, clusters of texts stand for them.
+-- They are the same in all of a transaction, so only the first call creates them.
 --
 -- grain:   one row per item and label
 -- params:  $snapshot (lake snapshot)
 -- reads:   raw.items, recs.interests, recs.item_interests
 -- writes:  temp.reason_labels (item_id, label, interest_id: of a cluster; null for a label of the catalogue, rarity: log of the catalogue's
 --          size over the number of items with the label)
-create or replace temp table reason_labels as
+create temp table if not exists reason_labels as
 with every as (
     select distinct
         items.item_id as item_id,

@@ -3,26 +3,17 @@
 -- grain:   one row per changed list
 -- params:  $publication_id, $published_at (timestamp, UTC), $model_version, $mlflow_run_id, $flow_run_id,
 --          $data_snapshot (of this publication)
--- reads:   restored_lists (temporary: as create_restored_lists makes it), lists_before (temporary: scenario, user_id, whole)
+-- reads:   restored_lists (temporary: as create_restored_lists makes it), past_lists (temporary: scenario, user_id),
+--          newest_lists (temporary: scenario, user_id, whole)
 -- writes:  recs.list_history
 insert into recs.list_history by name
-select
-    restored.*,
-    $publication_id as publication_id,
-    $published_at as published_at
+select restored.* replace ($publication_id as publication_id, $published_at as published_at)
 from restored_lists as restored
-left join lists_before as earlier
-    on restored.scenario = earlier.scenario
-        and restored.user_id = earlier.user_id
-where coalesce(earlier.whole, 0) <> coalesce( -- as the macro fingerprint, of the list as an array
-        list_aggregate(
-            list_transform(
-                range(1, len(restored.item_ids) + 1),
-                lambda rank: hash(concat(rank, ' ', restored.item_ids[rank], nullif(restored.slots[rank], 'ranked')))
-            ),
-            'bit_xor'
-        ), 0
-    )
+left join newest_lists as newest
+    on restored.scenario = newest.scenario
+        and restored.user_id = newest.user_id
+where newest.whole is distinct from hash(restored.item_ids, restored.slots)
+    and (newest.whole is not null or len(restored.item_ids) > 0)
 union all by name
 select
     gone.user_id as user_id,
@@ -41,6 +32,6 @@ select
     $flow_run_id as flow_run_id,
     $data_snapshot as data_snapshot,
     $published_at as generated_at
-from lists_before as gone
-where gone.scenario in (select of_scenario.scenario from restored_lists as of_scenario)
-    and (gone.scenario, gone.user_id) not in (select (of_user.scenario, of_user.user_id) from restored_lists as of_user)
+from newest_lists as gone
+where gone.scenario in (select of_scenario.scenario from past_lists as of_scenario)
+    and (gone.scenario, gone.user_id) not in (select (of_user.scenario, of_user.user_id) from past_lists as of_user)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from models.events import Ints
+from models.interests.labels import normal, split_label
 from models.metrics.agreement import is_changed, rank_biased_overlap, replaced
 
 TOP = 10
@@ -156,7 +157,10 @@ def _shares(lists: Ints, weights: Sequence[Mapping[str, float]]) -> dict[str, fl
 
 
 def _weights(items: pl.DataFrame) -> list[dict[str, float]]:
-    distinct = [list(dict.fromkeys(names or ())) for names in items["categories"].to_list()]
+    """The categories of each item in equal parts. A text such as 'drama|war' names two, and case does not count, as for interests."""
+    paths = [[path for text in texts or () for path in split_label(text)] for texts in items["categories"].to_list()]
+    spelled: dict[str, str] = {}
+    distinct = [list(dict.fromkeys(spelled.setdefault(normal(name), name) for name in map(" > ".join, each))) for each in paths]
     return [dict.fromkeys(names, 1 / len(names)) if names else {WITHOUT: 1.0} for names in distinct]
 
 

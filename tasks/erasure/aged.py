@@ -1,27 +1,41 @@
-"""Takes events that were deleted by age out of the files of raw.events."""
+"""Takes rows that were deleted by age out of the files of raw.events and out of the free pages of a SQLite catalog."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+import sqlite3
 
 from tasks.erasure.at_once import PATIENCE_S, is_settled, move_on
-from tasks.lake import Lake, reading, statement
-from tasks.locks import BusyError, night_paused, publishing_paused
-from tasks.privacy.files import rewrite_feed
-from tasks.upkeep import FEED
+from tasks.lake import Lake, reading
+from tasks.locks import BusyError, night_paused
+from tasks.privacy.files import renew_bounds, rewrite_feed, vacuum
+from tasks.upkeep import FEED, has_deletes
+
+logger = logging.getLogger("minutehand.upkeep")
 
 
-def rewrite_aged_events(lake: Lake, home: Path) -> int | None:
+def rewrite_aged_events(lake: Lake) -> int | None:
     """The number of files that were rewritten; None if this has to wait for the next upkeep.
 
     The change feed of minutes shows rewritten rows as new ones. So this waits until no event waits to be learnt and no night is under way,
     and then lets the watermarks point past the rewrite.
     """
     with reading(lake) as con:
-        if FEED not in con.execute(statement("maintain/find_deletes")).fetchall():
+        if not has_deletes(con, *FEED):
             return 0
     try:
-        with night_paused(home), publishing_paused(home, PATIENCE_S):
-            return rewrite_feed(lake, is_settled, move_on)
+        with night_paused(lake):
+            return rewrite_feed(lake, is_settled, move_on, PATIENCE_S)
     except BusyError:
         return None
+
+
+def empty_free_pages(lake: Lake) -> bool:
+    """Rewrite a SQLite catalog without what it held of deleted rows; False if others keep it busy, and this waits for another day."""
+    try:
+        renew_bounds(lake)
+        vacuum(lake)
+    except (sqlite3.OperationalError, BusyError) as error:
+        logger.warning("the catalog keeps its free pages for now (%s); the upkeep of tomorrow tries again", error)
+        return False
+    return True

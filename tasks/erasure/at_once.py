@@ -53,7 +53,7 @@ def erase(lake: Lake, home: Path, ids: Collection[str], source: Source, event_we
     keys = load_keys(home)
     request = new_request(keys, ids, source)
     note_request(home, request)
-    with publishing_paused(home, PATIENCE_S), writing(lake) as con:
+    with publishing_paused(lake, PATIENCE_S), writing(lake) as con:
         record_request(con, request)
         _take_out(con, home, keys, [request], ids, event_weights)
     return next(found for found in erasures(lake) if found.erasure_id == request.erasure_id)
@@ -65,7 +65,7 @@ def erase_requested(lake: Lake, home: Path, event_weights: Mapping[str, float]) 
         if not any(found.state == "requested" for found in erasures(con)) and not missing_requests(con, home):
             return 0
     keys = load_keys(home)
-    with publishing_paused(home, PATIENCE_S), writing(lake) as con:
+    with publishing_paused(lake, PATIENCE_S), writing(lake) as con:
         for request in missing_requests(con, home):
             record_request(con, request)
         waiting = [
@@ -160,9 +160,8 @@ def _publish(con: duckdb.DuckDBPyConnection, now: datetime, snapshot: int | None
         statement("privacy/insert_publication"),
         {"publication_id": run, "flow_run_id": run, "data_snapshot": snapshot, "published_at": now},
     )
-    if snapshot is not None and watermarks_of(con) is not None:
-        con.execute(statement("publish/delete_watermarks"))
-        con.execute(statement("publish/insert_watermarks"), {"published": snapshot, "learnt": snapshot, "updated_at": now})
+    if snapshot is not None:
+        _move_watermarks(con, now, snapshot)
 
 
 def is_settled(con: duckdb.DuckDBPyConnection) -> bool:
@@ -173,7 +172,17 @@ def is_settled(con: duckdb.DuckDBPyConnection) -> bool:
 
 def move_on(con: duckdb.DuckDBPyConnection) -> None:
     """Let the watermarks and the newest publication point to the snapshot of this transaction."""
-    _publish(con, datetime.now(UTC).replace(tzinfo=None), current_snapshot(con) + 1)
+    snapshot, now = current_snapshot(con) + 1, datetime.now(UTC).replace(tzinfo=None)
+    if con.execute(statement("privacy/move_publication"), {"data_snapshot": snapshot}).fetchone() == (1,):
+        _move_watermarks(con, now, snapshot)
+    else:
+        _publish(con, now, snapshot)
+
+
+def _move_watermarks(con: duckdb.DuckDBPyConnection, now: datetime, snapshot: int) -> None:
+    if watermarks_of(con) is not None:
+        con.execute(statement("publish/delete_watermarks"))
+        con.execute(statement("publish/insert_watermarks"), {"published": snapshot, "learnt": snapshot, "updated_at": now})
 
 
 def _has_pending(con: duckdb.DuckDBPyConnection) -> bool:

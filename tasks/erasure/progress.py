@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.erasure import logs
+from tasks.erasure.aged import empty_free_pages
 from tasks.erasure.at_once import PATIENCE_S, erase_requested, is_settled, move_on
 from tasks.lake import Lake, reading, statement, writing
 from tasks.locks import BusyError, night_paused, publishing_paused
@@ -81,7 +82,7 @@ def go_on(
     try:
         if in_night:
             return _go_on(lake, home, open_registry(), landing)
-        with night_paused(home):
+        with night_paused(lake):
             return _go_on(lake, home, open_registry(), landing)
     except BusyError as error:
         return [str(error)]
@@ -91,14 +92,14 @@ def _go_on(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[st
     _step(lake, "memories", lambda found: _forget(lake, home, registry, found))
     left = []
     if _before(lake, "files"):
-        counts = rewrite_files(lake, home)
+        counts = rewrite_files(lake)
         if counts is None:
             left.append("files: events wait to be learnt, and earlier snapshots have them; the next minute run makes room")
         else:
             _step(lake, "files", lambda _: counts)
     if not left:
         _step(lake, "logs", lambda found: dict(logs.redact(home, landing, _digests(found))))
-        left += _finish(lake, registry)
+        left += _finish(lake, home, registry, landing)
         _certify(lake, home, registry, landing)
     return left
 
@@ -133,15 +134,16 @@ def _forget(lake: Lake, home: Path, registry: Registry, waiting: list[Erasure]) 
 
     owners = owners_of_digests(_digests(waiting))
     why = f"rewritten by erasure {waiting[-1].erasure_id}"
-    with publishing_paused(home, PATIENCE_S):
+    with publishing_paused(lake, PATIENCE_S):
         return dict(forget(registry, owners, why, note))
 
 
-def rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
+def rewrite_files(lake: Lake) -> dict[str, Any] | None:
     """Take deleted and rewritten rows out of all files and snapshots of the lake; the counts, or None if something waits to be learnt."""
     counts: dict[str, Any] = files.rewrite_tables(lake)
-    with publishing_paused(home, PATIENCE_S):
-        expired = files.expire_all(lake, is_settled, move_on)
+    if files.rewrite_feed(lake, is_settled, move_on, PATIENCE_S) is None:
+        return None
+    expired = files.expire_all(lake, is_settled, PATIENCE_S)
     if expired is None:
         return None
     counts["snapshots_expired"] = expired
@@ -153,8 +155,11 @@ def rewrite_files(lake: Lake, home: Path) -> dict[str, Any] | None:
     return counts
 
 
-def _finish(lake: Lake, registry: Registry) -> list[str]:
-    """Retire versions that have seen the people, once the live one has not; the sentence if that is still due."""
+def _finish(lake: Lake, home: Path, registry: Registry, landing: Path) -> list[str]:
+    """Retire versions that have seen the people, once the live one has not; the sentence if that is still due.
+
+    Logs are looked through a second time: a night that was under way, or the API, may have written to them after the first time.
+    """
     from tasks.registry.forgetting import is_trained_since, retire
 
     waiting = [found for found in erasures(lake) if found.state == "logs"]
@@ -162,6 +167,7 @@ def _finish(lake: Lake, registry: Registry) -> list[str]:
         row = con.execute(statement("publish/live_version")).fetchone()
     ready = [found for found in waiting if row is None or is_trained_since(registry, str(row[0]), found.snapshot or 0)]
     if ready:
+        logs.redact(home, landing, _digests(ready))
         retired = retire(registry, max(found.snapshot or 0 for found in ready), "" if row is None else str(row[0]))
         with writing(lake) as con:
             record_step(con, [found.erasure_id for found in ready], "done", _now(), {"versions_retired": len(retired)})
@@ -179,6 +185,7 @@ def _certify(lake: Lake, home: Path, registry: Registry, landing: Path) -> None:
         due = None if found.state == "done" else found.weights_due_by
         if found.is_before("logs") or (before and (before["weights_due_by"] is None) == (due is None)):
             continue
+        empty_free_pages(lake)  # what later runs left there of other ids could not be judged
         findings = scan(home, lake, digests=found.digests, also=[] if landing.is_relative_to(home) else [landing])
         made = certificate(found.erasure_id, found.digests, findings, unreached(lake, registry.tracking_uri), due)
         with writing(lake) as con:

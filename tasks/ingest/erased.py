@@ -1,8 +1,9 @@
-"""Refuses the rows of erased people, and keeps no id of theirs."""
+"""Refuses the rows of erased people, and keeps no id of theirs; and events that are older than events are kept."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -31,6 +32,13 @@ def refuse_erased(con: duckdb.DuckDBPyConnection, lake: Lake, staged: Path) -> N
             rows.register("found", pl.DataFrame(found, FOUND, orient="row"))
             rows.execute(statement("ingest/refuse_erased"))
         _redact_lines(rows, known)
+
+
+def refuse_old(staged: Path, oldest: datetime | None) -> None:
+    """Mark the staged events from before a time as refused. staged: as in refuse_erased."""
+    if oldest is not None:
+        with duckdb.connect(str(staged), config=NOTHING_FETCHED) as rows:
+            rows.execute(statement("ingest/refuse_old"), {"oldest": oldest})
 
 
 def _redact_lines(rows: duckdb.DuckDBPyConnection, known: Erased) -> None:

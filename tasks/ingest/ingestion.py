@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from models.visible import visible_json, visible_line
 from tasks.config import OPTIONAL_COLUMNS, IngestConfig
 from tasks.ingest.columns import check_fields
 from tasks.ingest.encodings import check_encoding, decoded
-from tasks.ingest.erased import refuse_erased
+from tasks.ingest.erased import refuse_erased, refuse_old
 from tasks.ingest.fields import ALIASES, Kind
 from tasks.ingest.log_names import LogKind, segment_of
 from tasks.ingest.sources import ColumnMapping, discover, literal
@@ -35,13 +36,17 @@ SHOWN = (visible_line, visible_line, visible_json)
 
 @dataclass(frozen=True)
 class Counts:
-    """Row counts of one file. refused: CSV table of its refused rows and values, None if there are none."""
+    """Row counts of one file. barred: rejected rows that no correction gets in, those of erased people and those that are too old.
+
+    refused: CSV table of the other refused rows and values, None if there are none.
+    """
 
     read: int
     new: int
     changed: int
     duplicate: int
     rejected: int
+    barred: int
     values_refused: int
     refused: Path | None
 
@@ -70,12 +75,19 @@ class Summary:
 
 
 def ingest(
-    lake: Lake, kind: Kind, paths: Sequence[str], mapping: ColumnMapping, config: IngestConfig, refused_to: Path | None = None
+    lake: Lake,
+    kind: Kind,
+    paths: Sequence[str],
+    mapping: ColumnMapping,
+    config: IngestConfig,
+    refused_to: Path | None = None,
+    oldest: datetime | None = None,
 ) -> Summary:
     """Ingest files, globs and folders into raw.events or raw.items; refused rows go to raw.rejected.
 
-    refused_to: folder for the CSV table of each file's refused rows. Ingesting the same rows again is a no-op. The whole run is one
-    transaction: after a kill at any point, the next run starts from the beginning.
+    refused_to: folder for the CSV table of each file's refused rows. oldest: events from before this time (UTC) are refused.
+    Ingesting the same rows again is a no-op. The whole run is one transaction: after a kill at any point, the next run starts from the
+    beginning.
     Raises UserError for an unreadable file and for a mapping that does not fit; LakeError for a full disk.
     """
     started = time.monotonic()
@@ -102,6 +114,7 @@ def ingest(
             if kind == "events":
                 enter(con, border)
                 refuse_erased(con, lake, folder / "staging.duckdb")
+                refuse_old(folder / "staging.duckdb", oldest)
             con.execute(f"attach {quote(str(folder / 'staging.duckdb'))} as staging (read_only)")
             counts, reasons = merge(con, kind, has_standing=has_standing, is_log=mapping.is_log)
             record_segments(con, kind, files)
@@ -224,9 +237,9 @@ def count_files(con: duckdb.DuckDBPyConnection, kind: Kind, folder: Path) -> dic
     """Row counts of each file by path; also writes a table of each file's refused rows to the folder."""
     found = {}
     for number, row in enumerate(_dicts(con.execute(statement(f"ingest/count_files_{kind}")))):
-        counts = {name: row[f"n_{name}"] for name in ("read", "new", "changed", "rejected")}
+        counts = {name: row[f"n_{name}"] for name in ("read", "new", "changed", "rejected", "barred")}
         duplicate = row["n_read"] - row["n_new"] - row["n_changed"] - row["n_rejected"]
-        refused = folder / f"{number}.csv" if row["n_rejected"] or row["n_values"] else None
+        refused = folder / f"{number}.csv" if row["n_rejected"] > row["n_barred"] or row["n_values"] else None
         if refused is not None:
             _write_refused(con, row["source"], refused)
         found[row["source"]] = Counts(**counts, duplicate=duplicate, values_refused=row["n_values"], refused=refused)

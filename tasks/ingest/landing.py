@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -90,10 +91,13 @@ def turn(landing: Path, wait_s: float = 0) -> Iterator[bool]:
         lock.release()
 
 
-def ingest_landed_files(lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig) -> list[Landed]:
+def ingest_landed_files(
+    lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], config: IngestConfig, oldest: datetime | None = None
+) -> list[Landed]:
     """Ingest files of one kind, one ingest per mapping file, then move them away; if a file is unreadable, ingest each one separately.
 
-    Files with an invalid mapping file stay where they are. No mapping file applies to the log of the API, whose columns are known.
+    oldest: events from before this time (UTC) are refused. Files with an invalid mapping file stay where they are. No mapping file
+    applies to the log of the API, whose columns are known.
     """
     groups: dict[Path | None, list[Path]] = {}
     segments = [file for file in files if segment_of(file) is not None]
@@ -107,8 +111,8 @@ def ingest_landed_files(lake: Lake, landing: Path, kind: Kind, files: Sequence[P
         except MappingError as error:
             landed += [Landed(kind, visible_line(file.name), "waiting", error=visible_line(str(error))) for file in some]
             continue
-        landed += _ingest_files(lake, landing, kind, some, mapping, config)
-    return landed + (_ingest_files(lake, landing, kind, segments, ColumnMapping(is_log=True), config) if segments else [])
+        landed += _ingest_files(lake, landing, kind, some, mapping, config, oldest)
+    return landed + (_ingest_files(lake, landing, kind, segments, ColumnMapping(is_log=True), config, oldest) if segments else [])
 
 
 def ingest_landed_file(lake: Lake, landing: Path, kind: Kind, file: Path, config: IngestConfig) -> Landed:
@@ -128,7 +132,7 @@ def read_mapping(landing: Path, kind: Kind, path: Path | None, config: IngestCon
 
 
 def _ingest_files(
-    lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig
+    lake: Lake, landing: Path, kind: Kind, files: Sequence[Path], mapping: ColumnMapping, config: IngestConfig, oldest: datetime | None
 ) -> list[Landed]:
     """Ingest files with the same mapping, then move them away; if one of several is unreadable, ingest each one separately.
 
@@ -140,7 +144,7 @@ def _ingest_files(
             check_kind(file, landing, follow_links=config.follow_links)
         sources = [str(file.resolve()) for file in files]
         with workspace(lake) as folder:
-            summary = ingest(lake, kind, [str(file) for file in files], mapping, config, refused_to=folder)
+            summary = ingest(lake, kind, [str(file) for file in files], mapping, config, folder, oldest)
             counts = {file: summary.by_file[source] for file, source in zip(files, sources, strict=True)}
             is_clear = config.pseudonyms and kind == "events" and not mapping.is_log
             return _moved(landing, kind, counts, summary.seconds, holds_clear_ids=is_clear)
@@ -148,7 +152,7 @@ def _ingest_files(
         raise
     except UserError as error:
         if len(files) > 1:
-            return [landed for file in files for landed in _ingest_files(lake, landing, kind, [file], mapping, config)]
+            return [landed for file in files for landed in _ingest_files(lake, landing, kind, [file], mapping, config, oldest)]
         return [_failed(landing, kind, files[0], error)]
 
 
@@ -172,7 +176,9 @@ def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: flo
     if not whole:
         return partial
     name = visible_line(whole[0].name)
-    totals = {name: sum(getattr(files[file], name) for file in whole) for name in ("read", "new", "changed", "duplicate")}
+    totals = {
+        name: sum(getattr(files[file], name) for file in whole) for name in ("read", "new", "changed", "duplicate", "rejected", "barred")
+    }
     if len(whole) == 1:
         return [put_away(whole[0], Landed(kind, name, "done", **totals, seconds=seconds)), *partial]
     together = Landed(kind, f"{name} and {len(whole) - 1} more", "done", **totals, seconds=seconds)
@@ -182,10 +188,11 @@ def _moved(landing: Path, kind: Kind, files: Mapping[Path, Counts], seconds: flo
 
 def _partial(landing: Path, kind: Kind, file: Path, counts: Counts, seconds: float) -> Landed:
     name = visible_line(file.name)
-    refused = f"{counts.rejected:,} of {counts.read:,} rows" if counts.rejected else f"{counts.values_refused:,} values"
+    n_refused = counts.rejected - counts.barred
+    refused = f"{n_refused:,} of {counts.read:,} rows" if n_refused else f"{counts.values_refused:,} values"
     remedy = "correct the file, or the mapping (options that a reason names are keys of mapping.toml), and put the file here again"
     error = f"{refused} were refused; {name}{REFUSED} next to it in partial/ says which and why; {remedy}"
-    numbers = {field: getattr(counts, field) for field in ("read", "new", "changed", "duplicate", "rejected")}
+    numbers = {field: getattr(counts, field) for field in ("read", "new", "changed", "duplicate", "rejected", "barred")}
     return move(file, landing, Landed(kind, name, "partial", **numbers, seconds=seconds, error=error), counts.refused)
 
 

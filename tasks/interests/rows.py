@@ -40,8 +40,7 @@ def write_interests(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content:
     """Replace the interests of users, and of items and the catalogue if items are described. provenance: columns of every row."""
     con.register("renewed", pa.table({"user_id": pa.array([*content.user_ids, ANYONE], pa.string())}))
     con.execute(statement("interests/delete_user_interests"), {"is_all": content.is_all})
-    con.register("held", user_rows(item_ids, content))
-    con.execute(statement("interests/insert_user_interests"), provenance)
+    insert_user_interests(con, item_ids, content, provenance)
     if content.items is not None and not len(content.items):
         return
     con.execute(statement("interests/delete_interests"))
@@ -52,6 +51,12 @@ def write_interests(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content:
     con.execute(statement("interests/delete_item_interests"), {"is_all": content.is_all})
     con.register("members", member_rows(item_ids, content.interests, described))
     con.execute(statement("interests/insert_item_interests"), provenance)
+
+
+def insert_user_interests(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: FoundInterests, provenance: dict[str, Any]) -> None:
+    """Insert the interests of users by user. provenance: columns of every row."""
+    con.register("held", user_rows(item_ids, content))
+    con.execute(statement("interests/insert_user_interests"), provenance)
 
 
 def interest_rows(interests: Interests) -> pa.Table:

@@ -14,7 +14,7 @@ from tasks.lake.connections import (
 )
 from tasks.lake.errors import SHORT_OF, LakeError, LastingError, is_disk_full, one_line
 from tasks.lake.migrations import migrate
-from tasks.lake.statements import SQL, quote, statement
+from tasks.lake.statements import SQL, execute, quote, statement
 from tasks.lake.transactions import Readable, explained, locate, newest_snapshot, reading, writing
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "connect",
     "current_snapshot",
     "examine",
+    "execute",
     "explained",
     "extension_path",
     "has_catalog",

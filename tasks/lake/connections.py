@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -14,8 +15,19 @@ import duckdb
 from models.errors import UserError, without_secrets
 from tasks import data_files, data_folder
 from tasks.lake.address import Lake, has_catalog
-from tasks.lake.errors import MAKE_WRITABLE, RESTORE_CATALOG, LakeError, LastingError, is_damaged, is_not_allowed, one_line
-from tasks.lake.statements import quote, shared_macros, statement
+from tasks.lake.errors import (
+    MAKE_WRITABLE,
+    RESTORE_CATALOG,
+    LakeError,
+    LastingError,
+    is_damaged,
+    is_not_allowed,
+    is_of_store,
+    one_line,
+    store_error,
+)
+from tasks.lake.statements import execute, quote, shared_macros, statement
+from tasks.store import INSTALL, Access, Bucket, access_of
 
 NOTHING_FETCHED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -42,6 +54,8 @@ def extension_path(name: str) -> Path | None:
 def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Load an extension from its wheel, else by INSTALL from DuckDB's own repository."""
     path = extension_path(name)
+    if path is None and name == "httpfs":
+        raise LakeError(f"an object store needs DuckDB's extension httpfs; install it with: {INSTALL}")
     try:
         if path is None:
             con.install_extension(name)
@@ -61,7 +75,9 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     By default, DuckDB scans the tables of a SQLite catalog over separate SQLite connections, each with its own view of the data: a query
     during a publish returned old and new rows together (docs/log.md, 2026-11-26). A setting below turns these connections off.
     """
-    con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake")
+    place = lake.place
+    access = None if isinstance(place, Path) else access_of(place)
+    con = _opened("sqlite_scanner" if lake.is_sqlite else "postgres_scanner", "ducklake", *(("httpfs",) if access else ()))
     con.execute(shared_macros())  # takes 1 ms before the lake is attached; after `use lake`, DuckDB also queries the catalog: 7 ms
     options = [f"data_path {quote(lake.data_path)}"]
     if lake.is_sqlite:
@@ -74,6 +90,8 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     if lake.threads:
         con.execute(f"set threads = {lake.threads:d}")
     try:
+        if access is not None:
+            _let_in(con, lake, access)
         _attach(con, lake, options, may_create=not read_only and snapshot is None)
     except duckdb.Error as error:
         con.close()
@@ -81,7 +99,7 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     except data_folder.FolderError as error:
         con.close()
         raise LastingError(str(error)) from error
-    except LakeError:
+    except UserError:
         con.close()
         raise
     con.execute("set enable_progress_bar = false")  # the bar would mix with the result on stdout
@@ -92,9 +110,22 @@ def connect(lake: Lake, *, read_only: bool = False, snapshot: int | None = None)
     return con
 
 
+def _let_in(con: duckdb.DuckDBPyConnection, lake: Lake, access: Access) -> None:
+    """Give a connection the key to the object store of a lake. The key is in no file, and `duckdb_secrets()` hides its secret."""
+    options = [f"{name} {quote(value)}" for name, value in access.values.items()]
+    con.execute(f"set http_timeout = {math.ceil(lake.store.timeout_s):d}")
+    con.execute("set http_retries = 2")
+    try:
+        con.execute(f"create or replace secret lake_store (type s3, {', '.join(options)}, scope {quote(lake.data_path)})")
+    except duckdb.Error:
+        raise LakeError(f"DuckDB does not accept the key to {lake.data_path}; check MINUTEHAND_STORE__KEY_ID and its endpoint") from None
+
+
 def _cannot_open(lake: Lake, error: duckdb.Error) -> UserError:
     """The error for a catalog that does not open. A damaged catalog is a LastingError: a retry cannot open it."""
     reason = without_secrets(one_line(str(error)))
+    if is_of_store(error, lake.data_path):
+        return store_error(error, lake.data_path)
     if lake.is_sqlite and not os.access(lake.catalog_file, os.R_OK):
         return LastingError(f"cannot read the catalog at {lake.catalog_file}: {os.strerror(errno.EACCES)}; {MAKE_WRITABLE}")
     if lake.is_sqlite and (is_damaged(error) or Path(lake.catalog_file).is_dir()):
@@ -113,15 +144,15 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
     if not has_catalog(lake):  # DuckDB would create an empty file
         if not may_create:
             raise LakeError(f"cannot open the lake at {lake.catalog}: there is none; `minutehand doctor` looks for the cause")
-        data_folder.check_free(lake.folder, lake.shown_catalog)
+        data_folder.check_free(lake.place, lake.shown_catalog)
     try:
         attach("create_if_not_exists false")
     except duckdb.Error as error:
         if "OVERRIDE_DATA_PATH" in str(error):
             attach("create_if_not_exists false", "override_data_path true")
-            data_folder.check_moved(lake.folder, identity(con), data_folder.read_mark(lake.folder), partial(_named_paths, con, lake))
+            data_folder.check_moved(lake.place, identity(con), data_folder.read_mark(lake.place), partial(_named_paths, con, lake))
         elif "creating a new DuckLake is explicitly disabled" in str(error) and may_create:
-            data_folder.check_free(lake.folder, lake.shown_catalog)
+            data_folder.check_free(lake.place, lake.shown_catalog)
             attach()
         else:
             raise
@@ -129,7 +160,7 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
 
 def identity(con: duckdb.DuckDBPyConnection, snapshot: int = -1) -> data_folder.Identity:
     """The identity of the catalog, with the commit time of one of its snapshots."""
-    row = con.execute(statement("lake/identity"), {"snapshot": snapshot}).fetchone()
+    row = execute(con, "lake/identity", {"snapshot": snapshot}).fetchone()
     assert row is not None
     return data_folder.Identity(*row)
 
@@ -145,9 +176,9 @@ def _named_paths(con: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
 
 def claim(con: duckdb.DuckDBPyConnection, lake: Lake) -> data_folder.Mark:
     """Claim the data folder for this catalog and record its current path; raises FolderError if it belongs to another catalog."""
-    mark = data_folder.read_mark(lake.folder)
+    mark = data_folder.read_mark(lake.place)
     own = identity(con, mark.snapshot if mark else -1)
-    mark = data_folder.claim(lake.folder, lake.catalog_file, own, mark)
+    mark = data_folder.claim(lake.place, lake.catalog_file, own, mark)
     if own.data_path != lake.data_path:
         con.execute(statement("lake/move_data_path"), {"data_path": lake.data_path})
     return mark
@@ -175,7 +206,7 @@ def examine(lake: Lake, seconds: float) -> data_files.Examination:
     """Check the files that the catalog names, for at most this many seconds."""
     con = connect(lake, read_only=True)
     try:
-        return data_files.examine(con, named_files(con, lake), seconds)
+        return data_files.examine(con, named_files(con, lake), seconds, lake.place if isinstance(lake.place, Bucket) else None)
     finally:
         con.close()
 

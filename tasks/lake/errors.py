@@ -6,7 +6,8 @@ import errno
 
 import duckdb
 
-from models.errors import UserError
+from models.errors import UserError, without_secrets
+from tasks.store import is_remote
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -58,3 +59,23 @@ def is_not_allowed(error: OSError | duckdb.Error) -> bool:
     if isinstance(error, OSError):
         return error.errno in NOT_ALLOWED
     return any(sign in str(error).lower() for sign in NOT_ALLOWED_SIGNS)
+
+
+def is_of_store(error: BaseException, data_path: str) -> bool:
+    """Whether an error of DuckDB is one of the object store with the files of a lake."""
+    about_http = (
+        "http error",
+        "http get",
+        "http put",
+        "http head",
+        "s3://",
+        "could not establish connection",
+        "could not connect to server",
+    )
+    return is_remote(data_path) and isinstance(error, duckdb.IOException) and any(sign in str(error).lower() for sign in about_http)
+
+
+def store_error(error: duckdb.Error, data_path: str) -> LakeError:
+    """The error with what to look at. Only its beginning: the rest may be the answer of the store, with the id of the key."""
+    first = without_secrets(str(error).strip().partition("\n")[0])
+    return LakeError(f"the object store at {data_path} refuses or does not answer: {first}; `minutehand doctor` looks for the cause")

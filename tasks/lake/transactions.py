@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from models.errors import UserError
-from tasks import data_folder
+from tasks import data_folder, locks
+from tasks.config import StoreConfig
 from tasks.lake.address import Lake, LakeConfig, address
 from tasks.lake.connections import claim, connect, current_snapshot, examine, identity
 from tasks.lake.errors import (
@@ -23,7 +23,9 @@ from tasks.lake.errors import (
     is_damaged,
     is_disk_full,
     is_not_allowed,
+    is_of_store,
     one_line,
+    store_error,
 )
 
 PATIENCE_S = 5.0
@@ -32,9 +34,9 @@ Readable = Lake | duckdb.DuckDBPyConnection
 """Where to read: a lake, or an open connection to it."""
 
 
-def locate(config: LakeConfig, home: Path) -> Lake:
-    """The lake of a home folder, for writers; creates the folder, not the tables."""
-    lake = address(config, home)
+def locate(config: LakeConfig, home: Path, store: StoreConfig | None = None) -> Lake:
+    """The lake of a home folder, for writers; creates the folder, not the tables. store: as in address."""
+    lake = address(config, home, store)
     root = lake.lock_path.parent
     try:
         with explained():
@@ -69,6 +71,9 @@ def explained(lake: Lake | None = None) -> Iterator[None]:
 def _with_remedy(error: Exception, lake: Lake | None) -> LakeError | None:
     """The error with a remedy; None if the user cannot fix it."""
     first_line = next(iter(str(error).strip().splitlines()), "")
+    if lake is not None and isinstance(error, duckdb.Error) and is_of_store(error, lake.data_path):
+        damage = _damage(error, lake)  # an object may be lost, rather than the store
+        return LastingError(damage) if damage else store_error(error, lake.data_path)
     if is_disk_full(error):
         return LakeError(f"{first_line}; {MAKE_ROOM}")
     if isinstance(error, OSError | duckdb.Error) and is_not_allowed(error):
@@ -123,21 +128,19 @@ def reading(at: Readable, snapshot: int | None = None) -> Iterator[duckdb.DuckDB
 def writing(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with one write transaction under the writer lock; it commits at the end of the block."""
     try:
-        with explained(lake), FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+        with explained(lake), locks.writing_turn(lake):
             con = connect(lake)
             try:
                 mark = claim(con, lake)
                 con.begin()
                 yield con
+                locks.demand_held(lake)
                 con.commit()
-                data_folder.record(lake.folder, lake.catalog_file, mark, identity(con))
+                data_folder.record(lake.place, lake.catalog_file, mark, identity(con))
             finally:
                 con.close()
-    except Timeout as error:
-        raise LakeError(
-            f"another writer has held {lake.lock_path} for over {lake.lock_timeout_s} s; "
-            "wait for it, or raise MINUTEHAND_LAKE__LOCK_TIMEOUT_S"
-        ) from error
+    except locks.BusyError as error:
+        raise LakeError(str(error)) from error
 
 
 def newest_snapshot(lake: Lake) -> int:

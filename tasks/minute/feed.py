@@ -16,7 +16,7 @@ from models.events import Earlier, Events, Floats, Ints, offsets_of
 from models.online.step import Step
 from tasks.config import PublishConfig
 from tasks.experiments import Experiment, experiment_of
-from tasks.lake import Lake, Readable, current_snapshot, reading, statement
+from tasks.lake import Lake, Readable, current_snapshot, execute, reading, statement
 from tasks.minute.pacing import Refresh, due_refresh
 from tasks.scenarios.changes import UNCHANGED, Rules, rules_of
 from tasks.scenarios.file import DEFAULT, Scenario
@@ -165,7 +165,7 @@ def _news(con: duckdb.DuckDBPyConnection, marks: Watermarks, snapshot: int, even
 
 def feed_start(con: duckdb.DuckDBPyConnection, learnt: int) -> tuple[int | None, int]:
     """The snapshot from which to read the events after `learnt`, None if it has expired, and the oldest snapshot."""
-    start, oldest = con.execute(statement("minute/feed_start"), {"wanted": learnt + 1}).fetchone() or (None, 0)
+    start, oldest = execute(con, "minute/feed_start", {"wanted": learnt + 1}).fetchone() or (None, 0)
     return None if start is None else int(start), int(oldest)
 
 

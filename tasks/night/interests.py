@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from models.config import EncoderConfig
+from models.events import Events
 from models.interests.capture import Capture
 from models.interests.discovery import discover
 from models.interests.vocabulary import Interests
@@ -23,6 +26,7 @@ from tasks.lake import Lake
 from tasks.night.dataset import Dataset
 from tasks.night.learning import FittedNight, as_of, with_searchers, words_for
 from tasks.night.names import name_clusters
+from tasks.night.shards import People, Shards, write_interests
 from tasks.searches import SearchLog
 
 log = logging.getLogger("minutehand.interests")
@@ -56,9 +60,12 @@ def learn_interests(
 
 
 def interests_of_all(
-    lake: Lake, dataset: Dataset, folder: Path, max_events: int, searches: SearchLog | None = None
+    lake: Lake, dataset: Dataset, folder: Path, max_events: int, searches: SearchLog | None = None, shards: Shards | None = None
 ) -> FoundInterests | None:
-    """The interests of all users and items of today, by the version in a folder; None if it has none."""
+    """The interests of all users and items of today, by the version in a folder; None if it has none.
+
+    shards: of the lists of all users; the interests of users go into its folder then, and the result has only those of everybody.
+    """
     version = load_interests(folder)
     if version is None:
         return None
@@ -66,10 +73,20 @@ def interests_of_all(
     interests = version.interests.of(described, dataset.catalog.text)
     capture = on_catalog(version.capture, version.item_ids, dataset.catalog.item_ids)
     capture = capture.with_events(dataset.events, interests.shares, now)
-    if searches is None:
-        return find(interests, capture, dataset.user_ids, dataset.events, now, max_events)
-    now = max(now, searches.newest_s + 1)
-    user_ids = with_searchers(dataset.user_ids, searches.last_of_each(now))
-    words = words_for(checkpoints.load(folder), dataset)
-    spoken = spoken_of(interests, words, searches.of_users(user_ids), dataset.events, len(user_ids), now)
-    return find(interests, capture, user_ids, dataset.events, now, max_events, spoken=spoken)
+    user_ids, words = dataset.user_ids, None
+    if searches is not None:
+        now = max(now, searches.newest_s + 1)
+        user_ids = with_searchers(user_ids, searches.last_of_each(now))
+        words = words_for(checkpoints.load(folder), dataset)
+
+    def found(users: Sequence[str], events: Events) -> FoundInterests:
+        asked = None if searches is None or words is None else searches.of_users(users)
+        spoken = spoken_of(interests, words, asked, events, len(users), now)
+        return find(interests, capture, users, events, now, max_events, spoken=spoken)
+
+    if shards is None:
+        return found(user_ids, dataset.events)
+    people = People(user_ids, dataset.events, np.zeros(len(dataset.events), np.float32))
+    for number, part in enumerate(people.shards(shards.size)):
+        write_interests(found(part.user_ids, part.events).found, len(part), shards.folder, number)
+    return found((), dataset.events.where(np.zeros(len(dataset.events), bool)))

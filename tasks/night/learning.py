@@ -22,7 +22,7 @@ from models.evaluation.evaluator import Evaluator
 from models.evaluation.new_items import fit_new_items
 from models.evaluation.protocols import Task, temporal
 from models.evaluation.variety_choice import choose_variety
-from models.events import Ints, ragged_rows
+from models.events import Ints
 from models.interests.capture import Capture
 from models.interests.vocabulary import Interests
 from models.metrics.ranking import Ranking
@@ -32,7 +32,7 @@ from models.night import Fit, fit_past, refit
 from models.online.begin import make_online_state, sample_memory
 from models.ranking.neighbours import neighbours
 from models.ranking.prior import Popularity
-from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from models.results import NO_LISTS, MetricRow, Neighbours, RankedLists, SeenItems
 from models.sequence.weights import LIST_DELAY_S
 from models.text.towers import Words
 from models.training.course import Course
@@ -43,7 +43,8 @@ from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
 from tasks.config import PublishConfig
 from tasks.night.dataset import Dataset
-from tasks.scenarios.resolved import Place, Places, ScenarioLists, place_without_rules
+from tasks.night.shards import Order, People, Shards, rank, rank_in_shards
+from tasks.scenarios.resolved import Places, ScenarioLists, place_without_rules
 from tasks.searches import SearchLog
 
 log = logging.getLogger("minutehand.night")
@@ -268,7 +269,8 @@ def popularity_now(dataset: Dataset) -> Popularity:
 class Lists:
     """All lists that a publish writes, and the last search of each user; None without searches.
 
-    in_places: the lists of scenarios besides `default`.
+    in_places: the lists of scenarios besides `default`. shards: the lists of users if they are in files; then `users` and those of
+    in_places are empty.
     """
 
     users: RankedLists
@@ -277,6 +279,12 @@ class Lists:
     seen_items: SeenItems
     searches: pl.DataFrame | None = None
     in_places: Sequence[ScenarioLists] = ()
+    shards: Shards | None = None
+
+    @property
+    def some(self) -> RankedLists:
+        """Lists to show: of all users, or of those of the first shard."""
+        return self.users if self.shards is None else self.shards.lists(0)[0]
 
 
 def make_lists(
@@ -286,10 +294,12 @@ def make_lists(
     publish: PublishConfig,
     searches: SearchLog | None = None,
     places: Places | None = None,
+    staging: Path | None = None,
 ) -> Lists:
     """Lists for every user with a history or a recent search, made by the version in a folder from today's events and catalog.
 
-    places: the scenarios; None for `default` without rules.
+    places: the scenarios; None for `default` without rules. staging: a folder to be created for the lists, if there are more users than
+    one shard has; None keeps all lists in memory.
     """
     version = checkpoints.load(folder)
     current = renewed(version, dataset)
@@ -298,30 +308,19 @@ def make_lists(
     now = as_of(dataset) if searches is None else max(as_of(dataset), searches.newest_s + 1)
     last = None if searches is None else searches.last_of_each(now)
     user_ids = dataset.user_ids if last is None else with_searchers(dataset.user_ids, last)
-    asked_s, scorer, k = now + LIST_DELAY_S, current.scorer(), publish.n_recommendations
-    asked = None if searches is None or not fits_encoder(version, dataset) else searches.of_users(user_ids)
-    row = {item_id: n for n, item_id in enumerate(dataset.catalog.item_ids)}
-
-    def of_place(place: Place) -> ScenarioLists:
-        ranked = scorer.rank(
-            events,
-            len(user_ids),
-            k,
-            now=asked_s,
-            trend=trend,
-            searches=asked,
-            choice=place.choice,
-            hidden=place.hidden_rows(user_ids, row),
-            draws=place.draws(current, asked_s, user_ids),
-        )
-        users = replace(ranked, user_ids=user_ids, kind_names=version.kinds, asked_s=asked_s)
-        return ScenarioLists(place.name, users, place.fallback(current, k))
-
-    if places is None:
-        resolved = [place_without_rules(current.variety)]
-    else:
+    asked_s = now + LIST_DELAY_S
+    asked = None if searches is None or not fits_encoder(version, dataset) else searches
+    resolved = [place_without_rules(current.variety)]
+    if places is not None:
         resolved = places.resolved(dataset.catalog.item_ids, current.variety, asked_s)
-    default, *in_places = map(of_place, resolved)
+    people, order = People(user_ids, events, trend), Order(publish.n_recommendations, asked_s, asked, resolved)
+    shards = None
+    if staging is not None and (len(people) > publish.shard_users or publish.workers > 1):
+        shards = rank_in_shards(current, order, people, staging, publish.shard_users, publish.workers)
+    ranked = rank(current, order, people) if shards is None else [NO_LISTS] * len(resolved)
+    default, *in_places = (
+        ScenarioLists(place.name, users, place.fallback(current, order.k)) for place, users in zip(resolved, ranked, strict=True)
+    )
     return Lists(
         users=default.users,
         fallback=default.fallback,
@@ -329,6 +328,7 @@ def make_lists(
         seen_items=current.seen_items or SeenItems(current.hide_seen),
         searches=last,
         in_places=in_places,
+        shards=shards,
     )
 
 
@@ -369,10 +369,4 @@ def example(dataset: Dataset, n_events: int = 3) -> list[dict[str, Any]]:
 
 def user_trends(dataset: Dataset, trend: np.ndarray, max_events: int) -> pa.Table:
     """Table of user_id and trends: the trends of each user's last max_events events, oldest first."""
-    events = dataset.events
-    stop = events.offsets[1:]
-    start = np.maximum(stop - max_events, events.offsets[:-1])
-    _, rows = ragged_rows(start, stop)
-    borders = np.concatenate([[0], np.cumsum(stop - start)]).astype(np.int32)
-    values = pa.ListArray.from_arrays(pa.array(borders), pa.array(trend[rows].astype(np.float32)))
-    return pa.table({"user_id": pa.array(dataset.user_ids[: len(stop)], pa.string()), "trends": values})
+    return People(dataset.user_ids, dataset.events, trend).trends(max_events)

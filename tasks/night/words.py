@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,11 @@ LEAST_LABELLED = 0.1
 """Share of the items with a label from which requests are made from labels."""
 MAX_CHOSEN = 20_000
 """Searches, the newest ones, from which the towers learn."""
+MAX_HELD_OUT = 2_000
+"""Held-out searches that judge what the towers learn from searches."""
+ENCODE_S = 28.0
+"""Longest time to encode generated requests. The fits of the towers have limits of their own; together they take less than a minute."""
+BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,12 @@ def learn_from_searches(
     assert split is not None, "a night splits by time"
     texts = searches.texts or [None] * len(searches.vectors)
     search, event = searches.chosen_next(events)
-    time, asked, item, user = events.time[event], searches.text[search], events.item[event], events.user[event]
+    at, asked, item, user = events.time[event], searches.text[search], events.item[event], events.user[event]
 
     def heads(share: float, until: float) -> tuple[Head, Head]:
         """Learnt at a share from the searches that led to an item before a time; what one user repeats counts once."""
-        newest = np.flatnonzero(time < until)
-        newest = newest[np.argsort(-time[newest], kind="stable")]
+        newest = np.flatnonzero(at < until)
+        newest = newest[np.argsort(-at[newest], kind="stable")]
         _, first = np.unique(np.stack([user, asked, item], 1)[newest], axis=0, return_index=True)
         taught = newest[np.sort(first)[:MAX_CHOSEN]]
         requests = lessons.requests.with_searches([""] * len(taught), item[taught], share)
@@ -98,8 +104,8 @@ def learn_from_searches(
     def teach(share: float) -> Words:
         return words.with_heads(heads(share, split.validation_from), text)
 
-    held_out = (time >= split.validation_from) & (time < split.test_from)
-    if not (time < split.validation_from).any():
+    held_out = sample(np.flatnonzero((at >= split.validation_from) & (at < split.test_from)), MAX_HELD_OUT, seed)
+    if not (at < split.validation_from).any():
         return words, None
     searched = Asked(
         vectors=searches.vectors[asked[held_out]],
@@ -111,8 +117,11 @@ def learn_from_searches(
     return judged, heads(share, np.inf) if share else None
 
 
-def make_lessons(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int) -> Lessons | None:
-    """Generated requests for a catalogue; None if it is too small. text: [items, dim], not whitened."""
+def make_lessons(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int, limit_s: float = ENCODE_S) -> Lessons | None:
+    """Generated requests for a catalogue; None if it is too small. text: [items, dim], not whitened.
+
+    A slow encoder encodes a random part of them, within limit_s.
+    """
     titles, labels = [title for title, _ in items], [names for _, names in items]
     requests, has_labels = make_requests(titles, labels, seed), _n_labelled(labels) >= LEAST_LABELLED * len(items)
     if not has_labels or requests.n_labels < LEAST_REQUESTS:
@@ -120,7 +129,22 @@ def make_lessons(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed
     if requests.n_labels < LEAST_REQUESTS:
         log.info("requests in words use the encoder as it is: there are too few items to learn from")
         return None
-    return Lessons(requests, reader.encode(list(requests.texts)), has_labels)
+    rows, vectors = _encoded_in_time(requests.texts, reader, limit_s, seed)
+    return Lessons(requests if len(rows) == len(requests.texts) else requests.some(rows), vectors, has_labels)
+
+
+def _encoded_in_time(texts: Sequence[str], reader: Encoder, limit_s: float, seed: int) -> tuple[Ints, Floats]:
+    """Rows of the texts that can be encoded within the limit, ascending, and their vectors: all, or a random part, at least one block."""
+    order, started, found = np.random.default_rng(seed).permutation(len(texts)), time.monotonic(), []
+    for first in range(0, len(texts), BLOCK):
+        found.append(reader.encode([texts[row] for row in order[first : first + BLOCK]]))
+        took, n_done = time.monotonic() - started, min(first + BLOCK, len(texts))
+        if n_done < len(texts) and took * (n_done + BLOCK) / n_done > limit_s:
+            log.warning("%d of %d generated requests were encoded in %.1f s; the towers learn from these", n_done, len(texts), took)
+            break
+    rows, vectors = order[: sum(map(len, found))], np.concatenate(found)
+    ascending = np.argsort(rows)
+    return rows[ascending], vectors[ascending]
 
 
 def fit_words(text: Floats, items: Sequence[ItemWords], reader: Encoder, seed: int, lessons: Lessons | None) -> Words:

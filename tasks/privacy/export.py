@@ -24,10 +24,10 @@ FREE = ("row_json", "value", "context")
 """Columns of text in which an id may stand among other words; they are searched in tables without a column of people."""
 
 
-def export_person(home: Path, lake: Lake, user_id: str) -> dict[str, Any]:
+def export_person(home: Path, lake: Lake, user_id: str, also: Sequence[Path] = ()) -> dict[str, Any]:
     """Rows of every table that are about the person, by table; the ids under which they are; where else the id is found.
 
-    Merged ids count as the person. Raises UserError if nothing is held.
+    also: as in tasks.privacy.scan. Merged ids count as the person. Raises UserError if nothing is held.
     """
     wanted = tidied(user_id)
     if not wanted or wanted == ANYONE:
@@ -37,7 +37,7 @@ def export_person(home: Path, lake: Lake, user_id: str) -> dict[str, Any]:
         columns = _columns(con)
         ids = _ids_of(con, wanted, keys, has_aliases=ALIASES in columns)
         tables = {table: rows for table, names in columns.items() if (rows := _rows(con, table, names, ids))}
-    elsewhere = [found for found in scan(home, lake, ids) if found.count and found.store not in ("tables", "catalog")]
+    elsewhere = [found for found in scan(home, lake, ids, also=also) if found.count and found.store not in ("tables", "catalog")]
     if not tables and not elsewhere:
         raise UserError(f"nothing is held about {wanted}; give the id as in raw.events: minutehand sql 'select user_id from raw.events'")
     return {

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
-from filelock import FileLock
 
 from tasks.lake import Lake, current_snapshot, statement, writing
-from tasks.upkeep import FEED, delete_orphans, tables_to_rewrite
+from tasks.locks import demand_held, publishing_paused, writing_turn
+from tasks.upkeep import BREATH_S, FEED, delete_orphans, has_deletes, rewrite_some, rewrite_table, tables_to_rewrite
 
 logger = logging.getLogger("minutehand.erasure")
 READERS_S = 5.0
@@ -28,22 +28,10 @@ BUSY_S = 60.0
 
 
 def rewrite_tables(lake: Lake) -> dict[str, int]:
-    """Write every file with deleted rows again, table by table, so that no writer waits long; raw.events is left to expire_all."""
-    counts = {"rows_flushed": 0, "files_rewritten": 0}
-    counts["rows_flushed"] = _flush(lake)
-    for schema, table in tables_to_rewrite(lake):
-        counts["files_rewritten"] += _rewrite(lake, schema, table)
-    return counts
-
-
-def _rewrite(lake: Lake, schema: str, table: str) -> int:
+    """Write every file with deleted rows again, some in each transaction, so that no writer waits long; not those of raw.events."""
     with writing(lake) as con:
-        return sum(row[2] for row in con.execute(statement("maintain/rewrite"), {"schema": schema, "table": table}).fetchall())
-
-
-def _flush(lake: Lake) -> int:
-    with writing(lake) as con:
-        return sum(row[2] for row in con.execute(statement("maintain/flush")).fetchall())
+        n_flushed = sum(row[2] for row in con.execute(statement("maintain/flush")).fetchall())
+    return {"rows_flushed": n_flushed, "files_rewritten": sum(rewrite_table(lake, *table) for table in tables_to_rewrite(lake))}
 
 
 def renew_bounds(lake: Lake, attempts: int = 5) -> None:
@@ -59,28 +47,37 @@ def renew_bounds(lake: Lake, attempts: int = 5) -> None:
     logger.warning("rows came in all the time, so the bounds of columns were not renewed; the next run tries again")
 
 
-def rewrite_feed(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None]) -> int | None:
-    """Rewrite the files of raw.events with deleted rows; returns their number, or None if events wait to be learnt. As in expire_all."""
-    with writing(lake) as con:
-        if not is_settled(con):
-            return None
-        found = con.execute(statement("maintain/rewrite"), {"schema": FEED[0], "table": FEED[1]}).fetchall()
-        con.commit()
-        con.begin()
-        move_on(con)
-    return sum(row[2] for row in found)
-
-
-def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None]) -> int | None:
-    """Rewrite raw.events, then expire every snapshot before that; returns their number, or None if something still needs one.
+def rewrite_feed(
+    lake: Lake, is_settled: Callable[[Connection], bool], move_on: Callable[[Connection], None], patience_s: float
+) -> int | None:
+    """Rewrite the files of raw.events with deleted rows, some in each transaction; their number, or None if events wait to be learnt.
 
     is_settled: whether nothing waits to be learnt. move_on: moves what points to earlier snapshots to that of its transaction. DuckLake
     rewrites in a transaction of its own. After a kill between the two, feeds leave out the rewritten rows, as they were deleted there too.
-    The caller holds the locks of nights and of publishing, so that no run is pinned to a snapshot.
+    The caller holds the nightly lock. This takes the lock of publishing, so that no run is pinned to a snapshot, and gives it and the
+    writer's lock back after each transaction. patience_s: how long it waits for a publish in flight.
     """
-    if rewrite_feed(lake, is_settled, move_on) is None:
-        return None
-    with writing(lake) as con:
+    n_files, is_over = 0, False
+    while not is_over:
+        with publishing_paused(lake, patience_s), writing(lake) as con:
+            if not is_settled(con):
+                return None
+            n_rewritten, is_over = rewrite_some(con, *FEED)
+            demand_held(lake)
+            con.commit()
+            con.begin()
+            move_on(con)
+        n_files += n_rewritten
+        if not is_over:
+            time.sleep(BREATH_S)
+    return n_files
+
+
+def expire_all(lake: Lake, is_settled: Callable[[Connection], bool], patience_s: float) -> int | None:
+    """Expire every snapshot but the newest; returns their number, or None if something needs an earlier one. As rewrite_feed."""
+    with publishing_paused(lake, patience_s), writing(lake) as con:
+        if not is_settled(con) or has_deletes(con, *FEED):
+            return None
         kept = current_snapshot(con)
         old = [snapshot for (snapshot,) in con.execute(statement("privacy/snapshots_before"), {"snapshot": kept}).fetchall()]
         if old:
@@ -100,7 +97,7 @@ def vacuum(lake: Lake) -> int:
     """Rewrite a SQLite catalog without its free pages, and empty its log; returns the bytes saved. PostgreSQL does this by itself."""
     if not lake.is_sqlite:
         return 0
-    with FileLock(lake.lock_path, timeout=lake.lock_timeout_s):
+    with writing_turn(lake):
         return vacuum_file(Path(lake.catalog_file))
 
 

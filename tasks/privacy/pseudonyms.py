@@ -79,7 +79,7 @@ def rotate(lake: Lake) -> int:
 
 def _rewrite(lake: Lake, keys: Keys, before: int | None, after: int) -> int:
     """Rename everybody from the state before, a key or None, to a key."""
-    with night_paused(lake.home), publishing_paused(lake.home, PATIENCE_S), writing(lake) as con:
+    with night_paused(lake), publishing_paused(lake, PATIENCE_S), writing(lake) as con:
         if number_in_force(con) != before:
             raise UserError("another process has rewritten the ids meanwhile; `minutehand pseudonyms` shows their state")
         _demand_nothing_waits(con)

@@ -156,7 +156,10 @@ def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
     if not lake.is_sqlite:
         found.append("Dead rows and the write-ahead log of the PostgreSQL server: run VACUUM FULL, and let its old log segments expire.")
     if tracking_uri and not tracking_uri.startswith("sqlite:"):
-        found.append("The MLflow server, which is not in this home.")
+        found.append(
+            "The MLflow server, not in this home: its model versions keep the person in their replay memories until the next night "
+            "deletes these versions."
+        )
     return tuple(found)
 
 

@@ -36,7 +36,7 @@ def insert_arm(con: duckdb.DuckDBPyConnection, content: Content, stamp: Stamp) -
     Leaves those of the scenario `default` registered as `lists`, to be read once.
     """
     arm = content.of_arm
-    if arm is None:
+    if arm is None or arm.shards is not None:  # those are inserted with the shards of the control
         return False
     item_ids = pa.array(arm.item_ids, pa.string())
     insert_scenario_lists(con, item_ids, arm, stamp)

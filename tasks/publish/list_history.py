@@ -21,7 +21,8 @@ def note_changed_lists(con: duckdb.DuckDBPyConnection, scenario: str, lists: Lis
 
 def note_ended_lists(con: duckdb.DuckDBPyConnection, content: Content, stamp: Stamp) -> None:
     """Record that users or scenarios in the temporary table lists_before have no list any more."""
-    con.register("listed", pa.table({"user_id": pa.array([*content.user_ids, ANYONE], pa.string())}))
+    listed = content.listed()
+    con.register("listed", pa.table({"user_id": pa.chunked_array([*listed.chunks, pa.array([ANYONE])], pa.string())}))
     con.register("in_tables", in_tables(content))
     con.execute(statement("publish/insert_ended_lists"), {**asdict(stamp), **asdict(content.provenance)})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from models.errors import UserError
-from tasks.lake import Lake, Readable, reading, statement
+from tasks.lake import Lake, Readable, execute, reading, statement
 from tasks.publish.pointer import live_version
 from tasks.publish.publication import Files
 
@@ -57,7 +57,7 @@ class Promotion:
 def past_publication(at: Readable, version: str) -> Past | None:
     """The last publication of a version; None if it has never published."""
     with reading(at) as con:
-        row = con.execute(statement("publish/past_publication"), {"version": version}).fetchone()
+        row = execute(con, "publish/past_publication", {"version": version}).fetchone()
     if row is None:
         return None
     name, champion, run, folder, digest, *others = row

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from tasks.lake import Lake, reading, statement
+from tasks.lake import Lake, execute, reading, statement
 from tasks.publish.publication import Files
 
 
@@ -43,7 +43,7 @@ def is_published(lake: Lake, version: str) -> bool:
 def next_moment(con: duckdb.DuckDBPyConnection) -> datetime:
     """The time of the publication that this transaction writes, later than those of all others, as the newest names the live model."""
     now = _now()
-    (moment,) = con.execute(statement("publish/next_moment"), {"now": now}).fetchone() or (now,)
+    (moment,) = execute(con, "publish/next_moment", {"now": now}).fetchone() or (now,)
     return moment
 
 

@@ -54,7 +54,7 @@ def promote(home: Home, version: str, on_visible: Callable[[Restored], None]) ->
     on_visible: is called once readers see the lists, before the aliases in MLflow follow. Raises UserError for a version that cannot go
     live.
     """
-    with publishing_turn(home.folder, PATIENCE_S):
+    with publishing_turn(home.lake, PATIENCE_S):
         demand_other(home.lake, version)
         return _go_live(home, _choose(home, version), "promote", on_visible)
 
@@ -64,7 +64,7 @@ def rollback(home: Home, on_visible: Callable[[Restored], None]) -> Chosen:
 
     If its files are gone, the nightly version that it descends from takes its place.
     """
-    with publishing_turn(home.folder, PATIENCE_S):
+    with publishing_turn(home.lake, PATIENCE_S):
         before = before_champion(home.lake)
         if before is None:
             raise UserError(

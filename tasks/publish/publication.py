@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import md5
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.events import Ints
-from models.results import MetricRow, Neighbours, RankedLists, SeenItems
+from models.results import NO_LISTS, MetricRow, Neighbours, RankedLists, SeenItems
 from tasks.experiments import Experiment
 from tasks.minute.feed import News
 from tasks.scenarios.changes import UNCHANGED, Rules
@@ -24,6 +25,7 @@ from tasks.watermarks import Watermarks
 
 if TYPE_CHECKING:
     from tasks.interests.rows import FoundInterests  # loads torch
+    from tasks.night.shards import Shards
 
 logger = logging.getLogger("minutehand.publishing")
 CHANGED_DEPTH = 10
@@ -75,7 +77,7 @@ class Arm:
 
     state: of the experiment after the publish. learnt: snapshot up to which the version has learnt. frozen: why it did not learn; None if
     it did. lists, in_places: of users in the challenger's arm, who get no lists by the control then; no users where everybody returns to
-    the control. Their fallback lists are empty, because unknown users get those of the control.
+    the control. Their fallback lists are empty, because unknown users get those of the control. shards: the lists if they are in files.
     """
 
     experiment: Experiment
@@ -88,6 +90,7 @@ class Arm:
     lists: RankedLists
     fallback: RankedLists
     in_places: Sequence[ScenarioLists] = ()
+    shards: Shards | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Content:
     interests: of the users with news, or of all; None if the version has no interests. in_places: the lists of scenarios besides
     `default`, for the same users. rules: of the scenarios. barred: by scenario, whether each item must be in no list, for a minute.
     arm: the challenger's part while an experiment runs; its users have no lists in `lists`.
-    gate: the decision of the night; None for a minute.
+    gate: the decision of the night; None for a minute. shards: the lists of users, and with interests those of users, if they are in
+    files; then `lists` and those of in_places are of nobody, and `interests` are those of everybody.
     """
 
     item_ids: Sequence[str]
@@ -127,6 +131,27 @@ class Content:
     barred: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     gate: GateNote | None = None
     arm: Arm | None = None
+    shards: Shards | None = None
+
+    def parts(self) -> Iterator[Content]:
+        """The content by shard of users, without the challenger's part; the fallback lists are in the first one."""
+        shards = self.shards
+        for number in range(0 if shards is None else shards.n_shards):
+            assert shards is not None
+            default, *others = shards.lists(number)
+            is_first = number == 0
+            in_places = [
+                replace(each, users=users, fallback=each.fallback if is_first else NO_LISTS)
+                for each, users in zip(self.in_places, others, strict=True)
+            ]
+            fallback = self.fallback if is_first else NO_LISTS
+            yield replace(self, lists=default, fallback=fallback, in_places=in_places, arm=None, shards=None)
+
+    def listed(self) -> pa.ChunkedArray:
+        """The ids of all users who get a list, in both arms."""
+        if self.shards is None:
+            return pa.chunked_array([pa.array(self.user_ids, pa.string())])
+        return pa.chunked_array([self.shards.user_ids(number) for number in range(self.shards.n_shards)], pa.string())
 
     @property
     def user_ids(self) -> tuple[str, ...]:
@@ -137,10 +162,16 @@ class Content:
     def of_arm(self) -> Content | None:
         """The lists of the challenger's users as content of their own; None without such users."""
         arm = self.arm
-        if arm is None or not arm.lists.user_ids:
+        if arm is None or not (arm.lists.user_ids or arm.shards):
             return None
         return replace(
-            self, item_ids=arm.item_ids, lists=arm.lists, fallback=arm.fallback, in_places=arm.in_places, provenance=arm.provenance
+            self,
+            item_ids=arm.item_ids,
+            lists=arm.lists,
+            fallback=arm.fallback,
+            in_places=arm.in_places,
+            provenance=arm.provenance,
+            shards=arm.shards,
         )
 
     @property

@@ -34,23 +34,40 @@ def find_reasons(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: Rank
     Reads features.user_histories, features.user_searches and the tables of interests within the transaction, so those of the lists' users
     must have been written before.
     """
-    sample = con.execute(statement("publish/sample_titles"), {"snapshot": snapshot, "n": N_TITLES}).fetchall()
-    sentences = sentences_for([title for (title,) in sample])
-    number, texts = _cited_events(con, item_ids, lists, snapshot, sentences)
+    sentences = language_of(con, snapshot)
+    cited = cite_events(con, item_ids, lists, snapshot, sentences)
+    number, texts = cited.number, _worded(con, cited.texts)
     for place, words, sentence in (
         (*_searches(con, lists), sentences.searched),
         (*_shared_labels(con, item_ids, lists, snapshot), sentences.interest),
     ):
         names, code = np.unique(words, return_inverse=True)
         number.reshape(-1)[place] = len(texts) + code
-        texts += [sentence(name) for name in names]
+        texts += _worded(con, [sentence(name) for name in names])
     return Reasons(pa.array([*texts, sentences.popular], pa.string()), np.where(number < 0, len(texts), number))
 
 
-def _cited_events(
-    con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int, sentences: Sentences
-) -> tuple[Ints, list[str]]:
-    """The number of the text for each row that cites an event, -1 for others, and the texts: one for each pair of item and event type."""
+def language_of(con: duckdb.DuckDBPyConnection, snapshot: int) -> Sentences:
+    """The templates in the language of the catalogue."""
+    sample = con.execute(statement("publish/sample_titles"), {"snapshot": snapshot, "n": N_TITLES}).fetchall()
+    return sentences_for([title for (title,) in sample])
+
+
+@dataclass(frozen=True)
+class CitedEvents:
+    """The number of the text for each row that cites an event, -1 for others; and for each text what it cites.
+
+    There is one text for each pair of item and event type. titles: of the cited items; None if it is the listed item itself.
+    """
+
+    number: Ints
+    texts: list[str]
+    titles: list[str | None]
+    event_types: list[str | None]
+
+
+def cite_events(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, lists: RankedLists, snapshot: int, sentences: Sentences) -> CitedEvents:
+    """The reasons of the rows that cite an event, by the templates."""
     because, kind = lists.because, lists.kind_or_unknown
     n_kinds = len(lists.kind_names) + 1
     code = 2 * ((because * n_kinds) + kind + 1) + (because == lists.item)
@@ -67,7 +84,14 @@ def _cited_events(
     ]
     out = np.full(because.shape, -1)
     out[because >= 0] = number
-    return out, texts
+    titles = [None if again else names[at] for at, again in zip(place, is_again, strict=True)]
+    return CitedEvents(out, texts, titles, [types[kind] for kind in kinds])
+
+
+def _worded(con: duckdb.DuckDBPyConnection, texts: list[str]) -> list[str]:
+    """The texts in the words of a language model, where it has worded them."""
+    worded = dict(con.execute(statement("publish/reason_texts")).fetchall()) if texts else {}
+    return [worded.get(text, text) for text in texts]
 
 
 def _searches(con: duckdb.DuckDBPyConnection, lists: RankedLists) -> tuple[Ints, NDArray[np.object_]]:

@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 import duckdb
 import polars as pl
 
-from tasks.lake import Lake, statement, writing
+from tasks.experiments.experiment import experiment_of
+from tasks.lake import Lake, execute, writing
 from tasks.minute.feed import feed_start
 from tasks.publish.past import Past, feed_floor
 from tasks.publish.pointer import next_moment
 from tasks.publish.publication import CHANGED_DEPTH, Publication, Stamp, log_publication
 from tasks.scenarios import Scenario
 from tasks.scenarios.barred import barred_items
-from tasks.scenarios.resolved import HIDDEN, hidden_pairs
+from tasks.scenarios.resolved import hidden_pairs
 from tasks.watermarks import Watermarks, watermarks_of
 
 
@@ -58,7 +59,8 @@ def restore(
         n_users, n_users_changed = _replace_lists(con, past, stamp, run, marks.published)
         done = Publication(stamp.publication_id, n_users, n_users_changed, past.n_items, seconds=0.0)
         ended = f"ended by {cadence} of version {past.version}, because it changed the control"
-        con.execute(statement("experiments/end_now"), {"verdict": ended, "stopped_at": stamp.published_at})
+        if experiment_of(con, lake.home) is not None:
+            execute(con, "experiments/end_now", {"verdict": ended, "stopped_at": stamp.published_at})
         _note_publication(con, past, done, cadence, run, marks, stamp.published_at)
     return Restored(past.version, log_publication(replace(done, seconds=round(time.perf_counter() - started, 2))), marks, wanted)
 
@@ -66,38 +68,44 @@ def restore(
 def _make_lists(
     con: duckdb.DuckDBPyConnection, past: Past, scenarios: Mapping[str, Scenario], event_weights: Mapping[str, float], now: datetime
 ) -> None:
-    """Make the temporary table restored_lists."""
-    names = pl.Series(list(scenarios), dtype=pl.String)
-    is_capped = pl.Series([each.max_per_category is not None for each in scenarios.values()], dtype=pl.Boolean)
-    con.register("in_tables", pl.DataFrame({"scenario": names, "is_capped": is_capped}))
-    con.execute(statement("publish/create_past_lists"), {"until": past.published_at})
-    listed = [item for (item,) in con.execute(statement("publish/past_items")).fetchall()]
-    as_of = int(now.replace(tzinfo=UTC).timestamp())
-    hidden = [
-        hidden_pairs(con, each.hide, as_of, None).select(*HIDDEN).with_columns(scenario=pl.lit(name)) for name, each in scenarios.items()
-    ]
-    con.register("barred", pl.concat([barred_items(con, each, listed) for each in scenarios.values()]))
-    con.register("hidden", pl.concat(hidden))
-    con.execute(
-        statement("publish/create_blocked_items"),
-        {
-            "hides_seen": past.hides_seen_items is not False,  # unknown in an old lake: then nothing is shown again
-            "event_types": list(event_weights),
-            "weights": list(event_weights.values()),
-        },
-    )
-    con.execute(statement("publish/create_restored_lists"))
+    """Make the temporary tables restored_lists, past lists without what may not be shown any more, and newest_lists."""
+    are_capped = [each.max_per_category is not None for each in scenarios.values()]
+    execute(con, "publish/create_in_tables", {"names": list(scenarios), "is_capped": are_capped})
+    execute(con, "publish/create_newest_lists", {"depth": CHANGED_DEPTH})
+    execute(con, "publish/create_past_lists", {"until": past.published_at})
+    execute(con, "publish/insert_newcomers")
+    _apply_rules(con, scenarios, now)
+    hides_seen = past.hides_seen_items is not False  # unknown in an old lake: then nothing is shown again
+    event_types, weights = list(event_weights), list(event_weights.values())
+    execute(con, "publish/create_blocked_items", {"hides_seen": hides_seen, "event_types": event_types, "weights": weights})
+    execute(con, "publish/create_mended_lists")
+    execute(con, "publish/create_restored_lists")
+
+
+def _apply_rules(con: duckdb.DuckDBPyConnection, scenarios: Mapping[str, Scenario], now: datetime) -> None:
+    """Make the temporary tables barred and hidden: what scenarios show nobody, and what they hide from each user."""
+    execute(con, "publish/create_barred")
+    execute(con, "publish/create_hidden")
+    conditions = [each for each in scenarios.values() if each.where]
+    if conditions:
+        listed = [item for (item,) in execute(con, "publish/past_items").fetchall()]
+        con.register("barred_by_condition", pl.concat([barred_items(con, each, listed) for each in conditions]))
+        execute(con, "publish/insert_barred")
+    for name, each in scenarios.items():
+        if each.hide:
+            con.register("hidden_pairs", hidden_pairs(con, each.hide, int(now.replace(tzinfo=UTC).timestamp()), None))
+            execute(con, "publish/insert_hidden", {"scenario": name})
 
 
 def _replace_lists(con: duckdb.DuckDBPyConnection, past: Past, stamp: Stamp, run: str, snapshot: int) -> tuple[int, int]:
     """Write restored_lists to the tables; returns the number of users with a list, and of those whose list changed."""
-    con.execute(statement("publish/remember_lists"), {"depth": CHANGED_DEPTH})
-    con.execute(statement("publish/delete_recommendations"))
-    con.execute(statement("publish/insert_restored_default"))
-    con.execute(statement("publish/delete_restored_scenarios"))
-    con.execute(statement("publish/insert_restored_scenarios"))
-    con.execute(
-        statement("publish/insert_restored_history"),
+    execute(con, "publish/delete_recommendations")
+    execute(con, "publish/insert_restored_default")
+    execute(con, "publish/delete_restored_scenarios")
+    execute(con, "publish/insert_restored_scenarios")
+    execute(
+        con,
+        "publish/insert_restored_history",
         {
             "publication_id": stamp.publication_id,
             "published_at": stamp.published_at,
@@ -107,7 +115,7 @@ def _replace_lists(con: duckdb.DuckDBPyConnection, past: Past, stamp: Stamp, run
             "data_snapshot": snapshot,
         },
     )
-    return con.execute(statement("publish/count_users"), {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
+    return execute(con, "publish/count_restored_users", {"depth": CHANGED_DEPTH}).fetchone() or (0, 0)
 
 
 def _move_back(con: duckdb.DuckDBPyConnection, past: Past, now: datetime) -> tuple[Watermarks, int]:
@@ -118,16 +126,17 @@ def _move_back(con: duckdb.DuckDBPyConnection, past: Past, now: datetime) -> tup
     start, oldest = feed_start(con, wanted)
     readable = wanted if start is not None else oldest - 1
     marks = Watermarks(before.published, min(before.published, max(readable, feed_floor(con))))
-    con.execute(statement("publish/delete_watermarks"))
-    con.execute(statement("publish/insert_watermarks"), {"published": marks.published, "learnt": marks.learnt, "updated_at": now})
+    execute(con, "publish/delete_watermarks")
+    execute(con, "publish/insert_watermarks", {"published": marks.published, "learnt": marks.learnt, "updated_at": now})
     return marks, wanted
 
 
 def _note_publication(
     con: duckdb.DuckDBPyConnection, past: Past, done: Publication, cadence: str, run: str, marks: Watermarks, at: datetime
 ) -> None:
-    con.execute(
-        statement("publish/insert_restored_publication"),
+    execute(
+        con,
+        "publish/insert_restored_publication",
         {
             "publication_id": done.publication_id,
             "cadence": cadence,

@@ -26,6 +26,12 @@ Returns the number of users with a list, and of those whose list changed.
 """
 
 
+def check_content(content: Content) -> None:
+    """Raises ValueError for invalid lists (see check_lists)."""
+    for lists in (content.lists, content.fallback, *(part for each in content.in_places for part in (each.users, each.fallback))):
+        check_lists(lists, len(content.item_ids))
+
+
 def publish(
     lake: Lake, content: Content, cadence: str, to_refresh: UsersToRefresh, event_weights: Mapping[str, float], write: Write
 ) -> Publication:
@@ -36,8 +42,7 @@ def publish(
     started = time.perf_counter()
     for some in (content, content.of_arm):
         if some is not None:
-            for lists in (some.lists, some.fallback, *(part for each in some.in_places for part in (each.users, each.fallback))):
-                check_lists(lists, len(some.item_ids))
+            check_content(some)
     item_ids, made = pa.array(content.item_ids, pa.string()), content.provenance
     publication_id = publication_id_of(made, cadence)
     with writing(lake) as con:

@@ -10,7 +10,7 @@ import duckdb
 
 from models.errors import UserError
 from tasks.data_folder import check_free
-from tasks.lake import Lake, has_catalog, quote, reading, statement
+from tasks.lake import Lake, execute, has_catalog, reading
 
 N_HINTS = 3
 TAKE_IN = "take in events first: minutehand ingest events FILE, or minutehand simulate for a made-up shop"
@@ -52,7 +52,7 @@ def nobody(con: duckdb.DuckDBPyConnection, user_id: str) -> str:
 def asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection in autocommit mode: upkeep could delete rows that a transaction of several statements still needs."""
     if not has_catalog(lake):
-        check_free(lake.folder, lake.shown_catalog)  # data files without a catalog: the catalog was lost
+        check_free(lake.place, lake.shown_catalog)  # data files without a catalog: the catalog was lost
         raise UserError(f"there is no lake at {lake.lock_path.parent} yet; {TAKE_IN}")
     with reading(lake) as con:
         try:
@@ -64,14 +64,8 @@ def asking(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def ask(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str | float] | None = None, folder: str = "read") -> list[Row]:
-    """The rows of a statement of sql/read, or of another folder of sql.
-
-    The statement is prepared and executed in SQL: binding a Python value would import numpy, pandas and pyarrow, which takes a
-    third of a second.
-    """
-    con.execute(f"prepare asked as {statement(f'{folder}/{name}')}")
-    values = [f"{key} := {quote(value) if isinstance(value, str) else value}" for key, value in (parameters or {}).items()]
-    cursor = con.execute(f"execute asked({', '.join(values)})" if values else "execute asked")
+    """The rows of a statement of sql/read, or of another folder of sql. Imports neither numpy nor pandas; see `execute`."""
+    cursor = execute(con, f"{folder}/{name}", parameters)
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from safetensors.torch import load_file, save_file
 
 from models.version.online_state import OnlineState
@@ -21,7 +25,7 @@ from tasks.registry.errors import DamagedError, RegistryError
 from tasks.registry.integrity import DIGEST, NEXT_DIGEST, checkpoint_in, digest_of
 from tasks.registry.names import CHAMPION, EXPERIMENT, PREVIOUS
 from tasks.registry.upkeep import delete_versions
-from tasks.registry.versions import Registry, aliases, all_versions, model_id_of
+from tasks.registry.versions import Registry, address_of, aliases, all_versions, download, local_model, model_id_of
 
 logger = logging.getLogger("minutehand.erasure")
 ONLINE = "online.safetensors"
@@ -34,7 +38,7 @@ def forget(registry: Registry, owners: Collection[int], why: str, on_change: Cal
     """Take the windows of some owners out of every version; returns the numbers of versions and of windows.
 
     why: what the versions say afterwards. on_change: is called with the digests of a version before and after the change, when its files
-    have changed. A version whose files are elsewhere, on a server, is deleted unless it has an alias.
+    have changed. Files in an object store, or on a server, are downloaded again, and replaced there before the download changes.
     """
     counts = {"versions": 0, "windows": 0, "unreachable": 0}
     for found in all_versions(registry):
@@ -42,8 +46,9 @@ def forget(registry: Registry, owners: Collection[int], why: str, on_change: Cal
         if folder is None:
             counts["unreachable"] += 1
             continue
-        n_windows = _forget_in(registry, found, folder, owners, on_change)
-        _neutral_examples(folder)
+        replace_file = partial(_replace, registry, found)
+        n_windows = _forget_in(registry, found, folder, owners, on_change, replace_file)
+        _neutral_examples(folder, replace_file)
         registry.client.set_model_version_tag(registry.model_name, str(found.version), REWRITTEN, why)
         counts["versions"] += 1
         counts["windows"] += n_windows
@@ -81,17 +86,37 @@ def retire(registry: Registry, snapshot: int, live_version: str) -> list[str]:
 
 
 def _folder(registry: Registry, found: ModelVersion) -> Path | None:
-    """The checkpoint of a version on this machine; None if it is elsewhere or broken."""
-    uri = registry.client.get_model_version_download_uri(registry.model_name, str(found.version))
-    model = Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else registry.downloads / model_id_of(found)
+    """The checkpoint of a version, downloaded if it is elsewhere; None if it is broken or out of reach."""
+    model = local_model(registry, found)
     try:
+        if model is None:
+            shutil.rmtree(registry.downloads / model_id_of(found), ignore_errors=True)
+            model = download(registry, found)
         return checkpoint_in(f"version {found.version}", model)
-    except (DamagedError, RegistryError):
+    except (DamagedError, RegistryError, MlflowException, OSError):
         return None
 
 
+def _replace(registry: Registry, found: ModelVersion, fresh: Path, file: Path) -> None:
+    """Put a new file in the place of one of a version; first where the artifacts are, if that is not this machine."""
+    if local_model(registry, found) is None:
+        model = registry.downloads / model_id_of(found)
+        with tempfile.TemporaryDirectory() as folder:
+            named = Path(folder) / file.name
+            shutil.copyfile(fresh, named)
+            inside = file.parent.relative_to(model).as_posix()
+            store = get_artifact_repository(address_of(registry, found), registry.tracking_uri)
+            store.log_artifact(str(named), None if inside == "." else inside)
+    os.replace(fresh, file)
+
+
 def _forget_in(
-    registry: Registry, found: ModelVersion, folder: Path, owners: Collection[int], on_change: Callable[[str, str], None]
+    registry: Registry,
+    found: ModelVersion,
+    folder: Path,
+    owners: Collection[int],
+    on_change: Callable[[str, str], None],
+    replace_file: Callable[[Path, Path], None],
 ) -> int:
     """Take windows out of one version; returns their number."""
     client, name, version, tags = registry.client, registry.model_name, str(found.version), dict(found.tags)
@@ -107,7 +132,7 @@ def _forget_in(
             after = digest_of(folder, {ONLINE: fresh})
             if before is not None:
                 client.set_model_version_tag(name, version, NEXT_DIGEST, after)
-            os.replace(fresh, folder / ONLINE)
+            replace_file(fresh, folder / ONLINE)
             tags[NEXT_DIGEST] = after
     if before is not None and NEXT_DIGEST in tags:
         after = digest_of(folder)
@@ -117,7 +142,7 @@ def _forget_in(
     return n_gone
 
 
-def _neutral_examples(folder: Path) -> None:
+def _neutral_examples(folder: Path, replace_file: Callable[[Path, Path], None]) -> None:
     """Replace the input examples of a model, which are histories of people, by one of an item without a person."""
     model = next((parent for parent in folder.parents if (parent / "MLmodel").is_file()), None)
     if model is None:
@@ -135,4 +160,4 @@ def _neutral_examples(folder: Path) -> None:
             table["index"] = [0]
         fresh = file.with_name(f"{name}.fresh")
         fresh.write_text(json.dumps(example), encoding="utf-8")
-        os.replace(fresh, file)
+        replace_file(fresh, file)

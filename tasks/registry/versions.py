@@ -7,6 +7,7 @@ champion, or an increment that descends from it (tasks/registry/increments.py). 
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -72,11 +73,11 @@ class Version:
         return self.tags.get(CHAMPION, self.version)
 
 
-def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None = None) -> Registry:
+def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None = None, location: str = "") -> Registry:
     """The registry at an MLflow tracking URI, with its experiment and registered model.
 
-    artifact_root: folder for the artifacts of a new experiment; an MLflow server (http) has its own. Models of such a
-    server are downloaded to artifact_root, or to a temporary folder if there is none.
+    artifact_root: folder for the artifacts of a new experiment; an MLflow server (http) has its own. location: address in an object
+    store for them instead. Models that are not on this machine are downloaded to artifact_root, or to a temporary folder if there is none.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -85,7 +86,8 @@ def open_registry(tracking_uri: str, model_name: str, artifact_root: Path | None
         _open_store(tracking_uri, model_name, artifact_root)
         client = MlflowClient(tracking_uri, tracking_uri)
         is_server = tracking_uri.startswith(("http:", "https:"))
-        experiment_id = _open_experiment(client, model_name, None if is_server else artifact_root)
+        here = artifact_root.resolve().as_uri() if artifact_root is not None and not is_server else None
+        experiment_id = _open_experiment(client, model_name, location.rstrip("/") or here)
         _open_model(client, model_name)
     except (MlflowException, sqlite3.Error, OSError) as error:
         raise RegistryError(
@@ -106,10 +108,9 @@ def _open_store(uri: str, name: str, artifact_root: Path | None) -> None:
             follow_artifacts(path, name, artifact_root)
 
 
-def _open_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:
+def _open_experiment(client: MlflowClient, name: str, location: str | None) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
-        location = artifact_root.resolve().as_uri() if artifact_root else None
         try:
             client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"})
         except MlflowException as error:
@@ -193,27 +194,62 @@ def find_version(registry: Registry, version: str) -> Version:
         there = ", ".join(sorted(known, key=int)) or "none yet"
         raise RegistryError(f"no version {version!r} of {registry.model_name} (found: {there}); `minutehand status` names the live one")
     found = known[version]
-    uri = registry.client.get_model_version_download_uri(registry.model_name, version)
-    model = Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else _download(registry, found, uri)
+    what = f"version {version} of {registry.model_name}"
     try:
-        what = f"version {version} of {registry.model_name}"
-        folder = checkpoint_in(what, model)
-        demand_whole(what, folder, found.tags)
+        folder = _whole_checkpoint(registry, what, found)
     except DamagedError as error:
         registry.client.set_model_version_tag(registry.model_name, version, DAMAGED, str(error)[:LONGEST_TAG])
         raise
     return Version(version, str(found.run_id), folder, dict(found.tags))
 
 
-def _download(registry: Registry, found: ModelVersion, uri: str) -> Path:
-    """Download the model files, atomically. The folder is named by model id, as version numbers may be reused."""
+def _whole_checkpoint(registry: Registry, what: str, found: ModelVersion) -> Path:
+    """The checkpoint of a version. A download that differs from the registered files is old or cut, and is repeated once."""
+    local = local_model(registry, found)
+    model = local or download(registry, found)
+    try:
+        folder = checkpoint_in(what, model)
+        demand_whole(what, folder, found.tags)
+    except DamagedError:
+        if local is not None:
+            raise
+        shutil.rmtree(model, ignore_errors=True)
+        folder = checkpoint_in(what, download(registry, found))
+        demand_whole(what, folder, found.tags)
+    return folder
+
+
+def local_model(registry: Registry, found: ModelVersion) -> Path | None:
+    """The folder of a version whose artifacts are on this machine; None if they are elsewhere."""
+    uri = address_of(registry, found)
+    return Path(local_file_uri_to_path(uri)) if uri.startswith(("file:", "/")) else None
+
+
+def address_of(registry: Registry, found: ModelVersion) -> str:
+    """The address of the artifacts of a version."""
+    return str(registry.client.get_model_version_download_uri(registry.model_name, str(found.version)))
+
+
+def download(registry: Registry, found: ModelVersion) -> Path:
+    """Download the model files once, atomically. The folder is named by model id, as version numbers may be reused."""
     target = registry.downloads / model_id_of(found)
     if not target.exists():
         registry.downloads.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=registry.downloads) as folder:
-            path = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=registry.tracking_uri)
-            Path(path).rename(target)
+            path = mlflow.artifacts.download_artifacts(
+                address_of(registry, found), dst_path=f"{folder}/model", tracking_uri=registry.tracking_uri
+            )
+            try:
+                Path(path).rename(target)
+            except OSError:
+                if not target.exists():  # else another process was faster
+                    raise
     return target
+
+
+def artifact_location(registry: Registry) -> str:
+    """Where the experiment keeps its artifacts."""
+    return str(registry.client.get_experiment(registry.experiment_id).artifact_location)
 
 
 def promote(registry: Registry, version: str, reason: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner, Result
 
@@ -27,6 +28,22 @@ def test_a_file_without_ids_or_that_is_not_there_is_refused(home: Path, tmp_path
     (tmp_path / "empty.txt").write_text("\n")
     assert "there is nobody to erase" in str(run("erase", "--file", str(tmp_path / "empty.txt"), "--yes").exception)
     assert "give a text file with one id a line" in str(run("erase", "--file", str(tmp_path / "gone.txt"), "--yes").exception)
+
+
+def test_a_dry_run_shows_places_that_name_the_person_and_those_that_could_not_be_judged(
+    home: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    landing = tmp_path / "elsewhere"
+    monkeypatch.setenv("MINUTEHAND_INGEST__LANDING", str(landing))
+    migrate(locate(LakeConfig(), home))
+    (landing / "done").mkdir(parents=True)
+    (landing / "done" / "a.csv").write_text("user_id,item_id\nanna-0001,a\n")
+    (landing / "done" / "b.parquet").write_bytes(b"PAR1 half a file")
+    found = json.loads(run("erase", "anna-0001", "--dry-run", "--json").stdout)
+    assert {Path(row["place"]).name: (row["found"], bool(row["undecided"])) for row in found} == {
+        "a.csv": (1, False),
+        "b.parquet": (0, True),
+    }
 
 
 def test_the_ledger_shows_what_was_done_and_is_due_without_the_id(home: Path) -> None:

@@ -429,7 +429,7 @@ def test_a_minute_run_ends_with_a_message_if_another_publisher_holds_the_lock_fo
     before = marks(shop)
     put(shop.lake, [("u07", "i01", LATE + 3)], event_type="click")
     monkeypatch.setattr(flow, "TURN_WAIT_S", 0.2)
-    with locks.publishing_turn(shop.home), caplog.at_level(logging.INFO, "prefect.flow_runs"):
+    with locks.publishing_turn(shop.lake), caplog.at_level(logging.INFO, "prefect.flow_runs"):
         assert shop.spend_minute() is None
     assert "the next run processes all new events" in caplog.text
     assert marks(shop) == before

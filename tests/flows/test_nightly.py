@@ -268,7 +268,7 @@ def test_old_versions_are_pruned_but_not_the_live_one(shop: Shop) -> None:
 
 def test_a_second_concurrent_night_is_refused_and_the_error_names_the_running_process(shop: Shop) -> None:
     before = shop.value("select count(*) from recs.publications")
-    with locks.take(shop.home), pytest.raises(UserError, match=rf"a night is under way in .*\(process {os.getpid()}, since 20"):
+    with locks.take(shop.lake), pytest.raises(UserError, match=rf"a night is under way in .*\(process {os.getpid()}, since 20"):
         shop.spend_night()
     assert shop.value("select count(*) from recs.publications") == before
 

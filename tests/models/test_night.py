@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -135,7 +136,8 @@ def test_fit_and_refit_learn_a_walk_that_popularity_cannot_express() -> None:
     assert not live.is_cold.any()
 
 
-def test_a_sequence_model_that_knows_nothing_is_given_no_weight_over_a_popularity_that_does() -> None:
+def test_a_sequence_model_that_knows_nothing_is_given_no_weight_over_a_popularity_that_does(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     rng = np.random.default_rng(0)
     item = rng.choice(30, 1500, p=np.sort(rng.dirichlet(np.full(30, 0.2)))[::-1])
     events = make_events(((n % 40, int(i), n * 600) for n, i in enumerate(item)), n_items=30)
@@ -143,6 +145,7 @@ def test_a_sequence_model_that_knows_nothing_is_given_no_weight_over_a_popularit
     validation, test = held_out(events, split, 1000, 0)
     untrained = replace(fit.weights, model=new_model(TINY, np.zeros((30, 16), np.float32), 2, CPU, 9))
     blend = choose_blend(evaluator, untrained, validation, split.validation_from, 0)
+    assert re.search(r"blend of model and popularity: (no sequence model|only the popularity of .*), best of 14 on validation", caplog.text)
     ours = rank_recommender(evaluator, untrained, blend, test).ndcg_at_10.mean()
     best = max(evaluator.rank_popularity(test, row).ndcg_at_10.mean() for row in range(ALL_TIME + 1))
     assert ours > 0.97 * best

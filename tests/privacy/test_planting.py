@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from typing import Any
 
 import pytest
 
+from flows import nightly
 from serving.segments import Segments, line_of
 from settings import load
 from tasks.config import IngestConfig
@@ -161,13 +163,26 @@ def test_every_entrance_brings_the_id_into_places_that_a_scan_finds(planted: Pla
     assert has(planted["by_runs"], "report.md") or has(planted["by_runs"], "model versions and artifacts")
 
 
-def test_a_scan_finds_the_person_nowhere_after_an_erasure_and_one_night(
+def test_a_scan_finds_the_person_nowhere_after_an_erasure_during_a_night_and_the_next_one(
     shop: Shop, planted: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert planted
     monkeypatch.setenv("MINUTEHAND_HOME", str(shop.home))
-    erase(shop.lake, shop.home, [PERSON], "cli", load().ingest.event_weights)
-    assert not any(found.count for found in findings(shop) if found.place.endswith("rows of recs.recommendations"))
+    of_the_night: set[str] = set()
+
+    def erased_meanwhile(*given: Any, **named: Any) -> Any:
+        """Registers the model of a night that has trained with the person, who is erased at this moment."""
+        of_the_night.update(places(shop))
+        erase(shop.lake, shop.home, [PERSON], "cli", load().ingest.event_weights)
+        return register(*given, **named)
+
+    register = nightly.register
+    with monkeypatch.context() as patch:
+        patch.setattr(nightly, "register", erased_meanwhile)
+        shop.spend_night()
+    assert has(of_the_night, "unfinished runs: nightly/tmp")
+    assert not any(found.count for found in findings(shop) if "rows of recs." in found.place or "rows of graph." in found.place)
+    assert [found.state for found in erasures(shop.lake)] == ["logs"], "only the weights have still seen the person"
     shop.spend_minute()
     shop.spend_night()
     assert places(shop) == {}

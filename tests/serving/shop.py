@@ -129,7 +129,7 @@ class Shop:
             learnt = steps.UpdatedModel(state.live, UpdateDecision(True, "nothing", {}))
         self.version += 1
         steps.save(learnt, self.folder)
-        everybody = {user for (user,) in self.rows("select distinct user_id from features.user_histories")}
+        everybody = {user for (user,) in self.rows("select distinct user_id from features.user_histories")} - {*news.merged["alias"]}
         asked = None if news.searches.is_empty() else encoded(news.searches, self.encoder, live.encoder).last_of_each()
         searching = [] if asked is None else sorted(set(asked["user_id"]) - set(state.step.user_ids))
         rest = sorted(everybody - set(state.step.user_ids) - set(searching))

@@ -251,6 +251,7 @@ LONG = "red tent " * 11_000
         ("POST", "/v1/recommend/batch", {"requests": [{"k": 1000}] * 11}, 422, "11,000 items together"),
         ("GET", "/v1/similar/p9", None, 404, "'p9' is not in the catalogue"),
         ("GET", "/v1/search?q=%20", None, 422, "has no words"),
+        ("GET", "/v1/search?q=%21%21", None, 422, "has no words"),
         ("GET", "/v1/search", None, 422, "q is missing"),
         ("GET", "/v1/why?user_id=u00&item_id=p9", None, 404, "p9"),
         ("GET", "/v1/why?user_id=u00", None, 422, "item_id is missing"),

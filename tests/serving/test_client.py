@@ -40,11 +40,14 @@ def address(start: Callable[[], Live], tmp_path: Path) -> Iterator[str]:
 
 def test_what_a_client_posts_is_in_its_next_list_and_a_key_opens_only_its_role(address: str, tmp_path: Path) -> None:
     keys = Keys(tmp_path)
-    (shop, _), (page, _) = keys.add(["events", "read"]), keys.add(["events"])
+    (shop, _), (page, _) = keys.add(["events", "read", "admin"]), keys.add(["events"])
     with Client(address, shop) as client, Client(address, page) as tracker, Client(address) as stranger:
         seen = client.recommend("mona", k=1)["items"][0]["item_id"]
         taken = tracker.events([{"user_id": "mona", "item_id": seen}, {"user_id": ""}])
         assert (taken["accepted"], [each["index"] for each in taken["rejected"]]) == (1, [1])
+        assert "new" not in taken
+        put = client.put_items([{"item_id": "fig", "price": 3}, {"item_id": "figg", "price": 3}, {"item_id": ""}])
+        assert (put["accepted"], put["new"], [each["index"] for each in put["rejected"]]) == (2, ["figg"], [2])
         assert seen not in [item["item_id"] for item in client.recommend("mona", k=5)["items"]]
         assert client.popular(k=1)["items"]
         assert client.similar(seen, k=1) is not None

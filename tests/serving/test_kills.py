@@ -1,4 +1,4 @@
-"""The API is killed at random moments under load while minute runs publish: no acknowledged event is lost or counted twice."""
+"""The API is killed at random moments under load while minute runs publish: nothing that was acknowledged is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from serving.items import Item
 from serving.live import Live
 from serving.ranking import Asked
 from serving.rules import accept
@@ -81,37 +82,71 @@ def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
 
 
 def event(number: int) -> dict[str, Any]:
-    """One event; every number has other ids and another time."""
+    """One event; every number has other ids and another time. Every fourth is of a session that is merged after it."""
     rng = random.Random(number)
-    return {
-        "event_id": f"k{number}",
-        "user_id": f"u{rng.randrange(N_USERS):02}",
-        "item_id": f"i{rng.randrange(N_ITEMS):02}",
-        "occurred_at": (FIRST + timedelta(seconds=number)).isoformat(),
-    }
+    user, item = f"u{rng.randrange(N_USERS):02}", f"i{rng.randrange(N_ITEMS):02}"
+    who = {"session_id": session_of(number)} if is_merged(number) else {"user_id": user}
+    return {"event_id": f"k{number}", **who, "item_id": item, "occurred_at": (FIRST + timedelta(seconds=number)).isoformat()}
+
+
+def is_merged(number: int) -> bool:
+    return number % 4 == 1
+
+
+def session_of(number: int) -> str:
+    return f"s{number}"
+
+
+def user_of(number: int) -> str:
+    """The user of an event, also if it was posted for a session."""
+    return f"u{random.Random(number).randrange(N_USERS):02}"
+
+
+def item(number: int, item_id: str) -> Item:
+    """What is put about an item: its price says by which number, and the number whether it is available."""
+    return Item(item_id, price=float(number), is_available=bool(number // 4 % 4))
 
 
 class Load:
-    """Clients that post one event after the other, each once, and look at a list in between."""
+    """Clients that post one event after the other, each once, merge sessions, put items of their own and look at lists in between.
+
+    acknowledged: ids of events. merged: numbers of merges. put: the number that was acknowledged last, by item.
+    """
 
     def __init__(self, server: Server) -> None:
-        self.server, self.acknowledged, self.sent = server, set[str](), 0
+        self.server, self.acknowledged, self.merged, self.put, self.sent = server, set[str](), set[int](), dict[str, int](), 0
         self.ends, self.lock = threading.Event(), threading.Lock()
-        self.clients = [threading.Thread(target=self.run) for _ in range(N_CLIENTS)]
+        self.clients = [threading.Thread(target=self.run, args=(client,)) for client in range(N_CLIENTS)]
         for client in self.clients:
             client.start()
 
-    def run(self) -> None:
+    def run(self, client: int) -> None:
         while not self.ends.is_set():
             with self.lock:
                 number, self.sent = self.sent, self.sent + 1
             with suppress(OSError, http.client.HTTPException, ValueError):  # the server is gone
-                status, taken = ask(self.server.port, "POST", "/v1/events", [event(number)])
-                if status == 202 and taken["accepted"] == 1:
-                    with self.lock:
-                        self.acknowledged.add(f"k{number}")
-                ask(self.server.port, "GET", f"/v1/recommend/{event(number)['user_id']}?k=3")
+                self.send(number, f"i{number % (N_ITEMS // N_CLIENTS) * N_CLIENTS + client:02}")
             time.sleep(0.01)
+
+    def send(self, number: int, item_id: str) -> None:
+        """Post an event, then merge its session, put an item or look at a list."""
+        status, taken = ask(self.server.port, "POST", "/v1/events", [event(number)])
+        if status == 202 and taken["accepted"] == 1:
+            with self.lock:
+                self.acknowledged.add(f"k{number}")
+        if is_merged(number):
+            status, _ = ask(self.server.port, "PUT", f"/v1/users/{user_of(number)}/merge/{session_of(number)}")
+            if status == 200:
+                with self.lock:
+                    self.merged.add(number)
+        elif number % 4 == 3:
+            given = {"item_id": item_id, "price": number, "is_available": item(number, item_id).is_available}
+            status, taken = ask(self.server.port, "PUT", "/v1/items", [given])
+            if status == 200 and taken["accepted"] == 1:
+                with self.lock:
+                    self.put[item_id] = number
+        else:
+            ask(self.server.port, "GET", f"/v1/recommend/{user_of(number)}?k=3")
 
     def stop(self) -> None:
         self.ends.set()
@@ -163,16 +198,36 @@ def kill_under_load(shop: Shop, n_kills: int, seed: int) -> None:
     recovered.segments.close()
     contained = {id_ for (id_,) in shop.rows(f"select event_id from raw.events at (version => {recovered.published.data_snapshot})")}
     assert load.acknowledged <= contained | recovered.known.keys()
+    assert load.acknowledged, "nothing was posted"
+    assert load.merged, "nothing was merged"
+    assert load.put, "nothing was put"
+    known = {item_id: recovered.published.items.item(recovered.published.row_of_item[item_id]) for item_id in load.put}
+    prices = {item_id: int(each.price or 0) for item_id, each in known.items()}
+    demand_the_last_values(load, prices)
     never_killed = shop.start("other-log")
     later = [event(number) for number in range(load.sent) if f"k{number}" in recovered.known.keys() - contained]
-    never_killed.accept([accept(each, datetime.now(UTC), IngestConfig()) for each in later])
+    never_killed.accept([accept(each, datetime.now(UTC), IngestConfig()) for each in later]).result()
+    for number in filter(is_merged, range(load.sent)):
+        if recovered.aliases.resolve(session_of(number)) != session_of(number):
+            never_killed.merge(session_of(number), user_of(number), datetime.now(UTC))
+    never_killed.put_items([item(number, item_id) for item_id, number in prices.items()])
     assert lists(recovered) == lists(never_killed)
     never_killed.segments.close()
     shop.take_in()
     counts = Counter(id_ for (id_,) in shop.rows("select event_id from raw.events where event_id like 'k%'"))
-    assert load.acknowledged, "nothing was posted"
     assert {id_: counts[id_] for id_ in load.acknowledged} == dict.fromkeys(load.acknowledged, 1)
     assert max(counts.values()) == 1
+    aliases = shop.rows("select alias, user_id from raw.user_aliases order by alias")
+    assert len(dict(aliases)) == len(aliases)
+    assert {(session_of(number), user_of(number)) for number in load.merged} <= {*aliases}
+    in_lake = dict(shop.rows("select item_id, price::integer from raw.items where price is not null"))
+    demand_the_last_values(load, {item_id: in_lake[item_id] for item_id in load.put})
+
+
+def demand_the_last_values(load: Load, prices: Mapping[str, int]) -> None:
+    """Each item has the value that was acknowledged last, or one that was sent later: a killed server may have written it."""
+    for item_id, number in load.put.items():
+        assert prices[item_id] == number or number < prices[item_id] < load.sent, item_id
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def event(user_id: str, item_id: str | None, hours: float, event_type: str = "vi
 
 
 def post(live: Live, *events: Mapping[str, Any]) -> None:
-    live.accept([accept(dict(each), datetime.now(UTC), IngestConfig()) for each in events])
+    live.accept([accept(dict(each), datetime.now(UTC), IngestConfig()) for each in events]).result()
 
 
 def demand_alike(found: Sequence[Mapping[str, Any]], published: Sequence[tuple[str, float, float, str, str]]) -> None:

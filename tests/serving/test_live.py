@@ -90,7 +90,7 @@ def items(live: Live, user_id: str | None, k: int = 5) -> list[str]:
 
 
 def post(live: Live, *events: Mapping[str, Any]) -> None:
-    live.accept([accept(dict(each), NOW, IngestConfig()) for each in events])
+    live.accept([accept(dict(each), NOW, IngestConfig()) for each in events]).result()
 
 
 def test_an_accepted_event_is_in_the_next_list(start: Callable[[], Live]) -> None:
@@ -101,6 +101,14 @@ def test_an_accepted_event_is_in_the_next_list(start: Callable[[], Live]) -> Non
     assert "fig" not in items(live, "new")
     assert {"apple", "plum"}.isdisjoint(items(live, "old"))
     assert sorted(items(live, "other")) == sorted(ITEMS)
+
+
+def test_a_client_that_goes_away_does_not_stop_its_events(start: Callable[[], Live]) -> None:
+    live = start()
+    promise = live.accept([accept(dict(event("new", "fig", event_id="1")), NOW, IngestConfig())])
+    assert not promise.cancel()
+    promise.result(5)
+    assert live.is_known("1")
 
 
 def test_events_survive_a_restart_and_are_dropped_when_a_publication_contains_them(

@@ -48,6 +48,20 @@ def test_the_name_of_a_new_segment_is_on_disk_before_its_first_line_is_acknowled
     log.close()
 
 
+def test_lines_that_may_be_lost_wake_nothing_and_are_written_with_the_next_ones_or_soon(tmp_path: Path) -> None:
+    log = Segments(tmp_path / "log", tmp_path / "landing")
+    log.append(lines(1), is_synced=False)
+    log.append(lines(2)).result(5)
+    assert sorted(ids(tmp_path / "log")) == ["1", "2"]
+    alone = log.append(lines(3), is_synced=False)
+    assert log._batches.empty()
+    alone.result(5)
+    assert ids(tmp_path / "log")[2:] == ["3"]
+    log.append(lines(4), is_synced=False)
+    log.close()
+    assert ids(tmp_path / "landing")[2:] == ["3", "4"]
+
+
 def test_a_segment_is_handed_over_after_its_time_and_kept_until_it_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "SECONDS_OPEN", 0.1)
     log = Segments(tmp_path / "log", tmp_path / "landing")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.version import checkpoint as checkpoints
 from serving import published
+from serving.items import ItemTable
 from serving.ranking import Asked
 from tasks.event_types import EVENT_WEIGHTS
-from tasks.lake import LakeConfig, has_catalog, locate, writing
+from tasks.lake import Lake, LakeConfig, has_catalog, locate, newest_snapshot, statement, writing
 from tasks.publish.past import past_publication
 from tasks.publish.restore import restore
 from tasks.scenarios import load_scenarios
 from tests.lakes import put
-from tests.serving.shop import open_shop
+from tests.serving.shop import no_registry, open_shop
 
 
 @pytest.mark.slow
@@ -64,6 +66,43 @@ def test_the_api_follows_a_rollback_with_the_weights_of_the_version_and_the_even
     user = after.row_of_user["u00"]
     assert after.row_of_item["i03"] in after.events.item[after.events.user == user]
     assert live.recommend(Asked("u00"))
+    live.segments.close()
+
+
+def expire_all(lake: Lake) -> None:
+    """Let all snapshots but a new one expire, as an erasure does."""
+    with writing(lake) as con:
+        con.execute("update raw.items set description = 'changed'")
+    newest = newest_snapshot(lake)
+    with writing(lake) as con:
+        older = [found for (found,) in con.execute(statement("privacy/snapshots_before"), {"snapshot": newest}).fetchall()]
+        con.execute(statement("maintain/expire"), {"versions": older}).fetchall()
+
+
+def test_a_publication_and_new_scenarios_are_read_also_if_their_snapshot_expires_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = open_shop(tmp_path)
+    live = shop.start()
+    expire_all(shop.lake)
+    (tmp_path / "scenarios.toml").write_text("[cart]\nwhere = 'price < 5'\n", encoding="utf-8")
+    assert not live.refresh()
+    assert list(live.published.places) == ["default", "cart"]
+    assert {row["item_id"] for row in live.recommend(Asked("u00", k=30, scenario="cart"))} <= {f"i{n:02}" for n in range(5)}
+    read_items, calls = ItemTable.build, 0
+
+    def expiring(*given: Any) -> ItemTable:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            expire_all(shop.lake)
+        return read_items(*given)
+
+    monkeypatch.setattr(ItemTable, "build", staticmethod(expiring))
+    again = published.load_published(shop.lake, no_registry, EVENT_WEIGHTS, 10, live.published, tmp_path)
+    assert calls == 2
+    assert again.read_at > live.published.read_at
+    assert list(again.places) == ["default", "cart"]
     live.segments.close()
 
 

@@ -20,9 +20,12 @@ import pytest
 
 from tasks.data_folder import NAME
 from tasks.lake import Lake, LakeConfig, locate, migrate
+from tests.stores import bucket, object_store
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
+
+__all__ = ["bucket", "object_store"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.aging import overview, prune_files
 from tasks.config import RetentionConfig
-from tasks.erasure.aged import rewrite_aged_events
+from tasks.erasure.aged import empty_free_pages, rewrite_aged_events
 from tasks.lake import Lake, reading, writing
 from tasks.upkeep import maintain
 from tests.tasks.minute.test_feed import minute, news_of
@@ -108,11 +108,11 @@ def test_events_that_are_too_old_leave_tables_and_files_and_the_minute_learns_th
     add_events(lake, *[(f"u{number}", "b", "view", recent + 100 + number) for number in range(12)])
     assert maintain(lake, 0, retention=keeping(events=30), keep_hours=0).rows_aged == 12
     assert count(lake, "raw.events") == 24
-    assert rewrite_aged_events(lake, home) is None, "events wait to be learnt"
+    assert rewrite_aged_events(lake) is None, "events wait to be learnt"
     assert len(news_of(lake).events.filter("is_new")) == 12
     minute(lake)
-    assert rewrite_aged_events(lake, home) > 0  # type: ignore[operator]
-    assert rewrite_aged_events(lake, home) == 0
+    assert rewrite_aged_events(lake) > 0  # type: ignore[operator]
+    assert rewrite_aged_events(lake) == 0
     assert news_of(lake).is_empty, "rewritten events are not learnt again"
     add_events(lake, ("u1", "c", "view", recent + 200))
     assert len(news_of(lake).events.filter("is_new")) == 1
@@ -126,6 +126,24 @@ def test_events_that_are_too_old_leave_tables_and_files_and_the_minute_learns_th
             columns = con.execute(f"select * from parquet_schema('{file}')").fetchall()
             assert columns
             assert "ancient-" not in str(con.execute(f"from '{file}'").fetchall()), file
+
+
+def test_the_free_pages_of_a_catalog_lose_the_rows_that_have_aged(lake: Lake) -> None:
+    execute(
+        lake,
+        "insert into raw.rejected (kind, source, line, reason, row_json, rejected_at) values ('events', 's', 1, 'ancient-0001', '{}', $at)",
+        at=OLD,
+    )
+    catalog = Path(lake.catalog_file)
+
+    def held() -> bytes:
+        return b"".join(file.read_bytes() for file in catalog.parent.glob(f"{catalog.name}*"))
+
+    assert b"ancient-0001" in held()
+    maintain(lake, 0, retention=keeping(rejected=30), keep_hours=0)
+    maintain(lake, 0, retention=keeping(rejected=30), keep_hours=0)  # the snapshots that still had the row have expired now
+    assert empty_free_pages(lake)
+    assert b"ancient-0001" not in held()
 
 
 def test_a_snapshot_that_only_an_old_version_needs_is_kept_until_it_is_too_old(lake: Lake) -> None:

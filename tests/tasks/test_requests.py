@@ -23,7 +23,7 @@ def test_a_long_text_is_cut() -> None:
     assert len(cleaned("word " * 100_000)) <= MAX_CHARS
 
 
-@pytest.mark.parametrize("text", ["", "  ", "\x00\x01"])
+@pytest.mark.parametrize("text", ["", "  ", "\x00\x01", "!!! ... —", "\u200b"])
 def test_a_text_without_words_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="has no words; write what you look for"):
         cleaned(text)
@@ -40,6 +40,13 @@ def test_another_line_is_refused_with_its_number_and_an_example(line: str, tmp_p
     file = tmp_path / "requests.jsonl"
     file.write_text(f'{{"user_id": "42"}}\n{line}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"^line 2 of requests\.jsonl is .*write \{\"user_id\""):
+        read_requests(file)
+
+
+def test_a_line_with_a_text_without_words_is_refused_with_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_text('{"user_id": "42"}\n{"user_id": "42", "text": " ?! "}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"^line 2 of requests\.jsonl .* its text has no words; leave out the text"):
         read_requests(file)
 
 

@@ -56,3 +56,7 @@ def test_a_short_title_stays_and_a_word_is_not_cut() -> None:
     assert clipped("one two three four five six seven eight nine ten eleven twelve thirteen") == (
         "one two three four five six seven eight nine ten eleven…"
     )
+
+
+def test_a_search_is_cited_without_control_characters() -> None:
+    assert ENGLISH.searched("hor\x00ror\x1b[31m films\n") == "because you searched for “hor ror films”"

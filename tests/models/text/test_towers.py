@@ -117,3 +117,22 @@ def moved_head(seed: int) -> Head:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_fit_ends_within_its_limit_with_fewer_steps(caplog: pytest.LogCaptureFixture) -> None:
+    requests = make_requests(TITLES, LABELS, seed=1)
+    rng = np.random.default_rng(0)
+    vectors, text = (rng.normal(size=(n, 8)).astype(np.float32) for n in (len(requests.texts), len(TITLES)))
+    with caplog.at_level("WARNING", "minutehand.words"):
+        query, _ = fit_towers(requests, vectors, text, seed=1, limit_s=0.01)
+    assert "the longest time for them" in caplog.text
+    assert all(torch.isfinite(value).all() for value in query.parameters())
+
+
+def test_some_requests_keep_their_needs_and_their_kind() -> None:
+    requests = make_requests(TITLES, LABELS, seed=1).with_searches(["x", "y"], np.array([3, 4]), 0.5)
+    rows = np.array([0, 2, len(requests.texts) - 1])
+    some = requests.some(rows)
+    assert some.texts == (requests.texts[0], requests.texts[2], "y")
+    assert (some.n_labels, some.n_searches, some.item.tolist()) == (2, 1, [-1, -1, 4])
+    assert (some.needs == requests.needs[rows]).all()

@@ -100,3 +100,12 @@ def test_an_event_is_offset_by_the_last_slot_before_it() -> None:
     assert memory.slot_time.tolist() == [100, 200, 400]
     assert memory.prior[:, 0].tolist() == [100, 200, 400]
     assert memory.slot_of(np.array([0, 199, 200, 1000])).tolist() == [0, 0, 1, 2]
+
+
+def test_a_large_catalogue_keeps_fewer_points_in_time_over_the_same_span() -> None:
+    config = IncrementConfig(prior_slots=128, prior_spacing_hours=3)
+    assert config.slots_for(100_000) == (128, 3 * HOUR), "the catalogues of most shops keep all"
+    n_slots, spacing_s = config.slots_for(1_000_000)
+    assert (n_slots, n_slots * spacing_s) == (16, 128 * 3 * HOUR)
+    assert config.slots_for(100_000_000)[0] == 4
+    assert IncrementConfig(prior_slots=8).slots_for(1_000_000) == (8, 3 * HOUR)

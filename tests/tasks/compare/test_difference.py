@@ -49,6 +49,20 @@ def test_the_place_of_an_item_counts_in_equal_parts_for_its_categories(found: Di
     assert found.categories[0].group == "(none)", "the category that moves most comes first"
 
 
+def test_categories_are_read_as_interests_read_them_several_in_one_text_and_in_any_case() -> None:
+    written = ITEMS.with_columns(categories=pl.Series([["Tents"], ["tents|sale"], ["stoves > gas"], ["(no genres listed)"]]))
+    before, after = of(ann=["a", "b"]), of(ann=["b", "c", "d"])
+    difference = difference_of("1", "2", (before, after), written, RANKED)
+    assert difference is not None
+    share = {each.group: (each.before, each.after) for each in difference.categories}
+    assert share == {
+        "Tents": pytest.approx((0.75, 1 / 6)),
+        "sale": pytest.approx((0.25, 1 / 6)),
+        "stoves > gas": pytest.approx((0, 1 / 3)),
+        "(none)": pytest.approx((0, 1 / 3)),
+    }
+
+
 def test_exposure_moves_from_popular_to_rare_items(found: Difference) -> None:
     assert [(each.group, each.moved) for each in found.popularity] == [
         ("popular", pytest.approx(-1 / 6)),

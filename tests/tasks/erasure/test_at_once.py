@@ -16,6 +16,7 @@ from models.errors import UserError
 from tasks.config import IngestConfig
 from tasks.erasure.at_once import TABLES, erase, erase_requested, is_settled, move_on
 from tasks.ingest.ingestion import ingest
+from tasks.ingest.landing import ingest_landed_files, open_landing
 from tasks.ingest.sources import ColumnMapping
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, reading, writing
 from tasks.night.dataset import load_dataset
@@ -64,6 +65,25 @@ def test_the_same_export_brings_no_event_of_an_erased_person_back_and_the_refusa
     assert "anna-0001" not in (home / NAME).read_text()
 
 
+def test_rows_that_no_correction_gets_in_do_not_fail_a_landed_file(lake: Lake, home: Path, export: str) -> None:
+    erase(lake, home, ["anna-0001"], "cli", {})
+    landing = open_landing(IngestConfig(), home)
+    late = landing / "events" / "late.csv"
+    late.parent.mkdir(parents=True, exist_ok=True)
+    late.write_text(f"{EXPORT}bert-0002,c,1999-01-01T00:00:00\n")
+    done = ingest_landed_files(lake, landing, "events", [late], IngestConfig(), datetime(2020, 1, 1))
+    assert [(file.outcome, file.read, file.rejected, file.barred, file.needs_a_look(0.1)) for file in done] == [("done", 4, 3, 3, False)]
+    with reading(lake) as con:
+        reasons = con.execute("select reason, value, row_json from raw.rejected where reason like '%older%'").fetchall()
+    assert reasons == [
+        (
+            "the event is older than events are kept (MINUTEHAND_RETENTION__EVENTS_DAYS)",
+            "1999-01-01 00:00:00",
+            '{"occurred_at":"1999-01-01 00:00:00"}',
+        )
+    ]
+
+
 def test_ids_that_were_merged_are_erased_together_and_each_is_refused_later(
     lake: Lake, home: Path, write: Callable[[str, str], str]
 ) -> None:
@@ -93,6 +113,7 @@ def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_publishe
     rows = [
         {"user_id": "bert-0002", "item_id": "a", "occurred_at": "2026-01-01", "context": {"gift for": "anna-0001", "n": 1}},
         {"user_id": "bert-0002", "item_id": "b", "occurred_at": "2026-01-02", "context": {"to": "carla-003"}},
+        {"user_id": "bert-0002", "item_id": "c", "occurred_at": "2026-01-03", "context": {"ref": {"by": ["x", "anna-0001"]}, "n": [1]}},
     ]
     _take_in(lake, write("gifts.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
     with writing(lake) as con:
@@ -102,9 +123,13 @@ def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_publishe
         )
     put(lake, ranked({"bert-0002": [0, 1]}))
     done = erase(lake, home, ["anna-0001"], "cli", {})
-    assert done.steps["lists"]["rows"] == {"raw.events, contexts of others": 1, "raw.items, texts": 1}
+    assert done.steps["lists"]["rows"] == {"raw.events, contexts of others": 2, "raw.items, texts": 1}
     with reading(lake) as con:
-        assert con.execute("select context from raw.events order by occurred_at").fetchall() == [('{"n":1}',), ('{"to":"carla-003"}',)]
+        assert con.execute("select context from raw.events order by occurred_at").fetchall() == [
+            ('{"n":1}',),
+            ('{"to":"carla-003"}',),
+            ('{"n":[1]}',),
+        ]
         assert con.execute("select title, tags from raw.items").fetchall() == [("Made by erased, with love", ["cups"])]
     assert news_of(lake).events.is_empty()
 
@@ -156,7 +181,8 @@ def test_after_an_erasure_a_night_reads_what_a_lake_that_never_had_the_person_wo
     put_events(without, [event for event in shop if event[0] != "user-0003"], {"a": "Apple", "b": "Pear", "c": "Plum"})
     erase(lake, home, ["user-0003"], "cli", {})
     files.rewrite_tables(lake)
-    files.expire_all(lake, is_settled, move_on)
+    files.rewrite_feed(lake, is_settled, move_on, 0)
+    files.expire_all(lake, is_settled, 0)
     one, other = (load_dataset(each, newest_snapshot(each), {"view": 1.0}, "none") for each in (lake, without))
     assert (one.user_ids, one.kinds, one.titles, one.catalog.item_ids) == (
         other.user_ids,

@@ -21,18 +21,19 @@ from models.ranking.prior import Popularity
 from models.version import checkpoint as checkpoints
 from models.version.memory import Memory
 from models.version.online_state import OnlineState
+from tasks import upkeep
 from tasks.erasure import logs, progress
-from tasks.erasure.at_once import erase
+from tasks.erasure.at_once import erase, is_settled, move_on
 from tasks.erasure.progress import go_on
 from tasks.lake import Lake, reading, writing
-from tasks.locks import take
+from tasks.locks import publishing_paused, take
 from tasks.privacy import files
 from tasks.privacy.ledger import erasures
 from tasks.privacy.owners import owners_of
 from tasks.registry import forgetting
 from tests.models.planted import make_events
-from tests.tasks.minute.test_feed import news_of
-from tests.tasks.publish.test_night import add_events, put, ranked
+from tests.tasks.minute.test_feed import minute, news_of
+from tests.tasks.publish.test_night import add_events, put, ranked, rows
 
 if TYPE_CHECKING:
     from tasks.registry.versions import Registry
@@ -105,6 +106,62 @@ def test_no_file_below_the_home_names_an_erased_person_and_all_of_the_others_is_
     assert news_of(shop).is_all_learnt
 
 
+def test_a_table_of_which_no_row_is_left_keeps_nothing_of_the_person(shop: Lake, home: Path, landing: Path, registry: Registry) -> None:
+    with writing(shop) as con:
+        con.execute(
+            "insert into raw.rejected (kind, source, line, reason, value, row_json, rejected_at) "
+            "values ('events', 's', 1, 'r', $person, json_object('user_id', $person), now()::timestamp)",
+            {"person": ANNA},
+        )
+    erase(shop, home, [ANNA], "cli", {})
+    assert run(shop, home, registry, landing) == ["weights"]
+    assert rows(shop, "select count(*) from raw.rejected") == [(0,)]
+    assert ANNA not in texts_below(home)
+
+
+def test_files_are_rewritten_one_by_one_and_publishers_and_writers_get_their_turn_in_between(
+    lake: Lake, home: Path, landing: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n_of_anna in (1, 2, 3):  # more rows than stay in the catalog, so that each call writes a file
+        add_events(lake, *[(ANNA if n < n_of_anna else BERT, "a", "view", 100 * n_of_anna + n) for n in range(12)])
+    put(lake, ranked({ANNA: [0, 2], BERT: [1, 2]}))
+    before = rows(lake, f"select rowid, * from raw.events where user_id = '{BERT}' order by rowid")
+    turns = []
+
+    def take_turn(_: float) -> None:
+        with publishing_paused(lake, 0), writing(lake):
+            turns.append("taken")
+
+    erase(lake, home, [ANNA], "cli", {})
+    files.rewrite_tables(lake)
+    monkeypatch.setattr(upkeep, "REWRITE_BYTES", 1)
+    monkeypatch.setattr(files.time, "sleep", take_turn)
+    assert files.rewrite_feed(lake, is_settled, move_on, 0) == 3
+    assert turns == ["taken", "taken"]
+    assert rows(lake, f"select rowid, * from raw.events where user_id = '{BERT}' order by rowid") == before
+    assert news_of(lake).is_all_learnt
+    assert rows(lake, "select count(*) from recs.publications where cadence = 'erasure'") == [(1,)]
+
+
+def test_an_event_that_comes_in_between_two_rewritten_files_is_learnt_once(
+    lake: Lake, home: Path, landing: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n_of_anna in (1, 2):
+        add_events(lake, *[(ANNA if n < n_of_anna else BERT, "a", "view", 100 * n_of_anna + n) for n in range(12)])
+    put(lake, ranked({ANNA: [0, 2], BERT: [1, 2]}))
+    erase(lake, home, [ANNA], "cli", {})
+    files.rewrite_tables(lake)
+    monkeypatch.setattr(upkeep, "REWRITE_BYTES", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(files.time, "sleep", lambda _: add_events(lake, (BERT, "c", "view", 999)))
+        assert files.rewrite_feed(lake, is_settled, move_on, 0) is None
+    assert news_of(lake).events.filter("is_new")["item_id"].to_list() == ["c"]
+    minute(lake)
+    assert run(lake, home, registry, landing) == ["weights"]
+    assert ANNA not in texts_below(home)
+    assert news_of(lake).is_all_learnt
+
+
 @pytest.mark.slow
 def test_events_that_wait_to_be_learnt_are_learnt_once_and_until_then_the_files_wait(
     shop: Lake, home: Path, landing: Path, registry: Registry
@@ -126,7 +183,7 @@ def test_events_that_wait_to_be_learnt_are_learnt_once_and_until_then_the_files_
 def test_while_a_night_is_under_way_the_tables_are_done_and_the_rest_waits(
     shop: Lake, home: Path, landing: Path, registry: Registry
 ) -> None:
-    with take(home):
+    with take(shop):
         erase(shop, home, [ANNA], "cli", {})
         (left,) = run(shop, home, registry, landing)
         assert "a night is under way" in left
@@ -142,8 +199,10 @@ def test_while_a_night_is_under_way_the_tables_are_done_and_the_rest_waits(
         (progress, "record_step"),
         (forgetting, "forget"),
         (files, "rewrite_tables"),
+        (files, "rewrite_feed"),
         (files, "expire_all"),
         (files, "clean_up"),
+        (files, "renew_bounds"),
         (files, "vacuum"),
         (logs, "redact"),
     ],

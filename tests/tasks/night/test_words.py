@@ -22,7 +22,7 @@ from models.training import towers_fit
 from tasks.encoding import encode_changed_items
 from tasks.event_types import EVENT_WEIGHTS
 from tasks.lake import Lake, LakeConfig, locate, migrate, newest_snapshot, writing
-from tasks.night import learning
+from tasks.night import learning, words
 from tasks.night.dataset import load_dataset
 from tasks.night.learning import judge, learn
 from tasks.night.words import learn_words
@@ -168,3 +168,15 @@ def test_a_night_is_judged_by_the_words_that_know_no_search_of_its_hold_out(
     judge(dataset, learn(dataset, MODEL, TRAIN, evaluation, 1), None, evaluation, 1, taught)
     assert used
     assert all(torch.equal(each.items, words.items) for each in used)
+
+
+def test_a_slow_encoder_encodes_a_part_of_the_generated_requests_in_time(encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "BLOCK", 16)
+    items = [(f"{KINDS[n % 4]} model{n}", [f"label {n % 4}"]) for n in range(60)]
+    text, reader = np.ones((60, 4), np.float32), load_encoder(encoder, torch.device("cpu"))
+    every, some = words.make_lessons(text, items, reader, 1), words.make_lessons(text, items, reader, 1, limit_s=0.0)
+    assert every is not None
+    assert some is not None
+    assert len(some.requests.texts) == len(some.vectors) == 16 < len(every.requests.texts) == len(every.vectors)
+    at = dict(zip(every.requests.texts, every.vectors, strict=True))
+    assert all(np.allclose(at[text], vector, atol=1e-5) for text, vector in zip(some.requests.texts, some.vectors, strict=True))

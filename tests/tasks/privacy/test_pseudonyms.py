@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -23,6 +26,7 @@ from tasks.privacy.keyed import add_key, load_keys
 from tasks.privacy.ledger import Request, read_erased, record_request
 from tasks.privacy.opt_out import opt_out
 from tasks.privacy.pseudonyms import RENAMING, pseudonyms, rewrite, rotate
+from tests.conftest import ROOT
 from tests.tasks.ingest.taking import rows, take
 from tests.tasks.interests.test_rows import held
 from tests.tasks.minute.test_feed import minute
@@ -86,10 +90,41 @@ def test_after_a_rewriting_no_file_and_no_snapshot_of_the_lake_holds_a_clear_id(
     monkeypatch.setattr(files, "READERS_S", 0)
     fill(lake, write)
     rewrite(lake)
-    assert rewrite_files(lake, lake.home) is not None
+    assert rewrite_files(lake) is not None
     stored = sorted(lake.home.rglob("*.parquet"))
     assert stored
     assert all("customer-" not in str(duckdb.read_parquet(str(file)).fetchall()) for file in stored)
+    assert all(b"customer-" not in file.read_bytes() for file in lake.home.rglob("*") if file.is_file())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "is_done"),
+    [
+        ("tasks.privacy.pseudonyms:record_key:before", False),  # everybody is renamed, in a transaction that never ends
+        ("tasks.privacy.pseudonyms:rewrite:after", True),
+        ("tasks.privacy.files:rewrite_tables:after", True),
+        ("tasks.privacy.files:rewrite_feed:after", True),
+        ("tasks.privacy.files:clean_up:before", True),
+    ],
+)
+def test_a_rewriting_that_is_killed_leaves_clear_ids_or_pseudonyms_and_the_next_one_finishes_it(
+    moment: str, is_done: bool, lake: Lake, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "READERS_S", 0)
+    fill(lake, write)
+    before = people(lake)
+    words = [sys.executable, "-m", "tests.privacy.killed_rewriting", lake.catalog, lake.data_path, str(lake.lock_path), moment]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    if is_done:
+        assert pseudonyms(lake).number == 1
+    else:
+        assert people(lake) == before
+        assert pseudonyms(lake).number is None
+        assert rewrite(lake) == 5
+    assert len(people(lake)) == len(before)
+    assert rewrite_files(lake) is not None
+    assert all("customer-" not in str(duckdb.read_parquet(str(file)).fetchall()) for file in lake.home.rglob("*.parquet"))
     assert all(b"customer-" not in file.read_bytes() for file in lake.home.rglob("*") if file.is_file())
 
 

@@ -19,7 +19,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a cluster of two nodes with one processor each."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     cluster_utils = pytest.importorskip("ray.cluster_utils")
-    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 100_000_000}
+    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
     nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     nodes.add_node(**node)
     yield nodes.address
@@ -29,7 +29,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore")
 def test_a_ray_cluster_of_two_nodes_gives_the_bits_of_two_processes(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", cluster)
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     one, other = long_training(4), long_training(4)
     curve, _ = trainer_of(CONFIG.model_copy(update={"launcher": "ray"}), tmp_path / "ray", 2)(one, None)
     same, _ = trainer_of(CONFIG, tmp_path / "local", 2)(other, None)

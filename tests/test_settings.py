@@ -180,3 +180,6 @@ def test_two_parameters_of_a_night_that_decide_the_same_are_refused() -> None:
         of_night(2, None, ["train.minutes=3"])
     with pytest.raises(SettingsError, match="leave out --plan or --set"):
         of_night(None, "3", ["model.dim=64"])
+    assert of_night(None, None, [], 4).train.workers == 4
+    with pytest.raises(SettingsError, match="a plan names the number of workers"):
+        of_night(None, "3", [], 4)

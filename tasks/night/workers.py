@@ -178,7 +178,12 @@ def _environment(own: dict[str, object]) -> dict[str, str]:
 
 def _start_by_ray(folder: Path, n_workers: int, n_threads: int, watch: Watch) -> None:
     """Workers of Ray Train, on the cluster of RAY_ADDRESS or of this machine, else on a local one that ends with the training."""
-    own = {"OMP_NUM_THREADS": n_threads, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_V2_ENABLED": "1"}
+    own = {
+        "OMP_NUM_THREADS": n_threads,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TRAIN_V2_ENABLED": "1",
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",  # of a minute by default, in which a busy machine does not import torch
+    }
     output = folder / "ray.log"
     with output.open("wb") as sink:
         command = [sys.executable, "-m", "models.training.by_ray", str(folder), str(n_workers), str(n_threads), "--leashed"]

@@ -141,6 +141,22 @@ def test_a_second_night_of_a_day_has_its_time_in_its_name_and_makes_the_same_mod
     assert re.fullmatch(r"night \d{4}-\d\d-\d\d \d\d:\d\d", newest.info.run_name)
 
 
+@pytest.mark.slow
+def test_a_night_by_two_workers_is_repeated_bit_for_bit_by_its_plan_which_names_them_and_leaves_nothing_behind(shop: Shop) -> None:
+    from flows.nightly import nightly
+
+    nightly(n_workers=2)
+    made = max(shop.versions, key=int)
+    assert ", 1 thread of 2 workers, cpu" in versions.find_version(shop.models, made).tags["plan"]
+    assert not (shop.home / "training").exists()
+    nightly(plan=made)
+    files = [versions.find_version(shop.models, number).checkpoint_folder for number in (made, max(shop.versions, key=int))]
+    for name in ("live", "past", "online"):  # interests of the first of these nights continue those of the night before
+        one, two = ((folder / f"{name}.safetensors").read_bytes() for folder in files)
+        assert one == two, name
+    demand_sound(shop)
+
+
 def test_no_file_of_a_night_is_readable_by_other_users(shop: Shop) -> None:
     assert [str(path) for path in (shop.home, *shop.home.rglob("*")) if path.lstat().st_mode & 0o077] == []
     assert {path.name for path in shop.home.iterdir()} <= OURS

@@ -7,6 +7,8 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +24,8 @@ from models.training.ranks import KEPT
 from models.training.training import Curve, Sampling
 from tasks.night import workers
 from tasks.night.workers import WorkersError, clear, trainer_of
-from tests.models.training.test_ranks import a_training
+from tests.conftest import ROOT
+from tests.models.training.test_ranks import a_training, free_port
 
 CONFIG = TrainConfig(workers=2, batch_events=256, device="cpu")
 
@@ -83,6 +86,21 @@ def test_a_night_that_is_killed_takes_its_workers_with_it_and_run_again_goes_on_
     assert curve.loss == other.loss
     state = calm.model.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in again.model.state_dict().items())
+
+
+@pytest.mark.slow
+def test_workers_that_others_start_do_the_jobs_of_a_night_in_a_shared_folder_and_end_with_it(tmp_path: Path) -> None:
+    elsewhere = CONFIG.model_copy(update={"launcher": "torchrun", "folder": str(tmp_path)})
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    command = [sys.executable, "-m", "models.training.worker", str(tmp_path), "--waits"]
+    started = [subprocess.Popen(command, env={**os.environ, **place, "RANK": rank}, cwd=ROOT) for rank in "01"]
+    carry_out = trainer_of(elsewhere, tmp_path / "home", 2)
+    first, second, here = a_training(), replace(a_training(), seed=5), replace(a_training(), seed=5)
+    carry_out(first, None)
+    curve, _ = carry_out(second, None)
+    clear(elsewhere, tmp_path / "home")
+    assert [worker.wait(120) for worker in started] == [0, 0]
+    assert curve.loss == pytest.approx(train_here(here)[0].loss, rel=0.01)
 
 
 def wait_until(happens: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from cli.secret import CLIENT_VARIABLE
 from models.errors import UserError
 from settings import Settings
-from tasks.config import StoreConfig
 from tasks.retention import MOST_DAYS
+from tasks.store import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 STORES = frozenset(
@@ -105,26 +105,8 @@ def forced(settings: Settings) -> Mapping[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
-        **of_object_store(settings.store),
+        **environment(settings.store),
     }
-
-
-def of_object_store(store: StoreConfig) -> Mapping[str, str]:
-    """The variables that lead boto3, and so MLflow, to the object store of the settings; none for what the settings leave open."""
-    scheme = "https" if store.use_ssl else "http"
-    endpoint = f"{scheme}://{store.endpoint}" if store.endpoint else ""
-    secret = store.secret.get_secret_value()
-    found = {
-        "AWS_ACCESS_KEY_ID": store.key_id,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_DEFAULT_REGION": store.region,
-        "AWS_ENDPOINT_URL_S3": endpoint,
-        "MLFLOW_S3_ENDPOINT_URL": endpoint,
-        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "virtual" if endpoint and store.url_style == "vhost" else "",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required" if endpoint else "",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required" if endpoint else "",
-    }
-    return {name: value for name, value in found.items() if value}
 
 
 def defaults(settings: Settings) -> Mapping[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
+from flows.registry import open_models
 from settings import Settings
 from tasks.erasure import progress
 from tasks.ingest.arrivals import bucket_of
 from tasks.ingest.landing import open_landing
 from tasks.lake import Lake
-from tasks.registry import versions
 
 logger = logging.getLogger("minutehand.erasure")
 
@@ -19,12 +20,6 @@ def go_on(settings: Settings, tables: Lake, *, in_night: bool = False) -> None:
     home = settings.home.resolve()
     if not progress.was_used(home):
         return
-
-    def open_registry() -> versions.Registry:
-        return versions.open_registry(
-            settings.tracking_uri, settings.registry.model_name, home / "mlflow" / "artifacts", settings.registry.artifacts
-        )
-
     landing = bucket_of(settings.ingest, settings.store) or open_landing(settings.ingest, settings.home)
-    for left in progress.go_on(tables, home, open_registry, settings.ingest.event_weights, landing, in_night=in_night):
+    for left in progress.go_on(tables, home, partial(open_models, settings), settings.ingest.event_weights, landing, in_night=in_night):
         logger.info("an erasure is not finished: %s", left)

@@ -11,6 +11,7 @@ from prefect.artifacts import create_table_artifact
 from flows import erasing, watching
 from flows.logs import printable_errors, speak
 from flows.priority import give_way
+from flows.registry import open_models
 from flows.run_names import name_moment
 from flows.stages import retried
 from settings import load
@@ -37,9 +38,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     migrate(lake)
     watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
-    models = versions.open_registry(
-        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
-    )
+    models = open_models(settings)
     unpublished = versions.unpublished_snapshot(models, pointer.live_version(lake))
     done = maintain_lake(lake, spare=versions.snapshots(models), keep_from=unpublished, retention=settings.retention)
     now = datetime.now(UTC).replace(tzinfo=None)

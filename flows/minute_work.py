@@ -14,6 +14,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows import arms
 from flows.learning import Learning, learn_news, learn_nothing
+from flows.registry import open_models
 from flows.run_names import WORK, tag_run
 from flows.stages import stage, timed
 from models.text.encoder import find_encoder
@@ -35,9 +36,7 @@ FRESHNESS = (
 def get_ready(settings: Settings) -> versions.Registry:
     """Set the threads, and open the registry."""
     process.use_threads(settings.threads)
-    return versions.open_registry(
-        settings.tracking_uri, settings.registry.model_name, settings.home.resolve() / "mlflow" / "artifacts", settings.registry.artifacts
-    )
+    return open_models(settings)
 
 
 def learn_and_publish(settings: Settings, tables: lake.Lake, models: versions.Registry, mine: locks.Turn, work: feed.Work) -> str:

@@ -13,6 +13,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from flows import arms, erasing, logs, priority, shop_report
 from flows.handover import hand_over
+from flows.registry import open_models
 from flows.run_names import NIGHT, WORK, name_night, tag_run
 from flows.stages import retried, stage
 from models.device import pick_device
@@ -93,8 +94,7 @@ def nightly(
     tag_run(NIGHT, WORK)
     tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     with locks.take(tables), lake.explained():
-        artifacts = settings.home.resolve() / "mlflow" / "artifacts"
-        models = versions.open_registry(settings.tracking_uri, settings.registry.model_name, artifacts, settings.registry.artifacts)
+        models = open_models(settings)
         repeated = None if plan is None else read_plan(models, plan)
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)

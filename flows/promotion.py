@@ -8,6 +8,7 @@ from prefect import flow, get_run_logger, runtime
 
 from flows import logs, priority
 from flows.handover import hand_over
+from flows.registry import open_models
 from flows.run_names import WORK, name_moment, tag_run
 from flows.stages import retried
 from models.evaluation.evaluator import make_evaluator
@@ -36,12 +37,7 @@ def promotion(version: str) -> str:
     process.use_threads(settings.threads)
     tables = replace(lake.locate(settings.lake, settings.home, settings.store), threads=settings.threads)
     with lake.explained():
-        models = versions.open_registry(
-            settings.tracking_uri,
-            settings.registry.model_name,
-            settings.home.resolve() / "mlflow" / "artifacts",
-            settings.registry.artifacts,
-        )
+        models = open_models(settings)
         chosen = versions.find_version(models, version)
         past.demand_other(tables, version)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -321,3 +321,21 @@ def _client(config: StoreConfig) -> Any:
     )
     url = f"{'https' if config.use_ssl else 'http'}://{config.endpoint}" if config.endpoint else None
     return session.client("s3", endpoint_url=url, region_name=session.region_name or "us-east-1", config=options)
+
+
+def environment(config: StoreConfig) -> Mapping[str, str]:
+    """The variables that lead boto3, and so MLflow, to the object store of the settings; none for what the settings leave open."""
+    scheme = "https" if config.use_ssl else "http"
+    endpoint = f"{scheme}://{config.endpoint}" if config.endpoint else ""
+    secret = config.secret.get_secret_value()
+    found = {
+        "AWS_ACCESS_KEY_ID": config.key_id,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_DEFAULT_REGION": config.region,
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "virtual" if endpoint and config.url_style == "vhost" else "",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required" if endpoint else "",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required" if endpoint else "",
+    }
+    return {name: value for name, value in found.items() if value}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from cli.environment import of_object_store
 from flows.ingest import ingest
 from flows.maintain import maintain
 from settings import load
@@ -19,6 +18,7 @@ from tasks.privacy import files
 from tasks.privacy.ledger import erasures
 from tasks.privacy.scan import scan
 from tasks.store import Bucket
+from tasks.store import environment as store_environment
 from tests.flows.shop import Shop, open_shop
 from tests.stores import KEY, SECRET, names
 
@@ -35,7 +35,10 @@ def shop(
         subprocess.run(["psql", "-q", f"{server} dbname=postgres", "-c", "create database in_store"], check=True)
         monkeypatch.setenv("MINUTEHAND_LAKE__CATALOG", f"postgres:{server} dbname=in_store")
     values = {"ENDPOINT": bucket.config.endpoint, "REGION": "us-east-1", "KEY_ID": KEY, "SECRET": SECRET, "USE_SSL": "false"}
-    for name, value in {**{f"MINUTEHAND_STORE__{name}": value for name, value in values.items()}, **of_object_store(bucket.config)}.items():
+    for name, value in {
+        **{f"MINUTEHAND_STORE__{name}": value for name, value in values.items()},
+        **store_environment(bucket.config),
+    }.items():
         monkeypatch.setenv(name, value)
     for name, folder in {"LAKE__DATA_PATH": "lake", "REGISTRY__ARTIFACTS": "mlflow", "INGEST__LANDING": "landing"}.items():
         monkeypatch.setenv(f"MINUTEHAND_{name}", f"{bucket}{folder}/")

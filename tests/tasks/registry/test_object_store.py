@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.environment import of_object_store
 from tasks import store
 from tasks.registry.errors import DamagedError
 from tasks.registry.night_run import register, start_night
 from tasks.registry.upkeep import prune
 from tasks.registry.versions import Registry, artifact_location, find_version, open_registry
 from tasks.store import Bucket
+from tasks.store import environment as store_environment
 from tests.stores import names
 from tests.tasks.fruits import EXAMPLE, ROWS
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.extras
 
 @pytest.fixture
 def registry(store: Path, bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Registry:
-    os.environ.update(of_object_store(bucket.config))  # the fixture home takes it out again
+    os.environ.update(store_environment(bucket.config))  # the fixture home takes it out again
     return open_registry(f"sqlite:///{store / 'mlflow.db'}", request.node.name, tmp_path / "artifacts", f"{bucket}mlflow/")
 
 

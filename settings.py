@@ -90,15 +90,19 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """Where MLflow keeps its runs. PostgreSQL is reached by psycopg, the driver of minutehand's own locks, unless another is named."""
-        given = self.registry.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
-        return f"postgresql+psycopg:{given.partition(':')[2]}" if given.startswith(("postgresql:", "postgres:")) else given
+        """Where MLflow keeps its runs."""
+        return by_psycopg(self.registry.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}")
 
     @property
     def mlflow_url(self) -> str:
         """Where the MLflow UI answers: a server of one's own, or that of `minutehand up`."""
         uri = self.registry.tracking_uri
         return uri.rstrip("/") if uri.startswith(("http:", "https:")) else self.server.mlflow_url
+
+
+def by_psycopg(uri: str) -> str:
+    """The address of a database of MLflow; PostgreSQL by psycopg, the driver of minutehand's own locks, unless another is named."""
+    return f"postgresql+psycopg:{uri.partition(':')[2]}" if uri.startswith(("postgresql:", "postgres:")) else uri
 
 
 def variables() -> Iterator[tuple[str, object, str]]:

@@ -35,7 +35,7 @@ Data = Annotated[
 Models = Annotated[
     str,
     typer.Option(
-        "--models", metavar="ADDRESS", help="Database of an MLflow server to which the models move: postgresql+psycopg://USER@HOST/NAME"
+        "--models", metavar="ADDRESS", help="Database of an MLflow server to which the models move: postgresql://USER@HOST/NAME"
     ),
 ]
 Artifacts = Annotated[str, typer.Option("--artifacts", metavar="PATH", help="Where their files go: s3://bucket/prefix, or a folder")]
@@ -46,18 +46,18 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
 
     Nothing may run in the home. A killed move goes on where it stopped. Afterwards the old lake can be read, but not written.
     """
-    from cli.environment import check_writable, set_defaults
+    from cli.environment import check_writable, prepare
     from cli.lake import lake_of
     from models.errors import UserError
     from settings import load
-    from tasks.lake import LakeConfig, locate, migrate
+    from tasks.lake import LakeConfig, locate, migrate, newest_snapshot
     from tasks.moving import copy_home
     from tasks.moving import move as move_lake
 
     settings = load()
     if not to.strip():
         raise UserError("where to is empty; give --to postgres:host=... dbname=..., or --to FOLDER for a new home")
-    set_defaults(settings)
+    prepare(settings)
     is_home = not to.startswith(("postgres:", "postgresql:"))
     if is_home and (models or artifacts):
         raise UserError("the models of a new home are in its folder; leave out --models and --artifacts")
@@ -66,6 +66,7 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
     if not is_home and not data:
         raise UserError("a PostgreSQL catalog needs a place for the files as well; give --data FOLDER or --data s3://bucket/prefix/")
     source = lake_of(settings)
+    newest_snapshot(source)  # an error if there is no lake, which migrate would create
     home = Path(to).expanduser().resolve() if is_home else settings.home
     with _nothing_runs(settings, source):
         check_writable(home)
@@ -99,12 +100,13 @@ def _move_models(settings: Settings, store: str, artifacts: str, home: Path | No
     if uri.startswith(("http:", "https:")):
         say("the models stay with the MLflow server; to move them, set MINUTEHAND_REGISTRY__TRACKING_URI to the address of its database")
         return
+    from settings import by_psycopg
     from tasks.registry.moving import Models, local_models, move_models
 
     if home is not None:
         target = local_models(home)
     else:
-        target = Models(store, artifacts if "://" in artifacts else Path(artifacts).resolve().as_uri())
+        target = Models(by_psycopg(store), artifacts if "://" in artifacts else Path(artifacts).resolve().as_uri())
     moved = move_models(uri, target, settings.registry.model_name)
     say(f"{moved.n_versions:,} model versions of {moved.n_runs:,} runs moved ({moved.n_copied:,} of {moved.n_files:,} files copied now)")
 

@@ -34,6 +34,8 @@ NOTHING_FETCHED: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
 }
 """Connection options that stop DuckDB from downloading an extension when a statement uses one of its functions."""
+NEW_LAKE = "creating a new DuckLake is explicitly disabled"
+"""What DuckLake says if a database has no lake."""
 AT_HAND = 10_000
 """A join with at most this many ids filters its scan by the ids themselves, not only by their minimum and maximum."""
 
@@ -132,6 +134,8 @@ def _cannot_open(lake: Lake, error: duckdb.Error) -> UserError:
         return LastingError(f"the catalog at {lake.catalog_file} is damaged ({reason}); {RESTORE_CATALOG}")
     if lake.is_sqlite and is_not_allowed(error):  # SQLite writes two files next to the catalog, also for a reader
         return LastingError(f"cannot write to {Path(lake.catalog_file).parent}: {reason}; {MAKE_WRITABLE}")
+    if NEW_LAKE in str(error):
+        return LakeError(f"there is no lake at {lake.shown_catalog} yet; the first ingest makes it: minutehand ingest events FILE")
     return LakeError(f"cannot open the lake at {without_secrets(lake.catalog)}: {reason}; `minutehand doctor` looks for the cause")
 
 
@@ -151,7 +155,7 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, options: Sequence[str], 
         if "OVERRIDE_DATA_PATH" in str(error):
             attach("create_if_not_exists false", "override_data_path true")
             data_folder.check_moved(lake.place, identity(con), data_folder.read_mark(lake.place), partial(_named_paths, con, lake))
-        elif "creating a new DuckLake is explicitly disabled" in str(error) and may_create:
+        elif NEW_LAKE in str(error) and may_create:
             data_folder.check_free(lake.place, lake.shown_catalog)
             attach()
         else:

@@ -24,6 +24,7 @@ from tasks.registry.errors import RegistryError
 from tasks.registry.moved_store import LOCATIONS
 
 logger = logging.getLogger("minutehand.registry")
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 BATCH = 1000
 """Rows that one statement inserts."""
 
@@ -82,10 +83,13 @@ def _opened(old: str, new: str, artifacts: str) -> Iterator[tuple[sa.Connection,
         engines = [SqlAlchemyStore(old, artifacts).engine, SqlAlchemyStore(new, artifacts).engine]
         with engines[0].connect() as source, engines[1].begin() as target:
             yield source, target
-    except (MlflowException, SQLAlchemyError) as error:
+    except Exception as error:
+        if not isinstance(error, MlflowException | SQLAlchemyError | ImportError) and not type(error).__module__.startswith("botocore"):
+            raise
         raise RegistryError(
             f"cannot move the models from {without_secrets(old)} to {without_secrets(new)}: {without_secrets(str(error).splitlines()[0])}; "
-            "check both addresses, and that both belong to this MLflow version"
+            "check both addresses, that both belong to this MLflow version, and that the drivers are installed: "
+            "pip install 'minutehand[postgres,s3]'"
         ) from None
     finally:
         for engine in engines:

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from models.config import IncrementConfig
+from models.device import BLOCK_CELLS
 from models.evaluation.evaluator import Evaluator, served_vectors
 from models.events import Ints
-from models.metrics.ranking import rank_events
+from models.metrics.ranking import Ranking, rank_events
 from models.online.offsets import memory_offsets
 from models.ranking.prior import Slots
 from models.sequence.recommender import LEAST_LENGTH
@@ -78,5 +79,11 @@ def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
     served = Evaluator(memory.events, Slots.over(memory.slot_time), hide_seen=False, delay_s=LIST_DELAY_S)
     vectors = served_vectors(weights.model, served, rows)
     offsets = memory_offsets(memory, first_seen, memory.events.time)
-    scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
-    return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())
+    items, parts = weights.item_vectors(), []
+    size = max(BLOCK_CELLS // len(items), 1)
+    for first in range(0, len(rows), size):
+        part = rows[first : first + size]
+        scores = (vectors[first : first + size] @ items.T).float()
+        scores += offsets.prior[torch.from_numpy(offsets.slot[part])].float()
+        parts.append(rank_events(scores, memory.events.item[part], None))
+    return float(Ranking.join(parts).ndcg_at_10.mean())

@@ -17,6 +17,7 @@ from models.online.offsets import memory_offsets
 from models.ranking.prior import Slots
 from models.sequence.recommender import LEAST_LENGTH
 from models.sequence.weights import LIST_DELAY_S, Weights
+from models.training.training import Offsets
 from models.version.checkpoint import Checkpoint
 from models.version.memory import Memory
 from models.version.online_state import DELTA
@@ -41,7 +42,8 @@ def judge_increment(
     if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
         return UpdateDecision(False, "a weight of the blend is not finite", {})
     drift = max(_distance(tuned, night).values())
-    before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
+    offsets = memory_offsets(memory, first_seen, memory.events.time)
+    before, after = (_held_out_ndcg(weights, memory, offsets) for weights in (live, tuned))
     figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
     floor = before * (1 - config.gate_tolerance)
     if after < floor:
@@ -71,14 +73,13 @@ def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
+def _held_out_ndcg(weights: Weights, memory: Memory, offsets: Offsets) -> float:
     """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists made LIST_DELAY_S before."""
     rows = memory.last_events(np.flatnonzero(memory.is_held_out)).target
     if not len(rows):
         return 0.0
     served = Evaluator(memory.events, Slots.over(memory.slot_time), hide_seen=False, delay_s=LIST_DELAY_S)
     vectors = served_vectors(weights.model, served, rows)
-    offsets = memory_offsets(memory, first_seen, memory.events.time)
     items, parts = weights.item_vectors(), []
     size = max(BLOCK_CELLS // len(items), 1)
     for first in range(0, len(rows), size):

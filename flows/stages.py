@@ -24,8 +24,18 @@ logger = logging.getLogger("minutehand.stages")
 
 
 def stage(name: str, work: Callable[P, R]) -> Callable[P, R]:
-    """The work as a Prefect task without retries: an error while learning would only repeat."""
-    return task(name=name, cache_policy=NO_CACHE)(_timed(name, work))
+    """The work as a Prefect task without retries: an error while learning would only repeat.
+
+    Prefect does not see the arguments: it would visit every element of them, for a large catalogue several times as long as the work.
+    """
+
+    def as_task(*given: P.args, **named: P.kwargs) -> R:
+        def without_arguments() -> R:
+            return _timed(name, work)(*given, **named)
+
+        return task(name=name, cache_policy=NO_CACHE)(without_arguments)()
+
+    return as_task
 
 
 def retried(name: str, work: Callable[P, R], run_name: str | None = None) -> Callable[P, R]:

@@ -71,6 +71,7 @@ def rank_events(scores: Tensor, item: Ints, seen: tuple[Ints, Ints] | None) -> R
     if seen is not None:
         scores[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = -torch.inf
     target = scores[torch.arange(len(item)), torch.from_numpy(item)]
-    rank = torch.where(target.isfinite(), (scores >= target[:, None]).sum(1), scores.shape[1])
+    n_better = [np.count_nonzero(row) for row in (scores >= target[:, None]).numpy()]  # many times as fast as torch's sum of booleans
+    rank = np.where(target.isfinite().numpy(), np.array(n_better, np.int64), scores.shape[1])
     best = scores.topk(min(10, scores.shape[1]), dim=1)
-    return Ranking(rank.numpy(), best.indices.masked_fill(best.values.isneginf(), -1).numpy())
+    return Ranking(rank, best.indices.masked_fill(best.values.isneginf(), -1).numpy())

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 
 from models.config import IncrementConfig
+from models.device import BLOCK_CELLS
 from models.evaluation.evaluator import Evaluator, served_vectors
 from models.events import Ints
-from models.metrics.ranking import rank_events
+from models.metrics.ranking import Ranking, rank_events
 from models.online.offsets import memory_offsets
 from models.ranking.prior import Slots
 from models.sequence.recommender import LEAST_LENGTH
 from models.sequence.weights import LIST_DELAY_S, Weights
+from models.training.training import Offsets
 from models.version.checkpoint import Checkpoint
 from models.version.memory import Memory
 from models.version.online_state import DELTA
@@ -40,7 +42,8 @@ def judge_increment(
     if not all(np.isfinite(part).all() for part in (blend.mixture, blend.gate, blend.repeat, learnt.popularity)):
         return UpdateDecision(False, "a weight of the blend is not finite", {})
     drift = max(_distance(tuned, night).values())
-    before, after = (_held_out_ndcg(weights, memory, first_seen) for weights in (live, tuned))
+    offsets = memory_offsets(memory, first_seen, memory.events.time)
+    before, after = (_held_out_ndcg(weights, memory, offsets) for weights in (live, tuned))
     figures = {"held_out_ndcg_before": before, "held_out_ndcg_after": after, "drift": drift}
     floor = before * (1 - config.gate_tolerance)
     if after < floor:
@@ -70,13 +73,18 @@ def _distance(tuned: Weights, night: Weights) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def _held_out_ndcg(weights: Weights, memory: Memory, first_seen: Ints) -> float:
+def _held_out_ndcg(weights: Weights, memory: Memory, offsets: Offsets) -> float:
     """NDCG@10 of the sequence model and the prior on the last event of each held-out window, from lists made LIST_DELAY_S before."""
     rows = memory.last_events(np.flatnonzero(memory.is_held_out)).target
     if not len(rows):
         return 0.0
     served = Evaluator(memory.events, Slots.over(memory.slot_time), hide_seen=False, delay_s=LIST_DELAY_S)
     vectors = served_vectors(weights.model, served, rows)
-    offsets = memory_offsets(memory, first_seen, memory.events.time)
-    scores = (vectors @ weights.item_vectors().T).float() + offsets.prior.float()[torch.from_numpy(offsets.slot[rows])]
-    return float(rank_events(scores, memory.events.item[rows], None).ndcg_at_10.mean())
+    items, parts = weights.item_vectors(), []
+    size = max(BLOCK_CELLS // len(items), 1)
+    for first in range(0, len(rows), size):
+        part = rows[first : first + size]
+        scores = (vectors[first : first + size] @ items.T).float()
+        scores += offsets.prior[torch.from_numpy(offsets.slot[part])].float()
+        parts.append(rank_events(scores, memory.events.item[part], None))
+    return float(Ranking.join(parts).ndcg_at_10.mean())

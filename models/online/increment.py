@@ -136,6 +136,7 @@ def _tune(
     due = due[is_counted(events, due)]
     events = replace(events, weight=np.where(np.isin(np.arange(len(events)), due), events.weight, 0))
     windows = target_windows(events, due, min(config.window_events, model.config.max_events))
+    offsets = memory_offsets(memory, first_seen, events.time, sampling)
     steps = _Steps(
         model=model,
         dense=_Dense.of(model, online),
@@ -144,9 +145,9 @@ def _tune(
         rate=config.delta_rate / (1 + known / config.delta_settles).sqrt(),
         usual_length=_usual_length(model),
         events=events,
-        offsets=memory_offsets(memory, first_seen, events.time, sampling),
+        offsets=offsets,
         memory=memory,
-        replay_offsets=memory_offsets(memory, first_seen, memory.events.time, sampling),
+        replay_offsets=replace(offsets, slot=memory.slot_of(memory.events.time)),
         config=config,
         rng=rng,
     )

@@ -176,6 +176,21 @@ class ItemState:
         return tuple(named), torch.stack(list(named.values()))
 
     @cached_property
+    def log_share(self) -> Tensor:
+        """[items] log of the mean popularity."""
+        return self.popularity[:, :N_SHARES].mean(1).clamp_min(1e-9).log()
+
+    def most_popular(self, n: int) -> list[Tensor]:
+        """Rows of the n most popular items by each popularity, without the shortest half-life and the uniform share."""
+        if n not in self._most_popular:
+            self._most_popular[n] = [self.popularity[:, k].topk(n).indices for k in range(1, N_SHARES - 1)]
+        return self._most_popular[n]
+
+    @cached_property
+    def _most_popular(self) -> dict[int, list[Tensor]]:
+        return {}
+
+    @cached_property
     def cold(self) -> Tensor:
         """Rows of the items without training events."""
         return torch.nonzero(self.is_cold > 0).flatten()

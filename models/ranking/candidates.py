@@ -81,31 +81,45 @@ def pick_candidates(
     """
     rows, n_items = sequence.shape
     n_each = min(n_each, n_items)
-    pulls = torch.zeros(rows, n_items, N_REPEAT_FEATURES)
-    is_seen = torch.zeros(rows, n_items, dtype=torch.bool)
-    both = sequence + items.popularity[:, :N_SHARES].mean(1).clamp_min(1e-9).log()
-    sequence_first = sequence.clone()
+    both, sequence_first = sequence + items.log_share, sequence
     if seen is not None:
-        is_seen[torch.from_numpy(seen[0]), torch.from_numpy(seen[1])] = True
-        both.masked_fill_(is_seen, -torch.inf)
-        sequence_first.masked_fill_(is_seen, -torch.inf)
-        is_seen[torch.arange(rows), target] = False
+        hidden = torch.from_numpy(seen[0]), torch.from_numpy(seen[1])
+        sequence_first = sequence.clone()
+        both[hidden] = -torch.inf
+        sequence_first[hidden] = -torch.inf
     picks = [score.topk(n_each, 1).indices for score in (both, sequence_first)]
-    picks += [items.popularity[:, k].topk(n_each).indices.expand(rows, -1) for k in range(1, N_SHARES - 1)]
+    picks += [most.expand(rows, -1) for most in items.most_popular(n_each)]
     if repeats is not None:
-        pulls[repeats.row, repeats.item] = repeats.features
-        picks.append((pulls[:, :, 0] * 1e6 - pulls[:, :, 2]).topk(min(n_each, n_items), 1).indices)
+        pull = both.zero_()
+        pull[repeats.row, repeats.item] = repeats.features[:, 0] * 1e6 - repeats.features[:, 2]
+        picks.append(pull.topk(n_each, 1).indices)
     item = torch.cat(picks, 1).sort(1).values
+    cell = torch.arange(rows)[:, None] * n_items + item
     is_copy = torch.zeros_like(item, dtype=torch.bool)
     is_copy[:, 1:] = item[:, 1:] == item[:, :-1]
-    is_out = is_copy | is_seen.gather(1, item)
+    is_target = item == target[:, None]
+    is_out = is_copy
+    if seen is not None:
+        is_out = is_copy | (torch.isin(cell, hidden[0] * n_items + hidden[1]) & ~is_target)
     return Candidates(
         popularity=items.popularity[item],
         sequence=sequence.gather(1, item),
         mean_score=items.mean_score[item],
         is_cold=items.is_cold[item],
-        repeats=pulls.gather(1, item[..., None].expand(-1, -1, N_REPEAT_FEATURES)),
+        repeats=_features_at(cell, n_items, repeats),
         is_out=is_out,
-        is_target=(item == target[:, None]) & ~is_out,
+        is_target=is_target & ~is_out,
         users=users,
     )
+
+
+def _features_at(cell: Tensor, n_items: int, repeats: Repeats | None) -> Tensor:
+    """[.., N_REPEAT_FEATURES] of the given cells (row * n_items + item), zero for items that are not in the history of the row."""
+    out = torch.zeros(*cell.shape, N_REPEAT_FEATURES)
+    if repeats is None or not len(repeats.row):
+        return out
+    known, order = (repeats.row * n_items + repeats.item).sort()
+    place = torch.searchsorted(known, cell).clamp_max(len(known) - 1)
+    is_known = known[place] == cell
+    out[is_known] = repeats.features[order[place[is_known]]]
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 from prefect import flow
@@ -24,6 +25,25 @@ def test_a_stage_returns_the_result_of_its_work_and_logs_its_seconds(prefect_ser
     assert [(vars(record)["stage"], record.levelname) for record in found] == [("read", "INFO"), ("add", "INFO")]
     assert all(record.getMessage() == f"{vars(record)['stage']}: {vars(record)['seconds']:.2f} s" for record in found)
     assert all(0 <= vars(record)["seconds"] < 5 for record in found)
+
+
+class _Counting(tuple[int, ...]):
+    """Counts how often all its elements are visited."""
+
+    n_visits = 0
+
+    def __iter__(self) -> Iterator[int]:
+        _Counting.n_visits += 1
+        return super().__iter__()
+
+
+def test_prefect_visits_no_element_of_the_arguments_of_a_stage(prefect_server: str) -> None:
+    @flow
+    def run() -> int:
+        return stage("count", len)(_Counting(range(3)))
+
+    assert run() == 3
+    assert not _Counting.n_visits
 
 
 def _add(first: int, second: int) -> int:

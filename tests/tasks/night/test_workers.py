@@ -123,7 +123,7 @@ def test_a_training_whose_workers_always_fail_ends_with_the_reason(
     monkeypatch.setattr(workers, "_attempt", lambda *_: "rank 1 with code 1 (error: no memory)")
     with pytest.raises(WorkersError, match=r"a worker of 2 was lost 4 times since epoch 0, the last time rank 1 .* no memory"):
         trainer_of(CONFIG, tmp_path, 2)(a_training(), None)
-    assert caplog.text.count("was lost") == 3
+    assert len({id(record) for record in caplog.records if "was lost" in record.getMessage()}) == 3, "a record may have two ways here"
 
 
 def test_a_night_whose_workers_never_come_says_which_command_starts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ def erase(
     from tasks.erasure.at_once import erase as erase_at_once
     from tasks.lake import locate, migrate
     from tasks.privacy.certificate import page
+    from tasks.privacy.common_keys import demand_common_keys
     from tasks.privacy.ledger import erasures
 
     wanted = [*(ids or ()), *(_read(file) if file is not None else ())]
@@ -49,6 +50,7 @@ def erase(
     settings = load()
     lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
+    demand_common_keys(lake)
     done = erase_at_once(lake, settings.home, wanted, "cli" if file is None else "file", settings.ingest.event_weights)
     rows = sum(done.steps["lists"]["rows"].values())
     if not as_json:

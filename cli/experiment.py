@@ -47,6 +47,7 @@ def start(
     from settings import load
     from tasks.experiments import changes
     from tasks.lake import migrate
+    from tasks.privacy.common_keys import demand_common_keys
 
     settings = load()
     try:
@@ -56,6 +57,7 @@ def start(
     changes.new_experiment(name, metric.value, share, rails, ("", "{}"), (challenger, "{}"), "", 0)  # refuses before MLflow is loaded
     models, tables = registry_of(settings), lake_of(settings)
     migrate(tables)
+    demand_common_keys(tables)
     control, version = _arms(settings, models, challenger)
     experiment = changes.new_experiment(
         name,

@@ -107,11 +107,13 @@ def _run(kind: Literal["events", "items"], paths: list[str], mapping: ColumnMapp
     from tasks.aging import oldest_kept
     from tasks.ingest.ingestion import ingest
     from tasks.lake import locate, migrate
+    from tasks.privacy.common_keys import demand_common_keys
     from tasks.reading import text_warning
 
     settings = load()
     lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
+    demand_common_keys(lake)
     oldest = oldest_kept(settings.retention, datetime.now(UTC).replace(tzinfo=None))
     summary = ingest(lake, kind, paths, mapping, settings.ingest, oldest=oldest)
     _print(summary, as_json=as_json)

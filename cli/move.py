@@ -34,9 +34,7 @@ Data = Annotated[
 ]
 Models = Annotated[
     str,
-    typer.Option(
-        "--models", metavar="ADDRESS", help="Database of an MLflow server to which the models move: postgresql://USER@HOST/NAME"
-    ),
+    typer.Option("--models", metavar="ADDRESS", help="Database of an MLflow server to which the models move: postgresql://USER@HOST/NAME"),
 ]
 Artifacts = Annotated[str, typer.Option("--artifacts", metavar="PATH", help="Where their files go: s3://bucket/prefix, or a folder")]
 

@@ -38,7 +38,9 @@ def _lake() -> Lake:
     from cli.lake import lake_of
     from settings import load
     from tasks.lake import migrate
+    from tasks.privacy.common_keys import demand_common_keys
 
     lake = lake_of(load())
     migrate(lake)
+    demand_common_keys(lake)
     return lake

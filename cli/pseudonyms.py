@@ -87,10 +87,12 @@ def _lake_alone() -> Iterator[Lake]:
     from models.errors import UserError
     from settings import load
     from tasks.lake import migrate
+    from tasks.privacy.common_keys import demand_common_keys
 
     settings = load()
     lake = lake_of(settings)
     migrate(lake)
+    demand_common_keys(lake)
     try:
         with serve_lock(settings.home).acquire(timeout=0):
             yield lake

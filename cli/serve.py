@@ -78,9 +78,11 @@ def _serve(settings: Settings, lake: Lake, keys: Keys) -> None:
     from tasks.ingest.landing import open_landing
     from tasks.lake import migrate
     from tasks.privacy.border import establish
+    from tasks.privacy.common_keys import demand_common_keys
 
     server = settings.server
     migrate(lake)
+    demand_common_keys(lake)
     lake = replace(lake, threads=1)  # a publication is loaded next to requests
     process.use_threads(settings.threads or 1)  # one list is too little work to divide: a second thread only adds to the slowest answers
     sys.setswitchinterval(SWITCH_S)

@@ -20,6 +20,7 @@ from tasks.aging import oldest_kept
 from tasks.ingest import api_log, arrivals, landing
 from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
+from tasks.privacy.common_keys import demand_common_keys
 
 speak()
 give_way()
@@ -69,6 +70,7 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
         if not files and not segments:
             return []
         migrate(lake)
+        demand_common_keys(lake)
         kinds = [(kind, [file for of, file in files if of == kind]) for kind in landing.KINDS]
         oldest = oldest_kept(settings.retention, datetime.now(UTC).replace(tzinfo=None))
         landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest, oldest)]

@@ -20,6 +20,7 @@ from tasks.erasure.aged import empty_free_pages, rewrite_aged_events
 from tasks.ingest import arrivals
 from tasks.lake import locate, migrate
 from tasks.online import outcomes
+from tasks.privacy.common_keys import demand_common_keys
 from tasks.publish import pointer
 from tasks.registry import versions
 
@@ -36,6 +37,7 @@ def maintain() -> upkeep.MaintenanceSummary:
     settings = load()
     lake = locate(settings.lake, settings.home, settings.store)
     migrate(lake)
+    demand_common_keys(lake)
     watching.go_on(settings, lake)
     counted = count_outcomes(lake, settings.ingest.event_weights, settings.online, settings.retention)
     models = open_models(settings)

@@ -20,6 +20,7 @@ from settings import Settings, load
 from tasks import lake, locks
 from tasks.erasure import progress
 from tasks.minute import feed
+from tasks.privacy.common_keys import demand_common_keys
 from tasks.scenarios import load_scenarios
 
 logs.speak()
@@ -52,6 +53,7 @@ def run(settings: Settings, tables: lake.Lake) -> str | None:
     try:
         with failing_at_the_end() as attempt, locks.publishing_turn(tables, TURN_WAIT_S) as mine, lake.explained():
             lake.migrate(tables)
+            demand_common_keys(tables)
             work = look(settings, tables)
             if work is None:
                 empty_landing(settings, tables, wait_s=INGEST_WAIT_S)

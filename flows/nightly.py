@@ -27,6 +27,7 @@ from tasks.night import dataset, interests, learning, measures, report, shown, w
 from tasks.night import plan as plans
 from tasks.night.plan import Plan
 from tasks.online import outcomes
+from tasks.privacy.common_keys import demand_common_keys
 from tasks.publish import night, past, pointer, publication
 from tasks.registry import gate, night_run, pages, promotion, versions
 from tasks.registry import plans as recorded
@@ -99,6 +100,7 @@ def nightly(
         settings = settings if repeated is None else settings.with_plan(repeated)
         process.use_threads(settings.threads)
         lake.migrate(tables)
+        demand_common_keys(tables)
         scenarios = overview.right_scenarios(tables, settings.home, settings.ingest.event_weights)
         promotion.follow(models, past.newest_promotion(tables))
         for text in registry_upkeep.reconcile(models, pointer.live_version(tables)).messages:

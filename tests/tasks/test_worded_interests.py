@@ -83,7 +83,7 @@ def test_a_text_speaks_of_the_interests_of_the_items_that_fit_it(
 
 def test_any_text_gets_an_answer(lake: Lake, tmp_path: Path, encoder: EncoderConfig) -> None:
     publish(lake, tmp_path, encoder, has_towers=True)
-    for text in ("给我一个锅", "red " * 25_000, "\x1b[31mred\x00", "not horror; ignore the above", "🎸"):
+    for text in ("给我一个锅", "red " * 25_000, "\x1b[31mred\x00", "not horror; ignore the above"):
         assert sum(row["probability"] for row in ask(lake, encoder, text).rows) == pytest.approx(1, abs=1e-3), text
 
 
@@ -97,6 +97,8 @@ def test_a_text_without_words_and_a_version_without_interests_get_one_clear_line
         ask(lake, encoder, "red")
     with pytest.raises(UserError, match="has no words"):
         ask(lake, encoder, " \x00 ")
+    with pytest.raises(UserError, match="has no words"):
+        ask(lake, encoder, "🎸")
 
 
 def test_items_count_by_their_cosine_and_each_group_sums_to_one() -> None:

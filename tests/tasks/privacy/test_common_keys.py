@@ -1,0 +1,59 @@
+"""Homes that share a lake have the same privacy keys."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.lake import Lake, reading
+from tasks.privacy.common_keys import demand_common_keys
+from tasks.privacy.keyed import NAME, PrivacyKeysError, add_key, keys_file, load_keys
+
+
+def other(lake: Lake, tmp_path: Path) -> Lake:
+    """The same lake as another home sees it."""
+    root = tmp_path / "other" / "lake"
+    root.mkdir(parents=True)
+    return replace(lake, lock_path=root / "writer.lock")
+
+
+def test_a_lake_of_one_home_needs_no_keys(lake: Lake) -> None:
+    if not lake.is_sqlite:
+        pytest.skip("a lake on PostgreSQL may have several homes")
+    demand_common_keys(lake)
+    assert not keys_file(lake.home).exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("lake_config", ["postgres"], indirect=True)
+def test_a_second_home_needs_the_keys_of_the_first_and_makes_none(lake: Lake, tmp_path: Path) -> None:
+    demand_common_keys(lake)
+    second = other(lake, tmp_path)
+    with pytest.raises(PrivacyKeysError, match=rf"there is no .*; copy {NAME} from that home to {second.home}"):
+        demand_common_keys(second)
+    assert not keys_file(second.home).exists()
+    shutil.copy(keys_file(lake.home), keys_file(second.home))
+    demand_common_keys(second)
+    assert load_keys(second.home).digest("u1") == load_keys(lake.home).digest("u1")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("lake_config", ["postgres"], indirect=True)
+def test_a_home_with_another_key_is_refused_and_a_rotation_reaches_the_others_as_a_copy(lake: Lake, tmp_path: Path) -> None:
+    demand_common_keys(lake)
+    second = other(lake, tmp_path)
+    load_keys(second.home)
+    with pytest.raises(PrivacyKeysError, match=r"key 1 in .* is not the one with which other homes use the lake"):
+        demand_common_keys(second)
+    shutil.copy(keys_file(lake.home), keys_file(second.home))
+    add_key(lake.home)
+    demand_common_keys(lake)
+    with pytest.raises(PrivacyKeysError, match="key 2 in"):
+        demand_common_keys(second)
+    shutil.copy(keys_file(lake.home), keys_file(second.home))
+    demand_common_keys(second)
+    with reading(lake) as con:
+        assert con.execute("select count(*) from ops.key_fingerprints").fetchall() == [(2,)]

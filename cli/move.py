@@ -51,6 +51,7 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
     from tasks.lake import LakeConfig, locate, migrate, newest_snapshot
     from tasks.moving import copy_home
     from tasks.moving import move as move_lake
+    from tasks.privacy.common_keys import demand_common_keys
 
     settings = load()
     if not to.strip():
@@ -74,6 +75,7 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
         if is_home:
             say(f"{copy_home(settings.home.resolve(), home):,} other files of the home copied to {home}")
         moved = move_lake(source, target)
+        demand_common_keys(target)
     say(
         f"moved and compared: {moved.n_tables} tables, {moved.n_rows:,} rows, {moved.n_files:,} files of {moved.n_bytes / 1e6:,.1f} MB "
         f"({moved.n_copied:,} copied now), snapshot {moved.snapshot}"

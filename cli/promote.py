@@ -41,11 +41,13 @@ def _open() -> tuple[Settings, Home]:
 
     from settings import load
     from tasks.lake import migrate
+    from tasks.privacy.common_keys import demand_common_keys
     from tasks.publish.promotion import Home
 
     settings = load()
     lake = replace(lake_of(settings), threads=settings.threads)
     migrate(lake)
+    demand_common_keys(lake)
     return settings, Home(lake, settings.home, lambda: registry_of(settings), settings.ingest.event_weights, settings.retention.lists_days)
 
 

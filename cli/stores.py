@@ -60,6 +60,8 @@ def check_lake(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("lake", "ok", f"{n_events:,} events, all {len(applied)} migrations")
     yield _whose_folder(lake)
+    if not (pending or unknown or lake.is_sqlite):
+        yield _whose_keys(lake)
     yield from _look_into_files(lake)
 
 
@@ -93,6 +95,18 @@ def _whose_folder(lake: Lake) -> Finding:
     except OSError as error:
         return Finding("data folder", "bad", str(error), LET_READ)
     return Finding("data folder", "ok", f"{lake.place} belongs to this lake")
+
+
+def _whose_keys(lake: Lake) -> Finding:
+    """Whether the privacy keys of this home are those of the other homes of the lake; makes none."""
+    from tasks.privacy.common_keys import check_common_keys
+    from tasks.privacy.keyed import PrivacyKeysError
+
+    try:
+        check_common_keys(lake)
+    except PrivacyKeysError as error:
+        return Finding("privacy keys", "bad", *split(str(error)))
+    return Finding("privacy keys", "ok", "those of all homes of this lake")
 
 
 def _look_into_files(lake: Lake) -> Iterator[Finding]:

@@ -20,32 +20,60 @@ def demand_common_keys(lake: Lake) -> None:
     if lake.is_sqlite:
         return
     with reading(lake) as con:
-        known = _known(con)
-    if not _missing(lake, known):
+        is_complete = not _missing(lake, con)
+    if not is_complete:
+        with writing(lake) as con:
+            record_common_keys(lake, con)
+
+
+def check_common_keys(lake: Lake) -> None:
+    """As demand_common_keys, but makes and records nothing."""
+    if lake.is_sqlite:
         return
-    with writing(lake) as con:  # another home may have been faster
-        for number, fingerprint in _missing(lake, _known(con)).items():
-            con.execute(statement("privacy/insert_fingerprint"), {"number": number, "fingerprint": fingerprint})
+    with reading(lake) as con:
+        if keys_file(lake.home).exists():
+            _missing(lake, con)
+        else:
+            _demand_first(lake, con, _known(con))
+
+
+def record_common_keys(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
+    """Record the keys of this home within a transaction, which also sees those that another home recorded meanwhile.
+
+    Raises PrivacyKeysError as demand_common_keys does.
+    """
+    if lake.is_sqlite:
+        return
+    for number, fingerprint in _missing(lake, con).items():
+        con.execute(statement("privacy/insert_fingerprint"), {"number": number, "fingerprint": fingerprint})
 
 
 def _known(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
     return dict(con.execute(statement("privacy/fingerprints")).fetchall())
 
 
-def _missing(lake: Lake, known: dict[int, str]) -> dict[int, str]:
+def _demand_first(lake: Lake, con: duckdb.DuckDBPyConnection, known: dict[int, str]) -> None:
+    """Raises PrivacyKeysError if a home without keys is not the first one: keys are known, or were used before the lake recorded them."""
+    if not known and con.execute(statement("privacy/uses_keys")).fetchall() == [(False,)]:
+        return
+    home = lake.home.resolve()
+    raise PrivacyKeysError(
+        f"there is no {keys_file(home)}, and the lake at {lake.shown_catalog} is used with privacy keys of another home: erasures and "
+        f"pseudonyms would not fit; copy {NAME} from that home to {home}"
+    )
+
+
+def _missing(lake: Lake, con: duckdb.DuckDBPyConnection) -> dict[int, str]:
     """The fingerprints of this home's keys that the lake does not know. Raises PrivacyKeysError if it knows others."""
-    file = keys_file(lake.home)
-    if known and not file.exists():
-        raise PrivacyKeysError(
-            f"there is no {file}, and the lake at {lake.shown_catalog} is used with privacy keys of another home: erasures and pseudonyms "
-            f"would not fit; copy {NAME} from that home to {file.parent}"
-        )
+    file, known = keys_file(lake.home), _known(con)
+    if not file.exists():
+        _demand_first(lake, con, known)
     ours = _fingerprints(load_keys(lake.home))
     wrong = [number for number in known if ours.get(number) != known[number]]
     if wrong:
         raise PrivacyKeysError(
-            f"key {wrong[0]} in {file} is not the one with which other homes use the lake at {lake.shown_catalog}; copy {NAME} from one of "
-            f"them to {file.parent}"
+            f"key {wrong[0]} in {file} is not the one with which other homes use the lake at {lake.shown_catalog}; keep a copy of this "
+            f"file, and copy {NAME} from the home that made the lake's pseudonyms and erasures to {file.parent}"
         )
     return {number: fingerprint for number, fingerprint in ours.items() if number not in known}
 

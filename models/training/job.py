@@ -29,7 +29,7 @@ from models.training.training import Curve, Offsets, OnEpoch, Sampling, choose_s
 FORMAT = 1
 JOB, RESULT, EPOCHS, ALIVE = "job.safetensors", "result.safetensors", "epochs.jsonl", "alive"
 NEXT = "next"
-"""The file beside the folders of jobs that names the one to do."""
+"""The file next to the folders of jobs; it names the job to do."""
 COLUMNS, SIZES = ("user", "item", "kind", "time", "weight"), ("n_users", "n_items", "n_kinds")
 
 

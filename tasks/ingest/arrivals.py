@@ -63,7 +63,9 @@ def fetch(bucket: Bucket, landing: Path) -> dict[str, Entry]:
         (landing / name).unlink(missing_ok=True)
     _upload_outcomes(bucket, landing)
     waiting = {entry.name: entry for kind in KINDS for entry in islice(_files(bucket, kind), MOST_FILES)}
-    mappings = [entry.name for kind in ("items", "events") for entry in entries(bucket, f"{kind}/") if _is_mapping(entry)]
+    mappings = [
+        entry.name for kind in ("items", "events") for entry in entries(bucket, f"{kind}/") if _is_mapping(entry) and _stays_below(entry)
+    ]
     names = [mapping_files.NAME, *mappings, *waiting]
     (landing / FETCHED).write_text(json.dumps(names), encoding="utf-8")
     for name in names:
@@ -99,8 +101,13 @@ def put_aside(bucket: Bucket, name: str, content: bytes) -> None:
 def _files(bucket: Bucket, kind: LogKind) -> Iterator[Entry]:
     for entry in entries(bucket, f"{kind}/"):
         is_hidden = any(part.startswith(".") for part in PurePosixPath(entry.name).parts)
-        if not is_hidden and not entry.name.lower().endswith(UNFINISHED) and not _is_mapping(entry) and ".." not in entry.name.split("/"):
+        if not is_hidden and not entry.name.lower().endswith(UNFINISHED) and not _is_mapping(entry) and _stays_below(entry):
             yield entry
+
+
+def _stays_below(entry: Entry) -> bool:
+    """Whether the name of an object leads to a place below the landing folder of the home."""
+    return ".." not in entry.name.split("/")
 
 
 def _is_mapping(entry: Entry) -> bool:

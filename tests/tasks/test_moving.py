@@ -193,6 +193,8 @@ def test_all_else_of_a_home_is_copied_once(tmp_path: Path) -> None:
         "secret",
     }
     assert copy_home(tmp_path / "home", new) == 0
+    assert copy_home(tmp_path / "home", tmp_path / "models are elsewhere", has_models=False) == 2
+    assert not (tmp_path / "models are elsewhere" / "mlflow").exists()
     (tmp_path / "home" / "secret").write_text("another")
     assert copy_home(tmp_path / "home", new) == 1
 

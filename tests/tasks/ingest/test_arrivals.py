@@ -58,6 +58,14 @@ def test_objects_are_ingested_with_their_mapping_and_move_to_the_prefix_of_their
     assert not list((folder / "done").rglob("*.csv"))
 
 
+@pytest.mark.parametrize("name", ["events/../../mapping.toml", "events/../../a.csv"])
+def test_an_object_whose_name_leads_out_of_the_landing_folder_is_not_fetched(bucket: Bucket, folder: Path, name: str) -> None:
+    store.write(bucket, name, b"")
+    with landing.turn(folder):
+        assert arrivals.fetch(bucket, folder) == {}
+    assert not (folder.parent / Path(name).name).exists()
+
+
 @pytest.mark.parametrize("step", ["ingest_landed_file", "_upload_outcomes", "tag", "delete"])
 def test_killed_at_a_step_the_next_run_finishes_and_nothing_is_lost_or_there_twice(
     lake: Lake, bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch, step: str

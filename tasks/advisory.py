@@ -140,6 +140,11 @@ def is_signed(catalog: str, name: str) -> bool:
         con.close()
 
 
+def address(catalog: str) -> str:
+    """The address of a catalog's database, for psycopg."""
+    return catalog.partition(":")[2] if catalog.startswith("postgres:") else catalog
+
+
 def _connect(catalog: str, name: str) -> psycopg.Connection:
     try:
         import psycopg
@@ -147,9 +152,8 @@ def _connect(catalog: str, name: str) -> psycopg.Connection:
         raise UnreachableError(
             "the locks of a lake on PostgreSQL need the package psycopg; install it: pip install 'minutehand[postgres]'"
         ) from error
-    address = catalog.partition(":")[2] if catalog.startswith("postgres:") else catalog
     try:
-        con = psycopg.connect(address, autocommit=True, application_name=f"minutehand {name}: {_own_name()}"[:63], **CLIENT)
+        con = psycopg.connect(address(catalog), autocommit=True, application_name=f"minutehand {name}: {_own_name()}"[:63], **CLIENT)
         con.execute("select set_config(name, %s::jsonb ->> name, false) from pg_settings where name = any(%s)", _settings())
         with con.transaction():
             con.execute("select pg_advisory_xact_lock(%s, %s)", (SPACE, KEYS["signing"]))

@@ -1,10 +1,11 @@
-"""Takes rows that were deleted by age out of the files of raw.events and out of the free pages of a SQLite catalog."""
+"""Takes rows that were deleted by age out of the files of raw.events and out of what the catalog keeps of them."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
 
+from tasks.advisory import UnreachableError
 from tasks.erasure.at_once import PATIENCE_S, is_settled, move_on
 from tasks.lake import Lake, reading
 from tasks.locks import BusyError, night_paused
@@ -31,11 +32,11 @@ def rewrite_aged_events(lake: Lake) -> int | None:
 
 
 def empty_free_pages(lake: Lake) -> bool:
-    """Rewrite a SQLite catalog without what it held of deleted rows; False if others keep it busy, and this waits for another day."""
+    """Rewrite a catalog without what it kept of deleted rows; False if others keep it busy, and this waits for another day."""
     try:
         renew_bounds(lake)
         vacuum(lake)
-    except (sqlite3.OperationalError, BusyError) as error:
-        logger.warning("the catalog keeps its free pages for now (%s); the upkeep of tomorrow tries again", error)
+    except (sqlite3.OperationalError, BusyError, UnreachableError) as error:
+        logger.warning("the catalog keeps deleted rows for now (%s); the upkeep of tomorrow tries again", error)
         return False
     return True

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | lists | rows of all tables (tasks.erasure.at_once) | at once |
 | memories | replay windows in all model versions | at once, unless a night is under way |
-| files | Parquet files, snapshots, free pages of a SQLite catalog | as soon as no run needs an earlier snapshot |
+| files | Parquet files, snapshots, what the catalog keeps of deleted rows | as soon as no run needs an earlier snapshot |
 | logs | landed files, the log of the API, reports in MLflow and Prefect | then |
 | done | versions whose weights have seen the people | after the next night |
 """

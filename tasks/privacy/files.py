@@ -1,4 +1,4 @@
-"""Takes erased people out of the files of the lake: Parquet files, snapshots, and the free pages of a SQLite catalog.
+"""Takes erased people out of the files of the lake: Parquet files, snapshots, and what a catalog keeps of deleted rows.
 
 After a delete, DuckLake keeps the rows in the files, in earlier snapshots and in its catalog. Here every file with deleted rows is written
 again, and everything before the result expires.
@@ -25,6 +25,8 @@ READERS_S = 5.0
 """A reader that began before the snapshots expired has this long to finish with their files."""
 BUSY_S = 60.0
 """How long the clean-up of a SQLite catalog waits for readers."""
+TABLE_S = 2.0
+"""The same for each table of a catalog on PostgreSQL; new readers wait meanwhile."""
 
 
 def rewrite_tables(lake: Lake) -> dict[str, int]:
@@ -94,11 +96,13 @@ def clean_up(lake: Lake, pause: Callable[[float], None] = time.sleep) -> int:
 
 
 def vacuum(lake: Lake) -> int:
-    """Rewrite a SQLite catalog without its free pages, and empty its log; returns the bytes saved. PostgreSQL does this by itself."""
-    if not lake.is_sqlite:
-        return 0
+    """Rewrite a catalog on SQLite or PostgreSQL without what it keeps of deleted rows; returns the bytes saved."""
     with writing_turn(lake):
-        return vacuum_file(Path(lake.catalog_file))
+        if lake.is_sqlite:
+            return vacuum_file(Path(lake.catalog_file))
+        from tasks.privacy.postgres import vacuum_catalog
+
+        return vacuum_catalog(lake.catalog, TABLE_S)
 
 
 def vacuum_file(file: Path, busy_s: float = BUSY_S) -> int:

@@ -194,7 +194,7 @@ def unreached(lake: Lake, tracking_uri: str = "") -> tuple[str, ...]:
         "Logs of the operating system, of proxies before the API, and the history of the shell.",
     ]
     if not lake.is_sqlite:
-        found.append("Dead rows and the write-ahead log of the PostgreSQL server: run VACUUM FULL, and let its old log segments expire.")
+        found.append("The write-ahead log of the PostgreSQL server, and its replicas: let old segments of the log expire.")
     if lake.is_remote:
         found.append("Earlier versions of objects, if the bucket keeps them: delete them there, or let a rule of the bucket expire them.")
     if tracking_uri and not tracking_uri.startswith("sqlite:"):

@@ -104,6 +104,7 @@ def test_what_cannot_be_written_is_refused_before_the_events_are_read(tmp_path: 
     assert "cannot write /dev/null/result.json" in str(done.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["tables", "json"])
 def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(
     form: tuple[str, ...], events: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

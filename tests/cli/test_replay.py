@@ -114,6 +114,7 @@ def test_a_store_that_cannot_be_opened_is_refused_before_the_events_are_read(tmp
     assert "cannot open the MLflow store at sqlite:////dev/null/mlflow.db" in str(done.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [("results", "cannot write {folder}/replay.json"), ("home/mlflow/artifacts", "the replay is done, but could not be logged to MLflow")],

@@ -229,6 +229,7 @@ def test_after_a_promotion_of_an_earlier_version_the_next_minute_learns_the_even
     assert shop.spend_minute() is None
 
 
+@pytest.mark.slow
 def test_a_discarded_update_refreshes_the_lists_and_its_events_stay_due_for_the_next_run(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,6 +468,7 @@ def test_a_minute_run_without_work_logs_no_stage(shop: Shop, stages: Stages) -> 
     assert stages.seconds == {}
 
 
+@pytest.mark.slow
 def test_events_that_arrive_while_torch_and_mlflow_load_are_learnt_in_the_same_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import minute_work
 

@@ -181,6 +181,7 @@ def test_the_metrics_of_the_night_cover_the_model_and_three_baselines(shop: Shop
     assert shop.ask("select distinct model_version from eval.offline where model = 'minutehand'") == [("1",)]
 
 
+@pytest.mark.slow
 def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champion(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "minutehand")
     shop.spend_night()
@@ -216,6 +217,7 @@ def test_a_worse_challenger_is_refused_and_the_champion_publishes_again(shop: Sh
     demand_sound(shop)
 
 
+@pytest.mark.slow
 def test_a_challenger_on_request_is_judged_with_its_settings_and_changes_nothing_that_users_see(
     shop: Shop, prefect_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_every_listener_is_on_127_0_0_1_and_refuses_requests_without_the_secret_
     assert not (running.home / "pwned").exists()
 
 
+@pytest.mark.slow
 def test_a_scheduled_run_loads_a_dropped_file(running: Running) -> None:
     _drop(running, "two.csv", ["anna,lamp,view,2026-01-01T10:00:00Z", "ben,rug,cart,2026-01-01T11:00:00Z"])
     run_every(running, "ingest/ingest", seconds=5)

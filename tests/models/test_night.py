@@ -136,6 +136,7 @@ def test_fit_and_refit_learn_a_walk_that_popularity_cannot_express() -> None:
     assert not live.is_cold.any()
 
 
+@pytest.mark.slow
 def test_a_sequence_model_that_knows_nothing_is_given_no_weight_over_a_popularity_that_does(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     rng = np.random.default_rng(0)

@@ -122,6 +122,7 @@ def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minut
     demand_the_lists_of_the_table(shop, live, published_s)
 
 
+@pytest.mark.slow
 def test_the_api_says_a_reason_in_the_words_of_the_language_model_if_the_tables_have_them(tmp_path: Path) -> None:
     shop = open_shop(tmp_path)
     ((template, user),) = shop.rows("select reason, user_id from recs.recommendations where reason ^@ 'because you' order by all limit 1")

@@ -79,6 +79,7 @@ def expire_all(lake: Lake) -> None:
         con.execute(statement("maintain/expire"), {"versions": older}).fetchall()
 
 
+@pytest.mark.slow
 def test_a_publication_and_new_scenarios_are_read_also_if_their_snapshot_expires_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

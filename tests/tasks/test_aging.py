@@ -80,6 +80,7 @@ def test_all_events_are_kept_by_default(lake: Lake) -> None:
     assert count(lake, "raw.events") == 1
 
 
+@pytest.mark.slow
 def test_of_the_past_lists_those_that_somebody_had_in_the_days_that_are_kept_stay(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     for version, lists in enumerate(({"u": [0, 1], "gone": [0, 1]}, {"u": [1, 0]}, {"u": [2, 0]})):
@@ -99,6 +100,7 @@ def test_of_the_past_lists_those_that_somebody_had_in_the_days_that_are_kept_sta
     assert rows(lake, "select user_id, model_version from recs.list_history order by user_id") == [("*", "0"), ("u", "2")]
 
 
+@pytest.mark.slow
 def test_events_that_are_too_old_leave_tables_and_files_and_the_minute_learns_the_others_once(lake: Lake, home: Path) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     recent = int(now.timestamp()) - 86_400

@@ -60,6 +60,7 @@ def test_migrating_twice_applies_nothing_and_leaves_no_snapshot(lake_config: Lak
     assert snapshot_of(lake) == before
 
 
+@pytest.mark.slow
 def test_an_old_lake_gets_the_comments_of_a_new_one(lake: Lake) -> None:
     fresh = comments(lake)
     with writing(lake) as con:

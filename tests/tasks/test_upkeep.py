@@ -73,6 +73,7 @@ def test_open_readers_continue_during_upkeep_and_the_files_are_deleted_a_day_lat
     assert content(lake) == now
 
 
+@pytest.mark.slow
 def test_a_read_transaction_sees_one_state_during_publishes_and_merges(lake: Lake) -> None:
     """Without the setting in tasks.lake.connect, a query during a publish would return old and new rows together."""
     busy_lake(lake)
@@ -143,6 +144,7 @@ def test_upkeep_keeps_every_snapshot_from_the_oldest_watermark_on(lake: Lake) ->
     assert len(news_of(lake, max_events=9).events) == 3
 
 
+@pytest.mark.slow
 def test_upkeep_keeps_every_snapshot_that_an_unpublished_champion_has_to_learn_from(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     its_own = snapshot_of(lake)

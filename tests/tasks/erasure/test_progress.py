@@ -106,6 +106,7 @@ def test_no_file_below_the_home_names_an_erased_person_and_all_of_the_others_is_
     assert news_of(shop).is_all_learnt
 
 
+@pytest.mark.slow
 def test_a_table_of_which_no_row_is_left_keeps_nothing_of_the_person(shop: Lake, home: Path, landing: Path, registry: Registry) -> None:
     with writing(shop) as con:
         con.execute(
@@ -143,6 +144,7 @@ def test_files_are_rewritten_one_by_one_and_publishers_and_writers_get_their_tur
     assert rows(lake, "select count(*) from recs.publications where cadence = 'erasure'") == [(1,)]
 
 
+@pytest.mark.slow
 def test_an_event_that_comes_in_between_two_rewritten_files_is_learnt_once(
     lake: Lake, home: Path, landing: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

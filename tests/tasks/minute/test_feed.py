@@ -344,6 +344,7 @@ def test_an_unavailable_item_is_found_at_any_rank_but_a_moved_one_only_near_the_
     assert users_to_refresh(lake, ["a", "b"], refresh).user_ids == ["u1", "u2", "u3"]
 
 
+@pytest.mark.slow
 def test_lists_with_a_moved_item_over_the_limit_wait_for_a_later_run(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [1, 2], "u2": [1, 2], "u3": [1, 2], "nobody": [1, 3]}))

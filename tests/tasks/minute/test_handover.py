@@ -82,6 +82,7 @@ def test_a_champion_with_an_expired_snapshot_learns_the_events_since_the_night(l
     assert base.news.events["item_id"].to_list() == ["vase"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_the_news_begins_at_the_night_if_the_snapshot_of_the_watermarks_has_expired(lake: Lake, is_refused: bool) -> None:
     put(lake, [("anna", "lamp", 1)])

@@ -146,6 +146,7 @@ ODD: dict[str, tuple[list[Event], Titles]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_a_night_handles_unusual_data(name: str, lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     events, titles = ODD[name]
@@ -174,6 +175,7 @@ def test_a_lake_without_an_event_on_an_item_raises_an_error_with_a_remedy(lake: 
         pinned()
 
 
+@pytest.mark.slow
 def test_the_gate_gets_the_metrics_of_served_lists_and_the_metrics_with_the_previous_event_known_are_reported_too(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_champion_with_another_shape_and_encoder_is_evaluated(
     spend(data, tmp_path / "second", champion=tmp_path / "first")
 
 
+@pytest.mark.slow
 def test_after_a_night_without_texts_later_runs_accept_the_first_items_with_text(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,6 +375,7 @@ def test_a_version_reads_searches_in_the_vectors_of_its_own_encoder_only(
         assert np.array_equal(ranks[0], ranks[1]) != is_read
 
 
+@pytest.mark.slow
 def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

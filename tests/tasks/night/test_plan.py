@@ -84,6 +84,7 @@ def test_a_model_trained_after_an_erasure_equals_bit_for_bit_one_of_a_lake_that_
     assert before != after, "the person had taught the first model something"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [6.0, 1e-4])
 def test_a_repeated_plan_gives_the_same_weights_whatever_the_clock_says(tmp_path: Path, encoder: EncoderConfig, minutes: float) -> None:
     torch.set_num_threads(1)

@@ -105,6 +105,7 @@ def test_without_any_text_nothing_is_learnt_and_items_without_a_title_are_no_obs
     assert words.lexicon.scores(["i03", "i11"]).eq(0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["{l} {0} %s", "a > b > ", "\x00\x07", "—", "🎸", "词" * 200, 'Tent\'s "best"\n\tones', "(none)"])
 def test_labels_of_any_characters_are_learnt_or_left_out(learn_of: Learn, label: str) -> None:
     words = learn_of(titled(30), [label, "tent"])

@@ -74,6 +74,7 @@ def test_without_time_only_the_order_counts(files: Files, recipe: BacktestSettin
         assert found["ndcg_at_10"] == other["models"][name]["ndcg_at_10"], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "models"), [("temporal", ("minutehand", "recent_popular")), ("leave-one-out", MODELS)])
 def test_the_result_has_every_metric_and_is_json(protocol: str, models: Sequence[str], files: Files, recipe: BacktestSettings) -> None:
     result = json.loads(json.dumps(backtest(files, protocol, models, recipe), allow_nan=False))

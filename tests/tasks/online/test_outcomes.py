@@ -168,6 +168,7 @@ def test_after_an_erasure_the_rates_lose_the_person_also_in_hours_that_are_final
     assert snapshot_of(lake) == before
 
 
+@pytest.mark.slow
 def test_rates_outlive_the_outcomes_that_retention_deletes(lake: Lake) -> None:
     for day in (0, 40):
         serve(lake, f"r{day}", "u", ["a"], minutes=24 * 60 * day)

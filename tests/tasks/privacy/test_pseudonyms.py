@@ -157,6 +157,7 @@ def test_a_rotation_killed_before_the_lake_followed_takes_the_key_that_it_made(l
     assert pseudonyms(lake).held == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_rewriting_that_fails_changes_nothing(lake: Lake, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(lake, write)
     before = everything(lake)
@@ -180,6 +181,7 @@ def test_an_erased_person_is_refused_also_under_a_later_key(lake: Lake, write: W
     assert (summary.new, summary.rejected) == (0, 1)
 
 
+@pytest.mark.slow
 def test_nothing_is_rewritten_while_events_wait_to_be_learnt(lake: Lake, write: Write) -> None:
     fill(lake, write)
     take(lake, write("c.csv", HEADER + "customer-u,c,2024-01-05,\n"))

@@ -360,6 +360,7 @@ def minutes_keep_the_books(lake: Lake, batches: Sequence[tuple[Batch, bool]]) ->
     assert by_minutes == rows(lake, HISTORIES)
 
 
+@pytest.mark.slow
 def test_events_with_a_time_in_the_future_are_sorted_by_their_arrival(lake: Lake) -> None:
     first, second, third = [("u", "a", "view", 1), ("u", "b", "view", AHEAD + 9)], [("u", "c", "view", AHEAD)], [("u", "d", "view", 3)]
     minutes_keep_the_books(lake, [(first, True), (second, False), (third, True)])

@@ -258,6 +258,7 @@ def start_publishing(lake: Lake, first: int) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_killed_publish_leaves_the_old_tables_intact_and_readers_never_see_a_mixed_state(lake: Lake) -> None:
     add_events(lake, *[(f"u{number}", f"i{item:03d}", "view", number) for number in range(N_MANY) for item in range(5)])
     publish_many(lake, 1)

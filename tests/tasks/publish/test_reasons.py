@@ -118,6 +118,7 @@ def test_a_long_title_is_clipped_in_a_reason(lake: Lake) -> None:
     assert len(reason) < 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [3, 10_000])
 def test_a_user_gets_the_same_reasons_alone_and_among_others(lake: Lake, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr("tasks.publish.reasons.BLOCK_ROWS", block)

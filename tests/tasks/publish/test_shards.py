@@ -180,6 +180,7 @@ def test_both_arms_of_an_experiment_are_published_in_shards(shop: Shop, tmp_path
     assert set(found[1]["recs.recommendations"]["model_version"]) == {"2", "9"}
 
 
+@pytest.mark.slow
 def test_a_publish_that_fails_between_shards_and_commit_leaves_the_old_lists(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

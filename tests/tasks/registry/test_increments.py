@@ -99,6 +99,7 @@ def test_an_increment_is_packed_like_its_parent_and_descends_from_the_champion(d
     assert description.endswith(f"based on version {first.version}")
 
 
+@pytest.mark.slow
 def test_mlflow_loads_an_increment_whose_parents_are_deleted(day: Day, champion: Version, tmp_path: Path) -> None:
     first = learn(day, champion, tmp_path, 5)
     second = learn(day, first, tmp_path, 6)

@@ -196,6 +196,7 @@ def test_an_aborted_night_has_the_status_of_its_end(registry: Registry, error: B
     assert run.data.tags.get("minutehand.error") == ("ValueError: no events" if status == "FAILED" else None)
 
 
+@pytest.mark.slow
 def test_a_night_ends_the_run_of_a_dead_process_but_not_that_of_a_live_one(registry: Registry, store: Path) -> None:
     script = f"""
 import os, sys

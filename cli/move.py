@@ -86,6 +86,8 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
     values = {"HOME": str(home)} if is_home else {"LAKE__CATALOG": target.shown_catalog}
     if data:
         values["LAKE__DATA_PATH"] = target.data_path
+    if "://" in artifacts:  # an erasure looks for people there, and doctor asks for rights
+        values["REGISTRY__ARTIFACTS"] = artifacts
     if models:
         values["REGISTRY__TRACKING_URI"] = "http://..."
         say("Start MLflow's server on the database of the models; its address goes into the last line.\n")

@@ -21,6 +21,7 @@ import yaml
 from minutehand import Client
 from settings import variables
 from tasks.lake import LakeConfig, locate, migrate, writing
+from tasks.privacy.keyed import NAME as PRIVACY_KEYS
 from tests.cli.test_ingest import minutehand
 from tests.conftest import ROOT, find_free_port
 from tests.tasks.publish.test_night import add_events, add_item, put, ranked
@@ -187,6 +188,9 @@ def test_the_large_installation_names_settings_and_packages_that_exist_and_opens
     secrets = [value for name, value in shared["environment"].items() if re.search("SECRET|PASSWORD|AUTH", name)]
     assert len(secrets) == 3
     assert all("${" in value for value in secrets)
+    assert "worker:/first:ro" in services["api"]["volumes"]
+    assert f"cp /first/home/{PRIVACY_KEYS} " in services["api"]["command"][-1]
+    assert all("urlopen" in services[name]["healthcheck"]["test"][-1] for name in ("prefect", "mlflow"))  # they have no lake
 
 
 @pytest.mark.slow

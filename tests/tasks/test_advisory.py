@@ -39,8 +39,8 @@ def there(here: Lake, tmp_path: Path) -> Lake:
 
 
 def end_sessions(lake: Lake) -> None:
-    """End the connections that hold locks, as a restart of PostgreSQL or a cut network does."""
-    end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'minutehand %'"
+    """End the connections that hold locks, as a restart of PostgreSQL or a cut network does; returns once their locks are free."""
+    end = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where application_name like 'minutehand %'"
     subprocess.run(["psql", "-q", lake.catalog.removeprefix("postgres:"), "-c", end], check=True, stdout=subprocess.DEVNULL)
 
 

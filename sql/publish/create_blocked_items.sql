@@ -1,7 +1,8 @@
 -- The items that past lists must not show any more, for the lists that have one of them: those that no list of the scenario may show,
 -- those that it hides from the user, and those that the user had. Of the last kind, all count if the model leaves out what users already
--- had; else those bought after the list was made, or in the hour before, as a list may be older than its time says. Aliases count as their
--- users.
+-- had; else those bought since, that is purchases that came into the lake after the snapshot of the list. Where that snapshot is gone, a
+-- purchase counts if it happened and came in after the list was made, or in the hour before, as a list may be older than its time says.
+-- Aliases count as their users.
 --
 -- grain:   one row per scenario and user
 -- params:  $hides_seen, $event_types (varchar[]), $weights (double[])
@@ -9,20 +10,33 @@
 --          hidden (temporary: scenario, user_id, item_id), raw.events, raw.user_aliases
 -- returns: the temporary table blocked_items: scenario, user_id, item_ids
 create or replace temp table blocked_items as
-with listed as (
+with dated as (
     select
         past.scenario,
         past.user_id,
+        past.item_ids,
         past.generated_at,
-        unnest(past.item_ids) as item_id
+        snapshots.snapshot_time::timestamp as known_at
     from past_lists as past
+    left join ducklake_snapshots('lake') as snapshots on past.data_snapshot = snapshots.snapshot_id
+),
+
+listed as (
+    select
+        dated.scenario,
+        dated.user_id,
+        dated.known_at,
+        dated.generated_at,
+        unnest(dated.item_ids) as item_id
+    from dated
 ),
 
 had as not materialized (
     select
         coalesce(aliases.user_id, events.user_id) as user_id,
         events.item_id,
-        events.received_at
+        events.received_at,
+        least(events.occurred_at, events.received_at) as happened_at
     from raw.events as events
     left join raw.user_aliases as aliases on events.user_id = aliases.alias
     where events.item_id is not null
@@ -62,7 +76,9 @@ touched as (
     inner join had
         on listed.user_id = had.user_id
             and listed.item_id = had.item_id
-    where $hides_seen or had.received_at + interval 1 hour > listed.generated_at
+    where $hides_seen
+        or had.received_at > listed.known_at
+        or (listed.known_at is null and had.happened_at + interval 1 hour > listed.generated_at)
 ),
 
 blocked as (
@@ -88,10 +104,12 @@ blocked as (
     from had
     inner join touched
         on had.user_id = touched.user_id
-    inner join past_lists as past
-        on touched.scenario = past.scenario
-            and touched.user_id = past.user_id
-    where $hides_seen or had.received_at + interval 1 hour > past.generated_at
+    inner join dated
+        on touched.scenario = dated.scenario
+            and touched.user_id = dated.user_id
+    where $hides_seen
+        or had.received_at > dated.known_at
+        or (dated.known_at is null and had.happened_at + interval 1 hour > dated.generated_at)
 )
 
 select

@@ -197,7 +197,7 @@ def test_a_minute_with_an_experiment_killed_at_any_moment_is_repaired_by_the_nex
     unkilled = forker.state()
     assert unkilled["experiments"][-1] == ["running", None, None, True, True, True]
     assert {is_arm for _, is_arm in unkilled["arms"]} == {True, False}
-    wrong = {moment: wrong_after(forker, unkilled, {"kill": moment}) for moment in IN_A_MINUTE}
+    wrong = {moment: wrong_after(forker, [unkilled], {"kill": moment}) for moment in IN_A_MINUTE}
     assert {moment: names for moment, names in wrong.items() if names} == {}
 
 

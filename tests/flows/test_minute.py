@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -656,19 +656,32 @@ def unkilled(forker: Forker) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def ends(forker: Forker, unkilled: dict[str, Any]) -> list[dict[str, Any]]:
+    """The state after an uninterrupted run, and after one more, which makes the lists again that changed rules may have left empty.
+
+    A run that was killed after its publish is followed by that one.
+    """
+    forker.begin()
+    assert (forker.run({}), forker.run({})) == ([0], [0])
+    settled = forker.state()
+    assert (bool(unkilled["moved"]), settled["moved"]) == (True, [])
+    return [unkilled, settled]
+
+
+@pytest.fixture(scope="module")
 def effects(forker: Forker) -> list[str]:
     """The persistent effects of a run, in order."""
     forker.begin()
     return forker.written("effects")
 
 
-def wrong_after(forker: Forker, unkilled: dict[str, Any], killed: dict[str, Any], copy: str = "copy", **settings: Any) -> list[str]:
-    """Names of state that differs from an uninterrupted run, after a killed run and the next run."""
+def wrong_after(forker: Forker, ends: Sequence[dict[str, Any]], killed: dict[str, Any], copy: str = "copy", **settings: Any) -> list[str]:
+    """Names of state that differs from the nearest of these ends, after a killed run and the next run."""
     forker.begin(copy)
     assert forker.run({**killed, **settings}) == [-signal.SIGKILL], killed
     assert forker.run(settings) == [0], killed
     state = forker.state()
-    return [name for name in unkilled if state[name] != unkilled[name]]
+    return min(([name for name in end if state[name] != end[name]] for end in ends), key=len)
 
 
 @pytest.mark.slow
@@ -703,10 +716,10 @@ def test_an_uninterrupted_minute_run_leaves_the_expected_reference_state(unkille
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_minute_run_killed_between_any_two_effects_is_repaired_by_the_next(
-    part: int, forker: Forker, unkilled: dict[str, Any], effects: list[str]
+    part: int, forker: Forker, ends: list[dict[str, Any]], effects: list[str]
 ) -> None:
     points = boundaries(effects)[part::PARTS]
-    wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}) for n in points}
+    wrong = {f"{n}, before {effects[n]}": wrong_after(forker, ends, {"kill_before": n}) for n in points}
     assert {point: names for point, names in wrong.items() if names} == {}
 
 
@@ -716,10 +729,12 @@ def test_a_killed_minute_run_with_a_discarded_update_is_repaired_by_the_next(for
     discarding = forker.written("effects", settings=DISCARD)
     unkilled = forker.state()
     assert (unkilled["waiting"], unkilled["versions"], "fresh" in unkilled["learnt"]) == ([[2]], [2, 2, 2], False)
+    assert forker.run({"settings": DISCARD}) == [0]
+    ends = [unkilled, forker.state()]
     since = next(n for n, (kept, discarded) in enumerate(zip(effects, discarding, strict=False)) if kept != discarded)
     points = [n for n in boundaries(discarding) if n >= since]
     assert any("discarded" in discarding[n] for n in points)
-    wrong = {f"{n}, before {discarding[n]}": wrong_after(forker, unkilled, {"kill_before": n}, settings=DISCARD) for n in points}
+    wrong = {f"{n}, before {discarding[n]}": wrong_after(forker, ends, {"kill_before": n}, settings=DISCARD) for n in points}
     assert {point: names for point, names in wrong.items() if names} == {}
 
 
@@ -734,7 +749,7 @@ def test_a_killed_minute_run_that_only_refreshes_old_lists_is_repaired_by_the_ne
     assert unkilled["publications"][-1][:2] == ["minute", 42]
     assert effects.count("lake: commit") == 1
     points = boundaries(effects)
-    wrong = {f"{n}, before {effects[n]}": wrong_after(forker, unkilled, {"kill_before": n}, "quiet") for n in points}
+    wrong = {f"{n}, before {effects[n]}": wrong_after(forker, [unkilled], {"kill_before": n}, "quiet") for n in points}
     assert {point: names for point, names in wrong.items() if names} == {}
 
 
@@ -762,21 +777,21 @@ def test_stale_lists_over_the_limit_are_refreshed_later_in_spite_of_a_kill(forke
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_minute_run_killed_at_any_moment_is_repaired_by_the_next(moment: str, forker: Forker, unkilled: dict[str, Any]) -> None:
-    assert wrong_after(forker, unkilled, {"kill": moment}) == []
+def test_a_minute_run_killed_at_any_moment_is_repaired_by_the_next(moment: str, forker: Forker, ends: list[dict[str, Any]]) -> None:
+    assert wrong_after(forker, ends, {"kill": moment}) == []
 
 
 @pytest.mark.slow
-def test_a_minute_run_killed_twice_is_repaired_by_the_third(forker: Forker, unkilled: dict[str, Any]) -> None:
+def test_a_minute_run_killed_twice_is_repaired_by_the_third(forker: Forker, ends: list[dict[str, Any]]) -> None:
     forker.begin()
     for moment in ("tasks.publish.transaction:note_publication:after", "mlflow:MlflowClient.delete_logged_model:before"):
         assert forker.run({"kill": moment}) == [-signal.SIGKILL]
     assert forker.run({}) == [0]
-    assert forker.state() == unkilled
+    assert forker.state() in ends
 
 
 @pytest.mark.slow
-def test_of_two_concurrent_minute_runs_one_works_and_one_ends_without_error(forker: Forker, unkilled: dict[str, Any]) -> None:
+def test_of_two_concurrent_minute_runs_one_works_and_one_ends_without_error(forker: Forker, ends: list[dict[str, Any]]) -> None:
     forker.begin()
     assert forker.run({}, {}) == [0, 0]
-    assert forker.state() == unkilled
+    assert forker.state() in ends

@@ -147,6 +147,19 @@ def test_a_model_that_shows_items_again_leaves_out_only_what_was_bought_since(la
     assert lists(lake) == {"*": ["a", "b"], "u": ["a", "b"], "v": ["a", "c"]}
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_was_bought_long_ago_stays_however_late_it_was_loaded(lake: Lake, is_known: bool) -> None:
+    """is_known: whether the lake still has the snapshot of the list; the purchase came in minutes before the list was made."""
+    add_events(lake, ("u", "a", "purchase", 1), ("v", "a", "view", 2))
+    put(lake, ranked({"u": [0, 2], "v": [0, 2]}), champion="1", seen_items=SHOWS)
+    put(lake, ranked({"u": [1, 2], "v": [1, 2]}), "2", champion="2")
+    if not is_known:
+        with writing(lake) as con:
+            con.execute("update recs.list_history set data_snapshot = 999999")
+    go_back(lake)
+    assert lists(lake) == {"*": ["a", "b"], "u": ["a", "c"], "v": ["a", "c"]}
+
+
 def test_what_a_scenario_hides_or_no_longer_allows_is_gone_from_its_lists(lake: Lake) -> None:
     for item in "abcd":
         add_item(lake, item, item.upper())

@@ -124,7 +124,7 @@ WORDS = {
 NOTHING_TO_CHECK = {
     "unknown items": "there is no catalogue to compare with; minutehand ingest items FILE",
     "interests": "no item with a category was used yet",
-    "lag": "no minute has made lists yet",
+    "lag": "no minute has brought an event into a list yet",
     "quality": "no minute has predicted events yet",
 }
 FILES = "events come in as files, hours after they happen, so single hours are not judged; arrivals are"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ Models = Annotated[
     str,
     typer.Option("--models", metavar="ADDRESS", help="Database of an MLflow server to which the models move: postgresql://USER@HOST/NAME"),
 ]
+OF_A_LARGE_INSTALLATION = ("LAKE__CATALOG", "LAKE__DATA_PATH", "REGISTRY__TRACKING_URI", "REGISTRY__ARTIFACTS")
 Artifacts = Annotated[str, typer.Option("--artifacts", metavar="PATH", help="Where their files go: s3://bucket/prefix, or a folder")]
 
 
@@ -93,6 +95,10 @@ def move(to: To, data: Data = "", models: Models = "", artifacts: Artifacts = ""
         say("Start MLflow's server on the database of the models; its address goes into the last line.\n")
     for name, value in values.items():
         say(f"  export MINUTEHAND_{name}={shlex.quote(value)}")
+    of_before = [f"MINUTEHAND_{name}" for name in OF_A_LARGE_INSTALLATION if name not in values]
+    still_set = [name for name in of_before if is_home and os.environ.get(name)]
+    if still_set:  # they would lead every command to the old lake
+        say(f"  unset {' '.join(still_set)}")
 
 
 def _move_models(settings: Settings, store: str, artifacts: str, home: Path | None) -> None:

@@ -13,14 +13,18 @@ from tests.cli.test_ingest import minutehand
 from tests.lakes import put
 
 
-def test_a_home_moves_to_another_folder_and_the_command_says_how_to_go_on(home: Path, tmp_path: Path) -> None:
+def test_a_home_moves_to_another_folder_and_the_command_says_how_to_go_on(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)
     put(lake, [(f"u{n}", "i1", n) for n in range(30)])
     (home / "scenarios.toml").write_text("")
     new = tmp_path / "new"
-    done = minutehand("move", "--to", str(new), home=home)
-    assert f"export MINUTEHAND_HOME={new}" in done.stdout
+    with monkeypatch.context() as patch:
+        patch.setenv("MINUTEHAND_LAKE__CATALOG", lake.catalog)
+        done = minutehand("move", "--to", str(new), home=home)
+    assert f"export MINUTEHAND_HOME={new}\n  unset MINUTEHAND_LAKE__CATALOG\n" in done.stdout
     assert "moved and compared" in done.stdout
     assert (new / "scenarios.toml").exists()
     assert json.loads(minutehand("sql", "--json", "select count(*) as n from raw.events", home=new).stdout) == [{"n": 30}]

@@ -14,7 +14,6 @@ with dated as (
     select
         past.scenario,
         past.user_id,
-        past.item_ids,
         past.generated_at,
         snapshots.snapshot_time::timestamp as known_at
     from past_lists as past
@@ -23,12 +22,10 @@ with dated as (
 
 listed as (
     select
-        dated.scenario,
-        dated.user_id,
-        dated.known_at,
-        dated.generated_at,
-        unnest(dated.item_ids) as item_id
-    from dated
+        past.scenario,
+        past.user_id,
+        unnest(past.item_ids) as item_id
+    from past_lists as past
 ),
 
 had as not materialized (
@@ -36,11 +33,24 @@ had as not materialized (
         coalesce(aliases.user_id, events.user_id) as user_id,
         events.item_id,
         events.received_at,
-        least(events.occurred_at, events.received_at) as happened_at
+        happened_at(events.occurred_at, events.received_at) as happened_at
     from raw.events as events
     left join raw.user_aliases as aliases on events.user_id = aliases.alias
     where events.item_id is not null
         and case when $hides_seen then weight_of(events.event_type, $event_types, $weights) > 0 else events.event_type = 'purchase' end
+),
+
+had_since as not materialized (
+    select
+        dated.scenario,
+        dated.user_id,
+        had.item_id
+    from dated
+    inner join had
+        on dated.user_id = had.user_id
+    where $hides_seen
+        or had.received_at > dated.known_at
+        or (dated.known_at is null and had.happened_at + interval 1 hour > dated.generated_at)
 ),
 
 of_scenario as (
@@ -73,12 +83,10 @@ touched as (
         listed.scenario,
         listed.user_id
     from listed
-    inner join had
-        on listed.user_id = had.user_id
-            and listed.item_id = had.item_id
-    where $hides_seen
-        or had.received_at > listed.known_at
-        or (listed.known_at is null and had.happened_at + interval 1 hour > listed.generated_at)
+    inner join had_since
+        on listed.scenario = had_since.scenario
+            and listed.user_id = had_since.user_id
+            and listed.item_id = had_since.item_id
 ),
 
 blocked as (
@@ -98,18 +106,13 @@ blocked as (
             and hidden.user_id = touched.user_id
     union all
     select
-        touched.scenario,
-        touched.user_id,
-        had.item_id
-    from had
+        had_since.scenario,
+        had_since.user_id,
+        had_since.item_id
+    from had_since
     inner join touched
-        on had.user_id = touched.user_id
-    inner join dated
-        on touched.scenario = dated.scenario
-            and touched.user_id = dated.user_id
-    where $hides_seen
-        or had.received_at > dated.known_at
-        or (dated.known_at is null and had.happened_at + interval 1 hour > dated.generated_at)
+        on had_since.scenario = touched.scenario
+            and had_since.user_id = touched.user_id
 )
 
 select

@@ -28,6 +28,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["backtest", *words], env={"COLUMNS": "160"})
 
 
+@pytest.mark.slow
 def test_json_goes_to_stdout_alone_and_to_the_file_and_no_home_is_made(events: str, tmp_path: Path, home: Path) -> None:
     out = tmp_path / "results" / "result.json"
     done = run("--events", events, "--protocol", "leave-one-out", "--models", "most_popular,item_knn", "--json", "--out", str(out))
@@ -40,6 +41,7 @@ def test_json_goes_to_stdout_alone_and_to_the_file_and_no_home_is_made(events: s
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_tables_say_what_was_read_and_how_minutehand_does_against_the_best_baseline(events: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("MODEL__DIM", "16"), ("TRAIN__MAX_EPOCHS", "1"), ("TRAIN__DEVICE", "cpu"), ("EVALUATION__N_BOOTSTRAP", "50")):
         monkeypatch.setenv(f"MINUTEHAND_{name}", value)
@@ -52,6 +54,7 @@ def test_tables_say_what_was_read_and_how_minutehand_does_against_the_best_basel
     assert "served" not in done.output, "leave-one-out goes by order, and no list has an age"
 
 
+@pytest.mark.slow
 def test_of_a_split_by_time_lists_as_served_come_first_and_every_table_fits_a_terminal(
     events: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(
     assert ("hr_at_10" if form else "HR@10") in done.stdout
 
 
+@pytest.mark.slow
 def test_under_names_of_before_the_result_has_them_and_a_budget_that_no_model_spends_is_told(events: str) -> None:
     done = run("--events", events, "--models", "pop,recent", "--minutes", "5", "--json")
     assert done.exit_code == 0, done.output

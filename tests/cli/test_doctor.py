@@ -189,6 +189,7 @@ def test_more_threads_than_processors_is_a_warning(monkeypatch: pytest.MonkeyPat
     assert _examine()[1]["threads"]["state"] == "warn"
 
 
+@pytest.mark.slow
 def test_a_damaged_model_version_is_named_with_what_comes_of_it(home: Path, tmp_path: Path) -> None:
     from tasks.registry.night_run import register, start_night
     from tasks.registry.versions import find_version, open_registry, promote

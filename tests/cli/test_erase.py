@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from cli import app
@@ -46,6 +47,7 @@ def test_a_dry_run_shows_places_that_name_the_person_and_those_that_could_not_be
     }
 
 
+@pytest.mark.slow
 def test_the_ledger_shows_what_was_done_and_is_due_without_the_id(home: Path) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)

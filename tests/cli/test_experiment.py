@@ -22,6 +22,7 @@ def lake(home: Path) -> Lake:
     return found
 
 
+@pytest.mark.slow
 def test_without_an_experiment_the_status_names_the_command_that_starts_one_and_wrong_values_name_the_remedy(
     lake: Lake, home: Path
 ) -> None:
@@ -38,6 +39,7 @@ def test_without_an_experiment_the_status_names_the_command_that_starts_one_and_
     assert current(lake) is None
 
 
+@pytest.mark.slow
 def test_the_status_shows_both_arms_and_says_no_more_than_the_data(lake: Lake, home: Path) -> None:
     changes.start(lake, made(share=0.5))
     experiment = current(lake)

@@ -55,6 +55,7 @@ def test_the_edges_of_a_user_an_item_and_a_category_are_shown_with_names_and_sha
     assert "\x9b" not in on_terminal("graph", "--item", "b", home=shop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -76,6 +77,7 @@ def test_an_unknown_node_or_a_wrong_option_is_one_line_with_a_remedy(words: tupl
     assert done.stderr.startswith(f"error: {message}")
 
 
+@pytest.mark.slow
 def test_a_page_is_one_file_that_is_not_overwritten_and_in_which_no_title_is_markup(shop: Path, tmp_path: Path) -> None:
     file = tmp_path / "graph.html"
     done = minutehand("graph", "42", "--out", str(file), home=shop)

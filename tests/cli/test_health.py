@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tasks.lake import LakeConfig, locate, migrate, writing
 from tests.cli.test_ingest import minutehand
 from tests.cli.test_reading import on_terminal, shop
@@ -22,6 +24,7 @@ def test_without_a_home_the_answer_is_unknown_with_a_remedy(home: Path) -> None:
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_a_new_home_is_learning_and_a_silent_hourly_check_is_an_alarm(shop: Path) -> None:
     shown = on_terminal("health", home=shop)
     assert {len(line.strip()) for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines() if line[:1] in "│┃"} == {80}
@@ -37,6 +40,7 @@ def test_a_new_home_is_learning_and_a_silent_hourly_check_is_an_alarm(shop: Path
     assert "hourly check: start minutehand up" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_lake_of_an_earlier_version_is_unknown_until_it_is_migrated(home: Path) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)

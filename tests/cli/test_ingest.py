@@ -38,6 +38,7 @@ def test_a_first_ingest_creates_the_lake_and_tells_what_got_in(home: Path, tmp_p
     assert (home / "lake" / "catalog.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_json_is_an_array_of_objects(home: Path, tmp_path: Path) -> None:
     items = tmp_path / "movies.csv"
     items.write_text("movieId,title,genres\n1,Heat,Crime|Drama\n", encoding="utf-8")
@@ -62,6 +63,7 @@ def test_items_in_a_language_that_the_encoder_does_not_know_get_in_with_a_warnin
     assert "item texts" not in minutehand("status", home=home).stdout
 
 
+@pytest.mark.slow
 def test_options_name_columns_quotes_zones_and_words(home: Path, tmp_path: Path) -> None:
     plays = tmp_path / "plays.tsv"
     plays.write_text('none\ts1\t2024-01-31 13:00\t"Heroes"\n', encoding="utf-8")
@@ -100,6 +102,7 @@ def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(home: Pat
         assert done.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in DAMAGED if name.startswith(("start", "short", "page"))])
 def test_a_damaged_file_is_one_line_on_stderr_and_no_traceback(home: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(damaged(name))
@@ -109,6 +112,7 @@ def test_a_damaged_file_is_one_line_on_stderr_and_no_traceback(home: Path, tmp_p
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [(), ("--json",)])
 def test_a_file_whose_every_row_is_refused_ends_with_an_error_after_its_summary(
     home: Path, tmp_path: Path, option: tuple[str, ...]

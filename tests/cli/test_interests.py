@@ -29,6 +29,7 @@ def shop(home: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_interests_are_a_table_for_people_with_the_items_that_speak_for_them_and_an_array_for_programs(shop: Path) -> None:
     shown = minutehand("interests", "u", home=shop)
     assert shown.stdout.splitlines()[0] == "user u: model version 1"
@@ -46,6 +47,7 @@ def test_an_unknown_user_gets_what_everybody_is_interested_in_with_a_note(shop: 
     assert "62 %" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from typer.testing import CliRunner
 
 from cli import app
@@ -40,6 +41,7 @@ def test_before_there_are_lists_it_says_what_to_do_next(home: Path) -> None:
     assert "nothing has been published yet" in refusal(*REACT)
 
 
+@pytest.mark.slow
 def test_people_react_to_their_published_lists_and_the_file_is_taken_in_with_positions(home: Path) -> None:
     minutehand(*SHOP)
     shop = home / "shop"

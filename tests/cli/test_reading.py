@@ -64,6 +64,7 @@ def test_lists_are_tables_for_people_and_arrays_for_programs(shop: Path) -> None
     assert (status["events"], status["live model"]) == (1, "version 1")
 
 
+@pytest.mark.slow
 def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:
     everything = "from recs.recommendations where user_id = 'u' order by rank"
     assert "more columns do not fit: " in on_terminal("sql", everything, home=shop)
@@ -79,6 +80,7 @@ def test_sql_is_answered_in_what_fits_and_in_full_as_json(shop: Path) -> None:
     assert (len(many.stdout.splitlines()), many.stderr) == (1002, "")
 
 
+@pytest.mark.slow
 def test_sql_writes_a_file_and_says_what_is_in_it(shop: Path, tmp_path: Path) -> None:
     file = tmp_path / "mail.csv"
     done = minutehand("sql", "select item_id from raw.items order by 1", "--out", str(file), home=shop)
@@ -94,6 +96,7 @@ def test_sql_writes_a_file_and_says_what_is_in_it(shop: Path, tmp_path: Path) ->
 READING = [("recommend", "u"), ("similar", "a"), ("status",), ("status", "--json"), ("sql", "select 1")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_without_a_home_or_a_lake_a_command_that_reads_says_so_in_one_line_and_makes_nothing(
     words: tuple[str, ...], tmp_path: Path
@@ -110,6 +113,7 @@ def test_without_a_home_or_a_lake_a_command_that_reads_says_so_in_one_line_and_m
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "notes.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_a_lost_catalog_is_no_new_lake_and_the_remedy_is_told(words: tuple[str, ...], shop: Path) -> None:
     for file in (shop / "lake").glob("catalog.sqlite*"):
@@ -135,6 +139,7 @@ def test_what_the_user_can_mend_is_one_line_on_stderr_and_no_traceback(shop: Pat
         assert message in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

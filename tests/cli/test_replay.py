@@ -39,6 +39,7 @@ def run(*words: str, home: Path | None = None) -> Result:
     return CliRunner().invoke(app, ["replay", *words], env=env)
 
 
+@pytest.mark.slow
 def test_a_replay_writes_every_figure_a_plot_and_curves_in_mlflow(events: str, tmp_path: Path, home: Path) -> None:
     out = tmp_path / "results" / "replay.json"
     home.mkdir()
@@ -99,6 +100,7 @@ def test_a_picture_that_cannot_be_written_is_refused_before_the_replay(events: s
     assert not (tmp_path / "replay.json").exists()
 
 
+@pytest.mark.slow
 def test_without_a_home_a_replay_logs_nowhere_and_makes_none(events: str, tmp_path: Path, home: Path) -> None:
     refused = run("--events", events, "--mlflow", home=home)
     assert f"there is no minutehand home at {home}; name the home by MINUTEHAND_HOME, or leave --mlflow out" in str(refused.exception)

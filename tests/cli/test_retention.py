@@ -13,6 +13,7 @@ from tests.cli.test_ingest import minutehand
 from tests.tasks.publish.test_night import add_events, put, ranked
 
 
+@pytest.mark.slow
 def test_retention_shows_each_setting_with_rows_and_bytes_in_80_columns(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)
@@ -29,6 +30,7 @@ def test_retention_shows_each_setting_with_rows_and_bytes_in_80_columns(home: Pa
     assert all(name.startswith("MINUTEHAND_RETENTION__") for name in rows)
 
 
+@pytest.mark.slow
 def test_retention_says_how_far_one_can_go_back_and_what_the_model_versions_cost(home: Path, tmp_path: Path) -> None:
     lake = locate(LakeConfig(), home)
     migrate(lake)

@@ -26,6 +26,7 @@ def shop(home: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_the_scenarios_are_shown_and_a_wrong_file_gives_exit_code_1(shop: Path) -> None:
     shown = minutehand("scenarios", home=shop)
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -43,6 +44,7 @@ def test_the_scenarios_are_shown_and_a_wrong_file_gives_exit_code_1(shop: Path) 
     assert len(found["problems"]) == 1
 
 
+@pytest.mark.slow
 def test_recommend_reads_the_lists_of_a_scenario_in_tables(shop: Path) -> None:
     found = json.loads(minutehand("recommend", "u", "stranger", "--scenario", "cart", "--json", home=shop).stdout)
     assert [(row["user_id"], row["item_id"], row["title"]) for row in found] == [
@@ -55,6 +57,7 @@ def test_recommend_reads_the_lists_of_a_scenario_in_tables(shop: Path) -> None:
     assert [row["item_id"] for row in default] == ["b", "a"]
 
 
+@pytest.mark.slow
 def test_recommend_says_what_to_do_about_a_scenario_without_lists(shop: Path) -> None:
     unknown = minutehand("recommend", "u", "--scenario", "crat", home=shop)
     assert (unknown.returncode, unknown.stderr) == (1, "error: no scenario 'crat' in scenarios.toml; did you mean cart?\n")

@@ -81,6 +81,7 @@ def test_before_the_history_no_list_is_known(nights: Lake) -> None:
         list_at(nights, "u", datetime(2026, 12, 1), 10, "cart")
 
 
+@pytest.mark.slow
 def test_what_was_shows_list_and_origin_and_refuses_what_is_no_time(shop: Path) -> None:
     shown = minutehand("what-was", "u", "--at", "2026-11-02T13:00+01:00", home=shop).stdout
     assert "user u, from 2026-11-02 12:00:00 UTC on: model version 2," in shown

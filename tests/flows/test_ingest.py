@@ -20,6 +20,7 @@ def land(home: Path, name: str, text: str) -> None:
     os.utime(file, (0, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -58,6 +58,7 @@ def test_a_log_record_and_its_traceback_are_printable() -> None:
         assert hidden not in shown
 
 
+@pytest.mark.slow
 def test_hostile_file_names_are_escaped_in_the_log_and_the_table_artifact(
     prefect_server: str, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +114,7 @@ class StubbornError(Exception):
         return HOSTILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [ValueError(HOSTILE), OSError(5, HOSTILE, HOSTILE), KeyError(HOSTILE), StubbornError()], ids=lambda error: type(error).__name__
 )

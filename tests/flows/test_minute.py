@@ -129,6 +129,7 @@ def test_a_minute_run_without_news_loads_no_model_and_writes_nothing(shop: Shop,
     assert shop.models.client.search_runs([shop.models.experiment_id], "tags.`minutehand.cadence` = 'minute'") == []
 
 
+@pytest.mark.slow
 def test_a_minute_run_with_work_is_tagged_and_named_by_its_time(shop: Shop, carts: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
@@ -157,6 +158,7 @@ def test_a_user_with_new_events_gets_a_new_list_without_seen_items_and_a_new_ite
     assert {item: n - before.get(item, 0) for item, n in learnt(shop).items() if n != before.get(item, 0)} == {seen: 1, "fresh": 2}
 
 
+@pytest.mark.slow
 def test_after_a_change_of_the_encoder_a_minute_run_publishes_new_items_and_leaves_the_encoding_to_the_night(
     shop: Shop, carts: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +172,7 @@ def test_after_a_change_of_the_encoder_a_minute_run_publishes_new_items_and_leav
     assert learnt(shop)["fresh"] == 2
 
 
+@pytest.mark.slow
 def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(shop: Shop, carts: str) -> None:
     assert shop.spend_minute() == "2"
     by = "select model, model_version, n_events from eval.prequential where segment = 'all' and metric = 'ndcg_at_10' order by model"
@@ -182,6 +185,7 @@ def test_the_metrics_of_a_minute_run_are_in_the_table_and_in_the_run_of_the_day(
     assert versions.aliases(shop.models) == {"champion": "1", "live": "2"}
 
 
+@pytest.mark.slow
 def test_a_minute_run_writes_the_freshness_of_the_last_hours_as_an_artifact(shop: Shop, carts: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -249,6 +253,7 @@ def test_a_discarded_update_refreshes_the_lists_and_its_events_stay_due_for_the_
     assert shop.value("select n_events from features.user_histories where user_id = 'u05'") == 13
 
 
+@pytest.mark.slow
 def test_a_minute_run_without_news_refreshes_old_lists_with_the_live_version(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     live, versions, figures = shop.live, shop.versions, shop.value("select count(*) from eval.prequential")
     with monkeypatch.context() as later:
@@ -264,6 +269,7 @@ def test_a_minute_run_without_news_refreshes_old_lists_with_the_live_version(sho
     assert shop.spend_minute() is None
 
 
+@pytest.mark.slow
 def test_an_unavailable_item_leaves_the_lists_of_users_without_new_events(shop: Shop) -> None:
     gone, users = shop.ask(
         "select item_id, count(*) from recs.recommendations where user_id <> '*' group by all order by all desc limit 1"
@@ -343,6 +349,7 @@ def test_items_that_a_scenario_no_longer_allows_leave_also_the_lists_that_no_run
     assert shop.value(old) < left
 
 
+@pytest.mark.slow
 def test_a_wrong_scenarios_file_fails_a_run_before_it_changes_anything(shop: Shop) -> None:
     put(shop.lake, [("u03", "i01", LATE)])
     before = marks(shop)
@@ -454,6 +461,7 @@ def stages() -> Iterator[Stages]:
     logger.removeHandler(found)
 
 
+@pytest.mark.slow
 def test_every_stage_of_a_minute_run_logs_its_seconds(shop: Shop, stages: Stages) -> None:
     put(shop.lake, [("u15", "i05", LATE + 3.05)], event_type="click")
     assert shop.spend_minute() is not None
@@ -486,6 +494,7 @@ def test_events_that_arrive_while_torch_and_mlflow_load_are_learnt_in_the_same_r
     assert shop.spend_minute() is None
 
 
+@pytest.mark.slow
 def test_a_minute_run_with_a_failing_ingest_learns_the_events_in_the_lake_and_fails_at_its_end(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,6 +516,7 @@ def test_a_minute_run_with_a_failing_ingest_learns_the_events_in_the_lake_and_fa
     assert shop.spend_minute() is None
 
 
+@pytest.mark.slow
 def test_a_file_that_stays_in_the_landing_folder_fails_the_minute_run_after_its_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     before, move = learnt(shop), shutil.move
 

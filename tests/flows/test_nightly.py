@@ -198,6 +198,7 @@ def test_a_night_with_nothing_new_encodes_nothing_and_is_compared_with_the_champ
     demand_sound(shop)
 
 
+@pytest.mark.slow
 def test_a_worse_challenger_is_refused_and_the_champion_publishes_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import nightly as flow
 

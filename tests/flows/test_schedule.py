@@ -102,6 +102,7 @@ def test_the_api_waits_for_the_first_publication_and_says_so(running: Running) -
     assert is_free("127.0.0.1", running.api_port)
 
 
+@pytest.mark.slow
 def test_an_api_that_was_killed_is_started_again_while_everything_else_runs_on(running: Running) -> None:
     before = running.children()
     os.kill(before["API server"], signal.SIGKILL)

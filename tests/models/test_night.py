@@ -41,6 +41,7 @@ def night(events: Events, text: Floats | None = None, seed: int = 0) -> tuple[Ev
     return evaluator, split, fit_past(evaluator, split, validation, no_text(events) if text is None else text, TINY, SHORT, seed)
 
 
+@pytest.mark.slow
 def test_a_blend_is_chosen_for_lists_made_before_a_basket_too() -> None:
     rng = np.random.default_rng(0)
     baskets = [rng.permutation(30)[:4] for _ in range(40)]
@@ -102,6 +103,7 @@ def test_changing_the_test_period_changes_nothing_that_was_learnt() -> None:
     assert np.array_equal(one.prior, other.prior)
 
 
+@pytest.mark.slow
 def test_text_is_whitened_by_the_items_of_the_training_period_alone() -> None:
     events = make_events([(n % 5, n % 10 if n < 70 else n % 20, n * HOUR) for n in range(100)], n_items=20)
     text = random_text(20, 12)
@@ -112,6 +114,7 @@ def test_text_is_whitened_by_the_items_of_the_training_period_alone() -> None:
     assert one.weights.is_cold.tolist() == [0.0] * 10 + [1.0] * 10
 
 
+@pytest.mark.slow
 def test_a_night_is_the_same_under_a_seed_whatever_was_drawn_before_it() -> None:
     events = random_events()
     _, _, one = night(events, seed=1)
@@ -152,6 +155,7 @@ def test_a_sequence_model_that_knows_nothing_is_given_no_weight_over_a_popularit
     assert ours > 0.97 * best
 
 
+@pytest.mark.slow
 def test_the_judge_gives_a_model_that_knows_the_walk_a_higher_ndcg() -> None:
     events = walks(n_users=80)
     evaluator, split, fit = night(events)

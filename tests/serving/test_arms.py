@@ -102,6 +102,7 @@ def test_the_lake_knows_the_arm_of_each_list_that_was_served(
     assert found == {user: (running.experiment_id, running.arm(user)) for user in USERS} | {"stranger": (running.experiment_id, None)}
 
 
+@pytest.mark.slow
 def test_after_the_end_the_challenger_leaves_the_memory_with_the_next_publication(
     start: Callable[[], Live],  # noqa: F811
     running: Experiment,

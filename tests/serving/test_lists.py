@@ -82,6 +82,7 @@ def demand_the_lists_of_the_table(shop: Shop, live: Live, asked_s: int, k: int =
     return said
 
 
+@pytest.mark.slow
 def test_the_lists_of_a_minute_and_of_the_api_are_the_same_also_before_the_minute_knows_the_newest_events(tmp_path: Path) -> None:
     shop = open_shop(tmp_path, reads_searches=True)
     put(shop.lake, [("u00", "i05", LATER), ("u00", "i09", LATER + 1), ("stranger", "i05", LATER)], event_type="click")
@@ -277,6 +278,7 @@ def test_of_100_000_lists_none_shows_what_is_hidden_and_none_is_empty_where_an_i
     assert n_lists > 100_000
 
 
+@pytest.mark.slow
 def test_slots_for_new_items_are_the_same_in_tables_and_api_and_are_recorded_with_what_was_served(shop: Shop) -> None:
     (shop.home / "scenarios.toml").write_text("[default]\nnew_item_slots = 1", encoding="utf-8")
     asked_s = shop.minute(learns=False)

@@ -179,6 +179,7 @@ def test_the_api_accepts_events_one_by_one_and_says_why_it_refuses_others(start:
     assert answered(live, "GET", "/health/ready").json()["pending_events"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "more", "status"),
     [
@@ -249,6 +250,7 @@ def test_if_too_many_events_wait_for_a_publication_more_are_refused(start: Calla
     assert (found.status_code, "2 events wait for a publication" in found.json()["detail"]) == (503, True)
 
 
+@pytest.mark.slow
 def test_an_event_that_is_sent_again_after_its_publication_counts_once(start: Callable[[], Live], lake: Lake, tmp_path: Path) -> None:
     live = start()
     given = event("new", "fig", event_id="1")

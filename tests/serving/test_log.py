@@ -47,6 +47,7 @@ def take_in(lake: Lake, landing: Path) -> None:
             ingest_segments(lake, landing, kind, files)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_withdrawn_item_leaves_lists_at_once_and_the_lake_takes_the_last_value(start: Start, lake: Lake, tmp_path: Path) -> None:  # noqa: F811
     live = start()
     assert "fig" in items(live, "new")

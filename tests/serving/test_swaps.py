@@ -47,6 +47,7 @@ def test_a_swap_maps_the_text_vectors_and_lists_need_neither_the_weights_before_
     live.segments.close()
 
 
+@pytest.mark.slow
 def test_the_api_follows_a_rollback_with_the_weights_of_the_version_and_the_events_since(tmp_path: Path) -> None:
     shop = open_shop(tmp_path)
     live = shop.start()

@@ -56,6 +56,7 @@ def execute(lake: Lake, sql: str, **parameters: Any) -> None:
         con.execute(sql, parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", INSERTS)
 def test_rows_go_on_the_day_after_they_have_reached_the_age_and_never_with_0(lake: Lake, setting: str) -> None:
     execute(lake, INSERTS[setting], at=OLD)
@@ -154,6 +155,7 @@ def files_of_catalog(lake: Lake) -> list[Path]:
     return [file for file in Path(folder).iterdir() if file.is_file()]
 
 
+@pytest.mark.slow
 def test_a_catalog_loses_the_rows_that_have_aged(lake: Lake) -> None:
     """On PostgreSQL also from the statistics of columns: there are some, as five rows have the same reason."""
     execute(
@@ -174,6 +176,7 @@ def test_a_catalog_loses_the_rows_that_have_aged(lake: Lake) -> None:
     assert b"ancient-0001" not in held()
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_only_an_old_version_needs_is_kept_until_it_is_too_old(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     first = snapshot_of(lake)

@@ -86,6 +86,7 @@ def test_a_lost_catalog_that_is_restored_goes_on(home: Path, tmp_path: Path) -> 
     assert count(lake) == 200
 
 
+@pytest.mark.slow
 def test_files_that_an_older_catalog_does_not_know_are_never_swept_away(
     home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_mark_that_was_cut_off_is_written_again(home: Path) -> None:
     assert repaired.catalog == whole.catalog
 
 
+@pytest.mark.slow
 def test_a_moved_home_is_read_and_written_to_where_it_is_now(tmp_path: Path) -> None:
     filled_home(tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")

@@ -154,6 +154,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in distinct.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", FAULTS)
 def test_whatever_the_endpoint_does_the_template_stands_soon_and_one_warning_says_why(
     message: str, endpoint: FakeEndpoint, caplog: pytest.LogCaptureFixture

@@ -91,6 +91,7 @@ def test_a_night_connects_users_items_categories_and_tags_in_both_directions(lak
         assert rows(lake, f"select distinct model_version, data_snapshot from {table}") == [published]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("year", [1, 1900, 1969, 2600])
 def test_no_time_of_an_event_makes_a_weight_that_is_not_a_positive_number(lake: Lake, year: int) -> None:
     add_events(lake, ("u", "a", "view", START), ("u", "b", "view", START))
@@ -195,6 +196,7 @@ AGAIN: Batch = ([("u", "d", "view", 0), ("u", "c", "odd", 0)], [])
 """The item c stays in the history with the same weight, but in other company."""
 
 
+@pytest.mark.slow
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
 @example(
@@ -249,6 +251,7 @@ def know_interests(lake: Lake) -> None:
         con.execute(f"insert into recs.item_interests by name select 'a' as item_id, 'label:a > b' as interest_id, 1 as share, {made}")
 
 
+@pytest.mark.slow
 def test_interests_with_evidence_connect_users_and_items_in_a_night_and_in_minutes(lake: Lake) -> None:
     describe(lake, ("a", "Alpha", [], []))
     add_events(lake, ("u", "a", "view", START), ("v", "a", "view", START))

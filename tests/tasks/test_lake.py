@@ -153,6 +153,7 @@ def test_readers_in_another_process_take_no_lock_and_see_the_old_state_until_the
     assert read_elsewhere() == "['new', 'old']"
 
 
+@pytest.mark.slow
 def test_writers_at_once_all_succeed(lake: Lake) -> None:
     names = ["a", "b", "c"]
     context = multiprocessing.get_context("spawn")

@@ -35,6 +35,7 @@ def test_the_files_of_the_publication_are_loaded_without_the_registry(lake: Lake
     assert (version, checkpoint.catalog.item_ids) == ("7", ITEMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["moved away", "changed", "not recorded"])
 def test_if_the_files_are_gone_or_changed_the_registry_is_asked(
     lake: Lake, registry: Registry, register_one: Callable[[], str], tmp_path: Path, what: str

@@ -143,6 +143,7 @@ def test_status_shows_the_quality_of_served_lists_first(lake: Lake) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_status_counts_unprocessed_events_and_shows_the_delay_of_the_last_hour(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1], "v": [1]}))

@@ -34,6 +34,7 @@ def events_at(lake: Lake, snapshot: int) -> list[tuple[Any, ...]]:
         return con.execute("select rowid, * from raw.events at (version => $n) order by rowid", {"n": snapshot}).fetchall()
 
 
+@pytest.mark.slow
 def test_upkeep_changes_no_content_and_no_order_and_spares_what_the_kept_publications_name(lake: Lake) -> None:
     dropped, spared = busy_lake(lake)
     before, then = content(lake), events_at(lake, spared)
@@ -99,6 +100,7 @@ def test_upkeep_of_a_tidy_lake_finds_nothing_to_do(lake: Lake) -> None:
     assert (done.rows_flushed, done.files_rewritten, done.files_merged, done.files_deleted, done.orphans_deleted) == (0, 0, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_upkeep_deletes_orphans_but_never_a_foreign_file(lake: Lake) -> None:
     put(lake, ranked({"u": [0, 1]}))
     folder = Path(lake.data_path) / "recs" / "recommendations"
@@ -132,6 +134,7 @@ def test_after_many_minutes_each_table_is_one_file_again(lake: Lake) -> None:
         assert found == [(1, 0)], table
 
 
+@pytest.mark.slow
 def test_upkeep_keeps_every_snapshot_from_the_oldest_watermark_on(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [0]}))

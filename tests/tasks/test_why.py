@@ -91,6 +91,7 @@ def demand_true(lake: Lake) -> int:
     return n_events
 
 
+@pytest.mark.slow
 def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_users_own_and_why_agrees_with_both(lake: Lake, night: Path) -> None:
     assert demand_true(lake) > 10
     listed = rows(
@@ -156,6 +157,7 @@ def test_where_an_item_stands_elsewhere_than_by_its_score_why_says_so(lake: Lake
     assert why(lake, "u04", item).notes == []
 
 
+@pytest.mark.slow
 def test_what_is_on_no_list_has_a_clear_answer(lake: Lake) -> None:
     (seen,) = rows(lake, "select item_id from raw.events where user_id = 'u01' and item_id <> 'i07' limit 1")[0]
     hidden = why(lake, "u01", seen)
@@ -205,6 +207,7 @@ def test_before_the_first_publication_the_command_for_it_is_named(home: Path) ->
         why(lake, "u", "a")
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_evidence_in_eighty_columns_and_as_json(lake: Lake, night: Path) -> None:
     user, item = rows(lake, "select user_id, item_id from recs.recommendations where user_id = 'u05' and rank = 1")[0]
     shown = minutehand("why", user, item, home=night)

@@ -68,6 +68,7 @@ def ask(lake: Lake, encoder: EncoderConfig, text: str) -> WordedInterests:
     return interests_in(lake, no_registry, encoder, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_towers", [True, False])
 def test_a_text_speaks_of_the_interests_of_the_items_that_fit_it(
     lake: Lake, tmp_path: Path, encoder: EncoderConfig, has_towers: bool

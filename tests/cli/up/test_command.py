@@ -93,6 +93,7 @@ def test_files_may_be_dropped_before_the_first_minute(home: Path, free_port: Cal
     assert (home / "landing" / "events").is_dir()
 
 
+@pytest.mark.slow
 def test_a_second_up_of_the_same_home_is_refused_with_the_address_of_the_first(home: Path) -> None:
     home.mkdir()
     with up_lock(home):

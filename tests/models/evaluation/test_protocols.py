@@ -50,6 +50,7 @@ def test_leave_one_out_tests_on_the_last_event_and_chooses_by_the_one_before() -
     assert task.train.item.tolist() == [0, 1, 4, 5, 0], "user 1 has too few events to be tested, and is learnt from in full"
 
 
+@pytest.mark.slow
 def test_temporal_is_the_cut_and_the_fit_of_a_night() -> None:
     events = random_events()
     task = temporal(events, CONFIG, seed=3)
@@ -74,6 +75,7 @@ def test_shuffling_the_targets_of_leave_one_out_changes_no_prediction() -> None:
         assert np.array_equal(ranking.top, shuffled[name].top), name
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_predictions() -> None:
     task = leave_one_out(random_events(), CONFIG, seed=0)
     text = random_text(task.train.n_items)
@@ -147,6 +149,7 @@ def test_a_walk_round_the_catalogue_is_learnt(protocol: str) -> None:
         assert less[name]["low"] <= less[name]["ndcg_at_10"] <= less[name]["high"]
 
 
+@pytest.mark.slow
 def test_text_places_an_item_without_events_among_its_kind() -> None:
     """Every user keeps to one of two kinds of items, and their last event is on an item without training events."""
     rng, n_users, n_items = np.random.default_rng(0), 60, 40

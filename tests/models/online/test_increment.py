@@ -139,6 +139,7 @@ def test_an_update_on_a_sample_of_the_items_learns_the_same_structure() -> None:
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_steps", [8, 16])
 def test_each_new_event_comes_with_the_configured_number_of_replayed_events(n_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     live = after_a_night(walks(n_steps=n_steps), random_text(N_ITEMS))
@@ -333,6 +334,7 @@ def test_events_of_different_users_or_items_have_a_full_vote_each() -> None:
     assert events.votes.tolist() == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_bot_with_5000_clicks_does_not_take_over_the_lists_of_others() -> None:
     crowd = random_events(n_users=40, n_events=600, n_items=N_ITEMS)
     live = after_a_night(crowd, random_text(N_ITEMS))

@@ -92,6 +92,7 @@ def test_segments_cut_the_events_into_parts(replayed: ReplayResult) -> None:
     assert replayed.segments["all"].all()
 
 
+@pytest.mark.slow
 def test_a_replay_of_no_events_has_every_segment_and_no_figure() -> None:
     done = replay(evaluator_of(history()), [], night, replace(CONFIG, since=10**9, until=10**9 + HOUR))
     assert {name: len(mask) for name, mask in done.segments.items()} == dict.fromkeys(ALL_SEGMENTS, 0)
@@ -132,6 +133,7 @@ def test_a_list_does_not_know_what_happened_within_its_delay() -> None:
     assert not (found[0][3:] == is_first).all()
 
 
+@pytest.mark.slow
 def test_each_event_is_learnt_once_and_as_soon_as_a_list_at_the_begin_of_a_step_can_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
     learnt: list[tuple[int, np.ndarray, int]] = []
 
@@ -167,6 +169,7 @@ def test_a_list_is_made_for_the_time_of_the_look_from_the_events_known_by_then()
     assert queries.now.tolist() == [BEGIN + 90]
 
 
+@pytest.mark.slow
 def test_nights_begin_with_a_step_so_that_no_learnt_event_is_lost() -> None:
     asked, counting = counted()
     nightly = [policy for policy in known_policies(INCREMENT) if policy.name == "nightly_tables"]
@@ -212,6 +215,7 @@ def counted() -> tuple[list[int], Callable[[Events, int], Checkpoint]]:
     return asked, counting
 
 
+@pytest.mark.slow
 def test_a_policy_that_retrains_at_every_step_has_a_night_a_step() -> None:
     asked, counting = counted()
     policies = [policy for policy in known_policies(INCREMENT) if policy.name == "retrained_each_step"]
@@ -220,6 +224,7 @@ def test_a_policy_that_retrains_at_every_step_has_a_night_a_step() -> None:
     assert done.n_steps == 2
 
 
+@pytest.mark.slow
 def test_a_gap_without_events_takes_one_night_and_no_policy_with_nights_takes_none() -> None:
     events = history()
     late = events.time >= BEGIN + 6 * HOUR

@@ -242,6 +242,7 @@ def quick_blend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.evaluation.blend_choice.ENOUGH_ROWS", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fp32", "quick_blend")
 def test_the_night_lets_the_model_read_searches_where_that_helps_and_forgets_how_where_it_does_not() -> None:
     for by_search in (True, False):

@@ -17,6 +17,7 @@ PERSON = Evidence(("Alien (1979)", "Up (2009)", "Star Wars: A New Hope (1977)"),
 CHINESE = Evidence(("千与千寻",), ("动画", "1990年代"), (3,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_of_fifty_lies_at_least_48_are_caught_and_of_fifty_true_sentences_at_least_45_pass(name: str) -> None:
     judged = judge(SETS[name], known_of(SETS[name]))
@@ -121,6 +122,7 @@ def test_every_word_of_a_name_is_one_of_the_terms_or_titles() -> None:
     assert check_name("…", group)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4), st.lists(st.text(max_size=20), max_size=4))
 def test_any_text_and_any_evidence_get_an_answer(text: str, titles: list[str], labels: list[str]) -> None:
     evidence = Evidence(tuple(titles), tuple(labels))

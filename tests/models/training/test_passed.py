@@ -76,6 +76,7 @@ def test_the_loss_is_the_mean_of_log_sigmoids_of_gaps_between_logits() -> None:
     assert float(found) == pytest.approx((first + second) / 2, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_sampled", [False, True])
 def test_items_that_are_passed_over_for_others_sink_below_items_that_are_never_shown(is_sampled: bool) -> None:
     events = random_events(n_users=40, n_events=600, n_items=20)
@@ -95,6 +96,7 @@ def test_items_that_are_passed_over_for_others_sink_below_items_that_are_never_s
     assert left[1.0] > left[0.0] + 0.2
 
 
+@pytest.mark.slow
 def test_a_night_learns_from_them_only_before_its_hold_out_and_without_any_it_is_the_same_night() -> None:
     events = random_events(n_users=30, n_events=500, n_items=20)
     evaluator = make_evaluator(events, EvaluationConfig(seen_items="show"))

@@ -107,6 +107,7 @@ def test_refused_rows_that_name_a_person_in_any_field_or_in_a_broken_line_go_wit
     assert "bert-0002" in row
 
 
+@pytest.mark.slow
 def test_contexts_of_others_and_texts_of_items_lose_the_id_and_what_was_published_is_not_learnt_again(
     lake: Lake, home: Path, write: Callable[[str, str], str]
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_person_of_whom_only_refused_rows_are_left_is_found_by_the_digest(
     assert [found.source for found in erasures(lake)] == ["api"]
 
 
+@pytest.mark.slow
 def test_after_an_erasure_a_night_reads_what_a_lake_that_never_had_the_person_would_give_it(lake: Lake, home: Path, tmp_path: Path) -> None:
     without = replace(locate(LakeConfig(), tmp_path / "never"), threads=1)
     migrate(without)

@@ -120,6 +120,7 @@ def test_a_table_of_which_no_row_is_left_keeps_nothing_of_the_person(shop: Lake,
     assert ANNA not in texts_below(home)
 
 
+@pytest.mark.slow
 def test_files_are_rewritten_one_by_one_and_publishers_and_writers_get_their_turn_in_between(
     lake: Lake, home: Path, landing: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +233,7 @@ def test_an_erasure_that_is_killed_between_two_steps_is_finished_by_the_next_run
     assert news_of(shop).is_all_learnt
 
 
+@pytest.mark.slow
 def test_a_kill_after_raw_events_was_rewritten_teaches_no_event_again(
     shop: Lake, home: Path, landing: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +259,7 @@ def online_state(owners: np.ndarray) -> OnlineState:
     return OnlineState(popularity, memory, None, torch.zeros(()), {}, {}, 0)
 
 
+@pytest.mark.slow
 def test_versions_lose_the_windows_of_the_person_keep_those_of_others_and_stay_intact(
     shop: Lake, home: Path, landing: Path, registry: Registry, checkpoint: Path, register_one: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -123,6 +123,7 @@ def test_an_event_that_waits_for_a_list_longer_than_lists_ever_took_is_an_alarm(
     assert lag.found == "lists follow events after 30 min; up to 5 min is usual"
 
 
+@pytest.mark.slow
 def test_an_alarm_is_announced_once_and_its_end_after_two_checks_without_it(shop: Lake) -> None:
     def hour(number: int) -> list[tuple[str, bool]]:
         watch(shop, CONFIG, f"run-{number}", now=NOW + number * timedelta(minutes=1))

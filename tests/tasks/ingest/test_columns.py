@@ -70,6 +70,7 @@ def check_that_each_is_read(lake: Lake, path: str) -> None:
         assert events(lake, "query")[-1] == (VALUES[name],), name
 
 
+@pytest.mark.slow
 def test_a_csv_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, write: Write) -> None:
     header = ",".join('"' + name.replace('"', '""') + '"' for name in ODD)
     values = ",".join(VALUES.values())
@@ -79,11 +80,13 @@ def test_a_csv_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake
     assert {name: kept[name] for name in NAMED} == NAMED
 
 
+@pytest.mark.slow
 def test_a_json_key_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, write: Write) -> None:
     row = {"user_id": "u", "item_id": "i", "occurred_at": "2026-11-20", **VALUES}
     check_that_each_is_read(lake, write("a.jsonl", json.dumps(row) + "\n"))
 
 
+@pytest.mark.slow
 def test_a_parquet_column_of_any_name_keeps_no_file_out_and_can_be_mapped(lake: Lake, tmp_path: Path) -> None:
     row = {"user_id": "u", "item_id": "i", "occurred_at": "2026-11-20", **VALUES}
     path = str(tmp_path / "a.parquet")
@@ -128,6 +131,7 @@ def test_a_folder_called_like_a_column_does_not_replace_it(lake: Lake, write: Wr
     assert events(lake, "user_id") == [("u",), ("v",)]
 
 
+@pytest.mark.slow
 def test_a_file_name_with_signs_of_patterns_is_that_file(lake: Lake, write: Write) -> None:
     for place, name in enumerate(["a[1]*.csv", "b\\c.csv", "d?'\".csv", "e\nf.csv"]):
         assert take(lake, write(name, f"user_id,item_id,occurred_at\nu{place},i,2026-11-20\n")).new == 1, name
@@ -178,6 +182,7 @@ def test_an_object_or_an_array_is_no_id(lake: Lake, write: Write, path: str) -> 
     assert json.loads(value) == row[path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -255,6 +260,7 @@ def test_a_path_to_all_elements_is_refused_with_a_command_that_makes_rows_of_the
     assert sorted(events(lake, "item_id")) == [("i0",), ("i1",), ("j0",), ("j1",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "predicate",
     [

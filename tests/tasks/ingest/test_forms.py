@@ -198,6 +198,7 @@ def test_where_the_column_does_not_decide_the_order_the_reason_names_the_option(
     assert take(lake, timed(write, texts[:1]), time_format="%d.%m.%Y %H:%M" if " " in texts[0] else "%d.%m.%Y").new == 1
 
 
+@pytest.mark.slow
 def test_times_without_a_zone_use_the_zone_of_the_option_or_of_the_setting(lake: Lake, write: Write, tmp_path: Path) -> None:
     expected = {
         "2024-01-31 13:00": NOON,

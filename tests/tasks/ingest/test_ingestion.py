@@ -239,6 +239,7 @@ def test_long_texts_are_cut_and_counted_and_nul_bytes_leave_them(lake: Lake, wri
     assert rows(lake, "select title from raw.items where item_id = '2'") == [("ab",)]
 
 
+@pytest.mark.slow
 def test_events_of_one_instant_keep_the_order_of_the_file(lake: Lake, tmp_path: Path) -> None:
     n = 300_000
     path = tmp_path / "a.csv"
@@ -411,6 +412,7 @@ def _take_with_small_files(lake: Lake, path: str) -> None:
         os._exit(3 if "the disk is full: nothing was changed" in str(error) else 4)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_and_leaves_the_lake_unchanged(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     duckdb.sql("select 'u' || hash(i) as user_id, hash(i + 1) as item_id, 1706695200 as occurred_at from range(150000) as t (i)").write_csv(
@@ -427,6 +429,7 @@ def test_a_full_disk_is_reported_and_leaves_the_lake_unchanged(lake: Lake, tmp_p
 # Real data
 
 
+@pytest.mark.slow
 @needs_data
 def test_online_retail_goes_in_raw(lake: Lake) -> None:
     file = str(DATA / "online-retail" / "onlineretail.parquet")

@@ -71,6 +71,7 @@ def test_with_pseudonyms_a_taken_file_is_deleted_and_one_with_refused_rows_stays
     assert ",v," not in (landing / landed[1].outcome).rglob("*.rejected.csv").__next__().read_text()
 
 
+@pytest.mark.slow
 def test_an_unreadable_file_moves_to_failed_with_the_reason_and_the_next_gets_in(lake: Lake, landing: Path) -> None:
     drop(landing, "events/a.csv", "colour,size\nred,1\n")
     drop(landing, "events/b.csv")
@@ -98,6 +99,7 @@ def test_killed_when_an_unreadable_file_has_just_moved_its_reason_is_there(
     assert waiting(landing) == []
 
 
+@pytest.mark.slow
 def test_killed_just_before_an_unreadable_file_moves_its_reason_is_not_there_twice(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_file_stays_where_it_is_when_the_lake_cannot_be_written(lake: Lake, la
     assert file.exists()
 
 
+@pytest.mark.slow
 def test_files_of_a_kind_are_ingested_together_and_separately_if_one_cannot_be_read(lake: Lake, landing: Path) -> None:
     for n in range(3):
         drop(landing, f"events/{n}.csv", f"user_id,item_id,timestamp\nu{n},a,{1_700_000_000 + n}\n")
@@ -320,6 +323,7 @@ def test_a_file_that_cannot_be_moved_away_stays_whole_and_alone(lake: Lake, land
     assert [file for file in (landing / "failed").rglob("*") if file.is_file()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
@@ -376,6 +380,7 @@ def failed_reasons(landing: Path) -> list[str]:
     return [file.read_text(encoding="utf-8") for file in sorted((landing / "failed").rglob("*.error.txt"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x" * 251 + ".csv", "ü" * 125 + ".csv", "日" * 82 + ".jsonl.gz", "é" * 127 + "."])
 def test_a_name_as_long_as_the_file_system_takes_finds_room_for_its_reason_and_for_a_second_of_its_kind(
     lake: Lake, landing: Path, name: str

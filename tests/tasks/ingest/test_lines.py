@@ -24,6 +24,7 @@ def songs(delimiter: str, odd: dict[int, str], n: int = 200) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delimiter", ["\t", ","])
 @pytest.mark.parametrize(
     "odd",
@@ -87,6 +88,7 @@ def test_the_header_may_have_a_stray_quote_and_a_line_break_in_a_name(lake: Lake
     assert [user for (user,) in events(lake, "user_id")] == ["u", "v", "w"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [("\r\n", "\n"), ("\n", "\r\n"), ("\r", "\r"), ("\r\n", "\r\n")])
 def test_line_ends_of_any_kind_and_mixed_are_line_ends(lake: Lake, write: Write, ends: tuple[str, str]) -> None:
     path = write("a.csv", f"user_id,item_id,occurred_at{ends[0]}u,i,2024-01-31{ends[1]}v,i,2024-01-31{ends[0]}")
@@ -99,6 +101,7 @@ def test_quotes_escaped_by_backslashes_are_understood(lake: Lake, write: Write) 
     assert rows(lake, "select item_id, title from raw.items order by 1") == [("1", 'say "hi", then go'), ("2", "b")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl"])
 @pytest.mark.parametrize("size", [2_100_000, 40_000_000])
 def test_an_overlong_line_is_rejected_with_its_number_and_the_rows_around_it_get_in(
@@ -118,6 +121,7 @@ def test_an_overlong_line_is_rejected_with_its_number_and_the_rows_around_it_get
     assert len(rows(lake, "select row_json from raw.rejected")[0][0]) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bomb.csv.gz", "bomb.jsonl.gz", "bomb.tsv.gz"])
 @pytest.mark.parametrize("start", [b"", b"user_id,item_id,occurred_at\nu,1,2024-01-01\nu,"])
 def test_a_line_that_does_not_end_is_refused_in_little_time_and_memory(lake: Lake, tmp_path: Path, name: str, start: bytes) -> None:

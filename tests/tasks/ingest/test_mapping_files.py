@@ -64,6 +64,7 @@ def test_a_foreign_export_gets_in_by_the_mapping_of_the_folder(lake: Lake, landi
     assert (landing / "mapping.toml").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mapping.toml", "a.csv.mapping.toml", "mapping.toml"])
 def test_the_mapping_file_nearest_to_a_file_wins(lake: Lake, landing: Path, name: str) -> None:
     drop(landing, "mapping.toml", MAPPING)
@@ -94,6 +95,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", WRONG)
 def test_a_wrong_mapping_is_one_line_and_its_files_wait_until_it_is_corrected(lake: Lake, landing: Path, text: str) -> None:
     drop(landing, "mapping.toml", text)
@@ -118,6 +120,7 @@ def test_the_error_for_a_missing_column_proposes_the_line_for_the_mapping_file(l
     assert second.error.endswith('map it with map.user_id = "Kunde_Nr" in landing/events/shop/mapping.toml')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("header", ["Kunde_Nr;item;ts", "Kunde_Nr;Artikel_Nr;Zeit"])
 def test_the_line_of_the_remedy_is_all_it_takes(lake: Lake, landing: Path, header: str) -> None:
     drop(landing, "events/a.csv", f"{header}\nk1;a1;2026-06-01\n")

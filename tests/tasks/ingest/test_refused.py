@@ -58,6 +58,7 @@ def test_rows_of_a_file_without_a_header_are_cleared_once_its_columns_are_named_
     assert standing(lake) == []
 
 
+@pytest.mark.slow
 def test_files_of_one_name_with_only_refused_rows_are_all_recorded(lake: Lake, write: Write) -> None:
     for item in ("i1", "i2"):
         take(lake, write("a.csv", HEADER + f",{item},2026-01-01,a\n"))
@@ -74,6 +75,7 @@ def test_a_row_that_is_now_refused_for_another_reason_is_recorded_once(lake: Lak
     assert standing(lake) == [(1, "item_id = 'i9'")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "later",
     [

@@ -142,6 +142,7 @@ def test_the_last_new_search_of_each_user_is_news_once(lake: Lake) -> None:
     assert news_of(lake).is_empty
 
 
+@pytest.mark.slow
 def test_a_minute_stores_the_last_search_of_its_users_and_a_night_replaces_all(lake: Lake) -> None:
     def stored() -> list[tuple[Any, ...]]:
         return rows(lake, "select user_id, query, vector, encoder from features.user_searches order by user_id")
@@ -222,6 +223,7 @@ def test_the_news_is_the_same_after_flush_expiry_merge_and_clean_up(lake: Lake) 
     assert news_of(lake).is_empty
 
 
+@pytest.mark.slow
 def test_news_from_an_expired_snapshot_raises_an_error_with_a_remedy(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     gone = snapshot_of(lake)
@@ -251,6 +253,7 @@ def test_a_step_merges_known_and_new_events_of_each_user_by_time(lake: Lake) -> 
         make_step(news_of(lake), {item: row for item, row in ROWS.items() if item != "d"}, KINDS, 4, as_of=21)
 
 
+@pytest.mark.slow
 def test_events_that_wait_to_be_learnt_are_due_once(lake: Lake) -> None:
     """The last three events of u are equal; two of them arrived with the discarded update."""
     add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20))
@@ -310,6 +313,7 @@ def test_histories_come_with_their_earlier_items_except_unknown_ones(lake: Lake)
         assert (found.start.tolist(), found.stop.tolist()) == ([0, 0], [0, 2])
 
 
+@pytest.mark.slow
 def test_old_lists_are_refreshed_first_and_then_lists_with_moved_items(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 5)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "u4": [1, 0], "nobody": [0, 3]}))
@@ -373,6 +377,7 @@ def test_lists_with_a_moved_item_over_the_limit_wait_for_a_later_run(lake: Lake)
     assert rows(lake, "from ops.moved_items") == []
 
 
+@pytest.mark.slow
 def test_no_list_waits_if_refreshing_is_off_or_all_lists_are_refreshed(lake: Lake) -> None:
     add_events(lake, ("u1", "d", "view", 1), ("u2", "d", "view", 1))
     put(lake, ranked({"u1": [1], "u2": [1]}))
@@ -412,6 +417,7 @@ def test_lists_made_at_the_same_time_are_all_refreshed_before_one_is_too_old(n_u
     assert last_minute < hours * 60
 
 
+@pytest.mark.slow
 def test_old_lists_are_work_but_not_news_and_a_list_without_a_history_is_neither(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1], "nobody": [1]}))

@@ -69,6 +69,7 @@ def test_an_unpublished_champion_of_an_earlier_night_learns_from_its_own_snapsho
     assert base.news.histories["item_ids"].to_list() == [["lamp", "rug"]]
 
 
+@pytest.mark.slow
 def test_a_champion_with_an_expired_snapshot_learns_the_events_since_the_night(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1)])
     its_own = newest_snapshot(lake)
@@ -114,6 +115,7 @@ def test_no_event_in_histories_or_news_is_later_than_its_arrival(lake: Lake) -> 
     assert data.events.time.max() <= datetime.now(UTC).timestamp() + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_refused", [True, False])
 def test_searches_and_unchanged_snapshots_do_not_count_as_news(lake: Lake, is_refused: bool) -> None:
     put(lake, [("anna", "lamp", 1)])

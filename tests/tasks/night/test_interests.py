@@ -54,6 +54,7 @@ def nobody_else(lake: Lake) -> steps.Audience:
     return steps.Audience(ALL_SETTLED, read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events))
 
 
+@pytest.mark.slow
 def test_a_minute_finds_the_interests_that_a_night_with_the_same_model_finds(
     lake: Lake, pinned: Callable[[], Dataset], encoder: EncoderConfig, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_interests_of_the_next_night_keep_the_ids_of_the_champion(
     assert np.mean([before[item] == after[item] for item in TENTS]) > 0.8
 
 
+@pytest.mark.slow
 def test_a_catalogue_without_descriptions_has_no_interests(
     lake: Lake, pinned: Callable[[], Dataset], encoder: EncoderConfig, tmp_path: Path
 ) -> None:

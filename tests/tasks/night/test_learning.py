@@ -154,6 +154,7 @@ def test_a_night_handles_unusual_data(name: str, lake: Lake, pinned: Callable[[]
     spend(pinned(), tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_lists_show_only_available_items(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     put(lake, habits(), DESCRIBED, unavailable=[item for item in DESCRIBED if item != "i04"], clear=True)
     data = pinned()
@@ -208,6 +209,7 @@ def test_the_gate_gets_the_metrics_of_served_lists_and_the_metrics_with_the_prev
     assert None not in (gain.low, gain.high)
 
 
+@pytest.mark.slow
 def test_the_champion_is_evaluated_on_a_grown_catalog(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     put(lake, habits(), DESCRIBED, clear=True)
     spend(pinned(), tmp_path / "first")
@@ -217,6 +219,7 @@ def test_the_champion_is_evaluated_on_a_grown_catalog(lake: Lake, pinned: Callab
     assert "stranger" in lists.users.user_ids
 
 
+@pytest.mark.slow
 def test_a_champion_in_another_checkpoint_format_is_skipped(lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path) -> None:
     put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
@@ -227,6 +230,7 @@ def test_a_champion_in_another_checkpoint_format_is_skipped(lake: Lake, pinned: 
     assert judge(data, learnt, tmp_path / "first", EVALUATION, seed=1).champion_ndcg is None
 
 
+@pytest.mark.slow
 def test_without_held_out_events_no_model_has_a_metric_and_the_champion_stays(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
@@ -247,6 +251,7 @@ def test_without_held_out_events_no_model_has_a_metric_and_the_champion_stays(
     assert "No event was held out." in night_report("1", "fine", judged, lists.users, data.titles)
 
 
+@pytest.mark.slow
 def test_a_champion_with_another_shape_and_encoder_is_evaluated(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:
@@ -350,6 +355,7 @@ def test_who_has_only_searched_gets_a_list_from_the_night_and_from_a_minute(
     assert np.array_equal(minute.item[0], lists.users.item[-1])
 
 
+@pytest.mark.slow
 def test_a_version_reads_searches_in_the_vectors_of_its_own_encoder_only(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:
@@ -411,6 +417,7 @@ def test_a_minute_run_makes_the_same_lists_for_heavy_users_as_the_night(
     assert {data.catalog.item_ids[item] for item in mine.item[0] if item >= 0} == {f"i{n:02}" for n in range(1, 30, 2)}
 
 
+@pytest.mark.slow
 def test_lists_of_the_night_and_of_minutes_are_varied_by_the_dial_that_the_night_chose(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def titled(n_items: int) -> dict[str, str | None]:
     return {f"i{n:02}": f"{KINDS[n % 4]} model{n}" for n in range(n_items)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_items", [7, 90])
 def test_titles_alone_are_enough_and_a_typed_title_is_found_first(learn_of: Learn, encoder: EncoderConfig, n_items: int) -> None:
     words, titles = learn_of(titled(n_items)), titled(n_items)
@@ -95,6 +96,7 @@ def test_titles_alone_are_enough_and_a_typed_title_is_found_first(learn_of: Lear
     assert scores.argmax(1).tolist() == [5, 5]
 
 
+@pytest.mark.slow
 def test_without_any_text_nothing_is_learnt_and_items_without_a_title_are_no_obstacle(learn_of: Learn) -> None:
     assert learn_of(dict.fromkeys(titled(30))) is None
     some = titled(30) | {"i03": None, "i07": "", "i11": "  "}

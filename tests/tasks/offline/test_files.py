@@ -34,6 +34,7 @@ def test_ties_keep_row_order_and_a_bad_row_is_reported(write: Write) -> None:
     assert (loaded.order, loaded.encoding_s) == (None, 0)
 
 
+@pytest.mark.slow
 def test_the_column_pos_is_the_order_if_requested_even_against_time(write: Write) -> None:
     rows = [("u", "a", 2, 1704067200), ("u", "b", 10, 1704067100), ("u", "c", 0, 1704067300), ("v", "a", 1, 5), ("v", "b", 0, 5)]
     path = write("e.csv", "user_id,item_id,pos,timestamp\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
@@ -47,6 +48,7 @@ def test_the_column_pos_is_the_order_if_requested_even_against_time(write: Write
     assert len(times) == 3, "each event keeps its own time"
 
 
+@pytest.mark.slow
 def test_an_event_with_a_position_but_no_time_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "e.parquet"
     times = {"user_id": [1, 1, 1, 2], "item_id": [7, 8, 9, 7], "pos": [0, 1, 2, 0], "timestamp": [None, 1_600_000_000, None, None]}
@@ -65,6 +67,7 @@ def test_without_time_the_order_stays_and_all_events_have_the_same_time(write: W
     assert set(data.events.time.tolist()) == {300}
 
 
+@pytest.mark.slow
 def test_a_file_with_an_order_column_needs_no_times(write: Write) -> None:
     path = write("e.csv", "user_id,product_id,order_number\nu,a,2\nu,b,10\nu,c,1\nu,c,3\nv,a,1\nv,b,2\n")
     for files in (Files(path, order="order_number", without_time=True), Files(path, order="order_number")):
@@ -99,6 +102,7 @@ def test_items_add_titles_and_items_without_events(write: Write) -> None:
     assert load(files, CONFIG).dataset.titles == ("Tea", "Cup")
 
 
+@pytest.mark.slow
 def test_unusable_files_raise_an_error_with_a_remedy(write: Write) -> None:
     good = write("e.csv", "user_id,item_id,ts\nu,a,5\nu,b,6\n")
     cases = [

@@ -46,6 +46,7 @@ def test_impressions_before_a_time_are_left_out_and_every_property_sums_to_all(s
         rates_by(shop, "colour")
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_json_and_what_to_do_without_impressions(shop: Lake, home: Path, tmp_path: Path) -> None:
     shown = minutehand("outcomes", "--by", "version", home=home).stdout
     assert "25.00 % (" in shown

@@ -61,6 +61,7 @@ def test_who_opts_out_is_in_no_table_but_their_events_and_histories_stay(lake: L
         demand_known(lake, "u", "a")
 
 
+@pytest.mark.slow
 def test_no_minute_and_no_night_brings_anything_back_and_new_events_still_count(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 2))
     publish(lake)
@@ -78,6 +79,7 @@ def test_no_minute_and_no_night_brings_anything_back_and_new_events_still_count(
     assert rows(lake, "select count(*) from recs.list_history where user_id = 'u'") == past
 
 
+@pytest.mark.slow
 def test_who_opts_in_again_gets_a_list_with_the_next_minute(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 2))
     publish(lake)

@@ -86,6 +86,7 @@ def test_clear_ids_become_pseudonyms_in_every_table_and_the_same_files_bring_not
         rewrite(lake)
 
 
+@pytest.mark.slow
 def test_after_a_rewriting_no_file_and_no_snapshot_of_the_lake_holds_a_clear_id(
     lake: Lake, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_rewriting_that_is_killed_leaves_clear_ids_or_pseudonyms_and_the_next_
     assert all(b"customer-" not in file.read_bytes() for file in lake.home.rglob("*") if file.is_file())
 
 
+@pytest.mark.slow
 def test_a_rotation_moves_all_pseudonyms_to_a_new_key_and_clear_ids_still_lead_to_them(lake: Lake, write: Write) -> None:
     fill(lake, write, PSEUDONYMS)
     names = ["customer-u", "customer-v", "customer-w", "customer-session", "customer-gone"]
@@ -146,6 +148,7 @@ def test_a_rotation_moves_all_pseudonyms_to_a_new_key_and_clear_ids_still_lead_t
     assert work.news.is_empty, "what was renamed is no news"
 
 
+@pytest.mark.slow
 def test_a_rotation_killed_before_the_lake_followed_takes_the_key_that_it_made(lake: Lake, write: Write) -> None:
     take(lake, write("a.csv", FILE), config=PSEUDONYMS)
     add_key(lake.home)

@@ -73,6 +73,7 @@ def test_a_night_publishes_both_arms(lake: Lake) -> None:
     assert rows(lake, LISTS) == [("*", "3"), ("u", "3"), ("v", "9")]
 
 
+@pytest.mark.slow
 def test_a_publish_that_fails_at_its_end_leaves_the_lists_of_both_arms_and_the_experiment_as_they_were(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_publish_that_fails_at_its_end_leaves_the_lists_of_both_arms_and_the_e
     assert (written(lake), current(lake)) == (before, experiment)
 
 
+@pytest.mark.slow
 def test_an_end_that_is_asked_for_during_a_publish_returns_everybody_to_the_control_with_the_next_one(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1, 0], "v": [1, 0]}))

@@ -106,6 +106,7 @@ def put_long(lake: Lake, lists: RankedLists, catalog: list[str], version: str) -
     publish_night(lake, Content(catalog, lists, ANYONE, none, 10, provenance(lake, version)), WEIGHTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_known", [True, False])
 def test_the_history_of_an_older_lake_begins_with_the_lists_that_it_has(lake: Lake, is_known: bool) -> None:
     add_events(lake, ("u", "a", "view", 1))

@@ -28,6 +28,7 @@ def everywhere(lake: Lake, user_id: str) -> list[Any]:
     return [each for each in found if each]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), (("s", "c", "view", 60),), (("u", "d", "view", 60), ("s", "b", "view", 3))])
 def test_the_minute_after_a_merge_has_the_histories_of_a_night_and_nothing_of_the_merged_id(lake: Lake, more: Any) -> None:
     add_events(lake, *[("u", item, "view", 10 * n) for n, item in enumerate("abcd")])

@@ -120,6 +120,7 @@ def test_new_items_get_neighbours_and_the_others_keep_theirs(lake: Lake) -> None
     ]
 
 
+@pytest.mark.slow
 def test_a_late_event_is_inserted_by_time_and_the_oldest_is_dropped(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 10), ("u", "b", "view", 20))
     put(lake, ranked({"u": [1]}), max_events=3)
@@ -301,6 +302,7 @@ def test_a_publish_killed_at_a_statement_in_the_commit_or_after_it_is_all_or_not
     assert rows(lake, "select user_id, n_events from features.user_histories order by all") == [("u", n_rounds + 1), ("v", n_rounds)]
 
 
+@pytest.mark.slow
 def test_barred_items_leave_the_lists_of_all_users_and_a_scenario_that_is_gone_loses_its_lists(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1, 2], "v": [3, 1], "w": [3, 3]}), in_places=in_cart("u", "v")["in_places"])

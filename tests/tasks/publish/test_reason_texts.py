@@ -77,6 +77,7 @@ def test_reasons_that_cite_an_event_are_published_in_the_words_of_the_model(lake
     assert not re.search(r'\\"[uv]\\"', asked), "no user is sent"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lie", ["You bought the {title}.", "It goes with your Slate Board.", "Two {title} fans liked it.", "{title} and then"]
 )
@@ -128,6 +129,7 @@ def test_a_night_without_the_setting_forgets_all_texts(lake: Lake, lists: Ranked
     assert reasons_of(lake, "v")[0] == "because you viewed Copper Kettle"
 
 
+@pytest.mark.slow
 def test_a_night_words_the_interests_that_the_lists_of_the_day_before_cite(lake: Lake, lists: RankedLists, endpoint: FakeEndpoint) -> None:
     with writing(lake) as con:
         con.execute("update raw.items set categories = ['Kitchen'] where item_id in ('a', 'b')")

@@ -103,6 +103,7 @@ def test_the_lists_are_those_that_the_minutes_of_the_version_left_and_name_the_v
     assert lists(lake)["u"] == ["d", "a"], "a version before its increments"
 
 
+@pytest.mark.slow
 def test_slots_of_new_items_and_their_propensities_come_back_with_the_lists(lake: Lake) -> None:
     for item in "abcd":
         add_item(lake, item, item.upper())
@@ -147,6 +148,7 @@ def test_a_model_that_shows_items_again_leaves_out_only_what_was_bought_since(la
     assert lists(lake) == {"*": ["a", "b"], "u": ["a", "b"], "v": ["a", "c"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_known", [True, False])
 def test_what_was_bought_long_ago_stays_however_late_it_was_loaded(lake: Lake, is_known: bool) -> None:
     """is_known: whether the lake still has the snapshot of the list; the purchase came in minutes before the list was made."""

@@ -19,6 +19,7 @@ from tasks.registry.versions import Registry, find_version
 from tests.tasks.publish.test_night import WEIGHTS, add_events, put, ranked
 
 
+@pytest.mark.slow
 def test_a_promotion_by_hand_says_what_it_changes_and_writes_it_to_the_run_of_the_version(
     registry: Registry,
     register_one: Callable[[], str],

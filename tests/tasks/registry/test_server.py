@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 ASK = """
@@ -31,6 +33,7 @@ print(json.dumps(asyncio.run(main())))
 """
 
 
+@pytest.mark.slow
 def test_only_configured_hosts_and_their_own_pages_are_answered_on_any_port(tmp_path: Path) -> None:
     expected = {
         ("lists.example:5000", ""): 200,

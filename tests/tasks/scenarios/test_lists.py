@@ -198,6 +198,7 @@ def test_100_000_lists_of_scenarios_show_nothing_that_they_must_not(shop: Shop) 
     assert n_cases["cases"] >= 50_000, "two shops make 100,000"
 
 
+@pytest.mark.slow
 def test_a_minute_makes_the_same_lists_of_scenarios_as_the_night(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.device.has_fast_bf16", lambda device: False)  # bf16 may swap two items with nearly equal scores
     scenarios = [

@@ -101,6 +101,7 @@ def test_only_a_change_of_the_rules_or_of_the_allowed_items_counts_and_only_unti
     assert rules(DEFAULT, 7) == (True, None), "a scenario that is gone leaves no list to make"
 
 
+@pytest.mark.slow
 def test_a_minute_has_work_if_rules_changed_or_an_event_without_weight_hides_an_item(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 1))
     put(lake, ranked({"u": [1], "v": [1]}))

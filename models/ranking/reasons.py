@@ -22,6 +22,7 @@ from torch import Tensor
 from models.events import Events, Floats, Ints, Windows, offsets_of, ragged_rows
 from models.ranking.blend import COLD_GATES, N_REPEAT_FEATURES, Blend, ItemState, find_repeats, gates, user_features
 from models.ranking.candidates import Candidates, candidate_scorer
+from models.sequence.branches import Branches, branch_vectors
 from models.sequence.recommender import Recommender
 from models.sequence.users import LastSearches, followed, last_vectors, vectors_at
 
@@ -77,15 +78,19 @@ class Histories:
 class Variants:
     """Histories without the events on one item each, by user, the item of the newest event first.
 
-    left: what is left of each history. user: index of its user. item, kind: the item that is left out, and the type of the newest event on
-    it. has_start: whether the model reads the variant from its beginning.
+    whole, begin: the users' histories, and the first event of each that the model reads. has_start: [users] whether it reads them from
+    their start token. left: what is left of each history. n_shared: number of events before the first one that is left out.
+    user: index of its user. item, kind: the item that is left out, and the type of the newest event on it.
     """
 
+    whole: Histories
+    begin: Ints
+    has_start: NDArray[np.bool_]
     left: Histories
+    n_shared: Ints
     user: Ints
     item: Ints
     kind: Ints
-    has_start: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -107,19 +112,23 @@ class Variants:
 
     def vectors(self, model: Recommender, items: Tensor) -> Tensor:
         """The user vector of each variant, [variants, dim]; a variant without events and search is a cold start. items: C."""
-        events, start, stop, now, texts = self.left.events, self.left.start, self.left.stop, self.left.now, None
+        events, start, stop, texts = self.left.events, self.left.start, self.left.stop, None
         if self.left.last is not None and self.left.last.is_there.any():
             events, start, stop, texts = followed(events, start, stop, self.left.last)
-        out = torch.empty(len(self), model.config.dim)
-        is_left = stop > start
+        now, out = np.broadcast_to(self.left.now, len(self)), torch.empty(len(self), model.config.dim)
+        n_left, has_start = stop - start, self.has_start[self.user]
+        is_left, is_lone = n_left > 0, (n_left == 1) & ~has_start
         if not is_left.all():
             zero = np.zeros(1, np.int64)
             out[torch.from_numpy(~is_left)] = vectors_at(model, self.left.events, zero, zero, 0, items)
-        if is_left.any():
-            skips_start = ~self.has_start & (stop - start > 1)  # a window needs two tokens: a single event is read from the start
-            windows = Windows((start + skips_start)[is_left], stop[is_left], stop[is_left] + 1)
-            at = now[is_left] if isinstance(now, np.ndarray) else now
-            out[torch.from_numpy(is_left)] = last_vectors(model, events, windows, at, items, texts)
+        if is_lone.any():  # a window needs two tokens, so a single event is read from the start
+            windows = Windows(start[is_lone], stop[is_lone], stop[is_lone] + 1)
+            out[torch.from_numpy(is_lone)] = last_vectors(model, events, windows, now[is_lone], items, texts)
+        own = is_left & ~is_lone
+        if own.any():
+            columns = (values[own] for values in (start, stop, self.user, self.n_shared, now))
+            branches = Branches(self.whole.events, self.begin, self.has_start, events, *columns)
+            out[torch.from_numpy(own)] = branch_vectors(model, branches, items, texts)
         return out
 
 
@@ -143,6 +152,9 @@ def leave_out(users: Histories, user: Ints, newest: Ints, max_events: int) -> Va
     begin = stop - users.n_read(max_events)
     variant, row = ragged_rows(begin[user], stop[user])
     keep = events.item[row] != events.item[newest][variant]
+    n_shared = stop[user] - begin[user]
+    first_out, at = np.unique(variant[~keep], return_index=True)
+    n_shared[first_out] = row[~keep][at] - begin[user][first_out]
     variant, row = variant[keep], row[keep]
     columns = (variant, events.item[row], events.kind[row], events.time[row], events.weight[row])
     left = Events(*columns, len(user), events.n_items, events.n_kinds)
@@ -150,9 +162,10 @@ def leave_out(users: Histories, user: Ints, newest: Ints, max_events: int) -> Va
     n_earlier = (begin - start if users.n_earlier is None else begin - start + users.n_earlier)[user]
     now = users.now[user] if isinstance(users.now, np.ndarray) else users.now
     last = None if users.last is None else users.last.at(user)
-    room = max_events if last is None else max_events - last.is_there
+    room = max_events if users.last is None else max_events - users.last.is_there
     histories = Histories(left, offsets[:-1], offsets[1:], now, users.trend[row], n_earlier, last)
-    return Variants(histories, user, events.item[newest], events.kind[newest], np.asarray((stop - start)[user] < room))
+    has_start = np.asarray(stop - start < room)
+    return Variants(users, begin, has_start, histories, n_shared, user, events.item[newest], events.kind[newest])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -127,11 +128,18 @@ class Rotation(nn.Module):
         self.register_buffer("by_order", torch.logspace(0, -math.log10(LONGEST_DISTANCE), n_order, dtype=torch.float64), persistent=False)
         self.register_buffer("by_time", 2 * math.pi / periods, persistent=False)
 
-    def forward(self, time: Int[Tensor, "batch time"], origin: Int[Tensor, "batch 1"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Cosines and sines [batch, 1, time, planes] of tokens at the given times, in seconds."""
-        order = torch.arange(time.shape[1], device=time.device, dtype=torch.float64)[:, None] * self.by_order
+    def forward(
+        self,
+        time: Int[Tensor, "batch time"],
+        origin: Int[Tensor, "batch 1"],
+        dtype: torch.dtype,
+        order: Int[Tensor, "batch time"] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [batch, 1, time, planes] of tokens at the given times, in seconds. order: of the tokens; None for 0, 1, ..."""
+        place = torch.arange(time.shape[1], device=time.device) if order is None else order
+        turned_by_order = place.double()[..., None] * self.by_order
         turned = (time - origin).double()[..., None] * self.by_time
-        angle = torch.remainder(torch.cat([order.expand(len(time), -1, -1), turned], -1), 2 * math.pi).float()[:, None]
+        angle = torch.remainder(torch.cat([turned_by_order.expand(len(time), -1, -1), turned], -1), 2 * math.pi).float()[:, None]
         return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
@@ -141,17 +149,35 @@ def rotate(x: Float[Tensor, "batch heads time dim"], cos: Tensor, sin: Tensor) -
     return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, place: Int[Tensor, "batch asked"] | None = None) -> Float[Tensor, "batch heads asked dim"]:
-    """Causal attention; queries are all tokens, or those at the positions `place`.
+@dataclass(frozen=True)
+class Packed:
+    """Rows of tokens that hold several histories with the same first tokens, [batch, time]: the trunk, and then the own tokens of each.
+
+    order: place of a token in its history. part: 0 for the trunk, from 1 for the histories, -1 for padding. n_seen: how many tokens of the
+    trunk, which come first in their row, a token sees; besides those, it sees the tokens of its part up to itself.
+    """
+
+    order: Int[Tensor, "batch time"]
+    part: Int[Tensor, "batch time"]
+    n_seen: Int[Tensor, "batch time"]
+
+    def seen(self) -> Bool[Tensor, "batch time time"]:
+        """Whether each token sees each other one."""
+        row = torch.arange(self.part.shape[1], device=self.part.device)
+        is_own = (self.part[:, :, None] == self.part[:, None, :]) & (row <= row[:, None])
+        return is_own | (row < self.n_seen[:, :, None])
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, seen: Bool[Tensor, "batch asked time"] | None = None) -> Float[Tensor, "batch heads asked dim"]:
+    """Attention to the tokens that each query sees; None for causal attention of all tokens.
 
     The CPU path uses plain matrix products: the backward pass of torch's fused kernel takes several times as long there.
     """
     heads, dim, order = q.shape[1], q.shape[3], torch.arange(k.shape[2], device=q.device)
     if q.device.type != "cpu":
-        seen = None if place is None else order <= place[:, None, :, None]
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=place is None)
-    last = order if place is None else place.repeat_interleave(heads, 0)
-    blocked = torch.zeros(*last.shape, len(order), dtype=q.dtype).masked_fill_(order > last[..., None], -torch.inf)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if seen is None else seen[:, None], is_causal=seen is None)
+    hidden = order > order[:, None] if seen is None else ~seen.repeat_interleave(heads, 0)
+    blocked = torch.zeros(hidden.shape, dtype=q.dtype).masked_fill_(hidden, -torch.inf)
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))
     weights = torch.baddbmm(blocked, q, k.transpose(1, 2), alpha=dim**-0.5).softmax(-1)
     return torch.bmm(weights, v).unflatten(0, (-1, heads))
@@ -175,8 +201,12 @@ class Block(nn.Module):
         asked: tuple[Tensor, Tensor],
         happened: tuple[Tensor, Tensor],
         place: Int[Tensor, "batch asked"] | None = None,
+        seen: Bool[Tensor, "batch asked time"] | None = None,
     ) -> Float[Tensor, "batch asked dim"]:
-        """Causal; asked and happened are the phases of queries and keys. place: positions of the tokens to return; None for all."""
+        """asked and happened are the phases of queries and keys. place: positions of the tokens to return; None for all.
+
+        seen: the tokens that each returned token attends to; None for those up to itself, if all are returned.
+        """
         dim, normed = x.shape[2], self.norm_attention(x)
         if place is None:
             q, k, v = (self._heads(part) for part in self.qkv(normed).chunk(3, -1))
@@ -186,7 +216,7 @@ class Block(nn.Module):
             q = self._heads(F.linear(normed, self.qkv.weight[:dim], self.qkv.bias[:dim]))
             cos, sin = (part.gather(2, place[:, None, :, None].expand(-1, -1, -1, part.shape[3])) for part in asked)
             asked = cos, sin
-        attended = attend(rotate(q, *asked), rotate(k, *happened), v, place)
+        attended = attend(rotate(q, *asked), rotate(k, *happened), v, seen)
         x = x + dropout(self.out(attended.transpose(1, 2).flatten(2)), self.dropout, training=self.training)
         # So et al. 2021, "Primer": as good as GELU in a fifth of the time
         hidden = F.relu(self.up(self.norm_forward(x)), inplace=True).square()
@@ -236,13 +266,14 @@ class Recommender(nn.Module):
         is_start: Bool[Tensor, "batch time"],
         place: Int[Tensor, "batch asked"] | None = None,
         searched: Float[Tensor, "searches dim"] | None = None,
+        packed: Packed | None = None,
     ) -> Float[Tensor, "batch asked dim"]:
         """The user vector after each token, already scaled for a dot product with `items`.
 
         item, kind, event_time describe the token; query_time is the time of the next event (or of the request). searched: vectors of
         `searches`; the token of row n has the item n_items + n, and any kind. None if no token is a search.
         Padding goes at the end, where causal attention hides it. place: positions of the tokens whose vectors are returned, so that
-        the last block computes no others; None for all.
+        the last block computes no others; None for all. packed: where each row holds several histories.
         """
         config = self.config
         event = self._tokens(items, item, kind, searched)
@@ -250,13 +281,20 @@ class Recommender(nn.Module):
         x = x + self.since_last(gap_features(query_time - event_time)) * (~is_start)[..., None]
         x = dropout(x, config.dropout, training=self.training)
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
-        phases = self.rotation(torch.cat([query_time, event_time]), event_time[:, :1].repeat(2, 1), dtype)  # at once: half of the overhead
+        order = None if packed is None else packed.order.repeat(2, 1)
+        times, origin = torch.cat([query_time, event_time]), event_time[:, :1].repeat(2, 1)  # at once: half of the overhead
+        phases = self.rotation(times, origin, dtype, order)
         asked, happened = zip(*(part.chunk(2) for part in phases), strict=True)
         x = x.to(dtype)
+        seen = None if packed is None else packed.seen()
         *first, last = self.blocks
         for block in first:
-            x = block(x, asked, happened)
-        x = last(x, asked, happened, place)
+            x = block(x, asked, happened, None, seen)
+        if place is not None and seen is None:
+            seen = torch.arange(x.shape[1], device=x.device) <= place[..., None]
+        elif place is not None and seen is not None:
+            seen = seen.gather(1, place[..., None].expand(-1, -1, x.shape[1]))
+        x = last(x, asked, happened, place, seen)
         return F.normalize(self.norm(x.float()), dim=-1) * self.log_scale.exp()
 
     def _tokens(self, items: Tensor, item: Tensor, kind: Tensor, searched: Tensor | None) -> Float[Tensor, "batch time dim"]:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.events import Earlier, Events
+from models.events import Earlier, Events, Windows
 from models.ranking import reasons
 from models.ranking.reasons import LEAST_EFFECT, RECENT_EVENTS, Histories, Variants, leave_out, recent_items
 from models.ranking.scorer import Scorer
-from models.sequence.users import vectors_at
-from tests.models.planted import HOUR, TINY, make_events, random_events
+from models.sequence.users import LastSearches, followed, last_vectors, vectors_at
+from tests.models.planted import HOUR, TINY, make_events, random_events, random_text, reader
 from tests.models.ranking.test_scorer import N_ITEMS, TREND, history_of, scorer_of
 
 
@@ -97,10 +97,32 @@ def test_the_vector_of_a_variant_is_that_of_a_user_with_this_history() -> None:
     model, users = scorer.weights.model, histories(events)
     found = leave_out_each(users, TINY.max_events)
     vectors = found.vectors(model, scorer.vectors)
-    for variant in np.flatnonzero(found.has_start):
+    for variant in np.flatnonzero(found.has_start[found.user]):
         alone = without(events, int(found.user[variant]), int(found.item[variant]))
         expected = vectors_at(model, alone, np.zeros(1, np.int64), np.array([len(alone)]), 10**6)
         torch.testing.assert_close(vectors[variant], expected[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("searches", [False, True])
+def test_variants_that_share_their_first_tokens_have_the_vectors_that_each_has_alone(searches: bool) -> None:
+    events = random_events(n_users=9, n_events=90)  # of up to twice as many events as the model reads, with repeats
+    model, items = reader(N_ITEMS), reader(N_ITEMS).items().detach()
+    now = 40 * 24 * HOUR + np.arange(9) * HOUR
+    vectors = np.zeros((9, 16), np.float32)
+    vectors[[1, 4]] = random_text(2, 16, seed=3)
+    users = replace(histories(events), now=now, last=LastSearches(vectors, now - 60) if searches else None)
+    found = leave_out_each(users, TINY.max_events)
+    left, texts = found.left, None
+    events, start, stop = left.events, left.start, left.stop
+    if left.last is not None:
+        events, start, stop, texts = followed(events, start, stop, left.last)
+    is_there = stop > start
+    skips_start = ~found.has_start[found.user] & (stop - start > 1)
+    assert len(found) > 50
+    assert 0 < skips_start.sum() < len(found)
+    windows = Windows((start + skips_start)[is_there], stop[is_there], stop[is_there] + 1)
+    in_whole = last_vectors(model, events, windows, np.asarray(left.now)[is_there], items, texts)
+    torch.testing.assert_close(found.vectors(model, items)[torch.from_numpy(is_there)], in_whole, atol=1e-5, rtol=0)
 
 
 def test_without_their_only_event_a_user_is_a_cold_start() -> None:

@@ -82,7 +82,7 @@ check: $(STAMP)  ## Lint, types, import contracts, SQL style
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 sql
 
 format: $(STAMP)  ## Let ruff fix what it can
 	$(BIN)/ruff check --fix .

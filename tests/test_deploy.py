@@ -115,6 +115,7 @@ def test_a_backup_of_a_folder_that_is_no_home_stops_no_service(tmp_path: Path) -
     assert "is no home with a lake" in done.stderr
 
 
+@pytest.mark.slow
 def test_lists_of_a_night_long_ago_and_events_that_wait_make_the_check_of_freshness_fail(shop: Path, tmp_path: Path) -> None:
     assert check_freshness(shop, tmp_path) == (0, "")
     with writing(locate(LakeConfig(), shop)) as con:
@@ -126,6 +127,7 @@ def test_lists_of_a_night_long_ago_and_events_that_wait_make_the_check_of_freshn
     assert check_freshness(shop, tmp_path) == (1, "error: Invalid Input Error: no night has published for 27 hours\n")
 
 
+@pytest.mark.slow
 def test_rules_of_ones_own_end_with_1_where_they_find_something(shop: Path) -> None:
     (rejected, baseline) = re.findall(r'^minutehand sql "(select case.*)"$', GUIDE, re.MULTILINE)
     for rule in (rejected, baseline):
@@ -231,6 +233,7 @@ def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_o
     assert code == 0, (tmp_path / "up.out").read_text()
 
 
+@pytest.mark.slow
 def test_the_recipes_for_duckdb_dbt_and_bi_tools_read_the_lists(shop: Path, tmp_path: Path) -> None:
     (mail,) = blocks("sql")
     run_sql(mail, shop, tmp_path)

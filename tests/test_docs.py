@@ -57,6 +57,7 @@ def test_every_setting_that_is_named_exists(document: Path) -> None:
     assert set(re.findall(r"MINUTEHAND_[A-Z_]*[A-Z]", _text(document))) <= known
 
 
+@pytest.mark.slow
 @documents
 def test_every_command_and_option_that_is_shown_exists(document: Path) -> None:
     root = get_command(app)

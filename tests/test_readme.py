@@ -53,6 +53,7 @@ def test_the_example_files_go_in_whole_by_the_commands_that_are_shown(home: Path
     assert found["rejected"] == 0
 
 
+@pytest.mark.slow
 def test_the_error_that_is_shown_is_what_the_command_says(home: Path) -> None:
     (shown,) = re.findall(r"^\$ (minutehand ingest events \S+)\n(error: .*)$", README, re.MULTILINE)
     done = minutehand(*shown[0].split()[1:-1], str(ROOT / shown[0].split()[-1]), home=home)

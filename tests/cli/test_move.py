@@ -30,6 +30,7 @@ def test_a_home_moves_to_another_folder_and_the_command_says_how_to_go_on(
     assert json.loads(minutehand("sql", "--json", "select count(*) as n from raw.events", home=new).stdout) == [{"n": 30}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("to", "message"), [("postgres:dbname=shop", "needs a place for the files as well; give --data FOLDER"), (" ", "give --to postgres:")]
 )

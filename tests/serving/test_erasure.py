@@ -60,6 +60,7 @@ def test_an_erased_person_is_a_stranger_at_once_and_after_a_restart_and_the_next
     assert "old" not in live.published.row_of_user
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user_id", ["*", "%20", "null"])
 def test_nobody_cannot_be_erased(start: Callable[[], Live], user_id: str) -> None:
     assert ask(start(), "DELETE", f"/v1/users/{user_id}").status_code in (404, 422)

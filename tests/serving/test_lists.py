@@ -227,6 +227,7 @@ def test_no_list_shows_what_is_hidden_and_none_is_empty_where_an_item_qualifies(
     any_case()
 
 
+@pytest.mark.slow
 def test_a_changed_file_of_scenarios_and_items_that_were_put_count_at_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     file, live, now = shop.home / "scenarios.toml", shop.start("log-of-changes"), at(400)
 

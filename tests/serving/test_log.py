@@ -164,6 +164,7 @@ def test_a_segment_is_kept_until_all_its_lines_are_taken_in_and_is_handed_over_a
     assert rows(lake, "select kind, n_lines from ops.api_positions order by n_lines") == [("events", 1), ("events", 2)]
 
 
+@pytest.mark.slow
 def test_no_mapping_file_applies_to_the_log(start: Start, lake: Lake, tmp_path: Path) -> None:  # noqa: F811
     live, landing = start(), tmp_path / "landing"
     (landing / "mapping.toml").write_text('events.map.user_id = "Kundennr"\n', encoding="utf-8")

@@ -75,6 +75,7 @@ def overview_at(lake: Lake, retention: RetentionConfig, clock: datetime) -> list
     return overview(lake, home, home / "landing", retention, clock)
 
 
+@pytest.mark.slow
 def test_all_events_are_kept_by_default(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     maintain(lake)

@@ -142,6 +142,7 @@ def test_a_copy_of_a_catalog_on_the_same_data_folder_is_refused_while_the_origin
     assert count(second) == 200
 
 
+@pytest.mark.slow
 def test_a_lake_without_a_mark_gets_one_at_the_next_write_and_keeps_files_of_unknown_origin(home: Path) -> None:
     lake = filled_home(home)
     (lake.folder / NAME).unlink()

@@ -128,6 +128,7 @@ def test_only_the_strongest_edges_of_a_node_are_kept_and_ties_go_by_id(lake: Lak
     assert rows(lake, "select max(n) from (select count(*) as n from graph.edges group by source, relation)") == [(2,)]
 
 
+@pytest.mark.slow
 def test_a_changed_description_moves_an_item_and_empty_categories_disappear(lake: Lake) -> None:
     describe(lake, ("a", "Alpha", ["Kitchen > Pans"], ["iron"]), ("b", "Beta", ["Garden"], []))
     add_events(lake, ("u", "a", "view", START))
@@ -283,6 +284,7 @@ def test_interests_with_evidence_connect_users_and_items_in_a_night_and_in_minut
     assert nodes == approximately(rows(lake, NODES))
 
 
+@pytest.mark.slow
 def test_a_minute_builds_the_whole_graph_of_a_lake_that_has_none(lake: Lake) -> None:
     describe(lake, ("a", "Alpha", ["Pans"], []))
     add_events(lake, ("u", "a", "view", START), ("v", "b", "view", START))
@@ -298,6 +300,7 @@ def test_a_minute_builds_the_whole_graph_of_a_lake_that_has_none(lake: Lake) -> 
     assert {source for source, *_ in by_minute} == {"user:u", "user:v", "user:w", "item:a", "item:b", "category:Pans"}
 
 
+@pytest.mark.slow
 def test_the_edges_of_nodes_without_news_are_not_written_again(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", START), ("v", "b", "view", START))
     night(lake)

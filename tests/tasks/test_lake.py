@@ -247,6 +247,7 @@ def a_folder(file: Path) -> None:
     file.mkdir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [garbage, half, a_folder])
 def test_a_damaged_catalog_is_reported_in_one_line_and_not_retried(home: Path, damage: Callable[[Path], None]) -> None:
     lake = locate(LakeConfig(), home)

@@ -81,6 +81,7 @@ def test_a_moved_lake_has_the_same_rows_in_the_same_snapshots_and_takes_new_ones
     assert not any(path.name.endswith(moving.UNFINISHED) for path in there.folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_after_a_move_the_old_lake_can_be_read_but_writers_are_sent_to_the_new_one(filled: Lake, there: Lake) -> None:
     before = rows(filled)
     move(filled, there)

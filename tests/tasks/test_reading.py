@@ -80,6 +80,7 @@ def test_a_user_whose_list_of_a_scenario_is_not_made_yet_learns_when_it_will_be(
     assert "500 others" in found.note
 
 
+@pytest.mark.slow
 def test_an_unknown_user_who_resembles_a_known_one_is_asked_whether_that_one_was_meant(lake: Lake) -> None:
     add_events(lake, *((user, "a", "view", 1) for user in ("u42", "42", " 7", "0", "other")))
     put(lake, ranked({"u42": [1]}))
@@ -191,6 +192,7 @@ def test_the_newest_event_of_an_old_file_happened_long_ago_and_arrived_now(lake:
     assert found["newest event arrived"].endswith((" seconds ago", " second ago"))
 
 
+@pytest.mark.slow
 def test_status_says_whether_seen_items_are_hidden_and_why(lake: Lake) -> None:
     def shown(decision: SeenItems | None) -> str | None:
         put(lake, ranked({"u": [1]}), seen_items=decision)
@@ -336,6 +338,7 @@ def test_one_line_drops_the_copy_of_the_statement_from_a_duckdb_message() -> Non
     assert one_line("Parser Error: no\n\nLINE 1: selec\n        ^") == "Parser Error: no"
 
 
+@pytest.mark.slow
 def test_status_shows_an_increment_with_the_hold_out_of_its_nightly_version(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     for version, value in (("1", 0.2), ("2", 0.01)):  # the second night was refused

@@ -144,6 +144,7 @@ def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_users_own_and
     assert {each["event_type"] for each in why(lake, "stranger", mine[0][0]).events} == {"click"}
 
 
+@pytest.mark.slow
 def test_where_an_item_stands_elsewhere_than_by_its_score_why_says_so(lake: Lake) -> None:
     turned = "update recs.recommendations set rank = 7 - rank where user_id = 'u04'"
     with writing(lake) as con:
@@ -191,6 +192,7 @@ def test_an_unknown_user_or_item_is_refused_with_a_hint(lake: Lake, user: str, i
     assert said in str(refused.value)
 
 
+@pytest.mark.slow
 def test_of_a_merged_id_the_evidence_is_that_of_its_user(lake: Lake) -> None:
     (item,) = rows(lake, "select item_id from recs.recommendations where user_id = 'u05' and rank = 1")[0]
     with writing(lake) as con:

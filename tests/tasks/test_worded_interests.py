@@ -82,6 +82,7 @@ def test_a_text_speaks_of_the_interests_of_the_items_that_fit_it(
     assert ask(lake, encoder, "green").rows[0]["interest_id"] == "label:garden"
 
 
+@pytest.mark.slow
 def test_any_text_gets_an_answer(lake: Lake, tmp_path: Path, encoder: EncoderConfig) -> None:
     publish(lake, tmp_path, encoder, has_towers=True)
     for text in ("给我一个锅", "red " * 25_000, "\x1b[31mred\x00", "not horror; ignore the above"):

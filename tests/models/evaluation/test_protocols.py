@@ -133,6 +133,7 @@ def test_a_constant_scorer_gets_what_chance_gets_when_ties_count_against_it(prot
     assert np.mean(chance) == pytest.approx(np.mean(seen), rel=0.1)
 
 
+@pytest.mark.slow
 @PROTOCOLS
 def test_a_walk_round_the_catalogue_is_learnt(protocol: str) -> None:
     events = walks()

@@ -109,6 +109,7 @@ def test_a_budget_of_no_time_still_trains_an_epoch_of_few_steps() -> None:
     assert (curve.n_epochs, curve.n_best) == (1, 1)
 
 
+@pytest.mark.slow
 def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,6 +140,7 @@ def test_an_epoch_too_long_for_the_budget_ends_with_it_and_a_refit_is_as_short(
     assert "there was time for" not in caplog.text, "the number of epochs was fixed"
 
 
+@pytest.mark.slow
 def test_the_plan_has_the_epochs_that_fit_the_budget_and_the_rate_reaches_its_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100_000))
     monkeypatch.setattr(training, "clock", SimpleNamespace(monotonic=lambda: float(next(ticks))))
@@ -244,6 +246,7 @@ def test_a_step_on_a_sample_leaves_all_other_items_alone() -> None:
     assert moved.tolist() == [True] * 3 + [False] * (N_ITEMS - 3)
 
 
+@pytest.mark.slow
 def test_a_sample_gives_the_sum_over_the_catalogue_without_bias_whatever_the_batch(fp32: None) -> None:
     torch.manual_seed(0)
     score, sampling, times = torch.randn(50).exp(), Sampling(50, n_drawn=5), 4000
@@ -304,6 +307,7 @@ def test_a_step_whose_loss_is_not_finite_moves_no_weight() -> None:
     assert not torch.equal(model.state_dict()["start"], before["start"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_items", "minutes", "is_sampled"), [(9000, 1e-4, True), (9000, 60.0, False), (500, 1e-4, False)])
 def test_a_large_catalogue_is_sampled_if_the_budget_is_too_short_for_enough_full_epochs(
     n_items: int, minutes: float, is_sampled: bool

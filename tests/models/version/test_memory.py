@@ -49,6 +49,7 @@ def test_added_windows_replace_old_ones_but_not_held_out_ones() -> None:
     assert [memory.events.time[memory.events.user == n].tolist() for n in np.flatnonzero(memory.is_held_out)] == held_out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_s", [60, 3600])
 def test_the_memory_halves_with_its_half_life_however_often_windows_are_added(step_s: int) -> None:
     config = IncrementConfig(memory_windows=200, memory_half_life_share=0.1)

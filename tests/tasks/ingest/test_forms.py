@@ -100,6 +100,7 @@ def test_every_form_of_iso_8601_and_of_well_known_exports_gets_in(lake: Lake, wr
     assert reasons(lake) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["2024-01-31 12:00:00 EST", "2024-01-31T12:00:00+05:00", "2024-01-31 12:00:00"])
 def test_the_zone_of_a_row_never_leaks_into_the_next(lake: Lake, write: Write, first: str) -> None:
     expected = {
@@ -187,6 +188,7 @@ def test_day_and_month_have_the_order_that_fits_the_whole_column(lake: Lake, wri
     assert rows(lake, "select occurred_at from raw.events where user_id = 'v' order by item_id") == [(time,) for time in american.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texts", [["01.06.2026 00:16", "02.06.2026 00:16"], ["31.05.2026", "05.31.2026", "01.02.2026"]])
 def test_where_the_column_does_not_decide_the_order_the_reason_names_the_option(lake: Lake, write: Write, texts: list[str]) -> None:
     summary = take(lake, timed(write, texts))
@@ -295,6 +297,7 @@ def test_nulls_in_json_and_in_items_are_missing_values(lake: Lake, write: Write)
 # Numbers and availability
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("texts", "prices"),
     [

@@ -395,6 +395,7 @@ def test_missing_files_are_reported(nowhere: Lake, write: Write, tmp_path: Path)
         take(nowhere, str(tmp_path / "empty"))
 
 
+@pytest.mark.slow
 def test_a_file_with_nothing_but_a_header_is_no_error(lake: Lake, write: Write) -> None:
     before = snapshot_of(lake)
     assert take(lake, write("a.csv", HEADER)).read == 0
@@ -447,6 +448,7 @@ def test_online_retail_goes_in_raw(lake: Lake) -> None:
     assert rows(lake, "select count(*) from raw.events where not regexp_full_match(user_id, '\\d+')") == [(0,)]
 
 
+@pytest.mark.slow
 @needs_data
 def test_movietweetings_needs_no_mapping(lake: Lake) -> None:
     folder = DATA / "movietweetings"

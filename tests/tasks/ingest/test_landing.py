@@ -226,6 +226,7 @@ def test_failed_files_and_files_above_the_share_of_refused_rows_need_a_look(land
     assert landed.needs_a_look(0.1) is needs
 
 
+@pytest.mark.slow
 def test_a_new_file_that_is_damaged_leaves_the_others_in_one_piece(lake: Lake, landing: Path) -> None:
     drop(landing, "events/bad.csv", BAD)
     drop(landing, "events/broken.csv", "who\n1\n")
@@ -267,6 +268,7 @@ def test_a_damaged_file_moves_to_failed_with_its_reason_and_the_other_files_get_
         assert con.execute("select user_id from raw.events order by 1").fetchall() == [("u",), ("v",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bad.csv", "bad.parquet"])
 def test_a_file_that_may_not_be_read_moves_to_failed(lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     bad = drop(landing, f"events/{name}")
@@ -303,6 +305,7 @@ def test_a_file_that_vanishes_before_it_is_read_stops_no_other(lake: Lake, landi
     assert not (landing / "failed").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_moved_away_stays_whole_and_alone(lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = drop(landing, "events/bad.csv", "who\n1\n")
     drop(landing, "events/good.csv")

@@ -24,6 +24,7 @@ def test_reasons_are_the_same_text_for_all_rows_that_break_a_rule(lake: Lake, wr
     assert counts == [("events", 50, 50), ("events", 30, 1)]
 
 
+@pytest.mark.slow
 def test_a_corrected_file_clears_what_it_corrects_and_keeps_the_rest(lake: Lake, write: Write) -> None:
     take(lake, write("a.csv", BAD))
     assert standing(lake) == [(2, "tomorrow"), (3, None), (4, "Expected Number of Columns: 4 Found: 2")]
@@ -43,6 +44,7 @@ def test_a_row_that_gets_in_with_another_option_is_cleared_under_any_file_name(l
     assert standing(lake) == [(1, "01.06.2026 00:16")]
 
 
+@pytest.mark.slow
 def test_a_correction_that_is_wrong_still_clears_nothing_and_the_right_one_clears_both(lake: Lake, write: Write) -> None:
     for time in ("tomorrow", "2026-13-01"):
         take(lake, write("a.csv", HEADER + f"u1,i1,2026-01-01,a\nu2,i2,{time},b\n"))

@@ -42,6 +42,7 @@ def held(users: Sequence[str], items: Sequence[int] | None = None, probability: 
 HELD = "select user_id, horizon, interest_id, name, probability, evidence, model_version from recs.user_interests order by all"
 
 
+@pytest.mark.slow
 def test_a_night_writes_all_interests_of_the_catalogue_of_items_and_of_users(lake: Lake) -> None:
     put(lake, ranked({"u": [1], "v": [2]}), interests=held(["v", "u"]))
     assert rows(lake, "select interest_id, kind, dimension, parent_id, name, n_items from recs.interests order by all") == [
@@ -66,6 +67,7 @@ def test_a_night_writes_all_interests_of_the_catalogue_of_items_and_of_users(lak
     assert [row[0] for row in rows(lake, HELD)] == ["*", "v"]
 
 
+@pytest.mark.slow
 def test_a_minute_replaces_the_interests_of_its_users_and_of_everybody_and_leaves_all_others(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1], "v": [2]}), interests=held(["u", "v"]))
@@ -79,6 +81,7 @@ def test_a_minute_replaces_the_interests_of_its_users_and_of_everybody_and_leave
     assert rows(lake, "select distinct model_version from recs.interests") == [("1",)]
 
 
+@pytest.mark.slow
 def test_a_minute_replaces_the_interests_of_the_items_in_the_news(lake: Lake) -> None:
     put(lake, ranked({"u": [1]}), interests=held(["u"]))
     add_events(lake, ("u", "b", "view", 2))

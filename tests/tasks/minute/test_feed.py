@@ -120,6 +120,7 @@ def test_news_has_weighted_events_by_time_the_histories_of_their_users_and_the_n
     assert (news.snapshot, news.is_empty, news.item_ids) == (pinned, False, ["b", "c", "a"])
 
 
+@pytest.mark.slow
 def test_changed_items_are_news_but_searches_and_weightless_types_are_not(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
@@ -130,6 +131,7 @@ def test_changed_items_are_news_but_searches_and_weightless_types_are_not(lake: 
     assert not news_of(lake).is_empty
 
 
+@pytest.mark.slow
 def test_the_last_new_search_of_each_user_is_news_once(lake: Lake) -> None:
     add_searches(lake, ("u", "before", 1))
     add_events(lake, ("u", "a", "view", 1))
@@ -163,6 +165,7 @@ def test_a_minute_stores_the_last_search_of_its_users_and_a_night_replaces_all(l
     assert stored() == []
 
 
+@pytest.mark.slow
 def test_searches_change_nothing_but_the_watermark_moves_past_them(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))
@@ -301,6 +304,7 @@ def test_histories_to_rank_keep_the_order_of_the_frame_and_skip_unknown_items(la
     assert len(earlier.n_events) == 4
 
 
+@pytest.mark.slow
 def test_histories_come_with_their_earlier_items_except_unknown_ones(lake: Lake) -> None:
     add_events(lake, *[("u", item, "view", second) for second, item in enumerate("bzbadc")], ("v", "c", "view", 1))
     put(lake, ranked({"u": [1]}), max_events=2)
@@ -326,6 +330,7 @@ def test_old_lists_are_refreshed_first_and_then_lists_with_moved_items(lake: Lak
     assert users_to_refresh(lake, ["c"], Refresh(later, 9, 4, is_due=True)).user_ids == ["u1", "u3", "u4", "u2"]
 
 
+@pytest.mark.slow
 def test_only_old_lists_may_exceed_the_usual_number_of_refreshed_lists(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0], "u2": [0], "u3": [0]}))
@@ -335,6 +340,7 @@ def test_only_old_lists_may_exceed_the_usual_number_of_refreshed_lists(lake: Lak
     assert users_to_refresh(lake, ["a"], Refresh(later, 1, 2, is_due=True)).user_ids == ["u1", "u2"]
 
 
+@pytest.mark.slow
 def test_an_unavailable_item_is_found_at_any_rank_but_a_moved_one_only_near_the_top(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.minute.pacing.LOOKED_AT", 1)
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
@@ -389,6 +395,7 @@ def test_no_list_waits_if_refreshing_is_off_or_all_lists_are_refreshed(lake: Lak
     assert rows(lake, "from ops.moved_items") == [], "a night refreshes all lists"
 
 
+@pytest.mark.slow
 def test_lists_with_an_unavailable_item_over_the_limit_wait_for_a_later_run(lake: Lake) -> None:
     add_events(lake, *[(f"u{n}", "d", "view", n) for n in range(1, 4)])
     put(lake, ranked({"u1": [0, 1], "u2": [1, 2], "u3": [2, 0], "nobody": [0, 3]}))
@@ -443,6 +450,7 @@ def test_reading_the_news_loads_neither_torch_nor_mlflow() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_the_trend_of_an_event_stays_with_it_and_may_be_unknown(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("u", "b", "view", 2), ("v", "a", "view", 3))
     trends = pa.table({"user_id": ["u", "v"], "trends": pa.array([[0.5, 1.5], [9.0, 9.0]], pa.list_(pa.float32()))})
@@ -461,6 +469,7 @@ def test_the_trend_of_an_event_stays_with_it_and_may_be_unknown(lake: Lake) -> N
     assert (trend[0], np.isnan(trend[1]), trend[2:].tolist()) == (2.5, True, [0.5, 1.5, 3.5])
 
 
+@pytest.mark.slow
 def test_items_of_a_discarded_update_are_read_again_but_are_not_news(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))

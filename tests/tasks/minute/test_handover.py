@@ -133,6 +133,7 @@ def test_searches_and_unchanged_snapshots_do_not_count_as_news(lake: Lake, is_re
     assert has_moved_on()
 
 
+@pytest.mark.slow
 def test_unpublished_events_are_those_since_the_last_publish_for_any_version_that_goes_live(lake: Lake) -> None:
     put(lake, [("anna", "lamp", 1)])
     pinned = newest_snapshot(lake)

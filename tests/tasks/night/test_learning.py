@@ -285,6 +285,7 @@ def test_after_a_night_without_texts_later_runs_accept_the_first_items_with_text
     check(make_lists(again, np.zeros(len(again.events), np.float32), tmp_path / "minute", PUBLISH), again)
 
 
+@pytest.mark.slow
 def test_an_unavailable_item_is_a_miss_for_every_model_and_for_recent_popularity(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
@@ -301,6 +302,7 @@ def test_an_unavailable_item_is_a_miss_for_every_model_and_for_recent_popularity
     assert all(row.n_events and row.value is not None for row in scored.rows), "no row for a segment without events"
 
 
+@pytest.mark.slow
 def test_events_of_a_discarded_update_count_for_popularity_in_the_lists_of_the_next_runs(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path
 ) -> None:
@@ -320,6 +322,7 @@ def test_events_of_a_discarded_update_count_for_popularity_in_the_lists_of_the_n
     assert {row.n_events for row in scored.rows if row.segment == "all"} == {1}
 
 
+@pytest.mark.slow
 def test_the_blend_memory_of_a_night_has_only_events_that_its_past_model_has_not_seen(lake: Lake, pinned: Callable[[], Dataset]) -> None:
     put(lake, habits(), DESCRIBED, clear=True)
     data = pinned()
@@ -331,6 +334,7 @@ def test_the_blend_memory_of_a_night_has_only_events_that_its_past_model_has_not
     assert 0 < len(version.online.recent.is_out) <= n_held_out < len(data.events)
 
 
+@pytest.mark.slow
 def test_who_has_only_searched_gets_a_list_from_the_night_and_from_a_minute(
     lake: Lake, pinned: Callable[[], Dataset], tmp_path: Path, encoder: EncoderConfig
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC
 
+import pytest
+
 from models.config import TrainConfig
 from tasks.lake import Lake
 from tasks.night.dataset import load_dataset
@@ -12,6 +14,7 @@ from tests.tasks.online.made import NOON, WEIGHTS, act, count, serve
 from tests.tasks.publish.test_night import snapshot_of
 
 
+@pytest.mark.slow
 def test_impressions_without_outcome_of_known_users_are_read_by_rows_of_the_dataset_only_if_they_have_a_weight(
     lake: Lake,
 ) -> None:
@@ -31,6 +34,7 @@ def test_impressions_without_outcome_of_known_users_are_read_by_rows_of_the_data
     assert (found.window_s, found.weight, set(found.time)) == (86_400, 0.5, {int(NOON.replace(tzinfo=UTC).timestamp())})
 
 
+@pytest.mark.slow
 def test_only_impressions_in_slots_for_new_items_say_which_of_them_people_want(lake: Lake) -> None:
     serve(lake, "r1", None, ["a", "b", "c"], propensities=[1.0, 0.25, 0.5])
     for user in ("u", "v", "w"):

@@ -152,6 +152,7 @@ def test_searches_of_the_hold_out_teach_the_words_that_serve_but_not_those_that_
     assert not torch.equal(one.items, other.items)
 
 
+@pytest.mark.slow
 def test_a_night_is_judged_by_the_words_that_know_no_search_of_its_hold_out(
     lake: Lake, encoder: EncoderConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_file_with_an_order_column_needs_no_times(write: Write) -> None:
         load(Files(path), CONFIG)
 
 
+@pytest.mark.slow
 def test_a_title_that_begins_with_a_quote_loses_no_row_with_an_order(write: Write) -> None:
     lines = [f"u,i{n},{n},{1_600_000_000 if n else ''},{chr(34) if n == 1 else ''}x" for n in range(6)]
     path = write("e.csv", "user_id,item_id,pos,timestamp,title\n" + "\n".join(lines) + "\n")
@@ -89,6 +90,7 @@ def test_times_are_filled_in_numeric_order_and_blanks_count_as_missing() -> None
     assert fill_times(rows, "who", "at", "n")["at"].to_list() == ["2024", "2024", None, "2024"]
 
 
+@pytest.mark.slow
 def test_columns_are_mapped_as_in_an_ingest_and_json_lines_are_supported(write: Write) -> None:
     path = write("e.jsonl", '{"Customer": "u", "Code": "a", "when": 5, "n": 2}\n{"Customer": "u", "Code": "b", "when": null, "n": 1}\n')
     mapping = ColumnMapping({"user_id": "Customer", "item_id": "Code", "occurred_at": "when"}, predicate='"Code" is not null')
@@ -96,6 +98,7 @@ def test_columns_are_mapped_as_in_an_ingest_and_json_lines_are_supported(write: 
     assert stream(data, "u") == ["b", "a"]
 
 
+@pytest.mark.slow
 def test_items_add_titles_and_items_without_events(write: Write) -> None:
     files = Files(write("e.csv", "user_id,item_id,ts\nu,a,5\n"), write("i.csv", "sku,label\na,Tea\nb,Cup\n"))
     files = Files(files.events, files.items, item_mapping=ColumnMapping({"item_id": "sku", "title": "label"}))
@@ -121,6 +124,7 @@ def test_unusable_files_raise_an_error_with_a_remedy(write: Write) -> None:
             load(files, CONFIG, by_position=True)
 
 
+@pytest.mark.slow
 def test_the_temporary_lake_is_deleted(write: Write, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
@@ -129,6 +133,7 @@ def test_the_temporary_lake_is_deleted(write: Write, home: Path, tmp_path: Path,
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_texts_that_do_not_fit_the_time_limit_are_left_out_with_a_note(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

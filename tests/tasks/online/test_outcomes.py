@@ -29,6 +29,7 @@ def rates(lake: Lake) -> dict[str, tuple[float, float]]:
     return {metric: (numerator, denominator) for metric, numerator, denominator in found}
 
 
+@pytest.mark.slow
 def test_an_outcome_counts_for_the_list_that_it_names_with_version_source_and_position(lake: Lake) -> None:
     serve(lake, "r1", "u", ["a", "b"], "7", "cart", propensities=[1, 0.25])
     act(lake, 0, "u", "a", recommendation_id="r1", position=1)
@@ -49,6 +50,7 @@ def test_an_outcome_counts_for_the_list_that_it_names_with_version_source_and_po
     assert rows(lake, "select distinct hour from eval.online") == [(NOON,)]
 
 
+@pytest.mark.slow
 def test_an_outcome_without_a_list_counts_for_the_last_impression_of_the_same_user_and_item_in_the_window(lake: Lake) -> None:
     for number, user in enumerate(("u", "u", "v")):
         serve(lake, f"r{number}", user, ["a", "b"], str(number))
@@ -70,6 +72,7 @@ def test_a_click_that_names_a_list_counts_for_it_even_if_a_later_list_showed_the
     assert outcomes(lake, "model_version, clicked_at") == [("0", at(5)), ("1", None)]
 
 
+@pytest.mark.slow
 def test_an_impression_without_a_list_belongs_to_the_list_that_the_user_had_then_else_to_that_for_anyone(lake: Lake) -> None:
     publish(lake, 0, "*", ["x", "a"], "1")
     publish(lake, 0, "u", ["a", "b"], "1")
@@ -89,6 +92,7 @@ def test_an_impression_without_a_list_belongs_to_the_list_that_the_user_had_then
     assert done.n_unlisted == 1, "x at minute 63 was in no list of u"
 
 
+@pytest.mark.slow
 def test_repeats_bots_and_items_that_the_list_did_not_hold_count_nowhere(lake: Lake) -> None:
     serve(lake, "r1", None, ["a", "b", "c"])
     for minutes, user, item in ((0, "u", "a"), (29, "u", "a"), (58, "u", "a"), (100, "u", "a"), (1, "u", "z")):
@@ -102,6 +106,7 @@ def test_repeats_bots_and_items_that_the_list_did_not_hold_count_nowhere(lake: L
     assert outcomes(lake, "user_id, shown_at, clicked_at") == [("u", at(0), at(59)), ("u", at(100), None)]
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing_and_writes_no_snapshot(lake: Lake) -> None:
     serve(lake, "r1", "u", ["a"])
     act(lake, 0, "u", "a", recommendation_id="r1")
@@ -113,6 +118,7 @@ def test_a_second_run_changes_nothing_and_writes_no_snapshot(lake: Lake) -> None
     assert (snapshot_of(lake) - 1, outcomes(lake, "*"), rates(lake)) == before
 
 
+@pytest.mark.slow
 def test_late_outcomes_change_their_hour_and_no_other_row_until_it_is_final(lake: Lake) -> None:
     act(lake, -10, "u", "a", "view")
     for number in range(3):
@@ -128,6 +134,7 @@ def test_late_outcomes_change_their_hour_and_no_other_row_until_it_is_final(lake
     assert rates(lake)["ctr"] == (2, 3), "the hour of the first click is not final under this setting"
 
 
+@pytest.mark.slow
 def test_sessions_that_are_merged_count_as_their_user_even_in_hours_that_are_final(lake: Lake) -> None:
     for number in range(2):
         serve(lake, f"r{number}", "s", ["a"])
@@ -152,6 +159,7 @@ def test_a_user_and_an_item_are_warm_once_an_event_that_teaches_came_before(lake
     assert outcomes(lake, "segment") == [("cold_user_warm_item",), ("cold_user_cold_item",), ("warm_user_warm_item",)]
 
 
+@pytest.mark.slow
 def test_after_an_erasure_the_rates_lose_the_person_also_in_hours_that_are_final(lake: Lake) -> None:
     for number, user in enumerate("uvw"):
         serve(lake, f"r{number}", user, ["a"])

@@ -62,6 +62,7 @@ def test_an_id_of_nobody_is_an_error_with_a_remedy(shop: Lake, home: Path, user_
         export_person(home, shop, user_id)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_file_that_only_its_owner_can_read_and_replaces_none(
     shop: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def arm(experiment: Experiment, lists: RankedLists, snapshot: int, state: str = 
     return Arm(experiment, state, 5, None, made, None, OTHER_CATALOG, lists, NOBODY, **more)
 
 
+@pytest.mark.slow
 def test_a_minute_publishes_both_arms_with_their_own_catalogues_and_counts_them_together(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 1))
     put(lake, ranked({"u": [1, 0], "v": [1, 0], "w": [1, 0]}))

@@ -172,6 +172,7 @@ def test_the_newest_publish_names_the_live_model_even_if_the_clock_runs_backward
     assert live_version(lake) == "2"
 
 
+@pytest.mark.slow
 def test_a_repeated_minute_publish_is_refused_and_writes_nothing(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1))
     put(lake, ranked({"u": [1]}))

@@ -173,6 +173,7 @@ def test_a_user_called_star_does_not_mix_with_the_fallback_list(lake: Lake) -> N
     assert rows(lake, "select item_id from recs.recommendations where user_id = '*' order by rank") == [("a",), ("b",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", [np.nan, np.inf])
 def test_lists_with_scores_that_are_not_finite_are_refused_and_the_old_ones_stay(lake: Lake, score: float) -> None:
     put(lake, ranked({"u": [0, 1]}), "1")

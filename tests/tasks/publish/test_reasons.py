@@ -70,6 +70,7 @@ def test_without_labels_a_reason_cites_an_interest_of_the_user_to_which_item_and
     assert reasons_of(lake, "v") == ["popular right now"] * 2, "v is not interested in it"
 
 
+@pytest.mark.slow
 def test_a_label_of_few_events_or_of_most_items_is_no_interest(lake: Lake) -> None:
     describe(lake, {**SHELVES, **{f"e{n}": ["Films > Western", "Everything"] for n in range(9)}})
     add_events(lake, ("u", "a", "view", 1), *[("u", f"e{n}", "view", 2 + n) for n in range(9)])
@@ -77,6 +78,7 @@ def test_a_label_of_few_events_or_of_most_items_is_no_interest(lake: Lake) -> No
     assert reasons_of(lake, "u") == ["popular right now"] * 2
 
 
+@pytest.mark.slow
 def test_the_minute_cites_the_new_events_and_the_interests_that_they_show(lake: Lake) -> None:
     describe(lake, SHELVES)
     add_events(lake, ("u", "d", "view", 1))

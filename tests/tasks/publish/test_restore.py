@@ -139,6 +139,7 @@ def test_withdrawn_bought_and_had_items_are_gone_and_lists_are_filled_up_from_th
     ]
 
 
+@pytest.mark.slow
 def test_a_model_that_shows_items_again_leaves_out_only_what_was_bought_since(lake: Lake) -> None:
     add_events(lake, ("u", "a", "view", 1), ("v", "a", "view", 2))
     put(lake, ranked({"u": [0, 2], "v": [0, 2]}), champion="1", seen_items=SHOWS)
@@ -162,6 +163,7 @@ def test_what_was_bought_long_ago_stays_however_late_it_was_loaded(lake: Lake, i
     assert lists(lake) == {"*": ["a", "b"], "u": ["a", "c"], "v": ["a", "c"]}
 
 
+@pytest.mark.slow
 def test_what_a_scenario_hides_or_no_longer_allows_is_gone_from_its_lists(lake: Lake) -> None:
     for item in "abcd":
         add_item(lake, item, item.upper())
@@ -211,6 +213,7 @@ def test_users_who_opted_out_or_were_merged_since_get_no_list_back(two_nights: L
     assert list(lists(two_nights)) == ["*"]
 
 
+@pytest.mark.slow
 def test_the_next_minute_has_the_events_since_as_known_ones_to_learn_again_until_a_run_has_published(two_nights: Lake) -> None:
     add_events(two_nights, ("u", "a", "view", 5))
     minute(two_nights, "3", champion="2")

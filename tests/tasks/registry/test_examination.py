@@ -31,6 +31,7 @@ def remedies(registry: Registry, store: Path) -> dict[str, str]:
     return {damage.problem.split()[1]: damage.remedy for damage in examine(registry, store).damages}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_each_kind_of_damage_is_reported_and_nothing_is_written_to_the_store(
     registry: Registry, register_one: Callable[[], str], store: Path, damage: Damage

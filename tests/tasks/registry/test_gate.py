@@ -36,6 +36,7 @@ def failed(contest: Contest, measured: Measured = FINE) -> list[str]:
     return [check.name for check in all_checks(contest, measured, LIMITS) if not check.passed]
 
 
+@pytest.mark.slow
 def test_the_gate_promotes_refuses_and_warns(registry: Registry, register_one: Callable[[], str]) -> None:
     first = pass_gate(registry, register_one(), 0.10, 0.20, None, NOT_MEASURED, LIMITS)
     assert (first.live.version, first.outcome, "WARNING" in first.text) == ("1", "promoted", True)

@@ -179,6 +179,7 @@ def check_all(shop: Shop, scenarios: Sequence[Scenario], n_cases: Counter[str]) 
         check(shop, scenario, fallback, n_cases)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scenarios=st.lists(SCENARIOS, min_size=1, max_size=6))
 def test_no_list_of_a_scenario_shows_what_it_must_not_and_none_is_shorter_than_it_must_be(shop: Shop, scenarios: list[Scenario]) -> None:

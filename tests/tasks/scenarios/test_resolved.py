@@ -78,6 +78,7 @@ def test_an_item_is_hidden_for_its_days_after_the_last_event_of_each_type(lake: 
     assert np.array_equal(item, [1, 0, 1])
 
 
+@pytest.mark.slow
 def test_only_a_change_of_the_rules_or_of_the_allowed_items_counts_and_only_until_it_is_published(lake: Lake) -> None:
     describe(lake, a=3, b=30)
     cheap = Scenario(name="cart", where="price < 10", in_tables=True)

@@ -116,7 +116,7 @@ class PublishConfig(BaseModel):
     workers: PositiveInt = Field(
         1, le=1024, description="Processes that make the lists of a night; each loads the model and gets its share of the threads"
     )
-    approximate_above: PositiveInt = Field(50_000, description="Number of items above which similar items are searched approximately")
+    approximate_above: PositiveInt = Field(100_000, description="Number of items above which similar items are searched approximately")
 
 
 class RetentionConfig(BaseModel):

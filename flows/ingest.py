@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from tasks.aging import oldest_kept
 from tasks.ingest import api_log, arrivals, landing
 from tasks.ingest.landed import Landed
 from tasks.lake import Lake, locate, migrate
+from tasks.locks import arrivals_turn
 from tasks.privacy.common_keys import demand_common_keys
 
 speak()
@@ -63,9 +65,11 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
     bucket, folder = arrivals.bucket_of(settings.ingest, settings.store), landing.open_landing(settings.ingest, settings.home)
     if bucket is None and not landing.waiting(folder) and not api_log.waiting_segments(folder):
         return []
-    with landing.turn(folder, wait_s) as is_mine:
-        fetched = arrivals.fetch(bucket, folder) if bucket is not None and is_mine else {}
-        files = landing.waiting(folder) if is_mine else []
+    arriving = nullcontext(True) if bucket is None else arrivals_turn(lake, wait_s)
+    with landing.turn(folder, wait_s) as is_mine, arriving as are_ours:
+        may_load = is_mine and are_ours
+        fetched = arrivals.fetch(bucket, folder) if bucket is not None and may_load else {}
+        files = landing.waiting(folder) if may_load else []
         segments = api_log.waiting_segments(folder) if is_mine else []
         if not files and not segments:
             return []
@@ -76,7 +80,7 @@ def empty_landing(settings: Settings, lake: Lake, wait_s: float = 0) -> list[Lan
         landed = [file for kind, some in kinds if some for file in ingest_files(lake, folder, kind, some, settings.ingest, oldest)]
         of_log = [(kind, [file for of, file in segments if of == kind]) for kind in api_log.OWN_KINDS]
         landed += [file for kind, some in of_log if some for file in ingest_segments(lake, folder, kind, some)]
-        if bucket is not None:
+        if bucket is not None and may_load:
             arrivals.put_away(bucket, folder, fetched)
     report(landed)
     bad = [file for file in landed if file.needs_a_look(settings.ingest.max_rejected_share)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SPACE = 1_835_953_773
 """The first half of the keys of all locks of minutehand in a database."""
-KEYS = {"signing": 0, "writer": 1, "publisher": 2, "night": 3}
+KEYS = {"signing": 0, "writer": 1, "publisher": 2, "night": 3, "arrivals": 4}
 """The second half."""
 SESSION = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "idle_session_timeout": "0"}
 """Settings of a session that holds a lock: the server ends it half a minute after its machine is gone, and never because it is idle."""

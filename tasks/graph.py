@@ -22,6 +22,8 @@ N_EDGES = 100
 """Maximum number of edges with the same source and relation."""
 N_AUDIENCE, N_WINDOW = 50, 20
 """Maximum number of users that count for the items seen together with an item, and of items that count for each of these users."""
+PART_ROWS = 1_000_000
+"""Rows of the audience whose pairs of items are counted at a time: up to N_WINDOW times as many pairs, in about 1 GiB."""
 N_LABEL_ITEMS = 10_000
 """Categories and tags with more items, and interests of more users, are built by nights only."""
 TEMPORARY = (
@@ -30,7 +32,8 @@ TEMPORARY = (
     ("create_item_acts", ()),
     ("create_audience", ("n_users",)),
     ("create_windows", ("n_items",)),
-    ("create_together", ("n_edges",)),
+    ("create_together", ()),
+    ("insert_together", ("part", "n_parts", "n_edges")),
     ("create_interests", ("n_edges",)),
     ("create_labels", ("snapshot",)),
     ("create_touched_labels", ("n_label_items",)),
@@ -82,12 +85,15 @@ def candidates(at: Readable, user_ids: Collection[str], k: int) -> pa.Table:
         return con.execute(statement("graph/candidates"), {"k": k}).to_arrow_table()
 
 
-def build_graph(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], origin: Origin) -> None:
-    """Replace the whole graph, from the histories as the transaction sees them and the items of the snapshot."""
+def build_graph(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], origin: Origin, n_threads: int = 1) -> None:
+    """Replace the whole graph, from the histories as the transaction sees them and the items of the snapshot.
+
+    n_threads: for the temporary tables, whose rows need no order; 0 for all processors. The connection keeps its own number.
+    """
     for name in ("delete_all_edges", "delete_all_nodes", "all_users"):
         con.execute(statement(f"graph/{name}"))
     con.execute(statement("graph/all_items"), {"snapshot": origin.data_snapshot})
-    _rebuild(con, event_weights, origin)
+    _rebuild(con, event_weights, origin, n_threads)
 
 
 def update_graph(
@@ -107,10 +113,10 @@ def update_graph(
         return
     con.register("touched_users", pa.table({"user_id": pa.array(list(user_ids), pa.string())}))
     con.register("changed_items", pa.table({"item_id": pa.array(list(item_ids), pa.string())}))
-    _rebuild(con, event_weights, origin)
+    _rebuild(con, event_weights, origin, n_threads=1)
 
 
-def _rebuild(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], origin: Origin) -> None:
+def _rebuild(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float], origin: Origin, n_threads: int) -> None:
     made = {"model_version": origin.model_version, "data_snapshot": origin.data_snapshot, "generated_at": origin.generated_at}
     values = {
         "half_life_days": HALF_LIFE_DAYS,
@@ -123,10 +129,22 @@ def _rebuild(con: duckdb.DuckDBPyConnection, event_weights: Mapping[str, float],
         "snapshot": origin.data_snapshot,
     }
     con.execute("reset dynamic_or_filter_threshold")  # the statements look for many nodes, and read all edges for it
+    (threads_before,) = con.execute("select current_setting('threads')").fetchone() or (1,)
+    con.execute(f"set threads = {n_threads:d}" if n_threads else "reset threads")
     for name, parameters in TEMPORARY:
-        con.execute(statement(f"graph/{name}"), {parameter: values[parameter] for parameter in parameters})
+        n_parts = _n_parts(con) if "part" in parameters else 1
+        for part in range(n_parts):
+            known = values | {"part": part, "n_parts": n_parts}
+            con.execute(statement(f"graph/{name}"), {parameter: known[parameter] for parameter in parameters})
+    con.execute(f"set threads = {threads_before:d}")
     con.execute(statement("graph/delete_edges"))
     con.execute(statement("graph/delete_nodes"))
     con.execute(statement("graph/insert_edges"), {"half_life_days": HALF_LIFE_DAYS, "n_edges": N_EDGES, **made})
     con.execute(statement("graph/insert_nodes"), {"snapshot": origin.data_snapshot, **made})
     con.execute(f"set dynamic_or_filter_threshold = {AT_HAND:d}")
+
+
+def _n_parts(con: duckdb.DuckDBPyConnection) -> int:
+    """In how many parts the pairs of items are counted."""
+    (n_rows,) = con.execute("select count(*) from audience").fetchone() or (0,)
+    return -(-int(n_rows) // PART_ROWS) or 1

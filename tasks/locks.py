@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +116,22 @@ def writing_turn(lake: Locked) -> Iterator[None]:
         raise BusyError(held_by.format(lake.lock_path)) from error
     except advisory.HeldError as error:
         raise BusyError(held_by.format(f"the writer's lock of {lake.shown_catalog}{error.holder}")) from error
+
+
+@contextmanager
+def arrivals_turn(lake: Locked, wait_s: float = 0) -> Iterator[bool]:
+    """Hold the lock of the files that arrive in a bucket, which several homes may empty; yields whether this process holds it."""
+    if lake.is_sqlite:
+        yield True
+        return
+    with ExitStack() as held:
+        try:
+            held.enter_context(advisory.hold(lake.catalog, "arrivals", wait_s))
+        except advisory.HeldError:
+            is_mine = False
+        else:
+            is_mine = True
+        yield is_mine
 
 
 def demand_held(lake: Locked) -> None:

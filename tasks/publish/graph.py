@@ -11,15 +11,18 @@ from tasks.publish.notes import fresh_events
 from tasks.publish.publication import Content
 
 
-def write_graph(con: duckdb.DuckDBPyConnection, content: Content, event_weights: Mapping[str, float], *, is_all: bool) -> None:
+def write_graph(
+    con: duckdb.DuckDBPyConnection, content: Content, event_weights: Mapping[str, float], n_threads: int, *, is_all: bool
+) -> None:
     """Replace the graph, or with is_all false the nodes that the news and the published interests touch.
 
     A minute whose interests are those of another version, which it writes for all items, replaces all of the graph.
+    n_threads: for the whole graph; 0 for all processors.
     """
     made, found = content.provenance, content.interests
     origin = Origin(made.model_version, made.data_snapshot, made.generated_at)
     if is_all or (found is not None and (found.items is None or len(found.items) >= len(content.item_ids))):
-        build_graph(con, event_weights, origin)
+        build_graph(con, event_weights, origin, n_threads)
     elif content.news is not None:
         fresh = fresh_events(content.news)
         merged = content.news.merged

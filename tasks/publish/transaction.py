@@ -51,7 +51,7 @@ def publish(
             write_interests(con, item_ids, content.interests, asdict(made))
         n_users, n_users_changed = write(con, item_ids, stamp)
         done = Publication(publication_id, n_users, n_users_changed, len(item_ids), seconds=0.0)
-        write_graph(con, content, event_weights, is_all=cadence != "minute")
+        write_graph(con, content, event_weights, lake.threads, is_all=cadence != "minute")
         note_publication(con, done, content, cadence, stamp.published_at)
         note_prequential(con, content.prequential, content.versions, made)
         note_freshness(con, content.news, publication_id, made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.privacy.keyed import NAME as KEYS
 from tests.conftest import ROOT
 from tests.flows.effects import boundaries
 from tests.flows.shop import UNPOOLED, Shop, learnt, open_shop
@@ -63,6 +65,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory, prefect_server: str, postgre
         patch.setenv("PREFECT_API_URL", prefect_server)
         with open_shop(folder) as shop:
             shop.spend_night()
+            (folder / "there").mkdir(mode=0o700)
+            shutil.copy(shop.home / KEYS, folder / "there")  # as the guide has it for a further home
             common = {name: value for name, value in os.environ.items() if name != UNPOOLED[0]}
             yield Homes(shop, tuple({**common, "MINUTEHAND_HOME": str(home)} for home in (shop.home, folder / "there")))  # type: ignore[arg-type]
 

@@ -15,7 +15,7 @@ import pytest
 from tasks import advisory
 from tasks.advisory import LostError, UnreachableError
 from tasks.lake import Lake, LakeConfig, LakeError, locate, migrate, reading, writing
-from tasks.locks import BusyError, night_paused, publishing_paused, publishing_turn, take
+from tasks.locks import BusyError, arrivals_turn, night_paused, publishing_paused, publishing_turn, take
 from tests.tasks.holder import be_killed, begin
 
 pytestmark = pytest.mark.postgres
@@ -161,3 +161,10 @@ def test_without_psycopg_the_error_says_what_to_install(here: Lake, monkeypatch:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(UnreachableError, match=r"pip install 'minutehand\[postgres\]'"):
         advisory.is_signed(here.catalog, "night")
+
+
+def test_one_home_at_a_time_empties_a_bucket_and_the_next_may_when_the_first_is_done(here: Lake, there: Lake) -> None:
+    with arrivals_turn(here) as ours, arrivals_turn(there) as theirs, publishing_turn(there):
+        assert (ours, theirs) == (True, False)
+    with arrivals_turn(there) as theirs:
+        assert theirs

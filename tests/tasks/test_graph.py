@@ -129,6 +129,16 @@ def test_only_the_strongest_edges_of_a_node_are_kept_and_ties_go_by_id(lake: Lak
 
 
 @pytest.mark.slow
+def test_pairs_of_items_that_are_counted_in_parts_are_all_there(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_events(lake, *((user, item, "view", START + place) for place, user in enumerate("uvw") for item in "abcdefg"[place : place + 5]))
+    night(lake)
+    at_once = edges(lake)
+    monkeypatch.setattr(graph, "PART_ROWS", 2)
+    night(lake)
+    assert edges(lake) == at_once
+    assert len([edge for edge in at_once if edge[1] == "seen_together"]) == 36
+
+
 def test_a_changed_description_moves_an_item_and_empty_categories_disappear(lake: Lake) -> None:
     describe(lake, ("a", "Alpha", ["Kitchen > Pans"], ["iron"]), ("b", "Beta", ["Garden"], []))
     add_events(lake, ("u", "a", "view", START))

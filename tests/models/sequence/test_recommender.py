@@ -32,7 +32,7 @@ def stream(batch: int = 3, time: int = TIME, seed: int = 0) -> dict[str, Tensor]
 
 def encode(model: Recommender, tokens: dict[str, Tensor]) -> Tensor:
     with torch.inference_mode():
-        return model.encode(model.items(), **tokens)
+        return model.encode(model.items(), **tokens, packed=None)
 
 
 @pytest.mark.parametrize("name", ["item", "kind", "event_time", "query_time"])
@@ -67,7 +67,7 @@ def test_states_requested_alone_equal_those_among_all_and_so_do_their_gradients(
     for is_alone in (True, False):
         model.zero_grad()
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            states = model.encode(model.items(), **tokens, place=place if is_alone else None)
+            states = model.encode(model.items(), **tokens, place=place if is_alone else None, packed=None)
         states = states if is_alone else states.gather(1, place[..., None].expand(-1, -1, TINY.dim))
         (states * torch.arange(TINY.dim)).sum().backward()
         found.append((states.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))

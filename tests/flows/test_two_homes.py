@@ -119,7 +119,8 @@ def test_a_minute_of_one_home_repairs_one_of_the_other_that_was_killed_between_a
 def land(landing: Path, n: int) -> int:
     """Put a file of five events into a landing folder; returns their number."""
     now = datetime.now(UTC).isoformat()
-    rows = [f"u{(7 * n + k) % 50:02},i{(n + k) % 30:02},click,{now}" for k in range(5)]
+    # nobody comes back to an item, as the clicks of a user on one item in a day together count less than two
+    rows = [f"u{n // 150}{(7 * n + k) % 50:02},i{(n + k) % 30:02},click,{now}" for k in range(5)]
     whole = landing / "part"
     (landing / "events").mkdir(parents=True, exist_ok=True)
     whole.write_text("\n".join(["user_id,item_id,event_type,occurred_at", *rows]), encoding="utf-8")

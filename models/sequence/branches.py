@@ -74,10 +74,9 @@ def branch_vectors(model: Recommender, branches: Branches, items: Tensor, texts:
     out = torch.empty(len(branches), model.config.dim)
     first = np.searchsorted(branches.user, np.arange(len(branches.begin) + 1))
     length = np.diff(tokens.offsets)
-    for which in bucket_by_length(length, BATCH_EVENTS if device.type == "cpu" else CARD_EVENTS):
-        which = which[length[which] > 0]
-        if not len(which):
-            continue
+    reading = np.flatnonzero(length)
+    for some in bucket_by_length(length[reading], BATCH_EVENTS if device.type == "cpu" else CARD_EVENTS):
+        which = reading[some]
         time = padded_length(int(length[which].max()), int(length.max()))
         is_there = np.arange(time) < length[which][:, None]
         at = np.minimum(tokens.offsets[which][:, None] + np.arange(time), tokens.offsets[-1] - 1)

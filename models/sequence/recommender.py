@@ -290,10 +290,9 @@ class Recommender(nn.Module):
         *first, last = self.blocks
         for block in first:
             x = block(x, asked, happened, None, seen)
-        if place is not None and seen is None:
-            seen = torch.arange(x.shape[1], device=x.device) <= place[..., None]
-        elif place is not None and seen is not None:
-            seen = seen.gather(1, place[..., None].expand(-1, -1, x.shape[1]))
+        if place is not None:
+            asked_rows, row = place[..., None], torch.arange(x.shape[1], device=x.device)
+            seen = row <= asked_rows if seen is None else seen.gather(1, asked_rows.expand(-1, -1, len(row)))
         x = last(x, asked, happened, place, seen)
         return F.normalize(self.norm(x.float()), dim=-1) * self.log_scale.exp()
 

@@ -103,7 +103,6 @@ def test_changing_the_test_period_changes_nothing_that_was_learnt() -> None:
     assert np.array_equal(one.prior, other.prior)
 
 
-@pytest.mark.slow
 def test_text_is_whitened_by_the_items_of_the_training_period_alone() -> None:
     events = make_events([(n % 5, n % 10 if n < 70 else n % 20, n * HOUR) for n in range(100)], n_items=20)
     text = random_text(20, 12)

@@ -86,7 +86,6 @@ def test_a_lost_catalog_that_is_restored_goes_on(home: Path, tmp_path: Path) -> 
     assert count(lake) == 200
 
 
-@pytest.mark.slow
 def test_files_that_an_older_catalog_does_not_know_are_never_swept_away(
     home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

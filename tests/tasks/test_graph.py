@@ -207,7 +207,6 @@ AGAIN: Batch = ([("u", "d", "view", 0), ("u", "c", "odd", 0)], [])
 """The item c stays in the history with the same weight, but in other company."""
 
 
-@pytest.mark.slow
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
 @example(

@@ -67,7 +67,6 @@ def rows(lake: Lake, snapshot: int | None = None) -> list[tuple[object, ...]]:
         return con.execute(EVENTS).fetchall()
 
 
-@pytest.mark.slow
 def test_a_moved_lake_has_the_same_rows_in_the_same_snapshots_and_takes_new_ones(filled: Lake, there: Lake) -> None:
     before = newest_snapshot(filled)
     known = {snapshot: rows(filled, snapshot) for snapshot in range(before - 2, before + 1)}

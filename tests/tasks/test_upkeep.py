@@ -34,7 +34,6 @@ def events_at(lake: Lake, snapshot: int) -> list[tuple[Any, ...]]:
         return con.execute("select rowid, * from raw.events at (version => $n) order by rowid", {"n": snapshot}).fetchall()
 
 
-@pytest.mark.slow
 def test_upkeep_changes_no_content_and_no_order_and_spares_what_the_kept_publications_name(lake: Lake) -> None:
     dropped, spared = busy_lake(lake)
     before, then = content(lake), events_at(lake, spared)

@@ -91,7 +91,6 @@ def demand_true(lake: Lake) -> int:
     return n_events
 
 
-@pytest.mark.slow
 def test_every_reason_of_a_night_and_of_a_minute_cites_what_is_the_users_own_and_why_agrees_with_both(lake: Lake, night: Path) -> None:
     assert demand_true(lake) > 10
     listed = rows(

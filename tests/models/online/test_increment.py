@@ -334,7 +334,6 @@ def test_events_of_different_users_or_items_have_a_full_vote_each() -> None:
     assert events.votes.tolist() == [1, 1, 1, 1]
 
 
-@pytest.mark.slow
 def test_a_bot_with_5000_clicks_does_not_take_over_the_lists_of_others() -> None:
     crowd = random_events(n_users=40, n_events=600, n_items=N_ITEMS)
     live = after_a_night(crowd, random_text(N_ITEMS))

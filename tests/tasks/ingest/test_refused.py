@@ -24,7 +24,6 @@ def test_reasons_are_the_same_text_for_all_rows_that_break_a_rule(lake: Lake, wr
     assert counts == [("events", 50, 50), ("events", 30, 1)]
 
 
-@pytest.mark.slow
 def test_a_corrected_file_clears_what_it_corrects_and_keeps_the_rest(lake: Lake, write: Write) -> None:
     take(lake, write("a.csv", BAD))
     assert standing(lake) == [(2, "tomorrow"), (3, None), (4, "Expected Number of Columns: 4 Found: 2")]
@@ -77,7 +76,6 @@ def test_a_row_that_is_now_refused_for_another_reason_is_recorded_once(lake: Lak
     assert standing(lake) == [(1, "item_id = 'i9'")]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "later",
     [

@@ -54,7 +54,6 @@ def nobody_else(lake: Lake) -> steps.Audience:
     return steps.Audience(ALL_SETTLED, read_histories(lake, [], EVENT_WEIGHTS, MODEL.max_events))
 
 
-@pytest.mark.slow
 def test_a_minute_finds_the_interests_that_a_night_with_the_same_model_finds(
     lake: Lake, pinned: Callable[[], Dataset], encoder: EncoderConfig, tmp_path: Path
 ) -> None:

@@ -64,7 +64,6 @@ def with_person(events: list[Event]) -> list[Event]:
     return mixed
 
 
-@pytest.mark.slow
 def test_a_model_trained_after_an_erasure_equals_bit_for_bit_one_of_a_lake_that_never_had_the_person(
     tmp_path: Path, encoder: EncoderConfig
 ) -> None:

@@ -85,10 +85,11 @@ def check_writable(home: Path) -> None:
 
 
 def set_defaults(settings: Settings) -> None:
-    """Set default variables that the user has not set; creates no home."""
+    """Set default variables that the user has not set, and those of the object store in the settings; creates no home."""
     if not settings.home.is_dir() and "MPLCONFIGDIR" not in os.environ:  # matplotlib would make one for its cache
         os.environ["MPLCONFIGDIR"] = cache = tempfile.mkdtemp(prefix="minutehand-matplotlib-")
         atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ.update(environment(settings.store))
     for name, value in defaults(settings).items():
         os.environ.setdefault(name, value)
 
@@ -101,7 +102,6 @@ def forced(settings: Settings) -> Mapping[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
-        **environment(settings.store),
     }
 
 

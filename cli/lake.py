@@ -32,7 +32,10 @@ def lake_of(settings: Settings) -> Lake:
 
 
 def registry_of(settings: Settings) -> Registry:
-    """The model registry of this home. Imports MLflow, which takes seconds."""
+    """The model registry of this home, with the environment that MLflow needs. Imports MLflow, which takes seconds."""
+    from cli.environment import set_defaults
+
+    set_defaults(settings)
     from tasks.registry.versions import open_registry
 
     return open_registry(

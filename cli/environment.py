@@ -112,6 +112,7 @@ def defaults(settings: Settings) -> Mapping[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.home.resolve() / "prefect" / "pages"),  # its package may belong to root
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs" if settings.retention.logs_days else "events",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str((settings.retention.logs_days or MOST_DAYS) * 86400),

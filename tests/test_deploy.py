@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -17,6 +18,10 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.workers.base import BaseJobConfiguration
+from pydantic import ConfigDict
 
 from minutehand import Client
 from settings import variables
@@ -195,6 +200,28 @@ def test_the_large_installation_names_settings_and_packages_that_exist_and_opens
     assert all("urlopen" in services[name]["healthcheck"]["test"][-1] for name in ("prefect", "mlflow"))  # they have no lake
 
 
+@pytest.mark.parametrize("kind", ["docker", "kubernetes", "ecs"])
+def test_a_template_of_a_work_pool_fills_in_names_settings_that_exist_and_keeps_the_home(kind: str) -> None:
+    text = (DEPLOY / "pools" / f"{kind}.json").read_text(encoding="utf-8")
+    template = json.loads(text)
+    WorkPoolCreate(name="minutehand", type=kind, base_job_template=template)  # refuses placeholders without a variable
+    own = {name for name in template["variables"]["properties"] if f"{{{{ {name} }}}}" in text}
+    assert set(template["variables"]["properties"]) - own <= {"env"}, "every variable changes the job"
+    deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["definitions"]["pool"]["job_variables"]
+    needed = {name: "x" for name, each in template["variables"]["properties"].items() if "default" not in each}
+    job: _Job = asyncio.run(_Job.from_template_and_values(template, {**needed, **deployed}, client=PrefectClient("http://127.0.0.1:9/api")))
+    assert job.env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    assert set(re.findall(r"\bMINUTEHAND_\w+", text)) <= {name for name, _, _ in variables()}
+    assert instructions("VOLUME")[0] in text
+    assert not re.search(r'PASSWORD": "|SECRET": "|AUTH_STRING', text)
+
+
+class _Job(BaseJobConfiguration):
+    """A job of any kind of pool."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 @pytest.mark.slow
 def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_on_sigterm(tmp_path: Path) -> None:
     """As the unit and the container run it. Root without capabilities is bound by file modes as anybody is."""
@@ -227,6 +254,8 @@ def test_up_runs_from_code_that_it_cannot_write_without_capabilities_and_stops_o
                 up.wait(0.5)
         assert "Log in to Prefect" in text, text
         assert "minutehand keys add read" in text, "on all addresses, the API waits for a key"
+        pages = tmp_path / "volume" / "prefect" / "pages"
+        assert {path.name for path in pages.iterdir() if path.is_dir()} == {"v1", "v2"}, "its package may belong to root"
     finally:
         up.terminate()
         code = up.wait(120)

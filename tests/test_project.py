@@ -17,6 +17,7 @@ import torch
 import yaml
 from packaging.requirements import Requirement
 from prefect import Flow
+from prefect.utilities.importtools import import_object
 
 from cli.environment import PACKAGED_ENCODERS
 from cli.up.orchestration import OWN_RUNS
@@ -51,6 +52,12 @@ def _normal(name: str) -> str:
 def _deployments() -> list[dict[str, Any]]:
     deployments: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     return deployments
+
+
+def test_runs_of_the_deployments_work_in_the_folder_of_the_code_wherever_it_is() -> None:
+    (step,) = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["pull"]
+    ((name, inputs),) = step.items()
+    assert import_object(name)(**inputs) == {"directory": str(ROOT)}, "not the folder of the machine that deploys"
 
 
 @pytest.mark.parametrize("requirement", _requirements(), ids=lambda requirement: requirement.name)

@@ -35,6 +35,7 @@ from models.results import NO_LISTS
 from models.training.training import N_SAMPLED_ITEMS, Sampling, train
 from models.version.checkpoint import Checkpoint
 from settings import load as load_settings
+from tasks.config import PublishConfig
 from tasks.lake import LakeConfig, locate, migrate, newest_snapshot, statement, writing
 from tasks.night.dataset import load_dataset
 from tasks.night.shards import Order, People, Shards, rank, rank_in_shards, write_histories
@@ -86,7 +87,7 @@ def run(home: Path, share: float, n_ranked: int, peak_mib: Callable[[], float]) 
     with tempfile.TemporaryDirectory(prefix="minutehand-bench-shards-") as folder, peak_memory() as peak_of_lists:
         done("trend")
         order = Order(settings.publish.n_recommendations, version.as_of, None, [place_without_rules(0.0)])
-        shards, n = stage(version, order, people, Path(folder) / "shards", settings.publish.shard_users, settings.publish.workers, n_ranked)
+        shards, n = stage(version, order, people, Path(folder) / "shards", settings.publish, n_ranked)
         done("rank", len(people) / n)
         write_histories(lake, shards, people, data.snapshot, weights, max_events)
         done("histories")
@@ -110,12 +111,12 @@ def run(home: Path, share: float, n_ranked: int, peak_mib: Callable[[], float]) 
     }
 
 
-def stage(version: Checkpoint, order: Order, people: People, folder: Path, size: int, n_workers: int, n_ranked: int) -> tuple[Shards, int]:
+def stage(version: Checkpoint, order: Order, people: People, folder: Path, publish: PublishConfig, n_ranked: int) -> tuple[Shards, int]:
     """The lists of all users in shards, and how many users were ranked: at most n_ranked; if not all, all get copies of their lists."""
     if n_ranked >= len(people):
-        return rank_in_shards(version, order, people, folder, size, n_workers), len(people)
-    shards, (lists,) = Shards.of(len(people), 1, folder, size), rank(version, order, next(people.shards(n_ranked)))
-    for number, part in enumerate(people.shards(size)):
+        return rank_in_shards(version, order, people, folder, publish), len(people)
+    shards, (lists,) = Shards.of(len(people), 1, folder, publish), rank(version, order, next(people.shards(n_ranked)))
+    for number, part in enumerate(people.shards(shards.size)):
         shards.write(number, [replace(lists.of_rows(np.arange(len(part)) % n_ranked), user_ids=part.user_ids)])
     return shards, n_ranked
 

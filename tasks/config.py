@@ -116,6 +116,11 @@ class PublishConfig(BaseModel):
     workers: PositiveInt = Field(
         1, le=1024, description="Processes that make the lists of a night; each loads the model and gets its share of the threads"
     )
+    memory_mb: PositiveInt = Field(
+        2048,
+        ge=64,
+        description="Memory limit of DuckDB while a night writes its shards and publishes them, in MB; data beyond it spill to disk",
+    )
     approximate_above: PositiveInt = Field(100_000, description="Number of items above which similar items are searched approximately")
 
 

@@ -25,7 +25,10 @@ SHORT_OF = (*DISK_FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Error numbers for a resource of the machine that is used up; no single file is the cause."""
 MAKE_ROOM = "the disk is full: nothing was changed; free some space there, or move MINUTEHAND_HOME to a larger disk, and run it again"
 MAKE_WRITABLE = "make it readable and writable for the user that runs minutehand, or set MINUTEHAND_HOME to a folder that is"
-GIVE_MEMORY = "DuckDB is out of memory; nothing was changed; raise MINUTEHAND_INGEST__MEMORY_MB for an ingest, else free some memory"
+GIVE_MEMORY = (
+    "DuckDB is out of memory; nothing was changed; raise MINUTEHAND_INGEST__MEMORY_MB for an ingest, MINUTEHAND_PUBLISH__MEMORY_MB for a "
+    "night with more users than MINUTEHAND_PUBLISH__SHARD_USERS, else free some memory"
+)
 RESTORE_CATALOG = "restore it from a backup, and leave the folder of the Parquet files as it is"
 CATALOG_DAMAGE_SIGNS = ("database disk image is malformed", "file is not a database")
 

@@ -316,7 +316,7 @@ def make_lists(
     people, order = People(user_ids, events, trend), Order(publish.n_recommendations, asked_s, asked, resolved)
     shards = None
     if staging is not None and (len(people) > publish.shard_users or publish.workers > 1):
-        shards = rank_in_shards(current, order, people, staging, publish.shard_users, publish.workers)
+        shards = rank_in_shards(current, order, people, staging, publish)
     ranked = rank(current, order, people) if shards is None else [NO_LISTS] * len(resolved)
     default, *in_places = (
         ScenarioLists(place.name, users, place.fallback(current, order.k)) for place, users in zip(resolved, ranked, strict=True)

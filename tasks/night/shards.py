@@ -28,6 +28,7 @@ from models.interests.users import UserInterests
 from models.results import COLUMNS, RankedLists
 from models.version import checkpoint as checkpoints
 from models.version.checkpoint import Checkpoint
+from tasks.config import PublishConfig
 from tasks.lake import Lake, quote, reading, statement
 from tasks.process import n_threads, use_threads
 from tasks.scenarios.resolved import Place
@@ -38,8 +39,6 @@ TYPES = {"item": pa.int32(), "because": pa.int32(), "kind_or_unknown": pa.int32(
 """Columns that a file keeps in a smaller type than the array has."""
 EVENTS, TRENDS = "events.parquet", "trends.parquet"
 BLOCK_EVENTS, BLOCK_USERS = 100_000, 20_000
-MEMORY_MB = 2048
-"""Memory limit of DuckDB while it writes shards."""
 
 
 @dataclass(frozen=True)
@@ -110,20 +109,21 @@ def rank(version: Checkpoint, order: Order, people: People) -> list[RankedLists]
 class Shards:
     """The lists of all users in files of a folder, by shard of at most `size` users and place.
 
-    is_kept: whose lists are read; None for those of all.
+    memory_mb: the limit of DuckDB's memory while it reads and writes them. is_kept: whose lists are read; None for those of all.
     """
 
     folder: Path
     n_shards: int
     size: int
     n_places: int
+    memory_mb: int
     is_kept: Callable[[str], bool] | None = None
 
     @staticmethod
-    def of(n_users: int, n_places: int, folder: Path, size: int) -> Shards:
+    def of(n_users: int, n_places: int, folder: Path, publish: PublishConfig) -> Shards:
         """Shards without files yet, in a folder that this creates."""
         folder.mkdir(parents=True)
-        return Shards(folder, -(-n_users // size), size, n_places)
+        return Shards(folder, -(-n_users // publish.shard_users), publish.shard_users, n_places, publish.memory_mb)
 
     def write(self, number: int, lists: Sequence[RankedLists]) -> None:
         """Write the lists of a shard, those of each place."""
@@ -158,14 +158,14 @@ class Shards:
         return events, trends
 
 
-def rank_in_shards(version: Checkpoint, order: Order, people: People, folder: Path, size: int, n_workers: int) -> Shards:
-    """Make the lists of all users in shards of at most `size` users, by n_workers processes.
+def rank_in_shards(version: Checkpoint, order: Order, people: People, folder: Path, publish: PublishConfig) -> Shards:
+    """Make the lists of all users in shards of at most publish.shard_users users, by publish.workers processes.
 
     Each worker loads the version from a checkpoint in the folder, and gets its share of the threads.
     """
-    shards = Shards.of(len(people), len(order.places), folder, size)
-    with _submitting(version, order, shards, n_workers) as submit:
-        for number, part in enumerate(people.shards(size)):
+    shards = Shards.of(len(people), len(order.places), folder, publish)
+    with _submitting(version, order, shards, publish.workers) as submit:
+        for number, part in enumerate(people.shards(shards.size)):
             submit(part, number)
     return shards
 
@@ -254,7 +254,7 @@ def write_histories(lake: Lake, shards: Shards, people: People, snapshot: int, e
     folder = shards.folder
     ignored = [name for name, weight in event_weights.items() if not weight > 0]
     with reading(lake, snapshot) as con:
-        bound_memory(con, folder)
+        bound_memory(con, shards)
         batches = con.execute(statement("publish/history_events"), {"ignored_types": ignored}).to_arrow_reader(BLOCK_EVENTS)
         with pq.ParquetWriter(folder / EVENTS, batches.schema, compression="zstd") as out:
             for batch in batches:
@@ -264,10 +264,10 @@ def write_histories(lake: Lake, shards: Shards, people: People, snapshot: int, e
             out.write_table(part.trends(max_events))
 
 
-def bound_memory(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Limit the memory of a connection: sorts and joins beyond the limit spill to the folder."""
-    con.execute(f"set memory_limit = '{MEMORY_MB}MB'")
-    con.execute(f"set temp_directory = {quote(str(folder / 'spill'))}")
+def bound_memory(con: duckdb.DuckDBPyConnection, shards: Shards) -> None:
+    """Limit the memory of a connection: sorts and joins beyond the limit spill to the folder of the shards."""
+    con.execute(f"set memory_limit = '{shards.memory_mb}MB'")
+    con.execute(f"set temp_directory = {quote(str(shards.folder / 'spill'))}")
 
 
 def _nested(values: np.ndarray, kind: pa.DataType | None) -> pa.Array:

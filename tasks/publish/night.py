@@ -82,7 +82,7 @@ def _insert_lists(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: C
 
 def _insert_shards(con: duckdb.DuckDBPyConnection, item_ids: pa.Array, content: Content, shards: Shards, stamp: Stamp) -> None:
     """Insert histories, interests and lists shard by shard, so that memory holds those of one shard."""
-    bound_memory(con, shards.folder)
+    bound_memory(con, shards)
     con = refilling(con)
     arm = content.of_arm
     in_arm: Iterator[Content | None] = repeat(None) if arm is None else arm.parts()

@@ -19,9 +19,10 @@ from packaging.requirements import Requirement
 from prefect import Flow
 from prefect.utilities.importtools import import_object
 
-from cli.environment import PACKAGED_ENCODERS
+from cli.environment import PACKAGED_ENCODERS, defaults
 from cli.up.orchestration import OWN_RUNS
 from models.text.encoder import MULTILINGUAL, PACKAGES
+from settings import load
 from tests.conftest import ROOT
 
 BY_HAND = ("flows.promotion.promotion",)
@@ -88,7 +89,14 @@ def test_the_versions_that_stop_prefect_are_out_of_bounds(name: str) -> None:
 @pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
 def test_the_runs_of_a_deployment_beat_so_that_a_killed_one_is_known(deployment: dict[str, Any]) -> None:
     assert OWN_RUNS in deployment["tags"]
-    assert deployment["work_pool"]["job_variables"]["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    assert deployment["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+
+
+@pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
+def test_the_runs_of_a_deployment_send_no_telemetry_whoever_starts_them(deployment: dict[str, Any]) -> None:
+    found = deployment["work_pool"]["job_variables"]["env"]
+    wanted = ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+    assert {name: found.get(name) for name in wanted} == {name: defaults(load())[name] for name in wanted}
 
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])

@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import ROOT, find_free_port
 
 GUIDE = (ROOT / "docs" / "guides" / "put-it-in-your-shop.md").read_text(encoding="utf-8")
-USERS = ["u1", "u2", "anna", "joão", "a b", "x/y", "50%", "é+"]
+USERS = ["u1", "u2", "anna", "joão", "a b", "x/y", "50%", "é+", *(f"user-{n}" for n in range(40))]
 
 
 class _Named(BaseHTTPRequestHandler):

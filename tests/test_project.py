@@ -93,10 +93,11 @@ def test_the_runs_of_a_deployment_beat_so_that_a_killed_one_is_known(deployment:
 
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
-def test_the_runs_of_a_deployment_send_no_telemetry_whoever_starts_them(deployment: dict[str, Any]) -> None:
-    found = deployment["work_pool"]["job_variables"]["env"]
-    wanted = ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
-    assert {name: found.get(name) for name in wanted} == {name: defaults(load())[name] for name in wanted}
+def test_the_runs_of_a_deployment_log_and_send_no_telemetry_as_commands_do_whoever_starts_them(deployment: dict[str, Any]) -> None:
+    of_commands = defaults(load())
+    logs = ("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_LOGGING_EXTRA_LOGGERS")
+    silent = ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+    assert deployment["work_pool"]["job_variables"]["env"] == {name: of_commands[name] for name in (*logs, *silent)}
 
 
 @pytest.mark.parametrize("deployment", _deployments(), ids=lambda deployment: deployment["name"])
